@@ -1,0 +1,279 @@
+"""Every setting of a run: its name, default, unit and bounds, in one place.
+
+Settings come in layers (defaults, a config file, the command line); later layers win. A setting whose default is None is
+chosen from the text once the text is known (see `chargen.training.plan`).
+"""
+
+import dataclasses
+import math
+import tomllib
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, field
+from difflib import get_close_matches
+from pathlib import Path
+from types import UnionType
+from typing import Any, get_args, get_origin, get_type_hints
+
+import tomli_w
+
+from chargen.errors import ConfigError
+from chargen.shipped import nearest_shipped, shipped_folder
+
+Mapped = dict[str, dict[str, Any]]
+
+
+@dataclass(frozen=True, kw_only=True)
+class Setting:
+    """What is known of one setting beside its type and default.
+
+    `flag` is its command-line name where that is not the field's; `shorthands` are flags that stand for one value each.
+    """
+
+    help: str
+    minimum: float | None = None
+    maximum: float | None = None
+    above: float | None = None
+    choices: tuple[str, ...] = ()
+    flag: str | None = None
+    shorthands: Mapping[str, Any] = field(default_factory=dict)
+
+
+def setting(default: Any, help: str, **details: Any) -> Any:
+    """Declare a dataclass field that users may set."""
+    return field(default=default, metadata={"setting": Setting(help=help, **details)})
+
+
+@dataclass(frozen=True, kw_only=True)
+class CorpusConfig:
+    """Which text is read, and how."""
+
+    files: tuple[str, ...] = setting((), "Files, folders, shipped corpora, or - for stdin.")
+    glob: str = setting("**/*.txt", "Which files of a folder are read.")
+    encoding: str = setting("auto", "Encoding of the text; auto finds it out.")
+    reading: str = setting(
+        "auto",
+        "Whether a line or a whole file is a document; auto finds name lists.",
+        choices=("auto", "line", "document"),
+        shorthands={"--per-line": "line", "--document": "document"},
+    )
+    validation_split: float = setting(0.1, "Share of the text held out for validation.", minimum=0.0, maximum=0.9)
+
+
+@dataclass(frozen=True, kw_only=True)
+class NetworkConfig:
+    """The shape of the network."""
+
+    cell: str = setting("lstm", "Recurrent cell.", choices=("simplernn", "lstm", "gru"))
+    num_layers: int = setting(1, "Recurrent layers.", minimum=1, maximum=64, flag="--layers")
+    hidden_size: int = setting(128, "Units of each recurrent layer.", minimum=1, maximum=65536)
+    embedding_size: int = setting(
+        64,
+        "Size of the token embedding; 0 feeds one-hot vectors.",
+        minimum=0,
+        maximum=65536,
+        flag="--embedding",
+        shorthands={"--one-hot": 0},
+    )
+    dense_size: int = setting(0, "Units of a hidden Dense layer before the output; 0 for none.", minimum=0, maximum=65536)
+    targets: str = setting(
+        "all", "Predict the next token after every position, or after the last of a window.", choices=("all", "last")
+    )
+    dropout: float = setting(0.0, "Share of values dropped before each recurrent and output layer.", minimum=0.0, maximum=0.95)
+    recurrent_dropout: float = setting(0.0, "Share of recurrent values dropped inside a layer.", minimum=0.0, maximum=0.95)
+    unit_forget_bias: bool = setting(True, "Start an LSTM's forget gate at bias 1.")
+    reset_after: bool = setting(True, "Apply a GRU's reset gate after the recurrent product (the cuDNN form).")
+
+
+@dataclass(frozen=True, kw_only=True)
+class TrainingConfig:
+    """How the network learns."""
+
+    context_length: int | None = setting(None, "Tokens in a window.", minimum=1, maximum=1_000_000)
+    stride: int | None = setting(None, "Tokens between the starts of two windows.", minimum=1, maximum=1_000_000)
+    stateful: bool = setting(False, "Read the text as contiguous streams and carry the state from batch to batch.")
+    batch_size: int | None = setting(None, "Windows in a batch.", minimum=1, maximum=1_000_000)
+    epochs: int = setting(60, "Passes over the text, at most.", minimum=1, maximum=1_000_000)
+    patience: int = setting(6, "Epochs without a better validation loss before training stops; 0 never stops.", minimum=0)
+    optimizer: str = setting("adam", "Optimizer.", choices=("adam", "adamw", "rmsprop", "sgd"))
+    learning_rate: float = setting(0.003, "Learning rate.", above=0.0, maximum=100.0)
+    clip_norm: float = setting(1.0, "Largest norm of the gradient; 0 does not clip.", minimum=0.0)
+    random_seed: int = setting(1, "Seed of everything that is drawn.", minimum=0, maximum=2**32 - 1)
+
+
+@dataclass(frozen=True, kw_only=True)
+class SamplesConfig:
+    """The sample text written while the network learns."""
+
+    sample_every: int = setting(1, "Epochs between two sample texts; 0 writes none.", minimum=0)
+    diversity: tuple[float, ...] = setting((0.5, 1.2), "Temperature of a sample text; may be given several times.", minimum=0.0)
+    sample_length: int = setting(200, "Characters of a sample text.", minimum=1, maximum=1_000_000)
+
+
+@dataclass(frozen=True, kw_only=True)
+class TrackingConfig:
+    """Where a run is logged besides its own directory."""
+
+    wandb: bool = setting(False, "Log the run to Weights & Biases.")
+    wandb_project: str = setting("chargen", "Weights & Biases project.")
+
+
+@dataclass(frozen=True, kw_only=True)
+class Settings:
+    """All settings of a run, by section."""
+
+    corpus: CorpusConfig = field(default_factory=CorpusConfig)
+    network: NetworkConfig = field(default_factory=NetworkConfig)
+    training: TrainingConfig = field(default_factory=TrainingConfig)
+    samples: SamplesConfig = field(default_factory=SamplesConfig)
+    tracking: TrackingConfig = field(default_factory=TrackingConfig)
+
+    def to_mapping(self) -> Mapped:
+        """Return sections of plain values, without the settings that are still to be chosen from the text."""
+        return {
+            section: {name: _plain(value) for name, value in values.items() if value is not None}
+            for section, values in dataclasses.asdict(self).items()
+        }
+
+    def to_toml(self) -> str:
+        """Return the settings as a TOML text that `resolve` reads back to an equal object."""
+        return tomli_w.dumps(self.to_mapping())
+
+
+SECTIONS: dict[str, type] = {
+    "corpus": CorpusConfig,
+    "network": NetworkConfig,
+    "training": TrainingConfig,
+    "samples": SamplesConfig,
+    "tracking": TrackingConfig,
+}
+
+
+@dataclass(frozen=True)
+class Resolved:
+    """Settings and, for each "section.name", the layer it came from."""
+
+    settings: Settings
+    origin: dict[str, str]
+
+
+def declared_settings() -> Iterator[tuple[str, dataclasses.Field[Any], Any, Setting]]:
+    """Yield (section, field, type, setting) of every setting, in order."""
+    for section, cls in SECTIONS.items():
+        types = get_type_hints(cls)
+        for one in dataclasses.fields(cls):
+            yield section, one, types[one.name], one.metadata["setting"]
+
+
+def resolve(*layers: tuple[str, Mapping[str, Any]]) -> Resolved:
+    """Lay named layers of sections over the defaults, later ones winning, and check the outcome.
+
+    Raises ConfigError for an unknown section or key, a value of the wrong type or out of range, and settings that
+    exclude each other; the message names the layer and the key.
+    """
+    origin = {f"{section}.{one.name}": "default" for section, one, _, _ in declared_settings()}
+    values: Mapped = {section: {} for section in SECTIONS}
+    for layer, sections in layers:
+        for section, name, value in _checked(layer, sections):
+            values[section][name] = value
+            origin[f"{section}.{name}"] = layer
+    settings = Settings(**{section: cls(**values[section]) for section, cls in SECTIONS.items()})
+    check_together(settings)
+    return Resolved(settings, origin)
+
+
+def check_together(settings: Settings) -> None:
+    """Raise ConfigError where two settings exclude each other."""
+    training = settings.training
+    if training.stateful and settings.corpus.reading == "line":
+        raise ConfigError(
+            "training.stateful carries the state from line to line, corpus.reading = line keeps lines apart",
+            hint="choose one of --stateful and --per-line",
+        )
+    if training.stateful and training.stride not in (None, training.context_length):
+        raise ConfigError(
+            f"training.stride = {training.stride} does not go with training.stateful, whose windows follow each other",
+            hint="leave out --stride",
+        )
+
+
+def read_config(name: str) -> tuple[str, Mapped]:
+    """Read a config file by path, or a shipped one by name, and return its label and sections.
+
+    Raises ConfigError if there is no such file or it is not TOML.
+    """
+    path = _config_path(name)
+    try:
+        return path.name, tomllib.loads(path.read_text(encoding="utf-8"))
+    except (OSError, UnicodeDecodeError) as error:
+        reason = error.strerror if isinstance(error, OSError) else "not UTF-8 text"
+        raise ConfigError(f"cannot read the config {path}: {reason}") from error
+    except tomllib.TOMLDecodeError as error:
+        raise ConfigError(f"{path} is not TOML: {error}") from error
+
+
+def _config_path(name: str) -> Path:
+    shipped = shipped_folder("configs") / f"{name.removesuffix('.toml')}.toml"
+    if Path(name).is_file():
+        return Path(name)
+    if Path(name).name == name and shipped.is_file():
+        return shipped
+    nearest = nearest_shipped("configs", name)
+    hint = f"did you mean {nearest}?" if nearest else "give a TOML file, or a shipped config's name"
+    raise ConfigError(f"no such config: {name}", hint=hint)
+
+
+def _checked(layer: str, sections: Mapping[str, Any]) -> Iterator[tuple[str, str, Any]]:
+    """Yield (section, name, value) of a layer, every one checked by itself."""
+    for section, values in sections.items():
+        if section not in SECTIONS:
+            raise _unknown(layer, f"section [{section}]" if isinstance(values, Mapping) else f"key {section}", section, SECTIONS)
+        if not isinstance(values, Mapping):
+            raise ConfigError(f"{layer}: {section} is {values!r}, expected a section [{section}]")
+        known = {one.name: (kind, detail) for name, one, kind, detail in declared_settings() if name == section}
+        for name, value in values.items():
+            if name not in known:
+                raise _unknown(layer, f"key {section}.{name}", name, known)
+            yield section, name, check_value(f"{layer}: {section}.{name}", value, *known[name])
+
+
+def _unknown(layer: str, what: str, name: str, known: Mapping[str, Any]) -> ConfigError:
+    matches = get_close_matches(name, known, n=1)
+    hint = f"did you mean {matches[0]}?" if matches else f"known: {', '.join(known)}"
+    return ConfigError(f"{layer}: unknown {what}", hint=hint)
+
+
+def check_value(label: str, value: Any, kind: Any, detail: Setting) -> Any:
+    """Return `value` as the setting's type; raise ConfigError, naming `label`, if it is not one or out of range."""
+    if get_origin(kind) is tuple:
+        if not isinstance(value, list | tuple):
+            raise ConfigError(f"{label} is {value!r}, expected a list")
+        return tuple(check_value(label, one, get_args(kind)[0], detail) for one in value)
+    kind = next(one for one in get_args(kind) if one is not type(None)) if isinstance(kind, UnionType) else kind
+    if kind is float and type(value) is int:
+        value = float(value)
+    if type(value) is not kind:
+        raise ConfigError(f"{label} is {value!r}, expected {_NOUNS[kind]}")
+    if detail.choices and value not in detail.choices:
+        raise ConfigError(f"{label} is {value!r}, expected one of {', '.join(detail.choices)}")
+    if kind in (int, float):
+        _check_range(label, value, detail)
+    return value
+
+
+_NOUNS = {int: "a whole number", float: "a number", str: "a text", bool: "true or false"}
+
+
+def _check_range(label: str, value: float, detail: Setting) -> None:
+    low, high = detail.minimum, detail.maximum
+    if not math.isfinite(value):
+        raise ConfigError(f"{label} is {value}, expected a finite number")
+    if low is not None and value < low:
+        raise ConfigError(f"{label} is {value}, expected {low:g} or more")
+    if detail.above is not None and value <= detail.above:
+        raise ConfigError(f"{label} is {value}, expected more than {detail.above:g}")
+    if high is not None and value > high:
+        raise ConfigError(f"{label} is {value}, expected {high:g} or less")
+
+
+def _plain(value: Any) -> Any:
+    return list(value) if isinstance(value, tuple) else value

@@ -1,0 +1,136 @@
+"""From what a user names to text: files, folders, standard input, shipped corpora, encodings."""
+
+import codecs
+import sys
+from collections.abc import Iterable
+from dataclasses import dataclass
+from pathlib import Path
+
+from chargen.errors import CorpusError
+from chargen.shipped import nearest_shipped, shipped_folder
+
+DETECTION_BYTES = 1 << 20  # as much as the encoding is guessed from; the whole text is still decoded strictly
+STDIN = "-"
+
+# The longer marks first: the UTF-32 one begins with the UTF-16 one.
+_BYTE_ORDER_MARKS = (
+    (codecs.BOM_UTF32_LE, "utf-32"),
+    (codecs.BOM_UTF32_BE, "utf-32"),
+    (codecs.BOM_UTF8, "utf-8-sig"),
+    (codecs.BOM_UTF16_LE, "utf-16"),
+    (codecs.BOM_UTF16_BE, "utf-16"),
+)
+
+
+@dataclass(frozen=True)
+class SourceText:
+    """One file's text. `note` says what was assumed in reading it, or is empty."""
+
+    name: str
+    text: str
+    note: str = ""
+
+
+def read_sources(files: Iterable[str], *, glob: str = "**/*.txt", encoding: str = "auto") -> list[SourceText]:
+    """Read every named file, every matching file of a named folder, and standard input for "-".
+
+    Line ends become "\\n". Raises CorpusError for a name that is neither a file, a folder nor a shipped corpus, a folder
+    without a matching file, and bytes that are no text in `encoding`.
+    """
+    sources: list[SourceText] = []
+    for name in files:
+        if name == STDIN:
+            sources.append(_decoded("stdin", sys.stdin.buffer.read(), encoding))
+        else:
+            sources.extend(_decoded(path.name, _read_bytes(path), encoding) for path in _paths(name, glob))
+    if not sources:
+        raise CorpusError("no text was named", hint="give a file, a folder, or - for standard input")
+    return sources
+
+
+def _paths(name: str, glob: str) -> list[Path]:
+    path = Path(name)
+    if path.is_dir():
+        return _folder_files(path, glob)
+    if path.exists():
+        return [path]
+    shipped = shipped_folder("corpora") / name
+    if path.name == name and shipped.is_file():
+        return [shipped]
+    nearest = nearest_shipped("corpora", name)
+    hint = f"did you mean the shipped corpus {nearest}?" if nearest else "give a text file, a folder, or - for standard input"
+    raise CorpusError(f"no such file: {name}", hint=hint)
+
+
+def _folder_files(folder: Path, glob: str) -> list[Path]:
+    try:
+        found = sorted(path for path in folder.glob(glob) if path.is_file())
+    except (ValueError, NotImplementedError) as error:
+        raise CorpusError(f"--glob {glob!r} is not a pattern within a folder", hint="for example --glob '**/*.md'") from error
+    if not found:
+        raise CorpusError(f"no file in {folder} matches {glob}", hint="choose another pattern with --glob, such as '**/*.md'")
+    return found
+
+
+def _read_bytes(path: Path) -> bytes:
+    try:
+        return path.read_bytes()
+    except OSError as error:
+        raise CorpusError(f"cannot read {path}: {error.strerror}") from error
+
+
+def _decoded(name: str, raw: bytes, encoding: str) -> SourceText:
+    if not raw:
+        raise CorpusError(f"{name} is empty", hint="give a file with text in it")
+    text, assumed = decode(raw, encoding=encoding, name=name)
+    note = f"{name}: not UTF-8, read as {assumed} (--encoding forces another)" if assumed else ""
+    return SourceText(name, text.replace("\r\n", "\n").replace("\r", "\n"), note)
+
+
+def decode(raw: bytes, *, encoding: str = "auto", name: str = "text") -> tuple[str, str]:
+    """Decode bytes and return the text and the encoding where it was guessed, else "".
+
+    "auto" takes a byte order mark, then strict UTF-8, then charset-normalizer's best guess; another name forces that
+    encoding. Raises CorpusError for an unknown encoding, bytes that it does not allow, and bytes that are no text.
+    """
+    if encoding != "auto":
+        return _decode_strictly(raw, encoding, name), ""
+    for mark, marked in _BYTE_ORDER_MARKS:
+        if raw.startswith(mark):
+            return _decode_strictly(raw, marked, name), ""
+    try:
+        return raw.decode("utf-8"), ""
+    except UnicodeDecodeError:
+        guessed = _guess_encoding(raw)
+    if guessed is None:
+        raise CorpusError(f"{name} is not text: its bytes fit no known encoding", hint="--encoding NAME forces one")
+    return _decode_strictly(raw, guessed, name), guessed
+
+
+def _decode_strictly(raw: bytes, encoding: str, name: str) -> str:
+    try:
+        return raw.decode(encoding)
+    except LookupError as error:
+        raise CorpusError(f"unknown encoding {encoding!r}", hint="for example utf-8, latin-1 or cp1252") from error
+    except (UnicodeError, ValueError) as error:
+        where = f" at byte {error.start}" if isinstance(error, UnicodeDecodeError) else ""
+        raise CorpusError(f"{name} is not {encoding} text{where}", hint="--encoding NAME forces another encoding") from error
+
+
+def _guess_encoding(raw: bytes) -> str | None:
+    """Return an encoding that charset-normalizer finds plausible, or None for bytes that are no text."""
+    sample = raw[:DETECTION_BYTES]
+    if b"\0" in sample:  # UTF-16 and UTF-32 without a mark aside, no encoding of text has these
+        return _guess_wide_encoding(sample)
+    from charset_normalizer import from_bytes  # imported on use: most texts are UTF-8
+
+    best = from_bytes(sample).best()
+    return best.encoding if best is not None else None
+
+
+def _guess_wide_encoding(sample: bytes) -> str | None:
+    """Return utf-16-le or -be where nearly every other byte is zero, as in Western text without a mark."""
+    for encoding, zeros in (("utf-16-le", sample[1::2]), ("utf-16-be", sample[0::2])):
+        if zeros.count(0) > 0.9 * len(zeros):
+            return encoding
+    return None

@@ -1,0 +1,39 @@
+class ChargenError(Exception):
+    """Something a user can mend, told in one line.
+
+    The message says what was received and what was expected; the hint says what to do. Library code raises these;
+    `chargen.cli.boundary` alone turns them into text and an exit code.
+    """
+
+    exit_code = 2
+
+    def __init__(self, message: str, *, hint: str | None = None) -> None:
+        super().__init__(message)
+        self.message = message
+        self.hint = hint
+
+
+class CorpusError(ChargenError):
+    """A text that cannot be read, or that is not enough to train on."""
+
+
+class UnknownTokenError(ChargenError):
+    """Text with characters that a vocabulary does not hold."""
+
+
+class ConfigError(ChargenError):
+    """A setting that is unknown, of the wrong type, out of range, or at odds with another."""
+
+
+class RunError(ChargenError):
+    """A run directory that is missing or cannot be written."""
+
+
+class ModelFileError(ChargenError):
+    """A model file that is damaged, of another format, or not a model of ours."""
+
+
+class TrainingError(ChargenError):
+    """Training that cannot go on, though nothing was wrong with what the user typed."""
+
+    exit_code = 1

@@ -1,0 +1,33 @@
+"""The corpora and configs that come with chargen, in a checkout as in a wheel."""
+
+from difflib import get_close_matches
+from pathlib import Path
+from typing import Literal
+
+Kind = Literal["corpora", "configs"]
+
+
+def shipped_folder(kind: Kind) -> Path:
+    """Return the folder of the shipped corpora or configs.
+
+    A wheel carries them inside the package; in a checkout they stand beside it.
+    """
+    package = Path(__file__).parent
+    packed = package / "shipped" / kind
+    return packed if packed.is_dir() else package.parent / kind
+
+
+def shipped_files(kind: Kind) -> list[Path]:
+    """List the shipped files, sorted by name."""
+    return sorted(path for path in shipped_folder(kind).iterdir() if path.suffix in {".txt", ".toml"})
+
+
+def nearest_shipped(kind: Kind, name: str) -> str | None:
+    """Return the shipped file name that looks most like `name`, or None where none comes close."""
+    names = {path.name.casefold(): path.name for path in shipped_files(kind)}
+    stems = {Path(found).stem.casefold(): found for found in names.values()}
+    wanted = Path(name).name.casefold()
+    matches = get_close_matches(wanted, names, n=1, cutoff=0.7) or get_close_matches(
+        Path(wanted).stem, stems, n=1, cutoff=0.6
+    )
+    return (names | stems)[matches[0]] if matches else None
