@@ -226,7 +226,9 @@ def _checked(layer: str, sections: Mapping[str, Any]) -> Iterator[tuple[str, str
     """Yield (section, name, value) of a layer, every one checked by itself."""
     for section, values in sections.items():
         if section not in SECTIONS:
-            raise _unknown(layer, f"section [{section}]" if isinstance(values, Mapping) else f"key {section}", section, SECTIONS)
+            raise _unknown(
+                layer, f"section [{section}]" if isinstance(values, Mapping) else f"key {section}", section, SECTIONS
+            )
         if not isinstance(values, Mapping):
             raise ConfigError(f"{layer}: {section} is {values!r}, expected a section [{section}]")
         known = {one.name: (kind, detail) for name, one, kind, detail in declared_settings() if name == section}

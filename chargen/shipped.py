@@ -27,7 +27,5 @@ def nearest_shipped(kind: Kind, name: str) -> str | None:
     names = {path.name.casefold(): path.name for path in shipped_files(kind)}
     stems = {Path(found).stem.casefold(): found for found in names.values()}
     wanted = Path(name).name.casefold()
-    matches = get_close_matches(wanted, names, n=1, cutoff=0.7) or get_close_matches(
-        Path(wanted).stem, stems, n=1, cutoff=0.6
-    )
+    matches = get_close_matches(wanted, names, n=1, cutoff=0.7) or get_close_matches(Path(wanted).stem, stems, n=1, cutoff=0.6)
     return (names | stems)[matches[0]] if matches else None

@@ -65,11 +65,11 @@ def load_corpus(config: CorpusConfig, *, stateful: bool = False) -> Corpus:
 
 
 def looks_like_name_list(text: str) -> bool:
-    """Tell whether a text reads as one short name or phrase a line.
+    r"""Tell whether a text reads as one short name or phrase a line.
 
-    >>> looks_like_name_list("Ada\\nGrace\\n" * 20)
+    >>> looks_like_name_list("Ada\nGrace\n" * 20)
     True
-    >>> looks_like_name_list("It was a dark and stormy night.\\n" * 20)
+    >>> looks_like_name_list("It was a dark and stormy night.\n" * 20)
     False
     """
     lines = text.strip("\n").split("\n")

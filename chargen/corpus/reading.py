@@ -32,9 +32,9 @@ class SourceText:
 
 
 def read_sources(files: Iterable[str], *, glob: str = "**/*.txt", encoding: str = "auto") -> list[SourceText]:
-    """Read every named file, every matching file of a named folder, and standard input for "-".
+    r"""Read every named file, every matching file of a named folder, and standard input for "-".
 
-    Line ends become "\\n". Raises CorpusError for a name that is neither a file, a folder nor a shipped corpus, a folder
+    Line ends become "\n". Raises CorpusError for a name that is neither a file, a folder nor a shipped corpus, a folder
     without a matching file, and bytes that are no text in `encoding`.
     """
     sources: list[SourceText] = []

@@ -80,7 +80,15 @@ class SlidingWindows(BatchPlan):
     """
 
     def __init__(
-        self, stream: TokenStream, *, context_length: int, stride: int, batch_size: int, last: bool, seed: int, shuffle: bool = True
+        self,
+        stream: TokenStream,
+        *,
+        context_length: int,
+        stride: int,
+        batch_size: int,
+        last: bool,
+        seed: int,
+        shuffle: bool = True,
     ) -> None:
         self.stream = stream
         self.context_length, self.stride, self.batch_size = context_length, stride, batch_size
@@ -136,8 +144,8 @@ class ContiguousStreams(BatchPlan):
         self.ids = stream.ids
         self.context_length, self.batch_size, self.last = context_length, batch_size, last
         self.length = -(-stream.num_targets // batch_size)  # predicted tokens of each stream
-        weights = sum(float(self.batch(0, step).weights.sum()) for step in range(self.num_steps)) if last else stream.num_targets
-        self.num_targets = int(weights)
+        left = np.clip(stream.num_targets - np.arange(batch_size) * self.length, 0, self.length)  # (B,)
+        self.num_targets = int((left // context_length).sum()) if last else stream.num_targets
 
     @property
     def num_steps(self) -> int:
@@ -160,7 +168,7 @@ def shuffled(places: Indices, count: int, *, key: tuple[int, ...]) -> Indices:
     (Black and Rogaway 2002). Reads `places`, (B,), and returns an array of the same shape; `key` seeds the permutation.
     """
     half = max(1, (max(count - 1, 1).bit_length() + 1) // 2)
-    keys = np.random.SeedSequence(key).generate_state(_ROUNDS, np.uint64)
+    keys = np.random.SeedSequence(key).generate_state(_ROUNDS, np.uint64).astype(np.uint64)
     values = _feistel(places.astype(np.uint64), half, keys)
     while (outside := values >= count).any():
         values[outside] = _feistel(values[outside], half, keys)

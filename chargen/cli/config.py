@@ -1,0 +1,55 @@
+import json
+from typing import Any
+
+import click
+import tomli_w
+
+from chargen.cli.options import common_options, json_option, resolve_options, setting_options
+from chargen.config import SECTIONS, Resolved
+
+
+@click.group("config")
+def command() -> None:
+    """Show settings and where each comes from."""
+
+
+@command.command("show")
+@click.argument("files", nargs=-1)
+@setting_options
+@json_option
+@common_options
+def show(files: tuple[str, ...], config_name: str | None, as_json: bool, verbosity: int, **given: Any) -> None:
+    """Print the settings that `chargen train` with the same arguments would start from, as TOML.
+
+    The comment behind each names its origin: default, the config file, or the command line. What is left out is chosen from
+    the text.
+    """
+    resolved = resolve_options(files, config_name, given)
+    click.echo(json.dumps(_table(resolved), ensure_ascii=False) if as_json else _toml(resolved))
+
+
+def _table(resolved: Resolved) -> dict[str, dict[str, Any]]:
+    values = resolved.settings.to_mapping()
+    return {
+        name: {"value": values[section].get(key), "origin": origin}
+        for name, origin in resolved.origin.items()
+        for section, _, key in [name.partition(".")]
+    }
+
+
+def _toml(resolved: Resolved) -> str:
+    values = resolved.settings.to_mapping()
+    sections = []
+    for section in SECTIONS:
+        lines = [f"[{section}]"]
+        for name, value in values[section].items():
+            lines.append(f"{_toml_line(name, value)}  # {resolved.origin[f'{section}.{name}']}")
+        sections.append("\n".join(lines))
+    return "\n\n".join(sections)
+
+
+def _toml_line(name: str, value: Any) -> str:
+    """Return `name = value` on one line; a list is an array of such values."""
+    if isinstance(value, list):
+        return f"{name} = [{', '.join(_toml_line('x', one).removeprefix('x = ') for one in value)}]"
+    return tomli_w.dumps({name: value}).strip()

@@ -1,0 +1,101 @@
+"""Options that several commands share; those of the settings are made from the settings themselves."""
+
+from collections.abc import Callable
+from pathlib import Path
+from types import UnionType
+from typing import Any, TypeVar, get_args, get_origin
+
+import click
+
+from chargen.config import Mapped, Resolved, Setting, declared_settings, read_config, resolve
+from chargen.errors import ConfigError
+
+Command = TypeVar("Command", bound=Callable[..., Any])
+
+COMMAND_LINE = "command line"
+_POSITIONAL = ("corpus", "files")
+
+# One row of a settings option: the parameter's name, section, setting, and the value that a shorthand flag stands for.
+_rows: dict[str, tuple[str, str, Any]] = {}
+
+
+def setting_options(command: Command) -> Command:
+    """Add --config and one option for each setting to a command; it receives them as keyword arguments."""
+    for section, one, kind, detail in reversed(list(declared_settings())):
+        if (section, one.name) == _POSITIONAL:
+            continue
+        for flag, value in detail.shorthands.items():
+            parameter = f"{section}__{one.name}__{value}"
+            _rows[parameter] = (section, one.name, value)
+            command = click.option(flag, parameter, is_flag=True, help=f"Short for {_flag(one.name, detail)} {value}.")(command)
+        parameter = f"{section}__{one.name}"
+        _rows[parameter] = (section, one.name, None)
+        command = _setting_option(_flag(one.name, detail), parameter, kind, detail, one.default)(command)
+    return click.option("--config", "config_name", metavar="NAME|PATH", help="Settings from a TOML file or a shipped config.")(
+        command
+    )
+
+
+def _flag(name: str, detail: Setting) -> str:
+    return detail.flag or "--" + name.replace("_", "-")
+
+
+def _setting_option(flag: str, parameter: str, kind: Any, detail: Setting, default: Any) -> Callable[[Command], Command]:
+    multiple = get_origin(kind) is tuple
+    if multiple or isinstance(kind, UnionType):
+        kind = get_args(kind)[0]
+    help_text = f"{detail.help}  [default: {_shown(default)}]"
+    if kind is bool:
+        return click.option(f"{flag}/--no-{flag[2:]}", parameter, default=None, help=help_text)
+    shown: Any = click.Choice(detail.choices) if detail.choices else kind
+    return click.option(flag, parameter, type=shown, default=None, multiple=multiple, help=help_text)
+
+
+def _shown(default: Any) -> str:
+    if default is None:
+        return "chosen from the text"
+    if isinstance(default, tuple):
+        return " ".join(map(str, default))
+    return {True: "yes", False: "no"}.get(default, str(default)) if isinstance(default, bool) else str(default)
+
+
+def resolve_options(files: tuple[str, ...], config_name: str | None, given: dict[str, Any]) -> Resolved:
+    """Lay the defaults, the config file and the given options over each other.
+
+    Raises ConfigError for a setting given in two ways, and what `chargen.config.resolve` raises.
+    """
+    layers: list[tuple[str, Mapped]] = [read_config(config_name)] if config_name else []
+    return resolve(*layers, (COMMAND_LINE, _given_settings(files, given)))
+
+
+def _given_settings(files: tuple[str, ...], given: dict[str, Any]) -> Mapped:
+    sections: Mapped = {"corpus": {"files": list(files)}} if files else {}
+    for parameter, (section, name, shorthand) in _rows.items():
+        value = given.get(parameter)
+        if value is None or (value is False and shorthand is not None) or value == ():
+            continue
+        values = sections.setdefault(section, {})
+        if name in values:
+            raise ConfigError(f"{section}.{name} is given in two ways that exclude each other", hint="choose one")
+        values[name] = shorthand if shorthand is not None else value
+    return sections
+
+
+def common_options(command: Command) -> Command:
+    """Add -q, -v and --debug; the command receives `verbosity`: 0 quiet, 1 usual, 2 verbose."""
+    command = click.option("--debug", is_flag=True, expose_value=False, help="Show where an error comes from.")(command)
+    command = click.option("-v", "--verbose", "verbosity", flag_value=2, type=int, help="Say more on stderr.")(command)
+    return click.option("-q", "--quiet", "verbosity", flag_value=0, type=int, default=1, help="Say only errors.")(command)
+
+
+runs_dir_option = click.option(
+    "--runs-dir",
+    type=click.Path(path_type=Path),
+    default=Path("runs"),
+    envvar="CHARGEN_RUNS",
+    show_default=True,
+    show_envvar=True,
+    help="Folder of all runs.",
+)
+
+json_option = click.option("--json", "as_json", is_flag=True, help="Print JSON.")

@@ -1,0 +1,108 @@
+"""The `chargen` command: which subcommands there are, loaded on use, and the one place where errors become text."""
+
+import os
+import sys
+from collections.abc import Sequence
+from difflib import get_close_matches
+from importlib import import_module
+from typing import Any, NoReturn
+
+import click
+
+import chargen
+from chargen.errors import ChargenError
+
+# What `chargen --help` lists; a command lives in the module of its name and is imported when it is called.
+COMMANDS = {
+    "train": "Train a network on a text.",
+    "sample": "Write new text with a trained network.",
+    "runs": "List the trained runs.",
+    "config": "Show settings and where each comes from.",
+}
+
+EXIT_INTERRUPTED = 130
+
+
+class Program(click.Group):
+    """A group of commands imported on use, and the boundary where every error becomes one line and an exit code.
+
+    Exit codes: 0 done, 1 failed, 2 something the user can mend, 130 interrupted, 143 terminated.
+    """
+
+    def list_commands(self, ctx: click.Context) -> list[str]:
+        return list(COMMANDS)
+
+    def get_command(self, ctx: click.Context, cmd_name: str) -> click.Command | None:
+        if cmd_name not in COMMANDS:
+            return None
+        command: click.Command = import_module(f"chargen.cli.{cmd_name}").command
+        return command
+
+    def resolve_command(self, ctx: click.Context, args: list[str]) -> tuple[str | None, click.Command | None, list[str]]:
+        if args and not args[0].startswith("-") and args[0] not in COMMANDS:
+            matches = get_close_matches(args[0], COMMANDS, n=1)
+            hint = f"did you mean {matches[0]}?" if matches else f"commands: {', '.join(COMMANDS)}"
+            raise click.UsageError(f"no such command {args[0]!r}; {hint}", ctx)
+        return super().resolve_command(ctx, args)
+
+    def format_commands(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
+        with formatter.section("Commands"):
+            formatter.write_dl(list(COMMANDS.items()))
+
+    def main(self, args: Sequence[str] | None = None, prog_name: str | None = None, **extra: Any) -> NoReturn:  # type: ignore[override]
+        arguments = list(sys.argv[1:] if args is None else args)
+        try:
+            code = super().main(arguments, prog_name or "chargen", **extra | {"standalone_mode": False})
+            sys.stdout.flush()
+        except BrokenPipeError:  # the reader has all it wanted
+            _close_stdout()
+            code = 0
+        except (KeyboardInterrupt, click.Abort):
+            code = _say("interrupted", EXIT_INTERRUPTED)
+        except Exception as error:
+            if "--debug" in arguments:
+                raise
+            code = _say(*_explained(error))
+        sys.exit(code if isinstance(code, int) else 0)
+
+
+def _explained(error: Exception) -> tuple[str, int]:
+    """Return the one line that tells a user of an error, and the exit code."""
+    if isinstance(error, ChargenError):
+        return (f"{error.message}; {error.hint}" if error.hint else error.message), error.exit_code
+    if isinstance(error, click.UsageError):
+        name = error.ctx.command_path if error.ctx else "chargen"
+        return f"{_uncapitalized(error.format_message())} ({name} -h explains)", 2
+    if isinstance(error, click.ClickException):
+        return error.format_message(), 2
+    return f"internal error: {type(error).__name__}: {error}; --debug shows where", 1
+
+
+def _say(line: str, code: int) -> int:
+    single = " ".join(line.split())
+    click.echo(f"chargen: {single}", err=True)
+    return code
+
+
+def _uncapitalized(message: str) -> str:
+    return message[:1].lower() + message[1:].rstrip(".")
+
+
+def _close_stdout() -> None:
+    """Point stdout at nothing, so that the interpreter's own flush at exit does not fail again."""
+    os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+
+
+@click.command(
+    cls=Program,
+    epilog="Exit codes: 0 done, 1 failed, 2 something you can mend, 130 interrupted (Ctrl-C), 143 terminated.",
+    context_settings={"help_option_names": ["-h", "--help"]},
+)
+@click.version_option(chargen.__version__, prog_name="chargen")
+def program() -> None:
+    r"""Train a SimpleRNN, LSTM or GRU on any text file, and write more of it.
+
+    \b
+      chargen train male.txt --cell lstm
+      chargen sample --seed "Har" --temp 1.2
+    """

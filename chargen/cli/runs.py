@@ -1,0 +1,53 @@
+import json
+import time
+from pathlib import Path
+from typing import Any
+
+import click
+
+from chargen.cli.options import common_options, json_option, runs_dir_option
+
+
+@click.command("runs")
+@runs_dir_option
+@json_option
+@common_options
+def command(runs_dir: Path, as_json: bool, verbosity: int) -> None:
+    """List the trained runs, the newest first: the one that `chargen sample` takes by itself."""
+    from chargen.run import model_runs, summarize
+
+    summaries = [summarize(run) for run in model_runs(runs_dir)]
+    if as_json:
+        click.echo(json.dumps(summaries, ensure_ascii=False))
+        return
+    if not summaries and verbosity:
+        click.echo(f"no runs in {runs_dir}; train one: chargen train male.txt --cell lstm", err=True)
+    rows: list[tuple[str, ...]] = [("name", "corpus", "cell", "size", "epochs", "bits/char", "age")] if summaries else []
+    rows += [_row(summary) for summary in summaries]
+    widths = [max(map(len, column)) for column in zip(*rows, strict=True)]
+    for row in rows:
+        click.echo("  ".join(cell.ljust(width) for cell, width in zip(row, widths, strict=True)).rstrip())
+
+
+def _row(summary: dict[str, Any]) -> tuple[str, ...]:
+    age = _age(time.time() - summary["modified"])
+    if "error" in summary:
+        return (summary["name"], "?", "?", "?", "?", "damaged", age)
+    bits = summary["bits_per_character"]
+    return (
+        summary["name"],
+        str(summary["corpus"]),
+        summary["cell"],
+        f"{summary['num_layers']}x{summary['hidden_size']}",
+        str(summary["epochs"] or 0),
+        f"{bits:.3f}" if isinstance(bits, float) else "-",
+        age,
+    )
+
+
+def _age(seconds: float) -> str:
+    """Return a duration in its largest whole unit, such as "5 min"."""
+    for unit, size in (("d", 86400), ("h", 3600), ("min", 60)):
+        if seconds >= size:
+            return f"{seconds // size:.0f} {unit}"
+    return f"{max(seconds, 0):.0f} s"

@@ -1,0 +1,131 @@
+"""Recurrent cells in NumPy: one step of a batch, with weights in Keras's own layout and gate order.
+
+A cell's step is (projected inputs, state) -> (output, next state). The projection `inputs @ kernel + bias` stands apart, so
+that the first layer can read it from a table instead. Nothing is changed in place. All arrays are float32; B is the batch,
+D the inputs, H the hidden size.
+"""
+
+from abc import ABC, abstractmethod
+from typing import Any, ClassVar, Generic, NamedTuple, TypeVar
+
+import numpy as np
+import numpy.typing as npt
+
+Floats = npt.NDArray[np.float32]
+
+
+class HiddenState(NamedTuple):
+    """State of a SimpleRNN or GRU: the hidden state, (B, H)."""
+
+    hidden: Floats
+
+
+class LSTMState(NamedTuple):
+    """State of an LSTM: hidden state and cell state, each (B, H)."""
+
+    hidden: Floats
+    cell: Floats
+
+
+State = TypeVar("State", HiddenState, LSTMState)
+
+
+class Cell(ABC, Generic[State]):
+    """A recurrent layer's weights and what one step does with them."""
+
+    num_gates: ClassVar[int]
+    state_type: type[State]
+
+    def __init__(self, kernel: Floats, recurrent_kernel: Floats, bias: Floats) -> None:
+        self.kernel = kernel  # (D, gates * H)
+        self.recurrent_kernel = recurrent_kernel  # (H, gates * H)
+        self.bias = bias  # (gates * H,), or (2, gates * H) for a GRU with reset_after
+        self.hidden_size = len(recurrent_kernel)
+
+    def zero_state(self, batch_size: int) -> State:
+        """Return the state before any input."""
+        zeros = np.zeros((batch_size, self.hidden_size), np.float32)
+        return self.state_type(*[zeros] * len(self.state_type._fields))
+
+    def project(self, inputs: Floats) -> Floats:
+        """Return the inputs' share of every gate: (B, D) -> (B, gates * H)."""
+        return inputs @ self.kernel + self.bias
+
+    @abstractmethod
+    def step(self, projected: Floats, state: State) -> tuple[Floats, State]:
+        """Advance one step: projected inputs (B, gates * H) and a state to the output (B, H) and the next state."""
+
+
+class SimpleRNNCell(Cell[HiddenState]):
+    """h = tanh(x W + b + h U) (Elman 1990)."""
+
+    num_gates = 1
+    state_type = HiddenState
+
+    def step(self, projected: Floats, state: HiddenState) -> tuple[Floats, HiddenState]:
+        hidden = np.tanh(projected + state.hidden @ self.recurrent_kernel)
+        return hidden, HiddenState(hidden)
+
+
+class LSTMCell(Cell[LSTMState]):
+    """Long short-term memory (Hochreiter and Schmidhuber 1997; Gers et al. 2000). Gate order: input, forget, cell, output."""
+
+    num_gates = 4
+    state_type = LSTMState
+
+    def step(self, projected: Floats, state: LSTMState) -> tuple[Floats, LSTMState]:
+        gates = projected + state.hidden @ self.recurrent_kernel  # (B, 4H)
+        H = self.hidden_size
+        input_and_forget = sigmoid(gates[:, : 2 * H])
+        candidate = np.tanh(gates[:, 2 * H : 3 * H])
+        cell = input_and_forget[:, H:] * state.cell + input_and_forget[:, :H] * candidate  # (B, H)
+        hidden = sigmoid(gates[:, 3 * H :]) * np.tanh(cell)
+        return hidden, LSTMState(hidden, cell)
+
+
+class GRUCell(Cell[HiddenState]):
+    """Gated recurrent unit with the reset gate applied after the recurrent product. Gate order: update, reset, candidate.
+
+    The second row of the bias belongs to the recurrent product.
+    """
+
+    num_gates = 3
+    state_type = HiddenState
+
+    def project(self, inputs: Floats) -> Floats:
+        return inputs @ self.kernel + self.bias[0]
+
+    def step(self, projected: Floats, state: HiddenState) -> tuple[Floats, HiddenState]:
+        recurrent = state.hidden @ self.recurrent_kernel + self.bias[1]  # (B, 3H)
+        H = self.hidden_size
+        update_and_reset = sigmoid(projected[:, : 2 * H] + recurrent[:, : 2 * H])
+        candidate = np.tanh(projected[:, 2 * H :] + update_and_reset[:, H:] * recurrent[:, 2 * H :])
+        hidden = candidate + update_and_reset[:, :H] * (state.hidden - candidate)
+        return hidden, HiddenState(hidden)
+
+
+class GRUResetBeforeCell(Cell[HiddenState]):
+    """Gated recurrent unit with the reset gate applied before the recurrent product (Cho et al. 2014)."""
+
+    num_gates = 3
+    state_type = HiddenState
+
+    def step(self, projected: Floats, state: HiddenState) -> tuple[Floats, HiddenState]:
+        H = self.hidden_size
+        update_and_reset = sigmoid(projected[:, : 2 * H] + state.hidden @ self.recurrent_kernel[:, : 2 * H])
+        reset_hidden = update_and_reset[:, H:] * state.hidden
+        candidate = np.tanh(projected[:, 2 * H :] + reset_hidden @ self.recurrent_kernel[:, 2 * H :])
+        hidden = candidate + update_and_reset[:, :H] * (state.hidden - candidate)
+        return hidden, HiddenState(hidden)
+
+
+def sigmoid(values: Floats) -> Floats:
+    """Return 1 / (1 + exp(-values)), written with tanh so that nothing overflows."""
+    return np.float32(0.5) * np.tanh(np.float32(0.5) * values) + np.float32(0.5)
+
+
+def cell_type(name: str, *, reset_after: bool = True) -> type[Cell[Any]]:
+    """Return the class of a cell by its configured name."""
+    if name == "gru":
+        return GRUCell if reset_after else GRUResetBeforeCell
+    return LSTMCell if name == "lstm" else SimpleRNNCell

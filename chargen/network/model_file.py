@@ -1,0 +1,137 @@
+"""The model file: one safetensors file that holds everything needed to write text, and cannot run code."""
+
+import dataclasses
+import json
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from safetensors import SafetensorError, safe_open
+from safetensors.numpy import save
+
+from chargen.config import resolve
+from chargen.corpus.vocabulary import CharacterVocabulary
+from chargen.errors import ConfigError, ModelFileError
+from chargen.files import write_atomically
+from chargen.network.cells import Floats
+from chargen.network.network import Network, weight_shapes
+
+FORMAT_VERSION = 1
+METADATA_KEY = "chargen"
+MODEL_SUFFIX = ".safetensors"
+
+
+@dataclass(frozen=True, kw_only=True)
+class TextModel:
+    """A network with its vocabulary and what generation has to know of its training.
+
+    primer: ids that precede a prompt shorter than the context; the boundary token for models of lines, else a piece of the
+    corpus. ends: whether the model may end a text by itself. provenance: name and sha256 of the corpus, epochs,
+    cross-entropy in nats a token; for people, not needed to run.
+    """
+
+    network: Network
+    vocabulary: CharacterVocabulary
+    reading: str
+    context_length: int
+    primer: tuple[int, ...]
+    ends: bool
+    provenance: Mapping[str, Any] = field(default_factory=dict)
+
+
+def save_model(path: Path, model: TextModel) -> None:
+    """Write a model file whole; equal models give equal bytes. Raises OSError."""
+    metadata = {
+        "format_version": FORMAT_VERSION,
+        "network": dataclasses.asdict(model.network.config),
+        "vocabulary": {"kind": "character", "characters": model.vocabulary.characters},
+        "reading": model.reading,
+        "context_length": model.context_length,
+        "primer": list(model.primer),
+        "ends": model.ends,
+        "provenance": dict(model.provenance),
+    }
+    weights = {name: np.ascontiguousarray(weight) for name, weight in model.network.weights.items()}
+    write_atomically(path, save(weights, metadata={METADATA_KEY: json.dumps(metadata, ensure_ascii=True)}))
+
+
+def load_model(path: Path) -> TextModel:
+    """Read a model file.
+
+    Raises ModelFileError, naming the file, for one that is damaged, of another format or version, or whose tensors are not
+    exactly the finite float32 arrays that its shape calls for.
+    """
+    try:
+        with safe_open(path, framework="np") as file:
+            metadata = _parse_metadata(file.metadata())
+            network, vocab_size = metadata["network"], len(metadata["vocabulary"])
+            weights = _read_weights(file, weight_shapes(network, vocab_size))
+    except (SafetensorError, OSError, ValueError, KeyError, TypeError, ConfigError) as error:
+        raise ModelFileError(f"{path} is not a model file that chargen can read: {_reason(error)}") from error
+    return TextModel(**metadata | {"network": Network(network, vocab_size, weights)})
+
+
+def read_metadata(path: Path) -> dict[str, Any]:
+    """Read what a model file says of itself, without its weights. Raises ModelFileError."""
+    try:
+        with safe_open(path, framework="np") as file:
+            return _parse_metadata(file.metadata())
+    except (SafetensorError, OSError, ValueError, KeyError, TypeError, ConfigError) as error:
+        raise ModelFileError(f"{path} is not a model file that chargen can read: {_reason(error)}") from error
+
+
+def _parse_metadata(metadata: Mapping[str, str] | None) -> dict[str, Any]:
+    """Return the fields of a TextModel, the network still as its config; raise ValueError or KeyError where they are off."""
+    if not metadata or METADATA_KEY not in metadata:
+        raise ValueError("it holds no chargen model")
+    parsed = json.loads(metadata[METADATA_KEY])
+    if parsed["format_version"] != FORMAT_VERSION:
+        raise ValueError(f"it has format version {parsed['format_version']}, this chargen reads {FORMAT_VERSION}")
+    if parsed["vocabulary"]["kind"] != "character":
+        raise ValueError(f"it has a vocabulary of kind {parsed['vocabulary']['kind']!r}")
+    vocabulary = CharacterVocabulary(_expect(parsed["vocabulary"]["characters"], str))
+    primer = tuple(_expect(one, int) for one in _expect(parsed["primer"], list))
+    if any(not 0 <= one < len(vocabulary) for one in primer):
+        raise ValueError("its primer holds ids outside the vocabulary")
+    return {
+        "network": resolve(("model file", {"network": parsed["network"]})).settings.network,
+        "vocabulary": vocabulary,
+        "reading": _expect(parsed["reading"], str),
+        "context_length": _expect(parsed["context_length"], int),
+        "primer": primer,
+        "ends": _expect(parsed["ends"], bool),
+        "provenance": _expect(parsed["provenance"], dict),
+    }
+
+
+def _read_weights(file: Any, shapes: Mapping[str, tuple[int, ...]]) -> dict[str, Floats]:
+    """Read exactly the named tensors; their shapes and types are compared before any is read."""
+    if set(file.keys()) != set(shapes):
+        odd = sorted(set(file.keys()) ^ set(shapes))
+        raise ValueError(f"its tensors are not those of its network: {', '.join(odd[:3])}")
+    for name, shape in shapes.items():
+        stored = file.get_slice(name)
+        if tuple(stored.get_shape()) != shape or stored.get_dtype() != "F32":
+            raise ValueError(f"{name} is {stored.get_dtype()} {tuple(stored.get_shape())}, expected F32 {shape}")
+    weights = {name: file.get_tensor(name) for name in shapes}
+    for name, weight in weights.items():
+        if not np.isfinite(weight).all():
+            raise ValueError(f"{name} holds numbers that are not finite")
+    return weights
+
+
+def _expect(value: Any, kind: type) -> Any:
+    if type(value) is not kind:
+        raise ValueError(f"its metadata holds {value!r:.40} where a {kind.__name__} was expected")
+    return value
+
+
+def _reason(error: Exception) -> str:
+    """Return one line of what went wrong."""
+    if isinstance(error, OSError) and error.strerror:
+        return error.strerror
+    if isinstance(error, KeyError):
+        return f"its metadata lacks {error.args[0]!r}"
+    return str(error).splitlines()[0] if str(error) else type(error).__name__

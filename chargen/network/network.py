@@ -1,0 +1,91 @@
+"""The trained network in NumPy: token ids in, logits out, one step at a time."""
+
+from collections.abc import Mapping
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+
+from chargen.config import NetworkConfig
+from chargen.network.cells import Cell, Floats, cell_type
+
+NetworkState = tuple[Any, ...]  # one cell state for each recurrent layer
+
+
+def weight_shapes(config: NetworkConfig, vocab_size: int) -> dict[str, tuple[int, ...]]:
+    """Name every weight of a network and give its shape, in the order of the layers.
+
+    This is the one description of what a model file holds: training writes by it, loading checks by it.
+    """
+    H, width = config.hidden_size, config.embedding_size or vocab_size
+    shapes: dict[str, tuple[int, ...]] = {}
+    if config.embedding_size:
+        shapes["embedding"] = (vocab_size, width)
+    gates = cell_type(config.cell, reset_after=config.reset_after).num_gates * H
+    bias = (2, gates) if config.cell == "gru" and config.reset_after else (gates,)
+    for layer in range(config.num_layers):
+        shapes[f"recurrent.{layer}.kernel"] = (width, gates)
+        shapes[f"recurrent.{layer}.recurrent_kernel"] = (H, gates)
+        shapes[f"recurrent.{layer}.bias"] = bias
+        width = H
+    if config.dense_size:
+        shapes |= {"dense.kernel": (width, config.dense_size), "dense.bias": (config.dense_size,)}
+        width = config.dense_size
+    return shapes | {"output.kernel": (width, vocab_size), "output.bias": (vocab_size,)}
+
+
+class Network:
+    """A stack of recurrent layers between token ids and logits.
+
+    The embedding (or the one-hot input) and the first layer's input projection are folded into one table, so that the first
+    layer's inputs are a row look-up.
+    """
+
+    def __init__(self, config: NetworkConfig, vocab_size: int, weights: Mapping[str, Floats]) -> None:
+        """Take the weights named by `weight_shapes`, all float32; they are kept, not copied."""
+        self.config, self.vocab_size, self.weights = config, vocab_size, weights
+        self.cells = [self._cell(layer) for layer in range(config.num_layers)]
+        inputs = weights["embedding"] if config.embedding_size else np.eye(vocab_size, dtype=np.float32)
+        self._table = self.cells[0].project(inputs)  # (V, gates * H)
+
+    def _cell(self, layer: int) -> Cell[Any]:
+        kind = cell_type(self.config.cell, reset_after=self.config.reset_after)
+        return kind(*[self.weights[f"recurrent.{layer}.{name}"] for name in ("kernel", "recurrent_kernel", "bias")])
+
+    @property
+    def num_parameters(self) -> int:
+        """Trained numbers in all weights."""
+        return sum(weight.size for weight in self.weights.values())
+
+    def zero_state(self, batch_size: int) -> NetworkState:
+        """Return the state before any token."""
+        return tuple(cell.zero_state(batch_size) for cell in self.cells)
+
+    def advance(self, ids: npt.NDArray[np.integer], state: NetworkState) -> tuple[Floats, NetworkState]:
+        """Read one token a row, (B,), and return the last layer's output, (B, H), and the next state."""
+        projected = self._table[ids]  # (B, gates * H)
+        output, first = self.cells[0].step(projected, state[0])
+        following = [first]
+        for cell, before in zip(self.cells[1:], state[1:], strict=True):
+            output, after = cell.step(cell.project(output), before)
+            following.append(after)
+        return output, tuple(following)
+
+    def head(self, output: Floats) -> Floats:
+        """Return the logits, (..., V), of recurrent outputs, (..., H)."""
+        if self.config.dense_size:
+            output = np.maximum(output @ self.weights["dense.kernel"] + self.weights["dense.bias"], 0)
+        return output @ self.weights["output.kernel"] + self.weights["output.bias"]
+
+    def step(self, ids: npt.NDArray[np.integer], state: NetworkState) -> tuple[Floats, NetworkState]:
+        """Read one token a row, (B,), and return the next token's logits, (B, V), and the next state."""
+        output, state = self.advance(ids, state)
+        return self.head(output), state
+
+    def logits(self, ids: npt.NDArray[np.integer], state: NetworkState) -> tuple[Floats, NetworkState]:
+        """Read (B, T) ids and return the logits after every position, (B, T, V), and the state after the last."""
+        outputs = []
+        for column in ids.T:
+            output, state = self.advance(column, state)
+            outputs.append(output)
+        return self.head(np.stack(outputs, axis=1)), state

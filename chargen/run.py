@@ -1,0 +1,153 @@
+"""The run directory: everything of one training, in plain files."""
+
+import csv
+import io
+import shutil
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass
+from datetime import datetime
+from pathlib import Path
+from typing import Any
+
+from chargen.config import Settings
+from chargen.errors import ModelFileError, RunError
+from chargen.files import write_atomically
+from chargen.network.model_file import MODEL_SUFFIX, read_metadata
+
+TIME_FORMAT = "%Y%m%d-%H%M%S"
+
+
+@dataclass(frozen=True)
+class RunDirectory:
+    """Names of the files of one run."""
+
+    path: Path
+
+    @property
+    def name(self) -> str:
+        """The folder's name."""
+        return self.path.name
+
+    @property
+    def config(self) -> Path:
+        """All settings, as they were resolved."""
+        return self.path / "config.toml"
+
+    @property
+    def model(self) -> Path:
+        """The best model."""
+        return self.path / f"model{MODEL_SUFFIX}"
+
+    @property
+    def last_model(self) -> Path:
+        """The model after the last epoch, or where training was interrupted."""
+        return self.path / f"last{MODEL_SUFFIX}"
+
+    @property
+    def metrics(self) -> Path:
+        """One row an epoch."""
+        return self.path / "metrics.csv"
+
+    @property
+    def samples(self) -> Path:
+        """All sample texts."""
+        return self.path / "samples.txt"
+
+    def write_config(self, settings: Settings) -> None:
+        """Write config.toml. Raises RunError where that cannot be done."""
+        try:
+            write_atomically(self.config, settings.to_toml())
+        except OSError as error:
+            raise RunError(f"cannot write {self.config}: {error.strerror}", hint="choose another --runs-dir") from error
+
+    def write_metrics(self, rows: Sequence[Mapping[str, Any]]) -> None:
+        """Write metrics.csv whole; the first row's keys are its columns."""
+        text = io.StringIO()
+        writer = csv.DictWriter(text, fieldnames=list(rows[0]), lineterminator="\n")
+        writer.writeheader()
+        writer.writerows(rows)
+        write_atomically(self.metrics, text.getvalue())
+
+
+@contextmanager
+def started_run(root: Path, *, corpus: str, cell: str, now: datetime) -> Iterator[RunDirectory]:
+    """Make a run directory as `create_run` does; if the work within ends without a model, the directory goes again."""
+    run = create_run(root, corpus=corpus, cell=cell, now=now)
+    try:
+        yield run
+    finally:
+        if not run.model.exists():
+            shutil.rmtree(run.path, ignore_errors=True)
+
+
+def create_run(root: Path, *, corpus: str, cell: str, now: datetime) -> RunDirectory:
+    """Make the directory <root>/<corpus>-<cell>-<time>; of two in the same second the later gets a number.
+
+    Raises RunError where it cannot be made or written to.
+    """
+    name = f"{_safe(corpus)}-{cell}-{now.strftime(TIME_FORMAT)}"
+    for attempt in range(1, 1000):
+        path = root / (name if attempt == 1 else f"{name}-{attempt}")
+        try:
+            path.mkdir(parents=True)
+        except FileExistsError:
+            if not root.is_dir():
+                raise RunError(f"{root} is not a folder", hint="choose another with --runs-dir") from None
+            continue
+        except OSError as error:
+            raise RunError(f"cannot make the folder {path}: {error.strerror}", hint="choose another with --runs-dir") from error
+        return RunDirectory(path)
+    raise RunError(f"{root} holds too many runs of the name {name}")
+
+
+def find_model(spec: str | None, root: Path) -> Path:
+    """Return the model file of a run: by name in `root`, by path, or a model file itself; None takes the newest run.
+
+    Raises RunError if there is none.
+    """
+    if spec is None:
+        runs = model_runs(root)
+        if not runs:
+            raise RunError(f"no trained run in {root}", hint="train one: chargen train male.txt --cell lstm")
+        return runs[0].model
+    for path in (Path(spec), root / spec):
+        if path.is_file():
+            return path
+        if path.is_dir():
+            model = RunDirectory(path).model
+            if model.is_file():
+                return model
+            raise RunError(f"{path} holds no model{MODEL_SUFFIX}", hint="its training may not have finished an epoch")
+    raise RunError(f"no such run: {spec}", hint="chargen runs lists them")
+
+
+def model_runs(root: Path) -> list[RunDirectory]:
+    """Return the runs below `root` that have a model, newest model first."""
+    found = [RunDirectory(path.parent) for path in root.glob(f"*/model{MODEL_SUFFIX}") if path.is_file()]
+    return sorted(found, key=lambda run: (run.model.stat().st_mtime_ns, run.name), reverse=True)
+
+
+def summarize(run: RunDirectory) -> dict[str, Any]:
+    """Return what `chargen runs` tells of a run; a model file that cannot be read becomes its "error"."""
+    summary: dict[str, Any] = {"name": run.name, "path": str(run.path), "modified": run.model.stat().st_mtime}
+    try:
+        metadata = read_metadata(run.model)
+    except ModelFileError as error:
+        return summary | {"error": error.message}
+    network, provenance = metadata["network"], metadata["provenance"]
+    return summary | {
+        "corpus": provenance.get("corpus"),
+        "cell": network.cell,
+        "num_layers": network.num_layers,
+        "hidden_size": network.hidden_size,
+        "vocab_size": len(metadata["vocabulary"]),
+        "epochs": provenance.get("epochs"),
+        "bits_per_character": provenance.get("bits_per_character"),
+    }
+
+
+def _safe(name: str) -> str:
+    """Return a name that is safe in a path on every system."""
+    kept = "".join(one if one.isalnum() or one in "-_+" else "-" for one in name).strip("-")
+    return kept[:60] or "text"

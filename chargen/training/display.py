@@ -1,0 +1,79 @@
+"""What a person sees on stderr while a network learns."""
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from datetime import timedelta
+
+from rich.console import Console
+from rich.progress import BarColumn, MofNCompleteColumn, Progress, TaskID, TextColumn
+from rich.text import Text
+
+from chargen.training.results import EpochResult
+
+
+class Display:
+    """Progress of a training: a live bar on a terminal, plain lines elsewhere, nothing when quiet.
+
+    verbosity: 0 shows nothing, 1 epochs and sample texts, 2 also the plan.
+    """
+
+    def __init__(self, console: Console, *, verbosity: int = 1) -> None:
+        self._console, self._verbosity = console, verbosity
+        self._progress = Progress(
+            TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), console=console, transient=True
+        )
+        self._task: TaskID | None = None
+        self._live = console.is_terminal and verbosity > 0
+
+    @contextmanager
+    def running(self) -> Iterator[None]:
+        """Show the live bar within, where there is a terminal."""
+        if not self._live:
+            yield
+            return
+        with self._progress:
+            yield
+
+    def note(self, line: str) -> None:
+        """Say one thing that the user should know."""
+        if self._verbosity > 0:
+            self._print(line)
+
+    def detail(self, line: str) -> None:
+        """Say one thing that only a curious user wants to know."""
+        if self._verbosity > 1:
+            self._print(line)
+
+    def epoch_begins(self, epoch: int, *, epochs: int, steps: int) -> None:
+        """Start the bar of an epoch."""
+        if self._live:
+            if self._task is not None:
+                self._progress.remove_task(self._task)
+            self._task = self._progress.add_task(f"epoch {epoch}/{epochs}", total=steps)
+
+    def step(self, done: int) -> None:
+        """Move the bar."""
+        if self._task is not None:
+            self._progress.update(self._task, completed=done)
+
+    def epoch_ends(self, result: EpochResult, *, epochs: int, seconds_left: float) -> None:
+        """Print the line of an epoch."""
+        validation = result.validation_cross_entropy
+        parts = [
+            f"epoch {result.epoch:>{len(str(epochs))}}/{epochs}",
+            f"loss {result.cross_entropy:.3f}",
+            *([f"validation {validation:.3f}"] if validation is not None else []),
+            f"{result.bits_per_character:.3f} bits/char",
+            f"{result.characters_per_second:,.0f} chars/s",
+            f"{timedelta(seconds=round(seconds_left))} left",
+        ]
+        self.note("  ".join(parts))
+
+    def sample(self, text: str) -> None:
+        """Show sample text."""
+        if self._verbosity > 0:
+            self._print(text)
+
+    def _print(self, text: str) -> None:
+        """Print as it is: no markup, no wrapping, no highlighting."""
+        self._console.print(Text(text), soft_wrap=True, highlight=False)

@@ -1,0 +1,28 @@
+"""A training from plan to farewell: what the user is told, which tracker listens, when the backend is loaded."""
+
+from rich.console import Console
+
+from chargen.run import RunDirectory
+from chargen.tracking import NoTracker, Tracker, WandbTracker
+from chargen.training.backend import load_backend
+from chargen.training.display import Display
+from chargen.training.plan import TrainingPlan
+from chargen.training.results import TrainingOutcome
+
+
+def run_session(plan: TrainingPlan, run: RunDirectory, *, verbosity: int = 1) -> TrainingOutcome:
+    """Train as planned and tell the user on stderr what happens. Raises what `chargen.training.trainer.train` raises."""
+    display = Display(Console(stderr=True), verbosity=verbosity)
+    for line in (*plan.corpus.notes, *plan.describe()):
+        display.note(line)
+    load_backend()
+    from chargen.training.trainer import train  # imports Keras, so the backend's chatter has to be muted by now
+
+    outcome = train(plan, run, display=display, tracker=_tracker(plan, display))
+    display.note(f"{outcome.describe()}; to write text: chargen sample --run {run.path}")
+    return outcome
+
+
+def _tracker(plan: TrainingPlan, display: Display) -> Tracker:
+    tracking = plan.settings.tracking
+    return WandbTracker(tracking.wandb_project, warn=display.note) if tracking.wandb else NoTracker()

@@ -1,0 +1,105 @@
+"""Train a network as planned, into a run directory."""
+
+import signal
+from collections.abc import Iterator
+from contextlib import contextmanager
+from types import FrameType
+
+import keras
+
+from chargen.network.model_file import save_model
+from chargen.run import RunDirectory
+from chargen.tracking import Tracker
+from chargen.training.callbacks import EpochEnd, Interruption, ResetStates, TrainingInterrupted
+from chargen.training.dataset import repeated_batches, training_batches
+from chargen.training.display import Display
+from chargen.training.model import build_model, compile_model
+from chargen.training.plan import TrainingPlan
+from chargen.training.results import TrainingOutcome
+
+
+def train(plan: TrainingPlan, run: RunDirectory, *, display: Display, tracker: Tracker) -> TrainingOutcome:
+    """Train until the planned epochs are over, or patience is, or a signal comes.
+
+    The run directory holds the best and the last model at any moment after the first epoch, and after a signal. Raises
+    TrainingError if the loss is no longer finite.
+    """
+    settings = plan.settings
+    keras.utils.set_random_seed(settings.training.random_seed)
+    model = build_model(
+        settings.network,
+        vocab_size=len(plan.vocabulary),
+        context_length=plan.windows.context_length,
+        batch_size=plan.windows.batch_size if settings.training.stateful else None,
+    )
+    compile_model(model, settings.training)
+    epoch_end = EpochEnd(plan, run, display, tracker)
+    tracker.start(run.name, run.path, settings.to_mapping())
+    interrupted_by, finished = None, False
+    try:
+        with display.running(), deferred_signals() as requested:
+            _fit(model, plan, [Interruption(requested.get), epoch_end])
+        finished = True
+    except TrainingInterrupted as interruption:
+        interrupted_by = interruption.signal_number
+        _save_interrupted(run, epoch_end)
+    finally:
+        tracker.finish(failed=not finished)
+    return TrainingOutcome(results=tuple(epoch_end.results), interrupted_by=interrupted_by)
+
+
+def _fit(model: keras.Model, plan: TrainingPlan, callbacks: list[keras.callbacks.Callback]) -> None:
+    training = plan.settings.training
+    if training.stateful:
+        callbacks = [ResetStates(), *callbacks]
+    if training.patience:
+        monitor = "val_cross_entropy" if plan.validation else "cross_entropy"
+        callbacks = [*callbacks, keras.callbacks.EarlyStopping(monitor=monitor, mode="min", patience=training.patience)]
+    model.fit(
+        training_batches(plan.training),
+        steps_per_epoch=plan.training.num_steps,
+        validation_data=repeated_batches(plan.validation) if plan.validation else None,
+        validation_steps=plan.validation.num_steps if plan.validation else None,
+        epochs=training.epochs,
+        callbacks=callbacks,
+        shuffle=False,
+        verbose=0,
+    )
+
+
+def _save_interrupted(run: RunDirectory, epoch_end: EpochEnd) -> None:
+    """Keep the weights as they are; before the first epoch's end they are also the best there is."""
+    results = epoch_end.results
+    model = epoch_end.text_model()
+    save_model(run.last_model, model)
+    if not results:
+        save_model(run.model, model)
+
+
+class RequestedSignal:
+    """The first SIGINT or SIGTERM that came, or None; the second one acts at once."""
+
+    def __init__(self) -> None:
+        self._number: int | None = None
+
+    def get(self) -> int | None:
+        """Return the signal's number."""
+        return self._number
+
+    def handle(self, number: int, frame: FrameType | None) -> None:
+        """Remember the first signal."""
+        if self._number is not None:
+            raise SystemExit(128 + number)
+        self._number = number
+
+
+@contextmanager
+def deferred_signals() -> Iterator[RequestedSignal]:
+    """Hold the first Ctrl-C or SIGTERM back within, for the step that is under way to finish."""
+    requested = RequestedSignal()
+    previous = {number: signal.signal(number, requested.handle) for number in (signal.SIGINT, signal.SIGTERM)}
+    try:
+        yield requested
+    finally:
+        for number, handler in previous.items():
+            signal.signal(number, handler)
