@@ -1,3 +1,4 @@
 from chargen.cli import main
 
-main()
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,43 @@
+PYTHON ?= $(shell command -v python3.11 || command -v python3)
+BIN := .venv/bin
+READY := .venv/.ready
+
+.PHONY: help setup demo test lint format bench corpora clean
+.DEFAULT_GOAL := help
+
+help: ## list the targets
+	@sed -n 's/^\([a-z]*\):.*## /\1|/p' Makefile | awk -F'|' '{ printf "  make %-8s  %s\n", $$1, $$2 }'
+
+setup: $(READY) ## make the environment in .venv
+
+$(READY): pyproject.toml constraints.txt
+	$(PYTHON) -m venv .venv
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check --constraint constraints.txt --editable '.[dev]'
+	@touch $@
+
+demo: $(READY) ## train an LSTM on male.txt and print new names
+	$(BIN)/chargen train --config demo
+	$(BIN)/chargen sample --count 20
+
+test: $(READY) ## run the whole test suite
+	$(BIN)/python -m pytest
+
+lint: $(READY) ## check style and types
+	$(BIN)/ruff check .
+	$(BIN)/ruff format --check .
+	$(BIN)/mypy
+
+format: $(READY) ## format the code
+	$(BIN)/ruff check --fix-only --quiet .
+	$(BIN)/ruff format .
+
+bench: $(READY) ## measure start-up and sampling
+	$(BIN)/python -m benchmarks
+
+corpora: ## write corpora/code.txt from our own source
+	find chargen -name '*.py' | LC_ALL=C sort | xargs cat > corpora/code.txt
+	@wc -m corpora/*.txt
+
+clean: ## remove everything that was made, but the runs
+	rm -rf .venv build dist *.egg-info .pytest_cache .mypy_cache .ruff_cache .hypothesis corpora/code.txt
+	find . -name __pycache__ -type d -prune -exec rm -rf {} +
