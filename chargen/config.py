@@ -21,6 +21,8 @@ from chargen.shipped import nearest_shipped, shipped_folder
 
 Mapped = dict[str, dict[str, Any]]
 
+COMMAND_LINE = "command line"  # the layer whose settings are named by their flags
+
 
 @dataclass(frozen=True, kw_only=True)
 class Setting:
@@ -36,6 +38,11 @@ class Setting:
     choices: tuple[str, ...] = ()
     flag: str | None = None
     shorthands: Mapping[str, Any] = field(default_factory=dict)
+
+
+def flag_name(name: str, detail: Setting) -> str:
+    """Return the command-line name of a setting."""
+    return detail.flag or "--" + name.replace("_", "-")
 
 
 def setting(default: Any, help: str, **details: Any) -> Any:
@@ -235,7 +242,9 @@ def _checked(layer: str, sections: Mapping[str, Any]) -> Iterator[tuple[str, str
         for name, value in values.items():
             if name not in known:
                 raise _unknown(layer, f"key {section}.{name}", name, known)
-            yield section, name, check_value(f"{layer}: {section}.{name}", value, *known[name])
+            kind, detail = known[name]
+            label = flag_name(name, detail) if layer == COMMAND_LINE else f"{layer}: {section}.{name}"
+            yield section, name, check_value(label, value, kind, detail)
 
 
 def _unknown(layer: str, what: str, name: str, known: Mapping[str, Any]) -> ConfigError:

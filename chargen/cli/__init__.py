@@ -1,5 +1,7 @@
 def main() -> None:
     """Run the command line."""
-    from chargen.cli.program import program
-
+    try:
+        from chargen.cli.program import program
+    except KeyboardInterrupt:
+        raise SystemExit(130) from None
     program()

@@ -7,12 +7,11 @@ from typing import Any, TypeVar, get_args, get_origin
 
 import click
 
-from chargen.config import Mapped, Resolved, Setting, declared_settings, read_config, resolve
+from chargen.config import COMMAND_LINE, Mapped, Resolved, Setting, declared_settings, flag_name, read_config, resolve
 from chargen.errors import ConfigError
 
 Command = TypeVar("Command", bound=Callable[..., Any])
 
-COMMAND_LINE = "command line"
 _POSITIONAL = ("corpus", "files")
 
 # One row of a settings option: the parameter's name, section, setting, and the value that a shorthand flag stands for.
@@ -27,17 +26,15 @@ def setting_options(command: Command) -> Command:
         for flag, value in detail.shorthands.items():
             parameter = f"{section}__{one.name}__{value}"
             _rows[parameter] = (section, one.name, value)
-            command = click.option(flag, parameter, is_flag=True, help=f"Short for {_flag(one.name, detail)} {value}.")(command)
+            command = click.option(flag, parameter, is_flag=True, help=f"Short for {flag_name(one.name, detail)} {value}.")(
+                command
+            )
         parameter = f"{section}__{one.name}"
         _rows[parameter] = (section, one.name, None)
-        command = _setting_option(_flag(one.name, detail), parameter, kind, detail, one.default)(command)
+        command = _setting_option(flag_name(one.name, detail), parameter, kind, detail, one.default)(command)
     return click.option("--config", "config_name", metavar="NAME|PATH", help="Settings from a TOML file or a shipped config.")(
         command
     )
-
-
-def _flag(name: str, detail: Setting) -> str:
-    return detail.flag or "--" + name.replace("_", "-")
 
 
 def _setting_option(flag: str, parameter: str, kind: Any, detail: Setting, default: Any) -> Callable[[Command], Command]:

@@ -1,10 +1,12 @@
 """The `chargen` command: which subcommands there are, loaded on use, and the one place where errors become text."""
 
 import os
+import signal
 import sys
 from collections.abc import Sequence
 from difflib import get_close_matches
 from importlib import import_module
+from types import FrameType
 from typing import Any, NoReturn
 
 import click
@@ -21,6 +23,7 @@ COMMANDS = {
 }
 
 EXIT_INTERRUPTED = 130
+EXIT_TERMINATED = 143
 
 
 class Program(click.Group):
@@ -50,6 +53,7 @@ class Program(click.Group):
             formatter.write_dl(list(COMMANDS.items()))
 
     def main(self, args: Sequence[str] | None = None, prog_name: str | None = None, **extra: Any) -> NoReturn:  # type: ignore[override]
+        signal.signal(signal.SIGTERM, _terminate)
         arguments = list(sys.argv[1:] if args is None else args)
         try:
             code = super().main(arguments, prog_name or "chargen", **extra | {"standalone_mode": False})
@@ -86,6 +90,11 @@ def _say(line: str, code: int) -> int:
 
 def _uncapitalized(message: str) -> str:
     return message[:1].lower() + message[1:].rstrip(".")
+
+
+def _terminate(number: int, frame: FrameType | None) -> NoReturn:
+    """Leave by way of every `finally`, as Ctrl-C does."""
+    sys.exit(EXIT_TERMINATED)
 
 
 def _close_stdout() -> None:

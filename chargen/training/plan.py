@@ -55,7 +55,8 @@ class TrainingPlan:
             f"{corpus.name}: {count:,} {unit}{'s' if count > 1 else ''}, {corpus.num_characters:,} characters, "
             f"{len(self.vocabulary) - 1:,} distinct",
             f"{network.cell} {network.num_layers}x{network.hidden_size}, {inputs}, {self.num_parameters:,} parameters; "
-            f"{self.training.num_steps:,} steps an epoch of {batch}; about {self.memory_bytes / 1e6:,.0f} MB besides the backend",
+            f"{self.training.num_steps:,} steps an epoch of {batch}; "
+            f"about {self.memory_bytes / 1e6:,.0f} MB besides the backend",
         ]
 
 
