@@ -10,7 +10,6 @@ from collections.abc import Callable, Sequence
 import keras
 import numpy as np
 
-from chargen.corpus.documents import Corpus
 from chargen.errors import TrainingError
 from chargen.network.generation import sample_texts
 from chargen.network.model_file import TextModel, save_model
@@ -160,8 +159,8 @@ def sample_rows(model: TextModel, plan: TrainingPlan, epoch: int) -> list[Sample
     """Write text at each diversity from one prompt out of the corpus, drawn from the random seed and the epoch."""
     samples = plan.settings.samples
     rng = np.random.default_rng([plan.settings.training.random_seed, epoch])
-    prompt = corpus_prompt(plan.documents, plan.corpus, length=model.context_length, rng=rng)
     by_line = plan.corpus.reading == "line"
+    prompt = corpus_prompt(plan.documents, by_line=by_line, length=model.context_length, rng=rng)
     rows = []
     for diversity in samples.diversity:
         texts = sample_texts(
@@ -176,10 +175,10 @@ def sample_rows(model: TextModel, plan: TrainingPlan, epoch: int) -> list[Sample
     return rows
 
 
-def corpus_prompt(documents: Sequence[str], corpus: Corpus, *, length: int, rng: np.random.Generator) -> str:
+def corpus_prompt(documents: Sequence[str], *, by_line: bool, length: int, rng: np.random.Generator) -> str:
     """Return the first letters of a random line, or a window of a random document."""
     document = documents[int(rng.integers(len(documents)))]
-    if corpus.reading == "line":
+    if by_line:
         return document[:NAME_PROMPT_CHARACTERS]
     start = int(rng.integers(max(1, len(document) - length)))
     return document[start : start + length]

@@ -1,0 +1,58 @@
+import io
+
+import pytest
+from rich.console import Console
+
+from chargen.training.display import Display
+from chargen.training.results import EpochResult, TrainingOutcome
+
+RESULT = EpochResult(
+    epoch=3, step=30, cross_entropy=2.0, validation_cross_entropy=1.386294, learning_rate=0.01, seconds=2.0, num_targets=5000
+)
+
+
+def shown(*, verbosity: int = 1, terminal: bool = False) -> str:
+    stream = io.StringIO()
+    display = Display(Console(file=stream, force_terminal=terminal, width=200), verbosity=verbosity)
+    with display.running():
+        display.epoch_begins(3, epochs=12, steps=10)
+        display.step(4)
+        display.epoch_ends(RESULT, epochs=12, seconds_left=75)
+        display.sample("[bold]Harold[/bold] :smile:")
+    return stream.getvalue()
+
+
+def test_an_epoch_is_one_plain_line() -> None:
+    line, sample = shown().splitlines()
+    assert line == "epoch  3/12  loss 2.000  validation 1.386  2.000 bits/char  2,500 chars/s  0:01:15 left"
+    assert sample == "[bold]Harold[/bold] :smile:"
+
+
+def test_a_terminal_sees_a_bar() -> None:
+    assert "4/10" in shown(terminal=True)
+    assert "4/10" not in shown()
+
+
+def test_quiet_shows_nothing() -> None:
+    assert shown(verbosity=0) == shown(verbosity=0, terminal=True) == ""
+
+
+def test_no_color_is_honoured(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("NO_COLOR", "1")
+    assert "\x1b[3" not in shown(terminal=True)
+
+
+def test_figures_of_a_result() -> None:
+    assert RESULT.bits_per_character == pytest.approx(2.0, abs=1e-6)
+    assert RESULT.characters_per_second == 2500
+    unvalidated = EpochResult(**{**RESULT.__dict__, "validation_cross_entropy": None})
+    assert unvalidated.monitored == 2.0
+
+
+def test_an_outcome_knows_its_best_epoch_and_exit_code() -> None:
+    worse = EpochResult(**{**RESULT.__dict__, "epoch": 4, "validation_cross_entropy": 1.5})
+    done, stopped = TrainingOutcome(results=(RESULT, worse)), TrainingOutcome(results=(), interrupted_by=2)
+    assert done.best is RESULT
+    assert (done.exit_code, stopped.exit_code) == (0, 130)
+    assert "epoch 3" in done.describe()
+    assert stopped.summary() == {"epochs": 0, "best_epoch": None, "bits_per_character": None, "interrupted": True}

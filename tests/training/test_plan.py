@@ -1,0 +1,153 @@
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+
+from chargen.config import Settings, resolve
+from chargen.corpus.documents import Corpus, load_corpus
+from chargen.corpus.vocabulary import BOUNDARY
+from chargen.corpus.windows import ContiguousStreams
+from chargen.errors import ConfigError, CorpusError
+from chargen.training.plan import TrainingPlan, WindowSizes, choose_windows, estimate_memory, make_plan
+
+TEXT = "one line of it\nand another line\n" * 20
+
+
+def settings(**sections: dict[str, Any]) -> Settings:
+    return resolve(("test", sections)).settings
+
+
+def corpus(*documents: str, reading: str = "document") -> Corpus:
+    return Corpus("text", documents, reading, "0" * 64)
+
+
+def plan(text: str = TEXT, **sections: dict[str, Any]) -> TrainingPlan:
+    return make_plan(settings(**sections), corpus(text))
+
+
+@pytest.mark.parametrize(
+    ("reading", "targets", "stateful", "expected"),
+    [
+        ("line", "all", False, WindowSizes(6, 6, 32)),
+        ("line", "last", False, WindowSizes(6, 1, 128)),
+        ("document", "all", False, WindowSizes(64, 64, 64)),
+        ("document", "last", False, WindowSizes(40, 3, 128)),
+        ("document", "last", True, WindowSizes(40, 40, 64)),
+    ],
+)
+def test_open_window_sizes_are_chosen_from_the_text(reading: str, targets: str, stateful: bool, expected: WindowSizes) -> None:
+    chosen = choose_windows(
+        settings(network={"targets": targets}, training={"stateful": stateful}), corpus("abcde", "ab", reading=reading)
+    )
+    assert chosen == expected
+
+
+def test_given_window_sizes_are_kept_and_recorded() -> None:
+    made = plan(training={"context_length": 9, "stride": 4, "batch_size": 5})
+    assert made.windows == WindowSizes(9, 4, 5)
+    assert (made.settings.training.context_length, made.settings.training.stride) == (9, 4)
+    assert made.training.batch(0, 0).inputs.shape == (5, 9)
+
+
+def test_a_long_line_is_cut_into_windows() -> None:
+    assert choose_windows(settings(), corpus("a" * 5000, reading="line")).context_length == 200
+
+
+def test_a_text_shorter_than_a_window_is_refused_with_the_length_that_would_do() -> None:
+    with pytest.raises(CorpusError, match=r"90 characters in a row to train on, one window needs 201") as refused:
+        plan("x" * 100, training={"context_length": 200})
+    assert refused.value.hint is not None
+    assert "--context-length 89" in refused.value.hint
+    assert plan("x" * 100, training={"context_length": 89}).training.num_steps == 1
+
+
+def test_lines_shorter_than_a_window_are_filled_up() -> None:
+    made = make_plan(settings(training={"context_length": 30}), corpus("ab", "abc", "b", reading="line"))
+    assert made.training.batch(0, 0).weights.sum() == made.training.num_targets
+
+
+def test_memory_grows_with_each_size_and_is_refused_before_it_is_taken() -> None:
+    def memory(**network: int) -> int:
+        chosen = settings(network=network)
+        return estimate_memory(
+            chosen.network, WindowSizes(10, 10, 10), vocab_size=9, num_parameters=1000, corpus=corpus("x" * 100)
+        )
+
+    assert memory(hidden_size=64) < memory(hidden_size=65) < memory(hidden_size=65, num_layers=2)
+    with pytest.raises(ConfigError, match=r"need about [\d,.]+ GB of memory, this machine has"):
+        plan(network={"hidden_size": 65536, "num_layers": 64})
+
+
+def test_the_estimate_holds_the_one_hot_batch_but_never_all_windows() -> None:
+    one_hot, embedded = (
+        estimate_memory(
+            settings(network={"embedding_size": size}).network,
+            WindowSizes(100, 1, 50),
+            vocab_size=20_000,
+            num_parameters=0,
+            corpus=corpus("x" * 1_000_000),
+        )
+        for size in (0, 8)
+    )
+    assert one_hot - embedded >= 100 * 50 * (20_000 - 8) * 4
+    assert one_hot < 1_000_000 * 100 * 20_000 * 4 / 100
+
+
+def test_the_primer_of_a_document_ends_a_line_and_fills_the_context() -> None:
+    made = plan(training={"context_length": 20})
+    primer = made.vocabulary.decode(made.primer)
+    assert len(primer) == 20
+    assert primer.endswith("\n")
+    assert primer in made.documents[0]
+
+
+def test_the_primer_of_a_text_without_lines_is_its_end() -> None:
+    made = plan("abcdefghij" * 30, training={"context_length": 20}, corpus={"validation_split": 0.0})
+    assert made.vocabulary.decode(made.primer) == "abcdefghij" * 2
+
+
+@pytest.mark.parametrize(("targets", "length"), [("all", 1), ("last", 6)])
+def test_the_primer_of_lines_is_what_stands_before_a_line_in_training(targets: str, length: int) -> None:
+    made = make_plan(settings(network={"targets": targets}), corpus("abcde", "ba", reading="line"))
+    assert made.primer == (BOUNDARY,) * length
+
+
+def test_only_texts_of_several_documents_end_by_themselves() -> None:
+    assert not plan().ends
+    assert make_plan(settings(), corpus(TEXT, TEXT)).ends
+
+
+def test_stateful_training_reads_contiguous_streams() -> None:
+    made = plan(training={"stateful": True, "batch_size": 3, "context_length": 11})
+    assert isinstance(made.training, ContiguousStreams)
+    assert isinstance(made.validation, ContiguousStreams)
+    assert made.settings.training.stride == 11
+
+
+def test_without_a_validation_split_there_is_no_validation() -> None:
+    made = plan(corpus={"validation_split": 0.0})
+    assert made.validation is None
+    assert made.training.num_targets >= len(TEXT)
+
+
+def test_validation_holds_out_the_tail_of_one_text() -> None:
+    made = plan("a" * 900 + "b" * 100, training={"context_length": 8})
+    assert made.validation is not None
+    held_out = made.validation.batch(0, 0)
+    assert set(made.vocabulary.decode(held_out.targets[held_out.weights > 0])) == {"b"}
+
+
+def test_many_distinct_characters_need_no_large_array(tmp_path: Path) -> None:
+    path = tmp_path / "wide.txt"
+    path.write_text("".join(map(chr, range(0x4E00, 0x4E00 + 20_000))) * 2, encoding="utf-8")
+    chosen = settings(corpus={"files": [str(path)]}, network={"hidden_size": 3})
+    made = make_plan(chosen, load_corpus(chosen.corpus))
+    assert len(made.vocabulary) == 20_001
+    assert made.training.batch(0, 0).inputs.dtype == np.int32
+
+
+def test_the_description_says_what_is_trained_on_what() -> None:
+    said = "\n".join(plan(network={"cell": "gru", "num_layers": 2, "embedding_size": 0}).describe())
+    for part in ("1 document,", f"{len(TEXT):,} characters", "gru 2x128", "one-hot", "64 windows of 64", "MB"):
+        assert part in said

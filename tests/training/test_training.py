@@ -1,0 +1,180 @@
+import csv
+import json
+import os
+import signal
+import subprocess
+import sys
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+from click.testing import Result
+
+from chargen.config import read_config, resolve
+from chargen.network.model_file import load_model
+from chargen.run import RunDirectory
+
+Train = Callable[..., Any]
+
+
+def rows(run: RunDirectory) -> list[dict[str, str]]:
+    with run.metrics.open(encoding="utf-8", newline="") as file:
+        return list(csv.DictReader(file))
+
+
+@pytest.mark.parametrize("cell", ["simplernn", "lstm", "gru"])
+@pytest.mark.parametrize("form", [("--targets", "all"), ("--targets", "last", "--context-length", 9), ("--stateful",)])
+def test_every_cell_and_form_learns(train: Train, prose: Path, cell: str, form: tuple[object, ...]) -> None:
+    trained = train(prose, "--cell", cell, *form, "--epochs", 4, "--batch-size", 8, "--learning-rate", 0.02)
+    assert trained.validation[-1] < trained.validation[0]
+
+
+@pytest.mark.parametrize("optimizer", ["adam", "adamw", "rmsprop", "sgd"])
+def test_every_optimizer_learns(train: Train, prose: Path, optimizer: str) -> None:
+    rate = 1.0 if optimizer == "sgd" else 0.02
+    trained = train(prose, "--optimizer", optimizer, "--epochs", 3, "--batch-size", 4, "--learning-rate", rate)
+    assert trained.validation[-1] < trained.validation[0]
+
+
+def test_every_layer_option_at_once(train: Train, prose: Path) -> None:
+    shape = ("--cell", "gru", "--no-reset-after", "--layers", 2, "--dense-size", 6)
+    options = (*shape, "--dropout", 0.1, "--recurrent-dropout", 0.1, "--epochs", 1)
+    model = load_model(train(prose, *options).run.model)
+    assert model.network.config.num_layers == 2
+    assert model.network.weights["dense.kernel"].shape == (7, 6)
+
+
+def test_the_run_directory_holds_everything(train: Train, names: Path) -> None:
+    trained = train(names, "--epochs", 3, "--diversity", 0.3, "--sample-every", 2)
+    run = trained.run
+    assert run.path.parent == Path("runs")
+    assert run.name.startswith("names-lstm-")
+    assert {path.name for path in run.path.iterdir()} == {
+        "config.toml", "model.safetensors", "last.safetensors", "metrics.csv", "samples.txt",
+    }  # fmt: skip
+    assert [row["epoch"] for row in rows(run)] == ["1", "2", "3"]
+    samples = run.samples.read_text(encoding="utf-8")
+    assert samples.count("----- diversity: 0.3") == 1
+    assert "after epoch 2" in samples
+    settings = resolve(read_config(str(run.config))).settings
+    assert settings.training.context_length == len("Margaret") + 1
+    assert settings.corpus.reading == "line"
+
+
+def test_model_file_holds_the_best_epoch_and_last_the_last(train: Train, prose: Path) -> None:
+    trained = train(prose, "--epochs", 8, "--learning-rate", 0.3, "--patience", 0, "--optimizer", "sgd", "--clip-norm", 0)
+    losses = [float(row["validation_cross_entropy"]) for row in rows(trained.run)]
+    assert load_model(trained.run.model).provenance["epochs"] == 1 + int(np.argmin(losses))
+    assert load_model(trained.run.last_model).provenance["epochs"] == 8
+
+
+def test_bits_per_character_are_those_that_the_model_file_gives(train: Train, names: Path) -> None:
+    """Keras's mean over the epoch is the plain mean over the held-out names, computed with NumPy."""
+    run = train(names, "--epochs", 2, "--batch-size", 3).run
+    model = load_model(run.last_model)
+    from chargen.corpus.documents import load_corpus
+    from chargen.training.plan import make_plan
+
+    settings = resolve(read_config(str(run.config))).settings
+    validation = make_plan(settings, load_corpus(settings.corpus)).validation
+    assert validation is not None
+    total = weight = 0.0
+    for step in range(validation.num_steps):
+        batch = validation.batch(0, step)
+        logits = model.network.logits(batch.inputs, model.network.zero_state(len(batch.inputs)))[0].astype(np.float64)
+        logs = logits - np.log(np.exp(logits).sum(axis=-1, keepdims=True))
+        chosen = np.take_along_axis(logs, batch.targets[..., None], axis=-1)[..., 0]
+        total, weight = total - (chosen * batch.weights).sum(), weight + batch.weights.sum()
+    assert total / weight == pytest.approx(float(rows(run)[-1]["validation_cross_entropy"]), abs=1e-5)
+
+
+def test_equal_seeds_give_equal_bytes(train: Train, prose: Path) -> None:
+    options = (prose, "--epochs", 2, "--dropout", 0.2, "--batch-size", 4)
+    one, two, other = train(*options).run, train(*options).run, train(*options, "--random-seed", 2).run
+    for name in ("model.safetensors", "metrics.csv", "samples.txt"):
+        assert (one.path / name).read_bytes() == (two.path / name).read_bytes()
+    assert one.model.read_bytes() != other.model.read_bytes()
+
+
+def test_the_config_of_a_run_repeats_it(train: Train, names: Path) -> None:
+    one = train(names, "--epochs", 2, "--layers", 2).run
+    two = train("--config", one.config).run
+    assert one.model.read_bytes() == two.model.read_bytes()
+
+
+def test_patience_ends_training_early(train: Train, prose: Path) -> None:
+    run = train(prose, "--epochs", 30, "--patience", 2, "--learning-rate", 50, "--clip-norm", 0).run
+    assert len(rows(run)) < 30
+
+
+def test_without_validation_the_training_loss_decides(train: Train, prose: Path) -> None:
+    trained = train(prose, "--epochs", 2, "--validation-split", 0)
+    assert not trained.validation
+    assert rows(trained.run)[0]["validation_cross_entropy"] == ""
+
+
+def test_samples_of_a_document_continue_a_prompt_out_of_it(train: Train, prose: Path) -> None:
+    trained = train(prose, "--epochs", 1, "--context-length", 12)
+    prompt = trained.stderr.split('Generating with seed: "')[1].split('"')[0]
+    assert len(prompt) == 12
+    assert prompt in prose.read_text(encoding="utf-8")
+    for diversity in ("0.5", "1.2"):
+        assert f"----- diversity: {diversity}\n" in trained.stderr
+
+
+def test_quiet_says_nothing_and_stdout_is_the_run(invoke_train: Callable[..., Result], names: Path) -> None:
+    result = invoke_train(names, "--epochs", 1, "-q")
+    assert (result.exit_code, result.stderr) == (0, "")
+    assert Path(result.stdout.strip()).is_dir()
+
+
+def test_json_summary(invoke_train: Callable[..., Result], names: Path) -> None:
+    summary = json.loads(invoke_train(names, "--epochs", 1, "-q", "--json").stdout)
+    assert Path(summary["model"]).is_file()
+    assert (summary["epochs"], summary["interrupted"]) == (1, False)
+
+
+def test_a_loss_that_is_not_finite_ends_training(
+    invoke_train: Callable[..., Result], names: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("chargen.training.results.EpochResult.monitored", float("nan"))
+    result = invoke_train(names, "--epochs", 2)
+    assert result.exit_code == 1
+    last_line = result.stderr.splitlines()[-1]
+    assert "the loss is nan after epoch 1" in last_line
+    assert "--learning-rate" in last_line
+    assert not list(Path("runs").iterdir())
+
+
+@pytest.mark.parametrize(("number", "code"), [(signal.SIGINT, 130), (signal.SIGTERM, 143)])
+def test_a_signal_ends_training_with_everything_saved(
+    prose: Path, small: tuple[str, ...], tmp_path: Path, number: signal.Signals, code: int
+) -> None:
+    command = [sys.executable, "-m", "chargen", "train", str(prose), *small, "--epochs", "100000", "--patience", "0"]
+    with subprocess.Popen(
+        [*command, "--sample-every", "0"], cwd=tmp_path, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True
+    ) as process:
+        assert process.stderr is not None
+        seen = ""
+        while "epoch" not in seen.rpartition("parameters")[2].partition("backend")[2]:
+            line = process.stderr.readline()
+            assert line, seen
+            seen += line
+        process.send_signal(number)
+        stdout, stderr = process.communicate(timeout=60)
+    assert process.returncode == code
+    assert "interrupted, everything is saved" in stderr
+    assert "Traceback" not in stderr
+    run = RunDirectory(tmp_path / stdout.strip())
+    assert load_model(run.model).provenance["epochs"] >= 1
+    assert load_model(run.last_model).provenance["epochs"] == len(rows(run))
+
+
+def test_start_up_chatter_never_shows(names: Path, small: tuple[str, ...], tmp_path: Path) -> None:
+    command = [sys.executable, "-m", "chargen", "train", str(names), *small, "--epochs", "1", "-q"]
+    environment = {name: value for name, value in os.environ.items() if not name.startswith("TF_")}
+    done = subprocess.run(command, cwd=tmp_path, capture_output=True, text=True, env=environment, check=True)
+    assert done.stderr == ""
+    assert len(done.stdout.splitlines()) == 1
