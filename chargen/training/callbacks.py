@@ -94,7 +94,8 @@ class EpochEnd(keras.callbacks.Callback):
         self._display.epoch_begins(epoch + 1, epochs=self._epochs, steps=self._plan.training.num_steps)
 
     def on_train_batch_begin(self, batch: int, logs: object = None) -> None:
-        self._display.step(batch)
+        if self._display.due() and batch > 0:
+            self._display.step(batch, cross_entropy=float(self.model.get_metrics_result()["cross_entropy"]))
 
     def on_test_begin(self, logs: object = None) -> None:
         self._training_seconds = time.perf_counter() - self._epoch_began

@@ -1,14 +1,17 @@
 """What a person sees on stderr while a network learns."""
 
+import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from datetime import timedelta
 
 from rich.console import Console
-from rich.progress import BarColumn, MofNCompleteColumn, Progress, TaskID, TextColumn
+from rich.progress import BarColumn, MofNCompleteColumn, Progress, TaskID, TextColumn, TimeRemainingColumn
 from rich.text import Text
 
 from chargen.training.results import EpochResult
+
+SECONDS_BETWEEN_MOVES = 0.5  # of the bar
 
 
 class Display:
@@ -20,10 +23,17 @@ class Display:
     def __init__(self, console: Console, *, verbosity: int = 1) -> None:
         self._console, self._verbosity = console, verbosity
         self._progress = Progress(
-            TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), console=console, transient=True
+            TextColumn("{task.description}"),
+            BarColumn(),
+            MofNCompleteColumn(),
+            TextColumn("{task.fields[loss]}"),
+            TimeRemainingColumn(),
+            console=console,
+            transient=True,
         )
         self._task: TaskID | None = None
         self._live = console.is_terminal and verbosity > 0
+        self._refreshed = 0.0
 
     @contextmanager
     def running(self) -> Iterator[None]:
@@ -49,12 +59,17 @@ class Display:
         if self._live:
             if self._task is not None:
                 self._progress.remove_task(self._task)
-            self._task = self._progress.add_task(f"epoch {epoch}/{epochs}", total=steps)
+            self._task = self._progress.add_task(f"epoch {epoch}/{epochs}", total=steps, loss="")
 
-    def step(self, done: int) -> None:
+    def due(self) -> bool:
+        """Tell whether the bar wants to be moved: reading the loss makes training wait, so not at every step."""
+        return self._live and time.monotonic() - self._refreshed >= SECONDS_BETWEEN_MOVES
+
+    def step(self, done: int, *, cross_entropy: float) -> None:
         """Move the bar."""
+        self._refreshed = time.monotonic()
         if self._task is not None:
-            self._progress.update(self._task, completed=done)
+            self._progress.update(self._task, completed=done, loss=f"loss {cross_entropy:.3f}")
 
     def epoch_ends(self, result: EpochResult, *, epochs: int, seconds_left: float) -> None:
         """Print the line of an epoch."""

@@ -16,7 +16,8 @@ def shown(*, verbosity: int = 1, terminal: bool = False) -> str:
     display = Display(Console(file=stream, force_terminal=terminal, width=200), verbosity=verbosity)
     with display.running():
         display.epoch_begins(3, epochs=12, steps=10)
-        display.step(4)
+        if display.due():
+            display.step(4, cross_entropy=2.125)
         display.epoch_ends(RESULT, epochs=12, seconds_left=75)
         display.sample("[bold]Harold[/bold] :smile:")
     return stream.getvalue()
@@ -29,7 +30,9 @@ def test_an_epoch_is_one_plain_line() -> None:
 
 
 def test_a_terminal_sees_a_bar() -> None:
-    assert "4/10" in shown(terminal=True)
+    seen = shown(terminal=True)
+    assert "4/10" in seen
+    assert "loss 2.125" in seen
     assert "4/10" not in shown()
 
 
