@@ -1,0 +1,59 @@
+"""Every command that the README shows is run, on small texts that go by the same names."""
+
+import os
+import re
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+REPOSITORY = Path(__file__).parent.parent
+README = (REPOSITORY / "README.md").read_text(encoding="utf-8")
+SMALL = "--epochs 1 --hidden-size 4 --batch-size 4 --sample-every 0"
+
+NAMES = "Harold\nHarvey\nHenry\nIda\nIsaac\nJune\nKarl\nLaura\n" * 12
+PROSE = "It was late, and Harvey had not slept. \u201cWho is it?\u201d he said.\n" * 20
+
+
+def commands() -> list[str]:
+    """Return the commands of the console blocks and of the tables, without comments."""
+    blocks = re.findall(r"```console\n(.*?)```", README, re.DOTALL)
+    shown = [line[2:] for block in blocks for line in block.splitlines() if line.startswith("$ ")]
+    tables = re.findall(r"^\|.*`(chargen [^`]+)` \|$", README, re.MULTILINE)
+    return [re.sub(r"\s+#.*", "", command) for command in shown + tables]
+
+
+@pytest.fixture(scope="module")
+def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    folder = tmp_path_factory.mktemp("readme")
+    for name in ("book.txt", "nietzsche.txt", "input.txt", "part1.txt", "part2.txt"):
+        (folder / name).write_text(PROSE, encoding="utf-8")
+    (folder / "male.txt").write_text(NAMES, encoding="utf-8")
+    (folder / "articles").mkdir()
+    for name in ("one.txt", "two.txt", "one.md", "two.md"):
+        (folder / "articles" / name).write_text(PROSE, encoding="utf-8")
+    return folder
+
+
+@pytest.mark.parametrize("command", [one for one in commands() if not one.startswith("make")])
+def test_a_command_works(command: str, folder: Path) -> None:
+    """The commands share a folder and run in the README's order, so that samples find the runs before them."""
+    if "chargen train" in command:
+        command = f"{command} {SMALL}"
+    path = f"{Path(sys.executable).parent}{os.pathsep}{os.environ['PATH']}"
+    done = subprocess.run(
+        ["bash", "-ec", command], cwd=folder, env=os.environ | {"PATH": path}, capture_output=True, text=True, check=False
+    )
+    assert done.returncode == 0, done.stderr
+    assert "W&B is off" not in done.stderr
+
+
+@pytest.mark.parametrize("command", [one for one in commands() if one.startswith("make")])
+def test_a_make_target_exists(command: str) -> None:
+    subprocess.run([*command.split(), "--dry-run"], cwd=REPOSITORY, check=True, capture_output=True)
+
+
+def test_every_shipped_config_and_corpus_is_told_of() -> None:
+    for path in (*REPOSITORY.glob("configs/*.toml"), *REPOSITORY.glob("corpora/*.txt")):
+        assert path.name in README or f"--config {path.stem}" in README or path.stem == "demo"
