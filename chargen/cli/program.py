@@ -52,15 +52,20 @@ class Program(click.Group):
         with formatter.section("Commands"):
             formatter.write_dl(list(COMMANDS.items()))
 
+    def invoke(self, ctx: click.Context) -> Any:
+        try:
+            outcome = super().invoke(ctx)
+            sys.stdout.flush()
+        except BrokenPipeError:  # the reader has all it wanted; click would call it a failure
+            _close_stdout()
+            return 0
+        return outcome
+
     def main(self, args: Sequence[str] | None = None, prog_name: str | None = None, **extra: Any) -> NoReturn:  # type: ignore[override]
         signal.signal(signal.SIGTERM, _terminate)
         arguments = list(sys.argv[1:] if args is None else args)
         try:
             code = super().main(arguments, prog_name or "chargen", **extra | {"standalone_mode": False})
-            sys.stdout.flush()
-        except BrokenPipeError:  # the reader has all it wanted
-            _close_stdout()
-            code = 0
         except (KeyboardInterrupt, click.Abort):
             code = _say("interrupted", EXIT_INTERRUPTED)
         except Exception as error:
@@ -103,6 +108,7 @@ def _close_stdout() -> None:
 
 
 @click.command(
+    "chargen",
     cls=Program,
     epilog="Exit codes: 0 done, 1 failed, 2 something you can mend, 130 interrupted (Ctrl-C), 143 terminated.",
     context_settings={"help_option_names": ["-h", "--help"]},

@@ -1,0 +1,66 @@
+import subprocess
+import sys
+from collections.abc import Callable
+
+import pytest
+from click.testing import Result
+
+import chargen
+from chargen.cli.program import COMMANDS
+from chargen.config import declared_settings, flag_name
+
+Invoke = Callable[..., Result]
+
+
+@pytest.mark.parametrize("flag", ["-h", "--help"])
+def test_help_lists_every_command(flag: str, invoke: Invoke) -> None:
+    result = invoke(flag)
+    assert result.exit_code == 0
+    for name, text in COMMANDS.items():
+        assert f"  {name} " in result.stdout
+        assert text in result.stdout
+
+
+@pytest.mark.parametrize("command", COMMANDS)
+def test_every_command_explains_itself(command: str, invoke: Invoke) -> None:
+    result = invoke(command, "-h")
+    assert result.exit_code == 0
+    assert result.stdout.startswith(f"Usage: chargen {command}")
+
+
+def test_train_has_an_option_for_every_setting(invoke: Invoke) -> None:
+    shown = invoke("train", "--help").stdout
+    for section, one, _, detail in declared_settings():
+        if (section, one.name) != ("corpus", "files"):
+            assert flag_name(one.name, detail) in shown
+        for shorthand in detail.shorthands:
+            assert shorthand in shown
+
+
+def test_version(invoke: Invoke) -> None:
+    assert invoke("--version").stdout.split()[-1] == chargen.__version__
+    done = subprocess.run([sys.executable, "-m", "chargen", "--version"], capture_output=True, text=True, check=True)
+    assert chargen.__version__ in done.stdout
+
+
+def test_shell_completion(invoke: Invoke) -> None:
+    assert "complete" in invoke(env={"_CHARGEN_COMPLETE": "bash_source"}).stdout
+
+
+@pytest.mark.parametrize(
+    ("error", "code", "told"),
+    [
+        (RuntimeError("boom"), 1, "internal error: RuntimeError: boom; --debug shows where"),
+        (KeyboardInterrupt(), 130, "interrupted"),
+    ],
+)
+def test_what_nobody_expected(
+    error: BaseException, code: int, told: str, invoke: Invoke, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def fail(*arguments: object) -> None:
+        raise error
+
+    monkeypatch.setattr("chargen.run.model_runs", fail)
+    result = invoke("runs")
+    assert result.exit_code == code
+    assert result.stderr.lstrip("\n") == f"chargen: {told}\n"  # click ends the line that ^C stands on

@@ -1,0 +1,52 @@
+from collections.abc import Callable
+from pathlib import Path
+
+import numpy as np
+import pytest
+from click.testing import CliRunner, Result
+
+from chargen.cli.program import program
+from chargen.config import NetworkConfig
+from chargen.corpus.vocabulary import CharacterVocabulary
+from chargen.network.model_file import TextModel, save_model
+from chargen.network.network import Network, weight_shapes
+
+
+@pytest.fixture
+def in_folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """Work in an empty folder."""
+    monkeypatch.chdir(tmp_path)
+    return tmp_path
+
+
+@pytest.fixture
+def invoke(in_folder: Path) -> Callable[..., Result]:
+    """Run `chargen` with some arguments in this process, in an empty folder."""
+    return lambda *arguments, **options: CliRunner().invoke(program, [str(one) for one in arguments], **options)
+
+
+@pytest.fixture
+def write_run(in_folder: Path) -> Callable[..., Path]:
+    """Write the run runs/NAME of an untrained model, and return its model file."""
+
+    def write(name: str = "noise", *, reading: str = "document", characters: str = "abcH\u00e9\n", seed: int = 0) -> Path:
+        path = in_folder / "runs" / name / "model.safetensors"
+        path.parent.mkdir(parents=True)
+        config = NetworkConfig(hidden_size=5, embedding_size=4)
+        vocabulary = CharacterVocabulary(characters)
+        rng = np.random.default_rng(seed)
+        shapes = weight_shapes(config, len(vocabulary))
+        weights = {one: rng.normal(size=shape).astype(np.float32) for one, shape in shapes.items()}
+        model = TextModel(
+            network=Network(config, len(vocabulary), weights),
+            vocabulary=vocabulary,
+            reading=reading,
+            context_length=3,
+            primer=(0,) if reading == "line" else (1, 1, 1),
+            ends=reading == "line",
+            provenance={"corpus": "text", "epochs": 4, "bits_per_character": 2.5},
+        )
+        save_model(path, model)
+        return path
+
+    return write

@@ -1,0 +1,143 @@
+"""The NumPy network is proved equal to the Keras model that it was exported from."""
+
+from itertools import product
+from types import SimpleNamespace
+from typing import Any
+
+import numpy as np
+import pytest
+
+from chargen.config import NetworkConfig, TrainingConfig
+from chargen.network.network import Network, weight_shapes
+from chargen.training.backend import load_backend
+
+load_backend()
+
+import keras  # noqa: E402
+
+from chargen.training.export import export_network  # noqa: E402
+from chargen.training.model import build_model, compile_model  # noqa: E402
+
+N, T, E, H, V, DENSE = 2, 3, 4, 5, 7, 6  # all different, so that swapped axes cannot pass
+TOLERANCE = 1e-5
+
+CELLS = [("simplernn", True), ("lstm", True), ("gru", True), ("gru", False)]
+FORMS = [
+    NetworkConfig(
+        cell=cell,
+        reset_after=reset_after,
+        num_layers=depth,
+        hidden_size=H,
+        embedding_size=size,
+        targets=targets,
+        dense_size=dense,
+    )
+    for (cell, reset_after), depth, (size, dense), targets in product(
+        CELLS, (1, 2, 3), ((0, 0), (E, 0), (E, DENSE)), ("all", "last")
+    )
+    if not (dense and depth == 3)
+]
+
+
+def name_of(config: NetworkConfig) -> str:
+    inputs = "embedded" if config.embedding_size else "one-hot"
+    dense = "-dense" if config.dense_size else ""
+    return f"{config.cell}{'' if config.reset_after else '-before'}-{config.num_layers}-{inputs}-{config.targets}{dense}"
+
+
+def random_model(config: NetworkConfig, *, stateful: bool) -> keras.Model:
+    """Build a model whose weights are all random: Keras starts biases at zero, which would hide a wrong one."""
+    model = build_model(config, vocab_size=V, context_length=T, batch_size=N if stateful else None)
+    rng = np.random.default_rng(7)
+    model.set_weights([rng.normal(0, 0.7, weight.shape).astype(np.float32) for weight in model.get_weights()])
+    return model
+
+
+def exported(model: keras.Model, config: NetworkConfig) -> Network:
+    plan: Any = SimpleNamespace(settings=SimpleNamespace(network=config), vocabulary=range(V))
+    return export_network(model, plan)
+
+
+def keras_logits(model: keras.Model, ids: np.ndarray) -> np.ndarray:
+    return np.asarray(keras.ops.convert_to_numpy(model(ids)))
+
+
+def numpy_logits(network: Network, ids: np.ndarray, state: Any, config: NetworkConfig) -> tuple[np.ndarray, Any]:
+    logits, state = network.logits(ids, state)
+    return (logits[:, -1] if config.targets == "last" else logits), state
+
+
+@pytest.mark.parametrize("config", FORMS, ids=name_of)
+@pytest.mark.parametrize("stateful", [False, True], ids=["stateless", "stateful"])
+def test_logits_equal(config: NetworkConfig, stateful: bool) -> None:
+    model = random_model(config, stateful=stateful)
+    network = exported(model, config)
+    ids = np.random.default_rng(1).integers(0, V, (2, N, T))
+    first, state = numpy_logits(network, ids[0], network.zero_state(N), config)
+    np.testing.assert_allclose(first, keras_logits(model, ids[0]), atol=TOLERANCE)
+    second, _ = numpy_logits(network, ids[1], state if stateful else network.zero_state(N), config)
+    np.testing.assert_allclose(second, keras_logits(model, ids[1]), atol=TOLERANCE)
+
+
+@pytest.mark.parametrize("config", FORMS[::5], ids=name_of)
+def test_weight_shapes_describe_all_weights_of_the_keras_model(config: NetworkConfig) -> None:
+    model = random_model(config, stateful=False)
+    network = exported(model, config)
+    assert {name: weight.shape for name, weight in network.weights.items()} == weight_shapes(config, V)
+    assert network.num_parameters == model.count_params()
+
+
+def test_exported_weights_are_copies() -> None:
+    config = NetworkConfig(hidden_size=H, embedding_size=E)
+    model = random_model(config, stateful=False)
+    network = exported(model, config)
+    before = network.weights["output.bias"].copy()
+    model.set_weights([weight * 0 for weight in model.get_weights()])
+    np.testing.assert_array_equal(network.weights["output.bias"], before)
+
+
+def test_stepping_equals_reading_at_once() -> None:
+    config = NetworkConfig(hidden_size=H, embedding_size=E, num_layers=2)
+    network = exported(random_model(config, stateful=False), config)
+    ids = np.random.default_rng(1).integers(0, V, (N, T))
+    logits, _ = network.logits(ids, network.zero_state(N))
+    state = network.zero_state(N)
+    for step in range(T):
+        stepped, state = network.step(ids[:, step], state)
+        np.testing.assert_allclose(stepped, logits[:, step], atol=1e-6)
+
+
+@pytest.mark.parametrize("shape", [(N, T), (N,)], ids=["all", "last"])
+def test_one_hot_and_sparse_targets_give_the_same_loss(shape: tuple[int, ...]) -> None:
+    """The loss that `compile_model` sets, against the classic one on one-hot targets and against NumPy."""
+    config = NetworkConfig(hidden_size=H, embedding_size=E, targets="all" if len(shape) == 2 else "last")
+    model = random_model(config, stateful=False)
+    compile_model(model, TrainingConfig())
+    rng = np.random.default_rng(3)
+    logits = rng.normal(0, 3, (*shape, V)).astype(np.float32)
+    targets, weights = rng.integers(0, V, shape), rng.integers(0, 2, shape).astype(np.float32)
+    weights.flat[0] = 1
+    sparse = float(model.loss(targets, logits, sample_weight=weights))
+    one_hot = keras.losses.CategoricalCrossentropy(from_logits=True, reduction="mean_with_sample_weight")
+    assert sparse == pytest.approx(float(one_hot(np.eye(V)[targets], logits, sample_weight=weights)), abs=1e-6)
+    wide = logits.astype(np.float64)
+    logs = wide - np.log(np.exp(wide).sum(-1, keepdims=True))
+    chosen = np.take_along_axis(logs, targets[..., None], -1)[..., 0]
+    assert sparse == pytest.approx(-(chosen * weights).sum() / weights.sum(), abs=1e-6)
+
+
+@pytest.mark.parametrize("name", ["adam", "adamw", "rmsprop", "sgd"])
+def test_the_configured_optimizer_is_used(name: str) -> None:
+    model = random_model(NetworkConfig(hidden_size=H), stateful=False)
+    compile_model(model, TrainingConfig(optimizer=name, learning_rate=0.25, clip_norm=5.0))
+    assert type(model.optimizer).__name__.lower() == name
+    assert float(keras.ops.convert_to_numpy(model.optimizer.learning_rate)) == 0.25
+    assert model.optimizer.global_clipnorm == 5.0
+
+
+@pytest.mark.parametrize("forget", [True, False])
+def test_the_forget_gate_starts_as_configured(forget: bool) -> None:
+    config = NetworkConfig(hidden_size=H, unit_forget_bias=forget)
+    model = build_model(config, vocab_size=V, context_length=T)
+    bias = np.asarray(keras.ops.convert_to_numpy(model.get_layer("recurrent.0").cell.bias))
+    np.testing.assert_array_equal(bias[H : 2 * H], 1.0 if forget else 0.0)

@@ -1,0 +1,143 @@
+import json
+from collections.abc import Callable
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+from safetensors import safe_open
+from safetensors.numpy import save_file
+
+from chargen.config import NetworkConfig
+from chargen.corpus.vocabulary import CharacterVocabulary
+from chargen.errors import ModelFileError
+from chargen.network.model_file import TextModel, load_model, read_metadata, save_model
+from chargen.network.network import Network, weight_shapes
+
+CHARACTERS = "\nab\"'\u2028é\U0001f600"
+CONFIG = NetworkConfig(hidden_size=5, embedding_size=4, num_layers=2)
+
+
+def make_model(config: NetworkConfig = CONFIG) -> TextModel:
+    vocabulary = CharacterVocabulary(CHARACTERS)
+    rng = np.random.default_rng(2)
+    shapes = weight_shapes(config, len(vocabulary))
+    weights = {name: rng.normal(size=shape).astype(np.float32) for name, shape in shapes.items()}
+    return TextModel(
+        network=Network(config, len(vocabulary), weights),
+        vocabulary=vocabulary,
+        reading="line",
+        context_length=3,
+        primer=(0, 2),
+        ends=True,
+        provenance={"corpus": "names", "epochs": 3},
+    )
+
+
+@pytest.fixture
+def path(tmp_path: Path) -> Path:
+    path = tmp_path / "model.safetensors"
+    save_model(path, make_model())
+    return path
+
+
+def rewrite(path: Path, change: Callable[[dict[str, Any], dict[str, np.ndarray]], object]) -> None:
+    """Change the metadata or the tensors of a model file."""
+    with safe_open(path, framework="np") as file:
+        metadata = json.loads(file.metadata()["chargen"])
+        weights = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118
+    change(metadata, weights)
+    save_file(weights, path, {"chargen": json.dumps(metadata)})
+
+
+def refused(path: Path) -> str:
+    with pytest.raises(ModelFileError) as caught:
+        load_model(path)
+    assert str(path) in caught.value.message
+    assert "\n" not in caught.value.message
+    return caught.value.message
+
+
+def test_a_model_comes_back_as_it_was(path: Path) -> None:
+    model, loaded = make_model(), load_model(path)
+    assert replace(loaded, network=model.network) == model
+    ids = np.array([[1, 2, 3], [4, 5, 6]])
+    for made, expected in zip(
+        loaded.network.logits(ids, loaded.network.zero_state(2))[0],
+        model.network.logits(ids, model.network.zero_state(2))[0],
+        strict=True,
+    ):
+        np.testing.assert_array_equal(made, expected)
+
+
+def test_equal_models_give_equal_bytes(path: Path) -> None:
+    first = path.read_bytes()
+    save_model(path, make_model())
+    assert path.read_bytes() == first
+    assert [one.name for one in path.parent.iterdir()] == [path.name]
+
+
+def test_metadata_is_read_without_weights(path: Path) -> None:
+    assert read_metadata(path)["network"] == CONFIG
+    path.write_bytes(path.read_bytes().replace(b"output.bias", b"output.bies"))
+    assert read_metadata(path)["provenance"]["epochs"] == 3
+    assert "output.bias" in refused(path)
+
+
+@pytest.mark.parametrize("share", [0.0, 0.001, 0.1, 0.5, 0.99])
+def test_a_truncated_file_is_refused(path: Path, share: float) -> None:
+    content = path.read_bytes()
+    path.write_bytes(content[: int(share * len(content))])
+    refused(path)
+
+
+@pytest.mark.parametrize("place", range(0, 64, 7))
+def test_a_flipped_bit_of_the_header_is_refused(path: Path, place: int) -> None:
+    content = bytearray(path.read_bytes())
+    content[place] ^= 0x40
+    path.write_bytes(content)
+    refused(path)
+
+
+def test_what_is_no_model_file_is_refused(tmp_path: Path) -> None:
+    refused(tmp_path / "missing")
+    refused(tmp_path)
+    (tmp_path / "text").write_text("hello, this is no model" * 20, encoding="utf-8")
+    refused(tmp_path / "text")
+    save_file({"a": np.zeros(3, np.float32)}, tmp_path / "other")
+    assert "holds no chargen model" in refused(tmp_path / "other")
+
+
+@pytest.mark.parametrize(
+    ("change", "told"),
+    [
+        (lambda metadata, weights: weights.pop("output.bias"), "output.bias"),
+        (lambda metadata, weights: weights.update(extra=np.zeros(2, np.float32)), "extra"),
+        (lambda metadata, weights: weights.update({"output.bias": np.zeros(3, np.float32)}), "output.bias"),
+        (lambda metadata, weights: weights.update({"output.bias": np.zeros(9, np.float64)}), "F64"),
+        (lambda metadata, weights: weights["embedding"].fill(np.nan), "not finite"),
+        (lambda metadata, weights: metadata.update(format_version=99), "format version 99"),
+        (lambda metadata, weights: metadata.pop("vocabulary"), "vocabulary"),
+        (lambda metadata, weights: metadata.update(primer=[0, 9]), "primer"),
+        (lambda metadata, weights: metadata.update(primer="ab"), "list"),
+        (lambda metadata, weights: metadata.update(context_length="3"), "int"),
+        (lambda metadata, weights: metadata["network"].update(hidden_sizes=3), "hidden_sizes"),
+        (lambda metadata, weights: metadata["network"].update(hidden_size=-3), "hidden_size"),
+        (lambda metadata, weights: metadata["network"].update(hidden_size=6), "recurrent"),
+        (lambda metadata, weights: metadata["vocabulary"].update(characters="aab"), "once"),
+        (lambda metadata, weights: metadata["vocabulary"].update(kind="word"), "word"),
+    ],
+)
+def test_a_file_that_does_not_fit_together_is_refused(
+    path: Path, change: Callable[[dict[str, Any], dict[str, np.ndarray]], object], told: str
+) -> None:
+    rewrite(path, change)
+    assert told in refused(path)
+
+
+def test_metadata_that_is_not_json_is_refused(path: Path) -> None:
+    save_file({"a": np.zeros(3, np.float32)}, path, {"chargen": "{"})
+    refused(path)
+    save_file({"a": np.zeros(3, np.float32)}, path, {"chargen": "[1]"})
+    refused(path)

@@ -1,0 +1,116 @@
+"""Who may import whom, and what a light command never loads."""
+
+import ast
+import subprocess
+import sys
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+import pytest
+
+import chargen
+
+PACKAGE = Path(chargen.__file__).parent
+HEAVY = {"keras", "tensorflow", "jax", "torch"}
+LIGHT = {"errors", "shipped", "files"}
+
+# Every room and the rooms that it may import from, itself aside.
+MAY_IMPORT: dict[str, set[str]] = {
+    "errors": set(),
+    "shipped": set(),
+    "files": set(),
+    "config": LIGHT,
+    "corpus": LIGHT | {"config"},
+    "network": LIGHT | {"config", "corpus"},
+    "run": LIGHT | {"config", "corpus", "network"},
+    "tracking": LIGHT,
+    "training": LIGHT | {"config", "corpus", "network", "run", "tracking"},
+    "cli": LIGHT | {"config", "corpus", "network", "run", "tracking", "training"},
+    "__main__": {"cli"},
+    "__init__": set(),
+}
+
+MODULES = sorted(PACKAGE.rglob("*.py"))
+
+
+def room(module: Path) -> str:
+    return module.relative_to(PACKAGE).parts[0].removesuffix(".py")
+
+
+def imports(module: Path) -> Iterator[tuple[str, bool]]:
+    """Yield every imported module, also those inside functions, and whether the import stands at the top level."""
+    tree = ast.parse(module.read_text(encoding="utf-8"))
+    for node in ast.walk(tree):
+        if isinstance(node, ast.Import):
+            yield from ((alias.name, node in tree.body) for alias in node.names)
+        elif isinstance(node, ast.ImportFrom):
+            assert node.level == 0, f"{module}: relative import"
+            names = [alias.name for alias in node.names] if node.module == "chargen" else [""]
+            yield from ((f"{node.module}.{name}".rstrip("."), node in tree.body) for name in names)
+
+
+@pytest.mark.parametrize("module", MODULES, ids=lambda path: str(path.relative_to(PACKAGE)))
+def test_rooms_import_only_from_those_below(module: Path) -> None:
+    here = room(module)
+    for name, _ in imports(module):
+        top, _, rest = name.partition(".")
+        if top == "chargen" and rest:
+            assert rest.partition(".")[0] in MAY_IMPORT[here] | {here}, f"{module} imports {name}"
+        if top in HEAVY:
+            assert here == "training", f"{module} imports {name}"
+        if top == "wandb":
+            assert here == "tracking", f"{module} imports {name}"
+        assert top not in {"pickle", "cPickle", "dill", "joblib"}, f"{module} imports {name}"
+
+
+@pytest.mark.parametrize("module", sorted(PACKAGE.glob("cli/*.py")), ids=lambda path: path.name)
+def test_commands_import_their_work_inside_the_callback(module: Path) -> None:
+    allowed = LIGHT | {"cli", "config"}
+    for name, at_top in imports(module):
+        if at_top and name.startswith("chargen."):
+            assert name.split(".")[1] in allowed, f"{module} imports {name} at its top"
+
+
+def test_no_model_is_ever_loaded_by_keras() -> None:
+    for module in MODULES:
+        assert "load_model(" not in module.read_text(encoding="utf-8") or room(module) in {"network", "cli"}
+
+
+REPORT = """
+import atexit, sys
+heavy = {"keras", "tensorflow", "jax", "torch", "wandb"}
+atexit.register(lambda: print("loaded:", *sorted(heavy & set(sys.modules)), file=sys.stderr))
+from chargen.cli import main
+main()
+"""
+
+
+@pytest.mark.parametrize(
+    "arguments",
+    [
+        ["--help"],
+        ["train", "--help"],
+        ["sample", "--help"],
+        ["sample", "--seed", "aH"],
+        ["sample", "--count", "3", "--json"],
+        ["runs"],
+        ["config", "show", "--config", "char-rnn"],
+        ["train", "missing.txt"],
+        ["train", "--config", "missing"],
+        ["train", "tiny.txt", "--context-length", "100000"],
+    ],
+    ids=" ".join,
+)
+def test_light_commands_stay_light(arguments: list[str], write_run: Callable[..., Path], in_folder: Path) -> None:
+    write_run()
+    done = subprocess.run(
+        [sys.executable, "-c", REPORT, *arguments], cwd=in_folder, capture_output=True, text=True, check=False
+    )
+    assert done.returncode in (0, 2)
+    assert "loaded:\n" in done.stderr
+
+
+def test_help_loads_no_numpy(in_folder: Path) -> None:
+    report = REPORT.replace("{", "{'numpy', ", 1)
+    done = subprocess.run([sys.executable, "-c", report, "--help"], capture_output=True, text=True, check=True)
+    assert "loaded:\n" in done.stderr

@@ -1,0 +1,55 @@
+"""The wheel works outside the repository, with the dependencies that are installed already."""
+
+import shutil
+import subprocess
+import sys
+import sysconfig
+from pathlib import Path
+
+import pytest
+
+REPOSITORY = Path(__file__).parent.parent
+
+
+def run(*command: object, folder: Path) -> str:
+    done = subprocess.run([str(one) for one in command], cwd=folder, capture_output=True, text=True, check=False)
+    assert done.returncode == 0, done.stderr
+    return done.stdout
+
+
+@pytest.fixture(scope="module")
+def environment(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A new environment with the wheel in it. Dependencies come by a path file, whose own path files are not read."""
+    folder = tmp_path_factory.mktemp("wheel")
+    source = folder / "source"
+    ignored = shutil.ignore_patterns(".venv", ".git", "runs", "__pycache__", ".*_cache", ".hypothesis")
+    shutil.copytree(REPOSITORY, source, ignore=ignored)
+    offline = ("--quiet", "--no-deps", "--no-index", "--disable-pip-version-check")
+    run(sys.executable, "-m", "pip", "wheel", *offline, "--no-build-isolation", "-w", folder, source, folder=folder)
+    (wheel,) = folder.glob("chargen-*.whl")
+    run(sys.executable, "-m", "venv", "--without-pip", folder / "venv", folder=folder)
+    python = folder / "venv" / "bin" / "python"
+    site = run(python, "-c", "import sysconfig; print(sysconfig.get_path('purelib'))", folder=folder).strip()
+    run(sys.executable, "-m", "pip", "--python", python, "install", *offline, wheel, folder=folder)
+    Path(site, "dependencies.pth").write_text(sysconfig.get_path("purelib") + "\n", encoding="utf-8")
+    return folder / "venv" / "bin"
+
+
+def test_it_is_the_wheel_that_runs(environment: Path, tmp_path: Path) -> None:
+    where = run(environment / "python", "-c", "import chargen; print(chargen.__file__)", folder=tmp_path)
+    assert Path(where.strip()).is_relative_to(environment.parent)
+    assert "chargen" in run(environment / "chargen", "--version", folder=tmp_path)
+
+
+def test_it_carries_the_corpora_and_configs(environment: Path, tmp_path: Path) -> None:
+    script = "from chargen.shipped import shipped_files as f; print(*(p.name for k in ('corpora', 'configs') for p in f(k)))"
+    carried = set(run(environment / "python", "-c", script, folder=tmp_path).split())
+    shipped = [*REPOSITORY.glob("corpora/*.txt"), *REPOSITORY.glob("configs/*.toml")]
+    assert carried == {path.name for path in shipped} - {"code.txt"}
+
+
+def test_it_trains_and_samples(environment: Path, tmp_path: Path) -> None:
+    small = ("--hidden-size", 4, "--epochs", 1, "--sample-every", 0, "-q")
+    trained = run(environment / "chargen", "train", "--config", "demo", *small, folder=tmp_path)
+    assert (tmp_path / trained.strip() / "model.safetensors").is_file()
+    assert len(run(environment / "chargen", "sample", folder=tmp_path).splitlines()) == 10
