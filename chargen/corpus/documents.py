@@ -72,7 +72,7 @@ def looks_like_name_list(text: str) -> bool:
     >>> looks_like_name_list("It was a dark and stormy night.\n" * 20)
     False
     """
-    lines = text.strip("\n").split("\n")
+    lines = text.strip().split("\n")
     short = sum(map(_is_short_entry, lines))
     return len(lines) >= NAME_LIST_MIN_LINES and short >= NAME_LIST_MIN_SHARE * len(lines)
 

@@ -12,6 +12,14 @@ from chargen.shipped import nearest_shipped, shipped_folder
 DETECTION_BYTES = 1 << 20  # as much as the encoding is guessed from; the whole text is still decoded strictly
 STDIN = "-"
 
+# The encodings in which text files are still met; charset-normalizer knows many more, which only win by accident.
+_MET_ENCODINGS = (
+    *("cp1252", "cp1250", "cp1251", "cp1253", "cp1254", "cp1255", "cp1256", "cp1257", "iso8859_2", "koi8_r", "cp850", "mac_roman"),
+    *("gb18030", "big5", "cp932", "euc_jp", "cp949"),
+)
+_WESTERN = "cp1252"  # by far the most common of them, and hard to tell from its neighbours in a text with few accents
+_WESTERN_MAX_CHAOS = 0.1
+
 # The longer marks first: the UTF-32 one begins with the UTF-16 one.
 _BYTE_ORDER_MARKS = (
     (codecs.BOM_UTF32_LE, "utf-32"),
@@ -90,18 +98,22 @@ def _decoded(name: str, raw: bytes, encoding: str) -> SourceText:
 def decode(raw: bytes, *, encoding: str = "auto", name: str = "text") -> tuple[str, str]:
     """Decode bytes and return the text and the encoding where it was guessed, else "".
 
-    "auto" takes a byte order mark, then strict UTF-8, then charset-normalizer's best guess; another name forces that
-    encoding. Raises CorpusError for an unknown encoding, bytes that it does not allow, and bytes that are no text.
+    "auto" takes a byte order mark, then strict UTF-8, then charset-normalizer's best guess; zero bytes are taken for
+    UTF-16 or for no text. Another name forces that encoding. Raises CorpusError for an unknown encoding, bytes that it
+    does not allow, and bytes that are no text.
     """
     if encoding != "auto":
         return _decode_strictly(raw, encoding, name), ""
     for mark, marked in _BYTE_ORDER_MARKS:
         if raw.startswith(mark):
             return _decode_strictly(raw, marked, name), ""
-    try:
-        return raw.decode("utf-8"), ""
-    except UnicodeDecodeError:
-        guessed = _guess_encoding(raw)
+    if b"\0" in raw:
+        guessed = _guess_wide_encoding(raw)
+    else:
+        try:
+            return raw.decode("utf-8"), ""
+        except UnicodeDecodeError:
+            guessed = _guess_encoding(raw)
     if guessed is None:
         raise CorpusError(f"{name} is not text: its bytes fit no known encoding", hint="--encoding NAME forces one")
     return _decode_strictly(raw, guessed, name), guessed
@@ -118,18 +130,22 @@ def _decode_strictly(raw: bytes, encoding: str, name: str) -> str:
 
 
 def _guess_encoding(raw: bytes) -> str | None:
-    """Return an encoding that charset-normalizer finds plausible, or None for bytes that are no text."""
-    sample = raw[:DETECTION_BYTES]
-    if b"\0" in sample:  # UTF-16 and UTF-32 without a mark aside, no encoding of text has these
-        return _guess_wide_encoding(sample)
+    """Return the encoding that charset-normalizer finds most plausible, or None for bytes that are no text."""
     from charset_normalizer import from_bytes  # imported on use: most texts are UTF-8
 
-    best = from_bytes(sample).best()
-    return best.encoding if best is not None else None
+    matches = from_bytes(raw[:DETECTION_BYTES], cp_isolation=list(_MET_ENCODINGS))
+    best = matches.best()
+    if best is None:
+        return None
+    for match in matches:
+        if _WESTERN in match.could_be_from_charset and match.chaos < _WESTERN_MAX_CHAOS and match.coherence >= best.coherence:
+            return _WESTERN
+    return best.encoding
 
 
-def _guess_wide_encoding(sample: bytes) -> str | None:
-    """Return utf-16-le or -be where nearly every other byte is zero, as in Western text without a mark."""
+def _guess_wide_encoding(raw: bytes) -> str | None:
+    """Return utf-16-le or -be where nearly every other byte is zero, as in Western text without a byte order mark."""
+    sample = raw[:DETECTION_BYTES]
     for encoding, zeros in (("utf-16-le", sample[1::2]), ("utf-16-be", sample[0::2])):
         if zeros.count(0) > 0.9 * len(zeros):
             return encoding

@@ -1,0 +1,114 @@
+from pathlib import Path
+from typing import Any
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from chargen.config import CorpusConfig
+from chargen.corpus.documents import Corpus, load_corpus, looks_like_name_list, split_documents
+from chargen.errors import CorpusError
+from chargen.shipped import shipped_folder
+
+NAMES = "".join(f"{name}\n" for name in ("Ada", "Mary Ann", "Jean-Luc", "O'Neil", "Zoë") * 6)
+PROSE = "It was late, and the river was high.\nNobody had seen the ferryman since noon.\n" * 12
+CODE = "def area(radius):\n    return 3.14 * radius ** 2\n\nprint(area(2))\n" * 9
+DIALOGUE = "ANNA:\nWho goes there?\n\nBORIS:\nOnly the wind, my lady.\n\n" * 9
+
+
+@pytest.mark.parametrize(
+    ("text", "expected"),
+    [
+        (NAMES, True),
+        (NAMES.rstrip("\n"), True),
+        (PROSE, False),
+        (CODE, False),
+        (DIALOGUE, False),
+        ("Ada\n" * 5, False),
+        ("", False),
+    ],
+    ids=["names", "no last newline", "prose", "code", "dialogue", "few", "empty"],
+)
+def test_name_lists_are_told_from_texts(text: str, expected: bool) -> None:
+    assert looks_like_name_list(text) is expected
+
+
+@pytest.mark.parametrize(
+    ("name", "expected"), [("male.txt", True), ("female.txt", True), ("book.txt", False), ("tiny.txt", False)]
+)
+def test_the_shipped_corpora_are_read_as_what_they_are(name: str, expected: bool) -> None:
+    assert looks_like_name_list((shipped_folder("corpora") / name).read_text(encoding="utf-8")) is expected
+
+
+def load(folder: Path, *texts: str, stateful: bool = False, **options: Any) -> Corpus:
+    names = [f"{number}.txt" for number in range(len(texts))]
+    for name, text in zip(names, texts, strict=True):
+        (folder / name).write_text(text, encoding="utf-8")
+    return load_corpus(CorpusConfig(files=tuple(names), **options), stateful=stateful)
+
+
+def test_lines_of_a_name_list_are_documents_and_that_is_said(in_folder: Path) -> None:
+    corpus = load(in_folder, NAMES + "\n  \n")
+    assert corpus.reading == "line"
+    assert corpus.documents[:2] == ("Ada", "Mary Ann")
+    assert len(corpus.documents) == 30
+    assert any("list of names" in note and "--document" in note for note in corpus.notes)
+
+
+def test_reading_can_be_chosen(in_folder: Path) -> None:
+    assert load(in_folder, NAMES, reading="document").documents == (NAMES,)
+    assert load(in_folder, PROSE, reading="line").documents[1] == "Nobody had seen the ferryman since noon."
+    assert load(in_folder, NAMES, stateful=True).documents == (NAMES,)
+
+
+def test_every_file_is_a_document(in_folder: Path) -> None:
+    corpus = load(in_folder, PROSE, CODE, "\n")
+    assert corpus.documents == (PROSE, CODE)
+    assert (corpus.name, corpus.reading, corpus.longest) == ("0+2", "document", len(PROSE))
+
+
+@pytest.mark.parametrize("text", ["x", " \n\n", "x\n"])
+def test_too_little_text_is_refused(text: str, in_folder: Path) -> None:
+    if text == "x\n":
+        assert load(in_folder, text).num_characters == 2
+        return
+    with pytest.raises(CorpusError, match="two characters or more"):
+        load(in_folder, text)
+
+
+def test_the_digest_tells_apart_what_the_texts_together_do_not(in_folder: Path) -> None:
+    digests = {load(in_folder, *texts).sha256 for texts in (["ab", "cd"], ["abc", "d"], ["abcd"], ["cd", "ab"])}
+    assert len(digests) == 4
+    assert load(in_folder, "ab", "cd").sha256 == load(in_folder, "ab", "cd").sha256
+
+
+def corpus(*documents: str) -> Corpus:
+    return Corpus("text", documents, "document", "")
+
+
+@given(st.integers(10, 200), st.floats(0.01, 0.9), st.integers(0, 5))
+def test_many_documents_are_held_out_whole(count: int, fraction: float, seed: int) -> None:
+    documents = [f"document {number}" for number in range(count)]
+    training, validation = split_documents(corpus(*documents), fraction, seed=seed)
+    assert sorted(training + validation) == sorted(documents)
+    assert len(validation) == max(1, round(fraction * count))
+    assert training
+    assert split_documents(corpus(*documents), fraction, seed=seed) == (training, validation)
+
+
+def test_the_choice_depends_on_the_seed() -> None:
+    documents = [str(number) for number in range(100)]
+    assert split_documents(corpus(*documents), 0.1, seed=1) != split_documents(corpus(*documents), 0.1, seed=2)
+
+
+@given(st.lists(st.text("ab", min_size=2, max_size=50), min_size=1, max_size=9), st.floats(0.01, 0.9))
+def test_of_a_few_documents_the_tails_are_held_out(documents: list[str], fraction: float) -> None:
+    training, validation = split_documents(corpus(*documents), fraction, seed=1)
+    heads = iter(training)
+    for document, tail in zip(documents, validation, strict=True):
+        assert tail
+        assert document == ("" if len(tail) == len(document) else next(heads)) + tail
+
+
+def test_nothing_is_held_out_on_request() -> None:
+    assert split_documents(corpus("abc", "d"), 0, seed=1) == (["abc", "d"], [])

@@ -1,0 +1,182 @@
+from collections import Counter
+from collections.abc import Iterator
+
+import numpy as np
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from chargen.corpus.vocabulary import CharacterVocabulary
+from chargen.corpus.windows import Batch, BatchPlan, ContiguousStreams, SlidingWindows, TokenStream, shuffled, tokenize
+
+documents_of = st.lists(st.integers(1, 23), min_size=1, max_size=6)
+sizes = st.integers(1, 9)
+
+
+def stream_of(lengths: list[int]) -> TokenStream:
+    """Documents whose characters all differ, so that a window that mixes two is seen."""
+    first = np.cumsum([33, *lengths])
+    texts = ["".join(map(chr, range(start, start + length))) for start, length in zip(first, lengths, strict=False)]
+    return tokenize(texts, CharacterVocabulary.of(texts))
+
+
+def batches(plan: BatchPlan, epoch: int = 0) -> Iterator[Batch]:
+    return (plan.batch(epoch, step) for step in range(plan.num_steps))
+
+
+def windows(plan: BatchPlan, epoch: int = 0) -> Iterator[tuple[list[int], list[int], list[float]]]:
+    """Yield inputs, targets and weights of every window that weighs."""
+    for batch in batches(plan, epoch):
+        for inputs, targets, weights in zip(batch.inputs, batch.targets, batch.weights, strict=True):
+            if weights.any():
+                yield inputs.tolist(), np.atleast_1d(targets).tolist(), np.atleast_1d(weights).tolist()
+
+
+def pieces(stream: TokenStream) -> list[list[int]]:
+    """Return every document's ids with both of its boundaries."""
+    return [stream.ids[start : end + 1].tolist() for start, end in zip(stream.starts, stream.starts[1:], strict=False)]
+
+
+def reference_all(stream: TokenStream, T: int, stride: int) -> Counter[tuple[int, ...]]:
+    """Return all windows as tuples of inputs and targets that weigh, document by document."""
+    found: Counter[tuple[int, ...]] = Counter()
+    for ids in pieces(stream):
+        start = 0
+        while start < len(ids) - 1:
+            found[tuple(ids[start : start + T + 1])] += 1
+            if stride <= T and start + T >= len(ids) - 1:
+                break
+            start += stride
+    return found
+
+
+def reference_last(stream: TokenStream, T: int, stride: int) -> Counter[tuple[int, ...]]:
+    found: Counter[tuple[int, ...]] = Counter()
+    for ids in pieces(stream):
+        for target in range(1, len(ids), stride):
+            context = ids[max(0, target - T) : target]
+            found[tuple([0] * (T - len(context)) + context + [ids[target]])] += 1
+    return found
+
+
+def test_boundaries_stand_between_documents() -> None:
+    vocabulary = CharacterVocabulary("abc")
+    stream = tokenize(["ab", "c"], vocabulary)
+    assert stream.ids.tolist() == [0, 1, 2, 0, 3, 0]
+    assert stream.starts.tolist() == [0, 3, 5]
+    assert pieces(stream) == [[0, 1, 2, 0], [0, 3, 0]]
+    assert stream.ids.dtype == np.uint8
+
+
+@given(documents_of, sizes, sizes, sizes, st.integers(0, 3))
+def test_windows_with_a_target_at_every_position(lengths: list[int], T: int, stride: int, B: int, epoch: int) -> None:
+    stream = stream_of(lengths)
+    plan = SlidingWindows(stream, context_length=T, stride=stride, batch_size=B, last=False, seed=1)
+    found: Counter[tuple[int, ...]] = Counter()
+    for inputs, targets, weights in windows(plan, epoch):
+        weighing = int(sum(weights))
+        assert weights == [1.0] * weighing + [0.0] * (T - weighing)
+        assert inputs[1:weighing] == targets[: weighing - 1]
+        found[(*inputs[:weighing], targets[weighing - 1])] += 1
+    assert found == reference_all(stream, T, stride)
+    assert plan.num_targets == sum(batch.weights.sum() for batch in batches(plan, epoch))
+
+
+@given(documents_of, sizes, sizes, sizes, st.integers(0, 3))
+def test_windows_with_one_target(lengths: list[int], T: int, stride: int, B: int, epoch: int) -> None:
+    stream = stream_of(lengths)
+    plan = SlidingWindows(stream, context_length=T, stride=stride, batch_size=B, last=True, seed=1)
+    found = Counter((*inputs, *targets) for inputs, targets, _ in windows(plan, epoch))
+    assert found == reference_last(stream, T, stride)
+    assert plan.num_targets == sum(batch.weights.sum() for batch in batches(plan, epoch))
+
+
+@given(documents_of, sizes, sizes)
+def test_side_by_side_windows_predict_every_token_once(lengths: list[int], T: int, B: int) -> None:
+    stream = stream_of(lengths)
+    plan = SlidingWindows(stream, context_length=T, stride=T, batch_size=B, last=False, seed=1)
+    predicted = Counter(
+        target for _, targets, weights in windows(plan) for target, weight in zip(targets, weights, strict=True) if weight
+    )
+    assert predicted == Counter(stream.ids[1:].tolist())
+
+
+@pytest.mark.parametrize("last", [False, True])
+def test_a_batch_does_not_depend_on_those_before_it(last: bool) -> None:
+    def plan() -> SlidingWindows:
+        return SlidingWindows(stream_of([17, 30]), context_length=4, stride=3, batch_size=5, last=last, seed=9)
+
+    used = plan()
+    for batch in batches(used, epoch=6):
+        assert batch
+    for made, expected in zip(used.batch(7, 2), plan().batch(7, 2), strict=True):
+        np.testing.assert_array_equal(made, expected)
+
+
+def test_epochs_hold_the_same_windows_in_another_order() -> None:
+    plan = SlidingWindows(stream_of([60]), context_length=3, stride=2, batch_size=4, last=False, seed=9)
+    first, second = (list(windows(plan, epoch)) for epoch in (0, 1))
+    assert first != second
+    assert sorted(first) == sorted(second)
+
+
+def test_batches_have_one_shape_and_type() -> None:
+    for last, shape in ((False, (5, 4)), (True, (5,))):
+        plan = SlidingWindows(stream_of([17, 30]), context_length=4, stride=3, batch_size=5, last=last, seed=9)
+        for batch in batches(plan):
+            assert batch.inputs.shape == (5, 4)
+            assert batch.targets.shape == batch.weights.shape == shape
+            assert (batch.inputs.dtype, batch.targets.dtype, batch.weights.dtype) == (np.int32, np.int32, np.float32)
+
+
+@given(documents_of, sizes, sizes)
+def test_streams_are_contiguous_and_predict_every_token_once(lengths: list[int], T: int, B: int) -> None:
+    stream = stream_of(lengths)
+    plan = ContiguousStreams(stream, context_length=T, batch_size=B, last=False)
+    rows: list[list[int]] = [[] for _ in range(B)]
+    for batch in batches(plan):
+        for row, inputs, targets, weights in zip(rows, batch.inputs, batch.targets, batch.weights, strict=True):
+            weighing = int(weights.sum())
+            if weighing:
+                assert not row or row[-1] == inputs[0]
+                assert inputs[1:weighing].tolist() == targets[: weighing - 1].tolist()
+                row.extend(targets[:weighing].tolist())
+    assert [token for row in rows for token in row] == stream.ids[1:].tolist()
+    assert plan.num_targets == sum(batch.weights.sum() for batch in batches(plan)) == stream.num_targets
+
+
+@given(documents_of, sizes, sizes)
+def test_streams_with_one_target_a_window(lengths: list[int], T: int, B: int) -> None:
+    stream = stream_of(lengths)
+    every = ContiguousStreams(stream, context_length=T, batch_size=B, last=False)
+    plan = ContiguousStreams(stream, context_length=T, batch_size=B, last=True)
+    for one, other in zip(batches(plan), batches(every), strict=True):
+        np.testing.assert_array_equal(one.targets, other.targets[:, -1])
+        np.testing.assert_array_equal(one.weights, other.weights[:, -1])
+    assert plan.num_targets == sum(batch.weights.sum() for batch in batches(plan))
+
+
+def test_streams_are_the_same_in_every_epoch() -> None:
+    plan = ContiguousStreams(stream_of([40]), context_length=3, batch_size=2, last=False)
+    for one, other in zip(plan.batch(0, 1), plan.batch(5, 1), strict=True):
+        np.testing.assert_array_equal(one, other)
+
+
+@given(st.integers(1, 3000), st.integers(0, 9), st.integers(0, 9))
+def test_shuffling_is_a_permutation(count: int, seed: int, epoch: int) -> None:
+    places = shuffled(np.arange(count), count, key=(seed, epoch))
+    assert sorted(places.tolist()) == list(range(count))
+
+
+def test_a_place_is_shuffled_alike_alone_and_among_others() -> None:
+    together = shuffled(np.arange(1000), 1000, key=(1, 2))
+    np.testing.assert_array_equal(shuffled(np.array([7, 500, 999]), 1000, key=(1, 2)), together[[7, 500, 999]])
+
+
+def test_shuffling_depends_on_seed_and_epoch_and_leaves_little_in_place() -> None:
+    orders = [shuffled(np.arange(1000), 1000, key=key).tolist() for key in ((1, 1), (1, 2), (2, 1))]
+    assert len(set(map(tuple, orders))) == 3
+    for order in orders:
+        assert sum(place == index for index, place in enumerate(order)) < 10
+        neighbours = np.abs(np.diff(order)) == 1
+        assert neighbours.sum() < 20
