@@ -14,8 +14,8 @@ STDIN = "-"
 
 # The encodings in which text files are still met; charset-normalizer knows many more, which only win by accident.
 _MET_ENCODINGS = (
-    *("cp1252", "cp1250", "cp1251", "cp1253", "cp1254", "cp1255", "cp1256", "cp1257", "iso8859_2", "koi8_r", "cp850", "mac_roman"),
-    *("gb18030", "big5", "cp932", "euc_jp", "cp949"),
+    *("cp1250", "cp1251", "cp1252", "cp1253", "cp1254", "cp1255", "cp1256", "cp1257"),
+    *("iso8859_2", "koi8_r", "cp850", "mac_roman", "gb18030", "big5", "cp932", "euc_jp", "cp949"),
 )
 _WESTERN = "cp1252"  # by far the most common of them, and hard to tell from its neighbours in a text with few accents
 _WESTERN_MAX_CHAOS = 0.1

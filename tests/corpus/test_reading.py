@@ -13,7 +13,8 @@ FRENCH = "Été comme hiver, le garçon naïf rêvait déjà à Noël ; où éta
 RUSSIAN = "Все счастливые семьи похожи друг на друга, каждая несчастливая семья несчастлива по-своему.\n" * 4
 EVERY_SCRIPT = "naïve e\u0301 日本 שלום \U0001f468\u200d\U0001f469\u200d\U0001f467"
 
-texts = st.text(st.characters(exclude_categories=["Cs"], exclude_characters="\0")).filter(lambda text: not text.startswith("\ufeff"))
+characters = st.characters(exclude_categories=["Cs"], exclude_characters="\0")
+texts = st.text(characters).filter(lambda text: not text.startswith("\ufeff"))
 
 
 def test_files_are_read_in_the_order_given(in_folder: Path) -> None:
