@@ -42,12 +42,10 @@ def test_top_k_keeps_exactly_k_of_equal_ones_the_first(k: int) -> None:
 def test_top_p_keeps_the_fewest_that_reach_p(logits: np.ndarray, p: float) -> None:
     for row, scores, ids in zip(softmax(logits), logits, kept(keep_top_p(logits, p)), strict=True):
         order = np.argsort(-scores, kind="stable").tolist()
-        needed, total = 0, 0.0
-        while total < p - 1e-12 and needed < V:
-            total += row[order[needed]]
-            needed += 1
-        assert ids in (set(order[:needed]), set(order[: needed + 1]))  # a sum on the edge may round either way
-        assert ids
+        reached = np.cumsum(row[order])
+        fewest, most = (1 + int((reached < p + rounding).sum()) for rounding in (-1e-12, 1e-12))  # a sum may round either way
+        assert ids == set(order[: len(ids)])
+        assert fewest <= len(ids) <= most
 
 
 def test_filters_come_after_the_temperature_and_in_order() -> None:
