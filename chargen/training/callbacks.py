@@ -30,16 +30,10 @@ class ResetStates(keras.callbacks.Callback):
     """Start every epoch and every validation of a stateful model from the zero state."""
 
     def on_epoch_begin(self, epoch: int, logs: object = None) -> None:
-        _reset_states(self.model)
+        self.model.reset_states()
 
     def on_test_begin(self, logs: object = None) -> None:
-        _reset_states(self.model)
-
-
-def _reset_states(model: keras.Model) -> None:
-    for layer in model.layers:
-        if isinstance(layer, keras.layers.RNN):
-            layer.reset_states()
+        self.model.reset_states()
 
 
 class Interruption(keras.callbacks.Callback):
@@ -95,7 +89,7 @@ class EpochEnd(keras.callbacks.Callback):
 
     def on_train_batch_begin(self, batch: int, logs: object = None) -> None:
         if self._display.due() and batch > 0:
-            self._display.step(batch, cross_entropy=float(self.model.get_metrics_result()["cross_entropy"]))
+            self._display.step(batch * self._plan.steps_per_execution, cross_entropy=float(self.model.get_metrics_result()["cross_entropy"]))
 
     def on_test_begin(self, logs: object = None) -> None:
         self._training_seconds = time.perf_counter() - self._epoch_began

@@ -33,9 +33,7 @@ def export_text_model(model: keras.Model, plan: TrainingPlan, results: dict[str,
 def _weight(model: keras.Model, name: str) -> Floats:
     """Find a weight by its name in `weight_shapes`: the layer's name, then the variable's."""
     layer_name, _, variable = name.rpartition(".")
-    layer = model.get_layer(layer_name or name)
-    if isinstance(layer, keras.layers.TimeDistributed):
-        layer = layer.layer
+    (layer,) = [one for one in model._flatten_layers() if one.name == (layer_name or name)]
     holder = getattr(layer, "cell", layer)
     value = getattr(holder, variable if layer_name else "embeddings")
     return np.array(keras.ops.convert_to_numpy(value), np.float32)

@@ -4,6 +4,9 @@ import keras
 from keras import layers, ops
 
 from chargen.config import NetworkConfig, TrainingConfig
+from chargen.training.backend import accelerated
+from chargen.training.layers import FusedGRU, FusedLSTM, FusedRecurrent, FusedSimpleRNN, TokenRecurrent
+from chargen.training.parallel import ShardedModel
 
 
 @keras.saving.register_keras_serializable(package="chargen")
@@ -23,7 +26,7 @@ class OneHot(layers.Layer):
         return super().get_config() | {"vocab_size": self.vocab_size}
 
 
-def build_model(network: NetworkConfig, *, vocab_size: int, context_length: int, batch_size: int | None = None) -> keras.Model:
+def build_model(network: NetworkConfig, *, vocab_size: int, context_length: int, batch_size: int | None = None) -> ShardedModel:
     """Build the network that `chargen.network.Network` computes in NumPy, with layers named as `weight_shapes` names them.
 
     Inputs are ids of shape (B, T), outputs logits of shape (B, T, V), or (B, V) with targets "last". With a
@@ -31,22 +34,26 @@ def build_model(network: NetworkConfig, *, vocab_size: int, context_length: int,
     """
     stateful = batch_size is not None
     ids = keras.Input((context_length,), batch_size=batch_size, dtype="int32", name="ids")
-    if network.embedding_size:
-        values = layers.Embedding(vocab_size, network.embedding_size, name="embedding")(ids)  # (B, T, E)
-    else:
-        values = OneHot(vocab_size, name="one_hot")(ids)  # (B, T, V)
+    embedding = layers.Embedding(vocab_size, network.embedding_size, name="embedding") if network.embedding_size else None
+    values = ids
     for layer in range(network.num_layers):
         every_step = network.targets == "all" or layer < network.num_layers - 1
-        values = _dropped(values, network.dropout)
-        values = _recurrent_layer(network, layer, return_sequences=every_step, stateful=stateful)(values)
+        recurrent = _recurrent_layer(network, layer, return_sequences=every_step, stateful=stateful)
+        if layer > 0:
+            values = recurrent(_dropped(values, network.dropout))
+        elif recurrent.fusable and not network.dropout:
+            values = TokenRecurrent(recurrent, vocab_size=vocab_size, embedding=embedding, name="tokens")(ids)
+        else:
+            vectors = (embedding or OneHot(vocab_size, name="one_hot"))(ids)  # (B, T, E) or (B, T, V)
+            values = recurrent(_dropped(vectors, network.dropout))
     values = _dropped(values, network.dropout)
     if network.dense_size:
-        values = _head(layers.Dense(network.dense_size, activation="relu"), network, name="dense")(values)
-    return keras.Model(ids, _head(layers.Dense(vocab_size), network, name="output")(values), name="chargen")
+        values = layers.Dense(network.dense_size, activation="relu", name="dense")(values)  # at every position by itself
+    return ShardedModel(ids, layers.Dense(vocab_size, name="output")(values), name="chargen")
 
 
-def _recurrent_layer(network: NetworkConfig, layer: int, *, return_sequences: bool, stateful: bool) -> layers.Layer:
-    kinds = {"simplernn": layers.SimpleRNN, "lstm": layers.LSTM, "gru": layers.GRU}
+def _recurrent_layer(network: NetworkConfig, layer: int, *, return_sequences: bool, stateful: bool) -> FusedRecurrent:
+    kinds = {"simplernn": FusedSimpleRNN, "lstm": FusedLSTM, "gru": FusedGRU}
     options = {
         "lstm": {"unit_forget_bias": network.unit_forget_bias},
         "gru": {"reset_after": network.reset_after},
@@ -61,24 +68,12 @@ def _recurrent_layer(network: NetworkConfig, layer: int, *, return_sequences: bo
     )
 
 
-def _head(dense: layers.Layer, network: NetworkConfig, *, name: str) -> layers.Layer:
-    """Apply a Dense layer at every position, or at the last one only."""
-    if network.targets == "last":
-        dense.name = name
-        return dense
-    return layers.TimeDistributed(dense, name=name)
-
-
 def _dropped(values: keras.KerasTensor, rate: float) -> keras.KerasTensor:
     return layers.Dropout(rate)(values) if rate else values
 
 
-def compile_model(model: keras.Model, training: TrainingConfig) -> None:
-    """Give a model its optimizer and loss.
-
-    The loss is the mean cross-entropy in nats of the positions that weigh; the metric of the same name is exact over a whole
-    epoch, however the weights fall on its batches.
-    """
+def compile_model(model: ShardedModel, training: TrainingConfig, *, shards: int = 1) -> None:
+    """Give a model its optimizer and its loss, the cross-entropy in nats, summed over the positions that weigh."""
     kinds = {
         "adam": keras.optimizers.Adam,
         "adamw": keras.optimizers.AdamW,
@@ -87,7 +82,7 @@ def compile_model(model: keras.Model, training: TrainingConfig) -> None:
     }
     model.compile(
         optimizer=kinds[training.optimizer](training.learning_rate, global_clipnorm=training.clip_norm or None),
-        loss=keras.losses.SparseCategoricalCrossentropy(from_logits=True, reduction="mean_with_sample_weight"),
-        weighted_metrics=[keras.metrics.SparseCategoricalCrossentropy(from_logits=True, name="cross_entropy")],
-        jit_compile=False,
+        loss=keras.losses.SparseCategoricalCrossentropy(from_logits=True, reduction="sum"),
+        jit_compile=False,  # the shards are compiled one by one
     )
+    model.prepare(shards=shards, jit=not accelerated())

@@ -18,6 +18,7 @@ FLOAT_BYTES = 4
 BYTES_PER_CHARACTER = 8  # the text, its documents, their ids
 VALUES_PER_UNIT = 6  # gates and states of an LSTM, the largest cell
 COPIES_OF_WEIGHTS = 4  # the weights, their gradients, two optimizer slots
+WORK_PER_EXECUTION = 5e9  # floating-point operations: some 50 ms, so that Python between two executions costs little
 COPIES_OF_ACTIVATIONS = 3  # forward values kept for the backward pass, their gradients, temporaries
 
 
@@ -44,6 +45,12 @@ class TrainingPlan:
     ends: bool
     num_parameters: int
     memory_bytes: int
+
+    @property
+    def steps_per_execution(self) -> int:
+        """Optimizer steps that are taken without returning to Python."""
+        work = 6 * self.num_parameters * self.windows.batch_size * self.windows.context_length
+        return max(1, min(int(WORK_PER_EXECUTION / work), self.training.num_steps))
 
     def describe(self) -> list[str]:
         """Say in two lines what will be trained on what."""

@@ -11,9 +11,10 @@ from chargen.network.model_file import save_model
 from chargen.run import RunDirectory
 from chargen.tracking import Tracker
 from chargen.training.callbacks import EpochEnd, Interruption, ResetStates, TrainingInterrupted
-from chargen.training.dataset import repeated_batches, training_batches
+from chargen.training.dataset import num_executions, repeated_data, training_data
 from chargen.training.display import Display
 from chargen.training.model import build_model, compile_model
+from chargen.training.parallel import ShardedModel, num_shards
 from chargen.training.plan import TrainingPlan
 from chargen.training.results import TrainingOutcome
 
@@ -26,13 +27,14 @@ def train(plan: TrainingPlan, run: RunDirectory, *, display: Display, tracker: T
     """
     settings = plan.settings
     keras.utils.set_random_seed(settings.training.random_seed)
+    shards = num_shards(plan.windows.batch_size)
     model = build_model(
         settings.network,
         vocab_size=len(plan.vocabulary),
         context_length=plan.windows.context_length,
-        batch_size=plan.windows.batch_size if settings.training.stateful else None,
+        batch_size=plan.windows.batch_size // shards if settings.training.stateful else None,
     )
-    compile_model(model, settings.training)
+    compile_model(model, settings.training, shards=shards)
     epoch_end = EpochEnd(plan, run, display, tracker)
     tracker.start(run.name, run.path, settings.to_mapping())
     interrupted_by, finished = None, False
@@ -48,18 +50,19 @@ def train(plan: TrainingPlan, run: RunDirectory, *, display: Display, tracker: T
     return TrainingOutcome(results=tuple(epoch_end.results), interrupted_by=interrupted_by)
 
 
-def _fit(model: keras.Model, plan: TrainingPlan, callbacks: list[keras.callbacks.Callback]) -> None:
+def _fit(model: ShardedModel, plan: TrainingPlan, callbacks: list[keras.callbacks.Callback]) -> None:
     training = plan.settings.training
     if training.stateful:
         callbacks = [ResetStates(), *callbacks]
     if training.patience:
         monitor = "val_cross_entropy" if plan.validation else "cross_entropy"
         callbacks = [*callbacks, keras.callbacks.EarlyStopping(monitor=monitor, mode="min", patience=training.patience)]
+    steps = plan.steps_per_execution
     model.fit(
-        training_batches(plan.training),
-        steps_per_epoch=plan.training.num_steps,
-        validation_data=repeated_batches(plan.validation) if plan.validation else None,
-        validation_steps=plan.validation.num_steps if plan.validation else None,
+        training_data(plan.training, steps_per_execution=steps),
+        steps_per_epoch=num_executions(plan.training, steps),
+        validation_data=repeated_data(plan.validation, steps_per_execution=steps) if plan.validation else None,
+        validation_steps=num_executions(plan.validation, steps) if plan.validation else None,
         epochs=training.epochs,
         callbacks=callbacks,
         shuffle=False,
