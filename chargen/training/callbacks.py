@@ -89,7 +89,8 @@ class EpochEnd(keras.callbacks.Callback):
 
     def on_train_batch_begin(self, batch: int, logs: object = None) -> None:
         if self._display.due() and batch > 0:
-            self._display.step(batch * self._plan.steps_per_execution, cross_entropy=float(self.model.get_metrics_result()["cross_entropy"]))
+            cross_entropy = float(self.model.get_metrics_result()["cross_entropy"])
+            self._display.step(batch * self._plan.steps_per_execution, cross_entropy=cross_entropy)
 
     def on_test_begin(self, logs: object = None) -> None:
         self._training_seconds = time.perf_counter() - self._epoch_began

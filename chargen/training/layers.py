@@ -18,6 +18,8 @@ from chargen.training.backend import accelerated
 Tensor = Any  # of the backend
 LoopState = tuple[Tensor, ...]
 
+_custom_gradient: Callable[[Callable[..., Any]], Callable[..., Any]] = ops.custom_gradient
+
 ONE_HOT_MAX_TOKENS = 512  # up to here a table's gradient is a matrix product, above it a scatter
 
 
@@ -57,7 +59,7 @@ def _recurrent_gradient(states: Tensor, gate_gradients: Tensor) -> Tensor:
 def _upstream(args: tuple[Any, ...], upstream: Any) -> tuple[Any, ...]:
     """Return the gradients of the outputs, which TensorFlow gives one by one and JAX as one tuple."""
     given = args if upstream is None else upstream
-    return given[0] if len(given) == 1 and isinstance(given[0], tuple | list) else given
+    return tuple(given[0] if len(given) == 1 and isinstance(given[0], tuple | list) else given)
 
 
 def run_lstm(projected: Tensor, recurrent_kernel: Tensor, hidden: Tensor, cell: Tensor) -> tuple[Tensor, Tensor, Tensor]:
@@ -71,7 +73,7 @@ def run_lstm(projected: Tensor, recurrent_kernel: Tensor, hidden: Tensor, cell: 
     scale = 0.5 + 0.5 * is_candidate  # sigmoid(x) = 0.5 tanh(0.5 x) + 0.5
     shift = 0.5 - 0.5 * is_candidate
 
-    @ops.custom_gradient
+    @_custom_gradient
     def run(projected: Tensor, recurrent_kernel: Tensor, hidden: Tensor, cell: Tensor) -> Any:
         def step(t: Tensor, hidden: Tensor, cell: Tensor, gates: Tensor, cells: Tensor, hiddens: Tensor) -> LoopState:
             now = scale * ops.tanh(scale * (_row(projected, t) + ops.matmul(hidden, recurrent_kernel))) + shift  # (B, 4H)
@@ -120,7 +122,7 @@ def run_gru(projected: Tensor, recurrent_kernel: Tensor, recurrent_bias: Tensor,
     def sigmoid(values: Tensor) -> Tensor:
         return 0.5 * ops.tanh(0.5 * values) + 0.5
 
-    @ops.custom_gradient
+    @_custom_gradient
     def run(projected: Tensor, recurrent_kernel: Tensor, recurrent_bias: Tensor, hidden: Tensor) -> Any:
         def step(t: Tensor, hidden: Tensor, gates: Tensor, products: Tensor, hiddens: Tensor) -> LoopState:
             inputs, recurrent = _row(projected, t), ops.matmul(hidden, recurrent_kernel) + recurrent_bias
@@ -169,7 +171,7 @@ def run_simple_rnn(projected: Tensor, recurrent_kernel: Tensor, hidden: Tensor) 
     """Run a tanh RNN over projected inputs, (T, B, H), and return its outputs, (T, B, H), and the last hidden state."""
     num_steps = ops.shape(projected)[0]
 
-    @ops.custom_gradient
+    @_custom_gradient
     def run(projected: Tensor, recurrent_kernel: Tensor, hidden: Tensor) -> Any:
         def step(t: Tensor, hidden: Tensor, hiddens: Tensor) -> LoopState:
             hidden = ops.tanh(_row(projected, t) + ops.matmul(hidden, recurrent_kernel))
@@ -274,7 +276,9 @@ class TokenRecurrent(layers.Layer):
     and looked up: embedding @ kernel + bias is a table of V rows.
     """
 
-    def __init__(self, recurrent: FusedRecurrent, *, vocab_size: int, embedding: layers.Embedding | None, **kwargs: Any) -> None:
+    def __init__(
+        self, recurrent: FusedRecurrent, *, vocab_size: int, embedding: layers.Embedding | None, **kwargs: Any
+    ) -> None:
         super().__init__(**kwargs)
         self.recurrent, self.embedding, self.vocab_size = recurrent, embedding, vocab_size
         recurrent.reads_projected = True
@@ -302,7 +306,7 @@ def look_up(table: Tensor, ids: Tensor) -> Tensor:
     if vocab_size > ONE_HOT_MAX_TOKENS:
         return ops.take(table, ids, axis=0)
 
-    @ops.custom_gradient
+    @_custom_gradient
     def run(table: Tensor) -> Any:
         def gradient(*args: Any, upstream: Any = None) -> Tensor:
             (rows,) = args if upstream is None else (upstream,)

@@ -41,7 +41,7 @@ class ShardedModel(keras.Model):
         self._mean_cross_entropy = keras.metrics.Mean("cross_entropy")
         self._shard_states = _ShardStates(self, shards)
         self._compiled_gradients = tf.function(self._shard_gradients, jit_compile=jit)
-        self._compiled_loss_of_shard = tf.function(self._shard_loss, jit_compile=jit)
+        self._compiled_loss = tf.function(self._shard_loss, jit_compile=jit)
         self._compiled_update = tf.function(self._apply_gradients, jit_compile=jit)
 
     @property
@@ -82,7 +82,7 @@ class ShardedModel(keras.Model):
 
     def _test_on_batch(self, *batch: tf.Tensor) -> tf.Tensor:
         values = [variable.value for variable in self.trainable_variables]
-        return tf.add_n(self._shard_states.run(lambda states, *rows: self._compiled_loss_of_shard(values, states, *rows), batch))
+        return tf.add_n(self._shard_states.run(lambda states, *rows: self._compiled_loss(values, states, *rows), batch))
 
     def _shard_gradients(self, values: Tensors, states: Tensors, *rows: tf.Tensor) -> tuple[tuple[tf.Tensor, Tensors], Tensors]:
         """Return ((summed loss, its gradients), next states) of some rows of a batch."""
@@ -97,8 +97,12 @@ class ShardedModel(keras.Model):
     def _forward(
         self, values: Tensors, states: Tensors, ids: tf.Tensor, targets: tf.Tensor, weights: tf.Tensor, *, training: bool
     ) -> tuple[tf.Tensor, Tensors]:
-        logits, states = self.stateless_call(values, states, ids, training=training)
-        return self.compute_loss(y=targets, y_pred=logits, sample_weight=weights), states
+        carried = self._shard_states.variables
+        given = zip([*self.trainable_variables, *carried], [*values, *states], strict=True)
+        with keras.StatelessScope(state_mapping=list(given)) as scope:
+            logits = self(ids, training=training)
+            next_states = [scope.get_current_value(variable) for variable in carried]
+        return self.compute_loss(y=targets, y_pred=logits, sample_weight=weights), next_states
 
     def _apply_gradients(self, by_shard: list[Tensors], total: tf.Tensor) -> None:
         gradients = [tf.add_n(shares) / tf.maximum(total, 1) for shares in zip(*by_shard, strict=True)]
@@ -106,17 +110,20 @@ class ShardedModel(keras.Model):
 
 
 class _ShardStates:
-    """What each shard carries from step to step: recurrent states and seeds. The first shard's are the model's own."""
+    """What each shard carries from step to step: seeds and recurrent states. The first shard's are the model's own.
+
+    Keras does not count the recurrent states among a model's variables, so they are looked for in its layers.
+    """
 
     def __init__(self, model: keras.Model, shards: int) -> None:
-        own = model.non_trainable_variables
-        self._by_shard: list[list[Any]] = [own]
+        others = model.non_trainable_variables
+        recurrent = [layer for layer in model._flatten_layers() if isinstance(layer, keras.layers.RNN)]
+        self.variables = [*others, *(state for layer in recurrent for state in keras.tree.flatten(layer.states or ()))]
+        self._first_recurrent = len(others)
+        self._by_shard: list[list[Any]] = [self.variables]
         for shard in range(1, shards):
-            offset = [shard if variable.name == SEED_STATE else 0 for variable in own]
-            pairs = zip(own, offset, strict=True)
-            self._by_shard.append([tf.Variable(one.value + tf.cast(more, one.dtype), trainable=False) for one, more in pairs])
-        carried = {id(state) for layer in _recurrent_layers(model) for state in keras.tree.flatten(layer.states or ())}
-        self._carried = [number for number, variable in enumerate(own) if id(variable) in carried]
+            values = [one.value + tf.cast(shard, one.dtype) if one.name == SEED_STATE else one.value for one in self.variables]
+            self._by_shard.append([tf.Variable(value, trainable=False) for value in values])
 
     def run(self, shard: Callable[..., tuple[Any, Tensors]], batch: tuple[tf.Tensor, ...]) -> list[Any]:
         """Call `shard(states, *rows)` for each shard's rows of a batch; keep the next states, return the other results."""
@@ -130,10 +137,7 @@ class _ShardStates:
         return results
 
     def reset(self) -> None:
+        """Set the recurrent states of all shards to zero."""
         for states in self._by_shard:
-            for number in self._carried:
-                states[number].assign(tf.zeros_like(states[number]))
-
-
-def _recurrent_layers(model: keras.Model) -> list[keras.layers.RNN]:
-    return [layer for layer in model._flatten_layers() if isinstance(layer, keras.layers.RNN)]
+            for state in states[self._first_recurrent :]:
+                state.assign(tf.zeros_like(state))

@@ -1,7 +1,7 @@
 import numpy as np
 import pytest
 
-from chargen.config import NetworkConfig
+from chargen.config import NetworkConfig, TrainingConfig
 from chargen.training.backend import load_backend
 
 load_backend()
@@ -15,11 +15,12 @@ from chargen.training.callbacks import (  # noqa: E402
     corpus_prompt,
     sample_layout,
 )
-from chargen.training.model import build_model  # noqa: E402
+from chargen.training.model import build_model, compile_model  # noqa: E402
 
 
 def test_states_are_reset_before_each_epoch_and_each_validation() -> None:
     model = build_model(NetworkConfig(hidden_size=5, embedding_size=4), vocab_size=7, context_length=3, batch_size=2)
+    compile_model(model, TrainingConfig())
     ids = np.array([[1, 2, 3], [4, 5, 6]])
     fresh = keras.ops.convert_to_numpy(model(ids))
     callback = ResetStates()

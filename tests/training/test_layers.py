@@ -1,0 +1,144 @@
+"""The fused layers are the Keras layers: same weights, same config, same results and gradients."""
+
+from typing import Any
+
+import numpy as np
+import pytest
+
+from chargen.training.backend import load_backend
+
+load_backend()
+
+import keras  # noqa: E402
+import tensorflow as tf  # noqa: E402
+from keras import layers  # noqa: E402
+
+from chargen.training.layers import FusedGRU, FusedLSTM, FusedSimpleRNN, TokenRecurrent, look_up  # noqa: E402
+
+B, T, D, H, V = 2, 3, 4, 5, 7
+PAIRS = [(layers.SimpleRNN, FusedSimpleRNN), (layers.LSTM, FusedLSTM), (layers.GRU, FusedGRU)]
+TOLERANCE = 1e-5
+
+
+def random(*shape: int, seed: int = 0) -> tf.Tensor:
+    return tf.constant(np.random.default_rng([seed, *shape]).normal(size=shape).astype(np.float32))
+
+
+def twins(pair: tuple[type, type], **options: Any) -> tuple[layers.RNN, layers.RNN]:
+    """Return a Keras layer and a fused one with the same random weights."""
+    stock, fused = (kind(H, **options) for kind in pair)
+    for layer in (stock, fused):
+        layer.build((B, T, D))
+    stock.set_weights([random(*weight.shape, seed=1).numpy() for weight in stock.get_weights()])
+    fused.set_weights(stock.get_weights())
+    return stock, fused
+
+
+def outputs_and_gradients(layer: layers.RNN, *, compiled: bool = False, **arguments: Any) -> list[np.ndarray]:
+    inputs, states = random(B, T, D), [random(B, H, seed=2 + number) for number, _ in enumerate(layer.state_size)]
+
+    @tf.function(jit_compile=compiled)
+    def run(inputs: tf.Tensor, states: list[tf.Tensor]) -> list[tf.Tensor]:
+        with tf.GradientTape() as tape:
+            tape.watch([inputs, *states])
+            outputs = keras.tree.flatten(layer(inputs, initial_state=states, **arguments))
+            loss = tf.add_n([tf.reduce_sum(tf.sin(output) * (1 + number)) for number, output in enumerate(outputs)])
+        weights = [variable.value for variable in layer.trainable_variables]
+        return [*outputs, *tape.gradient(loss, [inputs, *states, *weights])]
+
+    return [array.numpy() for array in run(inputs, states)]
+
+
+def assert_all_close(given: list[np.ndarray], expected: list[np.ndarray]) -> None:
+    for one, other in zip(given, expected, strict=True):
+        np.testing.assert_allclose(one, other, atol=TOLERANCE)
+
+
+@pytest.mark.parametrize("compiled", [False, True], ids=["plain", "xla"])
+@pytest.mark.parametrize("sequences", [False, True], ids=["last", "all"])
+@pytest.mark.parametrize("pair", PAIRS)
+def test_outputs_states_and_gradients_are_those_of_keras(pair: tuple[type, type], sequences: bool, compiled: bool) -> None:
+    stock, fused = twins(pair, return_sequences=sequences, return_state=True)
+    assert fused.fusable
+    assert_all_close(outputs_and_gradients(fused, compiled=compiled), outputs_and_gradients(stock))
+
+
+@pytest.mark.parametrize("pair", PAIRS)
+def test_a_mask_is_left_to_keras(pair: tuple[type, type]) -> None:
+    mask = tf.constant([[True, True, False], [True, False, True]])
+    stock, fused = twins(pair, return_sequences=True)
+    assert_all_close(outputs_and_gradients(fused, mask=mask), outputs_and_gradients(stock, mask=mask))
+
+
+@pytest.mark.parametrize(
+    ("pair", "options"),
+    [
+        (PAIRS[0], {"activation": "relu"}),
+        (PAIRS[1], {"recurrent_activation": "hard_sigmoid"}),
+        (PAIRS[1], {"use_bias": False}),
+        (PAIRS[1], {"go_backwards": True}),
+        (PAIRS[2], {"reset_after": False}),
+        (PAIRS[2], {"recurrent_dropout": 0.5}),
+    ],
+)
+def test_other_settings_are_left_to_keras(pair: tuple[type, type], options: dict[str, Any]) -> None:
+    stock, fused = twins(pair, return_sequences=True, **options)
+    assert not fused.fusable
+    assert_all_close(outputs_and_gradients(fused), outputs_and_gradients(stock))
+
+
+@pytest.mark.parametrize("pair", PAIRS)
+def test_the_state_is_carried_and_reset_as_in_keras(pair: tuple[type, type]) -> None:
+    stock, fused = twins(pair, return_sequences=True, stateful=True)
+    for seed in range(2):
+        np.testing.assert_allclose(fused(random(B, T, D, seed=seed)), stock(random(B, T, D, seed=seed)), atol=TOLERANCE)
+    for layer in (stock, fused):
+        layer.reset_states()
+    np.testing.assert_allclose(fused(random(B, T, D)), stock(random(B, T, D)), atol=TOLERANCE)
+
+
+@pytest.mark.parametrize("pair", PAIRS)
+def test_a_config_goes_back_and_forth(pair: tuple[type, type]) -> None:
+    _, fused = twins(pair, return_sequences=True, name="fused")
+    copy = type(fused).from_config(fused.get_config())
+    assert copy.get_config() == fused.get_config()
+
+
+@pytest.mark.parametrize("embedded", [True, False], ids=["embedding", "one-hot"])
+@pytest.mark.parametrize("pair", PAIRS)
+def test_reading_tokens_from_a_table_is_embedding_and_projecting_them(pair: tuple[type, type], embedded: bool) -> None:
+    stock, fused = (kind(H, return_sequences=True) for kind in pair)
+    ids = tf.constant([[0, 3, 6], [1, 1, 5]])
+    embedding = layers.Embedding(V, D) if embedded else None
+    tokens = TokenRecurrent(fused, vocab_size=V, embedding=embedding)
+    tokens.build((None, T))
+    stock.build((B, T, D if embedded else V))
+    for weight in tokens.trainable_variables:
+        weight.assign(random(*weight.shape, seed=1))
+    stock.set_weights(fused.get_weights())
+
+    def gradients(run: Any) -> list[np.ndarray]:
+        weights = [embedding.embeddings] if embedded else []
+        with tf.GradientTape() as tape:
+            outputs, own = run()
+            loss = tf.reduce_sum(tf.sin(outputs))
+        found = tape.gradient(loss, [weight.value for weight in weights + own])
+        return [outputs.numpy(), *[tf.convert_to_tensor(one).numpy() for one in found]]
+
+    vectors = embedding if embedded else lambda ids: tf.one_hot(ids, V)
+    assert_all_close(
+        gradients(lambda: (tokens(ids), fused.trainable_variables)),
+        gradients(lambda: (stock(vectors(ids)), stock.trainable_variables)),
+    )
+
+
+@pytest.mark.parametrize("vocab_size", [V, 600], ids=["matrix product", "scatter"])
+def test_the_gradient_of_a_table_adds_up_what_its_rows_get(vocab_size: int) -> None:
+    table, ids, upstream = random(vocab_size, D), tf.constant([[0, 3, 6], [3, 3, 5]]), random(2, 3, D)
+    with tf.GradientTape() as tape:
+        tape.watch(table)
+        rows = look_up(table, ids)
+    expected = np.zeros((vocab_size, D), np.float32)
+    np.add.at(expected, ids.numpy(), upstream.numpy())
+    found = tf.convert_to_tensor(tape.gradient(rows, table, upstream))
+    np.testing.assert_allclose(found, expected, atol=TOLERANCE)
