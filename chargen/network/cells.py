@@ -47,9 +47,14 @@ class Cell(ABC, Generic[State]):
         zeros = np.zeros((batch_size, self.hidden_size), np.float32)
         return self.state_type(*[zeros] * len(self.state_type._fields))
 
+    @property
+    def input_bias(self) -> Floats:
+        """The bias that joins the input product, (gates * H,)."""
+        return self.bias
+
     def project(self, inputs: Floats) -> Floats:
         """Return the inputs' share of every gate: (B, D) -> (B, gates * H)."""
-        return inputs @ self.kernel + self.bias
+        return inputs @ self.kernel + self.input_bias
 
     @abstractmethod
     def step(self, projected: Floats, state: State) -> tuple[Floats, State]:
@@ -92,8 +97,9 @@ class GRUCell(Cell[HiddenState]):
     num_gates = 3
     state_type = HiddenState
 
-    def project(self, inputs: Floats) -> Floats:
-        return inputs @ self.kernel + self.bias[0]
+    @property
+    def input_bias(self) -> Floats:
+        return self.bias[0]
 
     def step(self, projected: Floats, state: HiddenState) -> tuple[Floats, HiddenState]:
         recurrent = state.hidden @ self.recurrent_kernel + self.bias[1]  # (B, 3H)

@@ -23,11 +23,10 @@ def warm_up(model: TextModel, prompt: TokenIds) -> tuple[Floats, NetworkState]:
     """
     room = max(model.context_length - len(prompt), 0 if len(prompt) else 1)
     primer = np.asarray(model.primer[-room:] if room else (), dtype=np.intp)
-    state = model.network.zero_state(1)
-    ids = np.concatenate([primer, prompt.astype(np.intp)])
-    for token in ids[:-1]:
-        _, state = model.network.advance(np.array([token]), state)
-    return model.network.step(ids[-1:], state)
+    stepper = model.network.stepper(model.network.zero_state(1))
+    for token in np.concatenate([primer, prompt.astype(np.intp)]):
+        logits = stepper.step(np.array([token]))
+    return logits, stepper.state
 
 
 def draw_tokens(
@@ -39,18 +38,21 @@ def draw_tokens(
     have. Each step takes `count` numbers from `rng`.
     """
     logits, state = warm_up(model, prompt)
-    logits, state = np.repeat(logits, count, axis=0), _repeated(state, count)
+    logits = np.repeat(logits, count, axis=0)
+    stepper = model.network.stepper(_repeated(state, count))
     ended = np.zeros(count, bool)
     for position in range(length):
         if not model.ends or (position == 0 and not len(prompt)):
             logits[:, BOUNDARY] = -np.inf  # a text is not over before it has begun
-        ids = np.where(ended, BOUNDARY, sampler(logits, rng))
+        ids = sampler(logits, rng)
+        if model.ends:
+            ids[ended] = BOUNDARY
+            ended |= ids == BOUNDARY
         yield ids
-        ended |= ids == BOUNDARY
-        if ended.all():
+        if model.ends and ended.all():
             return
         if position + 1 < length:
-            logits, state = model.network.step(ids, state)
+            logits = stepper.step(ids)
 
 
 def stream_text(
@@ -64,8 +66,9 @@ def stream_text(
 ) -> Iterator[str]:
     """Continue a prompt and yield the continuation piece by piece, until it ends, or holds `until`, or is `length` long."""
     written = ""
+    pieces = ["", *model.vocabulary]  # by token id
     for ids in draw_tokens(model, prompt, count=1, length=length, sampler=sampler, rng=rng):
-        piece = model.vocabulary.decode(ids)
+        piece = pieces[ids[0]]
         if piece:
             yield piece
         if until:

@@ -1,6 +1,7 @@
 """From logits to a drawn token: temperature, then top-k, then top-p, then the draw."""
 
 from dataclasses import dataclass
+from itertools import pairwise
 
 import numpy as np
 import numpy.typing as npt
@@ -42,11 +43,17 @@ def keep_top_p(logits: Doubles, p: float) -> Doubles:
     return kept
 
 
-def draw(probabilities: Doubles, rng: np.random.Generator) -> npt.NDArray[np.intp]:
-    """Draw one id a row, (B,), from probabilities (B, V); one uniform number of `rng` is used for each row."""
-    cumulative = np.cumsum(probabilities, axis=-1)
-    points = rng.random((len(probabilities), 1)) * cumulative[:, -1:]
-    return (cumulative <= points).sum(axis=-1).clip(max=probabilities.shape[-1] - 1)
+def draw(weights: Doubles, rng: np.random.Generator) -> npt.NDArray[np.intp]:
+    """Draw one id a row, (B,), with chances in proportion to weights, (B, V); `rng` gives one uniform number a row."""
+    if len(weights) == 1:  # the same, by a search
+        cumulative = np.add.accumulate(weights[0])
+        place = cumulative.searchsorted(rng.random() * cumulative[-1], side="right")
+        return np.array([min(place, len(cumulative) - 1)])
+    columns = np.ascontiguousarray(weights.T)  # (V, B): sums of whole columns, which NumPy's accumulate takes one by one
+    for before, column in pairwise(columns):
+        column += before
+    points = rng.random(len(weights)) * columns[-1]
+    return (columns <= points).sum(axis=0).clip(max=len(columns) - 1)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -73,9 +80,11 @@ class Sampler:
         """Choose one id a row, (B,), from logits (B, V), which are not changed."""
         if self.temperature == 0:
             return logits.argmax(axis=-1)
-        scaled = (logits.astype(np.float64) - logits.max(axis=-1, keepdims=True)) / self.temperature
+        scaled = np.subtract(logits, np.maximum.reduce(logits, axis=-1, keepdims=True), dtype=np.float64)
+        if self.temperature != 1:
+            scaled /= self.temperature
         if self.top_k:
             scaled = keep_top_k(scaled, self.top_k)
         if self.top_p < 1:
             scaled = keep_top_p(scaled, self.top_p)
-        return draw(softmax(scaled), rng)
+        return draw(np.exp(scaled, out=scaled), rng)  # softmax but for the sum: the largest logit is 0 already

@@ -24,13 +24,16 @@ class Successor:
     def zero_state(self, batch_size: int) -> tuple[HiddenState]:
         return (HiddenState(np.zeros((batch_size, 1), np.float32)),)
 
-    def advance(self, ids: np.ndarray, state: Any) -> tuple[np.ndarray, Any]:
-        self.seen.append(int(ids[0]))
-        return ids, state
+    @property
+    def state(self) -> tuple[HiddenState]:
+        return self.zero_state(1)
 
-    def step(self, ids: np.ndarray, state: Any) -> tuple[np.ndarray, Any]:
+    def stepper(self, state: Any) -> "Successor":
+        return self
+
+    def step(self, ids: np.ndarray) -> np.ndarray:
         self.seen.append(int(ids[0]))
-        return np.eye(5, dtype=np.float32)[(ids + 1) % 5] * self.sharpness, state
+        return np.eye(5, dtype=np.float32)[(ids + 1) % 5] * self.sharpness
 
 
 def model(*, sharpness: float = 9.0, ends: bool = True, primer: tuple[int, ...] = (BOUNDARY,), context: int = 3) -> TextModel:

@@ -1,0 +1,52 @@
+"""The fast way through a network is the plain one."""
+
+from itertools import product
+
+import numpy as np
+import pytest
+
+from chargen.config import NetworkConfig
+from chargen.network.network import Network, weight_shapes
+
+B, T, E, H, V = 2, 4, 3, 5, 7
+CONFIGS = [
+    NetworkConfig(cell=cell, num_layers=layers, embedding_size=embedding, hidden_size=H, dense_size=dense, reset_after=after)
+    for cell, after in (("simplernn", True), ("lstm", True), ("gru", True), ("gru", False))
+    for layers, embedding, dense in product((1, 2, 3), (0, E), (0, 6))
+]
+
+
+def random_network(config: NetworkConfig) -> Network:
+    rng = np.random.default_rng(1)
+    weights = {name: rng.normal(0, 0.7, shape).astype(np.float32) for name, shape in weight_shapes(config, V).items()}
+    return Network(config, V, weights)
+
+
+@pytest.mark.parametrize("batch_size", [1, B])
+@pytest.mark.parametrize(
+    "config", CONFIGS, ids=lambda one: f"{one.cell}-{one.num_layers}-{one.embedding_size}-{one.dense_size}"
+)
+def test_a_stepper_gives_the_logits_and_states_of_the_network(config: NetworkConfig, batch_size: int) -> None:
+    network = random_network(config)
+    state = network.zero_state(batch_size)
+    ids = np.random.default_rng(2).integers(0, V, (T, batch_size))
+    _, state = network.step(ids[0], state)
+    stepper = network.stepper(state)
+    for tokens in ids:
+        expected, state = network.step(tokens, state)
+        np.testing.assert_allclose(stepper.step(tokens), expected, atol=1e-5)
+    for found, layer in zip(stepper.state, state, strict=True):
+        assert type(found) is type(layer)
+        for one, other in zip(found, layer, strict=True):
+            np.testing.assert_allclose(one, other, atol=1e-5)
+
+
+def test_states_go_in_and_out_as_copies() -> None:
+    network = random_network(NetworkConfig(hidden_size=H, embedding_size=E, num_layers=2))
+    state = network.zero_state(B)
+    stepper = network.stepper(state)
+    before = stepper.state
+    stepper.step(np.array([1, 2]))
+    for layers in (state, before):
+        assert all(not array.any() for layer in layers for array in layer)
+    assert all(array.any() for layer in stepper.state for array in layer)
