@@ -66,9 +66,13 @@ class BatchPlan(ABC):
     def num_steps(self) -> int:
         """Batches in an epoch."""
 
-    @abstractmethod
     def batch(self, epoch: int, step: int) -> Batch:
         """Make the batch of one step; epochs and steps count from 0."""
+        return Batch(*[arrays[0] for arrays in self.batches(epoch, step, 1)])
+
+    @abstractmethod
+    def batches(self, epoch: int, first: int, count: int) -> Batch:
+        """Make the batches of `count` steps from `first` on, stacked: K before the other axes."""
 
 
 class SlidingWindows(BatchPlan):
@@ -109,8 +113,8 @@ class SlidingWindows(BatchPlan):
     def num_steps(self) -> int:
         return -(-self.num_windows // self.batch_size)
 
-    def batch(self, epoch: int, step: int) -> Batch:
-        places = np.arange(step * self.batch_size, (step + 1) * self.batch_size)
+    def batches(self, epoch: int, first: int, count: int) -> Batch:
+        places = np.arange(first * self.batch_size, (first + count) * self.batch_size)
         fill = places >= self.num_windows
         windows = places % self.num_windows
         if self.shuffle:
@@ -121,7 +125,7 @@ class SlidingWindows(BatchPlan):
         gather = self._gather_last if self.last else self._gather_all
         batch = gather(start[:, None], (start + offset)[:, None], end[:, None])
         batch.weights[fill] = 0
-        return batch
+        return Batch(*[rows.reshape(count, self.batch_size, *rows.shape[1:]) for rows in batch])
 
     def _gather_all(self, start: Indices, first: Indices, end: Indices) -> Batch:
         places = first + np.arange(self.context_length + 1)  # (B, T + 1)
@@ -151,14 +155,15 @@ class ContiguousStreams(BatchPlan):
     def num_steps(self) -> int:
         return -(-self.length // self.context_length)
 
-    def batch(self, epoch: int, step: int) -> Batch:
-        within = step * self.context_length + np.arange(self.context_length + 1)  # (T + 1,)
-        places = np.arange(self.batch_size)[:, None] * self.length + within  # (B, T + 1)
+    def batches(self, epoch: int, first: int, count: int) -> Batch:
+        starts = np.arange(first, first + count) * self.context_length
+        within = starts[:, None, None] + np.arange(self.context_length + 1)  # (K, 1, T + 1)
+        places = np.arange(self.batch_size)[:, None] * self.length + within  # (K, B, T + 1)
         ids = self.ids[np.minimum(places, len(self.ids) - 1)].astype(np.int32)
-        weights = ((within[:-1] < self.length) & (places[:, :-1] < len(self.ids) - 1)).astype(np.float32)
+        weighs = (within[..., :-1] < self.length) & (places[..., :-1] < len(self.ids) - 1)
         if self.last:
-            return Batch(ids[:, :-1], ids[:, -1], weights[:, -1])
-        return Batch(ids[:, :-1], ids[:, 1:], weights)
+            return Batch(ids[..., :-1], ids[..., -1], weighs[..., -1].astype(np.float32))
+        return Batch(ids[..., :-1], ids[..., 1:], weighs.astype(np.float32))
 
 
 def shuffled(places: Indices, count: int, *, key: tuple[int, ...]) -> Indices:

@@ -5,11 +5,10 @@ from collections.abc import Iterable, Iterator
 from itertools import count, repeat
 from typing import Any
 
-import numpy as np
 import numpy.typing as npt
 import tensorflow as tf
 
-from chargen.corpus.windows import Batch, BatchPlan
+from chargen.corpus.windows import BatchPlan
 
 EXECUTIONS_AHEAD = 2
 
@@ -41,15 +40,10 @@ def _dataset(plan: BatchPlan, epochs: Iterable[int], steps_per_execution: int) -
     def executions() -> Iterator[tuple[npt.NDArray[Any], ...]]:
         for epoch in epochs:
             for first in range(0, plan.num_steps, steps_per_execution):
-                steps = range(first, min(first + steps_per_execution, plan.num_steps))
-                yield _stacked([plan.batch(epoch, step) for step in steps])
+                yield tuple(plan.batches(epoch, first, min(steps_per_execution, plan.num_steps - first)))
 
     signature = tuple(tf.TensorSpec((None, *array.shape), array.dtype) for array in plan.batch(0, 0))
     options = tf.data.Options()
     options.autotune.enabled = False
     dataset = tf.data.Dataset.from_generator(executions, output_signature=signature)
     return dataset.prefetch(EXECUTIONS_AHEAD).with_options(options)
-
-
-def _stacked(batches: list[Batch]) -> tuple[npt.NDArray[Any], ...]:
-    return tuple(np.stack(arrays) for arrays in zip(*batches, strict=True))

@@ -18,7 +18,7 @@ FLOAT_BYTES = 4
 BYTES_PER_CHARACTER = 8  # the text, its documents, their ids
 VALUES_PER_UNIT = 6  # gates and states of an LSTM, the largest cell
 COPIES_OF_WEIGHTS = 4  # the weights, their gradients, two optimizer slots
-WORK_PER_EXECUTION = 5e9  # floating-point operations: some 50 ms, so that Python between two executions costs little
+WORK_PER_EXECUTION = 4e10  # floating-point operations: some 200 ms, so that Python between two executions costs little
 COPIES_OF_ACTIVATIONS = 3  # forward values kept for the backward pass, their gradients, temporaries
 
 
@@ -49,8 +49,8 @@ class TrainingPlan:
     @property
     def steps_per_execution(self) -> int:
         """Optimizer steps that are taken without returning to Python."""
-        work = 6 * self.num_parameters * self.windows.batch_size * self.windows.context_length
-        return max(1, min(int(WORK_PER_EXECUTION / work), self.training.num_steps))
+        tokens = self.windows.batch_size * self.windows.context_length
+        return min(choose_steps_per_execution(self.num_parameters, tokens), self.training.num_steps)
 
     def describe(self) -> list[str]:
         """Say in two lines what will be trained on what."""
@@ -104,6 +104,11 @@ def make_plan(settings: Settings, corpus: Corpus) -> TrainingPlan:
         num_parameters=num_parameters,
         memory_bytes=memory_bytes,
     )
+
+
+def choose_steps_per_execution(num_parameters: int, tokens: int) -> int:
+    """Return how many steps of so many tokens are taken at once: an optimizer step does 6 operations a weight and token."""
+    return max(1, int(WORK_PER_EXECUTION / (6 * num_parameters * tokens)))
 
 
 def choose_windows(settings: Settings, corpus: Corpus) -> WindowSizes:

@@ -1,0 +1,170 @@
+"""Programs that train the same network on the same text, each in a process of its own.
+
+`python -m benchmarks.engines ENGINE CELL SIZE` builds its network, trains until everything is compiled and then trains for some
+two seconds for every line on stdin, answering each with the characters a second.
+"""
+
+import os
+import sys
+import time
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any, NamedTuple
+
+import numpy as np
+
+VOCAB_SIZE, EMBEDDING_SIZE = 66, 64  # the 65 characters of tinyshakespeare and the boundary
+LEARNING_RATE = 0.001
+SECONDS = 2.0
+TEXT = Path(__file__).parents[2] / "shared" / "data" / "tinyshakespeare.txt"
+
+
+class Size(NamedTuple):
+    """Layers, units, characters in a window, windows in a batch."""
+
+    num_layers: int
+    hidden_size: int
+    context_length: int
+    batch_size: int
+
+
+SIZES = {"A": Size(1, 128, 40, 128), "B": Size(2, 256, 64, 64), "C": Size(2, 512, 100, 50)}
+
+Trainer = Callable[[int], int]  # takes at least that many optimizer steps and returns how many it took
+
+
+def read_ids() -> np.ndarray:
+    """Return the ids of tinyshakespeare, or of noise of its size where it is not there: the time is the same."""
+    if not TEXT.is_file():
+        return np.random.default_rng(0).integers(1, VOCAB_SIZE, 1_000_000).astype(np.uint8)
+    _, ids = np.unique(np.frombuffer(TEXT.read_bytes(), np.uint8), return_inverse=True)
+    return (ids + 1).astype(np.uint8)
+
+
+def chargen_trainer(cell: str, size: Size) -> Trainer:
+    """Our layers, our data path, Keras's `fit`."""
+    from chargen.training.backend import load_backend
+
+    load_backend()
+    from chargen.config import NetworkConfig, TrainingConfig
+    from chargen.corpus.windows import SlidingWindows, TokenStream
+    from chargen.training.dataset import training_data
+    from chargen.training.model import build_model, compile_model
+    from chargen.training.parallel import num_shards
+    from chargen.training.plan import choose_steps_per_execution
+
+    ids = read_ids()
+    plan = SlidingWindows(
+        TokenStream(ids, np.array([0, len(ids) - 1])),
+        context_length=size.context_length,
+        stride=size.context_length,
+        batch_size=size.batch_size,
+        last=False,
+        seed=1,
+    )
+    network = NetworkConfig(
+        cell=cell, num_layers=size.num_layers, hidden_size=size.hidden_size, embedding_size=EMBEDDING_SIZE
+    )
+    model = build_model(network, vocab_size=VOCAB_SIZE, context_length=size.context_length)
+    compile_model(model, TrainingConfig(learning_rate=LEARNING_RATE, clip_norm=0.0), shards=num_shards(size.batch_size))
+    together = choose_steps_per_execution(model.count_params(), size.batch_size * size.context_length)
+    dataset = training_data(plan, steps_per_execution=together)
+
+    def train(steps: int) -> int:
+        executions = -(-steps // together)
+        model.fit(dataset, steps_per_epoch=executions, verbose=0, shuffle=False)
+        return executions * together
+
+    return train
+
+
+def keras_trainer(cell: str, size: Size) -> Trainer:
+    """Keras's own layers and defaults; the data set without the autotuning that would hold `fit` up for ten seconds."""
+    from chargen.training.backend import load_backend
+
+    load_backend()
+    import keras
+    import tensorflow as tf
+
+    kind = {"lstm": keras.layers.LSTM, "gru": keras.layers.GRU, "simplernn": keras.layers.SimpleRNN}[cell]
+    inputs = keras.Input((size.context_length,), dtype="int32")
+    values = keras.layers.Embedding(VOCAB_SIZE, EMBEDDING_SIZE)(inputs)
+    for _ in range(size.num_layers):
+        values = kind(size.hidden_size, return_sequences=True)(values)
+    model = keras.Model(inputs, keras.layers.Dense(VOCAB_SIZE)(values))
+    loss = keras.losses.SparseCategoricalCrossentropy(from_logits=True)
+    model.compile(keras.optimizers.Adam(LEARNING_RATE), loss)
+    windows = _windows(size)
+    options = tf.data.Options()
+    options.autotune.enabled = False
+    dataset = tf.data.Dataset.from_tensor_slices((windows[:, :-1], windows[:, 1:])).shuffle(len(windows), seed=1)
+    dataset = dataset.repeat().batch(size.batch_size, drop_remainder=True).prefetch(2).with_options(options)
+
+    def train(steps: int) -> int:
+        model.fit(dataset, steps_per_epoch=steps, verbose=0)
+        return steps
+
+    return train
+
+
+def torch_trainer(cell: str, size: Size) -> Trainer:
+    """PyTorch's own layers, its fused Adam, the whole text in memory."""
+    import torch
+    from torch import nn
+
+    kind = {"lstm": nn.LSTM, "gru": nn.GRU, "simplernn": nn.RNN}[cell]
+    embedding = nn.Embedding(VOCAB_SIZE, EMBEDDING_SIZE)
+    recurrent = kind(EMBEDDING_SIZE, size.hidden_size, size.num_layers)
+    output = nn.Linear(size.hidden_size, VOCAB_SIZE)
+    weights = [*embedding.parameters(), *recurrent.parameters(), *output.parameters()]
+    optimizer = torch.optim.Adam(weights, LEARNING_RATE, fused=True)
+    windows = torch.from_numpy(_windows(size))
+    generator = torch.Generator().manual_seed(1)
+
+    def train(steps: int) -> int:
+        for _ in range(steps):
+            chosen = torch.randint(len(windows), (size.batch_size,), generator=generator)
+            ids = windows[chosen].long().T  # (T + 1, B)
+            hidden, _ = recurrent(embedding(ids[:-1]))
+            loss = nn.functional.cross_entropy(output(hidden).flatten(0, 1), ids[1:].flatten())
+            optimizer.zero_grad()
+            loss.backward()
+            optimizer.step()
+        return steps
+
+    return train
+
+
+def _windows(size: Size) -> np.ndarray:
+    ids, width = read_ids(), size.context_length + 1
+    return ids[: len(ids) // width * width].reshape(-1, width).astype(np.int32)
+
+
+ENGINES: dict[str, Callable[[str, Size], Trainer]] = {
+    "chargen": chargen_trainer,
+    "torch": torch_trainer,
+    "keras": keras_trainer,
+}
+
+
+def serve(engine: str, cell: str, size: Size) -> None:
+    """Get ready, say so, and measure once for each line on stdin."""
+    train = ENGINES[engine](cell, size)
+    train(3)
+    characters = size.batch_size * size.context_length
+    steps = max(2, round(SECONDS * _steps_a_second(train, 3)))
+    print("ready", flush=True)
+    for _ in sys.stdin:
+        print(_steps_a_second(train, steps) * characters, flush=True)
+
+
+def _steps_a_second(train: Trainer, steps: int) -> float:
+    began = time.perf_counter()
+    taken = train(steps)
+    return taken / (time.perf_counter() - began)
+
+
+if __name__ == "__main__":
+    os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
+    arguments: Any = sys.argv[1:]
+    serve(arguments[0], arguments[1], SIZES[arguments[2]])

@@ -1,0 +1,82 @@
+import subprocess
+import sys
+from collections.abc import Sequence
+from contextlib import ExitStack
+from pathlib import Path
+from statistics import median
+from typing import Any
+
+from benchmarks.engines import SIZES
+
+REPETITIONS = 5
+
+
+class Worker:
+    """An engine in a process of its own, ready and waiting for its turn."""
+
+    def __init__(self, engine: str, cell: str, size: str) -> None:
+        command = [sys.executable, "-m", "benchmarks.engines", engine, cell, size]
+        root = Path(__file__).parent.parent
+        self._process = subprocess.Popen(
+            command, cwd=root, stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True
+        )
+        if self._answer() != "ready":
+            raise RuntimeError(f"{engine} {cell} {size} did not start:\n{self._errors()}")
+
+    def measure(self) -> float:
+        """Train for some seconds and return the characters a second."""
+        assert self._process.stdin is not None
+        print("go", file=self._process.stdin, flush=True)
+        return float(self._answer())
+
+    def close(self) -> None:
+        """End the process."""
+        self._process.kill()
+        self._process.communicate()
+
+    def _answer(self) -> str:
+        assert self._process.stdout is not None
+        return self._process.stdout.readline().strip()
+
+    def _errors(self) -> str:
+        assert self._process.stderr is not None
+        return self._process.stderr.read()
+
+
+def measure(
+    *, sizes: Sequence[str] = tuple(SIZES), cells: Sequence[str] = ("lstm", "gru", "simplernn"), against: Sequence[str] = ()
+) -> list[dict[str, Any]]:
+    """Measure characters a second of chargen and of others, taking turns, and their ratio to chargen's."""
+    rows = []
+    for cell in cells:
+        for size in sizes:
+            rates = _rates(["chargen", *against], cell, size)
+            rows += [_row(engine, cell, size, seen, rates["chargen"]) for engine, seen in rates.items()]
+    return rows
+
+
+def _rates(engines: Sequence[str], cell: str, size: str) -> dict[str, list[float]]:
+    with ExitStack() as stack:
+        workers = {}
+        for engine in engines:
+            workers[engine] = Worker(engine, cell, size)
+            stack.callback(workers[engine].close)
+        turns = [{engine: worker.measure() for engine, worker in workers.items()} for _ in range(REPETITIONS)]
+    return {engine: [turn[engine] for turn in turns] for engine in engines}
+
+
+def _row(engine: str, cell: str, size: str, rates: list[float], ours: list[float]) -> dict[str, Any]:
+    """Ratios are taken turn by turn: what slows the machine down slows both."""
+    num_layers, hidden_size, *_ = SIZES[size]
+    return {
+        "what": f"training, {cell} {size} ({num_layers}x{hidden_size}), {engine}",
+        "unit": "chars/s",
+        "cell": cell,
+        "size": size,
+        "engine": engine,
+        "chars_per_second": {"median": median(rates), "min": min(rates), "max": max(rates)},
+        "chargen_is_faster_by": median(one / other for one, other in zip(ours, rates, strict=True)),
+        "median": median(rates),
+        "min": min(rates),
+        "max": max(rates),
+    }
