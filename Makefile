@@ -31,8 +31,10 @@ format: $(READY) ## format the code
 	$(BIN)/ruff check --fix-only --quiet .
 	$(BIN)/ruff format .
 
-bench: $(READY) ## measure start-up and sampling
+bench: $(READY) ## measure start-up, sampling and training, against Keras and PyTorch (which it installs)
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check --constraint constraints.txt --editable '.[bench]'
 	$(BIN)/python -m benchmarks
+	$(BIN)/python -m benchmarks plot benchmarks/training.svg
 
 corpora: ## write corpora/code.txt from our own source
 	find chargen -name '*.py' | LC_ALL=C sort | xargs cat > corpora/code.txt

@@ -1,31 +1,111 @@
-"""Measure chargen: `python -m benchmarks [startup|sample] [--json]`; all of it unless one is named."""
+"""Measure chargen on this machine: `python -m benchmarks [train|sample|startup|quality] [--json]`; all where none is named.
+
+Medians with the smallest and the largest of all repetitions. What was measured is kept in benchmarks/results.json, the newest
+of each kind, with the machine that it was measured on; `plot` draws the training figures from there.
+"""
 
 import json
 import sys
 from collections.abc import Callable
+from pathlib import Path
 from typing import Any
 
 import click
 
-from benchmarks import sample, startup
+from benchmarks import plot, quality, sample, startup, train
+from benchmarks.engines import ENGINES, SIZES
 from benchmarks.machine import describe_machine
 
-BENCHMARKS: dict[str, Callable[[], list[dict[str, Any]]]] = {"startup": startup.measure, "sample": sample.measure}
+RESULTS = Path(__file__).parent / "results.json"
+CELLS = ("lstm", "gru", "simplernn")
+Rows = list[dict[str, Any]]
 
 
-@click.command()
-@click.argument("names", nargs=-1, type=click.Choice(list(BENCHMARKS)))
-@click.option("--json", "as_json", is_flag=True, help="Print JSON.")
-def main(names: tuple[str, ...], as_json: bool) -> None:
-    """Measure NAMES, or everything, and print medians with the smallest and largest of all repetitions."""
-    rows = [row for name in names or BENCHMARKS for row in BENCHMARKS[name]()]
-    report = {"machine": describe_machine(), "rows": rows}
+class CommaSeparated(click.ParamType):
+    """Some of the known names, separated by commas."""
+
+    name = "names"
+
+    def __init__(self, known: tuple[str, ...]) -> None:
+        self.known = known
+
+    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> tuple[str, ...]:
+        """Return the names; fail on one that is not known."""
+        names = tuple(value.split(",")) if isinstance(value, str) else tuple(value)
+        unknown = [name for name in names if name not in self.known]
+        if unknown:
+            self.fail(f"{unknown[0]!r} is none of {', '.join(self.known)}", param, ctx)
+        return names
+
+
+as_json = click.option("--json", "as_json", is_flag=True, help="Print JSON.")
+
+
+@click.group(invoke_without_command=True, help=__doc__)
+@click.pass_context
+def main(context: click.Context) -> None:
+    """Run everything unless a benchmark is named."""
+    if context.invoked_subcommand is None:
+        for command in (measure_startup, measure_sample, measure_train, measure_quality):
+            context.invoke(command)
+
+
+@main.command("train")
+@click.option("--sizes", type=CommaSeparated(tuple(SIZES)), default="A,B,C", show_default=True)
+@click.option("--cells", type=CommaSeparated(CELLS), default=",".join(CELLS), show_default=True)
+@click.option("--against", type=CommaSeparated(tuple(ENGINES)), default="torch,keras", show_default=True)
+@as_json
+def measure_train(
+    sizes: tuple[str, ...] = tuple(SIZES),
+    cells: tuple[str, ...] = CELLS,
+    against: tuple[str, ...] = ("torch", "keras"),
+    as_json: bool = False,
+) -> None:
+    """Characters a second in training, against others, taking turns."""
+    _report("train", lambda: train.measure(sizes=sizes, cells=cells, against=against), as_json)
+
+
+@main.command("sample")
+@as_json
+def measure_sample(as_json: bool = False) -> None:
+    """Characters a second in sampling."""
+    _report("sample", sample.measure, as_json)
+
+
+@main.command("startup")
+@as_json
+def measure_startup(as_json: bool = False) -> None:
+    """Seconds of whole commands."""
+    _report("startup", startup.measure, as_json)
+
+
+@main.command("quality")
+@click.option("--epochs", default=100, show_default=True, help="Epochs of the classic program.")
+@as_json
+def measure_quality(epochs: int = 100, as_json: bool = False) -> None:
+    """Seconds to the validation loss that the classic program ends with."""
+    _report("quality", lambda: quality.measure(epochs=epochs), as_json)
+
+
+@main.command("plot")
+@click.argument("path", type=click.Path(path_type=Path, dir_okay=False))
+def plot_results(path: Path) -> None:
+    """Draw the newest training figures into PATH (PNG or SVG)."""
+    plot.draw(json.loads(RESULTS.read_text(encoding="utf-8"))["train"], path)
+
+
+def _report(kind: str, measure: Callable[[], Rows], as_json: bool) -> None:
+    report = {"machine": describe_machine(), "rows": measure()}
+    known = json.loads(RESULTS.read_text(encoding="utf-8")) if RESULTS.is_file() else {}
+    RESULTS.write_text(json.dumps(known | {kind: report}, indent=1) + "\n", encoding="utf-8")
     if as_json:
         click.echo(json.dumps(report, indent=1))
         return
     click.echo(f"{report['machine']}\n", file=sys.stdout)
-    for row in rows:
-        click.echo(f"{row['what']:48}  {row['median']:>11,.3f} {row['unit']:8}  ({row['min']:,.3f} to {row['max']:,.3f})")
+    for row in report["rows"]:
+        ratio = f"  chargen is {row['chargen_is_faster_by']:.2f}x" if row.get("chargen_is_faster_by", 1) != 1 else ""
+        spread = f"({row['min']:,.3f} to {row['max']:,.3f})"
+        click.echo(f"{row['what']:48}  {row['median']:>11,.3f} {row['unit']:8}  {spread}{ratio}")
 
 
 main()

@@ -62,9 +62,7 @@ def chargen_trainer(cell: str, size: Size) -> Trainer:
         last=False,
         seed=1,
     )
-    network = NetworkConfig(
-        cell=cell, num_layers=size.num_layers, hidden_size=size.hidden_size, embedding_size=EMBEDDING_SIZE
-    )
+    network = NetworkConfig(cell=cell, num_layers=size.num_layers, hidden_size=size.hidden_size, embedding_size=EMBEDDING_SIZE)
     model = build_model(network, vocab_size=VOCAB_SIZE, context_length=size.context_length)
     compile_model(model, TrainingConfig(learning_rate=LEARNING_RATE, clip_norm=0.0), shards=num_shards(size.batch_size))
     together = choose_steps_per_execution(model.count_params(), size.batch_size * size.context_length)

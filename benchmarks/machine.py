@@ -1,13 +1,22 @@
 import os
 import platform
+from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 
-import numpy as np
+PACKAGES = ("numpy", "tensorflow", "keras", "torch")
 
 
 def describe_machine() -> str:
-    """Name what a figure depends on: processor, cores, Python, NumPy."""
-    return f"{_processor()}, {os.cpu_count()} cores, Python {platform.python_version()}, NumPy {np.__version__}"
+    """Name what a figure depends on: processor, cores (each engine uses all), Python and packages."""
+    packages = ", ".join(f"{name} {number}" for name in PACKAGES if (number := _version(name)))
+    return f"{_processor()}, {os.cpu_count()} cores, Python {platform.python_version()}, {packages}"
+
+
+def _version(package: str) -> str | None:
+    try:
+        return version(package)
+    except PackageNotFoundError:
+        return None
 
 
 def _processor() -> str:

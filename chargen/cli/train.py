@@ -12,10 +12,17 @@ from chargen.cli.options import common_options, json_option, resolve_options, ru
 @click.argument("files", nargs=-1)
 @setting_options
 @runs_dir_option
+@click.option("--dry-run", is_flag=True, help="Print the plan with a time estimate from a short probe, and train nothing.")
 @json_option
 @common_options
 def command(
-    files: tuple[str, ...], config_name: str | None, runs_dir: Path, as_json: bool, verbosity: int, **given: Any
+    files: tuple[str, ...],
+    config_name: str | None,
+    runs_dir: Path,
+    dry_run: bool,
+    as_json: bool,
+    verbosity: int,
+    **given: Any,
 ) -> int:
     r"""Train a network on FILES: text files, folders, shipped corpora (male.txt, book.txt), or - for stdin.
 
@@ -30,11 +37,15 @@ def command(
     from chargen.corpus.documents import load_corpus
     from chargen.run import started_run
     from chargen.training.plan import make_plan
-    from chargen.training.session import run_session
+    from chargen.training.session import forecast_session, run_session
 
     settings = resolve_options(files, config_name, given).settings
     corpus = load_corpus(settings.corpus, stateful=settings.training.stateful)
     plan = make_plan(settings, corpus)
+    if dry_run:
+        forecast = forecast_session(plan, verbosity=verbosity)
+        click.echo(json.dumps(forecast) if as_json else _aligned(forecast))
+        return 0
     with started_run(runs_dir, corpus=corpus.name, cell=settings.network.cell, now=datetime.now()) as run:
         run.write_config(plan.settings)
         # Whatever a user may have got wrong is known by now; the heavy packages come last.
@@ -42,3 +53,13 @@ def command(
         summary = outcome.summary() | {"run": str(run.path), "model": str(run.model)}
     click.echo(json.dumps(summary) if as_json else str(run.path))
     return outcome.exit_code
+
+
+def _aligned(figures: dict[str, Any]) -> str:
+    """Return one line a figure, values in a column."""
+    width = max(map(len, figures))
+    lines = [
+        f"{name.replace('_', ' '):{width}}  {value:,}" if isinstance(value, int | float) else f"{name:{width}}  {value}"
+        for name, value in figures.items()
+    ]
+    return "\n".join(lines)

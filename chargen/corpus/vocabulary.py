@@ -9,6 +9,7 @@ import numpy.typing as npt
 from chargen.errors import UnknownTokenError
 
 BOUNDARY = 0  # the token before and after every document; it stands for no text
+BLOCK_CHARACTERS = 1 << 20  # encoded at a time: in between, a character takes four bytes
 UNKNOWN_CHOICES = ("error", "skip", "nearest")
 
 Ids = npt.NDArray[np.unsignedinteger]
@@ -28,8 +29,8 @@ class CharacterVocabulary:
         if len(set(self.characters)) != len(self.characters):
             raise ValueError("a vocabulary holds each character once")
         self.dtype = np.dtype(narrowest_dtype(len(self.characters) + 1))
-        self._order = np.argsort(codes, kind="stable")
-        self._sorted_codes = codes[self._order]
+        self._ids_by_code = np.zeros(int(codes.max(initial=0)) + 2, self.dtype)  # the last entry is for all larger codes
+        self._ids_by_code[codes] = np.arange(1, len(codes) + 1)
         self._codes_by_id = np.concatenate([np.zeros(1, codes.dtype), codes])
 
     @classmethod
@@ -62,11 +63,12 @@ class CharacterVocabulary:
         A character that the vocabulary lacks is an UnknownTokenError, is left out ("skip") or gives its place to the
         nearest known one ("nearest"): its other case, its base letter, or the closest code point.
         """
-        codes = _code_points(text)
-        places = np.minimum(np.searchsorted(self._sorted_codes, codes), len(self.characters) - 1)
-        known = self._sorted_codes[places] == codes
-        if known.all():
-            return (self._order[places] + 1).astype(self.dtype)
+        ids = np.empty(len(text), self.dtype)
+        for start in range(0, len(text), BLOCK_CHARACTERS):
+            codes = _code_points(text[start : start + BLOCK_CHARACTERS])
+            ids[start : start + len(codes)] = self._ids_by_code[np.minimum(codes, len(self._ids_by_code) - 1)]
+        if (ids != BOUNDARY).all():
+            return ids
         return self.encode(self._known_text(text, on_unknown))
 
     def _known_text(self, text: str, on_unknown: str) -> str:

@@ -68,7 +68,8 @@ class BatchPlan(ABC):
 
     def batch(self, epoch: int, step: int) -> Batch:
         """Make the batch of one step; epochs and steps count from 0."""
-        return Batch(*[arrays[0] for arrays in self.batches(epoch, step, 1)])
+        inputs, targets, weights = self.batches(epoch, step, 1)
+        return Batch(inputs[0], targets[0], weights[0])
 
     @abstractmethod
     def batches(self, epoch: int, first: int, count: int) -> Batch:
@@ -125,7 +126,13 @@ class SlidingWindows(BatchPlan):
         gather = self._gather_last if self.last else self._gather_all
         batch = gather(start[:, None], (start + offset)[:, None], end[:, None])
         batch.weights[fill] = 0
-        return Batch(*[rows.reshape(count, self.batch_size, *rows.shape[1:]) for rows in batch])
+        inputs, targets, weights = batch
+        stacked = (count, self.batch_size)
+        return Batch(
+            inputs.reshape(*stacked, -1),
+            targets.reshape(*stacked, *targets.shape[1:]),
+            weights.reshape(*stacked, *weights.shape[1:]),
+        )
 
     def _gather_all(self, start: Indices, first: Indices, end: Indices) -> Batch:
         places = first + np.arange(self.context_length + 1)  # (B, T + 1)

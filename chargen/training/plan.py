@@ -4,7 +4,7 @@ import math
 import os
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 from chargen.config import NetworkConfig, Settings, check_together
 from chargen.corpus.documents import Corpus, split_documents
@@ -51,6 +51,23 @@ class TrainingPlan:
         """Optimizer steps that are taken without returning to Python."""
         tokens = self.windows.batch_size * self.windows.context_length
         return min(choose_steps_per_execution(self.num_parameters, tokens), self.training.num_steps)
+
+    def summary(self) -> dict[str, Any]:
+        """Return the figures of the plan."""
+        network, training = self.settings.network, self.settings.training
+        return {
+            "corpus": self.corpus.name,
+            "documents": len(self.corpus.documents),
+            "characters": self.corpus.num_characters,
+            "distinct_characters": len(self.vocabulary) - 1,
+            "cell": network.cell,
+            "size": f"{network.num_layers}x{network.hidden_size}",
+            "parameters": self.num_parameters,
+            "memory_bytes": self.memory_bytes,
+            "epochs_at_most": training.epochs,
+            "steps_per_epoch": self.training.num_steps,
+            "characters_per_epoch": self.training.num_targets,
+        }
 
     def describe(self) -> list[str]:
         """Say in two lines what will be trained on what."""

@@ -1,5 +1,7 @@
 """A training from plan to farewell: what the user is told, which tracker listens, when the backend is loaded."""
 
+from typing import Any
+
 from rich.console import Console
 
 from chargen.run import RunDirectory
@@ -21,6 +23,22 @@ def run_session(plan: TrainingPlan, run: RunDirectory, *, verbosity: int = 1) ->
     outcome = train(plan, run, display=display, tracker=_tracker(plan, display))
     display.note(f"{outcome.describe()}; to write text: chargen sample --run {run.path}")
     return outcome
+
+
+def forecast_session(plan: TrainingPlan, *, verbosity: int = 1) -> dict[str, Any]:
+    """Return what training would do, with the time it would take at most, measured by a short probe."""
+    display = Display(Console(stderr=True), verbosity=verbosity)
+    for line in plan.corpus.notes:
+        display.note(line)
+    load_backend()
+    from chargen.training.trainer import measure_seconds_per_epoch  # imports Keras
+
+    seconds = measure_seconds_per_epoch(plan)
+    return plan.summary() | {
+        "characters_per_second": round(plan.training.num_targets / seconds),
+        "seconds_per_epoch": round(seconds, 2),
+        "seconds_at_most": round(seconds * plan.settings.training.epochs, 1),
+    }
 
 
 def _tracker(plan: TrainingPlan, display: Display) -> Tracker:

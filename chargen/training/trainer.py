@@ -1,6 +1,7 @@
 """Train a network as planned, into a run directory."""
 
 import signal
+import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from types import FrameType
@@ -18,6 +19,9 @@ from chargen.training.parallel import ShardedModel, num_shards
 from chargen.training.plan import TrainingPlan
 from chargen.training.results import TrainingOutcome
 
+PROBE_SECONDS = 1.0
+FORWARD_SHARE = 3  # a training step costs three times its forward pass
+
 
 def train(plan: TrainingPlan, run: RunDirectory, *, display: Display, tracker: Tracker) -> TrainingOutcome:
     """Train until the planned epochs are over, or patience is, or a signal comes.
@@ -25,18 +29,9 @@ def train(plan: TrainingPlan, run: RunDirectory, *, display: Display, tracker: T
     The run directory holds the best and the last model at any moment after the first epoch, and after a signal. Raises
     TrainingError if the loss is no longer finite.
     """
-    settings = plan.settings
-    keras.utils.set_random_seed(settings.training.random_seed)
-    shards = num_shards(plan.windows.batch_size)
-    model = build_model(
-        settings.network,
-        vocab_size=len(plan.vocabulary),
-        context_length=plan.windows.context_length,
-        batch_size=plan.windows.batch_size // shards if settings.training.stateful else None,
-    )
-    compile_model(model, settings.training, shards=shards)
+    model = _new_model(plan)
     epoch_end = EpochEnd(plan, run, display, tracker)
-    tracker.start(run.name, run.path, settings.to_mapping())
+    tracker.start(run.name, run.path, plan.settings.to_mapping())
     interrupted_by, finished = None, False
     try:
         with display.running(), deferred_signals() as requested:
@@ -48,6 +43,37 @@ def train(plan: TrainingPlan, run: RunDirectory, *, display: Display, tracker: T
     finally:
         tracker.finish(failed=not finished)
     return TrainingOutcome(results=tuple(epoch_end.results), interrupted_by=interrupted_by)
+
+
+def measure_seconds_per_epoch(plan: TrainingPlan) -> float:
+    """Train a second or so of a fresh model and return how long an epoch with its validation would take, in seconds."""
+    model, steps = _new_model(plan), plan.steps_per_execution
+    data = training_data(plan.training, steps_per_execution=steps)
+
+    def seconds(executions: int) -> float:
+        began = time.perf_counter()
+        model.fit(data, steps_per_epoch=executions, shuffle=False, verbose=0)
+        return time.perf_counter() - began
+
+    seconds(1)  # compiles
+    executions = max(1, round(PROBE_SECONDS / seconds(1)))
+    validation = plan.validation.num_steps / FORWARD_SHARE if plan.validation else 0
+    return seconds(executions) / (executions * steps) * (plan.training.num_steps + validation)
+
+
+def _new_model(plan: TrainingPlan) -> ShardedModel:
+    """Build and compile the planned network, its weights drawn from the random seed."""
+    settings = plan.settings
+    keras.utils.set_random_seed(settings.training.random_seed)
+    shards = num_shards(plan.windows.batch_size)
+    model = build_model(
+        settings.network,
+        vocab_size=len(plan.vocabulary),
+        context_length=plan.windows.context_length,
+        batch_size=plan.windows.batch_size // shards if settings.training.stateful else None,
+    )
+    compile_model(model, settings.training, shards=shards)
+    return model
 
 
 def _fit(model: ShardedModel, plan: TrainingPlan, callbacks: list[keras.callbacks.Callback]) -> None:

@@ -113,6 +113,23 @@ def test_a_batch_does_not_depend_on_those_before_it(last: bool) -> None:
         np.testing.assert_array_equal(made, expected)
 
 
+@pytest.mark.parametrize("last", [False, True])
+@pytest.mark.parametrize("stateful", [False, True])
+def test_batches_made_together_are_those_made_one_by_one(stateful: bool, last: bool) -> None:
+    stream, sizes = stream_of([17, 30]), {"context_length": 4, "batch_size": 3}
+    plan = (
+        ContiguousStreams(stream, **sizes, last=last)
+        if stateful
+        else SlidingWindows(stream, **sizes, stride=3, last=last, seed=9)
+    )
+    first, count = 1, plan.num_steps - 1
+    together = plan.batches(5, first, count)
+    assert count > 1
+    for arrays, single in zip(together, zip(*(plan.batch(5, first + k) for k in range(count)), strict=True), strict=True):
+        np.testing.assert_array_equal(arrays, np.stack(single))
+        assert arrays.dtype == single[0].dtype
+
+
 def test_epochs_hold_the_same_windows_in_another_order() -> None:
     plan = SlidingWindows(stream_of([60]), context_length=3, stride=2, batch_size=4, last=False, seed=9)
     first, second = (list(windows(plan, epoch)) for epoch in (0, 1))

@@ -1,6 +1,7 @@
 import csv
 import json
 import os
+import re
 import signal
 import subprocess
 import sys
@@ -178,3 +179,18 @@ def test_start_up_chatter_never_shows(names: Path, small: tuple[str, ...], tmp_p
     done = subprocess.run(command, cwd=tmp_path, capture_output=True, text=True, env=environment, check=True)
     assert done.stderr == ""
     assert len(done.stdout.splitlines()) == 1
+
+
+def test_a_dry_run_tells_the_plan_and_leaves_nothing(invoke_train: Callable[..., Result], names: Path, tmp_path: Path) -> None:
+    result = invoke_train(names, "--dry-run", "--epochs", 3, "--json")
+    assert result.exit_code == 0, result.output
+    forecast = json.loads(result.stdout)
+    assert forecast["corpus"] == "names"
+    assert forecast["epochs_at_most"] == 3
+    assert forecast["characters"] == len(names.read_text().replace("\n", ""))
+    assert forecast["seconds_at_most"] == pytest.approx(3 * forecast["seconds_per_epoch"], abs=0.1)
+    assert forecast["characters_per_second"] > 0
+    assert not (tmp_path / "runs").exists()
+    shown = invoke_train(names, "--dry-run", "-q")
+    assert re.search(rf"^parameters +{forecast['parameters']:,}$", shown.stdout, re.MULTILINE)
+    assert shown.stderr == ""
