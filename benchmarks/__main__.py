@@ -1,7 +1,7 @@
 """Measure chargen on this machine: `python -m benchmarks [train|sample|startup|quality] [--json]`; all where none is named.
 
 Medians with the smallest and the largest of all repetitions. What was measured is kept in benchmarks/results.json, the newest
-of each kind, with the machine that it was measured on; `plot` draws the training figures from there.
+of each kind, with the machine that it was measured on; `table` prints it and `plot` draws it from there.
 """
 
 import json
@@ -12,7 +12,7 @@ from typing import Any
 
 import click
 
-from benchmarks import plot, quality, sample, startup, train
+from benchmarks import plot, quality, sample, startup, table, train
 from benchmarks.engines import ENGINES, SIZES
 from benchmarks.machine import describe_machine
 
@@ -85,6 +85,12 @@ def measure_startup(as_json: bool = False) -> None:
 def measure_quality(epochs: int = 100, as_json: bool = False) -> None:
     """Seconds to the validation loss that the classic program ends with."""
     _report("quality", lambda: quality.measure(epochs=epochs), as_json)
+
+
+@main.command("table")
+def show_table() -> None:
+    """Print the newest results as the README shows them."""
+    click.echo(table.markdown(json.loads(RESULTS.read_text(encoding="utf-8"))))
 
 
 @main.command("plot")

@@ -57,3 +57,11 @@ def test_a_make_target_exists(command: str) -> None:
 def test_every_shipped_config_and_corpus_is_told_of() -> None:
     for path in (*REPOSITORY.glob("configs/*.toml"), *REPOSITORY.glob("corpora/*.txt")):
         assert path.name in README or f"--config {path.stem}" in README or path.stem == "demo"
+
+
+def test_the_tables_are_the_newest_results() -> None:
+    """After a benchmark, `python -m benchmarks table` gives what has to stand there."""
+    shown = subprocess.run(
+        [sys.executable, "-m", "benchmarks", "table"], cwd=REPOSITORY, capture_output=True, text=True, check=True
+    )
+    assert shown.stdout.strip() in README

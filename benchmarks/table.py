@@ -1,0 +1,32 @@
+from typing import Any
+
+
+def markdown(results: dict[str, Any]) -> str:
+    """Return the tables that the README shows, from the newest results of each kind."""
+    blocks = []
+    if "train" in results:
+        blocks.append(_training(results["train"]["rows"]))
+    rows = [row for kind in ("startup", "sample", "quality") if kind in results for row in results[kind]["rows"]]
+    if rows:
+        lines = [f"| {row['what']} | {_number(row['median'])} {row['unit']} |" for row in rows]
+        blocks.append("\n".join(["| what | median |", "| --- | ---: |", *lines]))
+    machines = dict.fromkeys(report["machine"] for report in results.values())
+    return "\n\n".join([*blocks, f"Measured on: {'; '.join(machines)}."])
+
+
+def _training(rows: list[dict[str, Any]]) -> str:
+    others = [engine for engine in dict.fromkeys(row["engine"] for row in rows) if engine != "chargen"]
+    lines = [
+        f"| training | chargen, characters a second | {' | '.join(f'against {engine}' for engine in others)} |",
+        f"| --- | ---: | {' | '.join('---:' for _ in others)} |",
+    ]
+    for ours in (row for row in rows if row["engine"] == "chargen"):
+        same = {row["engine"]: row for row in rows if (row["cell"], row["size"]) == (ours["cell"], ours["size"])}
+        ratios = " | ".join(f"{same[engine]['chargen_is_faster_by']:.2f} x" for engine in others)
+        shape = ours["what"].partition("(")[2].partition(")")[0]
+        lines.append(f"| {ours['cell']} {ours['size']}, {shape} | {_number(ours['median'])} | {ratios} |")
+    return "\n".join(lines)
+
+
+def _number(value: float) -> str:
+    return f"{value:,.0f}" if value >= 100 else f"{value:.1f}" if value >= 10 else f"{value:.3f}"
