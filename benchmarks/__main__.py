@@ -1,4 +1,4 @@
-"""Measure chargen on this machine: `python -m benchmarks [train|sample|startup|quality] [--json]`; all where none is named.
+"""Measure chargen on this machine: `python -m benchmarks [train|sample|startup|memory|quality] [--json]`; all if none is named.
 
 Medians with the smallest and the largest of all repetitions. What was measured is kept in benchmarks/results.json, the newest
 of each kind, with the machine that it was measured on; `table` prints it and `plot` draws it from there.
@@ -12,7 +12,7 @@ from typing import Any
 
 import click
 
-from benchmarks import plot, quality, sample, startup, table, train
+from benchmarks import memory, plot, quality, sample, startup, table, train
 from benchmarks.engines import ENGINES, SIZES
 from benchmarks.machine import describe_machine
 
@@ -46,7 +46,7 @@ as_json = click.option("--json", "as_json", is_flag=True, help="Print JSON.")
 def main(context: click.Context) -> None:
     """Run everything unless a benchmark is named."""
     if context.invoked_subcommand is None:
-        for command in (measure_startup, measure_sample, measure_train, measure_quality):
+        for command in (measure_startup, measure_sample, measure_memory, measure_train, measure_quality):
             context.invoke(command)
 
 
@@ -77,6 +77,13 @@ def measure_sample(as_json: bool = False) -> None:
 def measure_startup(as_json: bool = False) -> None:
     """Seconds of whole commands."""
     _report("startup", startup.measure, as_json)
+
+
+@main.command("memory")
+@as_json
+def measure_memory(as_json: bool = False) -> None:
+    """Memory, time to start and speed on 1 MB and on 1 GB of text."""
+    _report("memory", memory.measure, as_json)
 
 
 @main.command("quality")

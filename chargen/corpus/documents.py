@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from chargen.config import CorpusConfig
+from chargen.corpus.large_text import Text, text_blocks
 from chargen.corpus.reading import SourceText, read_sources
 from chargen.errors import CorpusError
 
@@ -27,7 +28,7 @@ class Corpus:
     """
 
     name: str
-    documents: tuple[str, ...]
+    documents: tuple[Text, ...]
     reading: str
     sha256: str
     notes: tuple[str, ...] = ()
@@ -36,6 +37,11 @@ class Corpus:
     def num_characters(self) -> int:
         """Characters of all documents, line ends between documents not counted."""
         return sum(map(len, self.documents))
+
+    @property
+    def num_characters_in_memory(self) -> int:
+        """Characters of the documents that are not kept in files."""
+        return sum(len(text) for text in self.documents if isinstance(text, str))
 
     @property
     def longest(self) -> int:
@@ -57,22 +63,22 @@ def load_corpus(config: CorpusConfig, *, stateful: bool = False) -> Corpus:
         reading = "line" if not stateful and all(map(looks_like_name_list, texts)) else "document"
         if reading == "line":
             notes.append("a list of names: each line is a document of its own (--document reads on across lines)")
-    documents = _lines(texts) if reading == "line" else [text for text in texts if text.strip()]
+    documents = _lines(texts) if reading == "line" else [text for text in texts if not _is_blank(text)]
     if sum(map(len, documents)) < 2:
         what = "no text beside blank lines" if not documents else "one character"
         raise CorpusError(f"{sources[0].name} holds {what}, expected two characters or more", hint="give a longer text")
     return Corpus(_corpus_name(config.files), tuple(documents), reading, _digest(sources), tuple(notes))
 
 
-def looks_like_name_list(text: str) -> bool:
-    r"""Tell whether a text reads as one short name or phrase a line.
+def looks_like_name_list(text: Text) -> bool:
+    r"""Tell whether a text reads as one short name or phrase a line; of a large one, whether its beginning does.
 
     >>> looks_like_name_list("Ada\nGrace\n" * 20)
     True
     >>> looks_like_name_list("It was a dark and stormy night.\n" * 20)
     False
     """
-    lines = text.strip().split("\n")
+    lines = next(text_blocks(text), "").strip().split("\n")
     short = sum(map(_is_short_entry, lines))
     return len(lines) >= NAME_LIST_MIN_LINES and short >= NAME_LIST_MIN_SHARE * len(lines)
 
@@ -87,7 +93,7 @@ def _is_short_entry(line: str) -> bool:
     )
 
 
-def split_documents(corpus: Corpus, fraction: float, *, seed: int) -> tuple[list[str], list[str]]:
+def split_documents(corpus: Corpus, fraction: float, *, seed: int) -> tuple[list[Text], list[Text]]:
     """Hold out a share of the corpus and return (training, validation) documents.
 
     Of many documents a random choice drawn from `seed` is held out, whole; of a few, the tail of each. At least one
@@ -107,8 +113,12 @@ def split_documents(corpus: Corpus, fraction: float, *, seed: int) -> tuple[list
     return [head for head, _ in pairs if head], [tail for _, tail in pairs]
 
 
-def _lines(texts: Sequence[str]) -> list[str]:
-    return [line for text in texts for line in text.split("\n") if line.strip()]
+def _lines(texts: Sequence[Text]) -> list[Text]:
+    return [line for text in texts for line in str(text).split("\n") if line.strip()]
+
+
+def _is_blank(text: Text) -> bool:
+    return not any(block.strip() for block in text_blocks(text))
 
 
 def _corpus_name(files: Sequence[str]) -> str:
@@ -121,6 +131,7 @@ def _digest(sources: Sequence[SourceText]) -> str:
     """Return the sha256 of all texts, each ended by a byte that UTF-8 never holds."""
     digest = hashlib.sha256()
     for source in sources:
-        digest.update(source.text.encode("utf-8", "surrogatepass"))
+        for block in text_blocks(source.text):
+            digest.update(block.encode("utf-8", "surrogatepass"))
         digest.update(b"\xff")
     return digest.hexdigest()

@@ -6,10 +6,12 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 from pathlib import Path
 
+from chargen.corpus.large_text import LargeText, Text, decoded_blocks
 from chargen.errors import CorpusError
 from chargen.shipped import nearest_shipped, shipped_folder
 
 DETECTION_BYTES = 1 << 20  # as much as the encoding is guessed from; the whole text is still decoded strictly
+LARGE_BYTES = 1 << 26  # from this size on a file is not read into memory
 STDIN = "-"
 
 # The encodings in which text files are still met; charset-normalizer knows many more, which only win by accident.
@@ -35,7 +37,7 @@ class SourceText:
     """One file's text. `note` says what was assumed in reading it, or is empty."""
 
     name: str
-    text: str
+    text: Text
     note: str = ""
 
 
@@ -50,7 +52,7 @@ def read_sources(files: Iterable[str], *, glob: str = "**/*.txt", encoding: str 
         if name == STDIN:
             sources.append(_decoded("stdin", sys.stdin.buffer.read(), encoding))
         else:
-            sources.extend(_decoded(path.name, _read_bytes(path), encoding) for path in _paths(name, glob))
+            sources.extend(_read(path, encoding) for path in _paths(name, glob))
     if not sources:
         raise CorpusError("no text was named", hint="give a file, a folder, or - for standard input")
     return sources
@@ -80,19 +82,49 @@ def _folder_files(folder: Path, glob: str) -> list[Path]:
     return found
 
 
-def _read_bytes(path: Path) -> bytes:
+def _read(path: Path, encoding: str) -> SourceText:
     try:
-        return path.read_bytes()
+        if path.stat().st_size >= LARGE_BYTES:
+            return _read_large(path, encoding)
+        return _decoded(path.name, path.read_bytes(), encoding)
     except OSError as error:
         raise CorpusError(f"cannot read {path}: {error.strerror}") from error
+
+
+def _read_large(path: Path, encoding: str) -> SourceText:
+    """Read a file piece by piece, as `decode` decodes a small one; what its bytes are is guessed from a part of them."""
+    with path.open("rb") as file:
+        sample = file.read(DETECTION_BYTES)
+        chosen = _marked_encoding(sample) if encoding == "auto" else encoding
+        guessed = _guess_wide_encoding(sample) if chosen is None and b"\0" in sample else None
+        try:
+            file.seek(0)
+            text = LargeText(decoded_blocks(file, chosen or guessed or "utf-8"))
+        except UnicodeDecodeError as error:
+            if chosen or guessed:
+                raise CorpusError(
+                    f"{path.name} is not {chosen or guessed} text", hint="--encoding NAME forces another"
+                ) from error
+            file.seek(max(0, file.tell() - DETECTION_BYTES))
+            guessed = _guess_encoding(file.read(DETECTION_BYTES))
+            if guessed is None:
+                raise _not_text(path.name) from error
+            file.seek(0)
+            text = LargeText(decoded_blocks(file, guessed))
+        except LookupError as error:
+            raise _unknown_encoding(encoding) from error
+    return SourceText(path.name, text, _guess_note(path.name, guessed))
 
 
 def _decoded(name: str, raw: bytes, encoding: str) -> SourceText:
     if not raw:
         raise CorpusError(f"{name} is empty", hint="give a file with text in it")
     text, assumed = decode(raw, encoding=encoding, name=name)
-    note = f"{name}: not UTF-8, read as {assumed} (--encoding forces another)" if assumed else ""
-    return SourceText(name, text.replace("\r\n", "\n").replace("\r", "\n"), note)
+    return SourceText(name, text.replace("\r\n", "\n").replace("\r", "\n"), _guess_note(name, assumed))
+
+
+def _guess_note(name: str, guessed: str | None) -> str:
+    return f"{name}: not UTF-8, read as {guessed} (--encoding forces another)" if guessed else ""
 
 
 def decode(raw: bytes, *, encoding: str = "auto", name: str = "text") -> tuple[str, str]:
@@ -104,9 +136,8 @@ def decode(raw: bytes, *, encoding: str = "auto", name: str = "text") -> tuple[s
     """
     if encoding != "auto":
         return _decode_strictly(raw, encoding, name), ""
-    for mark, marked in _BYTE_ORDER_MARKS:
-        if raw.startswith(mark):
-            return _decode_strictly(raw, marked, name), ""
+    if marked := _marked_encoding(raw):
+        return _decode_strictly(raw, marked, name), ""
     if b"\0" in raw:
         guessed = _guess_wide_encoding(raw)
     else:
@@ -115,15 +146,28 @@ def decode(raw: bytes, *, encoding: str = "auto", name: str = "text") -> tuple[s
         except UnicodeDecodeError:
             guessed = _guess_encoding(raw)
     if guessed is None:
-        raise CorpusError(f"{name} is not text: its bytes fit no known encoding", hint="--encoding NAME forces one")
+        raise _not_text(name)
     return _decode_strictly(raw, guessed, name), guessed
+
+
+def _marked_encoding(raw: bytes) -> str | None:
+    """Return the encoding that a byte order mark tells."""
+    return next((encoding for mark, encoding in _BYTE_ORDER_MARKS if raw.startswith(mark)), None)
+
+
+def _not_text(name: str) -> CorpusError:
+    return CorpusError(f"{name} is not text: its bytes fit no known encoding", hint="--encoding NAME forces one")
+
+
+def _unknown_encoding(encoding: str) -> CorpusError:
+    return CorpusError(f"unknown encoding {encoding!r}", hint="for example utf-8, latin-1 or cp1252")
 
 
 def _decode_strictly(raw: bytes, encoding: str, name: str) -> str:
     try:
         return raw.decode(encoding)
     except LookupError as error:
-        raise CorpusError(f"unknown encoding {encoding!r}", hint="for example utf-8, latin-1 or cp1252") from error
+        raise _unknown_encoding(encoding) from error
     except (UnicodeError, ValueError) as error:
         where = f" at byte {error.start}" if isinstance(error, UnicodeDecodeError) else ""
         raise CorpusError(f"{name} is not {encoding} text{where}", hint="--encoding NAME forces another encoding") from error

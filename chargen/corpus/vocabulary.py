@@ -6,6 +6,7 @@ from collections.abc import Iterable, Iterator, Sequence
 import numpy as np
 import numpy.typing as npt
 
+from chargen.corpus.large_text import Text, characters_of
 from chargen.errors import UnknownTokenError
 
 BOUNDARY = 0  # the token before and after every document; it stands for no text
@@ -34,9 +35,9 @@ class CharacterVocabulary:
         self._codes_by_id = np.concatenate([np.zeros(1, codes.dtype), codes])
 
     @classmethod
-    def of(cls, documents: Iterable[str]) -> "CharacterVocabulary":
+    def of(cls, documents: Iterable[Text]) -> "CharacterVocabulary":
         """Collect the characters of some documents."""
-        return cls(sorted(set().union(*documents)))
+        return cls(sorted(set().union(*map(characters_of, documents))))
 
     def __len__(self) -> int:
         """Tokens, the boundary counted."""

@@ -10,6 +10,7 @@ from collections.abc import Callable, Sequence
 import keras
 import numpy as np
 
+from chargen.corpus.large_text import Text
 from chargen.errors import TrainingError
 from chargen.network.generation import sample_texts
 from chargen.network.model_file import TextModel, save_model
@@ -171,13 +172,13 @@ def sample_rows(model: TextModel, plan: TrainingPlan, epoch: int) -> list[Sample
     return rows
 
 
-def corpus_prompt(documents: Sequence[str], *, by_line: bool, length: int, rng: np.random.Generator) -> str:
+def corpus_prompt(documents: Sequence[Text], *, by_line: bool, length: int, rng: np.random.Generator) -> str:
     """Return the first letters of a random line, or a window of a random document."""
     document = documents[int(rng.integers(len(documents)))]
     if by_line:
-        return document[:NAME_PROMPT_CHARACTERS]
+        return str(document[:NAME_PROMPT_CHARACTERS])
     start = int(rng.integers(max(1, len(document) - length)))
-    return document[start : start + length]
+    return str(document[start : start + length])
 
 
 def sample_layout(epoch: int, rows: list[SampleRow]) -> str:

@@ -8,12 +8,14 @@ from typing import Any, NamedTuple
 
 from chargen.config import NetworkConfig, Settings, check_together
 from chargen.corpus.documents import Corpus, split_documents
+from chargen.corpus.large_text import Text
 from chargen.corpus.vocabulary import BOUNDARY, CharacterVocabulary
 from chargen.corpus.windows import BatchPlan, ContiguousStreams, SlidingWindows, TokenStream, tokenize
 from chargen.errors import ConfigError, CorpusError
 from chargen.network.network import weight_shapes
 
 LONGEST_LINE_WINDOW = 200  # tokens; a longer line is cut into several windows
+LAST_LINES_CHARACTERS = 10_000  # at the end of a document, where the beginning of its last line is looked for
 FLOAT_BYTES = 4
 BYTES_PER_CHARACTER = 8  # the text, its documents, their ids
 VALUES_PER_UNIT = 6  # gates and states of an LSTM, the largest cell
@@ -40,7 +42,7 @@ class TrainingPlan:
     vocabulary: CharacterVocabulary
     training: BatchPlan
     validation: BatchPlan | None
-    documents: Sequence[str]  # those trained on
+    documents: Sequence[Text]  # those trained on
     primer: tuple[int, ...]
     ends: bool
     num_parameters: int
@@ -154,7 +156,7 @@ def estimate_memory(
     predicted = positions if network.targets == "all" else windows.batch_size
     batch = positions * (width + recurrent) + predicted * (network.dense_size + vocab_size)
     floats = COPIES_OF_WEIGHTS * num_parameters + COPIES_OF_ACTIVATIONS * batch
-    return FLOAT_BYTES * floats + BYTES_PER_CHARACTER * corpus.num_characters
+    return FLOAT_BYTES * floats + BYTES_PER_CHARACTER * corpus.num_characters_in_memory
 
 
 def _check_memory(needed: int) -> None:
@@ -174,7 +176,7 @@ def _machine_memory() -> int | None:
         return None
 
 
-def _check_length(corpus: Corpus, documents: Sequence[str], context_length: int) -> None:
+def _check_length(corpus: Corpus, documents: Sequence[Text], context_length: int) -> None:
     """Refuse a text that does not fill one window and the token after it; lines are filled up instead."""
     longest = max(map(len, documents), default=0)
     if corpus.reading == "line" or longest > context_length:
@@ -193,7 +195,7 @@ def _batches(stream: TokenStream, windows: WindowSizes, settings: Settings) -> B
 
 
 def _primer(
-    stream: TokenStream, documents: Sequence[str], *, by_line: bool, last: bool, windows: WindowSizes
+    stream: TokenStream, documents: Sequence[Text], *, by_line: bool, last: bool, windows: WindowSizes
 ) -> tuple[int, ...]:
     """Return the ids that stand before a short prompt.
 
@@ -204,7 +206,9 @@ def _primer(
     if by_line:
         return (BOUNDARY,) * (context_length if last else 1)
     longest = max(range(len(documents)), key=lambda one: len(documents[one]))
-    line_start = documents[longest].rstrip("\n").rfind("\n") + 1
-    end = line_start if line_start >= context_length else len(documents[longest])
+    length = len(documents[longest])
+    before = max(0, length - LAST_LINES_CHARACTERS)
+    line_start = before + str(documents[longest][before:]).rstrip("\n").rfind("\n") + 1
+    end = line_start if line_start >= max(context_length, before + 1) else length
     first = int(stream.starts[longest]) + 1
     return tuple(stream.ids[first + end - context_length : first + end].tolist())
