@@ -1,12 +1,12 @@
 """Texts and token ids that are larger than memory should be asked to hold: files of fixed-width numbers.
 
-What is read through a memory map counts as the process's own until it is forgotten, so sequential passes read blocks, and maps
-are told to forget what was looked up.
+They are read piece by piece rather than mapped: what is looked up through a map counts as the process's memory, and the system
+may map megabytes around each window.
 """
 
 import codecs
-import mmap
 import tempfile
+import weakref
 from collections.abc import Iterable, Iterator
 from typing import IO, Any
 
@@ -24,16 +24,23 @@ class LargeText:
     """
 
     def __init__(self, blocks: Iterable[str]) -> None:
-        self._file: IO[bytes] = tempfile.TemporaryFile()  # noqa: SIM115  # lives as long as the text and its parts
+        self._file: IO[bytes] = tempfile.TemporaryFile()  # noqa: SIM115  # closed with the text
         self._dtype: np.dtype[Any] = np.dtype(np.uint8)
         self._start, self._stop = 0, 0
+        try:
+            self._codes = self._write(blocks)
+        finally:
+            weakref.finalize(self, self._file.close)
+
+    def _write(self, blocks: Iterable[str]) -> npt.NDArray[np.intp]:
+        """Write the text and return the distinct code points."""
         seen = np.zeros(0x110000, bool)
         for block in blocks:
             codes = np.frombuffer(block.encode("utf-32-le", "surrogatepass"), np.uint32)
             seen[codes] = True
             self._append(codes)
         self._file.flush()
-        self._codes = np.flatnonzero(seen)
+        return np.flatnonzero(seen)
 
     def _append(self, codes: npt.NDArray[np.uint32]) -> None:
         largest = int(codes.max(initial=0))
@@ -47,6 +54,7 @@ class LargeText:
         wider: IO[bytes] = tempfile.TemporaryFile()  # noqa: SIM115
         for codes in self._read_codes():
             wider.write(codes.astype(dtype).tobytes())
+        self._file.close()
         self._file, self._dtype = wider, dtype
 
     def _read_codes(self) -> Iterator[npt.NDArray[Any]]:
@@ -65,7 +73,8 @@ class LargeText:
         if step != 1:
             raise ValueError("a part of a text is in one piece")
         view = object.__new__(LargeText)
-        view.__dict__.update(self.__dict__, _start=self._start + start, _stop=self._start + max(start, stop))
+        bounds = {"_start": self._start + start, "_stop": self._start + max(start, stop)}
+        view.__dict__.update(self.__dict__, **bounds, _whole=self)  # whose end would close the file
         return view
 
     def __str__(self) -> str:
@@ -103,30 +112,43 @@ def decoded_blocks(file: IO[bytes], encoding: str) -> Iterator[str]:
     decoder, ended_in_return = codecs.getincrementaldecoder(encoding)(), False
     while raw := file.read(BLOCK):
         block = decoder.decode(raw)
-        if ended_in_return and block.startswith("\n"):
-            block = block[1:]  # the second half of a line end that was counted already
-        ended_in_return = block.endswith("\r") if block else ended_in_return
+        if not block:
+            continue
+        second_half = ended_in_return and block.startswith("\n")  # of a line end that was counted already
+        ended_in_return = block.endswith("\r")
+        block = block[1:] if second_half else block
         yield block.replace("\r\n", "\n").replace("\r", "\n")
     yield decoder.decode(b"", final=True)
 
 
-def mapped(blocks: Iterable[npt.NDArray[Any]], dtype: npt.DTypeLike) -> npt.NDArray[Any]:
-    """Write arrays one after another to a temporary file and return them as one array, mapped read-only."""
-    file = tempfile.TemporaryFile()  # noqa: SIM115  # the map keeps it open
-    for block in blocks:
-        file.write(np.ascontiguousarray(block, dtype).tobytes())
-    file.flush()
-    array = np.memmap(file, dtype, mode="r")
-    _advise(array, "MADV_RANDOM")  # reading ahead would fetch what no window asks for
-    return array
+class FileIds:
+    """Token ids in a temporary file, looked up as in an array: `ids[a:b]`, or `ids[places]` with places of shape (..., W).
 
+    Each row of places is read in one go, so it should lie close together, as a window does.
+    """
 
-def forget_pages(array: npt.NDArray[Any]) -> None:
-    """Let go of the memory that looking up a mapped array has filled; other arrays are left alone."""
-    if isinstance(array, np.memmap):
-        _advise(array, "MADV_DONTNEED")
+    def __init__(self, blocks: Iterable[npt.NDArray[np.unsignedinteger]], dtype: np.dtype[np.unsignedinteger]) -> None:
+        self.dtype = dtype
+        self._file: IO[bytes] = tempfile.TemporaryFile(buffering=0)  # noqa: SIM115  # closed with the ids
+        weakref.finalize(self, self._file.close)
+        for block in blocks:
+            self._file.write(np.ascontiguousarray(block, dtype).data)
+        self._length = self._file.tell() // dtype.itemsize
 
+    def __len__(self) -> int:
+        return self._length
 
-def _advise(array: Any, advice: str) -> None:
-    if hasattr(mmap, advice):  # not every system takes advice
-        array._mmap.madvise(getattr(mmap, advice))
+    def __getitem__(self, places: slice | npt.NDArray[np.integer]) -> npt.NDArray[np.unsignedinteger]:
+        if isinstance(places, slice):
+            start, stop, _ = places.indices(len(self))
+            return self._read(start, stop)
+        rows = places.reshape(-1, places.shape[-1])
+        first, last = rows.min(axis=1), rows.max(axis=1)
+        found = np.empty(rows.shape, self.dtype)
+        for number, (start, stop) in enumerate(zip(first.tolist(), last.tolist(), strict=True)):
+            found[number] = self._read(start, stop + 1)[rows[number] - start]
+        return found.reshape(places.shape)
+
+    def _read(self, start: int, stop: int) -> npt.NDArray[np.unsignedinteger]:
+        self._file.seek(start * self.dtype.itemsize)
+        return np.frombuffer(self._file.read(max(0, stop - start) * self.dtype.itemsize), self.dtype)

@@ -105,7 +105,7 @@ def _read_large(path: Path, encoding: str) -> SourceText:
                 raise CorpusError(
                     f"{path.name} is not {chosen or guessed} text", hint="--encoding NAME forces another"
                 ) from error
-            file.seek(max(0, file.tell() - DETECTION_BYTES))
+            file.seek(max(0, file.tell() - DETECTION_BYTES // 2))
             guessed = _guess_encoding(file.read(DETECTION_BYTES))
             if guessed is None:
                 raise _not_text(path.name) from error

@@ -11,7 +11,7 @@ from typing import NamedTuple
 import numpy as np
 import numpy.typing as npt
 
-from chargen.corpus.large_text import LargeText, Text, forget_pages, mapped, text_blocks
+from chargen.corpus.large_text import FileIds, LargeText, Text, text_blocks
 from chargen.corpus.vocabulary import BOUNDARY, CharacterVocabulary, Ids
 
 Indices = npt.NDArray[np.int64]
@@ -26,7 +26,7 @@ class TokenStream(NamedTuple):
     of its boundaries, is ids[starts[d] : starts[d + 1] + 1].
     """
 
-    ids: Ids
+    ids: Ids | FileIds
     starts: Indices
 
     @property
@@ -36,11 +36,11 @@ class TokenStream(NamedTuple):
 
 
 def tokenize(documents: Sequence[Text], vocabulary: CharacterVocabulary) -> TokenStream:
-    """Encode documents into one stream, which is mapped from a file where one of them is."""
+    """Encode documents into one stream, which is a file where one of them is."""
     starts = np.cumsum([0, *(1 + len(text) for text in documents)])
     blocks = _token_blocks(documents, vocabulary)
     if any(isinstance(text, LargeText) for text in documents):
-        return TokenStream(mapped(blocks, vocabulary.dtype), starts)
+        return TokenStream(FileIds(blocks, vocabulary.dtype), starts)
     return TokenStream(np.concatenate(list(blocks)), starts)
 
 
@@ -137,7 +137,6 @@ class SlidingWindows(BatchPlan):
         gather = self._gather_last if self.last else self._gather_all
         batch = gather(start[:, None], (start + offset)[:, None], end[:, None])
         batch.weights[fill] = 0
-        forget_pages(self.stream.ids)
         inputs, targets, weights = batch
         stacked = (count, self.batch_size)
         return Batch(
@@ -179,7 +178,6 @@ class ContiguousStreams(BatchPlan):
         within = starts[:, None, None] + np.arange(self.context_length + 1)  # (K, 1, T + 1)
         places = np.arange(self.batch_size)[:, None] * self.length + within  # (K, B, T + 1)
         ids = self.ids[np.minimum(places, len(self.ids) - 1)].astype(np.int32)
-        forget_pages(self.ids)
         weighs = (within[..., :-1] < self.length) & (places[..., :-1] < len(self.ids) - 1)
         if self.last:
             return Batch(ids[..., :-1], ids[..., -1], weighs[..., -1].astype(np.float32))
