@@ -68,7 +68,7 @@ def test_it_makes_the_same_plan(
 
 
 def test_another_encoding_is_found_out_and_said(small_blocks: None, in_folder: Path) -> None:
-    text = "Été comme hiver, le garçon naïf rêvait déjà à Noël ; où était-il passé ?\n" * 4
+    text = "Été comme hiver, le garçon naïf rêvait déjà à Noël ; où était-il passé ? À l'école, bien sûr.\n" * 4
     (in_folder / "text.txt").write_bytes(text.encode("cp1252"))
     (source,) = reading.read_sources(["text.txt"])
     assert str(source.text) == text
