@@ -34,7 +34,7 @@ format: $(READY) ## format the code
 bench: $(READY) ## measure start-up, sampling and training, against Keras and PyTorch (which it installs)
 	$(BIN)/python -m pip install --quiet --disable-pip-version-check --constraint constraints.txt --editable '.[bench]'
 	$(BIN)/python -m benchmarks
-	$(BIN)/python -m benchmarks plot benchmarks/training.svg
+	$(BIN)/python -m benchmarks plot
 
 corpora: ## write corpora/code.txt from our own source
 	find chargen -name '*.py' | LC_ALL=C sort | xargs cat > corpora/code.txt

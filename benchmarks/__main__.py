@@ -1,4 +1,4 @@
-"""Measure chargen on this machine: `python -m benchmarks [train|sample|startup|memory|quality] [--json]`; all if none is named.
+"""Measure chargen on this machine: `python -m benchmarks [BENCHMARK] [--json]`; all of them if none is named.
 
 Medians with the smallest and the largest of all repetitions. What was measured is kept in benchmarks/results.json, the newest
 of each kind, with the machine that it was measured on; `table` prints it and `plot` draws it from there.
@@ -12,7 +12,7 @@ from typing import Any
 
 import click
 
-from benchmarks import memory, plot, quality, sample, startup, table, train
+from benchmarks import cost, memory, plot, quality, sample, startup, table, train
 from benchmarks.engines import ENGINES, SIZES
 from benchmarks.machine import describe_machine
 
@@ -46,7 +46,7 @@ as_json = click.option("--json", "as_json", is_flag=True, help="Print JSON.")
 def main(context: click.Context) -> None:
     """Run everything unless a benchmark is named."""
     if context.invoked_subcommand is None:
-        for command in (measure_startup, measure_sample, measure_memory, measure_train, measure_quality):
+        for command in (measure_startup, measure_sample, measure_memory, measure_cost, measure_train, measure_quality):
             context.invoke(command)
 
 
@@ -86,6 +86,13 @@ def measure_memory(as_json: bool = False) -> None:
     _report("memory", memory.measure, as_json)
 
 
+@main.command("cost")
+@as_json
+def measure_cost(as_json: bool = False) -> None:
+    """Milliseconds a thousand characters as the network grows."""
+    _report("cost", cost.measure, as_json)
+
+
 @main.command("quality")
 @click.option("--epochs", default=100, show_default=True, help="Epochs of the classic program.")
 @as_json
@@ -101,10 +108,11 @@ def show_table() -> None:
 
 
 @main.command("plot")
-@click.argument("path", type=click.Path(path_type=Path, dir_okay=False))
-def plot_results(path: Path) -> None:
-    """Draw the newest training figures into PATH (PNG or SVG)."""
-    plot.draw(json.loads(RESULTS.read_text(encoding="utf-8"))["train"], path)
+def plot_results() -> None:
+    """Draw the newest figures into benchmarks/training.svg and benchmarks/cost.svg."""
+    results = json.loads(RESULTS.read_text(encoding="utf-8"))
+    plot.draw(results["train"], RESULTS.with_name("training.svg"))
+    plot.draw_cost(results["cost"], RESULTS.with_name("cost.svg"))
 
 
 def _report(kind: str, measure: Callable[[], Rows], as_json: bool) -> None:

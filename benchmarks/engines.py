@@ -1,7 +1,7 @@
 """Programs that train the same network on the same text, each in a process of its own.
 
-`python -m benchmarks.engines ENGINE CELL SIZE` builds its network, trains until everything is compiled and then trains for some
-two seconds for every line on stdin, answering each with the characters a second.
+`python -m benchmarks.engines ENGINE CELL SIZE` (SIZE: A, B, C, or 1x128x40x128 as in `Size`) builds its network, trains until
+everything is compiled and then trains for some two seconds for every line on stdin, answering each with the characters a second.
 """
 
 import os
@@ -165,4 +165,4 @@ def _steps_a_second(train: Trainer, steps: int) -> float:
 if __name__ == "__main__":
     os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
     arguments: Any = sys.argv[1:]
-    serve(arguments[0], arguments[1], SIZES[arguments[2]])
+    serve(arguments[0], arguments[1], SIZES.get(arguments[2]) or Size(*map(int, arguments[2].split("x"))))

@@ -2,6 +2,28 @@ from pathlib import Path
 from typing import Any
 
 
+def draw_cost(report: dict[str, Any], path: Path) -> None:
+    """Draw what a thousand characters cost against the hidden size and against the layers, beside its law."""
+    from matplotlib.figure import Figure
+
+    figure = Figure(figsize=(7, 3), layout="constrained")
+    for axes, (varied, law, exponent) in zip(
+        figure.subplots(1, 2), [("hidden size", "its square", 2), ("layers", "linear", 1)], strict=True
+    ):
+        rows = [row for row in report["rows"] if row["varied"] == varied]
+        values, costs = [row["value"] for row in rows], [row["median"] for row in rows]
+        axes.plot(values, costs, "o-", label="measured")
+        largest = costs[-1] / values[-1] ** exponent
+        axes.plot(values, [largest * value**exponent for value in values], "--", color="grey", label=law)
+        axes.set_xlabel(varied)
+        axes.legend(fontsize=8)
+        if exponent > 1:
+            axes.set_xscale("log", base=2)
+            axes.set_yscale("log")
+    figure.axes[0].set_ylabel("ms to train on 1,000 characters")
+    figure.savefig(path)
+
+
 def draw(report: dict[str, Any], path: Path) -> None:
     """Draw characters a second of every engine as bars, one panel a cell, relative to chargen's."""
     from matplotlib.figure import Figure

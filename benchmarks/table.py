@@ -6,7 +6,9 @@ def markdown(results: dict[str, Any]) -> str:
     blocks = []
     if "train" in results:
         blocks.append(_training(results["train"]["rows"]))
-    rows = [row for kind in ("startup", "sample", "memory", "quality") if kind in results for row in results[kind]["rows"]]
+    rows = [
+        row for kind in ("startup", "sample", "memory", "cost", "quality") if kind in results for row in results[kind]["rows"]
+    ]
     if rows:
         lines = [f"| {row['what']} | {_number(row['median'])} {row['unit']} |" for row in rows]
         blocks.append("\n".join(["| what | median |", "| --- | ---: |", *lines]))
