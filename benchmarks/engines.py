@@ -1,7 +1,7 @@
 """Programs that train the same network on the same text, each in a process of its own.
 
-`python -m benchmarks.engines ENGINE CELL SIZE` (SIZE: A, B, C, or 1x128x40x128 as in `Size`) builds its network, trains until
-everything is compiled and then trains for some two seconds for every line on stdin, answering each with the characters a second.
+`python -m benchmarks.engines ENGINE CELL SIZE` (SIZE: A, B, C, or as in 1x128x40x128) builds its network, trains until
+everything is compiled, and trains for some two seconds for every line on stdin, answering each with the characters a second.
 """
 
 import os

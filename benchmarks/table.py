@@ -7,7 +7,7 @@ def markdown(results: dict[str, Any]) -> str:
     if "train" in results:
         blocks.append(_training(results["train"]["rows"]))
     rows = [
-        row for kind in ("startup", "sample", "memory", "cost", "quality") if kind in results for row in results[kind]["rows"]
+        row for kind in ("startup", "sample", "memory", "quality") if kind in results for row in results[kind]["rows"]
     ]
     if rows:
         lines = [f"| {row['what']} | {_number(row['median'])} {row['unit']} |" for row in rows]
