@@ -7,7 +7,10 @@ def markdown(results: dict[str, Any]) -> str:
     if "train" in results:
         blocks.append(_training(results["train"]["rows"]))
     rows = [
-        row for kind in ("startup", "sample", "memory", "quality") if kind in results for row in results[kind]["rows"]
+        row
+        for kind in ("startup", "sample", "memory", "quality", "precision")
+        if kind in results
+        for row in results[kind]["rows"]
     ]
     if rows:
         lines = [f"| {row['what']} | {_number(row['median'])} {row['unit']} |" for row in rows]
@@ -31,4 +34,6 @@ def _training(rows: list[dict[str, Any]]) -> str:
 
 
 def _number(value: float) -> str:
-    return f"{value:,.0f}" if value >= 100 else f"{value:.1f}" if value >= 10 else f"{value:.3f}"
+    if value >= 100:
+        return f"{value:,.0f}"
+    return f"{value:.1f}" if value >= 10 else f"{value:.3f}"

@@ -104,6 +104,11 @@ class TrainingConfig:
     optimizer: str = setting("adam", "Optimizer.", choices=("adam", "adamw", "rmsprop", "sgd"))
     learning_rate: float = setting(0.003, "Learning rate.", above=0.0, maximum=100.0)
     clip_norm: float = setting(1.0, "Largest norm of the gradient; 0 does not clip.", minimum=0.0)
+    precision: str = setting(
+        "float32",
+        "Numbers that layers compute in; weights, sums of gradients and the loss are float32 always.",
+        choices=("float32", "mixed_bfloat16"),
+    )
     random_seed: int = setting(1, "Seed of everything that is drawn.", minimum=0, maximum=2**32 - 1)
 
 

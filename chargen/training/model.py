@@ -1,5 +1,8 @@
 """The Keras model: token ids in, logits out."""
 
+from collections.abc import Iterator
+from contextlib import contextmanager
+
 import keras
 from keras import layers, ops
 
@@ -26,12 +29,35 @@ class OneHot(layers.Layer):
         return super().get_config() | {"vocab_size": self.vocab_size}
 
 
-def build_model(network: NetworkConfig, *, vocab_size: int, context_length: int, batch_size: int | None = None) -> ShardedModel:
+def build_model(
+    network: NetworkConfig,
+    *,
+    vocab_size: int,
+    context_length: int,
+    batch_size: int | None = None,
+    precision: str = "float32",
+) -> ShardedModel:
     """Build the network that `chargen.network.Network` computes in NumPy, with layers named as `weight_shapes` names them.
 
-    Inputs are ids of shape (B, T), outputs logits of shape (B, T, V), or (B, V) with targets "last". With a
-    `batch_size` the model is stateful and bound to it.
+    Inputs are ids of shape (B, T), outputs float32 logits of shape (B, T, V), or (B, V) with targets "last". With a
+    `batch_size` the model is stateful and bound to it. `precision` is the name of a Keras dtype policy.
     """
+    with dtype_policy(precision):
+        return _build_model(network, vocab_size, context_length, batch_size)
+
+
+@contextmanager
+def dtype_policy(name: str) -> Iterator[None]:
+    """Have Keras make its layers with a dtype policy within."""
+    before = keras.config.dtype_policy()
+    keras.config.set_dtype_policy(name)
+    try:
+        yield
+    finally:
+        keras.config.set_dtype_policy(before)
+
+
+def _build_model(network: NetworkConfig, vocab_size: int, context_length: int, batch_size: int | None) -> ShardedModel:
     stateful = batch_size is not None
     ids = keras.Input((context_length,), batch_size=batch_size, dtype="int32", name="ids")
     embedding = layers.Embedding(vocab_size, network.embedding_size, name="embedding") if network.embedding_size else None
@@ -49,7 +75,8 @@ def build_model(network: NetworkConfig, *, vocab_size: int, context_length: int,
     values = _dropped(values, network.dropout)
     if network.dense_size:
         values = layers.Dense(network.dense_size, activation="relu", name="dense")(values)  # at every position by itself
-    return ShardedModel(ids, layers.Dense(vocab_size, name="output")(values), name="chargen")
+    logits = layers.Dense(vocab_size, name="output")(values)
+    return ShardedModel(ids, ops.cast(logits, "float32"), name="chargen")
 
 
 def _recurrent_layer(network: NetworkConfig, layer: int, *, return_sequences: bool, stateful: bool) -> FusedRecurrent:
@@ -85,4 +112,4 @@ def compile_model(model: ShardedModel, training: TrainingConfig, *, shards: int 
         loss=keras.losses.SparseCategoricalCrossentropy(from_logits=True, reduction="sum"),
         jit_compile=False,  # the shards are compiled one by one
     )
-    model.prepare(shards=shards, jit=not accelerated())
+    model.prepare(shards=shards, jit=not accelerated() and training.precision == "float32")

@@ -4,7 +4,7 @@ from typing import Any
 
 from rich.console import Console
 
-from chargen.config import NetworkConfig
+from chargen.config import Settings
 from chargen.run import RunDirectory
 from chargen.tracking import NoTracker, Tracker, WandbTracker
 from chargen.training.backend import accelerated, load_backend
@@ -21,8 +21,8 @@ def run_session(plan: TrainingPlan, run: RunDirectory, *, verbosity: int = 1) ->
     load_backend()
     from chargen.training.trainer import train  # imports Keras, so the backend's chatter has to be muted by now
 
-    if accelerated() and (reason := _slow_on_gpu(plan.settings.network)):
-        display.note(f"{reason} keeps the GPU from cuDNN's layers, which are many times faster")
+    if advice := _advice(plan.settings):
+        display.note(advice)
 
     outcome = train(plan, run, display=display, tracker=_tracker(plan, display))
     display.note(f"{outcome.describe()}; to write text: chargen sample --run {run.path}")
@@ -37,6 +37,8 @@ def forecast_session(plan: TrainingPlan, *, verbosity: int = 1) -> dict[str, Any
     load_backend()
     from chargen.training.trainer import measure_seconds_per_epoch  # imports Keras
 
+    if advice := _advice(plan.settings):
+        display.note(advice)
     seconds = measure_seconds_per_epoch(plan)
     return plan.summary() | {
         "characters_per_second": round(plan.training.num_targets / seconds),
@@ -45,11 +47,16 @@ def forecast_session(plan: TrainingPlan, *, verbosity: int = 1) -> dict[str, Any
     }
 
 
-def _slow_on_gpu(network: NetworkConfig) -> str | None:
-    """Return the setting that cuDNN does not know, if there is one."""
-    if network.recurrent_dropout:
-        return "--recurrent-dropout"
-    return "--no-reset-after" if network.cell == "gru" and not network.reset_after else None
+def _advice(settings: Settings) -> str | None:
+    """Say which setting costs a lot of time on this machine, if one does."""
+    network = settings.network
+    if not accelerated():
+        slow = settings.training.precision != "float32"
+        return "mixed_bfloat16 is for GPUs: on a CPU the float32 layers are faster" if slow else None
+    lost = "--recurrent-dropout" if network.recurrent_dropout else None
+    if network.cell == "gru" and not network.reset_after:
+        lost = "--no-reset-after"
+    return f"{lost} keeps the GPU from cuDNN's layers, which are many times faster" if lost else None
 
 
 def _tracker(plan: TrainingPlan, display: Display) -> Tracker:

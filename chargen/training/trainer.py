@@ -71,6 +71,7 @@ def _new_model(plan: TrainingPlan) -> ShardedModel:
         vocab_size=len(plan.vocabulary),
         context_length=plan.windows.context_length,
         batch_size=plan.windows.batch_size // shards if settings.training.stateful else None,
+        precision=settings.training.precision,
     )
     compile_model(model, settings.training, shards=shards)
     return model

@@ -39,6 +39,15 @@ def test_every_optimizer_learns(train: Train, prose: Path, optimizer: str) -> No
     assert trained.validation[-1] < trained.validation[0]
 
 
+def test_mixed_bfloat16_learns_and_leaves_float32_weights(train: Train, prose: Path) -> None:
+    options = ("--epochs", 3, "--batch-size", 4, "--learning-rate", 0.02)
+    half, full = (train(prose, *options, "--precision", precision) for precision in ("mixed_bfloat16", "float32"))
+    assert "on a CPU the float32 layers are faster" in half.stderr
+    assert half.validation[-1] == pytest.approx(full.validation[-1], abs=0.1)
+    assert half.validation != full.validation
+    assert load_model(half.run.model).network.weights["output.kernel"].dtype == np.float32
+
+
 def test_every_layer_option_at_once(train: Train, prose: Path) -> None:
     shape = ("--cell", "gru", "--no-reset-after", "--layers", 2, "--dense-size", 6)
     options = (*shape, "--dropout", 0.1, "--recurrent-dropout", 0.1, "--epochs", 1)
