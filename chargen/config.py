@@ -70,7 +70,11 @@ class CorpusConfig:
 class NetworkConfig:
     """The shape of the network."""
 
-    cell: str = setting("lstm", "Recurrent cell.", choices=("simplernn", "lstm", "gru"))
+    cell: str = setting(
+        "lstm",
+        "Recurrent cell; dense is a SimpleRNN written out as a graph of shared Dense layers.",
+        choices=("simplernn", "dense", "lstm", "gru"),
+    )
     num_layers: int = setting(1, "Recurrent layers.", minimum=1, maximum=64, flag="--layers")
     hidden_size: int = setting(128, "Units of each recurrent layer.", minimum=1, maximum=65536)
     embedding_size: int = setting(
@@ -80,6 +84,14 @@ class NetworkConfig:
         maximum=65536,
         flag="--embedding",
         shorthands={"--one-hot": 0},
+    )
+    embedding_norm: str = setting("none", "Normalise the embedding over a batch, or not.", choices=("none", "batch"))
+    layer_norm: bool = setting(False, "Normalise the outputs of each recurrent layer before the next one.")
+    activation: str = setting("tanh", "Activation of a simplernn or dense cell.", choices=("tanh", "relu"))
+    recurrent_init: str = setting(
+        "orthogonal",
+        "How the recurrent weights start; identity is for simplernn and dense.",
+        choices=("orthogonal", "identity", "glorot_uniform"),
     )
     dense_size: int = setting(0, "Units of a hidden Dense layer before the output; 0 for none.", minimum=0, maximum=65536)
     targets: str = setting(
@@ -195,7 +207,13 @@ def resolve(*layers: tuple[str, Mapping[str, Any]]) -> Resolved:
 
 def check_together(settings: Settings) -> None:
     """Raise ConfigError where two settings exclude each other."""
+    _check_network(settings.network)
     training = settings.training
+    if training.stateful and settings.network.cell == "dense":
+        raise ConfigError(
+            "network.cell = dense starts every window from the zero state, training.stateful carries the state",
+            hint="choose --cell simplernn, which computes the same",
+        )
     if training.stateful and settings.corpus.reading == "line":
         raise ConfigError(
             "training.stateful carries the state from line to line, corpus.reading = line keeps lines apart",
@@ -206,6 +224,22 @@ def check_together(settings: Settings) -> None:
             f"training.stride = {training.stride} does not go with training.stateful, whose windows follow each other",
             hint="leave out --stride",
         )
+
+
+def _check_network(network: NetworkConfig) -> None:
+    simple = network.cell in ("simplernn", "dense")
+    if network.activation != "tanh" and not simple:
+        raise ConfigError(f"network.activation = {network.activation} is for simplernn and dense, the cell is {network.cell}")
+    if network.recurrent_init == "identity" and not simple:
+        raise ConfigError(f"network.recurrent_init = identity is for simplernn and dense, the cell is {network.cell}")
+    if network.embedding_norm != "none" and not network.embedding_size:
+        raise ConfigError(
+            "network.embedding_norm needs an embedding, the inputs are one-hot vectors", hint="give --embedding a size"
+        )
+    if network.layer_norm and network.num_layers == 1:
+        raise ConfigError("network.layer_norm stands between recurrent layers, there is one", hint="give --layers 2 or more")
+    if network.cell == "dense" and network.recurrent_dropout:
+        raise ConfigError("network.recurrent_dropout is not for the dense cell", hint="choose --cell simplernn")
 
 
 def read_config(name: str) -> tuple[str, Mapped]:

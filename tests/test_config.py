@@ -44,7 +44,7 @@ def test_later_layers_win_and_origins_are_told() -> None:
         ({"training": {"learning_rate": "fast"}}, "expected a number", None),
         ({"samples": {"diversity": 0.5}}, "is 0.5, expected a list", None),
         ({"samples": {"diversity": [0.5, "hot"]}}, "is 'hot', expected a number", None),
-        ({"network": {"cell": "lstn"}}, "is 'lstn', expected one of simplernn, lstm, gru", None),
+        ({"network": {"cell": "lstn"}}, "is 'lstn', expected one of simplernn, dense, lstm, gru", None),
         ({"network": {"num_layers": 0}}, "is 0, expected 1 or more", None),
         ({"network": {"dropout": 0.96}}, "is 0.96, expected 0.95 or less", None),
         ({"training": {"learning_rate": 0}}, "is 0.0, expected more than 0", None),
@@ -52,6 +52,12 @@ def test_later_layers_win_and_origins_are_told() -> None:
         ({"training": {"clip_norm": float("nan")}}, "expected a finite number", None),
         ({"training": {"stateful": True}, "corpus": {"reading": "line"}}, "training.stateful", "--per-line"),
         ({"training": {"stateful": True, "stride": 3, "context_length": 4}}, "training.stride = 3", "--stride"),
+        ({"network": {"activation": "relu"}}, "activation = relu is for simplernn and dense, the cell is lstm", None),
+        ({"network": {"cell": "gru", "recurrent_init": "identity"}}, "identity is for simplernn and dense", None),
+        ({"network": {"embedding_norm": "batch", "embedding_size": 0}}, "embedding_norm needs an embedding", "--embedding"),
+        ({"network": {"layer_norm": True}}, "layer_norm stands between recurrent layers", "--layers 2"),
+        ({"network": {"cell": "dense", "recurrent_dropout": 0.1}}, "recurrent_dropout is not for", "--cell simplernn"),
+        ({"network": {"cell": "dense"}, "training": {"stateful": True}}, "dense starts every window", "--cell simplernn"),
     ],
 )
 def test_what_cannot_be_is_refused(sections: dict[str, Any], told: str, hint: str | None) -> None:

@@ -65,7 +65,8 @@ def _new_model(plan: TrainingPlan) -> ShardedModel:
     """Build and compile the planned network, its weights drawn from the random seed."""
     settings = plan.settings
     keras.utils.set_random_seed(settings.training.random_seed)
-    shards = num_shards(plan.windows.batch_size)
+    # Statistics over a batch are over the whole batch, on any number of cores.
+    shards = 1 if settings.network.embedding_norm == "batch" else num_shards(plan.windows.batch_size)
     model = build_model(
         settings.network,
         vocab_size=len(plan.vocabulary),

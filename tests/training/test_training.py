@@ -32,6 +32,21 @@ def test_every_cell_and_form_learns(train: Train, prose: Path, cell: str, form: 
     assert trained.validation[-1] < trained.validation[0]
 
 
+@pytest.mark.parametrize(
+    "form",
+    [
+        ("--cell", "dense", "--context-length", 3, "--targets", "last"),
+        ("--cell", "dense", "--context-length", 8),
+        ("--cell", "simplernn", "--activation", "relu", "--recurrent-init", "identity"),
+        ("--layers", 2, "--layer-norm", "--embedding-norm", "batch", "--stateful"),
+    ],
+    ids=lambda form: " ".join(map(str, form)),
+)
+def test_the_forms_of_the_lectures_learn(train: Train, prose: Path, form: tuple[object, ...]) -> None:
+    trained = train(prose, *form, "--epochs", 4, "--batch-size", 8, "--learning-rate", 0.02)
+    assert trained.validation[-1] < trained.validation[0]
+
+
 @pytest.mark.parametrize("optimizer", ["adam", "adamw", "rmsprop", "sgd"])
 def test_every_optimizer_learns(train: Train, prose: Path, optimizer: str) -> None:
     rate = 1.0 if optimizer == "sgd" else 0.02
