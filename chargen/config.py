@@ -63,6 +63,18 @@ class CorpusConfig:
         choices=("auto", "line", "document"),
         shorthands={"--per-line": "line", "--document": "document"},
     )
+    tokens: str = setting(
+        "char", "What the text is cut into; byte takes any file as it is.", choices=("char", "byte", "word", "bpe")
+    )
+    vocab_size: int | None = setting(
+        None, "Tokens of a word (10,000 unless given) or BPE (1,000) vocabulary, at most.", minimum=2, maximum=1_000_000
+    )
+    label_by: str = setting(
+        "none",
+        "Label each document by its file's name or folder; sample --label writes like one of them.",
+        choices=("none", "file", "folder"),
+    )
+    mix: tuple[str, ...] = setting((), "PATH:WEIGHT, given several times: how often windows are drawn from which text.")
     validation_split: float = setting(0.1, "Share of the text held out for validation.", minimum=0.0, maximum=0.9)
 
 
@@ -208,13 +220,20 @@ def resolve(*layers: tuple[str, Mapping[str, Any]]) -> Resolved:
 def check_together(settings: Settings) -> None:
     """Raise ConfigError where two settings exclude each other."""
     _check_network(settings.network)
-    training = settings.training
+    corpus, training = settings.corpus, settings.training
+    if corpus.vocab_size and corpus.tokens not in ("word", "bpe"):
+        raise ConfigError(f"corpus.vocab_size is for word and bpe tokens, corpus.tokens is {corpus.tokens}")
+    if training.stateful and corpus.mix:
+        raise ConfigError(
+            "training.stateful reads one text from end to end, corpus.mix draws from several",
+            hint="choose one of --stateful and --mix",
+        )
     if training.stateful and settings.network.cell == "dense":
         raise ConfigError(
             "network.cell = dense starts every window from the zero state, training.stateful carries the state",
             hint="choose --cell simplernn, which computes the same",
         )
-    if training.stateful and settings.corpus.reading == "line":
+    if training.stateful and corpus.reading == "line":
         raise ConfigError(
             "training.stateful carries the state from line to line, corpus.reading = line keeps lines apart",
             hint="choose one of --stateful and --per-line",

@@ -55,6 +55,8 @@ def test_later_layers_win_and_origins_are_told() -> None:
         ({"network": {"activation": "relu"}}, "activation = relu is for simplernn and dense, the cell is lstm", None),
         ({"network": {"cell": "gru", "recurrent_init": "identity"}}, "identity is for simplernn and dense", None),
         ({"network": {"embedding_norm": "batch", "embedding_size": 0}}, "embedding_norm needs an embedding", "--embedding"),
+        ({"corpus": {"vocab_size": 9}}, "vocab_size is for word and bpe tokens, corpus.tokens is char", None),
+        ({"corpus": {"mix": ["a:1"]}, "training": {"stateful": True}}, "stateful reads one text", "--mix"),
         ({"network": {"layer_norm": True}}, "layer_norm stands between recurrent layers", "--layers 2"),
         ({"network": {"cell": "dense", "recurrent_dropout": 0.1}}, "recurrent_dropout is not for", "--cell simplernn"),
         ({"network": {"cell": "dense"}, "training": {"stateful": True}}, "dense starts every window", "--cell simplernn"),

@@ -41,7 +41,7 @@ def forecast_session(plan: TrainingPlan, *, verbosity: int = 1) -> dict[str, Any
         display.note(advice)
     seconds = measure_seconds_per_epoch(plan)
     return plan.summary() | {
-        "characters_per_second": round(plan.training.num_targets / seconds),
+        "characters_per_second": round(plan.training.num_targets * plan.rate.characters_per_token / seconds),
         "seconds_per_epoch": round(seconds, 2),
         "seconds_at_most": round(seconds * plan.settings.training.epochs, 1),
     }

@@ -14,7 +14,9 @@ import pytest
 from click.testing import Result
 
 from chargen.config import read_config, resolve
+from chargen.network.generation import sample_texts
 from chargen.network.model_file import load_model
+from chargen.network.sampling import Sampler
 from chargen.run import RunDirectory
 
 Train = Callable[..., Any]
@@ -47,6 +49,44 @@ def test_the_forms_of_the_lectures_learn(train: Train, prose: Path, form: tuple[
     assert trained.validation[-1] < trained.validation[0]
 
 
+def test_tokens_of_every_kind_learn_and_are_told_in_bits_a_character(train: Train, prose: Path) -> None:
+    """The same text cut four ways: from the same untrained uniform guess, longer tokens carry more characters."""
+    for kind in ("char", "byte", "word", "bpe"):
+        options = ("--tokens", kind, "--epochs", 4, "--batch-size", 4, "--context-length", 8, "--learning-rate", 0.02)
+        trained = train(prose, *options)
+        assert trained.validation[-1] < trained.validation[0]
+        table, model = rows(trained.run), load_model(trained.run.model)
+        assert type(model.vocabulary).kind.startswith(kind)
+        nats = float(table[-1]["validation_cross_entropy"])
+        bits = float(table[-1]["bits_per_character"])
+        held_out = prose.read_text(encoding="utf-8")[-120:]
+        tokens, characters = len(model.vocabulary.encode(held_out)) + 1, len(held_out) + 1
+        assert bits == pytest.approx(nats * tokens / characters / np.log(2), rel=1e-6)
+
+
+def test_labels_are_learnt_with_their_documents(train: Train, in_folder: Path) -> None:
+    (in_folder / "vowels.txt").write_text("aeiou\n" * 30, encoding="utf-8")
+    (in_folder / "others.txt").write_text("bcdfg\n" * 30, encoding="utf-8")
+    options = ("--label-by", "file", "--epochs", 6, "--batch-size", 8, "--learning-rate", 0.05)
+    model = load_model(train("vowels.txt", "others.txt", *options).run.model)
+    assert model.vocabulary.labels == ("others", "vowels")
+    for label, letters in (("others", "bcdfg"), ("vowels", "aeiou")):
+        (text,) = sample_texts(
+            model.with_label(label),
+            np.empty(0, int),
+            count=1,
+            length=9,
+            sampler=Sampler(temperature=0),
+            rng=np.random.default_rng(1),
+        )
+        assert text == letters
+
+
+def test_a_mix_learns(train: Train, prose: Path, names: Path) -> None:
+    trained = train("--mix", f"{prose}:3", "--mix", f"{names}:1", "--epochs", 2, "--batch-size", 4, "--context-length", 9)
+    assert trained.validation[-1] < trained.validation[0]
+
+
 @pytest.mark.parametrize("optimizer", ["adam", "adamw", "rmsprop", "sgd"])
 def test_every_optimizer_learns(train: Train, prose: Path, optimizer: str) -> None:
     rate = 1.0 if optimizer == "sgd" else 0.02
@@ -59,7 +99,7 @@ def test_mixed_bfloat16_learns_and_leaves_float32_weights(train: Train, prose: P
     half, full = (train(prose, *options, "--precision", precision) for precision in ("mixed_bfloat16", "float32"))
     assert "on a CPU the float32 layers are faster" in half.stderr
     assert half.validation[-1] == pytest.approx(full.validation[-1], abs=0.1)
-    assert half.validation != full.validation
+    assert rows(half.run) != rows(full.run)
     assert load_model(half.run.model).network.weights["output.kernel"].dtype == np.float32
 
 
