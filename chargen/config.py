@@ -125,9 +125,21 @@ class TrainingConfig:
     batch_size: int | None = setting(None, "Windows in a batch.", minimum=1, maximum=1_000_000)
     epochs: int = setting(60, "Passes over the text, at most.", minimum=1, maximum=1_000_000)
     patience: int = setting(6, "Epochs without a better validation loss before training stops; 0 never stops.", minimum=0)
-    optimizer: str = setting("adam", "Optimizer.", choices=("adam", "adamw", "rmsprop", "sgd"))
-    learning_rate: float = setting(0.003, "Learning rate.", above=0.0, maximum=100.0)
+    until_loss: float | None = setting(None, "Stop once the training loss of an epoch is this or less, in nats.", minimum=0.0)
+    optimizer: str = setting("adam", "Optimizer.", choices=("adam", "adamw", "rmsprop", "adagrad", "sgd"))
+    learning_rate: float = setting(0.003, "Learning rate, at its highest.", above=0.0, maximum=100.0)
+    schedule: str = setting(
+        "constant",
+        "How the learning rate falls: along a cosine to 0, in steps, or whenever validation gets no better.",
+        choices=("constant", "cosine", "step", "plateau"),
+    )
+    warmup_epochs: float = setting(0.0, "Epochs in which the learning rate rises to its highest.", minimum=0.0)
+    decay_epochs: int = setting(
+        3, "Epochs between two steps of the learning rate; without a better validation, for plateau.", minimum=1
+    )
+    decay_factor: float = setting(0.5, "What a step or a plateau multiplies the learning rate by.", above=0.0, maximum=1.0)
     clip_norm: float = setting(1.0, "Largest norm of the gradient; 0 does not clip.", minimum=0.0)
+    clip_value: float = setting(0.0, "Largest entry of the gradient; 0 does not clip.", minimum=0.0)
     precision: str = setting(
         "float32",
         "Numbers that layers compute in; weights, sums of gradients and the loss are float32 always.",
@@ -228,6 +240,7 @@ def check_together(settings: Settings) -> None:
             "training.stateful reads one text from end to end, corpus.mix draws from several",
             hint="choose one of --stateful and --mix",
         )
+    _check_schedule(training)
     if training.stateful and settings.network.cell == "dense":
         raise ConfigError(
             "network.cell = dense starts every window from the zero state, training.stateful carries the state",
@@ -242,6 +255,29 @@ def check_together(settings: Settings) -> None:
         raise ConfigError(
             f"training.stride = {training.stride} does not go with training.stateful, whose windows follow each other",
             hint="leave out --stride",
+        )
+
+
+def _check_schedule(training: TrainingConfig) -> None:
+    whole = f"as long as the training, training.epochs = {training.epochs}"
+    if training.warmup_epochs >= training.epochs and training.warmup_epochs:
+        raise ConfigError(
+            f"training.warmup_epochs = {training.warmup_epochs:g} is {whole}",
+            hint="give fewer --warmup-epochs or more --epochs",
+        )
+    if training.schedule in ("step", "plateau") and training.decay_epochs >= training.epochs:
+        raise ConfigError(
+            f"training.decay_epochs = {training.decay_epochs} is {whole}",
+            hint="give fewer --decay-epochs or more --epochs",
+        )
+    if training.schedule == "plateau" and training.warmup_epochs:
+        raise ConfigError(
+            "training.warmup_epochs does not go with the plateau schedule", hint="choose --schedule cosine or step"
+        )
+    if training.clip_norm and training.clip_value:
+        raise ConfigError(
+            f"training.clip_norm = {training.clip_norm:g} and training.clip_value = {training.clip_value:g} exclude each other",
+            hint="set one of --clip-norm and --clip-value to 0",
         )
 
 

@@ -39,6 +39,18 @@ class ResetStates(keras.callbacks.Callback):
         self.model.reset_states()
 
 
+class StopAtLoss(keras.callbacks.Callback):
+    """End training after the epoch whose training loss is small enough."""
+
+    def __init__(self, cross_entropy: float) -> None:
+        super().__init__()
+        self._cross_entropy = cross_entropy
+
+    def on_epoch_end(self, epoch: int, logs: dict[str, float] | None = None) -> None:
+        if logs and logs["cross_entropy"] <= self._cross_entropy:
+            self.model.stop_training = True
+
+
 class Interruption(keras.callbacks.Callback):
     """Raise TrainingInterrupted between two steps once a signal has asked for it."""
 

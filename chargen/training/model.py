@@ -2,6 +2,7 @@
 
 from collections.abc import Iterator
 from contextlib import contextmanager
+from typing import Any
 
 import keras
 from keras import layers, ops
@@ -11,6 +12,7 @@ from chargen.training.backend import accelerated
 from chargen.training.dense_recurrent import DenseRecurrent
 from chargen.training.layers import FusedGRU, FusedLSTM, FusedRecurrent, FusedSimpleRNN, TokenRecurrent
 from chargen.training.parallel import ShardedModel
+from chargen.training.schedules import learning_rate
 
 Recurrent = FusedRecurrent | DenseRecurrent
 
@@ -118,16 +120,32 @@ def _dropped(values: keras.KerasTensor, rate: float) -> keras.KerasTensor:
     return layers.Dropout(rate)(values) if rate else values
 
 
-def compile_model(model: ShardedModel, training: TrainingConfig, *, shards: int = 1) -> None:
+class PlannedRate(keras.optimizers.schedules.LearningRateSchedule):
+    """The configured learning rate, for Keras's optimizers."""
+
+    def __init__(self, training: TrainingConfig, steps_per_epoch: int) -> None:
+        self.training, self.steps_per_epoch = training, steps_per_epoch
+
+    def __call__(self, step: Any) -> Any:
+        """Return the rate of an optimizer step."""
+        return learning_rate(ops.cast(step, "float32"), self.training, steps_per_epoch=self.steps_per_epoch, xp=ops)
+
+
+def compile_model(model: ShardedModel, training: TrainingConfig, *, shards: int = 1, steps_per_epoch: int = 1) -> None:
     """Give a model its optimizer and its loss, the cross-entropy in nats, summed over the positions that weigh."""
     kinds = {
         "adam": keras.optimizers.Adam,
         "adamw": keras.optimizers.AdamW,
         "rmsprop": keras.optimizers.RMSprop,
+        "adagrad": keras.optimizers.Adagrad,
         "sgd": keras.optimizers.SGD,
     }
+    varies = training.schedule in ("cosine", "step") or training.warmup_epochs
+    rate = PlannedRate(training, steps_per_epoch) if varies else training.learning_rate
     model.compile(
-        optimizer=kinds[training.optimizer](training.learning_rate, global_clipnorm=training.clip_norm or None),
+        optimizer=kinds[training.optimizer](
+            rate, global_clipnorm=training.clip_norm or None, clipvalue=training.clip_value or None
+        ),
         loss=keras.losses.SparseCategoricalCrossentropy(from_logits=True, reduction="sum"),
         jit_compile=False,  # the shards are compiled one by one
     )

@@ -87,7 +87,42 @@ def test_a_mix_learns(train: Train, prose: Path, names: Path) -> None:
     assert trained.validation[-1] < trained.validation[0]
 
 
-@pytest.mark.parametrize("optimizer", ["adam", "adamw", "rmsprop", "sgd"])
+def rates(run: RunDirectory) -> list[float]:
+    return [float(row["learning_rate"]) for row in rows(run)]
+
+
+@pytest.mark.parametrize(
+    ("schedule", "expected"),
+    [
+        (("--warmup-epochs", 2), [0.012, 0.02, 0.02, 0.02]),
+        (("--schedule", "cosine"), [0.0170711, 0.01, 0.0029289, 0.0]),
+        (("--schedule", "step", "--decay-epochs", 2, "--decay-factor", 0.1), [0.02, 0.002, 0.002, 0.0002]),
+        (("--schedule", "plateau", "--decay-epochs", 1), [0.02, 0.02, 0.02, 0.02]),
+    ],
+    ids=lambda one: str(one[-1]),
+)
+def test_the_learning_rate_follows_its_schedule(
+    train: Train, prose: Path, schedule: tuple[object, ...], expected: list[float]
+) -> None:
+    """The rate noted for an epoch is that of the step after it."""
+    trained = train(prose, *schedule, "--epochs", 4, "--batch-size", 4, "--learning-rate", 0.02)
+    assert rates(trained.run) == pytest.approx(expected, abs=1e-6)
+    assert trained.validation[-1] < trained.validation[0]
+
+
+def test_a_plateau_lowers_the_learning_rate(train: Train, prose: Path) -> None:
+    """With a rate too low to change a weight no epoch is better than the first."""
+    options = ("--schedule", "plateau", "--decay-epochs", 2, "--optimizer", "sgd", "--learning-rate", 1e-20, "--epochs", 6)
+    assert rates(train(prose, *options).run) == pytest.approx([1e-20, 1e-20, 1e-20, 5e-21, 5e-21, 2.5e-21], abs=0)
+
+
+def test_training_stops_at_a_loss(train: Train, prose: Path) -> None:
+    trained = train(prose, "--until-loss", 2.5, "--epochs", 30, "--batch-size", 4, "--learning-rate", 0.02)
+    losses = [float(row["cross_entropy"]) for row in rows(trained.run)]
+    assert losses[-1] <= 2.5 < min(losses[:-1])
+
+
+@pytest.mark.parametrize("optimizer", ["adam", "adamw", "rmsprop", "adagrad", "sgd"])
 def test_every_optimizer_learns(train: Train, prose: Path, optimizer: str) -> None:
     rate = 1.0 if optimizer == "sgd" else 0.02
     trained = train(prose, "--optimizer", optimizer, "--epochs", 3, "--batch-size", 4, "--learning-rate", rate)
