@@ -19,6 +19,7 @@ COMMANDS = {
     "train": "Train a network on a text.",
     "sample": "Write new text with a trained network.",
     "runs": "List the trained runs.",
+    "plot": "Draw the loss curves of runs.",
     "config": "Show settings and where each comes from.",
 }
 
