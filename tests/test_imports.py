@@ -59,7 +59,7 @@ def test_rooms_import_only_from_those_below(module: Path) -> None:
             assert rest.partition(".")[0] in MAY_IMPORT[here] | {here}, f"{module} imports {name}"
         if top in HEAVY:
             assert here == "training", f"{module} imports {name}"
-        if top == "wandb":
+        if top in {"wandb", "tensorboard"}:
             assert here == "tracking", f"{module} imports {name}"
         assert top not in {"pickle", "cPickle", "dill", "joblib"}, f"{module} imports {name}"
 
