@@ -19,7 +19,7 @@ from chargen.cli.options import common_options, json_option, runs_dir_option
 @json_option
 @common_options
 def command(runs: tuple[str, ...], unit: str, output: Path | None, runs_dir: Path, as_json: bool, verbosity: int) -> None:
-    r"""Draw the loss of each epoch, of RUNs given by name or path; of the newest run unless one is given.
+    """Draw the loss of each epoch, of RUNs given by name or path; of the newest run unless one is given.
 
     \b
       chargen plot
