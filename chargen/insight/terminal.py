@@ -112,7 +112,8 @@ def _panel_lines(panel: Panel, *, width: int, height: int, braille: bool) -> Ite
 def _range(values: Sequence[float]) -> tuple[float, float]:
     """Return the least and the largest value; of values that are all equal, a range around them."""
     low, high = min(values), max(values)
-    return (low, high) if low < high else (low - 0.5, high + 0.5)
+    around = max(0.5, abs(high) / 2)
+    return (low, high) if low < high else (low - around, high + around)
 
 
 def _places(curve: Curve, canvas: Canvas, across: tuple[float, float], upward: tuple[float, float]) -> list[tuple[int, int]]:
