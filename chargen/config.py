@@ -163,6 +163,7 @@ class TrackingConfig:
 
     wandb: bool = setting(False, "Log the run to Weights & Biases.")
     wandb_project: str = setting("chargen", "Weights & Biases project.")
+    tensorboard: bool = setting(False, "Write TensorBoard event files into the run directory.")
 
 
 @dataclass(frozen=True, kw_only=True)

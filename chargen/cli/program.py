@@ -19,6 +19,7 @@ COMMANDS = {
     "train": "Train a network on a text.",
     "sample": "Write new text with a trained network.",
     "runs": "List the trained runs.",
+    "plot": "Draw the loss curves of runs.",
     "config": "Show settings and where each comes from.",
 }
 
@@ -115,7 +116,7 @@ def _close_stdout() -> None:
 )
 @click.version_option(chargen.__version__, prog_name="chargen")
 def program() -> None:
-    r"""Train a SimpleRNN, LSTM or GRU on any text file, and write more of it.
+    """Train a SimpleRNN, LSTM or GRU on any text file, and write more of it.
 
     \b
       chargen train male.txt --cell lstm

@@ -63,7 +63,7 @@ def command(
     as_json: bool,
     verbosity: int,
 ) -> None:
-    r"""Write new text with a trained network.
+    """Write new text with a trained network.
 
     A model of lines, such as names, writes whole lines; other models write a stretch of text.
 

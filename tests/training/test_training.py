@@ -113,7 +113,7 @@ def test_the_learning_rate_follows_its_schedule(
 def test_a_plateau_lowers_the_learning_rate(train: Train, prose: Path) -> None:
     """With a rate too low to change a weight no epoch is better than the first."""
     options = ("--schedule", "plateau", "--decay-epochs", 2, "--optimizer", "sgd", "--learning-rate", 1e-20, "--epochs", 6)
-    assert rates(train(prose, *options).run) == pytest.approx([1e-20, 1e-20, 1e-20, 5e-21, 5e-21, 2.5e-21], abs=0)
+    assert rates(train(prose, *options).run) == pytest.approx([1e-20, 1e-20, 1e-20, 5e-21, 5e-21, 2.5e-21], rel=1e-6, abs=0)
 
 
 def test_training_stops_at_a_loss(train: Train, prose: Path) -> None:
