@@ -129,27 +129,33 @@ class LSTMPass(RecurrentPass):
 
     def backward(self, d_outputs: Array) -> tuple[Array, Gradients]:
         transposed = np.ascontiguousarray(self._kernel.T)
-        d_gates = self._gates  # a step's values are done with once its gradients are known
+        forgotten, through_output = self._turn_gates_into_slopes()
+        d_gates, num_steps = self._gates, len(d_outputs)
+        by_gate = d_gates.reshape(*d_outputs.shape[:2], 4, -1)  # (T, B, 4, H)
         d_cell = np.zeros_like(d_outputs[-1])
-        for t in reversed(range(len(d_outputs))):
-            if t + 1 < len(d_outputs):
+        for t in reversed(range(num_steps)):
+            if t + 1 < num_steps:
                 d_outputs[t] += d_gates[t + 1] @ transposed
-            self._step_back(t, d_outputs[t], d_cell)
+            d_cell += d_outputs[t] * through_output[t]
+            by_gate[t, :, :3] *= d_cell[:, None]
+            by_gate[t, :, 3] *= d_outputs[t]
+            d_cell *= forgotten[t]
         return d_gates, {"recurrent_kernel": _product(self._hiddens[:-1], d_gates)}
 
-    def _step_back(self, t: int, d_hidden: Array, d_cell: Array) -> None:
-        """Turn the gates of step t into their gradients, and `d_cell` into that of the step before."""
-        gates, tanh_cell = self._gates[t], self._tanh_cells[t]
-        i, f, g, o = _split(gates, 4)
-        d_cell += d_hidden * o * (1 - tanh_cell * tanh_cell)
-        d_candidate = d_cell * i * (1 - g * g)
-        d_input, d_forget, d_output = d_cell * g, d_cell * self._cells[t], d_hidden * tanh_cell
-        d_cell *= f
-        for sigmoid, d_sigmoid in ((i, d_input), (f, d_forget), (o, d_output)):
-            d_sigmoid *= sigmoid
-            np.subtract(1, sigmoid, out=sigmoid)
-            sigmoid *= d_sigmoid
-        g[:] = d_candidate
+    def _turn_gates_into_slopes(self) -> tuple[Array, Array]:
+        """Overwrite the gates by what dc' or dh' is multiplied with; return f, and how h' grows with c', both (T, B, H).
+
+        None of it depends on what comes back, so it is done for all steps at once.
+        """
+        i, f, g, o = _split(self._gates, 4)
+        forgotten, tanh_cells = f.copy(), self._tanh_cells
+        through_output = o * (1 - tanh_cells * tanh_cells)
+        candidate_slopes = i * (1 - g * g)
+        i *= (1 - i) * g
+        f *= (1 - f) * self._cells[:-1]
+        g[:] = candidate_slopes
+        o *= (1 - o) * tanh_cells
+        return forgotten, through_output
 
 
 class GRUPass(RecurrentPass):
@@ -190,31 +196,33 @@ class GRUPass(RecurrentPass):
         return HiddenState(self._hiddens[-1].copy())
 
     def backward(self, d_outputs: Array) -> tuple[Array, Gradients]:
-        transposed = np.ascontiguousarray(self._kernel.T)
+        transposed, H = np.ascontiguousarray(self._kernel.T), len(self._kernel)
+        kept, reset = self._turn_gates_into_slopes()
         d_gates, d_products = self._gates, self._products  # overwritten step by step
         for t in reversed(range(len(d_outputs))):
-            d_hidden = d_outputs[t]
-            if t + 1 < len(d_outputs):
-                d_hidden += d_products[t + 1] @ transposed
-            through = d_hidden * _split(d_gates[t], 3)[0]  # straight to the hidden state before
-            self._step_back(t, d_hidden)
+            d_update, d_reset, d_candidate = _split(d_gates[t], 3)
+            d_update *= d_outputs[t]
+            d_candidate *= d_outputs[t]
+            d_reset *= d_candidate
+            d_products[t, :, : 2 * H] = d_gates[t, :, : 2 * H]
+            np.multiply(d_candidate, reset[t], out=d_products[t, :, 2 * H :])
             if t:
-                d_outputs[t - 1] += through
-        return d_gates, {
-            "recurrent_kernel": _product(self._hiddens[:-1], d_products),
-            "recurrent_bias": d_products.sum(axis=(0, 1)),
-        }
+                d_outputs[t - 1] += d_outputs[t] * kept[t]
+                d_outputs[t - 1] += d_products[t] @ transposed
+        kernel = _product(self._hiddens[:-1], d_products)
+        return d_gates, {"recurrent_kernel": kernel, "recurrent_bias": d_products.sum(axis=(0, 1))}
 
-    def _step_back(self, t: int, d_hidden: Array) -> None:
-        """Turn the gates and recurrent products of step t into their gradients."""
-        (z, r, n), (d_a, d_b, m) = _split(self._gates[t], 3), _split(self._products[t], 3)
-        d_candidate = d_hidden * (1 - z) * (1 - n * n)
-        d_update = d_hidden * (self._hiddens[t] - n) * z * (1 - z)
-        d_reset = d_candidate * m * r * (1 - r)
-        np.multiply(d_candidate, r, out=m)
-        d_a[:] = z[:] = d_update
-        d_b[:] = r[:] = d_reset
-        n[:] = d_candidate
+    def _turn_gates_into_slopes(self) -> tuple[Array, Array]:
+        """Overwrite the gates by what dh', dn and dh' are multiplied with; return z and r, both (T, B, H).
+
+        None of it depends on what comes back, so it is done for all steps at once.
+        """
+        (z, r, n), (_, _, m) = _split(self._gates, 3), _split(self._products, 3)
+        kept, reset = z.copy(), r.copy()
+        z *= (1 - z) * (self._hiddens[:-1] - n)
+        r *= (1 - r) * m
+        n[:] = (1 - kept) * (1 - n * n)
+        return kept, reset
 
 
 class GRUResetBeforePass(RecurrentPass):
@@ -287,9 +295,9 @@ def _after(first: Array, num_steps: int) -> Array:
 
 
 def _split(gates: Array, count: int) -> list[Array]:
-    """Return views of the gates that lie side by side: (B, count * H) to (B, H) each."""
+    """Return views of the gates that lie side by side: (..., count * H) to (..., H) each."""
     H = gates.shape[-1] // count
-    return [gates[:, gate * H : (gate + 1) * H] for gate in range(count)]
+    return [gates[..., gate * H : (gate + 1) * H] for gate in range(count)]
 
 
 def _product(states: Array, gradients: Array) -> Array:

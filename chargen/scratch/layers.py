@@ -126,7 +126,7 @@ class DroppedTokenPass(TokenPass):
     """
 
     def __init__(
-        self, ids: Ids, embedding: Array | None, kernel: Array, bias: Array, rate: float, rng: np.random.Generator
+        self, ids: Ids, embedding: Array | None, kernel: Array, bias: Array, *, rate: float, rng: np.random.Generator
     ) -> None:
         """Run forward: ids (T, B), embedding (V, D) or None, kernel (D, G) or (V, G), bias (G,); masks come from `rng`."""
         self._ids = ids

@@ -92,9 +92,10 @@ class NetworkPass:
         states = []
         values = self._tokens.outputs
         for layer in range(self._config.num_layers):
+            name = f"recurrent.{layer}"
             if layer > 0:
-                values = self._project(f"recurrent.{layer}", self._drop(values))
-            recurrent = self._recur(layer, values, state[layer])
+                values = self._project(name, self._drop(values))
+            recurrent = self._recur(name, values, state[layer])
             values = recurrent.outputs
             states.append(recurrent.state)
         self.state: NetworkState = tuple(states)
@@ -109,28 +110,28 @@ class NetworkPass:
         for weight, gradient in self._tokens.backward(d_logits).items():
             by_name["embedding" if weight == "embedding" else f"recurrent.0.{weight}"] = gradient
         for layer in range(self._config.num_layers):
-            recurrent_bias = by_name.pop(f"recurrent.{layer}.recurrent_bias", None)
-            if recurrent_bias is not None:
-                by_name[f"recurrent.{layer}.bias"] = np.stack([by_name[f"recurrent.{layer}.bias"], recurrent_bias])
+            bias, recurrent_bias = f"recurrent.{layer}.bias", f"recurrent.{layer}.recurrent_bias"
+            if recurrent_bias in by_name:
+                by_name[bias] = np.stack([by_name[bias], by_name[recurrent_bias]])
         return {name: by_name[name] for name in self._weights}
 
     def _read_tokens(self, ids: Ids) -> TokenPass:
         """Return what the first recurrent layer is given for ids, (T, B)."""
-        kernel, (bias, _) = self._weights["recurrent.0.kernel"], self._biases(0)
+        kernel, (bias, _) = self._weights["recurrent.0.kernel"], self._biases("recurrent.0")
         embedding = self._weights.get("embedding")
         if self._rng is None or not self._config.dropout:
             return FoldedTokenPass(ids, embedding, kernel, bias)
-        return DroppedTokenPass(ids, embedding, kernel, bias, self._config.dropout, self._rng)
+        return DroppedTokenPass(ids, embedding, kernel, bias, rate=self._config.dropout, rng=self._rng)
 
-    def _recur(self, layer: int, projected: Array, state: Any) -> RecurrentPass:
-        kernel, (_, recurrent_bias) = self._weights[f"recurrent.{layer}.recurrent_kernel"], self._biases(layer)
+    def _recur(self, name: str, projected: Array, state: Any) -> RecurrentPass:
+        kernel, (_, recurrent_bias) = self._weights[f"{name}.recurrent_kernel"], self._biases(name)
         one = pass_type(self._config)(projected, kernel, recurrent_bias, state)
-        self._passes.append((f"recurrent.{layer}", one))
+        self._passes.append((name, one))
         return one
 
-    def _biases(self, layer: int) -> tuple[Array, Array | None]:
+    def _biases(self, name: str) -> tuple[Array, Array | None]:
         """Return the bias of a layer's input product, and that of its recurrent product, which only one kind of GRU has."""
-        bias = self._weights[f"recurrent.{layer}.bias"]
+        bias = self._weights[f"{name}.bias"]
         return (bias, None) if bias.ndim == 1 else (bias[0], bias[1])
 
     def _head(self, values: Array) -> Array:
@@ -143,8 +144,7 @@ class NetworkPass:
         return self._project("output", values)
 
     def _project(self, name: str, values: Array) -> Array:
-        bias = self._weights[f"{name}.bias"]
-        return self._then(name, DensePass(values, self._weights[f"{name}.kernel"], bias if bias.ndim == 1 else bias[0]))
+        return self._then(name, DensePass(values, self._weights[f"{name}.kernel"], self._biases(name)[0]))
 
     def _drop(self, values: Array) -> Array:
         if self._rng is None or not self._config.dropout:

@@ -65,6 +65,13 @@ def test_a_run_leaves_its_inputs_as_they_were(form: NetworkConfig, make_network:
     )
 
 
+def test_the_dense_cell_is_a_simple_rnn(make_network: Make, make_batch: Make) -> None:
+    config = NetworkConfig(cell="simplernn", hidden_size=H, embedding_size=E)
+    dense, simple = make_network(replace(config, cell="dense")), make_network(config)
+    batch = make_batch(config)
+    assert dense.loss(batch, dense.zero_state(N))[0] == simple.loss(batch, simple.zero_state(N))[0]
+
+
 @pytest.mark.parametrize("size", [0, E])
 def test_dropout_is_for_training_only(size: int, make_network: Make, make_batch: Make) -> None:
     config = NetworkConfig(hidden_size=H, embedding_size=size, dropout=0.5)
