@@ -1,7 +1,7 @@
 """Recurrent layers by hand: forward over all steps, and backpropagation through time.
 
-The input product of all steps comes in ready, as one matrix product (or as rows of a table) can make it;
-the weight gradients go out as one matrix product after the loop. Only the recurrent product stays between the steps.
+The input product of all steps comes in ready, made by one matrix product or read from a table, and the gradient of the
+recurrent kernel is one matrix product after the loop. Only the recurrent product stays between the steps.
 
 Weights are in Keras's layout and gate order, as in `chargen.network.cells`. Everything is computed in their dtype. Shapes: T
 steps, B rows, H units, G = gates * H; time comes first. In the equations x is the projected input `inputs W + b`, h the hidden
@@ -30,13 +30,12 @@ class RecurrentPass(Pass):
         """Run forward from a state, which is copied. `projected`, (T, B, G), is overwritten."""
         self._kernel = recurrent_kernel
         self._hiddens = _after(state.hidden, len(projected))  # (T + 1, B, H)
-
         self.outputs = self._hiddens[1:]
 
     @property
-    @abstractmethod
     def state(self) -> Any:
-        """The state after the last step."""
+        """The state after the last step, a copy."""
+        return HiddenState(self._hiddens[-1].copy())
 
 
 class SimpleRNNPass(RecurrentPass):
@@ -54,10 +53,6 @@ class SimpleRNNPass(RecurrentPass):
         for t, sums in enumerate(projected):  # sums: (B, H)
             sums += hiddens[t] @ recurrent_kernel
             self._activate(sums, out=hiddens[t + 1])
-
-    @property
-    def state(self) -> HiddenState:
-        return HiddenState(self._hiddens[-1].copy())
 
     def backward(self, d_outputs: Array) -> tuple[Array, Gradients]:
         transposed = np.ascontiguousarray(self._kernel.T)
@@ -191,10 +186,6 @@ class GRUPass(RecurrentPass):
             hiddens[t + 1] *= z
             hiddens[t + 1] += n
 
-    @property
-    def state(self) -> HiddenState:
-        return HiddenState(self._hiddens[-1].copy())
-
     def backward(self, d_outputs: Array) -> tuple[Array, Gradients]:
         transposed, H = np.ascontiguousarray(self._kernel.T), len(self._kernel)
         kept, reset = self._turn_gates_into_slopes()
@@ -251,10 +242,6 @@ class GRUResetBeforePass(RecurrentPass):
             np.tanh(n, out=n)
             hiddens[t + 1] = n + z * (hiddens[t] - n)
 
-    @property
-    def state(self) -> HiddenState:
-        return HiddenState(self._hiddens[-1].copy())
-
     def backward(self, d_outputs: Array) -> tuple[Array, Gradients]:
         d_gates, H = self._gates, len(self._kernel)  # overwritten step by step
         for t in reversed(range(len(d_outputs))):
@@ -301,7 +288,7 @@ def _split(gates: Array, count: int) -> list[Array]:
 
 
 def _product(states: Array, gradients: Array) -> Array:
-    """Return the gradient of a kernel, (H, G): states, (T, B, H), and gradients by what they were multiplied to, (T, B, G)."""
+    """Return the gradient of a kernel, (H, G): states, (T, B, H), and those by their products, (T, B, G)."""
     return states.reshape(-1, states.shape[-1]).T @ gradients.reshape(-1, gradients.shape[-1])
 
 
