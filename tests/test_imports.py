@@ -24,6 +24,7 @@ MAY_IMPORT: dict[str, set[str]] = {
     "network": LIGHT | {"config", "corpus"},
     "run": LIGHT | {"config", "corpus", "network"},
     "tracking": LIGHT,
+    "scratch": LIGHT | {"config", "corpus", "network"},
     "training": LIGHT | {"config", "corpus", "network", "run", "tracking"},
     "insight": LIGHT | {"config", "corpus", "network", "run"},
     "cli": LIGHT | {"config", "corpus", "network", "run", "tracking", "training", "insight"},
