@@ -140,6 +140,11 @@ class TrainingConfig:
     decay_factor: float = setting(0.5, "What a step or a plateau multiplies the learning rate by.", above=0.0, maximum=1.0)
     clip_norm: float = setting(1.0, "Largest norm of the gradient; 0 does not clip.", minimum=0.0)
     clip_value: float = setting(0.0, "Largest entry of the gradient; 0 does not clip.", minimum=0.0)
+    backend: str = setting(
+        "tensorflow",
+        "What trains: Keras on TensorFlow, or a hand-written NumPy trainer.",
+        choices=("tensorflow", "numpy"),
+    )
     precision: str = setting(
         "float32",
         "Numbers that layers compute in; weights, sums of gradients and the loss are float32 always.",

@@ -25,7 +25,7 @@ MAY_IMPORT: dict[str, set[str]] = {
     "run": LIGHT | {"config", "corpus", "network"},
     "tracking": LIGHT,
     "scratch": LIGHT | {"config", "corpus", "network"},
-    "training": LIGHT | {"config", "corpus", "network", "run", "tracking"},
+    "training": LIGHT | {"config", "corpus", "network", "run", "tracking", "scratch"},
     "insight": LIGHT | {"config", "corpus", "network", "run"},
     "cli": LIGHT | {"config", "corpus", "network", "run", "tracking", "training", "insight"},
     "__main__": {"cli"},

@@ -4,7 +4,6 @@ import keras
 import numpy as np
 
 from chargen.network.cells import Floats
-from chargen.network.model_file import TextModel
 from chargen.network.network import Network, weight_shapes
 from chargen.training.plan import TrainingPlan
 
@@ -14,20 +13,6 @@ def export_network(model: keras.Model, plan: TrainingPlan) -> Network:
     config, vocab_size = plan.settings.network, len(plan.vocabulary)
     weights = {name: _weight(model, name) for name in weight_shapes(config, vocab_size)}
     return Network(config, vocab_size, weights)
-
-
-def export_text_model(model: keras.Model, plan: TrainingPlan, results: dict[str, float]) -> TextModel:
-    """Return everything that a model file holds. `results` joins what is known of the corpus in its provenance."""
-    corpus = plan.corpus
-    return TextModel(
-        network=export_network(model, plan),
-        vocabulary=plan.vocabulary,
-        reading=corpus.reading,
-        context_length=plan.windows.context_length,
-        primer=plan.primer,
-        ends=plan.ends,
-        provenance={"corpus": corpus.name, "sha256": corpus.sha256, "characters": corpus.num_characters} | results,
-    )
 
 
 def _weight(model: keras.Model, name: str) -> Floats:

@@ -11,6 +11,7 @@ from chargen.training.backend import accelerated, load_backend
 from chargen.training.display import Display
 from chargen.training.plan import TrainingPlan
 from chargen.training.results import TrainingOutcome
+from chargen.training.trainer import Trainer, seconds_per_epoch, train
 
 
 def run_session(plan: TrainingPlan, run: RunDirectory, *, verbosity: int = 1) -> TrainingOutcome:
@@ -18,13 +19,8 @@ def run_session(plan: TrainingPlan, run: RunDirectory, *, verbosity: int = 1) ->
     display = Display(Console(stderr=True), verbosity=verbosity)
     for line in (*plan.corpus.notes, *plan.describe()):
         display.note(line)
-    load_backend()
-    from chargen.training.trainer import train  # imports Keras, so the backend's chatter has to be muted by now
-
-    if advice := _advice(plan.settings):
-        display.note(advice)
-
-    outcome = train(plan, run, display=display, tracker=_tracker(plan, display))
+    trainer = _make_trainer(plan, display)
+    outcome = train(trainer, plan, run, display=display, tracker=_tracker(plan, display))
     display.note(f"{outcome.describe()}; to write text: chargen sample --run {run.path}")
     return outcome
 
@@ -34,17 +30,26 @@ def forecast_session(plan: TrainingPlan, *, verbosity: int = 1) -> dict[str, Any
     display = Display(Console(stderr=True), verbosity=verbosity)
     for line in plan.corpus.notes:
         display.note(line)
-    load_backend()
-    from chargen.training.trainer import measure_seconds_per_epoch  # imports Keras
-
-    if advice := _advice(plan.settings):
-        display.note(advice)
-    seconds = measure_seconds_per_epoch(plan)
+    seconds = seconds_per_epoch(_make_trainer(plan, display), plan)
     return plan.summary() | {
         "characters_per_second": round(plan.training.num_targets * plan.rate.characters_per_token / seconds),
         "seconds_per_epoch": round(seconds, 2),
         "seconds_at_most": round(seconds * plan.settings.training.epochs, 1),
     }
+
+
+def _make_trainer(plan: TrainingPlan, display: Display) -> Trainer:
+    """Load what the plan is trained with."""
+    if plan.settings.training.backend == "numpy":
+        from chargen.training.numpy_trainer import NumpyTrainer
+
+        return NumpyTrainer(plan)
+    load_backend()
+    from chargen.training.keras_trainer import KerasTrainer  # imports Keras, so the backend's chatter has to be muted by now
+
+    if advice := _advice(plan.settings):
+        display.note(advice)
+    return KerasTrainer(plan)
 
 
 def _advice(settings: Settings) -> str | None:

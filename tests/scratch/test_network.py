@@ -6,6 +6,7 @@ import numpy as np
 import pytest
 
 from chargen.config import NetworkConfig
+from chargen.corpus.documents import Document
 from chargen.corpus.vocabulary import CharacterVocabulary
 from chargen.corpus.windows import Batch, SlidingWindows, tokenize
 from chargen.errors import ConfigError
@@ -145,7 +146,7 @@ def test_a_small_text_is_learned(settings: dict[str, Any]) -> None:
     vocabulary = CharacterVocabulary.of([text])
     config = NetworkConfig(hidden_size=24, embedding_size=8, **settings)
     plan = SlidingWindows(
-        tokenize([text], vocabulary),
+        tokenize([Document(text)], vocabulary),
         context_length=12,
         stride=stride,
         batch_size=16,

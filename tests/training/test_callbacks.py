@@ -2,20 +2,14 @@ import numpy as np
 import pytest
 
 from chargen.config import NetworkConfig, TrainingConfig
-from chargen.corpus.vocabulary import CharacterVocabulary
 from chargen.training.backend import load_backend
+from chargen.training.signals import RequestedSignal, TrainingInterrupted
 
 load_backend()
 
 import keras  # noqa: E402
 
-from chargen.training.callbacks import (  # noqa: E402
-    Interruption,
-    ResetStates,
-    TrainingInterrupted,
-    corpus_prompt,
-    sample_layout,
-)
+from chargen.training.callbacks import Interruption, ResetStates  # noqa: E402
 from chargen.training.model import build_model, compile_model  # noqa: E402
 
 
@@ -34,37 +28,12 @@ def test_states_are_reset_before_each_epoch_and_each_validation() -> None:
 
 
 def test_a_requested_signal_interrupts_between_steps_of_training_and_validation() -> None:
-    requested: list[int] = []
-    interruption = Interruption(lambda: requested[0] if requested else None)
+    requested = RequestedSignal()
+    interruption = Interruption(requested.check)
     interruption.on_train_batch_begin(0)
     interruption.on_test_batch_begin(0)
-    requested.append(2)
+    requested.handle(2, None)
     for begin in (interruption.on_train_batch_begin, interruption.on_test_batch_begin):
         with pytest.raises(TrainingInterrupted) as interrupted:
             begin(1)
         assert interrupted.value.signal_number == 2
-
-
-def test_the_layout_is_the_classic_one() -> None:
-    assert sample_layout(3, [(3, "Ha", 0.5, "Harold"), (3, "Ha", 1.2, "Haxq")]).splitlines() == [
-        "----- Generating text after epoch 3",
-        "----- diversity: 0.5",
-        '----- Generating with seed: "Ha"',
-        "Harold",
-        "",
-        "----- diversity: 1.2",
-        '----- Generating with seed: "Ha"',
-        "Haxq",
-    ]
-
-
-def test_prompts_come_from_the_corpus() -> None:
-    rng = np.random.default_rng(0)
-    vocabulary = CharacterVocabulary("HIabcdefghlor")
-
-    def prompts(text: str, *, by_line: bool) -> set[str]:
-        ids = [corpus_prompt(text, vocabulary, by_line=by_line, length=5, rng=rng) for _ in range(40)]
-        return set(map(vocabulary.decode, ids))
-
-    assert prompts("Harold", by_line=True) == {"Ha"}
-    assert prompts("abcdefgh", by_line=False) == {"abcde", "bcdef", "cdefg"}

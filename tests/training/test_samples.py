@@ -1,0 +1,29 @@
+import numpy as np
+
+from chargen.corpus.vocabulary import CharacterVocabulary
+from chargen.training.samples import corpus_prompt, sample_layout
+
+
+def test_the_layout_is_the_classic_one() -> None:
+    assert sample_layout(3, [(3, "Ha", 0.5, "Harold"), (3, "Ha", 1.2, "Haxq")]).splitlines() == [
+        "----- Generating text after epoch 3",
+        "----- diversity: 0.5",
+        '----- Generating with seed: "Ha"',
+        "Harold",
+        "",
+        "----- diversity: 1.2",
+        '----- Generating with seed: "Ha"',
+        "Haxq",
+    ]
+
+
+def test_prompts_come_from_the_corpus() -> None:
+    rng = np.random.default_rng(0)
+    vocabulary = CharacterVocabulary("HIabcdefghlor")
+
+    def prompts(text: str, *, by_line: bool) -> set[str]:
+        ids = [corpus_prompt(text, vocabulary, by_line=by_line, length=5, rng=rng) for _ in range(40)]
+        return set(map(vocabulary.decode, ids))
+
+    assert prompts("Harold", by_line=True) == {"Ha"}
+    assert prompts("abcdefgh", by_line=False) == {"abcde", "bcdef", "cdefg"}
