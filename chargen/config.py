@@ -125,6 +125,9 @@ class TrainingConfig:
     batch_size: int | None = setting(None, "Windows in a batch.", minimum=1, maximum=1_000_000)
     epochs: int = setting(60, "Passes over the text, at most.", minimum=1, maximum=1_000_000)
     patience: int = setting(6, "Epochs without a better validation loss before training stops; 0 never stops.", minimum=0)
+    start_from: str | None = setting(
+        None, "Run or model file whose weights training goes on from; tokens are matched by their text.", flag="--from"
+    )
     until_loss: float | None = setting(None, "Stop once the training loss of an epoch is this or less, in nats.", minimum=0.0)
     optimizer: str = setting("adam", "Optimizer.", choices=("adam", "adamw", "rmsprop", "adagrad", "sgd"))
     learning_rate: float = setting(0.003, "Learning rate, at its highest.", above=0.0, maximum=100.0)

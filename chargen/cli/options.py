@@ -61,8 +61,13 @@ def resolve_options(files: tuple[str, ...], config_name: str | None, given: dict
 
     Raises ConfigError for a setting given in two ways, and what `chargen.config.resolve` raises.
     """
+    return resolve(*option_layers(files, config_name, given))
+
+
+def option_layers(files: tuple[str, ...], config_name: str | None, given: dict[str, Any]) -> list[tuple[str, Mapped]]:
+    """Return the layers that a user has named: the config file and the given options."""
     layers: list[tuple[str, Mapped]] = [read_config(config_name)] if config_name else []
-    return resolve(*layers, (COMMAND_LINE, _given_settings(files, given)))
+    return [*layers, (COMMAND_LINE, _given_settings(files, given))]
 
 
 def _given_settings(files: tuple[str, ...], given: dict[str, Any]) -> Mapped:

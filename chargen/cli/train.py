@@ -5,7 +5,8 @@ from typing import Any
 
 import click
 
-from chargen.cli.options import common_options, json_option, resolve_options, runs_dir_option, setting_options
+from chargen.cli.options import common_options, json_option, option_layers, runs_dir_option, setting_options
+from chargen.config import resolve
 
 
 @click.command("train")
@@ -33,15 +34,19 @@ def command(
       chargen train male.txt --cell lstm
       chargen train book.txt --cell gru --layers 2 --dropout 0.2
       cat *.md | chargen train - --epochs 20
+      chargen train female.txt --from male-lstm-20261121-120000
     """
     from chargen.corpus.documents import load_corpus
     from chargen.run import started_run
     from chargen.training.plan import make_plan
     from chargen.training.session import forecast_session, run_session
+    from chargen.training.transfer import find_start
 
-    settings = resolve_options(files, config_name, given).settings
+    layers = option_layers(files, config_name, given)
+    start = find_start(layers, runs_dir)
+    settings = resolve(*([start.layer] if start else []), *layers).settings
     corpus = load_corpus(settings.corpus, stateful=settings.training.stateful)
-    plan = make_plan(settings, corpus)
+    plan = make_plan(settings, corpus, start=start)
     if dry_run:
         forecast = forecast_session(plan, verbosity=verbosity)
         click.echo(json.dumps(forecast) if as_json else _aligned(forecast))

@@ -7,17 +7,30 @@ from chargen.config import CorpusConfig
 from chargen.corpus.large_text import Text
 from chargen.corpus.vocabulary import ByteVocabulary, CharacterVocabulary, Vocabulary
 from chargen.corpus.words import BpeVocabulary, WordVocabulary
+from chargen.errors import ConfigError
 
 DEFAULT_SIZES = {"word": 10_000, "bpe": 1_000}
 
 
-def build_vocabulary(config: CorpusConfig, documents: Sequence[Text], labels: Sequence[str] = ()) -> Vocabulary:
-    """Make the configured kind of vocabulary for some documents. Raises ConfigError where a library for it is missing."""
+def build_vocabulary(
+    config: CorpusConfig, documents: Sequence[Text], labels: Sequence[str] = (), *, known: Vocabulary | None = None
+) -> Vocabulary:
+    """Make the configured kind of vocabulary for some documents, which also holds all tokens of a `known` one of this kind.
+
+    Raises ConfigError where a library for it is missing, and for a known vocabulary of another kind.
+    """
+    if known and known.kind not in (config.tokens, {"char": "character"}.get(config.tokens)):
+        raise ConfigError(f"corpus.tokens = {config.tokens} does not go with weights for {known.kind} tokens")
+    labels = sorted({*labels, *(known.labels if known else ())})
     if config.tokens == "byte":
         return ByteVocabulary(labels)
     if config.tokens == "char":
-        return CharacterVocabulary.of(documents, labels)
+        return CharacterVocabulary.of([*documents, "".join(known or ())], labels)
     max_size = config.vocab_size or DEFAULT_SIZES[config.tokens]
+    if isinstance(known, WordVocabulary):
+        return known.extended(documents, labels, max_size=max_size)
+    if isinstance(known, BpeVocabulary):
+        return known.extended(documents, labels)
     kind = WordVocabulary if config.tokens == "word" else BpeVocabulary
     return kind.of(documents, labels, max_size=max_size)
 

@@ -9,7 +9,7 @@ from typing import Any
 
 import numpy as np
 
-from chargen.corpus.large_text import Text, text_blocks
+from chargen.corpus.large_text import Text, characters_of, text_blocks
 from chargen.corpus.vocabulary import BOUNDARY, Ids, TokenIds, Vocabulary
 from chargen.errors import ConfigError, UnknownTokenError
 
@@ -57,6 +57,14 @@ class WordVocabulary(Vocabulary):
         counts = count_words(documents)
         ranked = sorted(counts, key=lambda word: (-counts[word], word))
         return cls(ranked[: max(0, max_size - 2)], labels, num_characters=len(set().union(*counts)))
+
+    def extended(self, documents: Iterable[Text], labels: Sequence[str], *, max_size: int) -> "WordVocabulary":
+        """Return a vocabulary with the same words, and of documents the most frequent ones, up to `max_size` tokens."""
+        others = WordVocabulary.of(documents, max_size=max_size + len(self))
+        new = [word for word in others.pieces[1:] if word not in self._ids]
+        room = max(0, max_size - len(self.pieces) - 1)
+        characters = max(self.num_characters, others.num_characters)
+        return WordVocabulary([*self.pieces[1:], *new[:room]], labels, num_characters=characters)
 
     def encode(self, text: str, *, on_unknown: str = "error") -> Ids:
         """Return the ids of a text's words. An unknown word is the unknown token, unless it is to be left out."""
@@ -111,6 +119,11 @@ class BpeVocabulary(Vocabulary):
         counts = count_words(documents)
         characters = "".join(sorted(set().union(*counts)))
         return cls(characters, _train_merges(counts, characters, max_size - 1), labels)
+
+    def extended(self, documents: Iterable[Text], labels: Sequence[str]) -> "BpeVocabulary":
+        """Return a vocabulary with the same merges, and the characters of some documents as well."""
+        characters = set(self.characters).union(*map(characters_of, documents))
+        return BpeVocabulary("".join(sorted(characters)), self.merges, labels)
 
     def encode(self, text: str, *, on_unknown: str = "error") -> Ids:
         words = split_words(text)

@@ -1,13 +1,15 @@
 """Training with Keras."""
 
 import time
+from collections.abc import Mapping
 
 import keras
 
+from chargen.network.cells import Floats
 from chargen.network.network import Network
 from chargen.training.callbacks import Interruption, Recording, ResetStates
 from chargen.training.dataset import num_executions, repeated_data, training_data
-from chargen.training.export import export_network
+from chargen.training.export import export_network, find_variable
 from chargen.training.model import build_model, compile_model
 from chargen.training.parallel import ShardedModel, num_shards
 from chargen.training.plan import TrainingPlan
@@ -24,6 +26,10 @@ class KerasTrainer:
 
     def network(self) -> Network:
         return export_network(self._model, self._plan)
+
+    def set_weights(self, weights: Mapping[str, Floats]) -> None:
+        for name, weight in weights.items():
+            find_variable(self._model, name).assign(weight)
 
     def fit(self, recorder: EpochRecorder, requested: RequestedSignal) -> None:
         plan, steps = self._plan, self._plan.steps_per_execution

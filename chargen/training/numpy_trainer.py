@@ -1,12 +1,13 @@
 """Training by hand, in NumPy: what `chargen.scratch` computes, step by step. Nothing here or there loads a backend."""
 
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 
 import numpy as np
 
 from chargen.corpus.windows import Batch, BatchPlan
 from chargen.errors import ConfigError
+from chargen.network.cells import Floats
 from chargen.network.network import Network, NetworkState
 from chargen.scratch.initializers import initial_weights
 from chargen.scratch.network import ScratchNetwork, check_supported
@@ -40,6 +41,10 @@ class NumpyTrainer:
     def network(self) -> Network:
         copies = {name: weight.copy() for name, weight in self._weights.items()}
         return Network(self._plan.settings.network, len(self._plan.vocabulary), copies)
+
+    def set_weights(self, weights: Mapping[str, Floats]) -> None:
+        for name, weight in weights.items():
+            self._weights[name][:] = weight
 
     def fit(self, recorder: EpochRecorder, requested: RequestedSignal) -> None:
         recorder.begins()

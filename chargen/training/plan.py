@@ -14,6 +14,7 @@ from chargen.corpus.vocabulary import BOUNDARY, Vocabulary
 from chargen.corpus.windows import BatchPlan, ContiguousStreams, MixedWindows, SlidingWindows, TokenStream, tokenize
 from chargen.errors import ConfigError, CorpusError
 from chargen.network.network import weight_shapes
+from chargen.training.transfer import Start, check_fits, describe_transfer
 
 LONGEST_LINE_WINDOW = 200  # tokens; a longer line is cut into several windows
 LAST_LINES_CHARACTERS = 10_000  # at the end of a document, where the beginning of its last line is looked for
@@ -63,6 +64,7 @@ class TrainingPlan:
     ends: bool
     num_parameters: int
     memory_bytes: int
+    start: Start | None = None  # whose weights training goes on from
 
     @property
     def steps_per_execution(self) -> int:
@@ -89,7 +91,7 @@ class TrainingPlan:
         }
 
     def describe(self) -> list[str]:
-        """Say in two lines what will be trained on what."""
+        """Say in lines what will be trained on what."""
         corpus, network = self.corpus, self.settings.network
         count, unit = len(corpus.documents), "line" if corpus.reading == "line" else "document"
         inputs = f"embedding {network.embedding_size}" if network.embedding_size else "one-hot"
@@ -102,17 +104,21 @@ class TrainingPlan:
             f"{network.cell} {network.num_layers}x{network.hidden_size}, {inputs}, {self.num_parameters:,} parameters; "
             f"{self.training.num_steps:,} steps an epoch of {batch}; "
             f"about {self.memory_bytes / 1e6:,.0f} MB besides the backend",
+            *([describe_transfer(self.start, self.vocabulary)] if self.start else []),
         ]
 
 
-def make_plan(settings: Settings, corpus: Corpus) -> TrainingPlan:
+def make_plan(settings: Settings, corpus: Corpus, *, start: Start | None = None) -> TrainingPlan:
     """Choose what is still open in the settings from the corpus, cut the corpus into batches and count the cost.
 
-    Raises ConfigError for settings that exclude each other or need more memory than the machine has, and CorpusError for a
-    text shorter than one window.
+    Raises ConfigError for settings that exclude each other, need more memory than the machine has, or are not those of the
+    weights to start from, and CorpusError for a text shorter than one window.
     """
+    if start:
+        check_fits(start, settings.network)
     documents, held_out = split_documents(corpus, settings.corpus.validation_split, seed=settings.training.random_seed)
-    vocabulary = build_vocabulary(settings.corpus, corpus.texts, corpus.labels)
+    known = start.model.vocabulary if start else None
+    vocabulary = build_vocabulary(settings.corpus, corpus.texts, corpus.labels, known=known)
     parts = [tokenize([one for one in documents if one.part == part], vocabulary) for part in range(len(corpus.weights))]
     validation = tokenize(held_out, vocabulary) if held_out else None
     longest = max(stream.longest for stream in (*parts, validation) if stream)
@@ -142,6 +148,7 @@ def make_plan(settings: Settings, corpus: Corpus) -> TrainingPlan:
         ends=len(corpus.documents) > 1,
         num_parameters=num_parameters,
         memory_bytes=memory_bytes,
+        start=start,
     )
 
 

@@ -12,6 +12,7 @@ from chargen.training.display import Display
 from chargen.training.plan import TrainingPlan
 from chargen.training.results import TrainingOutcome
 from chargen.training.trainer import Trainer, seconds_per_epoch, train
+from chargen.training.transfer import transferred
 
 
 def run_session(plan: TrainingPlan, run: RunDirectory, *, verbosity: int = 1) -> TrainingOutcome:
@@ -39,7 +40,14 @@ def forecast_session(plan: TrainingPlan, *, verbosity: int = 1) -> dict[str, Any
 
 
 def _make_trainer(plan: TrainingPlan, display: Display) -> Trainer:
-    """Load what the plan is trained with."""
+    """Load what the plan is trained with, and give it the weights that it starts from."""
+    trainer = _fresh_trainer(plan, display)
+    if plan.start:
+        trainer.set_weights(transferred(trainer.network().weights, plan.start, plan.vocabulary))
+    return trainer
+
+
+def _fresh_trainer(plan: TrainingPlan, display: Display) -> Trainer:
     if plan.settings.training.backend == "numpy":
         from chargen.training.numpy_trainer import NumpyTrainer
 

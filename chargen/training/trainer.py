@@ -1,7 +1,9 @@
 """Train a network as planned, into a run directory, whatever computes it."""
 
+from collections.abc import Mapping
 from typing import Protocol
 
+from chargen.network.cells import Floats
 from chargen.network.network import Network
 from chargen.run import RunDirectory
 from chargen.tracking import Tracker
@@ -20,6 +22,9 @@ class Trainer(Protocol):
 
     def network(self) -> Network:
         """Return the network as it is now, its weights copied."""
+
+    def set_weights(self, weights: Mapping[str, Floats]) -> None:
+        """Replace all weights, named as `weight_shapes` names them."""
 
     def fit(self, recorder: EpochRecorder, requested: RequestedSignal) -> None:
         """Train epoch after epoch and tell the recorder; between two steps look whether a signal came."""

@@ -1,0 +1,96 @@
+"""Going on from another run's weights: what fits is taken over, token by token by its text."""
+
+import dataclasses
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from chargen.config import Mapped, NetworkConfig
+from chargen.corpus.vocabulary import BOUNDARY, Vocabulary
+from chargen.errors import ConfigError
+from chargen.network.cells import Floats, cell_type
+from chargen.network.model_file import TextModel, load_model
+from chargen.network.network import weight_shapes
+from chargen.run import find_model
+
+TOKENS_SHOWN = 10
+
+
+@dataclass(frozen=True)
+class Start:
+    """The model that training goes on from, and the name it was given by."""
+
+    name: str
+    model: TextModel
+
+    @property
+    def layer(self) -> tuple[str, Mapped]:
+        """The settings that the weights bring along, as a layer below those of the user."""
+        tokens = {"character": "char"}.get(self.model.vocabulary.kind, self.model.vocabulary.kind)
+        return self.name, {"network": dataclasses.asdict(self.model.network.config), "corpus": {"tokens": tokens}}
+
+
+def find_start(layers: Sequence[tuple[str, Mapping[str, Any]]], runs_dir: Path) -> Start | None:
+    """Return what the last layer that has training.start_from names, or None. Raises what loading a model raises."""
+    named = [sections["training"]["start_from"] for _, sections in layers if "start_from" in sections.get("training", {})]
+    if not named:
+        return None
+    return Start(str(named[-1]), load_model(find_model(str(named[-1]), runs_dir)))
+
+
+def check_fits(start: Start, network: NetworkConfig) -> None:
+    """Raise ConfigError for a network that the weights do not fit."""
+    theirs = start.model.network.config
+    shapes, wanted = (weight_shapes(config, vocab_size=2) for config in (theirs, network))
+    if shapes == wanted and cell_type(theirs) is cell_type(network):
+        return
+    different = [one.name for one in dataclasses.fields(network) if getattr(theirs, one.name) != getattr(network, one.name)]
+    names = ", ".join(f"{name} {getattr(theirs, name)} (asked for {getattr(network, name)})" for name in different)
+    raise ConfigError(f"the weights of {start.name} do not fit: it has {names}", hint="leave these settings out")
+
+
+def transferred(fresh: Mapping[str, Floats], start: Start, vocabulary: Vocabulary) -> dict[str, Floats]:
+    """Return the weights to start with: those of the run, and for tokens that it does not know, the fresh ones.
+
+    `fresh` are the newly initialised weights of the network over `vocabulary`; they are not changed.
+    """
+    ours, theirs = _matched_ids(vocabulary, start.model.vocabulary)
+    weights = {}
+    for name, weight in fresh.items():
+        source = start.model.network.weights[name]
+        if source.shape == weight.shape and len(ours) == len(vocabulary) == len(start.model.vocabulary) and ours == theirs:
+            weights[name] = source.copy()
+            continue
+        merged = weight.copy()
+        if name == "embedding" or (name == "recurrent.0.kernel" and "embedding" not in fresh):
+            merged[ours] = source[theirs]
+        elif name.startswith("output."):
+            merged[..., ours] = source[..., theirs]
+        else:
+            merged[:] = source
+        weights[name] = merged
+    return weights
+
+
+def describe_transfer(start: Start, vocabulary: Vocabulary) -> str:
+    """Say in one line what is taken over and what is new."""
+    ours, _ = _matched_ids(vocabulary, start.model.vocabulary)
+    texts = _token_texts(vocabulary)
+    new = [text for text, number in texts.items() if number not in set(ours)]
+    shown = ", ".join(map(repr, new[:TOKENS_SHOWN])) + (", ..." if len(new) > TOKENS_SHOWN else "")
+    fresh = f"{len(new)} start afresh: {shown}" if new else "none is new"
+    return f"going on from {start.name}: all weights, {len(ours):,} of {len(texts):,} tokens known, {fresh}"
+
+
+def _matched_ids(vocabulary: Vocabulary, other: Vocabulary) -> tuple[list[int], list[int]]:
+    """Return the ids in both vocabularies of the tokens that they share."""
+    texts, others = _token_texts(vocabulary), _token_texts(other)
+    shared = [text for text in texts if text in others]
+    return [texts[text] for text in shared], [others[text] for text in shared]
+
+
+def _token_texts(vocabulary: Vocabulary) -> dict[str, int]:
+    """Return the id of every token by what it stands for; labels are told from pieces of the same text."""
+    texts = {"(boundary)": BOUNDARY} | {f"{piece}": number for number, piece in enumerate(vocabulary, start=1)}
+    return texts | {f"(label {label})": vocabulary.label_id(label) for label in vocabulary.labels}
