@@ -1,0 +1,92 @@
+"""Several models that write one text together."""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+
+import numpy as np
+import numpy.typing as npt
+
+from chargen.corpus.vocabulary import BOUNDARY, CharacterVocabulary
+from chargen.errors import ConfigError
+from chargen.network.model_file import TextModel
+from chargen.network.sampling import Doubles, Logits, log_softmax
+
+AVERAGE, TURNS = ENSEMBLE_CHOICES = ("average", "turns")
+
+
+@dataclass(frozen=True, kw_only=True)
+class Ensemble:
+    """Models of one vocabulary. how: average their probabilities, or let them take turns, one a token.
+
+    The ids are those of the first; a model whose vocabulary holds the same tokens in another order is translated.
+    """
+
+    members: tuple[TextModel, ...]
+    how: str = AVERAGE
+
+    @property
+    def vocabulary(self) -> CharacterVocabulary:
+        """The first model's."""
+        return self.members[0].vocabulary
+
+    @property
+    def reading(self) -> str:
+        """The first model's."""
+        return self.members[0].reading
+
+    @property
+    def ends(self) -> bool:
+        """Whether the models end a text by themselves: all do, or none."""
+        return self.members[0].ends
+
+    def mix(self, logits: Sequence[Logits], position: int) -> Logits:
+        """Make one array of logits, (B, V), of each member's, position tokens having been drawn before."""
+        return average_logits(logits) if self.how == AVERAGE else logits[position % len(logits)]
+
+
+def average_logits(logits: Sequence[Logits]) -> Doubles:
+    """Return the logarithm of the mean of the probabilities, (B, V), that several arrays of logits stand for."""
+    return np.logaddexp.reduce([log_softmax(one) for one in logits]) - np.log(len(logits))
+
+
+def join_models(models: Mapping[str, TextModel], how: str = AVERAGE) -> TextModel | Ensemble:
+    """Return the ensemble of some named models, or the model itself if there is one.
+
+    Raises ConfigError, naming the models and what differs, for vocabularies that do not hold the same tokens, and for models
+    of lines among others.
+    """
+    (first_name, first), *others = models.items()
+    if not others:
+        return first
+    for name, other in others:
+        _check_vocabularies(first_name, first.vocabulary, name, other.vocabulary)
+        if other.ends != first.ends:
+            liner, writer = (name, first_name) if other.ends else (first_name, name)
+            raise ConfigError(
+                f"{liner} writes lines that end by themselves and {writer} does not", hint="join models of one kind of text"
+            )
+    return Ensemble(members=tuple(models.values()), how=how)
+
+
+def _check_vocabularies(name: str, tokens: CharacterVocabulary, other_name: str, other_tokens: CharacterVocabulary) -> None:
+    if tokens == other_tokens:
+        return
+    only, only_other = set(tokens) - set(other_tokens), set(other_tokens) - set(tokens)
+    told = [f"only {who} knows {_listed(which)}" for who, which in ((name, only), (other_name, only_other)) if which]
+    if told:
+        raise ConfigError(
+            f"the models have different vocabularies: {', '.join(told)}", hint="join models trained on the same characters"
+        )
+
+
+def _listed(tokens: set[str], most: int = 5) -> str:
+    shown = ", ".join(map(repr, sorted(tokens)[:most]))
+    return f"{shown} and {len(tokens) - most} more" if len(tokens) > most else shown
+
+
+def translation(vocabulary: CharacterVocabulary, other: CharacterVocabulary) -> npt.NDArray[np.intp] | None:
+    """Return the other vocabulary's id of every id, (V,), of one that holds the same tokens; None if the ids are equal."""
+    if vocabulary == other:
+        return None
+    ids = {token: number for number, token in enumerate(other, start=BOUNDARY + 1)}
+    return np.array([BOUNDARY, *[ids[token] for token in vocabulary]])
