@@ -96,3 +96,11 @@ runs_dir_option = click.option(
 )
 
 json_option = click.option("--json", "as_json", is_flag=True, help="Print JSON.")
+
+on_unknown_option = click.option(
+    "--on-unknown",
+    type=click.Choice(["error", "skip", "nearest"]),
+    default="error",
+    show_default=True,
+    help="What to do with a character that the model has never seen.",
+)

@@ -1,14 +1,15 @@
 """Several models that write one text together."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
+from pathlib import Path
 
 import numpy as np
 import numpy.typing as npt
 
 from chargen.corpus.vocabulary import BOUNDARY, CharacterVocabulary
 from chargen.errors import ConfigError
-from chargen.network.model_file import TextModel
+from chargen.network.model_file import TextModel, load_model
 from chargen.network.sampling import Doubles, Logits, log_softmax
 
 AVERAGE, TURNS = ENSEMBLE_CHOICES = ("average", "turns")
@@ -49,13 +50,18 @@ def average_logits(logits: Sequence[Logits]) -> Doubles:
     return np.logaddexp.reduce([log_softmax(one) for one in logits]) - np.log(len(logits))
 
 
-def join_models(models: Mapping[str, TextModel], how: str = AVERAGE) -> TextModel | Ensemble:
+def load_models(paths: Sequence[Path], how: str = AVERAGE) -> TextModel | Ensemble:
+    """Load a model file, or several as an ensemble. Raises ModelFileError, and what `join_models` raises."""
+    return join_models([(str(path), load_model(path)) for path in paths], how)
+
+
+def join_models(models: Sequence[tuple[str, TextModel]], how: str = AVERAGE) -> TextModel | Ensemble:
     """Return the ensemble of some named models, or the model itself if there is one.
 
     Raises ConfigError, naming the models and what differs, for vocabularies that do not hold the same tokens, and for models
     of lines among others.
     """
-    (first_name, first), *others = models.items()
+    (first_name, first), *others = models
     if not others:
         return first
     for name, other in others:
@@ -65,7 +71,7 @@ def join_models(models: Mapping[str, TextModel], how: str = AVERAGE) -> TextMode
             raise ConfigError(
                 f"{liner} writes lines that end by themselves and {writer} does not", hint="join models of one kind of text"
             )
-    return Ensemble(members=tuple(models.values()), how=how)
+    return Ensemble(members=tuple(model for _, model in models), how=how)
 
 
 def _check_vocabularies(name: str, tokens: CharacterVocabulary, other_name: str, other_tokens: CharacterVocabulary) -> None:

@@ -8,6 +8,7 @@ from itertools import pairwise
 import numpy as np
 import numpy.typing as npt
 
+from chargen.config import SamplingOptions
 from chargen.corpus.vocabulary import BOUNDARY
 from chargen.errors import ConfigError
 
@@ -178,3 +179,18 @@ class Sampler:
         for keep in self._filters:
             scaled = keep(scaled)
         return draw(np.exp(scaled, out=scaled), rng)  # softmax but for the sum: the largest logit is 0 already
+
+
+def make_sampler(options: SamplingOptions, tokens: Iterable[str]) -> Sampler:
+    """Return the sampler that some options ask for, `tokens` being a vocabulary's.
+
+    Raises ConfigError for numbers out of range, and for a ban of every token.
+    """
+    return Sampler(
+        temperature=0.0 if options.greedy else options.temperature,
+        top_k=options.top_k,
+        top_p=options.top_p,
+        repetition_penalty=options.repetition_penalty,
+        repetition_window=options.repetition_window,
+        banned=banned_ids(tokens, options.ban) if options.ban else (),
+    )

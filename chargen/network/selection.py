@@ -35,6 +35,10 @@ class Wanted:
         """Whether some drawn texts may have to be left out."""
         return bool(self.contains) or self.max_length is not None
 
+    def steps(self, prompt: str, length: int) -> int:
+        """Return how many tokens to draw after a prompt: `length`, or what max_length leaves room for and the end."""
+        return length if self.max_length is None else self.max_length - len(prompt) + 1
+
     def accepts(self, prompt: str, continuation: Continuation) -> bool:
         """Whether a prompt and its continuation are wanted."""
         text = prompt + continuation.text
@@ -66,20 +70,15 @@ class Wanted:
             )
 
 
-def select_texts(
-    model: AnyModel, prompt: TokenIds, *, count: int, wanted: Wanted, tries: int, length: int, **drawn: Any
-) -> list[str]:
+def select_texts(model: AnyModel, prompt: TokenIds, *, count: int, wanted: Wanted, tries: int, **drawn: Any) -> list[str]:
     """Draw batches of continuations until `count` are wanted, and return those, in the order in which they were drawn.
 
-    length: tokens that are drawn at most, unless max_length says so. drawn: what `continue_prompt` takes besides. Raises
-    SamplingError if `tries` continuations do not hold enough, and what `Wanted.check` raises.
+    drawn: what `continue_prompt` takes besides. Raises SamplingError if `tries` continuations do not hold enough.
     """
     text = model.vocabulary.decode(prompt)
-    if wanted.max_length is not None:
-        length = wanted.max_length - len(text) + 1  # and the end
     found: list[str] = []
     for start in range(0, tries, BATCH_SIZE):
-        some = continue_prompt(model, prompt, count=min(BATCH_SIZE, tries - start), length=length, **drawn)
+        some = continue_prompt(model, prompt, count=min(BATCH_SIZE, tries - start), **drawn)
         found += [one.text for one in some if wanted.accepts(text, one)]
         if len(found) >= count:
             return found[:count]
