@@ -7,11 +7,9 @@ from typing import Any
 
 import click
 
-from chargen.cli.options import common_options, json_option, on_unknown_option, runs_dir_option
+from chargen.cli.options import common_options, json_option, on_unknown_option, output_option, runs_dir_option, write_output
 from chargen.cli.sampling import model_options, sampling_options
 from chargen.config import SamplingOptions
-from chargen.errors import RunError
-from chargen.files import write_atomically
 
 
 @click.command("sample")
@@ -48,7 +46,7 @@ from chargen.files import write_atomically
 )
 @click.option("--random-seed", type=click.IntRange(0), help="Seed of the draws; the same one gives the same text.")
 @on_unknown_option
-@click.option("--output", type=click.Path(path_type=Path, dir_okay=False), help="Write to a file instead of stdout.")
+@output_option
 @runs_dir_option
 @json_option
 @common_options
@@ -109,12 +107,9 @@ def _json(prompt: str, texts: list[str], log_probabilities: list[float] | None) 
 
 def _write(pieces: Iterable[str], output: Path | None) -> None:
     """Write text as it comes to stdout, or whole to a file."""
-    if output is None:
-        for piece in pieces:
-            sys.stdout.write(piece)
-            sys.stdout.flush()
+    if output is not None:
+        write_output(output, "".join(pieces))
         return
-    try:
-        write_atomically(output, "".join(pieces))
-    except OSError as error:
-        raise RunError(f"cannot write {output}: {error.strerror}", hint="choose another file with --output") from error
+    for piece in pieces:
+        sys.stdout.write(piece)
+        sys.stdout.flush()

@@ -10,8 +10,8 @@ from chargen.cli.options import Command
 from chargen.config import SamplingOptions
 
 
-def _temperatures(context: click.Context, parameter: click.Parameter, value: str) -> tuple[float, ...]:
-    """Read one temperature, or several between commas."""
+def read_temperatures(value: str) -> tuple[float, ...]:
+    """Read one temperature, or several between commas. Raises click.BadParameter."""
     try:
         return tuple(float(one) for one in value.split(","))
     except ValueError:
@@ -24,7 +24,7 @@ _OPTIONS = [
         "temperature",
         default="1.0",
         show_default=True,
-        callback=_temperatures,
+        callback=lambda context, parameter, value: read_temperatures(value),
         metavar="T[,T...]",
         help="Temperature; 0 is greedy. Several take turns, one a character.",
     ),

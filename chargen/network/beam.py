@@ -37,14 +37,15 @@ def beam_search(
     until: str | None = None,
     banned: tuple[int, ...] = (),
     min_length: int = 0,
+    only_complete: bool = False,
 ) -> list[Beam]:
     """Return the most probable continuations of a prompt that a beam of `width` finds, at most `width`, the best first.
 
     A continuation has at most `length` tokens; it is complete once it ends by itself, not before min_length characters and
-    with the probability of ending counted, or holds `until`. The probabilities are those of drawing at temperature 1 without
-    the banned ids. Sums are compared as they are, not divided by the length: complete texts, and texts cut at `length`,
-    exclude each other, so that their probabilities are parts of one whole. A beam that has room for every continuation finds
-    the best ones for certain.
+    with the probability of ending counted, or holds `until`; only_complete leaves out those cut at `length`. The
+    probabilities are those of drawing at temperature 1 without the banned ids. Sums are compared as they are, not divided by
+    the length: complete texts and cut ones exclude each other, so that their probabilities are parts of one whole. A beam
+    that has room for every continuation finds the best ones for certain.
     """
     logits, predictor = begin(model, prompt, width)
     alive, complete = [_Path((), 0.0)], list[_Path]()
@@ -59,8 +60,8 @@ def beam_search(
         if position + 1 < length:  # rows beyond the paths alive repeat some of them, unread
             predictor.take(np.resize([path.row for path in alive], width))
             logits = predictor.step(np.resize([path.ids[-1] for path in alive], width))
-    best = _best([*complete, *alive], width)
-    return [Beam(cut_after(model.vocabulary.decode(path.ids), until), path.log_probability, path.complete) for path in best]
+    best = complete if only_complete else _best([*complete, *alive], width)
+    return [Beam(cut_after(_text(model, path), until), path.log_probability, path.complete) for path in best]
 
 
 def _scores(model: AnyModel, alive: list[_Path], logits: Logits, min_length: int) -> Doubles:
@@ -87,7 +88,11 @@ def _grown(alive: list[_Path], scores: Doubles, width: int) -> list[_Path]:
 
 
 def _completed(model: AnyModel, path: _Path, until: str | None) -> _Path:
-    return path._replace(complete=True) if until and until in model.vocabulary.decode(path.ids) else path
+    return path._replace(complete=True) if until and until in _text(model, path) else path
+
+
+def _text(model: AnyModel, path: _Path) -> str:
+    return model.vocabulary.decode(np.array(path.ids, np.intp))
 
 
 def _best(paths: Iterable[_Path], width: int) -> list[_Path]:

@@ -68,6 +68,13 @@ def next_probabilities(model: TextModel, prompt: TokenIds) -> Doubles:
     return _probabilities(model, logits, begun=len(prompt) > 0)
 
 
+def most_probable(model: TextModel, prompt: TokenIds, count: int) -> list[tuple[int, float]]:
+    """Return the ids that most probably follow a prompt, (P,), with their probabilities, at most `count`, the best first."""
+    probabilities = next_probabilities(model, prompt)
+    best = np.argsort(-probabilities, kind="stable")[:count]
+    return [(int(token), float(probabilities[token])) for token in best if probabilities[token] > 0]
+
+
 def guesses(model: TextModel, prompt: TokenIds) -> list[Guess]:
     """Return what the model expected before each token of a prompt, (P,), as it read it once.
 

@@ -71,7 +71,7 @@ class Request:
         Raises ConfigError for what the model cannot do, SamplingError if too few wanted texts are found.
         """
         if self.beam is not None:
-            found = self._search(model, prompt)[: self.count_for(model)]
+            found = self._search(model, prompt)
             return Written([one.text for one in found], [one.log_probability for one in found])
         count = self.count_for(model)
         drawn = self._drawn(model, prompt)
@@ -92,14 +92,12 @@ class Request:
         assert self.beam is not None
         banned = banned_ids(model.vocabulary, self.sampling.ban)
         limits = self._limits(model, prompt, banned)
-        found = beam_search(model, prompt, width=self.beam, banned=banned, **limits)
-        whole = [one for one in found if one.complete or self.wanted.max_length is None]
-        if not whole:
-            raise SamplingError(
-                f"none of the {len(found)} texts found ends within --max-length {self.wanted.max_length}",
-                hint="keep more with --beam",
-            )
-        return whole
+        only_complete = self.wanted.max_length is not None
+        found = beam_search(model, prompt, width=self.beam, banned=banned, only_complete=only_complete, **limits)
+        count = self.count_for(model)
+        if len(found) < count:
+            raise SamplingError(f"the search found {len(found)} of {count} texts", hint="keep more with --beam")
+        return found[:count]
 
     def _limits(self, model: AnyModel, prompt: TokenIds, banned: tuple[int, ...]) -> dict[str, Any]:
         """Return where a text may and must stop; raise ConfigError for what no text of the model can be."""

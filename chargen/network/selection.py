@@ -8,6 +8,7 @@ from chargen.network.generation import Continuation, continue_prompt
 from chargen.network.prediction import AnyModel, TokenIds
 
 BATCH_SIZE = 256  # texts drawn at a time
+DRAWN_EACH = 4  # texts drawn for each one that is to differ from the others
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -86,3 +87,9 @@ def select_texts(model: AnyModel, prompt: TokenIds, *, count: int, wanted: Wante
         f"{len(found):,} of {tries:,} texts were as asked, and {count:,} are wanted",
         hint="ask for less, draw more with --tries, or begin with another --seed",
     )
+
+
+def distinct_continuations(model: AnyModel, prompt: TokenIds, *, count: int, **drawn: Any) -> list[Continuation]:
+    """Draw up to `count` continuations of a prompt that all differ and are not empty; drawn: what `continue_prompt` takes."""
+    some = continue_prompt(model, prompt, count=count * DRAWN_EACH, **drawn)
+    return list({one.text: one for one in some if one.text}.values())[:count]
