@@ -4,8 +4,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 from hypothesis.extra.numpy import arrays
 
-from chargen.errors import ConfigError
 from chargen.config import SamplingOptions
+from chargen.errors import ConfigError
 from chargen.network.sampling import (
     Sampler,
     banned_ids,
@@ -136,9 +136,7 @@ def test_temperatures_take_turns() -> None:
 
 def test_a_penalty_divides_positive_logits_and_multiplies_negative_ones() -> None:
     recent = [np.array([1, 3]), np.array([2, 3])]
-    np.testing.assert_array_equal(
-        penalize(LOGITS, recent, 2.0), [[0.5, 1.0, -2.0, 2.0, 0.0], [3.0, -2.0, 0.0, 0.5, 1.0]]
-    )
+    np.testing.assert_array_equal(penalize(LOGITS, recent, 2.0), [[0.5, 1.0, -2.0, 2.0, 0.0], [3.0, -2.0, 0.0, 0.5, 1.0]])
     assert penalize(LOGITS, [], 2.0) is LOGITS
 
 
