@@ -20,7 +20,7 @@ SHOWN_BEFORE = 20  # characters of the text before a guess
 @json_option
 @common_options
 def command(text: str, run_spec: str | None, top: int, on_unknown: str, runs_dir: Path, as_json: bool, verbosity: int) -> None:
-    r"""Show the characters that most probably follow TEXT, and what the network expected while it read TEXT.
+    """Show the characters that most probably follow TEXT, and what the network expected while it read TEXT.
 
     Probabilities are those at temperature 1. Without TEXT, how a text begins. In a model of lines (end) is the line's end;
     in JSON it is null.

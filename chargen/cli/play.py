@@ -34,7 +34,7 @@ def command(
     runs_dir: Path,
     verbosity: int,
 ) -> None:
-    r"""Write a text together with a network: it proposes continuations, you choose one or go on by yourself.
+    """Write a text together with a network: it proposes continuations, you choose one or go on by yourself.
 
     The conversation is on stderr, line by line; /help lists what can be answered. At the end, also by Ctrl-D or Ctrl-C, the
     text goes to stdout or to --output.

@@ -117,7 +117,7 @@ def _close_stdout() -> None:
 )
 @click.version_option(chargen.__version__, prog_name="chargen")
 def program() -> None:
-    r"""Train a SimpleRNN, LSTM or GRU on any text file, and write more of it.
+    """Train a SimpleRNN, LSTM or GRU on any text file, and write more of it.
 
     \b
       chargen train male.txt --cell lstm

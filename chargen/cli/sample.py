@@ -65,7 +65,7 @@ def command(
     verbosity: int,
     **asked: Any,
 ) -> None:
-    r"""Write new text with a trained network.
+    """Write new text with a trained network.
 
     A model of lines, such as names, writes whole lines; other models write a stretch of text.
 

@@ -24,7 +24,7 @@ def command(
     verbosity: int,
     **given: Any,
 ) -> int:
-    r"""Train a network on FILES: text files, folders, shipped corpora (male.txt, book.txt), or - for stdin.
+    """Train a network on FILES: text files, folders, shipped corpora (male.txt, book.txt), or - for stdin.
 
     Progress goes to stderr; the path of the run directory is printed to stdout at the end. Ctrl-C ends training with
     everything saved.

@@ -51,7 +51,7 @@ class Request:
             return
         chances = _flags_of_chance(self)
         if chances:
-            raise ConfigError(f"--beam draws nothing, so that {', '.join(chances)} has no place beside it", hint="choose one")
+            raise ConfigError(f"--beam draws nothing, which excludes {', '.join(chances)}", hint="leave out one or the other")
         if self.count and self.count > self.beam:
             raise ConfigError(f"--count {self.count} is more than the {self.beam} texts that --beam {self.beam} finds")
 
@@ -118,4 +118,6 @@ def _flags_of_chance(request: Request) -> list[str]:
     flags = ["--" + names.get(name, name).replace("_", "-") for name in given if name != "ban"]
     if request.wanted.contains:
         flags.append("--must-contain")
+    if request.tries is not None:
+        flags.append("--tries")
     return flags

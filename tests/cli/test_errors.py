@@ -127,6 +127,7 @@ def test_standard_input_without_text_is_refused(invoke: Invoke) -> None:
         (["--beam", "3", "--top-p", "0.5"], ["--beam draws nothing", "--top-p"]),
         (["--beam", "3", "--greedy"], ["--beam draws nothing", "--greedy"]),
         (["--beam", "3", "--repetition-penalty", "2"], ["--beam draws nothing", "--repetition-penalty"]),
+        (["--beam", "3", "--tries", "9"], ["--beam draws nothing", "--tries"]),
         (["--beam", "3", "--must-contain", "a"], ["--beam draws nothing", "--must-contain"]),
         (["--beam", "3", "--count", "4"], ["--count 4 is more than the 3 texts"]),
         (["--run", "noise", "--run", "other"], ["different vocabularies", "only runs/other/", "knows 'x'"]),
