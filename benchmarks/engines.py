@@ -55,7 +55,7 @@ def chargen_trainer(cell: str, size: Size) -> Trainer:
 
     ids = read_ids()
     plan = SlidingWindows(
-        TokenStream(ids, np.array([0, len(ids) - 1])),
+        TokenStream(ids, np.array([0, len(ids) - 1]), first_label=VOCAB_SIZE),
         context_length=size.context_length,
         stride=size.context_length,
         batch_size=size.batch_size,

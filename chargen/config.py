@@ -63,6 +63,18 @@ class CorpusConfig:
         choices=("auto", "line", "document"),
         shorthands={"--per-line": "line", "--document": "document"},
     )
+    tokens: str = setting(
+        "char", "What the text is cut into; byte takes any file as it is.", choices=("char", "byte", "word", "bpe")
+    )
+    vocab_size: int | None = setting(
+        None, "Tokens of a word (10,000 unless given) or BPE (1,000) vocabulary, at most.", minimum=2, maximum=1_000_000
+    )
+    label_by: str = setting(
+        "none",
+        "Label each document by its file's name or folder; sample --label writes like one of them.",
+        choices=("none", "file", "folder"),
+    )
+    mix: tuple[str, ...] = setting((), "PATH:WEIGHT, given several times: how often windows are drawn from which text.")
     validation_split: float = setting(0.1, "Share of the text held out for validation.", minimum=0.0, maximum=0.9)
 
 
@@ -70,7 +82,11 @@ class CorpusConfig:
 class NetworkConfig:
     """The shape of the network."""
 
-    cell: str = setting("lstm", "Recurrent cell.", choices=("simplernn", "lstm", "gru"))
+    cell: str = setting(
+        "lstm",
+        "Recurrent cell; dense is a SimpleRNN written out as a graph of shared Dense layers.",
+        choices=("simplernn", "dense", "lstm", "gru"),
+    )
     num_layers: int = setting(1, "Recurrent layers.", minimum=1, maximum=64, flag="--layers")
     hidden_size: int = setting(128, "Units of each recurrent layer.", minimum=1, maximum=65536)
     embedding_size: int = setting(
@@ -80,6 +96,14 @@ class NetworkConfig:
         maximum=65536,
         flag="--embedding",
         shorthands={"--one-hot": 0},
+    )
+    embedding_norm: str = setting("none", "Normalise the embedding over a batch, or not.", choices=("none", "batch"))
+    layer_norm: bool = setting(False, "Normalise the outputs of each recurrent layer before the next one.")
+    activation: str = setting("tanh", "Activation of a simplernn or dense cell.", choices=("tanh", "relu"))
+    recurrent_init: str = setting(
+        "orthogonal",
+        "How the recurrent weights start; identity is for simplernn and dense.",
+        choices=("orthogonal", "identity", "glorot_uniform"),
     )
     dense_size: int = setting(0, "Units of a hidden Dense layer before the output; 0 for none.", minimum=0, maximum=65536)
     targets: str = setting(
@@ -101,9 +125,21 @@ class TrainingConfig:
     batch_size: int | None = setting(None, "Windows in a batch.", minimum=1, maximum=1_000_000)
     epochs: int = setting(60, "Passes over the text, at most.", minimum=1, maximum=1_000_000)
     patience: int = setting(6, "Epochs without a better validation loss before training stops; 0 never stops.", minimum=0)
-    optimizer: str = setting("adam", "Optimizer.", choices=("adam", "adamw", "rmsprop", "sgd"))
-    learning_rate: float = setting(0.003, "Learning rate.", above=0.0, maximum=100.0)
+    until_loss: float | None = setting(None, "Stop once the training loss of an epoch is this or less, in nats.", minimum=0.0)
+    optimizer: str = setting("adam", "Optimizer.", choices=("adam", "adamw", "rmsprop", "adagrad", "sgd"))
+    learning_rate: float = setting(0.003, "Learning rate, at its highest.", above=0.0, maximum=100.0)
+    schedule: str = setting(
+        "constant",
+        "How the learning rate falls: along a cosine to 0, in steps, or whenever validation gets no better.",
+        choices=("constant", "cosine", "step", "plateau"),
+    )
+    warmup_epochs: float = setting(0.0, "Epochs in which the learning rate rises to its highest.", minimum=0.0)
+    decay_epochs: int = setting(
+        3, "Epochs between two steps of the learning rate; without a better validation, for plateau.", minimum=1
+    )
+    decay_factor: float = setting(0.5, "What a step or a plateau multiplies the learning rate by.", above=0.0, maximum=1.0)
     clip_norm: float = setting(1.0, "Largest norm of the gradient; 0 does not clip.", minimum=0.0)
+    clip_value: float = setting(0.0, "Largest entry of the gradient; 0 does not clip.", minimum=0.0)
     precision: str = setting(
         "float32",
         "Numbers that layers compute in; weights, sums of gradients and the loss are float32 always.",
@@ -143,6 +179,7 @@ class TrackingConfig:
 
     wandb: bool = setting(False, "Log the run to Weights & Biases.")
     wandb_project: str = setting("chargen", "Weights & Biases project.")
+    tensorboard: bool = setting(False, "Write TensorBoard event files into the run directory.")
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -211,8 +248,22 @@ def resolve(*layers: tuple[str, Mapping[str, Any]]) -> Resolved:
 
 def check_together(settings: Settings) -> None:
     """Raise ConfigError where two settings exclude each other."""
-    training = settings.training
-    if training.stateful and settings.corpus.reading == "line":
+    _check_network(settings.network)
+    corpus, training = settings.corpus, settings.training
+    if corpus.vocab_size and corpus.tokens not in ("word", "bpe"):
+        raise ConfigError(f"corpus.vocab_size is for word and bpe tokens, corpus.tokens is {corpus.tokens}")
+    if training.stateful and corpus.mix:
+        raise ConfigError(
+            "training.stateful reads one text from end to end, corpus.mix draws from several",
+            hint="choose one of --stateful and --mix",
+        )
+    _check_schedule(training)
+    if training.stateful and settings.network.cell == "dense":
+        raise ConfigError(
+            "network.cell = dense starts every window from the zero state, training.stateful carries the state",
+            hint="choose --cell simplernn, which computes the same",
+        )
+    if training.stateful and corpus.reading == "line":
         raise ConfigError(
             "training.stateful carries the state from line to line, corpus.reading = line keeps lines apart",
             hint="choose one of --stateful and --per-line",
@@ -222,6 +273,45 @@ def check_together(settings: Settings) -> None:
             f"training.stride = {training.stride} does not go with training.stateful, whose windows follow each other",
             hint="leave out --stride",
         )
+
+
+def _check_schedule(training: TrainingConfig) -> None:
+    whole = f"as long as the training, training.epochs = {training.epochs}"
+    if training.warmup_epochs >= training.epochs and training.warmup_epochs:
+        raise ConfigError(
+            f"training.warmup_epochs = {training.warmup_epochs:g} is {whole}",
+            hint="give fewer --warmup-epochs or more --epochs",
+        )
+    if training.schedule in ("step", "plateau") and training.decay_epochs >= training.epochs:
+        raise ConfigError(
+            f"training.decay_epochs = {training.decay_epochs} is {whole}",
+            hint="give fewer --decay-epochs or more --epochs",
+        )
+    if training.schedule == "plateau" and training.warmup_epochs:
+        raise ConfigError(
+            "training.warmup_epochs does not go with the plateau schedule", hint="choose --schedule cosine or step"
+        )
+    if training.clip_norm and training.clip_value:
+        raise ConfigError(
+            f"training.clip_norm = {training.clip_norm:g} and training.clip_value = {training.clip_value:g} exclude each other",
+            hint="set one of --clip-norm and --clip-value to 0",
+        )
+
+
+def _check_network(network: NetworkConfig) -> None:
+    simple = network.cell in ("simplernn", "dense")
+    if network.activation != "tanh" and not simple:
+        raise ConfigError(f"network.activation = {network.activation} is for simplernn and dense, the cell is {network.cell}")
+    if network.recurrent_init == "identity" and not simple:
+        raise ConfigError(f"network.recurrent_init = identity is for simplernn and dense, the cell is {network.cell}")
+    if network.embedding_norm != "none" and not network.embedding_size:
+        raise ConfigError(
+            "network.embedding_norm needs an embedding, the inputs are one-hot vectors", hint="give --embedding a size"
+        )
+    if network.layer_norm and network.num_layers == 1:
+        raise ConfigError("network.layer_norm stands between recurrent layers, there is one", hint="give --layers 2 or more")
+    if network.cell == "dense" and network.recurrent_dropout:
+        raise ConfigError("network.recurrent_dropout is not for the dense cell", hint="choose --cell simplernn")
 
 
 def read_config(name: str) -> tuple[str, Mapped]:

@@ -106,19 +106,34 @@ def find_model(spec: str | None, root: Path) -> Path:
 
     Raises RunError if there is none.
     """
+    path = _find(spec, root)
+    if path.is_file():
+        return path
+    model = RunDirectory(path).model
+    if model.is_file():
+        return model
+    raise RunError(f"{path} holds no model{MODEL_SUFFIX}", hint="its training may not have finished an epoch")
+
+
+def find_run(spec: str | None, root: Path) -> RunDirectory:
+    """Return a run: by name in `root`, by path, or by the path of a file in it; None takes the newest run.
+
+    Raises RunError if there is none.
+    """
+    path = _find(spec, root)
+    return RunDirectory(path if path.is_dir() else path.parent)
+
+
+def _find(spec: str | None, root: Path) -> Path:
+    """Return the folder or file that `spec` stands for, the newest run's folder for None."""
     if spec is None:
         runs = model_runs(root)
         if not runs:
             raise RunError(f"no trained run in {root}", hint="train one: chargen train male.txt --cell lstm")
-        return runs[0].model
+        return runs[0].path
     for path in (Path(spec), root / spec):
-        if path.is_file():
+        if path.is_file() or path.is_dir():
             return path
-        if path.is_dir():
-            model = RunDirectory(path).model
-            if model.is_file():
-                return model
-            raise RunError(f"{path} holds no model{MODEL_SUFFIX}", hint="its training may not have finished an epoch")
     raise RunError(f"no such run: {spec}", hint="chargen runs lists them")
 
 

@@ -24,8 +24,10 @@ MAY_IMPORT: dict[str, set[str]] = {
     "network": LIGHT | {"config", "corpus"},
     "run": LIGHT | {"config", "corpus", "network"},
     "tracking": LIGHT,
+    "scratch": LIGHT | {"config", "corpus", "network"},
     "training": LIGHT | {"config", "corpus", "network", "run", "tracking"},
-    "cli": LIGHT | {"config", "corpus", "network", "run", "tracking", "training"},
+    "insight": LIGHT | {"config", "corpus", "network", "run"},
+    "cli": LIGHT | {"config", "corpus", "network", "run", "tracking", "training", "insight"},
     "__main__": {"cli"},
     "__init__": set(),
 }
@@ -58,7 +60,7 @@ def test_rooms_import_only_from_those_below(module: Path) -> None:
             assert rest.partition(".")[0] in MAY_IMPORT[here] | {here}, f"{module} imports {name}"
         if top in HEAVY:
             assert here == "training", f"{module} imports {name}"
-        if top == "wandb":
+        if top in {"wandb", "tensorboard"}:
             assert here == "tracking", f"{module} imports {name}"
         assert top not in {"pickle", "cPickle", "dill", "joblib"}, f"{module} imports {name}"
 
@@ -78,7 +80,7 @@ def test_no_model_is_ever_loaded_by_keras() -> None:
 
 REPORT = """
 import atexit, sys
-heavy = {"keras", "tensorflow", "jax", "torch", "wandb"}
+heavy = {"keras", "tensorflow", "jax", "torch", "wandb", "tensorboard", "matplotlib"}
 atexit.register(lambda: print("loaded:", *sorted(heavy & set(sys.modules)), file=sys.stderr))
 from chargen.cli import main
 main()
@@ -98,6 +100,8 @@ main()
         ["next", "aH"],
         ["play", "--count", "1", "--length", "3"],
         ["runs"],
+        ["plot"],
+        ["plot", "missing", "--output", "loss.svg"],
         ["config", "show", "--config", "char-rnn"],
         ["train", "missing.txt"],
         ["train", "--config", "missing"],
@@ -106,7 +110,7 @@ main()
     ids=" ".join,
 )
 def test_light_commands_stay_light(arguments: list[str], write_run: Callable[..., Path], in_folder: Path) -> None:
-    write_run()
+    (write_run().parent / "metrics.csv").write_text("epoch,cross_entropy,learning_rate\n1,2.5,0.003\n", encoding="utf-8")
     done = subprocess.run(
         [sys.executable, "-c", REPORT, *arguments], cwd=in_folder, capture_output=True, text=True, check=False, input=""
     )

@@ -21,6 +21,7 @@ COMMANDS = {
     "next": "Show what a network expects after a text.",
     "play": "Write a text together with a network.",
     "runs": "List the trained runs.",
+    "plot": "Draw the loss curves of runs.",
     "config": "Show settings and where each comes from.",
 }
 

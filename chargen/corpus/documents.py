@@ -1,15 +1,17 @@
 """From texts to a corpus: which stretch of text is one document, and which documents are held out."""
 
 import hashlib
+import math
 import random
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import NamedTuple
 
 from chargen.config import CorpusConfig
 from chargen.corpus.large_text import Text, text_blocks
-from chargen.corpus.reading import SourceText, read_sources
-from chargen.errors import CorpusError
+from chargen.corpus.reading import RAW_BYTES, SourceText, read_sources
+from chargen.errors import ConfigError, CorpusError
 
 # What a list of names looks like: many short lines of few words, hardly any of them empty.
 NAME_LIST_MIN_LINES = 20
@@ -20,54 +22,123 @@ NAME_LIST_MIN_SHARE = 0.98
 MIN_DOCUMENTS_TO_SPLIT = 10  # with fewer, each gives its tail to the validation part
 
 
+class Document(NamedTuple):
+    """A stretch of text that shares no window with another. `part` numbers the text of a mix that it belongs to."""
+
+    text: Text
+    label: str | None = None
+    part: int = 0
+
+
 @dataclass(frozen=True)
 class Corpus:
     """The documents of a training text.
 
-    `reading` is "line" where every line of the text is a document, else "document". `notes` are for the user.
+    `reading` is "line" where every line of the text is a document, else "document". `notes` are for the user. `weights`: how
+    often windows are drawn from each part of a mix.
     """
 
     name: str
-    documents: tuple[Text, ...]
+    documents: tuple[Document, ...]
     reading: str
     sha256: str
     notes: tuple[str, ...] = ()
+    weights: tuple[float, ...] = (1.0,)
+
+    @property
+    def texts(self) -> tuple[Text, ...]:
+        """The documents without their labels."""
+        return tuple(document.text for document in self.documents)
+
+    @property
+    def labels(self) -> tuple[str, ...]:
+        """The distinct labels, in alphabetical order."""
+        return tuple(sorted({document.label for document in self.documents if document.label is not None}))
 
     @property
     def num_characters(self) -> int:
         """Characters of all documents, line ends between documents not counted."""
-        return sum(map(len, self.documents))
+        return sum(map(len, self.texts))
 
     @property
     def num_characters_in_memory(self) -> int:
         """Characters of the documents that are not kept in files."""
-        return sum(len(text) for text in self.documents if isinstance(text, str))
+        return sum(len(text) for text in self.texts if isinstance(text, str))
 
     @property
     def longest(self) -> int:
         """Characters of the longest document."""
-        return max(map(len, self.documents))
+        return max(map(len, self.texts))
 
 
 def load_corpus(config: CorpusConfig, *, stateful: bool = False) -> Corpus:
     """Read the configured files and cut them into documents.
 
     Stateful training reads on from line to line, so it never chooses lines by itself. Raises CorpusError if the text
-    cannot be read or is too short to predict anything.
+    cannot be read, is too short to predict anything, or has one label only.
     """
-    sources = read_sources(config.files, glob=config.glob, encoding=config.encoding)
-    texts = [source.text for source in sources]
-    notes = [source.note for source in sources if source.note]
+    parts = _mixed(config) if config.mix else [(config.files, 1.0)]
+    encoding = RAW_BYTES if config.tokens == "byte" and config.encoding == "auto" else config.encoding
+    sources = [
+        (part, source)
+        for part, (files, _) in enumerate(parts)
+        for source in read_sources(files, glob=config.glob, encoding=encoding)
+    ]
+    notes = [source.note for _, source in sources if source.note]
     reading = config.reading
     if reading == "auto":
-        reading = "line" if not stateful and all(map(looks_like_name_list, texts)) else "document"
-        if reading == "line":
+        names = not stateful and all(looks_like_name_list(source.text) for _, source in sources)
+        reading = "line" if names else "document"
+        if names:
             notes.append("a list of names: each line is a document of its own (--document reads on across lines)")
-    documents = _lines(texts) if reading == "line" else [text for text in texts if not _is_blank(text)]
-    if sum(map(len, documents)) < 2:
+    documents = [
+        Document(text, _label(source, config.label_by), part)
+        for part, source in sources
+        for text in (_lines(source.text) if reading == "line" else [source.text])
+        if not _is_blank(text)
+    ]
+    if sum(len(document.text) for document in documents) < 2:
         what = "no text beside blank lines" if not documents else "one character"
-        raise CorpusError(f"{sources[0].name} holds {what}, expected two characters or more", hint="give a longer text")
-    return Corpus(_corpus_name(config.files), tuple(documents), reading, _digest(sources), tuple(notes))
+        raise CorpusError(f"{sources[0][1].name} holds {what}, expected two characters or more", hint="give a longer text")
+    files = [name for names, _ in parts for name in names]
+    corpus = Corpus(
+        _corpus_name(files),
+        tuple(documents),
+        reading,
+        _digest([source for _, source in sources]),
+        tuple(notes),
+        weights=tuple(weight for _, weight in parts),
+    )
+    if config.label_by != "none" and len(corpus.labels) < 2:
+        raise CorpusError(
+            f"all documents have the label {corpus.labels[0]!r}, expected two labels or more",
+            hint="give several files, or folders with --label-by folder",
+        )
+    return corpus
+
+
+def _label(source: SourceText, label_by: str) -> str | None:
+    return {"none": None, "file": Path(source.name).stem, "folder": source.folder}[label_by]
+
+
+def _mixed(config: CorpusConfig) -> list[tuple[tuple[str, ...], float]]:
+    """Return the files and the weight of each part of a mix. Raises ConfigError for what is not PATH:WEIGHT."""
+    if config.files:
+        raise ConfigError(
+            f"files are given twice: {config.files[0]} and --mix {config.mix[0]}", hint="give each as --mix PATH:WEIGHT"
+        )
+    return [_mix_part(one) for one in config.mix]
+
+
+def _mix_part(given: str) -> tuple[tuple[str, ...], float]:
+    path, _, number = given.rpartition(":")
+    try:
+        weight = float(number)
+    except ValueError:
+        weight = math.nan
+    if not path or not 0 < weight < math.inf:
+        raise ConfigError(f"--mix is {given!r}, expected PATH:WEIGHT with a weight above 0", hint="for example --mix a.txt:3")
+    return (path,), weight
 
 
 def looks_like_name_list(text: Text) -> bool:
@@ -93,7 +164,7 @@ def _is_short_entry(line: str) -> bool:
     )
 
 
-def split_documents(corpus: Corpus, fraction: float, *, seed: int) -> tuple[list[Text], list[Text]]:
+def split_documents(corpus: Corpus, fraction: float, *, seed: int) -> tuple[list[Document], list[Document]]:
     """Hold out a share of the corpus and return (training, validation) documents.
 
     Of many documents a random choice drawn from `seed` is held out, whole; of a few, the tail of each. At least one
@@ -105,16 +176,19 @@ def split_documents(corpus: Corpus, fraction: float, *, seed: int) -> tuple[list
     if len(documents) >= MIN_DOCUMENTS_TO_SPLIT:
         held_out = set(random.Random(seed).sample(range(len(documents)), max(1, round(fraction * len(documents)))))
         return (
-            [text for index, text in enumerate(documents) if index not in held_out],
-            [text for index, text in enumerate(documents) if index in held_out],
+            [document for index, document in enumerate(documents) if index not in held_out],
+            [document for index, document in enumerate(documents) if index in held_out],
         )
-    cuts = [len(text) - max(1, round(fraction * len(text))) for text in documents]
-    pairs = [(text[:cut], text[cut:]) for text, cut in zip(documents, cuts, strict=True)]
-    return [head for head, _ in pairs if head], [tail for _, tail in pairs]
+    heads, tails = [], []
+    for document in documents:
+        cut = len(document.text) - max(1, round(fraction * len(document.text)))
+        heads.append(document._replace(text=document.text[:cut]))
+        tails.append(document._replace(text=document.text[cut:]))
+    return [head for head in heads if len(head.text)], tails
 
 
-def _lines(texts: Sequence[Text]) -> list[Text]:
-    return [line for text in texts for line in str(text).split("\n") if line.strip()]
+def _lines(text: Text) -> list[Text]:
+    return [*str(text).split("\n")]
 
 
 def _is_blank(text: Text) -> bool:

@@ -107,11 +107,18 @@ def characters_of(text: Text) -> set[str]:
     return text.characters if isinstance(text, LargeText) else set(text)
 
 
-def decoded_blocks(file: IO[bytes], encoding: str) -> Iterator[str]:
-    r"""Decode a file piece by piece, with "\n" for every line end. Raises UnicodeDecodeError as the codec does."""
-    decoder, ended_in_return = codecs.getincrementaldecoder(encoding)(), False
-    while raw := file.read(BLOCK):
-        block = decoder.decode(raw)
+def decoded_blocks(file: IO[bytes], encoding: str, *, raw: bool = False) -> Iterator[str]:
+    r"""Decode a file piece by piece, with "\n" for every line end. Raises UnicodeDecodeError as the codec does.
+
+    With `raw` line ends stay as they are, and what cannot be decoded becomes lone surrogates.
+    """
+    decoder = codecs.getincrementaldecoder(encoding)("surrogateescape" if raw else "strict")
+    ended_in_return = False
+    while data := file.read(BLOCK):
+        block = decoder.decode(data)
+        if raw:
+            yield block
+            continue
         if not block:
             continue
         second_half = ended_in_return and block.startswith("\n")  # of a line end that was counted already

@@ -3,7 +3,7 @@
 import codecs
 import sys
 from collections.abc import Iterable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 from chargen.corpus.large_text import LargeText, Text, decoded_blocks
@@ -13,6 +13,7 @@ from chargen.shipped import nearest_shipped, shipped_folder
 DETECTION_BYTES = 1 << 20  # as much as the encoding is guessed from; the whole text is still decoded strictly
 LARGE_BYTES = 1 << 26  # from this size on a file is not read into memory
 STDIN = "-"
+RAW_BYTES = "raw bytes"  # the encoding of a file that is taken byte by byte: UTF-8, the rest as lone surrogates, no line ends
 
 # The encodings in which text files are still met; charset-normalizer knows many more, which only win by accident.
 _MET_ENCODINGS = (
@@ -34,11 +35,12 @@ _BYTE_ORDER_MARKS = (
 
 @dataclass(frozen=True)
 class SourceText:
-    """One file's text. `note` says what was assumed in reading it, or is empty."""
+    """One file's text. `note` says what was assumed in reading it, or is empty; `folder` is the name of the file's folder."""
 
     name: str
     text: Text
     note: str = ""
+    folder: str = ""
 
 
 def read_sources(files: Iterable[str], *, glob: str = "**/*.txt", encoding: str = "auto") -> list[SourceText]:
@@ -52,7 +54,7 @@ def read_sources(files: Iterable[str], *, glob: str = "**/*.txt", encoding: str 
         if name == STDIN:
             sources.append(_decoded("stdin", sys.stdin.buffer.read(), encoding))
         else:
-            sources.extend(_read(path, encoding) for path in _paths(name, glob))
+            sources.extend(replace(_read(path, encoding), folder=path.resolve().parent.name) for path in _paths(name, glob))
     if not sources:
         raise CorpusError("no text was named", hint="give a file, a folder, or - for standard input")
     return sources
@@ -85,7 +87,7 @@ def _folder_files(folder: Path, glob: str) -> list[Path]:
 def _read(path: Path, encoding: str) -> SourceText:
     try:
         if path.stat().st_size >= LARGE_BYTES:
-            return _read_large(path, encoding)
+            return _read_large_bytes(path) if encoding == RAW_BYTES else _read_large(path, encoding)
         return _decoded(path.name, path.read_bytes(), encoding)
     except OSError as error:
         raise CorpusError(f"cannot read {path}: {error.strerror}") from error
@@ -116,9 +118,16 @@ def _read_large(path: Path, encoding: str) -> SourceText:
     return SourceText(path.name, text, _guess_note(path.name, guessed))
 
 
+def _read_large_bytes(path: Path) -> SourceText:
+    with path.open("rb") as file:
+        return SourceText(path.name, LargeText(decoded_blocks(file, "utf-8", raw=True)))
+
+
 def _decoded(name: str, raw: bytes, encoding: str) -> SourceText:
     if not raw:
         raise CorpusError(f"{name} is empty", hint="give a file with text in it")
+    if encoding == RAW_BYTES:
+        return SourceText(name, raw.decode("utf-8", "surrogateescape"))
     text, assumed = decode(raw, encoding=encoding, name=name)
     return SourceText(name, text.replace("\r\n", "\n").replace("\r", "\n"), _guess_note(name, assumed))
 

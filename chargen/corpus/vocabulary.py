@@ -1,7 +1,9 @@
 """The ordered set of tokens, and the way between text and token ids."""
 
 import unicodedata
+from abc import ABC, abstractmethod
 from collections.abc import Iterable, Iterator, Sequence
+from typing import Any, ClassVar
 
 import numpy as np
 import numpy.typing as npt
@@ -14,55 +16,102 @@ BLOCK_CHARACTERS = 1 << 20  # encoded at a time: in between, a character takes f
 UNKNOWN_CHOICES = ("error", "skip", "nearest")
 
 Ids = npt.NDArray[np.unsignedinteger]
+TokenIds = Sequence[int] | npt.NDArray[np.integer]
 
 
-class CharacterVocabulary:
-    """The boundary token, then the characters of a text in code-point order.
+class Vocabulary(ABC):
+    """The boundary token, then pieces of text, then one token for each label of a labelled corpus.
+
+    pieces: the text of each token, in the order of the ids from 1 on. labels: what the documents of a corpus are labelled by.
+    """
+
+    kind: ClassVar[str]
+
+    def __init__(self, pieces: Sequence[str], labels: Sequence[str] = ()) -> None:
+        self.pieces, self.labels = pieces, tuple(labels)
+        self.dtype = np.dtype(narrowest_dtype(len(self)))
+
+    def __len__(self) -> int:
+        """Tokens, the boundary and the labels counted."""
+        return 1 + len(self.pieces) + len(self.labels)
+
+    def __iter__(self) -> Iterator[str]:
+        return iter(self.pieces)
+
+    def __eq__(self, other: object) -> bool:
+        return type(other) is type(self) and self.to_mapping() == other.to_mapping()
+
+    def __hash__(self) -> int:
+        return hash((self.kind, len(self), self.labels))
+
+    @abstractmethod
+    def encode(self, text: str, *, on_unknown: str = "error") -> Ids:
+        """Return the ids of a text, in the narrowest unsigned dtype that fits.
+
+        What the vocabulary cannot say is an UnknownTokenError, is left out ("skip") or gives its place to the nearest known
+        ("nearest").
+        """
+
+    @abstractmethod
+    def decode(self, ids: TokenIds) -> str:
+        """Return the text of some ids; boundary and label tokens stand for nothing."""
+
+    @abstractmethod
+    def to_mapping(self) -> dict[str, Any]:
+        """Return plain values that `vocabulary_from_mapping` makes an equal vocabulary of."""
+
+    def spelling_nats(self, text: str) -> float:
+        """Return what it would cost to spell, in nats, what the tokens of a text leave out: unknown words."""
+        return 0.0
+
+    @property
+    def silent_ids(self) -> Sequence[int]:
+        """The ids that are read but never drawn."""
+        return range(len(self) - len(self.labels), len(self))
+
+    def label_id(self, label: str) -> int:
+        """Return the token of a label. Raises UnknownTokenError for one that the corpus did not have."""
+        if label in self.labels:
+            return len(self) - len(self.labels) + self.labels.index(label)
+        known = f"it knows {', '.join(self.labels)}" if self.labels else "it was trained without labels"
+        raise UnknownTokenError(f"the model has never seen the label {label!r}", hint=known)
+
+
+class CharacterVocabulary(Vocabulary):
+    """The characters of a text in code-point order.
 
     >>> vocabulary = CharacterVocabulary("abé")
     >>> len(vocabulary), "é" in vocabulary, vocabulary.decode(vocabulary.encode("bé"))
     (4, True, 'bé')
     """
 
-    def __init__(self, characters: Iterable[str]) -> None:
+    kind = "character"
+
+    def __init__(self, characters: Iterable[str], labels: Sequence[str] = ()) -> None:
         self.characters = "".join(characters)
-        codes = _code_points(self.characters)
         if len(set(self.characters)) != len(self.characters):
             raise ValueError("a vocabulary holds each character once")
-        self.dtype = np.dtype(narrowest_dtype(len(self.characters) + 1))
+        super().__init__(self.characters, labels)
+        codes = _code_points(self.characters)
         self._ids_by_code = np.zeros(int(codes.max(initial=0)) + 2, self.dtype)  # the last entry is for all larger codes
         self._ids_by_code[codes] = np.arange(1, len(codes) + 1)
-        self._codes_by_id = np.concatenate([np.zeros(1, codes.dtype), codes])
+        self._codes_by_id = np.concatenate([np.zeros(1, codes.dtype), codes, np.zeros(len(self.labels), codes.dtype)])
 
     @classmethod
-    def of(cls, documents: Iterable[Text]) -> "CharacterVocabulary":
+    def of(cls, documents: Iterable[Text], labels: Sequence[str] = ()) -> "CharacterVocabulary":
         """Collect the characters of some documents."""
-        return cls(sorted(set().union(*map(characters_of, documents))))
-
-    def __len__(self) -> int:
-        """Tokens, the boundary counted."""
-        return len(self.characters) + 1
+        return cls(sorted(set().union(*map(characters_of, documents))), labels)
 
     def __contains__(self, character: object) -> bool:
         return isinstance(character, str) and len(character) == 1 and character in self.characters
-
-    def __iter__(self) -> Iterator[str]:
-        return iter(self.characters)
-
-    def __eq__(self, other: object) -> bool:
-        return isinstance(other, CharacterVocabulary) and self.characters == other.characters
-
-    def __hash__(self) -> int:
-        return hash(self.characters)
 
     def __repr__(self) -> str:
         return f"CharacterVocabulary({self.characters!r})"
 
     def encode(self, text: str, *, on_unknown: str = "error") -> Ids:
-        """Return the ids of a text, (len(text),), in the narrowest unsigned dtype that fits.
+        """Return the ids of a text, (len(text),).
 
-        A character that the vocabulary lacks is an UnknownTokenError, is left out ("skip") or gives its place to the
-        nearest known one ("nearest"): its other case, its base letter, or the closest code point.
+        The nearest to an unknown character is its other case, its base letter, or the closest code point.
         """
         ids = np.empty(len(text), self.dtype)
         for start in range(0, len(text), BLOCK_CHARACTERS):
@@ -91,10 +140,38 @@ class CharacterVocabulary:
                 return candidate
         return min(self.characters, key=lambda known: abs(ord(known) - ord(character)))
 
-    def decode(self, ids: Sequence[int] | npt.NDArray[np.integer]) -> str:
-        """Return the text of some ids; boundary tokens stand for nothing."""
+    def decode(self, ids: TokenIds) -> str:
         chosen = np.asarray(ids)
-        return self._codes_by_id[chosen[chosen != BOUNDARY]].tobytes().decode("utf-32-le", "surrogatepass")
+        codes = self._codes_by_id[chosen[(chosen != BOUNDARY) & (chosen <= len(self.characters))]]
+        return codes.tobytes().decode("utf-32-le", "surrogatepass")
+
+    def to_mapping(self) -> dict[str, Any]:
+        return {"kind": self.kind, "characters": self.characters, "labels": list(self.labels)}
+
+
+class ByteVocabulary(Vocabulary):
+    """All bytes. Text goes through UTF-8; bytes that are no UTF-8 come as the lone surrogates of "surrogateescape".
+
+    >>> ByteVocabulary().encode("é").tolist()
+    [196, 170]
+    """
+
+    kind = "byte"
+
+    def __init__(self, labels: Sequence[str] = ()) -> None:
+        super().__init__([chr(byte) if byte < 0x80 else f"<{byte:02x}>" for byte in range(256)], labels)
+
+    def encode(self, text: str, *, on_unknown: str = "error") -> Ids:
+        raw = np.frombuffer(text.encode("utf-8", "surrogateescape"), np.uint8)
+        return raw.astype(self.dtype) + self.dtype.type(1)
+
+    def decode(self, ids: TokenIds) -> str:
+        chosen = np.asarray(ids)
+        raw = (chosen[(chosen != BOUNDARY) & (chosen <= 256)] - 1).astype(np.uint8)
+        return raw.tobytes().decode("utf-8", "replace")
+
+    def to_mapping(self) -> dict[str, Any]:
+        return {"kind": self.kind, "labels": list(self.labels)}
 
 
 def narrowest_dtype(size: int) -> type[np.unsignedinteger]:

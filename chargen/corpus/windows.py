@@ -4,53 +4,77 @@ A plan is a pure function of the ids, the settings, the seed and the epoch: any 
 ones before it, and nothing larger than one batch is ever held.
 """
 
+import math
 from abc import ABC, abstractmethod
 from collections.abc import Iterator, Sequence
+from fractions import Fraction
 from typing import NamedTuple
 
 import numpy as np
 import numpy.typing as npt
 
-from chargen.corpus.large_text import FileIds, LargeText, Text, text_blocks
-from chargen.corpus.vocabulary import BOUNDARY, CharacterVocabulary, Ids
+from chargen.corpus.documents import Document
+from chargen.corpus.large_text import FileIds, LargeText, text_blocks
+from chargen.corpus.vocabulary import BOUNDARY, Ids, Vocabulary
 
 Indices = npt.NDArray[np.int64]
 
+PATTERN_LENGTH = 1000  # rows after which the proportions of a mix repeat, at most
 _ROUNDS = 6  # of the Feistel network; four make it pseudorandom (Luby and Rackoff 1988), two more cost little
 
 
 class TokenStream(NamedTuple):
-    """All documents as one array: a boundary token before each and after the last.
+    """All documents as one array: a boundary token, or its label's, before each, and a boundary token after the last.
 
     ids: (N,) in the narrowest unsigned dtype. starts: (documents + 1,) places of the boundaries; document d, with both
-    of its boundaries, is ids[starts[d] : starts[d + 1] + 1].
+    of its boundaries, is ids[starts[d] : starts[d + 1] + 1]. first_label: the ids from here on are labels.
     """
 
     ids: Ids | FileIds
     starts: Indices
+    first_label: int
 
     @property
     def num_targets(self) -> int:
         """Tokens that can be predicted: all but the first boundary."""
         return len(self.ids) - 1
 
+    @property
+    def longest(self) -> int:
+        """Tokens of the longest document."""
+        return int(np.diff(self.starts).max(initial=1)) - 1
 
-def tokenize(documents: Sequence[Text], vocabulary: CharacterVocabulary) -> TokenStream:
+    @property
+    def labelled(self) -> bool:
+        """Whether documents begin with a label."""
+        return bool(len(self.ids)) and int(self.ids[0:1][0]) >= self.first_label
+
+    def as_targets(self, ids: npt.NDArray[np.int32]) -> npt.NDArray[np.int32]:
+        """Return ids as what is to be predicted: before the next document's label comes the end of this one."""
+        return np.where(ids >= self.first_label, np.int32(BOUNDARY), ids)
+
+
+def tokenize(documents: Sequence[Document], vocabulary: Vocabulary) -> TokenStream:
     """Encode documents into one stream, which is a file where one of them is."""
-    starts = np.cumsum([0, *(1 + len(text) for text in documents)])
-    blocks = _token_blocks(documents, vocabulary)
-    if any(isinstance(text, LargeText) for text in documents):
-        return TokenStream(FileIds(blocks, vocabulary.dtype), starts)
-    return TokenStream(np.concatenate(list(blocks)), starts)
+    lengths: list[int] = []
+    blocks = _token_blocks(documents, vocabulary, lengths)
+    in_file = any(isinstance(document.text, LargeText) for document in documents)
+    ids = FileIds(blocks, vocabulary.dtype) if in_file else np.concatenate(list(blocks))
+    return TokenStream(ids, np.cumsum([0, *lengths]), first_label=len(vocabulary) - len(vocabulary.labels))
 
 
-def _token_blocks(documents: Sequence[Text], vocabulary: CharacterVocabulary) -> Iterator[Ids]:
-    boundary = np.full(1, BOUNDARY, vocabulary.dtype)
-    for text in documents:
-        yield boundary
+def _token_blocks(documents: Sequence[Document], vocabulary: Vocabulary, lengths: list[int]) -> Iterator[Ids]:
+    """Yield the stream piece by piece; note the tokens of each document, the one before it counted."""
+    for text, label, _ in documents:
+        start = BOUNDARY if label is None else vocabulary.label_id(label)
+        yield np.full(1, start, vocabulary.dtype)
+        length = 1
         for block in text_blocks(text):
-            yield vocabulary.encode(block)
-    yield boundary
+            ids = vocabulary.encode(block)
+            length += len(ids)
+            yield ids
+        lengths.append(length)
+    yield np.full(1, BOUNDARY, vocabulary.dtype)
 
 
 class Batch(NamedTuple):
@@ -63,6 +87,15 @@ class Batch(NamedTuple):
     inputs: npt.NDArray[np.int32]
     targets: npt.NDArray[np.int32]
     weights: npt.NDArray[np.float32]
+
+    def stacked(self, count: int) -> "Batch":
+        """Return (K B, ...) rows as K batches, (K, B, ...)."""
+        inputs, targets, weights = self
+        return Batch(
+            inputs.reshape(count, -1, *inputs.shape[1:]),
+            targets.reshape(count, -1, *targets.shape[1:]),
+            weights.reshape(count, -1, *weights.shape[1:]),
+        )
 
 
 class BatchPlan(ABC):
@@ -93,6 +126,9 @@ class SlidingWindows(BatchPlan):
     With `last` a window is the T tokens before each predicted one; before a document's start it is filled with the boundary
     token. Otherwise a window predicts the token after each of its positions, and the windows of a document cover it to its
     end; past the end, weights are 0. No window holds parts of two documents.
+
+    In a labelled stream every window begins with its document's label instead of its first token; what follows that token
+    cannot be predicted from the label, so it weighs nothing unless the document begins there.
     """
 
     def __init__(
@@ -119,7 +155,8 @@ class SlidingWindows(BatchPlan):
     def _targets_of(self, lengths: Indices, counts: Indices) -> np.integer:
         """Count the positions that weigh: full windows, and what the last window of each document has left."""
         left = np.minimum(self.context_length, lengths - (counts - 1) * self.stride)
-        return ((counts - 1) * self.context_length + left).sum()
+        lost = (counts - 1).sum() if self.stream.labelled else 0
+        return ((counts - 1) * self.context_length + left).sum() - lost
 
     @property
     def num_steps(self) -> int:
@@ -127,33 +164,101 @@ class SlidingWindows(BatchPlan):
 
     def batches(self, epoch: int, first: int, count: int) -> Batch:
         places = np.arange(first * self.batch_size, (first + count) * self.batch_size)
-        fill = places >= self.num_windows
         windows = places % self.num_windows
         if self.shuffle:
             windows = shuffled(windows, self.num_windows, key=(self.seed, epoch))
+        batch = self.gather(windows)
+        batch.weights[places >= self.num_windows] = 0
+        return batch.stacked(count)
+
+    def gather(self, windows: Indices) -> Batch:
+        """Make a batch of windows, (B,), counted from the first of the first document on."""
         document = np.searchsorted(self._first_window, windows, side="right") - 1
         offset = (windows - self._first_window[document]) * self.stride
         start, end = self.stream.starts[document], self.stream.starts[document + 1]
         gather = self._gather_last if self.last else self._gather_all
         batch = gather(start[:, None], (start + offset)[:, None], end[:, None])
-        batch.weights[fill] = 0
-        inputs, targets, weights = batch
-        stacked = (count, self.batch_size)
-        return Batch(
-            inputs.reshape(*stacked, -1),
-            targets.reshape(*stacked, *targets.shape[1:]),
-            weights.reshape(*stacked, *weights.shape[1:]),
-        )
+        if self.stream.labelled:
+            batch.inputs[:, 0] = self.stream.ids[start[:, None]][:, 0]
+        return batch
 
     def _gather_all(self, start: Indices, first: Indices, end: Indices) -> Batch:
         places = first + np.arange(self.context_length + 1)  # (B, T + 1)
         ids = self.stream.ids[np.minimum(places, end)].astype(np.int32)
-        return Batch(ids[:, :-1], ids[:, 1:], (places[:, :-1] < end).astype(np.float32))
+        weighs = places[:, :-1] < end
+        if self.stream.labelled:
+            weighs[:, 0] = (first == start)[:, 0]
+        return Batch(ids[:, :-1], self.stream.as_targets(ids[:, 1:]), weighs.astype(np.float32))
 
     def _gather_last(self, start: Indices, before: Indices, end: Indices) -> Batch:
         places = before + np.arange(1 - self.context_length, 2)  # (B, T + 1)
         ids = self.stream.ids[np.maximum(places, start)].astype(np.int32)
-        return Batch(ids[:, :-1], ids[:, -1], np.ones(len(ids), np.float32))
+        return Batch(ids[:, :-1], self.stream.as_targets(ids[:, -1]), np.ones(len(ids), np.float32))
+
+
+class MixedWindows(BatchPlan):
+    """Windows of several texts, drawn in given proportions; an epoch has as many windows as the texts have together.
+
+    Which text a row comes from follows a fixed pattern; each text's own windows come in an order that is drawn anew whenever
+    all of them were there.
+    """
+
+    def __init__(self, parts: Sequence[SlidingWindows], weights: Sequence[float]) -> None:
+        first = parts[0]
+        self.parts, self.context_length, self.batch_size = parts, first.context_length, first.batch_size
+        self.pattern = proportional_pattern(weights)
+        # The place of a row among the rows of its own part, within one repetition of the pattern.
+        self._ranks = np.array([(self.pattern[:place] == part).sum() for place, part in enumerate(self.pattern)])
+        self._per_pattern = np.bincount(self.pattern, minlength=len(parts))
+        self.num_windows = sum(part.num_windows for part in parts)
+        shares = self._per_pattern / len(self.pattern)
+        targets = [share * part.num_targets / part.num_windows for share, part in zip(shares, parts, strict=True)]
+        self.num_targets = round(sum(targets) * self.num_windows)
+
+    @property
+    def num_steps(self) -> int:
+        return -(-self.num_windows // self.batch_size)
+
+    def batches(self, epoch: int, first: int, count: int) -> Batch:
+        places = np.arange(first * self.batch_size, (first + count) * self.batch_size)
+        repetition, place = np.divmod(places, len(self.pattern))
+        part_of = self.pattern[place]
+        numbers = repetition * self._per_pattern[part_of] + self._ranks[place]
+        rows = [np.flatnonzero(part_of == part) for part in range(len(self.parts))]
+        gathered = [self._gather(part, epoch, numbers[chosen]) for part, chosen in enumerate(rows)]
+        order = np.argsort(np.concatenate(rows))
+        inputs, targets, weights = (np.concatenate(arrays)[order] for arrays in zip(*gathered, strict=True))
+        batch = Batch(inputs, targets, weights)
+        batch.weights[places >= self.num_windows] = 0
+        return batch.stacked(count)
+
+    def _gather(self, part: int, epoch: int, numbers: Indices) -> Batch:
+        """Make a batch of the windows of a part that come at some numbers, (B,), of its own sequence."""
+        windows = self.parts[part]
+        passes, places = np.divmod(numbers, windows.num_windows)
+        chosen = np.empty_like(places)
+        for number in np.unique(passes).tolist():
+            rows = passes == number
+            key = (windows.seed, epoch, part, number)
+            chosen[rows] = shuffled(places[rows], windows.num_windows, key=key)
+        return windows.gather(chosen)
+
+
+def proportional_pattern(weights: Sequence[float]) -> Indices:
+    """Return which part comes when, as evenly as can be: [3, 1] gives an array of 4 places, three of them 0 and one 1.
+
+    Weights are rounded to shares of one in `PATTERN_LENGTH` or more.
+    """
+    total = sum(weights)
+    shares = [Fraction(weight / total).limit_denominator(PATTERN_LENGTH) for weight in weights]
+    length = min(math.lcm(*[share.denominator for share in shares]), PATTERN_LENGTH)
+    owed = np.zeros(len(weights))
+    pattern = []
+    for _ in range(length):
+        owed += [weight / total for weight in weights]
+        pattern.append(int(owed.argmax()))
+        owed[pattern[-1]] -= 1
+    return np.array([*pattern, *sorted(set(range(len(weights))) - set(pattern))])
 
 
 class ContiguousStreams(BatchPlan):
@@ -163,7 +268,7 @@ class ContiguousStreams(BatchPlan):
     """
 
     def __init__(self, stream: TokenStream, *, context_length: int, batch_size: int, last: bool) -> None:
-        self.ids = stream.ids
+        self.ids, self._stream = stream.ids, stream
         self.context_length, self.batch_size, self.last = context_length, batch_size, last
         self.length = -(-stream.num_targets // batch_size)  # predicted tokens of each stream
         left = np.clip(stream.num_targets - np.arange(batch_size) * self.length, 0, self.length)  # (B,)
@@ -178,10 +283,11 @@ class ContiguousStreams(BatchPlan):
         within = starts[:, None, None] + np.arange(self.context_length + 1)  # (K, 1, T + 1)
         places = np.arange(self.batch_size)[:, None] * self.length + within  # (K, B, T + 1)
         ids = self.ids[np.minimum(places, len(self.ids) - 1)].astype(np.int32)
+        targets = self._stream.as_targets(ids[..., 1:])
         weighs = (within[..., :-1] < self.length) & (places[..., :-1] < len(self.ids) - 1)
         if self.last:
-            return Batch(ids[..., :-1], ids[..., -1], weighs[..., -1].astype(np.float32))
-        return Batch(ids[..., :-1], ids[..., 1:], weighs.astype(np.float32))
+            return Batch(ids[..., :-1], targets[..., -1], weighs[..., -1].astype(np.float32))
+        return Batch(ids[..., :-1], targets, weighs.astype(np.float32))
 
 
 def shuffled(places: Indices, count: int, *, key: tuple[int, ...]) -> Indices:

@@ -11,6 +11,8 @@ from typing import Any, ClassVar, Generic, NamedTuple, TypeVar
 import numpy as np
 import numpy.typing as npt
 
+from chargen.config import NetworkConfig
+
 Floats = npt.NDArray[np.float32]
 
 
@@ -68,8 +70,21 @@ class SimpleRNNCell(Cell[HiddenState]):
     state_type = HiddenState
 
     def step(self, projected: Floats, state: HiddenState) -> tuple[Floats, HiddenState]:
-        hidden = np.tanh(projected + state.hidden @ self.recurrent_kernel)
+        hidden = self.activate(projected + state.hidden @ self.recurrent_kernel)
         return hidden, HiddenState(hidden)
+
+    @staticmethod
+    def activate(sums: Floats, out: Floats | None = None) -> Floats:
+        """Return the hidden state of the sums, written to `out` if it is given."""
+        return np.tanh(sums, out=out)
+
+
+class ReluRNNCell(SimpleRNNCell):
+    """h = max(0, x W + b + h U); started from the identity, it is the IRNN of Le, Jaitly and Hinton (2015)."""
+
+    @staticmethod
+    def activate(sums: Floats, out: Floats | None = None) -> Floats:
+        return np.maximum(sums, 0, out=out)
 
 
 class LSTMCell(Cell[LSTMState]):
@@ -130,8 +145,10 @@ def sigmoid(values: Floats) -> Floats:
     return np.float32(0.5) * np.tanh(np.float32(0.5) * values) + np.float32(0.5)
 
 
-def cell_type(name: str, *, reset_after: bool = True) -> type[Cell[Any]]:
-    """Return the class of a cell by its configured name."""
-    if name == "gru":
-        return GRUCell if reset_after else GRUResetBeforeCell
-    return LSTMCell if name == "lstm" else SimpleRNNCell
+def cell_type(config: NetworkConfig) -> type[Cell[Any]]:
+    """Return the class of a network's cells; "dense" is another way to train a SimpleRNN."""
+    if config.cell == "gru":
+        return GRUCell if config.reset_after else GRUResetBeforeCell
+    if config.cell == "lstm":
+        return LSTMCell
+    return ReluRNNCell if config.activation == "relu" else SimpleRNNCell

@@ -12,7 +12,8 @@ from safetensors import SafetensorError, safe_open
 from safetensors.numpy import save
 
 from chargen.config import resolve
-from chargen.corpus.vocabulary import CharacterVocabulary
+from chargen.corpus.tokens import vocabulary_from_mapping
+from chargen.corpus.vocabulary import BOUNDARY, Vocabulary
 from chargen.errors import ConfigError, ModelFileError
 from chargen.files import write_atomically
 from chargen.network.cells import Floats
@@ -33,12 +34,17 @@ class TextModel:
     """
 
     network: Network
-    vocabulary: CharacterVocabulary
+    vocabulary: Vocabulary
     reading: str
     context_length: int
     primer: tuple[int, ...]
     ends: bool
     provenance: Mapping[str, Any] = field(default_factory=dict)
+
+    def with_label(self, label: str) -> "TextModel":
+        """Return the model as it writes documents of a label. Raises UnknownTokenError for one that it does not know."""
+        begins = self.vocabulary.label_id(label)
+        return dataclasses.replace(self, primer=tuple(begins if one == BOUNDARY else one for one in self.primer))
 
 
 def save_model(path: Path, model: TextModel) -> None:
@@ -46,7 +52,7 @@ def save_model(path: Path, model: TextModel) -> None:
     metadata = {
         "format_version": FORMAT_VERSION,
         "network": dataclasses.asdict(model.network.config),
-        "vocabulary": {"kind": "character", "characters": model.vocabulary.characters},
+        "vocabulary": model.vocabulary.to_mapping(),
         "reading": model.reading,
         "context_length": model.context_length,
         "primer": list(model.primer),
@@ -89,9 +95,7 @@ def _parse_metadata(metadata: Mapping[str, str] | None) -> dict[str, Any]:
     parsed = json.loads(metadata[METADATA_KEY])
     if parsed["format_version"] != FORMAT_VERSION:
         raise ValueError(f"it has format version {parsed['format_version']}, this chargen reads {FORMAT_VERSION}")
-    if parsed["vocabulary"]["kind"] != "character":
-        raise ValueError(f"it has a vocabulary of kind {parsed['vocabulary']['kind']!r}")
-    vocabulary = CharacterVocabulary(_expect(parsed["vocabulary"]["characters"], str))
+    vocabulary = vocabulary_from_mapping(_expect(parsed["vocabulary"], dict))
     primer = tuple(_expect(one, int) for one in _expect(parsed["primer"], list))
     if any(not 0 <= one < len(vocabulary) for one in primer):
         raise ValueError("its primer holds ids outside the vocabulary")

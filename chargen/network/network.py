@@ -8,7 +8,11 @@ import numpy.typing as npt
 
 from chargen.config import NetworkConfig
 from chargen.network.cells import Cell, Floats, cell_type
+from chargen.network.normalization import LayerNorm, batch_normalized
 from chargen.network.stepper import Stepper
+
+BATCH_NORM_WEIGHTS = ("gamma", "beta", "moving_mean", "moving_variance")
+LAYER_NORM_WEIGHTS = ("gamma", "beta")
 
 NetworkState = tuple[Any, ...]  # one cell state for each recurrent layer
 
@@ -22,13 +26,17 @@ def weight_shapes(config: NetworkConfig, vocab_size: int) -> dict[str, tuple[int
     shapes: dict[str, tuple[int, ...]] = {}
     if config.embedding_size:
         shapes["embedding"] = (vocab_size, width)
-    gates = cell_type(config.cell, reset_after=config.reset_after).num_gates * H
+    if config.embedding_norm == "batch":
+        shapes |= {f"embedding_norm.{name}": (width,) for name in BATCH_NORM_WEIGHTS}
+    gates = cell_type(config).num_gates * H
     bias = (2, gates) if config.cell == "gru" and config.reset_after else (gates,)
     for layer in range(config.num_layers):
         shapes[f"recurrent.{layer}.kernel"] = (width, gates)
         shapes[f"recurrent.{layer}.recurrent_kernel"] = (H, gates)
         shapes[f"recurrent.{layer}.bias"] = bias
         width = H
+        if config.layer_norm and layer < config.num_layers - 1:
+            shapes |= {f"norm.{layer}.{name}": (H,) for name in LAYER_NORM_WEIGHTS}
     if config.dense_size:
         shapes |= {"dense.kernel": (width, config.dense_size), "dense.bias": (config.dense_size,)}
         width = config.dense_size
@@ -46,12 +54,25 @@ class Network:
         """Take the weights named by `weight_shapes`, all float32; they are kept, not copied."""
         self.config, self.vocab_size, self.weights = config, vocab_size, weights
         self.cells = [self._cell(layer) for layer in range(config.num_layers)]
+        self.norms = [self._norm(layer) for layer in range(config.num_layers - 1)]
         first = self.cells[0]
-        self.table = first.project(weights["embedding"]) if config.embedding_size else first.kernel + first.input_bias
+        self.table = first.project(self._embedding()) if config.embedding_size else first.kernel + first.input_bias
+
+    def _embedding(self) -> Floats:
+        embedding = self.weights["embedding"]
+        if self.config.embedding_norm == "none":
+            return embedding
+        return batch_normalized(embedding, **{name: self.weights[f"embedding_norm.{name}"] for name in BATCH_NORM_WEIGHTS})
 
     def _cell(self, layer: int) -> Cell[Any]:
-        kind = cell_type(self.config.cell, reset_after=self.config.reset_after)
+        kind = cell_type(self.config)
         return kind(*[self.weights[f"recurrent.{layer}.{name}"] for name in ("kernel", "recurrent_kernel", "bias")])
+
+    def _norm(self, layer: int) -> LayerNorm | None:
+        """Return what stands between a layer and the next."""
+        if not self.config.layer_norm:
+            return None
+        return LayerNorm(*[self.weights[f"norm.{layer}.{name}"] for name in LAYER_NORM_WEIGHTS])
 
     @property
     def num_parameters(self) -> int:
@@ -67,8 +88,8 @@ class Network:
         projected = self.table[ids]  # (B, gates * H)
         output, first = self.cells[0].step(projected, state[0])
         following = [first]
-        for cell, before in zip(self.cells[1:], state[1:], strict=True):
-            output, after = cell.step(cell.project(output), before)
+        for cell, norm, before in zip(self.cells[1:], self.norms, state[1:], strict=True):
+            output, after = cell.step(cell.project(norm(output) if norm else output), before)
             following.append(after)
         return output, tuple(following)
 
@@ -87,7 +108,7 @@ class Network:
         """Return the fast way to `step` on from a state, which is copied."""
         names = ["dense", "output"] if self.config.dense_size else ["output"]
         head = [(self.weights[f"{name}.kernel"], self.weights[f"{name}.bias"]) for name in names]
-        return Stepper(self.cells, table=self.table, head=head, state=state)
+        return Stepper(self.cells, table=self.table, norms=self.norms, head=head, state=state)
 
     def logits(self, ids: npt.NDArray[np.integer], state: NetworkState) -> tuple[Floats, NetworkState]:
         """Read (B, T) ids and return the logits after every position, (B, T, V), and the state after the last."""

@@ -12,7 +12,8 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from chargen.network.cells import Cell, Floats, GRUCell, HiddenState, LSTMCell, LSTMState, SimpleRNNCell
+from chargen.network.cells import Cell, Floats, GRUCell, HiddenState, LSTMCell, LSTMState, ReluRNNCell, SimpleRNNCell
+from chargen.network.normalization import LayerNorm
 
 HALF = np.float32(0.5)
 
@@ -20,18 +21,26 @@ HALF = np.float32(0.5)
 class Stepper:
     """Recurrent layers and a head with a state of their own, B rows of it.
 
-    table: what the first layer adds up for each token, (V, gates * H). head: kernel and bias of each Dense layer after the
-    recurrent ones, the last one's outputs being the logits. state: one cell state a layer, copied.
+    table: what the first layer adds up for each token, (V, gates * H). norms: for each layer after the first, what normalises
+    its inputs. head: kernel and bias of each Dense layer after the recurrent ones, the last one's outputs being the logits.
+    state: one cell state a layer, copied.
     """
 
     def __init__(
-        self, cells: Sequence[Cell[Any]], *, table: Floats, head: Sequence[tuple[Floats, Floats]], state: Sequence[Any]
+        self,
+        cells: Sequence[Cell[Any]],
+        *,
+        table: Floats,
+        norms: Sequence[LayerNorm | None],
+        head: Sequence[tuple[Floats, Floats]],
+        state: Sequence[Any],
     ) -> None:
         batch_size = len(state[0].hidden)
         tables = [table, *[None] * (len(cells) - 1)]
         self._layers = [_layer(cell, batch_size, one) for cell, one in zip(cells, tables, strict=True)]
         for layer, values in zip(self._layers, state, strict=True):
             layer.state = values
+        self._norms = norms
         *self._dense, (self._kernel, self._bias) = head
         self._logits = np.empty((batch_size, len(self._bias)), np.float32)
 
@@ -49,8 +58,8 @@ class Stepper:
     def step(self, ids: npt.NDArray[np.integer]) -> Floats:
         """Read one token a row, (B,), and return the next token's logits, (B, V), good until the next step."""
         output = self._layers[0].step_token(ids)
-        for layer in self._layers[1:]:
-            output = layer.step_inputs(output)
+        for layer, norm in zip(self._layers[1:], self._norms, strict=True):
+            output = layer.step_inputs(norm(output) if norm else output)
         for kernel, bias in self._dense:
             output = np.maximum(output @ kernel + bias, 0)
         np.dot(output, self._kernel, out=self._logits)
@@ -58,7 +67,12 @@ class Stepper:
 
 
 def _layer(cell: Cell[Any], batch_size: int, table: Floats | None) -> "_Layer":
-    kinds: dict[type[Cell[Any]], type[_Layer]] = {SimpleRNNCell: _SimpleRNN, LSTMCell: _LSTM, GRUCell: _GRU}
+    kinds: dict[type[Cell[Any]], type[_Layer]] = {
+        SimpleRNNCell: _SimpleRNN,
+        ReluRNNCell: _SimpleRNN,
+        LSTMCell: _LSTM,
+        GRUCell: _GRU,
+    }
     return kinds.get(type(cell), _AnyCell)(cell, batch_size, table)
 
 
@@ -151,6 +165,7 @@ class _Joined(_Layer):
 class _SimpleRNN(_Joined):
     def __init__(self, cell: SimpleRNNCell, batch_size: int, table: Floats | None) -> None:
         self._prepare(cell, batch_size, table, [0], [1])
+        self._activate = cell.activate
 
     @property
     def state(self) -> HiddenState:
@@ -161,7 +176,7 @@ class _SimpleRNN(_Joined):
         self._hidden[:] = values.hidden
 
     def _finish(self) -> Floats:
-        return np.tanh(self._sums, out=self._hidden)
+        return self._activate(self._sums, self._hidden)
 
 
 class _LSTM(_Joined):

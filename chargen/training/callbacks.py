@@ -5,12 +5,13 @@ Batch hooks use `on_train_batch_begin`, never `on_train_batch_end`: the latter m
 
 import math
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 
 import keras
 import numpy as np
 
 from chargen.corpus.large_text import Text
+from chargen.corpus.vocabulary import Ids, Vocabulary
 from chargen.errors import TrainingError
 from chargen.network.generation import sample_texts
 from chargen.network.model_file import TextModel, save_model
@@ -25,6 +26,7 @@ from chargen.training.results import EpochResult
 NAMES_IN_A_SAMPLE = 10  # documents written for a sample text of a corpus of lines
 NAME_PROMPT_CHARACTERS = 2
 NAME_SEPARATOR = ", "
+PROMPT_CHARACTERS_PER_TOKEN = {"character": 1, "byte": 1, "word": 6, "bpe": 3}  # read for a prompt as long as a window
 
 
 class ResetStates(keras.callbacks.Callback):
@@ -35,6 +37,18 @@ class ResetStates(keras.callbacks.Callback):
 
     def on_test_begin(self, logs: object = None) -> None:
         self.model.reset_states()
+
+
+class StopAtLoss(keras.callbacks.Callback):
+    """End training after the epoch whose training loss is small enough."""
+
+    def __init__(self, cross_entropy: float) -> None:
+        super().__init__()
+        self._cross_entropy = cross_entropy
+
+    def on_epoch_end(self, epoch: int, logs: dict[str, float] | None = None) -> None:
+        if logs and logs["cross_entropy"] <= self._cross_entropy:
+            self.model.stop_training = True
 
 
 class Interruption(keras.callbacks.Callback):
@@ -125,6 +139,7 @@ class EpochEnd(keras.callbacks.Callback):
             learning_rate=float(keras.ops.convert_to_numpy(self.model.optimizer.learning_rate)),
             seconds=self._training_seconds or time.perf_counter() - self._epoch_began,
             num_targets=self._plan.training.num_targets,
+            rate=self._plan.rate,
         )
 
     def _keep(self, model: TextModel, *, best: bool) -> None:
@@ -157,12 +172,16 @@ def sample_rows(model: TextModel, plan: TrainingPlan, epoch: int) -> list[Sample
     samples = plan.settings.samples
     rng = np.random.default_rng([plan.settings.training.random_seed, epoch])
     by_line = plan.corpus.reading == "line"
-    prompt = corpus_prompt(plan.documents, by_line=by_line, length=model.context_length, rng=rng)
+    document = plan.documents[int(rng.integers(len(plan.documents)))]
+    ids = corpus_prompt(document.text, plan.vocabulary, by_line=by_line, length=model.context_length, rng=rng)
+    prompt = plan.vocabulary.decode(ids)
+    if document.label is not None:
+        model = model.with_label(document.label)
     rows = []
     for diversity in samples.diversity:
         texts = sample_texts(
             model,
-            plan.vocabulary.encode(prompt),
+            ids,
             count=NAMES_IN_A_SAMPLE if by_line else 1,
             length=max(1, samples.sample_length // NAMES_IN_A_SAMPLE) if by_line else samples.sample_length,
             sampler=Sampler(temperature=diversity),
@@ -172,13 +191,13 @@ def sample_rows(model: TextModel, plan: TrainingPlan, epoch: int) -> list[Sample
     return rows
 
 
-def corpus_prompt(documents: Sequence[Text], *, by_line: bool, length: int, rng: np.random.Generator) -> str:
-    """Return the first letters of a random line, or a window of a random document."""
-    document = documents[int(rng.integers(len(documents)))]
+def corpus_prompt(text: Text, vocabulary: Vocabulary, *, by_line: bool, length: int, rng: np.random.Generator) -> Ids:
+    """Return ids of the first letters of a line, or of a random window of `length` tokens of a document."""
     if by_line:
-        return str(document[:NAME_PROMPT_CHARACTERS])
-    start = int(rng.integers(max(1, len(document) - length)))
-    return str(document[start : start + length])
+        return vocabulary.encode(str(text[:NAME_PROMPT_CHARACTERS]))
+    characters = length * PROMPT_CHARACTERS_PER_TOKEN[vocabulary.kind]
+    start = int(rng.integers(max(1, len(text) - characters)))
+    return vocabulary.encode(str(text[start : start + characters]))[:length]
 
 
 def sample_layout(epoch: int, rows: list[SampleRow]) -> str:

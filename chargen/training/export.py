@@ -32,8 +32,18 @@ def export_text_model(model: keras.Model, plan: TrainingPlan, results: dict[str,
 
 def _weight(model: keras.Model, name: str) -> Floats:
     """Find a weight by its name in `weight_shapes`: the layer's name, then the variable's."""
-    layer_name, _, variable = name.rpartition(".")
-    (layer,) = [one for one in model._flatten_layers() if one.name == (layer_name or name)]
-    holder = getattr(layer, "cell", layer)
-    value = getattr(holder, variable if layer_name else "embeddings")
-    return np.array(keras.ops.convert_to_numpy(value), np.float32)
+    value = keras.ops.convert_to_numpy(find_variable(model, name))
+    return np.array(value, np.float32)
+
+
+def find_variable(model: keras.Model, name: str) -> keras.Variable:
+    """Return the variable of a weight named in `weight_shapes`."""
+    layer_name, _, attribute = name.rpartition(".")
+    if not layer_name:
+        layer_name, attribute = name, "embeddings"
+    by_name = {layer.name: layer for layer in model._flatten_layers()}
+    if f"{layer_name}.input_to_hidden" in by_name:  # the graph of Dense layers keeps the two kernels apart
+        place = "hidden_to_hidden" if attribute == "recurrent_kernel" else "input_to_hidden"
+        return getattr(by_name[f"{layer_name}.{place}"], attribute.removeprefix("recurrent_"))
+    layer = by_name[layer_name]
+    return getattr(getattr(layer, "cell", layer), attribute)

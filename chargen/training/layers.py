@@ -167,14 +167,19 @@ def run_gru(projected: Tensor, recurrent_kernel: Tensor, recurrent_bias: Tensor,
     return run(projected, recurrent_kernel, recurrent_bias, hidden)
 
 
-def run_simple_rnn(projected: Tensor, recurrent_kernel: Tensor, hidden: Tensor) -> tuple[Tensor, Tensor]:
-    """Run a tanh RNN over projected inputs, (T, B, H), and return its outputs, (T, B, H), and the last hidden state."""
+def run_simple_rnn(projected: Tensor, recurrent_kernel: Tensor, hidden: Tensor, *, relu: bool = False) -> tuple[Tensor, Tensor]:
+    """Run a tanh or ReLU RNN over projected inputs, (T, B, H); return its outputs, (T, B, H), and the last hidden state."""
     num_steps = ops.shape(projected)[0]
+    activate = ops.relu if relu else ops.tanh
+
+    def slope(now: Tensor) -> Tensor:
+        """Return the activation's derivative where it gave `now`."""
+        return ops.cast(now > 0, now.dtype) if relu else 1 - now * now
 
     @_custom_gradient
     def run(projected: Tensor, recurrent_kernel: Tensor, hidden: Tensor) -> Any:
         def step(t: Tensor, hidden: Tensor, hiddens: Tensor) -> LoopState:
-            hidden = ops.tanh(_row(projected, t) + ops.matmul(hidden, recurrent_kernel))
+            hidden = activate(_row(projected, t) + ops.matmul(hidden, recurrent_kernel))
             return hidden, _put(hiddens, t + 1, hidden)
 
         last_hidden, hiddens = _loop(num_steps, step, hidden, _after(hidden, num_steps))
@@ -185,8 +190,7 @@ def run_simple_rnn(projected: Tensor, recurrent_kernel: Tensor, hidden: Tensor) 
 
             def back(step: Tensor, d_hidden: Tensor, d_sums: Tensor) -> LoopState:
                 t = num_steps - 1 - step
-                now = _row(hiddens, t + 1)
-                d_sum = (d_hidden + _row(d_outputs, t)) * (1 - now * now)
+                d_sum = (d_hidden + _row(d_outputs, t)) * slope(_row(hiddens, t + 1))
                 return ops.matmul(d_sum, transposed), _put(d_sums, t, d_sum)
 
             d_hidden, d_sums = _loop(num_steps, back, d_last_hidden, ops.zeros_like(projected))
@@ -204,6 +208,7 @@ class FusedRecurrent(layers.Layer):
     """
 
     reads_projected = False
+    activations: tuple[Callable[[Tensor], Tensor], ...] = (keras.activations.tanh,)
 
     def inner_loop(self, sequences: Tensor, initial_state: Any, mask: Any, training: bool = False) -> Any:
         """Run all steps; return the last output, (B, H), all outputs, (B, T, H), and the last states."""
@@ -225,7 +230,7 @@ class FusedRecurrent(layers.Layer):
             return False
         cell = self.cell
         plain = cell.use_bias and not (cell.dropout or cell.recurrent_dropout or self.go_backwards or self.unroll)
-        return plain and cell.activation is keras.activations.tanh
+        return plain and cell.activation in self.activations
 
     @property
     def input_bias(self) -> Tensor:
@@ -240,8 +245,11 @@ class FusedRecurrent(layers.Layer):
 class FusedSimpleRNN(FusedRecurrent, layers.SimpleRNN):
     """keras.layers.SimpleRNN, fused."""
 
+    activations = (keras.activations.tanh, keras.activations.relu)
+
     def _run(self, projected: Tensor, *states: Tensor) -> tuple[Tensor, ...]:
-        return run_simple_rnn(projected, ops.copy(self.cell.recurrent_kernel), *states)
+        relu = self.cell.activation is keras.activations.relu
+        return run_simple_rnn(projected, ops.copy(self.cell.recurrent_kernel), *states, relu=relu)
 
 
 @keras.saving.register_keras_serializable(package="chargen")

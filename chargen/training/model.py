@@ -2,14 +2,19 @@
 
 from collections.abc import Iterator
 from contextlib import contextmanager
+from typing import Any
 
 import keras
 from keras import layers, ops
 
 from chargen.config import NetworkConfig, TrainingConfig
 from chargen.training.backend import accelerated
+from chargen.training.dense_recurrent import DenseRecurrent
 from chargen.training.layers import FusedGRU, FusedLSTM, FusedRecurrent, FusedSimpleRNN, TokenRecurrent
 from chargen.training.parallel import ShardedModel
+from chargen.training.schedules import learning_rate
+
+Recurrent = FusedRecurrent | DenseRecurrent
 
 
 @keras.saving.register_keras_serializable(package="chargen")
@@ -58,20 +63,16 @@ def dtype_policy(name: str) -> Iterator[None]:
 
 
 def _build_model(network: NetworkConfig, vocab_size: int, context_length: int, batch_size: int | None) -> ShardedModel:
-    stateful = batch_size is not None
     ids = keras.Input((context_length,), batch_size=batch_size, dtype="int32", name="ids")
-    embedding = layers.Embedding(vocab_size, network.embedding_size, name="embedding") if network.embedding_size else None
     values = ids
     for layer in range(network.num_layers):
         every_step = network.targets == "all" or layer < network.num_layers - 1
-        recurrent = _recurrent_layer(network, layer, return_sequences=every_step, stateful=stateful)
-        if layer > 0:
-            values = recurrent(_dropped(values, network.dropout))
-        elif recurrent.fusable and not network.dropout:
-            values = TokenRecurrent(recurrent, vocab_size=vocab_size, embedding=embedding, name="tokens")(ids)
-        else:
-            vectors = (embedding or OneHot(vocab_size, name="one_hot"))(ids)  # (B, T, E) or (B, T, V)
-            values = recurrent(_dropped(vectors, network.dropout))
+        recurrent = _recurrent_layer(network, layer, return_sequences=every_step, stateful=batch_size is not None)
+        values = (
+            _read_tokens(network, ids, recurrent, vocab_size) if layer == 0 else recurrent(_dropped(values, network.dropout))
+        )
+        if network.layer_norm and layer < network.num_layers - 1:
+            values = layers.LayerNormalization(name=f"norm.{layer}")(values)
     values = _dropped(values, network.dropout)
     if network.dense_size:
         values = layers.Dense(network.dense_size, activation="relu", name="dense")(values)  # at every position by itself
@@ -79,9 +80,28 @@ def _build_model(network: NetworkConfig, vocab_size: int, context_length: int, b
     return ShardedModel(ids, ops.cast(logits, "float32"), name="chargen")
 
 
-def _recurrent_layer(network: NetworkConfig, layer: int, *, return_sequences: bool, stateful: bool) -> FusedRecurrent:
+def _read_tokens(network: NetworkConfig, ids: keras.KerasTensor, recurrent: Recurrent, vocab_size: int) -> keras.KerasTensor:
+    """Put the first recurrent layer over the tokens: (B, T) ids to what the layer returns."""
+    embedding = layers.Embedding(vocab_size, network.embedding_size, name="embedding") if network.embedding_size else None
+    plain = network.embedding_norm == "none" and not network.dropout
+    if plain and isinstance(recurrent, FusedRecurrent) and recurrent.fusable:
+        return TokenRecurrent(recurrent, vocab_size=vocab_size, embedding=embedding, name="tokens")(ids)
+    vectors = (embedding or OneHot(vocab_size, name="one_hot"))(ids)  # (B, T, E) or (B, T, V)
+    if network.embedding_norm == "batch":
+        vectors = layers.BatchNormalization(name="embedding_norm")(vectors)
+    return recurrent(_dropped(vectors, network.dropout))
+
+
+def _recurrent_layer(network: NetworkConfig, layer: int, *, return_sequences: bool, stateful: bool) -> Recurrent:
+    name = f"recurrent.{layer}"
+    initializer = keras.initializers.get(network.recurrent_init)
+    if network.cell == "dense":
+        return DenseRecurrent(
+            network.hidden_size, network.activation, initializer, return_sequences=return_sequences, name=name
+        )
     kinds = {"simplernn": FusedSimpleRNN, "lstm": FusedLSTM, "gru": FusedGRU}
-    options = {
+    options: dict[str, dict[str, object]] = {
+        "simplernn": {"activation": network.activation},
         "lstm": {"unit_forget_bias": network.unit_forget_bias},
         "gru": {"reset_after": network.reset_after},
     }
@@ -89,9 +109,10 @@ def _recurrent_layer(network: NetworkConfig, layer: int, *, return_sequences: bo
         network.hidden_size,
         return_sequences=return_sequences,
         stateful=stateful,
+        recurrent_initializer=initializer,
         recurrent_dropout=network.recurrent_dropout,
-        name=f"recurrent.{layer}",
-        **options.get(network.cell, {}),
+        name=name,
+        **options[network.cell],
     )
 
 
@@ -99,16 +120,32 @@ def _dropped(values: keras.KerasTensor, rate: float) -> keras.KerasTensor:
     return layers.Dropout(rate)(values) if rate else values
 
 
-def compile_model(model: ShardedModel, training: TrainingConfig, *, shards: int = 1) -> None:
+class PlannedRate(keras.optimizers.schedules.LearningRateSchedule):
+    """The configured learning rate, for Keras's optimizers."""
+
+    def __init__(self, training: TrainingConfig, steps_per_epoch: int) -> None:
+        self.training, self.steps_per_epoch = training, steps_per_epoch
+
+    def __call__(self, step: Any) -> Any:
+        """Return the rate of an optimizer step."""
+        return learning_rate(ops.cast(step, "float32"), self.training, steps_per_epoch=self.steps_per_epoch, xp=ops)
+
+
+def compile_model(model: ShardedModel, training: TrainingConfig, *, shards: int = 1, steps_per_epoch: int = 1) -> None:
     """Give a model its optimizer and its loss, the cross-entropy in nats, summed over the positions that weigh."""
     kinds = {
         "adam": keras.optimizers.Adam,
         "adamw": keras.optimizers.AdamW,
         "rmsprop": keras.optimizers.RMSprop,
+        "adagrad": keras.optimizers.Adagrad,
         "sgd": keras.optimizers.SGD,
     }
+    varies = training.schedule in ("cosine", "step") or training.warmup_epochs
+    rate = PlannedRate(training, steps_per_epoch) if varies else training.learning_rate
     model.compile(
-        optimizer=kinds[training.optimizer](training.learning_rate, global_clipnorm=training.clip_norm or None),
+        optimizer=kinds[training.optimizer](
+            rate, global_clipnorm=training.clip_norm or None, clipvalue=training.clip_value or None
+        ),
         loss=keras.losses.SparseCategoricalCrossentropy(from_logits=True, reduction="sum"),
         jit_compile=False,  # the shards are compiled one by one
     )

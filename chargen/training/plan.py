@@ -7,10 +7,11 @@ from dataclasses import dataclass, replace
 from typing import Any, NamedTuple
 
 from chargen.config import NetworkConfig, Settings, check_together
-from chargen.corpus.documents import Corpus, split_documents
-from chargen.corpus.large_text import Text
-from chargen.corpus.vocabulary import BOUNDARY, CharacterVocabulary
-from chargen.corpus.windows import BatchPlan, ContiguousStreams, SlidingWindows, TokenStream, tokenize
+from chargen.corpus.documents import Corpus, Document, split_documents
+from chargen.corpus.large_text import text_blocks
+from chargen.corpus.tokens import build_vocabulary
+from chargen.corpus.vocabulary import BOUNDARY, Vocabulary
+from chargen.corpus.windows import BatchPlan, ContiguousStreams, MixedWindows, SlidingWindows, TokenStream, tokenize
 from chargen.errors import ConfigError, CorpusError
 from chargen.network.network import weight_shapes
 
@@ -32,6 +33,20 @@ class WindowSizes(NamedTuple):
     batch_size: int
 
 
+class CharacterRate(NamedTuple):
+    """How figures for a token become figures for a character, the end of a document counted as one.
+
+    spelling_nats: what it would cost to spell what tokens leave out, such as unknown words, in nats a token.
+    """
+
+    characters_per_token: float = 1.0
+    spelling_nats: float = 0.0
+
+    def bits_per_character(self, cross_entropy: float) -> float:
+        """Return bits a character of a cross-entropy in nats a token."""
+        return (cross_entropy + self.spelling_nats) / self.characters_per_token / math.log(2)
+
+
 @dataclass(frozen=True, kw_only=True)
 class TrainingPlan:
     """Everything that training needs to know. Every setting of `settings` is chosen."""
@@ -39,10 +54,11 @@ class TrainingPlan:
     settings: Settings
     windows: WindowSizes
     corpus: Corpus
-    vocabulary: CharacterVocabulary
+    vocabulary: Vocabulary
     training: BatchPlan
     validation: BatchPlan | None
-    documents: Sequence[Text]  # those trained on
+    documents: Sequence[Document]  # those trained on
+    rate: CharacterRate
     primer: tuple[int, ...]
     ends: bool
     num_parameters: int
@@ -61,14 +77,15 @@ class TrainingPlan:
             "corpus": self.corpus.name,
             "documents": len(self.corpus.documents),
             "characters": self.corpus.num_characters,
-            "distinct_characters": len(self.vocabulary) - 1,
+            "tokens": self.settings.corpus.tokens,
+            "vocabulary": len(self.vocabulary.pieces),
             "cell": network.cell,
             "size": f"{network.num_layers}x{network.hidden_size}",
             "parameters": self.num_parameters,
             "memory_bytes": self.memory_bytes,
             "epochs_at_most": training.epochs,
             "steps_per_epoch": self.training.num_steps,
-            "characters_per_epoch": self.training.num_targets,
+            "characters_per_epoch": round(self.training.num_targets * self.rate.characters_per_token),
         }
 
     def describe(self) -> list[str]:
@@ -77,9 +94,11 @@ class TrainingPlan:
         count, unit = len(corpus.documents), "line" if corpus.reading == "line" else "document"
         inputs = f"embedding {network.embedding_size}" if network.embedding_size else "one-hot"
         batch = f"{self.windows.batch_size} windows of {self.windows.context_length}"
+        tokens = {"char": "distinct", "byte": "byte tokens", "word": "word tokens", "bpe": "BPE tokens"}
+        labels = f", labels {', '.join(corpus.labels)}" if corpus.labels else ""
         return [
             f"{corpus.name}: {count:,} {unit}{'s' if count > 1 else ''}, {corpus.num_characters:,} characters, "
-            f"{len(self.vocabulary) - 1:,} distinct",
+            f"{len(self.vocabulary.pieces):,} {tokens[self.settings.corpus.tokens]}{labels}",
             f"{network.cell} {network.num_layers}x{network.hidden_size}, {inputs}, {self.num_parameters:,} parameters; "
             f"{self.training.num_steps:,} steps an epoch of {batch}; "
             f"about {self.memory_bytes / 1e6:,.0f} MB besides the backend",
@@ -92,33 +111,34 @@ def make_plan(settings: Settings, corpus: Corpus) -> TrainingPlan:
     Raises ConfigError for settings that exclude each other or need more memory than the machine has, and CorpusError for a
     text shorter than one window.
     """
-    windows = choose_windows(settings, corpus)
+    documents, held_out = split_documents(corpus, settings.corpus.validation_split, seed=settings.training.random_seed)
+    vocabulary = build_vocabulary(settings.corpus, corpus.texts, corpus.labels)
+    parts = [tokenize([one for one in documents if one.part == part], vocabulary) for part in range(len(corpus.weights))]
+    validation = tokenize(held_out, vocabulary) if held_out else None
+    longest = max(stream.longest for stream in (*parts, validation) if stream)
+    windows = choose_windows(settings, corpus, longest=longest)
     settings = replace(
         settings,
         corpus=replace(settings.corpus, reading=corpus.reading),
         training=replace(settings.training, **windows._asdict()),
     )
     check_together(settings)
-    documents, held_out = split_documents(corpus, settings.corpus.validation_split, seed=settings.training.random_seed)
-    _check_length(corpus, documents, windows.context_length)
-    vocabulary = CharacterVocabulary.of(corpus.documents)
+    _check_length(corpus, parts, windows.context_length)
     num_parameters = sum(math.prod(shape) for shape in weight_shapes(settings.network, len(vocabulary)).values())
     memory_bytes = estimate_memory(
         settings.network, windows, vocab_size=len(vocabulary), num_parameters=num_parameters, corpus=corpus
     )
     _check_memory(memory_bytes)
-    stream = tokenize(documents, vocabulary)
     return TrainingPlan(
         settings=settings,
         windows=windows,
         corpus=corpus,
         vocabulary=vocabulary,
-        training=_batches(stream, windows, settings),
-        validation=_batches(tokenize(held_out, vocabulary), windows, settings) if held_out else None,
+        training=_mixed_batches(parts, corpus.weights, windows, settings),
+        validation=_batches(validation, windows, settings) if validation else None,
         documents=documents,
-        primer=_primer(
-            stream, documents, by_line=corpus.reading == "line", last=settings.network.targets == "last", windows=windows
-        ),
+        rate=_character_rate(held_out or documents, validation or parts[0], vocabulary),
+        primer=_primer(documents, vocabulary, corpus=corpus, last=settings.network.targets == "last", windows=windows),
         ends=len(corpus.documents) > 1,
         num_parameters=num_parameters,
         memory_bytes=memory_bytes,
@@ -130,19 +150,22 @@ def choose_steps_per_execution(num_parameters: int, tokens: int) -> int:
     return max(1, int(WORK_PER_EXECUTION / (6 * num_parameters * tokens)))
 
 
-def choose_windows(settings: Settings, corpus: Corpus) -> WindowSizes:
+def choose_windows(settings: Settings, corpus: Corpus, *, longest: int) -> WindowSizes:
     """Return the window sizes that the settings give, and for those left open what suits the corpus.
 
-    Lines: one window a line, or one for every character with targets "last". Documents: windows side by side, or the classic
-    40 characters every 3 with targets "last".
+    Lines: one window a line, or one for every token with targets "last"; the longest document has `longest` tokens. Documents:
+    windows side by side, or the classic 40 tokens every 3 with targets "last". Windows of labelled documents overlap by the
+    token whose place the label takes.
     """
     training, last = settings.training, settings.network.targets == "last"
     if corpus.reading == "line":
-        context_length = training.context_length or min(corpus.longest + 1, LONGEST_LINE_WINDOW)
+        context_length = training.context_length or min(longest + 1, LONGEST_LINE_WINDOW)
         stride, batch_size = (1, 128) if last else (context_length, 32)
     else:
         context_length = training.context_length or (40 if last else 64)
         stride, batch_size = (3, 128) if last and not training.stateful else (context_length, 64)
+    if corpus.labels and not last and not training.stateful:
+        stride = max(1, context_length - 1)
     return WindowSizes(context_length, training.stride or stride, training.batch_size or batch_size)
 
 
@@ -176,15 +199,24 @@ def _machine_memory() -> int | None:
         return None
 
 
-def _check_length(corpus: Corpus, documents: Sequence[Text], context_length: int) -> None:
+def _check_length(corpus: Corpus, parts: Sequence[TokenStream], context_length: int) -> None:
     """Refuse a text that does not fill one window and the token after it; lines are filled up instead."""
-    longest = max(map(len, documents), default=0)
+    longest = min(stream.longest for stream in parts)
     if corpus.reading == "line" or longest > context_length:
         return
     raise CorpusError(
-        f"{corpus.name} leaves {longest} characters in a row to train on, one window needs {context_length + 1}",
+        f"{corpus.name} leaves {longest} tokens in a row to train on, one window needs {context_length + 1}",
         hint=f"give more text, or --context-length {longest - 1}" if longest > 1 else "give more text",
     )
+
+
+def _mixed_batches(
+    parts: Sequence[TokenStream], weights: Sequence[float], windows: WindowSizes, settings: Settings
+) -> BatchPlan:
+    batches = [_batches(stream, windows, settings) for stream in parts]
+    if len(batches) == 1:
+        return batches[0]
+    return MixedWindows([one for one in batches if isinstance(one, SlidingWindows)], weights)
 
 
 def _batches(stream: TokenStream, windows: WindowSizes, settings: Settings) -> BatchPlan:
@@ -194,21 +226,29 @@ def _batches(stream: TokenStream, windows: WindowSizes, settings: Settings) -> B
     return SlidingWindows(stream, **windows._asdict(), last=last, seed=settings.training.random_seed)
 
 
+def _character_rate(documents: Sequence[Document], stream: TokenStream, vocabulary: Vocabulary) -> CharacterRate:
+    """Return what the tokens of the documents that are measured, and of no others in `stream`, are worth in characters."""
+    ends = len(documents)
+    characters = sum(len(document.text) for document in documents) + ends
+    blocks = (block for document in documents for block in text_blocks(document.text))
+    tokens = stream.num_targets
+    return CharacterRate(characters / tokens, sum(map(vocabulary.spelling_nats, blocks)) / tokens)
+
+
 def _primer(
-    stream: TokenStream, documents: Sequence[Text], *, by_line: bool, last: bool, windows: WindowSizes
+    documents: Sequence[Document], vocabulary: Vocabulary, *, corpus: Corpus, last: bool, windows: WindowSizes
 ) -> tuple[int, ...]:
     """Return the ids that stand before a short prompt.
 
-    For lines, what a window before a line's first character holds. For documents, the text before the last line of the
-    longest document, so that a prompt begins a line.
+    For lines, what a window before a line's first token holds; so too for labelled documents, whose beginnings are all alike.
+    For documents, the text before the last line of the longest document, so that a prompt begins a line.
     """
     context_length = windows.context_length
-    if by_line:
+    if corpus.reading == "line" or corpus.labels:
         return (BOUNDARY,) * (context_length if last else 1)
-    longest = max(range(len(documents)), key=lambda one: len(documents[one]))
-    length = len(documents[longest])
-    before = max(0, length - LAST_LINES_CHARACTERS)
-    line_start = before + str(documents[longest][before:]).rstrip("\n").rfind("\n") + 1
-    end = line_start if line_start >= max(context_length, before + 1) else length
-    first = int(stream.starts[longest]) + 1
-    return tuple(stream.ids[first + end - context_length : first + end].tolist())
+    longest = max((document.text for document in documents), key=len)
+    ending = str(longest[max(0, len(longest) - LAST_LINES_CHARACTERS) :])
+    line_start = ending.rstrip("\n").rfind("\n") + 1
+    before_line = vocabulary.encode(ending[:line_start])
+    tokens = before_line if len(before_line) >= context_length else vocabulary.encode(ending)
+    return tuple(tokens[-context_length:].tolist())

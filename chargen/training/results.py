@@ -1,8 +1,9 @@
 """What an epoch brought, and what a training did."""
 
-import math
 from dataclasses import dataclass
 from typing import Any
+
+from chargen.training.plan import CharacterRate
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -16,6 +17,7 @@ class EpochResult:
     learning_rate: float
     seconds: float
     num_targets: int  # tokens predicted in training
+    rate: CharacterRate
 
     @property
     def monitored(self) -> float:
@@ -24,13 +26,13 @@ class EpochResult:
 
     @property
     def bits_per_character(self) -> float:
-        """The monitored cross-entropy in bits."""
-        return self.monitored / math.log(2)
+        """The monitored cross-entropy in bits a character, whatever the tokens are."""
+        return self.rate.bits_per_character(self.monitored)
 
     @property
     def characters_per_second(self) -> float:
-        """Tokens predicted in training a second, validation and sample texts not counted."""
-        return self.num_targets / self.seconds
+        """Characters predicted in training a second, validation and sample texts not counted."""
+        return self.num_targets * self.rate.characters_per_token / self.seconds
 
     def row(self) -> dict[str, Any]:
         """Return a row of metrics.csv: nothing in it depends on the machine's speed."""

@@ -6,7 +6,7 @@ from rich.console import Console
 
 from chargen.config import Settings
 from chargen.run import RunDirectory
-from chargen.tracking import NoTracker, Tracker, WandbTracker
+from chargen.tracking import TensorBoardTracker, Tracker, Trackers, WandbTracker
 from chargen.training.backend import accelerated, load_backend
 from chargen.training.display import Display
 from chargen.training.plan import TrainingPlan
@@ -41,7 +41,7 @@ def forecast_session(plan: TrainingPlan, *, verbosity: int = 1) -> dict[str, Any
         display.note(advice)
     seconds = measure_seconds_per_epoch(plan)
     return plan.summary() | {
-        "characters_per_second": round(plan.training.num_targets / seconds),
+        "characters_per_second": round(plan.training.num_targets * plan.rate.characters_per_token / seconds),
         "seconds_per_epoch": round(seconds, 2),
         "seconds_at_most": round(seconds * plan.settings.training.epochs, 1),
     }
@@ -61,4 +61,9 @@ def _advice(settings: Settings) -> str | None:
 
 def _tracker(plan: TrainingPlan, display: Display) -> Tracker:
     tracking = plan.settings.tracking
-    return WandbTracker(tracking.wandb_project, warn=display.note) if tracking.wandb else NoTracker()
+    trackers: dict[str, Tracker] = {}
+    if tracking.wandb:
+        trackers["W&B"] = WandbTracker(tracking.wandb_project)
+    if tracking.tensorboard:
+        trackers["TensorBoard"] = TensorBoardTracker()
+    return Trackers(trackers, warn=display.note)

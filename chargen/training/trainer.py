@@ -8,10 +8,11 @@ from types import FrameType
 
 import keras
 
+from chargen.config import TrainingConfig
 from chargen.network.model_file import save_model
 from chargen.run import RunDirectory
 from chargen.tracking import Tracker
-from chargen.training.callbacks import EpochEnd, Interruption, ResetStates, TrainingInterrupted
+from chargen.training.callbacks import EpochEnd, Interruption, ResetStates, StopAtLoss, TrainingInterrupted
 from chargen.training.dataset import num_executions, repeated_data, training_data
 from chargen.training.display import Display
 from chargen.training.model import build_model, compile_model
@@ -65,7 +66,8 @@ def _new_model(plan: TrainingPlan) -> ShardedModel:
     """Build and compile the planned network, its weights drawn from the random seed."""
     settings = plan.settings
     keras.utils.set_random_seed(settings.training.random_seed)
-    shards = num_shards(plan.windows.batch_size)
+    # Statistics over a batch are over the whole batch, on any number of cores.
+    shards = 1 if settings.network.embedding_norm == "batch" else num_shards(plan.windows.batch_size)
     model = build_model(
         settings.network,
         vocab_size=len(plan.vocabulary),
@@ -73,7 +75,7 @@ def _new_model(plan: TrainingPlan) -> ShardedModel:
         batch_size=plan.windows.batch_size // shards if settings.training.stateful else None,
         precision=settings.training.precision,
     )
-    compile_model(model, settings.training, shards=shards)
+    compile_model(model, settings.training, shards=shards, steps_per_epoch=plan.training.num_steps)
     return model
 
 
@@ -81,9 +83,7 @@ def _fit(model: ShardedModel, plan: TrainingPlan, callbacks: list[keras.callback
     training = plan.settings.training
     if training.stateful:
         callbacks = [ResetStates(), *callbacks]
-    if training.patience:
-        monitor = "val_cross_entropy" if plan.validation else "cross_entropy"
-        callbacks = [*callbacks, keras.callbacks.EarlyStopping(monitor=monitor, mode="min", patience=training.patience)]
+    callbacks = [*callbacks, *_stopping(training, monitor="val_cross_entropy" if plan.validation else "cross_entropy")]
     steps = plan.steps_per_execution
     model.fit(
         training_data(plan.training, steps_per_execution=steps),
@@ -95,6 +95,22 @@ def _fit(model: ShardedModel, plan: TrainingPlan, callbacks: list[keras.callback
         shuffle=False,
         verbose=0,
     )
+
+
+def _stopping(training: TrainingConfig, *, monitor: str) -> list[keras.callbacks.Callback]:
+    """Return what looks at an epoch's loss and slows training down or ends it."""
+    callbacks: list[keras.callbacks.Callback] = []
+    if training.patience:
+        callbacks.append(keras.callbacks.EarlyStopping(monitor=monitor, mode="min", patience=training.patience))
+    if training.schedule == "plateau":
+        callbacks.append(
+            keras.callbacks.ReduceLROnPlateau(
+                monitor=monitor, mode="min", factor=training.decay_factor, patience=training.decay_epochs, min_delta=0
+            )
+        )
+    if training.until_loss is not None:
+        callbacks.append(StopAtLoss(training.until_loss))
+    return callbacks
 
 
 def _save_interrupted(run: RunDirectory, epoch_end: EpochEnd) -> None:

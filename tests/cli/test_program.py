@@ -26,6 +26,12 @@ def test_every_command_explains_itself(command: str, invoke: Invoke) -> None:
     result = invoke(command, "-h")
     assert result.exit_code == 0
     assert result.stdout.startswith(f"Usage: chargen {command}")
+    assert "\\b" not in result.stdout
+
+
+def test_examples_stand_on_lines_of_their_own(invoke: Invoke) -> None:
+    assert "\n    chargen train male.txt --cell lstm\n" in invoke("--help").stdout
+    assert "\n    chargen plot --output loss.svg\n" in invoke("plot", "--help").stdout
 
 
 def test_train_has_an_option_for_every_setting(invoke: Invoke) -> None:

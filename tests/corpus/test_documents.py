@@ -6,8 +6,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from chargen.config import CorpusConfig
-from chargen.corpus.documents import Corpus, load_corpus, looks_like_name_list, split_documents
-from chargen.errors import CorpusError
+from chargen.corpus.documents import Corpus, Document, load_corpus, looks_like_name_list, split_documents
+from chargen.errors import ConfigError, CorpusError
 from chargen.shipped import shipped_folder
 
 NAMES = "".join(f"{name}\n" for name in ("Ada", "Mary Ann", "Jean-Luc", "O'Neil", "Zoë") * 6)
@@ -50,20 +50,20 @@ def load(folder: Path, *texts: str, stateful: bool = False, **options: Any) -> C
 def test_lines_of_a_name_list_are_documents_and_that_is_said(in_folder: Path) -> None:
     corpus = load(in_folder, NAMES + "\n  \n")
     assert corpus.reading == "line"
-    assert corpus.documents[:2] == ("Ada", "Mary Ann")
+    assert corpus.texts[:2] == ("Ada", "Mary Ann")
     assert len(corpus.documents) == 30
     assert any("list of names" in note and "--document" in note for note in corpus.notes)
 
 
 def test_reading_can_be_chosen(in_folder: Path) -> None:
-    assert load(in_folder, NAMES, reading="document").documents == (NAMES,)
-    assert load(in_folder, PROSE, reading="line").documents[1] == "Nobody had seen the ferryman since noon."
-    assert load(in_folder, NAMES, stateful=True).documents == (NAMES,)
+    assert load(in_folder, NAMES, reading="document").texts == (NAMES,)
+    assert load(in_folder, PROSE, reading="line").texts[1] == "Nobody had seen the ferryman since noon."
+    assert load(in_folder, NAMES, stateful=True).texts == (NAMES,)
 
 
 def test_every_file_is_a_document(in_folder: Path) -> None:
     corpus = load(in_folder, PROSE, CODE, "\n")
-    assert corpus.documents == (PROSE, CODE)
+    assert corpus.texts == (PROSE, CODE)
     assert (corpus.name, corpus.reading, corpus.longest) == ("0+2", "document", len(PROSE))
 
 
@@ -83,14 +83,18 @@ def test_the_digest_tells_apart_what_the_texts_together_do_not(in_folder: Path) 
 
 
 def corpus(*documents: str) -> Corpus:
-    return Corpus("text", documents, "document", "")
+    return Corpus("text", tuple(map(Document, documents)), "document", "")
+
+
+def texts(documents: list[Document]) -> list[str]:
+    return [str(document.text) for document in documents]
 
 
 @given(st.integers(10, 200), st.floats(0.01, 0.9), st.integers(0, 5))
 def test_many_documents_are_held_out_whole(count: int, fraction: float, seed: int) -> None:
     documents = [f"document {number}" for number in range(count)]
     training, validation = split_documents(corpus(*documents), fraction, seed=seed)
-    assert sorted(training + validation) == sorted(documents)
+    assert sorted(texts(training + validation)) == sorted(documents)
     assert len(validation) == max(1, round(fraction * count))
     assert training
     assert split_documents(corpus(*documents), fraction, seed=seed) == (training, validation)
@@ -104,11 +108,35 @@ def test_the_choice_depends_on_the_seed() -> None:
 @given(st.lists(st.text("ab", min_size=2, max_size=50), min_size=1, max_size=9), st.floats(0.01, 0.9))
 def test_of_a_few_documents_the_tails_are_held_out(documents: list[str], fraction: float) -> None:
     training, validation = split_documents(corpus(*documents), fraction, seed=1)
-    heads = iter(training)
-    for document, tail in zip(documents, validation, strict=True):
+    heads = iter(texts(training))
+    for document, tail in zip(documents, texts(validation), strict=True):
         assert tail
         assert document == ("" if len(tail) == len(document) else next(heads)) + tail
 
 
 def test_nothing_is_held_out_on_request() -> None:
-    assert split_documents(corpus("abc", "d"), 0, seed=1) == (["abc", "d"], [])
+    assert split_documents(corpus("abc", "d"), 0, seed=1) == ([Document("abc"), Document("d")], [])
+
+
+def test_the_parts_of_a_mix_are_told_apart(in_folder: Path) -> None:
+    for name in ("a.txt", "b:1.txt"):
+        (in_folder / name).write_text(PROSE, encoding="utf-8")
+    mixed = load_corpus(CorpusConfig(mix=("a.txt:3", "b:1.txt:0.5")))
+    assert [document.part for document in mixed.documents] == [0, 1]
+    assert mixed.weights == (3, 0.5)
+
+
+@pytest.mark.parametrize("given", ["a.txt", "a.txt:", ":3", "a.txt:x", "a.txt:0", "a.txt:-1", "a.txt:inf", "a.txt:nan"])
+def test_what_is_no_mix_is_refused(given: str) -> None:
+    with pytest.raises(ConfigError, match="expected PATH:WEIGHT"):
+        load_corpus(CorpusConfig(mix=(given,)))
+
+
+def test_files_beside_a_mix_are_refused() -> None:
+    with pytest.raises(ConfigError, match=r"files are given twice: a\.txt and --mix b\.txt:1"):
+        load_corpus(CorpusConfig(files=("a.txt",), mix=("b.txt:1",)))
+
+
+def test_one_label_is_none(in_folder: Path) -> None:
+    with pytest.raises(CorpusError, match="all documents have the label '0'"):
+        load(in_folder, PROSE, label_by="file")

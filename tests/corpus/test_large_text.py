@@ -55,8 +55,8 @@ def test_it_makes_the_same_plan(
     large = make_plan(chosen, load_corpus(config, stateful=last))
     monkeypatch.setattr(reading, "LARGE_BYTES", 1 << 30)
     small = make_plan(chosen, load_corpus(config, stateful=last))
-    assert isinstance(large.corpus.documents[0], LargeText)
-    assert isinstance(small.corpus.documents[0], str)
+    assert isinstance(large.corpus.texts[0], LargeText)
+    assert isinstance(small.corpus.texts[0], str)
     assert large.vocabulary == small.vocabulary
     assert (large.corpus.sha256, large.primer) == (small.corpus.sha256, small.primer)
     assert large.training.num_steps == small.training.num_steps

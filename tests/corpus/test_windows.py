@@ -6,8 +6,19 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from chargen.corpus.documents import Document
 from chargen.corpus.vocabulary import CharacterVocabulary
-from chargen.corpus.windows import Batch, BatchPlan, ContiguousStreams, SlidingWindows, TokenStream, shuffled, tokenize
+from chargen.corpus.windows import (
+    Batch,
+    BatchPlan,
+    ContiguousStreams,
+    MixedWindows,
+    SlidingWindows,
+    TokenStream,
+    proportional_pattern,
+    shuffled,
+    tokenize,
+)
 
 documents_of = st.lists(st.integers(1, 23), min_size=1, max_size=6)
 sizes = st.integers(1, 9)
@@ -17,7 +28,7 @@ def stream_of(lengths: list[int]) -> TokenStream:
     """Documents whose characters all differ, so that a window that mixes two is seen."""
     first = np.cumsum([33, *lengths])
     texts = ["".join(map(chr, range(start, start + length))) for start, length in zip(first, lengths, strict=False)]
-    return tokenize(texts, CharacterVocabulary.of(texts))
+    return tokenize(list(map(Document, texts)), CharacterVocabulary.of(texts))
 
 
 def batches(plan: BatchPlan, epoch: int = 0) -> Iterator[Batch]:
@@ -61,7 +72,7 @@ def reference_last(stream: TokenStream, T: int, stride: int) -> Counter[tuple[in
 
 def test_boundaries_stand_between_documents() -> None:
     vocabulary = CharacterVocabulary("abc")
-    stream = tokenize(["ab", "c"], vocabulary)
+    stream = tokenize([Document("ab"), Document("c")], vocabulary)
     assert stream.ids.tolist() == [0, 1, 2, 0, 3, 0]
     assert stream.starts.tolist() == [0, 3, 5]
     assert pieces(stream) == [[0, 1, 2, 0], [0, 3, 0]]
@@ -197,3 +208,68 @@ def test_shuffling_depends_on_seed_and_epoch_and_leaves_little_in_place() -> Non
         assert sum(place == index for index, place in enumerate(order)) < 10
         neighbours = np.abs(np.diff(order)) == 1
         assert neighbours.sum() < 20
+
+
+def labelled_stream() -> TokenStream:
+    """Ids 1 to 6 are the letters, 7 and 8 the labels."""
+    vocabulary = CharacterVocabulary("abcdef", labels=("x", "y"))
+    return tokenize([Document("abc", "x"), Document("def", "y"), Document("a", "x")], vocabulary)
+
+
+def test_a_label_stands_where_a_document_begins() -> None:
+    stream = labelled_stream()
+    assert stream.ids.tolist() == [7, 1, 2, 3, 8, 4, 5, 6, 7, 1, 0]
+    assert stream.labelled
+    assert not stream_of([3]).labelled
+
+
+def test_every_window_begins_with_its_label_and_labels_are_never_predicted() -> None:
+    plan = SlidingWindows(labelled_stream(), context_length=3, stride=2, batch_size=4, last=False, seed=1)
+    found = {(tuple(inputs), tuple(targets), tuple(weights)) for inputs, targets, weights in windows(plan)}
+    assert ((7, 1, 2), (1, 2, 3), (1, 1, 1)) in found
+    assert ((7, 3, 8), (3, 0, 0), (0, 1, 0)) in found  # the window at "b": what follows the label is not to be told
+    assert ((8, 4, 5), (4, 5, 6), (1, 1, 1)) in found
+    assert len(found) == 5
+    assert plan.num_targets == sum(batch.weights.sum() for batch in batches(plan)) == 10
+
+
+def test_windows_with_one_target_begin_with_the_label_too() -> None:
+    plan = SlidingWindows(labelled_stream(), context_length=2, stride=1, batch_size=4, last=True, seed=1)
+    found = {(*inputs, *targets) for inputs, targets, _ in windows(plan)}
+    assert found == {(7, 7, 1), (7, 1, 2), (7, 2, 3), (7, 3, 0), (8, 8, 4), (8, 4, 5), (8, 5, 6), (8, 6, 0), (7, 1, 0)}
+
+
+def test_streams_read_labels_and_predict_ends() -> None:
+    plan = ContiguousStreams(labelled_stream(), context_length=10, batch_size=1, last=False)
+    (row,) = windows(plan)
+    assert row[:2] == ([7, 1, 2, 3, 8, 4, 5, 6, 7, 1], [1, 2, 3, 0, 4, 5, 6, 0, 1, 0])
+
+
+def test_a_mix_draws_in_proportion_and_goes_through_all_windows_of_each_part() -> None:
+    vocabulary = CharacterVocabulary("ab")
+    parts = [
+        SlidingWindows(
+            tokenize([Document(letter * 40)], vocabulary), context_length=4, stride=4, batch_size=5, last=False, seed=1
+        )
+        for letter in "ab"
+    ]
+    plan = MixedWindows(parts, [3, 1])
+    rows = [inputs for inputs, _, _ in windows(plan)]
+    assert len(rows) == plan.num_windows == parts[0].num_windows + parts[1].num_windows == 22
+    assert sum(1 in row for row in rows) == 17
+    assert plan.num_targets == pytest.approx(sum(batch.weights.sum() for batch in batches(plan)), abs=4)
+    again = plan.batches(0, 1, 2)
+    for name in Batch._fields:
+        stacked = [getattr(plan.batch(0, step), name) for step in (1, 2)]
+        np.testing.assert_array_equal(getattr(again, name), np.stack(stacked))
+    assert any((plan.batch(0, step).inputs != plan.batch(1, step).inputs).any() for step in range(plan.num_steps))
+
+
+@given(st.lists(st.floats(0.01, 100), min_size=1, max_size=5))
+def test_a_pattern_keeps_the_proportions_all_along(weights: list[float]) -> None:
+    pattern = proportional_pattern(weights)
+    shares = np.array(weights) / sum(weights)
+    assert set(pattern.tolist()) == set(range(len(weights)))
+    for length in range(1, len(pattern) + 1):
+        counts = np.bincount(pattern[:length], minlength=len(weights))
+        assert (np.abs(counts - length * shares) <= len(weights)).all()

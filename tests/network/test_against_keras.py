@@ -1,5 +1,6 @@
 """The NumPy network is proved equal to the Keras model that it was exported from."""
 
+from dataclasses import replace
 from itertools import product
 from types import SimpleNamespace
 from typing import Any
@@ -15,7 +16,7 @@ load_backend()
 
 import keras  # noqa: E402
 
-from chargen.training.export import export_network  # noqa: E402
+from chargen.training.export import export_network, find_variable  # noqa: E402
 from chargen.training.model import build_model, compile_model  # noqa: E402
 
 N, T, E, H, V, DENSE = 2, 3, 4, 5, 7, 6  # all different, so that swapped axes cannot pass
@@ -37,19 +38,36 @@ FORMS = [
     )
     if not (dense and depth == 3)
 ]
+MORE_FORMS: list[dict[str, Any]] = [
+    {"cell": "simplernn", "activation": "relu"},
+    {"cell": "simplernn", "activation": "relu", "recurrent_init": "identity", "num_layers": 2},
+    {"cell": "lstm", "embedding_norm": "batch"},
+    {"cell": "gru", "embedding_norm": "batch", "layer_norm": True, "num_layers": 3},
+    {"cell": "simplernn", "layer_norm": True, "num_layers": 2, "targets": "last", "dense_size": DENSE},
+    {"cell": "lstm", "layer_norm": True, "num_layers": 3, "embedding_size": 0},
+]
+FORMS += [NetworkConfig(**{"hidden_size": H, "embedding_size": E} | form) for form in MORE_FORMS]
+DENSE_FORMS = [
+    NetworkConfig(cell="dense", hidden_size=H, embedding_size=size, num_layers=depth, targets=targets, activation=activation)
+    for size, depth, targets, activation in product((0, E), (1, 2), ("all", "last"), ("tanh", "relu"))
+]
 
 
 def name_of(config: NetworkConfig) -> str:
     inputs = "embedded" if config.embedding_size else "one-hot"
     dense = "-dense" if config.dense_size else ""
-    return f"{config.cell}{'' if config.reset_after else '-before'}-{config.num_layers}-{inputs}-{config.targets}{dense}"
+    more = "-".join([config.activation, config.embedding_norm, "layer-norm" if config.layer_norm else "plain"])
+    cell = f"{config.cell}{'' if config.reset_after else '-before'}"
+    return f"{cell}-{config.num_layers}-{inputs}-{config.targets}{dense}-{more}"
 
 
 def random_model(config: NetworkConfig, *, stateful: bool) -> keras.Model:
     """Build a model whose weights are all random: Keras starts biases at zero, which would hide a wrong one."""
     model = build_model(config, vocab_size=V, context_length=T, batch_size=N if stateful else None)
     rng = np.random.default_rng(7)
-    model.set_weights([rng.normal(0, 0.7, weight.shape).astype(np.float32) for weight in model.get_weights()])
+    for weight in model.weights:
+        values = rng.normal(0, 0.7, weight.shape)
+        weight.assign(np.abs(values) if weight.name == "moving_variance" else values)
     return model
 
 
@@ -79,7 +97,22 @@ def test_logits_equal(config: NetworkConfig, stateful: bool) -> None:
     np.testing.assert_allclose(second, keras_logits(model, ids[1]), atol=TOLERANCE)
 
 
-@pytest.mark.parametrize("config", FORMS[::5], ids=name_of)
+@pytest.mark.parametrize("config", DENSE_FORMS, ids=name_of)
+def test_the_graph_of_dense_layers_is_the_simple_rnn_layer(config: NetworkConfig) -> None:
+    """The logits of the Keras graph, of the NumPy network, and of a Keras model with SimpleRNN layers of the same weights."""
+    model = random_model(config, stateful=False)
+    network = exported(model, config)
+    ids = np.random.default_rng(1).integers(0, V, (N, T))
+    expected = keras_logits(model, ids)
+    given, _ = numpy_logits(network, ids, network.zero_state(N), config)
+    np.testing.assert_allclose(given, expected, atol=TOLERANCE)
+    layered = build_model(replace(config, cell="simplernn"), vocab_size=V, context_length=T)
+    for name, weight in network.weights.items():
+        find_variable(layered, name).assign(weight)
+    np.testing.assert_allclose(keras_logits(layered, ids), expected, atol=TOLERANCE)
+
+
+@pytest.mark.parametrize("config", [*FORMS[::5], *FORMS[-len(MORE_FORMS) :], *DENSE_FORMS], ids=name_of)
 def test_weight_shapes_describe_all_weights_of_the_keras_model(config: NetworkConfig) -> None:
     model = random_model(config, stateful=False)
     network = exported(model, config)
@@ -126,13 +159,20 @@ def test_one_hot_and_sparse_targets_give_the_same_loss(shape: tuple[int, ...]) -
     assert sparse == pytest.approx(-(chosen * weights).sum() / weights.sum(), abs=1e-6)
 
 
-@pytest.mark.parametrize("name", ["adam", "adamw", "rmsprop", "sgd"])
+@pytest.mark.parametrize("name", ["adam", "adamw", "rmsprop", "adagrad", "sgd"])
 def test_the_configured_optimizer_is_used(name: str) -> None:
     model = random_model(NetworkConfig(hidden_size=H), stateful=False)
     compile_model(model, TrainingConfig(optimizer=name, learning_rate=0.25, clip_norm=5.0))
     assert type(model.optimizer).__name__.lower() == name
     assert float(keras.ops.convert_to_numpy(model.optimizer.learning_rate)) == 0.25
-    assert model.optimizer.global_clipnorm == 5.0
+    assert (model.optimizer.global_clipnorm, model.optimizer.clipvalue) == (5.0, None)
+
+
+def test_an_identity_start() -> None:
+    config = NetworkConfig(cell="simplernn", hidden_size=H, recurrent_init="identity", activation="relu")
+    for cell in ("simplernn", "dense"):
+        model = build_model(replace(config, cell=cell), vocab_size=V, context_length=T)
+        np.testing.assert_array_equal(exported(model, config).weights["recurrent.0.recurrent_kernel"], np.eye(H))
 
 
 @pytest.mark.parametrize("forget", [True, False])

@@ -14,11 +14,17 @@ CONFIGS = [
     for cell, after in (("simplernn", True), ("lstm", True), ("gru", True), ("gru", False))
     for layers, embedding, dense in product((1, 2, 3), (0, E), (0, 6))
 ]
+CONFIGS += [
+    NetworkConfig(cell="simplernn", hidden_size=H, activation="relu", num_layers=2),
+    NetworkConfig(cell="gru", hidden_size=H, embedding_size=E, embedding_norm="batch", layer_norm=True, num_layers=2),
+    NetworkConfig(cell="lstm", hidden_size=H, layer_norm=True, num_layers=3),
+]
 
 
 def random_network(config: NetworkConfig) -> Network:
     rng = np.random.default_rng(1)
     weights = {name: rng.normal(0, 0.7, shape).astype(np.float32) for name, shape in weight_shapes(config, V).items()}
+    weights = {name: np.abs(weight) if name.endswith("variance") else weight for name, weight in weights.items()}
     return Network(config, V, weights)
 
 

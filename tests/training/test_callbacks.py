@@ -2,6 +2,7 @@ import numpy as np
 import pytest
 
 from chargen.config import NetworkConfig, TrainingConfig
+from chargen.corpus.vocabulary import CharacterVocabulary
 from chargen.training.backend import load_backend
 
 load_backend()
@@ -59,7 +60,11 @@ def test_the_layout_is_the_classic_one() -> None:
 
 def test_prompts_come_from_the_corpus() -> None:
     rng = np.random.default_rng(0)
-    documents = ["Harold", "Ida"]
-    assert {corpus_prompt(documents, by_line=True, length=9, rng=rng) for _ in range(40)} == {"Ha", "Id"}
-    windows = {corpus_prompt(["abcdefgh"], by_line=False, length=5, rng=rng) for _ in range(40)}
-    assert windows == {"abcde", "bcdef", "cdefg"}
+    vocabulary = CharacterVocabulary("HIabcdefghlor")
+
+    def prompts(text: str, *, by_line: bool) -> set[str]:
+        ids = [corpus_prompt(text, vocabulary, by_line=by_line, length=5, rng=rng) for _ in range(40)]
+        return set(map(vocabulary.decode, ids))
+
+    assert prompts("Harold", by_line=True) == {"Ha"}
+    assert prompts("abcdefgh", by_line=False) == {"abcde", "bcdef", "cdefg"}

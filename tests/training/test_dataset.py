@@ -1,6 +1,7 @@
 import numpy as np
 import pytest
 
+from chargen.corpus.documents import Document
 from chargen.corpus.vocabulary import CharacterVocabulary
 from chargen.corpus.windows import SlidingWindows, tokenize
 from chargen.training.backend import load_backend
@@ -15,7 +16,7 @@ K = 3
 @pytest.fixture
 def plan() -> SlidingWindows:
     vocabulary = CharacterVocabulary.of(["abcdefg"])
-    stream = tokenize(["abcdefg" * 5, "gfedcba"], vocabulary)
+    stream = tokenize([Document("abcdefg" * 5), Document("gfedcba")], vocabulary)
     return SlidingWindows(stream, context_length=4, stride=3, batch_size=2, last=False, seed=1)
 
 

@@ -4,10 +4,18 @@ import pytest
 from rich.console import Console
 
 from chargen.training.display import Display
+from chargen.training.plan import CharacterRate
 from chargen.training.results import EpochResult, TrainingOutcome
 
 RESULT = EpochResult(
-    epoch=3, step=30, cross_entropy=2.0, validation_cross_entropy=1.386294, learning_rate=0.01, seconds=2.0, num_targets=5000
+    epoch=3,
+    step=30,
+    cross_entropy=2.0,
+    validation_cross_entropy=1.386294,
+    learning_rate=0.01,
+    seconds=2.0,
+    num_targets=5000,
+    rate=CharacterRate(),
 )
 
 

@@ -54,11 +54,16 @@ def assert_all_close(given: list[np.ndarray], expected: list[np.ndarray]) -> Non
         np.testing.assert_allclose(one, other, atol=TOLERANCE)
 
 
+RELU = {"activation": "relu"}
+
+
 @pytest.mark.parametrize("compiled", [False, True], ids=["plain", "xla"])
 @pytest.mark.parametrize("sequences", [False, True], ids=["last", "all"])
-@pytest.mark.parametrize("pair", PAIRS)
-def test_outputs_states_and_gradients_are_those_of_keras(pair: tuple[type, type], sequences: bool, compiled: bool) -> None:
-    stock, fused = twins(pair, return_sequences=sequences, return_state=True)
+@pytest.mark.parametrize(("pair", "options"), [*((pair, {}) for pair in PAIRS), (PAIRS[0], RELU)])
+def test_outputs_states_and_gradients_are_those_of_keras(
+    pair: tuple[type, type], options: dict[str, Any], sequences: bool, compiled: bool
+) -> None:
+    stock, fused = twins(pair, return_sequences=sequences, return_state=True, **options)
     assert fused.fusable
     assert_all_close(outputs_and_gradients(fused, compiled=compiled), outputs_and_gradients(stock))
 
@@ -73,7 +78,8 @@ def test_a_mask_is_left_to_keras(pair: tuple[type, type]) -> None:
 @pytest.mark.parametrize(
     ("pair", "options"),
     [
-        (PAIRS[0], {"activation": "relu"}),
+        (PAIRS[0], {"activation": "selu"}),
+        (PAIRS[1], RELU),
         (PAIRS[1], {"recurrent_activation": "hard_sigmoid"}),
         (PAIRS[1], {"use_bias": False}),
         (PAIRS[1], {"go_backwards": True}),

@@ -1,0 +1,42 @@
+import json
+from pathlib import Path
+
+import click
+
+from chargen.cli.options import common_options, json_option, runs_dir_option
+
+
+@click.command("plot")
+@click.argument("runs", nargs=-1, metavar="[RUN]...")
+@click.option("--unit", type=click.Choice(["bits", "nats"]), default="bits", show_default=True, help="Unit of the loss.")
+@click.option(
+    "--output",
+    type=click.Path(path_type=Path, dir_okay=False),
+    metavar="FILE",
+    help="Draw into a .png, .svg or .pdf file with matplotlib, instead of on stdout.",
+)
+@runs_dir_option
+@json_option
+@common_options
+def command(runs: tuple[str, ...], unit: str, output: Path | None, runs_dir: Path, as_json: bool, verbosity: int) -> None:
+    """Draw the loss of each epoch, of RUNs given by name or path; of the newest run unless one is given.
+
+    \b
+      chargen plot
+      chargen plot male-lstm-20260101-120000 male-gru-20260101-120100
+      chargen plot --output loss.svg
+    """
+    from rich.console import Console
+
+    from chargen.insight.history import read_histories
+    from chargen.insight.plots import draw_file, make_panels
+    from chargen.insight.terminal import draw_on
+    from chargen.run import find_run
+
+    histories = read_histories([find_run(spec, runs_dir) for spec in runs or (None,)])
+    if output:
+        draw_file(make_panels(histories, unit=unit), output)
+    if as_json:
+        click.echo(json.dumps([{"run": one.name, "epochs": one.rows} for one in histories], ensure_ascii=False))
+    elif not output:
+        click.echo(draw_on(Console(), make_panels(histories, unit=unit)), nl=False, color=True)  # the console knows of colours

@@ -1,0 +1,163 @@
+"""Tokens of more than one character: words, and the pieces of words that byte-pair encoding finds."""
+
+import math
+import re
+from collections import Counter
+from collections.abc import Iterable, Iterator, Sequence
+from itertools import pairwise
+from typing import Any
+
+import numpy as np
+
+from chargen.corpus.large_text import Text, text_blocks
+from chargen.corpus.vocabulary import BOUNDARY, Ids, TokenIds, Vocabulary
+from chargen.errors import ConfigError, UnknownTokenError
+
+# A word or a punctuation mark takes a single space before it along, as GPT-2's tokens do, so that joined tokens are the text.
+WORD = re.compile(r" ?\w+| ?[^\w\s]|\s")
+UNKNOWN_TEXT = "\ufffd"
+
+
+def split_words(text: str) -> list[str]:
+    """Cut a text into words, punctuation marks and white space.
+
+    >>> split_words("Who, me? ")
+    ['Who', ',', ' me', '?', ' ']
+    """
+    return WORD.findall(text)
+
+
+def count_words(documents: Iterable[Text]) -> Counter[str]:
+    """Count the words of some documents. A word that a block of a large text cuts in two counts as two."""
+    counts: Counter[str] = Counter()
+    for document in documents:
+        for block in text_blocks(document):
+            counts.update(split_words(block))
+    return counts
+
+
+class WordVocabulary(Vocabulary):
+    """The most frequent words, and an unknown token for all others. `num_characters`: distinct characters of the corpus."""
+
+    kind = "word"
+
+    def __init__(self, words: Sequence[str], labels: Sequence[str] = (), *, num_characters: int) -> None:
+        super().__init__([UNKNOWN_TEXT, *words], labels)
+        self.num_characters = num_characters
+        self._ids = {word: number for number, word in enumerate(words, start=self.unknown + 1)}
+        if len(self._ids) != len(words):
+            raise ValueError("a vocabulary holds each word once")
+        self._texts = ["", "", *words, *[""] * len(self.labels)]
+
+    unknown = BOUNDARY + 1  # the token of a word that is not in the vocabulary
+
+    @classmethod
+    def of(cls, documents: Iterable[Text], labels: Sequence[str] = (), *, max_size: int) -> "WordVocabulary":
+        """Take the most frequent words of some documents, `max_size` tokens with the boundary and the unknown one."""
+        counts = count_words(documents)
+        ranked = sorted(counts, key=lambda word: (-counts[word], word))
+        return cls(ranked[: max(0, max_size - 2)], labels, num_characters=len(set().union(*counts)))
+
+    def encode(self, text: str, *, on_unknown: str = "error") -> Ids:
+        """Return the ids of a text's words. An unknown word is the unknown token, unless it is to be left out."""
+        known, unknown = self._ids, self.unknown
+        ids = [known.get(word, unknown) for word in split_words(text)]
+        return np.array([one for one in ids if one != unknown] if on_unknown == "skip" else ids, self.dtype)
+
+    def decode(self, ids: TokenIds) -> str:
+        return "".join(self._texts[one] for one in np.asarray(ids).tolist())
+
+    def spelling_nats(self, text: str) -> float:
+        """Return the cost of the unknown words: each character and the end of each as one of all characters, equally likely."""
+        unknown = sum(len(word) + 1 for word in split_words(text) if word not in self._ids)
+        return unknown * math.log(self.num_characters + 1)
+
+    @property
+    def silent_ids(self) -> Sequence[int]:
+        return [self.unknown, *super().silent_ids]
+
+    def to_mapping(self) -> dict[str, Any]:
+        return {
+            "kind": self.kind,
+            "words": list(self.pieces[1:]),
+            "num_characters": self.num_characters,
+            "labels": list(self.labels),
+        }
+
+
+class BpeVocabulary(Vocabulary):
+    """The characters of a corpus and the pieces that byte-pair encoding merges them to (Sennrich et al. 2016).
+
+    characters: the pieces to start from. merges: pairs of pieces, the first merged first. Merging needs no library, only
+    finding the merges does.
+    """
+
+    kind = "bpe"
+
+    def __init__(self, characters: str, merges: Sequence[tuple[str, str]], labels: Sequence[str] = ()) -> None:
+        self.characters, self.merges = characters, [(first, second) for first, second in merges]
+        pieces = list(dict.fromkeys([*characters, *(first + second for first, second in self.merges)]))
+        super().__init__(pieces, labels)
+        self._ids = {piece: number for number, piece in enumerate(pieces, start=1)}
+        if any(piece not in self._ids for pair in self.merges for piece in pair) or len(set(characters)) != len(characters):
+            raise ValueError("its merges are not of pieces that it holds")
+        self._ranks = {pair: rank for rank, pair in enumerate(self.merges)}
+        self._known: dict[str, list[int]] = {}  # words that were encoded before
+        self._texts = ["", *pieces, *[""] * len(self.labels)]
+
+    @classmethod
+    def of(cls, documents: Iterable[Text], labels: Sequence[str] = (), *, max_size: int) -> "BpeVocabulary":
+        """Find the merges on some documents with the tokenizers library. Raises ConfigError where it is not installed."""
+        counts = count_words(documents)
+        characters = "".join(sorted(set().union(*counts)))
+        return cls(characters, _train_merges(counts, characters, max_size - 1), labels)
+
+    def encode(self, text: str, *, on_unknown: str = "error") -> Ids:
+        words = split_words(text)
+        for word in set(words) - self._known.keys():
+            self._known[word] = self._encode_word(word, on_unknown)
+        ids = [one for word in words for one in self._known[word]]
+        return np.array(ids, self.dtype)
+
+    def _encode_word(self, word: str, on_unknown: str) -> list[int]:
+        """Merge the characters of a word, at each turn the pair whose merge was found first."""
+        unknown = sorted(set(word) - set(self.characters))
+        if unknown and on_unknown == "error":
+            names = ", ".join(f"{one!r} (U+{ord(one):04X})" for one in unknown)
+            raise UnknownTokenError(f"the model has never seen {names}", hint="leave it out, or say --on-unknown skip")
+        pieces = [one for one in word if one not in unknown]
+        while len(pieces) > 1:
+            ranks = [self._ranks.get(pair, len(self._ranks)) for pair in pairwise(pieces)]
+            place = ranks.index(min(ranks))
+            if ranks[place] == len(self._ranks):
+                break
+            pieces[place : place + 2] = [pieces[place] + pieces[place + 1]]
+        return [self._ids[piece] for piece in pieces]
+
+    def decode(self, ids: TokenIds) -> str:
+        return "".join(self._texts[one] for one in np.asarray(ids).tolist())
+
+    def to_mapping(self) -> dict[str, Any]:
+        merges = [list(pair) for pair in self.merges]
+        return {"kind": self.kind, "characters": self.characters, "merges": merges, "labels": list(self.labels)}
+
+
+def _train_merges(counts: Counter[str], characters: str, num_pieces: int) -> list[tuple[str, str]]:
+    try:
+        from tokenizers import Tokenizer, models, pre_tokenizers, trainers
+    except ImportError:
+        raise ConfigError("--tokens bpe needs the tokenizers library", hint="pip install 'chargen[bpe]'") from None
+    import json
+
+    tokenizer = Tokenizer(models.BPE())
+    # Words come one by one, so there is nothing to cut; the library would drop their spaces by itself.
+    tokenizer.pre_tokenizer = pre_tokenizers.Split(UNKNOWN_TEXT * 2, "isolated")
+    trainer = trainers.BpeTrainer(vocab_size=num_pieces, initial_alphabet=list(characters), show_progress=False)
+    tokenizer.train_from_iterator(_repeated(counts), trainer)
+    return [(first, second) for first, second in json.loads(tokenizer.to_str())["model"]["merges"]]
+
+
+def _repeated(counts: Counter[str]) -> Iterator[list[str]]:
+    """Yield every word as often as it occurs, in an order that depends on nothing else."""
+    for word in sorted(counts):
+        yield [word] * counts[word]

@@ -1,0 +1,183 @@
+"""Character n-grams: what a network should do better than, and a quick way to tell two lists of names apart.
+
+Kneser-Ney smoothing, interpolated, with one discount for each length (Kneser and Ney 1995; Chen and Goodman 1998, section
+4.1.6). Below the unigrams lies the uniform distribution, so that no token of the vocabulary has probability 0.
+"""
+
+from collections.abc import Iterable
+from dataclasses import dataclass
+
+import numpy as np
+import numpy.typing as npt
+
+from chargen.corpus.vocabulary import BOUNDARY, CharacterVocabulary
+
+Integers = npt.NDArray[np.int64]
+Floats = npt.NDArray[np.float64]
+
+NOWHERE = -1  # the number of a gram that training never met, or that would begin before its document
+DISCOUNT = 0.5  # where no gram was met just once, from which it could be estimated
+
+
+@dataclass(frozen=True)
+class Level:
+    """The grams of one length, numbered in the order of their keys.
+
+    A gram's key is (number of its first tokens, a gram one shorter) * V + its last token. For n-grams and for the grams at
+    a document's start, `counts` are how often they were met; for other grams before how many different tokens.
+    """
+
+    keys: Integers  # (grams,)
+    counts: Integers  # (grams,)
+    totals: Integers  # (contexts,) sum of the counts of the grams that continue a context
+    kinds: Integers  # (contexts,) how many these are
+    discount: float  # taken off every count, for the tokens that were never met after a context
+
+    @classmethod
+    def of(cls, keys: Integers, counts: Integers, *, num_contexts: int, vocab_size: int) -> "Level":
+        """Add up what follows each context, and estimate the discount from the grams counted once and twice."""
+        contexts = keys // vocab_size
+        once, twice = int((counts == 1).sum()), int((counts == 2).sum())
+        return cls(
+            keys=keys,
+            counts=counts,
+            totals=np.bincount(contexts, counts, num_contexts).astype(np.int64),
+            kinds=np.bincount(contexts, minlength=num_contexts),
+            discount=once / (once + 2 * twice) if once else DISCOUNT,
+        )
+
+    def interpolate(self, contexts: Integers, grams: Integers, lower: Floats) -> Floats:
+        """Return the probabilities of the last tokens of `grams`, given those that one context token less gives them."""
+        totals = np.where(contexts == NOWHERE, 0, self.totals[contexts])
+        known = totals > 0
+        counts = np.where(grams == NOWHERE, 0, self.counts[grams])
+        kept = np.maximum(counts - self.discount, 0.0)
+        left = self.discount * self.kinds[contexts]
+        return np.where(known, (kept + left * lower) / np.where(known, totals, 1), lower)
+
+
+class NgramModel:
+    """A distribution over the next character given those before it, up to `order` - 1 of them, and over whole documents.
+
+    >>> model = NgramModel.fit(["Ada", "Ava", "Ida"], order=3)
+    >>> model.log_probabilities(["Ada", "dAa"]).round(1).tolist()
+    [-1.7, -8.5]
+    """
+
+    def __init__(self, vocabulary: CharacterVocabulary, levels: tuple[Level, ...]) -> None:
+        self.vocabulary = vocabulary
+        self._levels = levels
+
+    @classmethod
+    def fit(cls, documents: Iterable[str], *, order: int, vocabulary: CharacterVocabulary | None = None) -> "NgramModel":
+        """Count the n-grams of some documents, n = `order`; the vocabulary is that of the documents unless given.
+
+        Models that are compared need the same vocabulary. Raises ValueError for an order below 1 or no document at all,
+        and UnknownTokenError for a character that is not in the vocabulary given.
+        """
+        documents = list(documents)
+        if order < 1 or not documents:
+            raise ValueError(f"order is {order} and documents are {len(documents)}, expected 1 or more of both")
+        vocabulary = vocabulary or CharacterVocabulary.of(documents)
+        tokens, starts = _stream(documents, vocabulary)
+        return cls(vocabulary, _count(tokens, starts, order=order, vocab_size=len(vocabulary)))
+
+    @property
+    def order(self) -> int:
+        """Length of the longest grams; less than asked for where every document is shorter."""
+        return len(self._levels)
+
+    def next_probabilities(self, context: str) -> Floats:
+        """Return the probability of each token to follow a document's first characters, shape (V,), the boundary's first.
+
+        Raises UnknownTokenError for a character that is not in the vocabulary.
+        """
+        before = np.concatenate([[BOUNDARY], self.vocabulary.encode(context)])
+        vocab_size = len(self.vocabulary)
+        tokens = np.column_stack([np.tile(before, (vocab_size, 1)), np.arange(vocab_size)])  # (V, context + 2)
+        starts = np.repeat(np.arange(vocab_size) * tokens.shape[1], tokens.shape[1])
+        return self._probabilities(tokens.ravel().astype(np.int64), starts).reshape(tokens.shape)[:, -1]
+
+    def log_probabilities(self, documents: Iterable[str]) -> Floats:
+        """Return the natural logarithm of each document's probability, its end included; shape (documents,).
+
+        Raises UnknownTokenError for a character that is not in the vocabulary.
+        """
+        documents = list(documents)
+        if not documents:
+            return np.zeros(0)
+        tokens, starts = _stream(documents, self.vocabulary)
+        logs = np.log(self._probabilities(tokens, starts))
+        firsts = np.unique(starts)
+        logs[firsts] = 0.0  # a document begins with certainty
+        return np.add.reduceat(logs, firsts)
+
+    def cross_entropy(self, documents: Iterable[str]) -> float:
+        """Return the mean cross-entropy in nats a character, the end of each document counted as one.
+
+        Raises ValueError if there is no document, and UnknownTokenError for a character that is not in the vocabulary.
+        """
+        documents = list(documents)
+        if not documents:
+            raise ValueError("the cross-entropy of no documents is not defined")
+        return -float(self.log_probabilities(documents).sum()) / sum(len(document) + 1 for document in documents)
+
+    def _probabilities(self, tokens: Integers, starts: Integers) -> Floats:
+        """Return each token's probability given those before it in its document; that of a first boundary means nothing."""
+        vocab_size = len(self.vocabulary)
+        probabilities = np.full(len(tokens), 1 / vocab_size)
+        grams = np.zeros(len(tokens), np.int64)  # the empty one
+        for length, level in enumerate(self._levels, start=1):
+            contexts = _contexts(grams, starts, length)
+            grams = _find(level.keys, contexts, tokens, vocab_size)
+            probabilities = level.interpolate(contexts, grams, probabilities)
+        return probabilities
+
+
+def _stream(documents: Iterable[str], vocabulary: CharacterVocabulary) -> tuple[Integers, Integers]:
+    """Return all documents in one array, each between two boundaries, and for each token where its document starts."""
+    boundary = np.array([BOUNDARY])
+    pieces = [np.concatenate([boundary, vocabulary.encode(document), boundary]) for document in documents]
+    lengths = np.array(list(map(len, pieces)))
+    return np.concatenate(pieces).astype(np.int64), np.repeat(np.cumsum(lengths) - lengths, lengths)
+
+
+def _count(tokens: Integers, starts: Integers, *, order: int, vocab_size: int) -> tuple[Level, ...]:
+    """Return the levels from unigrams to n-grams; a level that no document is long enough for is left out."""
+    levels: list[Level] = []
+    below, num_contexts = None, 1  # keys and counts of the level below, which want the grams of this one
+    grams = np.zeros(len(tokens), np.int64)
+    predicted = np.arange(len(tokens)) > starts
+    for length in range(1, order + 1):
+        contexts = _contexts(grams, starts, length)
+        places = np.flatnonzero(predicted & (contexts != NOWHERE))
+        if not len(places):
+            break
+        found = contexts[places] * vocab_size + tokens[places]
+        keys, firsts, counts = np.unique(found, return_index=True, return_counts=True)
+        if below:
+            # Each gram of this level adds a token before one of the level below: its last tokens, at the same place.
+            preceded = np.bincount(grams[places[firsts]], minlength=len(below[0]))
+            adjusted = np.where(preceded > 0, preceded, below[1])
+            levels.append(Level.of(below[0], adjusted, num_contexts=num_contexts, vocab_size=vocab_size))
+            num_contexts = len(below[0])
+        below = keys, counts
+        grams = _find(keys, contexts, tokens, vocab_size)
+    assert below is not None
+    return (*levels, Level.of(*below, num_contexts=num_contexts, vocab_size=vocab_size))
+
+
+def _contexts(grams: Integers, starts: Integers, length: int) -> Integers:
+    """Return the contexts of all tokens, `length` - 1 long, given the grams of that length that end at each token."""
+    if length == 1:
+        return grams
+    contexts = np.concatenate([[NOWHERE], grams[:-1]])
+    contexts[np.arange(len(grams)) - length + 1 < starts] = NOWHERE
+    return contexts
+
+
+def _find(keys: Integers, contexts: Integers, tokens: Integers, vocab_size: int) -> Integers:
+    """Return the numbers of the grams of some contexts and tokens, NOWHERE for those not among the keys."""
+    wanted = contexts * vocab_size + tokens
+    numbers = np.minimum(np.searchsorted(keys, wanted), len(keys) - 1)
+    return np.where((contexts != NOWHERE) & (keys[numbers] == wanted), numbers, NOWHERE)

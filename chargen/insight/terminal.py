@@ -1,0 +1,151 @@
+"""The drawing of curves with characters.
+
+Where colours tell the curves apart they are drawn in Braille, whose characters have two by four dots; elsewhere each curve
+has a mark of its own, all of them ASCII, which every log, mail and font shows alike.
+"""
+
+from collections.abc import Iterator, Sequence
+from itertools import pairwise
+
+from rich.console import Console
+from rich.text import Text
+
+from chargen.insight.plots import Curve, Panel
+
+COLOURS = ("blue", "yellow", "green", "magenta", "cyan", "red")
+MARKS = "*o+x#@%&"
+MIN_WIDTH, MIN_HEIGHT, MAX_HEIGHT = 10, 4, 20  # of the canvas, in characters
+LINES_AROUND = 8  # of a terminal's: title, axis, legend, the next prompt
+
+# Bit of each dot in a Braille character, by row and column.
+_DOTS = ((0x01, 0x08), (0x02, 0x10), (0x04, 0x20), (0x40, 0x80))
+_EMPTY_BRAILLE = 0x2800
+
+
+class Canvas:
+    """Characters that curves are drawn on; where two curves meet, the later one's colour or mark stays."""
+
+    def __init__(self, *, width: int, height: int, braille: bool) -> None:
+        self._braille = braille
+        self._owner: list[list[int | None]] = [[None] * width for _ in range(height)]
+        self._dots = [[0] * width for _ in range(height)]
+        self._columns, self._rows = (2, 4) if braille else (1, 1)  # dots in a character
+
+    @property
+    def width(self) -> int:
+        """Dots from left to right."""
+        return len(self._dots[0]) * self._columns
+
+    @property
+    def height(self) -> int:
+        """Dots from top to bottom."""
+        return len(self._dots) * self._rows
+
+    def dot(self, x: int, y: int, curve: int) -> None:
+        """Set a dot, counted from the top left."""
+        row, column = y // self._rows, x // self._columns
+        self._owner[row][column] = curve
+        self._dots[row][column] |= _DOTS[y % self._rows][x % self._columns]
+
+    def lines(self) -> Iterator[Text]:
+        """Yield the lines from top to bottom."""
+        for owners, dots in zip(self._owner, self._dots, strict=True):
+            line = Text()
+            for owner, bits in zip(owners, dots, strict=True):
+                if owner is None:
+                    line.append(" ")
+                else:
+                    line.append(chr(_EMPTY_BRAILLE + bits) if self._braille else mark(owner), style(owner, self._braille))
+            line.rstrip()
+            yield line
+
+
+def mark(curve: int) -> str:
+    """Return the ASCII character that draws a curve."""
+    return MARKS[curve % len(MARKS)]
+
+
+def style(curve: int, coloured: bool) -> str:
+    """Return the colour that a curve is drawn in, if any is."""
+    return COLOURS[curve % len(COLOURS)] if coloured else ""
+
+
+def draw_on(console: Console, panels: Sequence[Panel]) -> str:
+    """Return panels as wide as a console: in colours where it has some and its user wants them, else in ASCII."""
+    coloured = console.is_terminal and console.color_system is not None and not console.no_color
+    braille = coloured and not console.options.ascii_only
+    text = draw_text(panels, width=console.width, height=min(MAX_HEIGHT, console.height - LINES_AROUND), braille=braille)
+    with console.capture() as captured:
+        console.print(text, soft_wrap=True)
+    return captured.get()
+
+
+def draw_text(panels: Sequence[Panel], *, width: int, height: int, braille: bool) -> Text:
+    """Return panels below each other, the first one `height` lines high, the others half of it."""
+    blocks = []
+    for place, panel in enumerate(panels):
+        lines = max(MIN_HEIGHT, height if place == 0 else height // 2)
+        blocks.append(Text("\n").join(_panel_lines(panel, width=width, height=lines, braille=braille)))
+    return Text("\n\n").join(blocks)
+
+
+def _panel_lines(panel: Panel, *, width: int, height: int, braille: bool) -> Iterator[Text]:
+    low, high = _range([value for curve in panel.curves for value in curve.values])
+    first, last = _range([float(epoch) for curve in panel.curves for epoch in curve.epochs])
+    ticks = {row: f"{high - (high - low) * row / (height - 1):.3g}" for row in (0, (height - 1) // 2, height - 1)}
+    margin = max(map(len, ticks.values()))
+    canvas = Canvas(width=max(MIN_WIDTH, width - margin - 2), height=height, braille=braille)
+    for number, curve in enumerate(panel.curves):
+        for x, y in _line_dots(_places(curve, canvas, (first, last), (low, high))):
+            canvas.dot(x, y, number)
+    side, corner, floor = "│└─" if braille else "|+-"
+    yield Text(panel.title)
+    for row, line in enumerate(canvas.lines()):
+        yield Text(f"{ticks.get(row, ''):>{margin}} {side}").append_text(line)
+    columns = canvas.width // (2 if braille else 1)
+    yield Text(" " * (margin + 1) + corner + floor * columns)
+    yield Text(" " * (margin + 2) + _epoch_axis(panel, columns))
+    for number, curve in enumerate(panel.curves):
+        yield _legend(curve, number, margin=margin, braille=braille)
+
+
+def _range(values: Sequence[float]) -> tuple[float, float]:
+    """Return the least and the largest value; of values that are all equal, a range around them."""
+    low, high = min(values), max(values)
+    around = max(0.5, abs(high) / 2)
+    return (low, high) if low < high else (low - around, high + around)
+
+
+def _places(curve: Curve, canvas: Canvas, across: tuple[float, float], upward: tuple[float, float]) -> list[tuple[int, int]]:
+    """Return the dots of a curve's points, as (x, y) from the top left, given the ranges of the axes."""
+    places = []
+    for epoch, value in zip(curve.epochs, curve.values, strict=True):
+        x = (epoch - across[0]) / (across[1] - across[0])
+        y = (upward[1] - value) / (upward[1] - upward[0])
+        places.append((round(x * (canvas.width - 1)), round(y * (canvas.height - 1))))
+    return places
+
+
+def _line_dots(places: Sequence[tuple[int, int]]) -> Iterator[tuple[int, int]]:
+    """Yield the dots of straight lines from place to place."""
+    yield places[0]
+    for (x, y), (to_x, to_y) in pairwise(places):
+        steps = max(abs(to_x - x), abs(to_y - y), 1)
+        for step in range(1, steps + 1):
+            yield x + round((to_x - x) * step / steps), y + round((to_y - y) * step / steps)
+
+
+def _epoch_axis(panel: Panel, width: int) -> str:
+    """Return the line below the floor: the first epoch, the word, the last epoch."""
+    epochs = [epoch for curve in panel.curves for epoch in curve.epochs]
+    first, last = str(min(epochs)), str(max(epochs))
+    if first == last:
+        return f"epoch {first}".center(width).rstrip()
+    return first + "epoch".center(max(5, width - len(first) - len(last))) + last
+
+
+def _legend(curve: Curve, number: int, *, margin: int, braille: bool) -> Text:
+    value = min(curve.values)
+    lowest = f"lowest {value:.4g} after epoch {curve.epochs[curve.values.index(value)]}"
+    sign = "━" if braille else mark(number)
+    return Text(" " * (margin + 2)).append(sign, style(number, braille)).append(f" {curve.label}: {lowest}")

@@ -1,0 +1,48 @@
+"""How weights start: Keras's own distributions, drawn with NumPy."""
+
+import numpy as np
+
+from chargen.config import NetworkConfig
+from chargen.network.cells import Floats
+from chargen.network.network import weight_shapes
+
+EMBEDDING_LIMIT = 0.05
+
+
+def initial_weights(config: NetworkConfig, vocab_size: int, rng: np.random.Generator) -> dict[str, Floats]:
+    """Draw float32 weights, named and shaped as `weight_shapes` says, from `rng`.
+
+    Kernels are Glorot uniform, recurrent kernels as configured, embeddings uniform within 0.05 of zero, biases zero, an LSTM's
+    forget gate's one if so configured.
+    """
+    weights = {name: _initial(name, shape, config, rng) for name, shape in weight_shapes(config, vocab_size).items()}
+    if config.cell == "lstm" and config.unit_forget_bias:
+        H = config.hidden_size
+        for layer in range(config.num_layers):
+            weights[f"recurrent.{layer}.bias"][H : 2 * H] = 1
+    return weights
+
+
+def _initial(name: str, shape: tuple[int, ...], config: NetworkConfig, rng: np.random.Generator) -> Floats:
+    kind = name.rpartition(".")[-1]
+    if kind == "bias":
+        return np.zeros(shape, np.float32)
+    if kind == "embedding":
+        return rng.uniform(-EMBEDDING_LIMIT, EMBEDDING_LIMIT, shape).astype(np.float32)
+    if kind == "kernel" or config.recurrent_init == "glorot_uniform":
+        return glorot_uniform(shape, rng)
+    return np.eye(*shape, dtype=np.float32) if config.recurrent_init == "identity" else orthogonal(shape, rng)
+
+
+def glorot_uniform(shape: tuple[int, ...], rng: np.random.Generator) -> Floats:
+    """Draw a kernel, (D, G), uniformly within sqrt(6 / (D + G)) of zero (Glorot and Bengio 2010)."""
+    limit = np.sqrt(6 / sum(shape))
+    return rng.uniform(-limit, limit, shape).astype(np.float32)
+
+
+def orthogonal(shape: tuple[int, ...], rng: np.random.Generator) -> Floats:
+    """Draw a matrix, (H, G), whose rows, or columns if they are fewer, are orthonormal (Saxe et al. 2014)."""
+    wide = shape[1] > shape[0]
+    columns, upper = np.linalg.qr(rng.normal(size=shape[::-1] if wide else shape))
+    columns *= np.sign(np.diag(upper))  # without it the draw is not uniform
+    return np.ascontiguousarray(columns.T if wide else columns, dtype=np.float32)

@@ -1,0 +1,169 @@
+"""The network by hand: token ids in, loss and gradients out."""
+
+from collections.abc import Mapping
+from typing import Any, NamedTuple
+
+import numpy as np
+
+from chargen.config import NetworkConfig
+from chargen.corpus.windows import Batch
+from chargen.errors import ConfigError
+from chargen.network.cells import cell_type
+from chargen.network.network import NetworkState
+from chargen.scratch.cells import RecurrentPass, pass_type
+from chargen.scratch.layers import (
+    Array,
+    DensePass,
+    DropoutPass,
+    DroppedTokenPass,
+    FoldedTokenPass,
+    Gradients,
+    Ids,
+    LastStepPass,
+    Pass,
+    ReluPass,
+    TokenPass,
+)
+from chargen.scratch.loss import cross_entropy, cross_entropy_and_gradient
+
+
+class LossAndGradients(NamedTuple):
+    """What a batch says of the weights.
+
+    loss: the cross-entropy in nats, summed over the positions that weigh. gradients: those of its mean over these positions,
+    by the names and in the shapes of the weights. state: the one after the batch, for the next.
+    """
+
+    loss: float
+    gradients: Gradients
+    state: NetworkState
+
+
+class ScratchNetwork:
+    """The network that `chargen.network.Network` runs, with a way back to its weights.
+
+    Each call reads the weights as they are then, so that an optimizer may change them in place.
+    """
+
+    def __init__(self, config: NetworkConfig, vocab_size: int, weights: Mapping[str, Array]) -> None:
+        """Take the weights named by `weight_shapes`, of one dtype, which everything is computed in; they are not copied.
+
+        Raises ConfigError for what only the Keras model can do.
+        """
+        check_supported(config)
+        self.config, self.vocab_size, self.weights = config, vocab_size, weights
+
+    def zero_state(self, batch_size: int) -> NetworkState:
+        """Return the state before any token."""
+        zeros = np.zeros((batch_size, self.config.hidden_size), self.weights["output.bias"].dtype)
+        kind = cell_type(self.config).state_type
+        return tuple(kind(*[zeros] * len(kind._fields)) for _ in range(self.config.num_layers))
+
+    def logits(self, ids: Ids, state: NetworkState) -> tuple[Array, NetworkState]:
+        """Read (B, T) ids and return the logits and the state after the last; nothing is dropped.
+
+        The logits are (B, T, V), those after every position, or with targets "last" (B, V).
+        """
+        run = NetworkPass(self, ids, state)
+        return (run.logits if run.logits.ndim == 2 else run.logits.swapaxes(0, 1)), run.state
+
+    def loss(self, batch: Batch, state: NetworkState) -> tuple[float, NetworkState]:
+        """Return the cross-entropy in nats, summed over the positions that weigh, and the next state; nothing is dropped."""
+        run = NetworkPass(self, batch.inputs, state)
+        return cross_entropy(run.logits, batch.targets.T, batch.weights.T), run.state
+
+    def loss_and_gradients(self, batch: Batch, state: NetworkState, rng: np.random.Generator) -> LossAndGradients:
+        """Run a batch forward and back, with dropout drawn from `rng`. The gradient is cut at the batch's two ends."""
+        run = NetworkPass(self, batch.inputs, state, rng)
+        loss, d_logits = cross_entropy_and_gradient(run.logits, batch.targets.T, batch.weights.T)
+        return LossAndGradients(loss, run.backward(d_logits), run.state)
+
+
+class NetworkPass:
+    """One run of the network over a batch of ids, (B, T), from a state; with dropout if there is an `rng`.
+
+    logits: (T, B, V), or (B, V) with targets "last". state: the one after the last step.
+    """
+
+    def __init__(self, network: ScratchNetwork, ids: Ids, state: NetworkState, rng: np.random.Generator | None = None) -> None:
+        self._config, self._weights, self._rng = network.config, network.weights, rng
+        self._passes: list[tuple[str, Pass]] = []  # each with its name in `weight_shapes`, in the order of the way forward
+        self._tokens = self._read_tokens(np.ascontiguousarray(ids.T))
+        states = []
+        values = self._tokens.outputs
+        for layer in range(self._config.num_layers):
+            name = f"recurrent.{layer}"
+            if layer > 0:
+                values = self._project(name, self._drop(values))
+            recurrent = self._recur(name, values, state[layer])
+            values = recurrent.outputs
+            states.append(recurrent.state)
+        self.state: NetworkState = tuple(states)
+        self.logits = self._head(values)
+
+    def backward(self, d_logits: Array) -> Gradients:
+        """Return the gradients by all weights, given those by `logits`, which are overwritten."""
+        by_name: Gradients = {}
+        for name, one in reversed(self._passes):
+            d_logits, gradients = one.backward(d_logits)
+            by_name |= {f"{name}.{weight}": gradient for weight, gradient in gradients.items()}
+        for weight, gradient in self._tokens.backward(d_logits).items():
+            by_name["embedding" if weight == "embedding" else f"recurrent.0.{weight}"] = gradient
+        for layer in range(self._config.num_layers):
+            bias, recurrent_bias = f"recurrent.{layer}.bias", f"recurrent.{layer}.recurrent_bias"
+            if recurrent_bias in by_name:
+                by_name[bias] = np.stack([by_name[bias], by_name[recurrent_bias]])
+        return {name: by_name[name] for name in self._weights}
+
+    def _read_tokens(self, ids: Ids) -> TokenPass:
+        """Return what the first recurrent layer is given for ids, (T, B)."""
+        kernel, (bias, _) = self._weights["recurrent.0.kernel"], self._biases("recurrent.0")
+        embedding = self._weights.get("embedding")
+        if self._rng is None or not self._config.dropout:
+            return FoldedTokenPass(ids, embedding, kernel, bias)
+        return DroppedTokenPass(ids, embedding, kernel, bias, rate=self._config.dropout, rng=self._rng)
+
+    def _recur(self, name: str, projected: Array, state: Any) -> RecurrentPass:
+        kernel, (_, recurrent_bias) = self._weights[f"{name}.recurrent_kernel"], self._biases(name)
+        one = pass_type(self._config)(projected, kernel, recurrent_bias, state)
+        self._passes.append((name, one))
+        return one
+
+    def _biases(self, name: str) -> tuple[Array, Array | None]:
+        """Return the bias of a layer's input product, and that of its recurrent product, which only one kind of GRU has."""
+        bias = self._weights[f"{name}.bias"]
+        return (bias, None) if bias.ndim == 1 else (bias[0], bias[1])
+
+    def _head(self, values: Array) -> Array:
+        """Return the logits of the last recurrent layer's outputs, (T, B, H)."""
+        if self._config.targets == "last":
+            values = self._then("", LastStepPass(values))
+        values = self._drop(values)
+        if self._config.dense_size:
+            values = self._then("", ReluPass(self._project("dense", values)))
+        return self._project("output", values)
+
+    def _project(self, name: str, values: Array) -> Array:
+        return self._then(name, DensePass(values, self._weights[f"{name}.kernel"], self._biases(name)[0]))
+
+    def _drop(self, values: Array) -> Array:
+        if self._rng is None or not self._config.dropout:
+            return values
+        return self._then("", DropoutPass(values, self._config.dropout, self._rng))
+
+    def _then(self, name: str, one: Pass) -> Array:
+        """Remember a pass for the way back and return its outputs."""
+        self._passes.append((name, one))
+        return one.outputs
+
+
+def check_supported(config: NetworkConfig) -> None:
+    """Raise ConfigError for a network that only the Keras model can train."""
+    refused = {
+        "recurrent_dropout": bool(config.recurrent_dropout),
+        "embedding_norm": config.embedding_norm != "none",
+        "layer_norm": config.layer_norm,
+    }
+    for name, wanted in refused.items():
+        if wanted:
+            raise ConfigError(f"the NumPy trainer has no network.{name}", hint="use --backend tensorflow")

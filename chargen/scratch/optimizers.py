@@ -1,0 +1,128 @@
+"""Optimizers by hand, with Keras's own formulas and defaults.
+
+In the equations w is a weight, g its gradient, n the learning rate, t the number of the step from 1 on; all products are by
+element. Weights and slots are changed in place.
+"""
+
+import math
+from abc import ABC, abstractmethod
+from collections.abc import Iterable, Mapping
+from typing import ClassVar
+
+import numpy as np
+
+from chargen.scratch.layers import Array
+
+EPSILON = 1e-7  # keeps roots away from zero
+
+
+class Optimizer(ABC):
+    """What changes the weights by their gradients, and what it remembers to do so.
+
+    num_steps: updates so far. slots: for each weight's name, arrays like the weight, one for each of `slot_starts`. Together
+    they are all that an optimizer carries from step to step.
+    """
+
+    slot_starts: ClassVar[tuple[float, ...]] = ()  # the value that each slot begins with
+
+    def __init__(self, learning_rate: float, *, clip_norm: float = 0.0, clip_value: float = 0.0) -> None:
+        """Set the learning rate and the limits of `clip_by_value` and, after it, `clip_by_norm`; 0 does not clip."""
+        self.learning_rate, self.clip_norm, self.clip_value = learning_rate, clip_norm, clip_value
+        self.num_steps = 0
+        self.slots: dict[str, list[Array]] = {}
+
+    def update(self, weights: Mapping[str, Array], gradients: Mapping[str, Array]) -> None:
+        """Take one step: weights are changed in place, gradients are clipped in place."""
+        if self.clip_value:
+            clip_by_value(gradients.values(), self.clip_value)
+        if self.clip_norm:
+            clip_by_norm(gradients.values(), self.clip_norm)
+        self.num_steps += 1
+        for name, weight in weights.items():
+            if name not in self.slots:
+                self.slots[name] = [np.full_like(weight, start) for start in self.slot_starts]
+            self._update(weight, gradients[name], *self.slots[name])
+
+    @abstractmethod
+    def _update(self, weight: Array, gradient: Array, *slots: Array) -> None:
+        """Change one weight and its slots in place."""
+
+
+class SGD(Optimizer):
+    """w = w - n g."""
+
+    def _update(self, weight: Array, gradient: Array, *slots: Array) -> None:
+        weight -= self.learning_rate * gradient
+
+
+class RMSprop(Optimizer):
+    """v = ρ v + (1 - ρ) g²,  w = w - n g / sqrt(v + ε) (Tieleman and Hinton 2012)."""
+
+    slot_starts = (0.0,)
+    rho = 0.9
+
+    def _update(self, weight: Array, gradient: Array, *slots: Array) -> None:
+        (mean_square,) = slots
+        mean_square *= self.rho
+        mean_square += (1 - self.rho) * gradient * gradient
+        weight -= self.learning_rate * gradient / np.sqrt(mean_square + EPSILON)
+
+
+class Adagrad(Optimizer):
+    """v = v + g²,  w = w - n g / sqrt(v + ε) (Duchi, Hazan and Singer 2011)."""
+
+    slot_starts = (0.1,)
+
+    def _update(self, weight: Array, gradient: Array, *slots: Array) -> None:
+        (sum_of_squares,) = slots
+        sum_of_squares += gradient * gradient
+        weight -= self.learning_rate * gradient / np.sqrt(sum_of_squares + EPSILON)
+
+
+class Adam(Optimizer):
+    """Moment estimates, corrected for their start at zero (Kingma and Ba 2015).
+
+    m = β₁ m + (1 - β₁) g,  v = β₂ v + (1 - β₂) g²
+    w = w - n sqrt(1 - β₂ᵗ) / (1 - β₁ᵗ) m / (sqrt(v) + ε)
+    """
+
+    slot_starts = (0.0, 0.0)
+    beta_1, beta_2 = 0.9, 0.999
+
+    def _update(self, weight: Array, gradient: Array, *slots: Array) -> None:
+        mean, mean_square = slots
+        mean += (1 - self.beta_1) * (gradient - mean)
+        mean_square += (1 - self.beta_2) * (gradient * gradient - mean_square)
+        correction = math.sqrt(1 - self.beta_2**self.num_steps) / (1 - self.beta_1**self.num_steps)
+        weight -= self.learning_rate * correction * mean / (np.sqrt(mean_square) + EPSILON)
+
+
+class AdamW(Adam):
+    """Adam after w = w - n λ w, the decay being no part of the gradient (Loshchilov and Hutter 2019)."""
+
+    weight_decay = 0.004
+
+    def _update(self, weight: Array, gradient: Array, *slots: Array) -> None:
+        weight *= 1 - self.learning_rate * self.weight_decay
+        super()._update(weight, gradient, *slots)
+
+
+def clip_by_norm(gradients: Iterable[Array], limit: float) -> None:
+    """Scale all gradients, in place, by one factor that brings their common Euclidean norm down to `limit`."""
+    gradients = list(gradients)
+    norm = math.sqrt(sum(float(np.vdot(one, one)) for one in gradients))
+    if not norm <= limit:  # also where it is not a number
+        for one in gradients:
+            one *= limit / norm
+
+
+def clip_by_value(gradients: Iterable[Array], limit: float) -> None:
+    """Bring every element of the gradients, in place, into [-limit, limit]."""
+    for one in gradients:
+        np.clip(one, -limit, limit, out=one)
+
+
+def optimizer_type(name: str) -> type[Optimizer]:
+    """Return the class of an optimizer by its configured name."""
+    kinds: dict[str, type[Optimizer]] = {"adam": Adam, "adamw": AdamW, "rmsprop": RMSprop, "sgd": SGD, "adagrad": Adagrad}
+    return kinds[name]

@@ -1,0 +1,24 @@
+"""The learning rate as a function of the optimizer step, for any array library that has NumPy's names."""
+
+import math
+from types import ModuleType
+from typing import Any
+
+from chargen.config import TrainingConfig
+
+
+def learning_rate(step: Any, training: TrainingConfig, *, steps_per_epoch: int, xp: ModuleType) -> Any:
+    """Return the learning rate of a step, counted from 0: a rise in proportion, then the schedule.
+
+    "cosine" falls to 0 at the end of the last epoch (Loshchilov and Hutter 2017). "plateau" is constant here: what it depends
+    on is not known beforehand. `xp` is numpy, or a library that speaks like it.
+    """
+    rise = round(training.warmup_epochs * steps_per_epoch)
+    rate = training.learning_rate * xp.minimum(1.0, (step + 1) / max(1, rise))
+    if training.schedule == "cosine":
+        total = training.epochs * steps_per_epoch
+        progress = xp.clip((step - rise) / max(1, total - rise), 0.0, 1.0)
+        rate = rate * 0.5 * (1 + xp.cos(math.pi * progress))
+    if training.schedule == "step":
+        rate = rate * training.decay_factor ** xp.floor(step / (training.decay_epochs * steps_per_epoch))
+    return rate
