@@ -8,7 +8,7 @@ from click.testing import CliRunner, Result
 
 from chargen.cli.program import program
 from chargen.config import NetworkConfig
-from chargen.corpus.vocabulary import CharacterVocabulary
+from chargen.corpus.vocabulary import CharacterVocabulary, Vocabulary
 from chargen.network.model_file import TextModel, save_model
 from chargen.network.network import Network, weight_shapes
 
@@ -30,9 +30,11 @@ def invoke(in_folder: Path) -> Callable[..., Result]:
 def random_model() -> Callable[..., TextModel]:
     """Make an untrained model."""
 
-    def make(*, reading: str = "document", characters: str = "abcH\u00e9\n", seed: int = 0) -> TextModel:
+    def make(
+        *, reading: str = "document", characters: str = "abcH\u00e9\n", seed: int = 0, vocabulary: Vocabulary | None = None
+    ) -> TextModel:
         config = NetworkConfig(hidden_size=5, embedding_size=4)
-        vocabulary = CharacterVocabulary(characters)
+        vocabulary = vocabulary or CharacterVocabulary(characters)
         rng = np.random.default_rng(seed)
         shapes = weight_shapes(config, len(vocabulary))
         weights = {one: rng.normal(size=shape).astype(np.float32) for one, shape in shapes.items()}

@@ -7,7 +7,7 @@ import numpy as np
 
 from chargen.corpus.vocabulary import BOUNDARY
 from chargen.network.generation import cut_after, token_lengths
-from chargen.network.prediction import AnyModel, TokenIds, begin, forbid_end
+from chargen.network.prediction import AnyModel, TokenIds, begin, forbid_end, silence
 from chargen.network.sampling import Doubles, Logits, exclude, log_softmax
 
 
@@ -51,6 +51,7 @@ def beam_search(
     alive, complete = [_Path((), 0.0)], list[_Path]()
     for position in range(length):
         forbid_end(model, logits, begun=position > 0 or len(prompt) > 0)
+        silence(model, logits)
         scores = _scores(model, alive, exclude(logits[: len(alive)], banned), min_length)
         grown = [_completed(model, path, until) for path in _grown(alive, scores, width)]
         complete = _best([*complete, *_ended(alive, scores), *[path for path in grown if path.complete]], width)
@@ -67,7 +68,7 @@ def beam_search(
 def _scores(model: AnyModel, alive: list[_Path], logits: Logits, min_length: int) -> Doubles:
     """Return the log-probability of each path alive with each token after it, (A, V)."""
     if min_length:
-        lengths = token_lengths(model)
+        lengths = token_lengths(model.vocabulary)
         too_short = [lengths[list(path.ids)].sum() < min_length for path in alive]
         logits[too_short, BOUNDARY] = -np.inf
     return log_softmax(logits) + np.array([[path.log_probability] for path in alive])

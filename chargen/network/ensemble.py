@@ -7,7 +7,7 @@ from pathlib import Path
 import numpy as np
 import numpy.typing as npt
 
-from chargen.corpus.vocabulary import BOUNDARY, CharacterVocabulary
+from chargen.corpus.vocabulary import BOUNDARY, Vocabulary
 from chargen.errors import ConfigError
 from chargen.network.model_file import TextModel, load_model
 from chargen.network.sampling import Doubles, Logits, log_softmax
@@ -26,7 +26,7 @@ class Ensemble:
     how: str = AVERAGE
 
     @property
-    def vocabulary(self) -> CharacterVocabulary:
+    def vocabulary(self) -> Vocabulary:
         """The first model's."""
         return self.members[0].vocabulary
 
@@ -74,9 +74,15 @@ def join_models(models: Sequence[tuple[str, TextModel]], how: str = AVERAGE) -> 
     return Ensemble(members=tuple(model for _, model in models), how=how)
 
 
-def _check_vocabularies(name: str, tokens: CharacterVocabulary, other_name: str, other_tokens: CharacterVocabulary) -> None:
+def _check_vocabularies(name: str, tokens: Vocabulary, other_name: str, other_tokens: Vocabulary) -> None:
     if tokens == other_tokens:
         return
+    if tokens.kind != other_tokens.kind:
+        raise ConfigError(
+            f"{name} writes {tokens.kind} tokens, {other_name} {other_tokens.kind} tokens", hint="join models of one --tokens"
+        )
+    if tokens.labels != other_tokens.labels:
+        raise ConfigError(f"{name} and {other_name} know different labels", hint="join models trained on the same corpus")
     only, only_other = set(tokens) - set(other_tokens), set(other_tokens) - set(tokens)
     told = [f"only {who} knows {_listed(which)}" for who, which in ((name, only), (other_name, only_other)) if which]
     if told:
@@ -90,9 +96,10 @@ def _listed(tokens: set[str], most: int = 5) -> str:
     return f"{shown} and {len(tokens) - most} more" if len(tokens) > most else shown
 
 
-def translation(vocabulary: CharacterVocabulary, other: CharacterVocabulary) -> npt.NDArray[np.intp] | None:
+def translation(vocabulary: Vocabulary, other: Vocabulary) -> npt.NDArray[np.intp] | None:
     """Return the other vocabulary's id of every id, (V,), of one that holds the same tokens; None if the ids are equal."""
     if vocabulary == other:
         return None
     ids = {token: number for number, token in enumerate(other, start=BOUNDARY + 1)}
-    return np.array([BOUNDARY, *[ids[token] for token in vocabulary]])
+    labels = range(len(vocabulary) - len(vocabulary.labels), len(vocabulary))  # the last ids of both
+    return np.array([BOUNDARY, *[ids[token] for token in vocabulary], *labels])

@@ -1,5 +1,6 @@
 """From a prompt to text: warm-up, then one drawn token after another."""
 
+from codecs import getincrementaldecoder
 from collections import deque
 from collections.abc import Iterator
 from typing import NamedTuple
@@ -7,9 +8,9 @@ from typing import NamedTuple
 import numpy as np
 import numpy.typing as npt
 
-from chargen.corpus.vocabulary import BOUNDARY
+from chargen.corpus.vocabulary import BOUNDARY, Vocabulary
 from chargen.network.prediction import AnyModel, TokenIds, begin, forbid_end
-from chargen.network.sampling import DrawnIds, Sampler
+from chargen.network.sampling import DrawnIds, Sampler, token_texts
 
 
 class Continuation(NamedTuple):
@@ -37,9 +38,12 @@ def draw_tokens(
     logits, predictor = begin(model, prompt, count)
     recent: deque[DrawnIds] = deque(maxlen=sampler.memory)
     ended = np.zeros(count, bool)
-    lengths, written = token_lengths(model), np.zeros(count, int)
+    lengths, written = token_lengths(model.vocabulary) if min_length else None, np.zeros(count, int)
+    silent = np.array(model.vocabulary.silent_ids, np.intp)
     for position in range(length):
         forbid_end(model, logits, begun=position > 0 or len(prompt) > 0)
+        if len(silent):
+            logits[:, silent] = -np.inf
         if min_length:
             logits[written < min_length, BOUNDARY] = -np.inf
         ids = sampler(logits, rng, position=position, recent=recent)
@@ -50,15 +54,30 @@ def draw_tokens(
         if model.ends and ended.all():
             return
         recent.append(ids)
-        if min_length:
+        if lengths is not None:
             written += lengths[ids]
         if position + 1 < length:
             logits = predictor.step(ids)
 
 
-def token_lengths(model: AnyModel) -> npt.NDArray[np.intp]:
-    """Return the characters of every token, (V,); the boundary has none."""
-    return np.array([0, *map(len, model.vocabulary)])
+def token_lengths(vocabulary: Vocabulary) -> npt.NDArray[np.intp]:
+    """Return the characters of every token, (V,); of a character of several bytes, the first counts."""
+    lengths = np.array([len(text) for text in token_texts(vocabulary)])
+    if vocabulary.kind == "byte":
+        lengths[0x81:0xC1] = 0  # the bytes 80 to BF go on with a character
+    return lengths
+
+
+def _pieces(vocabulary: Vocabulary, drawn: Iterator[DrawnIds]) -> Iterator[str]:
+    """Yield the text of each token of a single row, that of a character's bytes with the last of them."""
+    if vocabulary.kind != "byte":
+        texts = token_texts(vocabulary)
+        yield from (texts[ids[0]] for ids in drawn)
+        return
+    decoder = getincrementaldecoder("utf-8")("replace")
+    for ids in drawn:
+        yield decoder.decode(bytes([ids[0] - 1]) if ids[0] != BOUNDARY else b"")
+    yield decoder.decode(b"", final=True)
 
 
 def stream_text(
@@ -72,17 +91,16 @@ def stream_text(
     min_length: int = 0,
 ) -> Iterator[str]:
     """Continue a prompt and yield the continuation piece by piece, until it ends, or holds `until`, or is `length` long."""
-    written = ""
-    pieces = ["", *model.vocabulary]  # by token id
+    tail = ""  # what may be the beginning of `until`
     drawn = draw_tokens(model, prompt, count=1, length=length, sampler=sampler, rng=rng, min_length=min_length)
-    for ids in drawn:
-        piece = pieces[ids[0]]
+    for piece in _pieces(model.vocabulary, drawn):
+        if until and until in tail + piece:
+            yield cut_after(tail + piece, until)[len(tail) :]
+            return
+        if until:
+            tail = (tail + piece)[1 - len(until) :] if len(until) > 1 else ""
         if piece:
             yield piece
-        if until:
-            written = (written + piece)[-len(until) :]
-            if written == until:
-                return
 
 
 def continue_prompt(

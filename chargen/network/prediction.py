@@ -53,6 +53,13 @@ def forbid_end(model: AnyModel, logits: Logits, *, begun: bool) -> None:
         logits[:, BOUNDARY] = -np.inf
 
 
+def silence(model: AnyModel, logits: Logits) -> None:
+    """Take out of logits, in place, the tokens that are read but never drawn."""
+    silent = list(model.vocabulary.silent_ids)
+    if silent:
+        logits[:, silent] = -np.inf
+
+
 class Guess(NamedTuple):
     """What a model expected before a token came. token, guess: ids, the guess the most probable one."""
 
@@ -101,6 +108,7 @@ def _readings(model: TextModel, tokens: TokenIds, *, primed_for: TokenIds) -> It
 
 def _probabilities(model: TextModel, logits: Logits, *, begun: bool) -> Doubles:
     forbid_end(model, logits, begun=begun)
+    silence(model, logits)
     return softmax(logits)[0]
 
 

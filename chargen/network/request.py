@@ -103,8 +103,9 @@ class Request:
         """Return where a text may and must stop; raise ConfigError for what no text of the model can be."""
         text = model.vocabulary.decode(prompt)
         self.wanted.check(model, text, banned)
+        longest = 4 if model.vocabulary.kind == "byte" else 1  # tokens of a character
         return {
-            "length": self.wanted.steps(text, LENGTH if self.length is None else self.length),
+            "length": self.wanted.steps(text, LENGTH if self.length is None else self.length, longest),
             "until": self.until,
             "min_length": max(self.wanted.min_length - len(text), 0),
         }

@@ -1,6 +1,6 @@
 """From logits to a drawn token: penalty and bans, then temperature, then top-k, then top-p, then the draw."""
 
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from functools import cached_property, partial
 from itertools import pairwise
@@ -9,7 +9,7 @@ import numpy as np
 import numpy.typing as npt
 
 from chargen.config import SamplingOptions
-from chargen.corpus.vocabulary import BOUNDARY
+from chargen.corpus.vocabulary import BOUNDARY, Vocabulary
 from chargen.errors import ConfigError
 
 Logits = npt.NDArray[np.floating]
@@ -51,16 +51,24 @@ def exclude(logits: Logits, ids: Sequence[int]) -> Logits:
     return kept
 
 
-def banned_ids(tokens: Iterable[str], characters: str) -> tuple[int, ...]:
-    """Return the ids of the tokens that hold one of some characters; `tokens` are a vocabulary's, the boundary left out.
+def token_texts(vocabulary: Vocabulary) -> list[str]:
+    """Return what each id, (V,), stands for by itself; the boundary and labels stand for nothing."""
+    return [vocabulary.decode([token]) for token in range(len(vocabulary))]
 
-    Raises ConfigError if no token is left.
+
+def banned_ids(vocabulary: Vocabulary, characters: str) -> tuple[int, ...]:
+    """Return the ids of the tokens that hold one of some characters.
+
+    Raises ConfigError if no token is left, and for a character that a model of bytes writes as several tokens.
     """
-    known = list(tokens)
-    banned = tuple(token for token, piece in enumerate(known, start=BOUNDARY + 1) if set(piece) & set(characters))
-    if len(banned) == len(known):
-        raise ConfigError(f"--ban leaves none of the model's {len(known)} characters", hint="ban fewer")
-    return banned
+    if vocabulary.kind == "byte" and not characters.isascii():
+        raise ConfigError("--ban takes ASCII characters for a model of bytes, to which others are several tokens")
+    forbidden = set(characters)
+    banned = [token for token, text in enumerate(token_texts(vocabulary)) if forbidden & set(text)]
+    left = set(range(BOUNDARY + 1, len(vocabulary))) - set(vocabulary.silent_ids) - set(banned)
+    if not left:
+        raise ConfigError(f"--ban leaves none of the {len(banned)} tokens that the model writes", hint="ban fewer")
+    return tuple(banned)
 
 
 def keep_top_k(logits: Doubles, k: int) -> Doubles:
@@ -181,8 +189,8 @@ class Sampler:
         return draw(np.exp(scaled, out=scaled), rng)  # softmax but for the sum: the largest logit is 0 already
 
 
-def make_sampler(options: SamplingOptions, tokens: Iterable[str]) -> Sampler:
-    """Return the sampler that some options ask for, `tokens` being a vocabulary's.
+def make_sampler(options: SamplingOptions, vocabulary: Vocabulary) -> Sampler:
+    """Return the sampler that some options ask for with a vocabulary.
 
     Raises ConfigError for numbers out of range, and for a ban of every token.
     """
@@ -192,5 +200,5 @@ def make_sampler(options: SamplingOptions, tokens: Iterable[str]) -> Sampler:
         top_p=options.top_p,
         repetition_penalty=options.repetition_penalty,
         repetition_window=options.repetition_window,
-        banned=banned_ids(tokens, options.ban) if options.ban else (),
+        banned=banned_ids(vocabulary, options.ban) if options.ban else (),
     )

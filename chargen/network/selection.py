@@ -36,9 +36,12 @@ class Wanted:
         """Whether some drawn texts may have to be left out."""
         return bool(self.contains) or self.max_length is not None
 
-    def steps(self, prompt: str, length: int) -> int:
-        """Return how many tokens to draw after a prompt: `length`, or what max_length leaves room for and the end."""
-        return length if self.max_length is None else self.max_length - len(prompt) + 1
+    def steps(self, prompt: str, length: int, longest: int = 1) -> int:
+        """Return how many tokens to draw after a prompt: `length`, or what max_length leaves room for and the end.
+
+        longest: the most tokens that one character takes.
+        """
+        return length if self.max_length is None else (self.max_length - len(prompt)) * longest + 1
 
     def accepts(self, prompt: str, continuation: Continuation) -> bool:
         """Whether a prompt and its continuation are wanted."""

@@ -114,7 +114,7 @@ def test_standard_input_without_text_is_refused(invoke: Invoke) -> None:
         (["--top-k", "-2"], ["top-k is -2"]),
         (["--repetition-penalty", "0"], ["repetition-penalty is 0"]),
         (["--repetition-window", "0"], ["repetition-window is 0"]),
-        (["--ban", "abcHé\n"], ["--ban leaves none of the model's 6 characters"]),
+        (["--ban", "abcHé\n"], ["--ban leaves none of the 6 tokens"]),
         (["--must-contain", "Ж"], ["no text can contain 'Ж'", "U+0416"]),
         (["--must-contain", "ab", "--ban", "b"], ["--must-contain 'ab' asks for 'b', which --ban forbids"]),
         (["--min-length", "3"], ["--min-length is for models of lines", "--length"]),

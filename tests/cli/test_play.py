@@ -62,6 +62,7 @@ def session() -> WritingSession:
         (["/cut 9"], ""),
         (["/cut 9", "1", "x"], "x"),
         (["/cut 1", "/undo"], "ab"),
+        (["c", "/cut 0", "/undo"], "ab"),
         (["/cut -1"], "ab"),
         (["/cut"], "ab"),
         (["ab", "/change a => cc"], "abccb"),

@@ -5,6 +5,8 @@ from hypothesis import strategies as st
 from hypothesis.extra.numpy import arrays
 
 from chargen.config import SamplingOptions
+from chargen.corpus.vocabulary import ByteVocabulary, CharacterVocabulary
+from chargen.corpus.words import WordVocabulary
 from chargen.errors import ConfigError
 from chargen.network.sampling import (
     Sampler,
@@ -180,16 +182,24 @@ def test_the_rest_keeps_its_proportions_when_some_are_excluded(logits: np.ndarra
 
 
 def test_a_ban_holds_for_every_token_with_the_character() -> None:
-    assert banned_ids(["a", "ab", "c", "ca"], "b") == (2,)
-    assert banned_ids(["a", "ab", "c", "ca"], "xa") == (1, 2, 4)
-    assert banned_ids(["a"], "x") == ()
-    with pytest.raises(ConfigError, match="--ban leaves none of the model's 2 characters"):
-        banned_ids(["a", "b"], "abc")
+    words = WordVocabulary(["a", "ab", "c", " ca"], num_characters=4)  # ids from 2 on; 1 is any other word
+    assert banned_ids(words, "b") == (3,)
+    assert banned_ids(words, "xa") == (2, 3, 5)
+    assert banned_ids(CharacterVocabulary("a"), "x") == ()
+    for vocabulary, characters in ((CharacterVocabulary("ab", labels=["one"]), "abc"), (words, "ca")):
+        with pytest.raises(ConfigError, match=r"--ban leaves none of the [24] tokens"):
+            banned_ids(vocabulary, characters)
+
+
+def test_a_ban_of_bytes_is_one_of_ascii() -> None:
+    assert banned_ids(ByteVocabulary(), "<2") == (1 + ord("2"), 1 + ord("<"))
+    with pytest.raises(ConfigError, match="ASCII"):
+        banned_ids(ByteVocabulary(), "\u00e9")
 
 
 def test_a_sampler_is_made_of_options() -> None:
     options = SamplingOptions(temperature=(0.5, 0.7), top_k=3, top_p=0.9, repetition_penalty=1.5, repetition_window=8, ban="b")
-    assert make_sampler(options, "abc") == Sampler(
+    assert make_sampler(options, CharacterVocabulary("abc")) == Sampler(
         temperature=(0.5, 0.7), top_k=3, top_p=0.9, repetition_penalty=1.5, repetition_window=8, banned=(2,)
     )
-    assert make_sampler(SamplingOptions(greedy=True), "abc").temperatures == (0.0,)
+    assert make_sampler(SamplingOptions(greedy=True), CharacterVocabulary("abc")).temperatures == (0.0,)
