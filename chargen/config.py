@@ -166,6 +166,22 @@ class SamplesConfig:
 
 
 @dataclass(frozen=True, kw_only=True)
+class SamplingOptions:
+    """How text is drawn once a network is trained, as a user says it; `chargen.network.sampling` checks the numbers.
+
+    temperature: taken in turn, one a token. repetition_window: drawn tokens. ban: characters that are never drawn.
+    """
+
+    temperature: tuple[float, ...] = (1.0,)
+    greedy: bool = False
+    top_k: int = 0
+    top_p: float = 1.0
+    repetition_penalty: float = 1.0
+    repetition_window: int = 64
+    ban: str = ""
+
+
+@dataclass(frozen=True, kw_only=True)
 class TrackingConfig:
     """Where a run is logged besides its own directory."""
 

@@ -37,3 +37,9 @@ class TrainingError(ChargenError):
     """Training that cannot go on, though nothing was wrong with what the user typed."""
 
     exit_code = 1
+
+
+class SamplingError(ChargenError):
+    """Drawing that found too little of what was asked for."""
+
+    exit_code = 1

@@ -1,5 +1,6 @@
 from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -7,7 +8,7 @@ from click.testing import CliRunner, Result
 
 from chargen.cli.program import program
 from chargen.config import NetworkConfig
-from chargen.corpus.vocabulary import CharacterVocabulary
+from chargen.corpus.vocabulary import CharacterVocabulary, Vocabulary
 from chargen.network.model_file import TextModel, save_model
 from chargen.network.network import Network, weight_shapes
 
@@ -26,18 +27,18 @@ def invoke(in_folder: Path) -> Callable[..., Result]:
 
 
 @pytest.fixture
-def write_run(in_folder: Path) -> Callable[..., Path]:
-    """Write the run runs/NAME of an untrained model, and return its model file."""
+def random_model() -> Callable[..., TextModel]:
+    """Make an untrained model."""
 
-    def write(name: str = "noise", *, reading: str = "document", characters: str = "abcH\u00e9\n", seed: int = 0) -> Path:
-        path = in_folder / "runs" / name / "model.safetensors"
-        path.parent.mkdir(parents=True)
+    def make(
+        *, reading: str = "document", characters: str = "abcH\u00e9\n", seed: int = 0, vocabulary: Vocabulary | None = None
+    ) -> TextModel:
         config = NetworkConfig(hidden_size=5, embedding_size=4)
-        vocabulary = CharacterVocabulary(characters)
+        vocabulary = vocabulary or CharacterVocabulary(characters)
         rng = np.random.default_rng(seed)
         shapes = weight_shapes(config, len(vocabulary))
         weights = {one: rng.normal(size=shape).astype(np.float32) for one, shape in shapes.items()}
-        model = TextModel(
+        return TextModel(
             network=Network(config, len(vocabulary), weights),
             vocabulary=vocabulary,
             reading=reading,
@@ -46,7 +47,18 @@ def write_run(in_folder: Path) -> Callable[..., Path]:
             ends=reading == "line",
             provenance={"corpus": "text", "epochs": 4, "bits_per_character": 2.5},
         )
-        save_model(path, model)
+
+    return make
+
+
+@pytest.fixture
+def write_run(in_folder: Path, random_model: Callable[..., TextModel]) -> Callable[..., Path]:
+    """Write the run runs/NAME of an untrained model, and return its model file."""
+
+    def write(name: str = "noise", **options: Any) -> Path:
+        path = in_folder / "runs" / name / "model.safetensors"
+        path.parent.mkdir(parents=True)
+        save_model(path, random_model(**options))
         return path
 
     return write

@@ -95,6 +95,10 @@ main()
         ["sample", "--help"],
         ["sample", "--seed", "aH"],
         ["sample", "--count", "3", "--json"],
+        ["sample", "--beam", "3", "--temp", "1.0"],
+        ["sample", "--run", "noise", "--run", "noise", "--must-contain", "a", "--repetition-penalty", "1.2"],
+        ["next", "aH"],
+        ["play", "--count", "1", "--length", "3"],
         ["runs"],
         ["plot"],
         ["plot", "missing", "--output", "loss.svg"],
@@ -108,7 +112,7 @@ main()
 def test_light_commands_stay_light(arguments: list[str], write_run: Callable[..., Path], in_folder: Path) -> None:
     (write_run().parent / "metrics.csv").write_text("epoch,cross_entropy,learning_rate\n1,2.5,0.003\n", encoding="utf-8")
     done = subprocess.run(
-        [sys.executable, "-c", REPORT, *arguments], cwd=in_folder, capture_output=True, text=True, check=False
+        [sys.executable, "-c", REPORT, *arguments], cwd=in_folder, capture_output=True, text=True, check=False, input=""
     )
     assert done.returncode in (0, 2)
     assert "loaded:\n" in done.stderr

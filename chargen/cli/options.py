@@ -8,7 +8,8 @@ from typing import Any, TypeVar, get_args, get_origin
 import click
 
 from chargen.config import COMMAND_LINE, Mapped, Resolved, Setting, declared_settings, flag_name, read_config, resolve
-from chargen.errors import ConfigError
+from chargen.errors import ConfigError, RunError
+from chargen.files import write_atomically
 
 Command = TypeVar("Command", bound=Callable[..., Any])
 
@@ -101,3 +102,23 @@ runs_dir_option = click.option(
 )
 
 json_option = click.option("--json", "as_json", is_flag=True, help="Print JSON.")
+
+on_unknown_option = click.option(
+    "--on-unknown",
+    type=click.Choice(["error", "skip", "nearest"]),
+    default="error",
+    show_default=True,
+    help="What to do with a character that the model has never seen.",
+)
+
+output_option = click.option(
+    "--output", type=click.Path(path_type=Path, dir_okay=False), help="Write to a file instead of stdout."
+)
+
+
+def write_output(path: Path, text: str) -> None:
+    """Write the file that --output names whole. Raises RunError."""
+    try:
+        write_atomically(path, text)
+    except OSError as error:
+        raise RunError(f"cannot write {path}: {error.strerror}", hint="choose another file with --output") from error

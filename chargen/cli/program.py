@@ -18,6 +18,8 @@ from chargen.errors import ChargenError
 COMMANDS = {
     "train": "Train a network on a text.",
     "sample": "Write new text with a trained network.",
+    "next": "Show what a network expects after a text.",
+    "play": "Write a text together with a network.",
     "runs": "List the trained runs.",
     "plot": "Draw the loss curves of runs.",
     "config": "Show settings and where each comes from.",

@@ -7,61 +7,63 @@ from typing import Any
 
 import click
 
-from chargen.cli.options import common_options, json_option, runs_dir_option
-from chargen.errors import RunError
-from chargen.files import write_atomically
-
-DEFAULT_LENGTH = 200
-DEFAULT_NAMES = 10  # samples from a model of lines
+from chargen.cli.options import common_options, json_option, on_unknown_option, output_option, runs_dir_option, write_output
+from chargen.cli.sampling import model_options, sampling_options
+from chargen.config import SamplingOptions
 
 
 @click.command("sample")
-@click.option("--run", "run_spec", metavar="NAME|PATH", help="Run or model file; the newest run unless given.")
+@model_options
 @click.option("--seed", "prompt", default="", metavar="TEXT", help="Text to continue.")
-@click.option("--temp", "temperature", type=float, default=1.0, show_default=True, help="Temperature; 0 is greedy.")
-@click.option("--top-k", type=int, default=0, metavar="K", help="Draw from the K most probable characters only; 0 for all.")
-@click.option("--top-p", type=float, default=1.0, metavar="P", help="Draw from the fewest characters that hold P together.")
-@click.option("--greedy", is_flag=True, help="Always take the most probable character.")
-@click.option(
-    "--length", type=click.IntRange(0), default=DEFAULT_LENGTH, show_default=True, help="Characters to write, at most."
-)
+@sampling_options
+@click.option("--beam", type=click.IntRange(1), metavar="K", help="Search for the most probable texts, keeping K; no draws.")
+@click.option("--length", type=click.IntRange(0), help="Characters to write, at most.  [default: 200]")
 @click.option(
     "--count",
     type=click.IntRange(1),
-    default=None,
-    help=f"Texts to write.  [default: 1, or {DEFAULT_NAMES} from a model of lines]",
+    help="Texts to write; with --beam the best ones, up to K.  [default: 1, or 10 drawn from a model of lines]",
 )
 @click.option("--until", metavar="TEXT", help="Stop once TEXT has been written.")
 @click.option(
-    "--random-seed", type=click.IntRange(0), default=None, help="Seed of the draws; the same one gives the same text."
+    "--min-length",
+    type=click.IntRange(0),
+    default=0,
+    metavar="N",
+    help="For models of lines: no line ends before it has N characters, those of --seed counted.",
 )
 @click.option(
-    "--on-unknown",
-    type=click.Choice(["error", "skip", "nearest"]),
-    default="error",
-    show_default=True,
-    help="What to do with a character of --seed that the model has never seen.",
+    "--max-length",
+    type=click.IntRange(1),
+    metavar="N",
+    help="For models of lines: only whole lines of up to N characters, those of --seed counted. Longer ones are drawn anew, "
+    "never cut.",
 )
-@click.option("--output", type=click.Path(path_type=Path, dir_okay=False), help="Write to a file instead of stdout.")
+@click.option("--must-contain", default="", metavar="TEXT", help="Only texts that hold TEXT as written; others are drawn anew.")
+@click.option(
+    "--tries",
+    type=click.IntRange(1),
+    help="Texts drawn for --max-length and --must-contain before it gives up.  [default: 20000, or 100 times --count]",
+)
+@click.option("--random-seed", type=click.IntRange(0), help="Seed of the draws; the same one gives the same text.")
+@on_unknown_option
+@output_option
 @runs_dir_option
 @json_option
 @common_options
 def command(
-    run_spec: str | None,
+    run_specs: tuple[str, ...],
+    ensemble: str,
     prompt: str,
-    temperature: float,
-    top_k: int,
-    top_p: float,
-    greedy: bool,
-    length: int,
-    count: int | None,
-    until: str | None,
-    random_seed: int | None,
+    sampling: SamplingOptions,
+    min_length: int,
+    max_length: int | None,
+    must_contain: str,
     on_unknown: str,
     output: Path | None,
     runs_dir: Path,
     as_json: bool,
     verbosity: int,
+    **asked: Any,
 ) -> None:
     """Write new text with a trained network.
 
@@ -69,46 +71,45 @@ def command(
 
     \b
       chargen sample --seed "Har" --temp 1.2
-      chargen sample --run runs/book-lstm-20260101-120000 --length 500 --top-p 0.9
-      chargen sample --count 100 --json
+      chargen sample --temp 0.2,0.5,1.0 --length 500 --top-p 0.9
+      chargen sample --count 100 --min-length 4 --max-length 7 --must-contain an
+      chargen sample --beam 10 --count 10 --json
+      chargen sample --run book-lstm-20260101-120000 --run book-gru-20260101-130000
     """
-    import numpy as np
-
-    from chargen.network.generation import sample_texts, stream_text
-    from chargen.network.model_file import load_model
-    from chargen.network.sampling import Sampler
+    from chargen.network.ensemble import load_models
+    from chargen.network.request import Request
+    from chargen.network.selection import Wanted
     from chargen.run import find_model
 
-    sampler = Sampler(temperature=0.0 if greedy else temperature, top_k=top_k, top_p=top_p)
-    model = load_model(find_model(run_spec, runs_dir))
+    wanted = Wanted(min_length=min_length, max_length=max_length, contains=must_contain)
+    request = Request(sampling=sampling, wanted=wanted, **asked)
+    model = load_models([find_model(spec, runs_dir) for spec in run_specs or [None]], ensemble)
     ids = model.vocabulary.encode(prompt, on_unknown=on_unknown)
     prompt = model.vocabulary.decode(ids)  # what is left of it
-    count = count or (DEFAULT_NAMES if model.reading == "line" else 1)
-    drawn: dict[str, Any] = {
-        "length": length,
-        "sampler": sampler,
-        "rng": np.random.default_rng(random_seed),
-        "until": until,
-    }
     pieces: Iterable[str]
-    if count == 1 and not as_json:
-        pieces = chain([prompt], stream_text(model, ids, **drawn), ["\n"])
+    if request.count_for(model) == 1 and not as_json:
+        pieces = chain([prompt], request.stream(model, ids), ["\n"])
     else:
-        texts = [prompt + text for text in sample_texts(model, ids, count=count, **drawn)]
+        written = request.write(model, ids)
         separator = "\n" if model.reading == "line" else "\n\n"
-        content = json.dumps({"prompt": prompt, "texts": texts}, ensure_ascii=False) if as_json else separator.join(texts)
+        texts = [prompt + text for text in written.texts]
+        content = _json(prompt, texts, written.log_probabilities) if as_json else separator.join(texts)
         pieces = [content, "\n"]
     _write(pieces, output)
 
 
+def _json(prompt: str, texts: list[str], log_probabilities: list[float] | None) -> str:
+    content: dict[str, Any] = {"prompt": prompt, "texts": texts}
+    if log_probabilities is not None:
+        content["log_probabilities"] = log_probabilities
+    return json.dumps(content, ensure_ascii=False)
+
+
 def _write(pieces: Iterable[str], output: Path | None) -> None:
     """Write text as it comes to stdout, or whole to a file."""
-    if output is None:
-        for piece in pieces:
-            sys.stdout.write(piece)
-            sys.stdout.flush()
+    if output is not None:
+        write_output(output, "".join(pieces))
         return
-    try:
-        write_atomically(output, "".join(pieces))
-    except OSError as error:
-        raise RunError(f"cannot write {output}: {error.strerror}", hint="choose another file with --output") from error
+    for piece in pieces:
+        sys.stdout.write(piece)
+        sys.stdout.flush()

@@ -49,6 +49,12 @@ class Stepper:
         """A copy of the state of each layer."""
         return tuple(layer.state for layer in self._layers)
 
+    def take(self, rows: npt.NDArray[np.integer]) -> None:
+        """Let each row i go on from where row rows[i] stands; rows: (B,)."""
+        for layer in self._layers:
+            state = layer.state
+            layer.state = type(state)(*[array[rows] for array in state])
+
     def step(self, ids: npt.NDArray[np.integer]) -> Floats:
         """Read one token a row, (B,), and return the next token's logits, (B, V), good until the next step."""
         output = self._layers[0].step_token(ids)

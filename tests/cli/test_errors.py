@@ -1,5 +1,6 @@
 """Bad input is one line on stderr and exit code 2; nothing is left behind."""
 
+import os
 import subprocess
 import sys
 from collections.abc import Callable
@@ -108,7 +109,31 @@ def test_standard_input_without_text_is_refused(invoke: Invoke) -> None:
         (["--temp", "-1"], ["temperature is -1"]),
         (["--temp", "nan"], ["temperature is nan"]),
         (["--temp", "warm"], ["--temp", "warm"]),
+        (["--temp", "0.2,,1"], ["--temp", "'0.2,,1' is not a number, nor several between commas"]),
+        (["--temp", "0.2,-1"], ["temperature is -1"]),
         (["--top-k", "-2"], ["top-k is -2"]),
+        (["--repetition-penalty", "0"], ["repetition-penalty is 0"]),
+        (["--repetition-window", "0"], ["repetition-window is 0"]),
+        (["--ban", "abcHé\n"], ["--ban leaves none of the 6 tokens"]),
+        (["--must-contain", "Ж"], ["no text can contain 'Ж'", "U+0416"]),
+        (["--must-contain", "ab", "--ban", "b"], ["--must-contain 'ab' asks for 'b', which --ban forbids"]),
+        (["--min-length", "3"], ["--min-length is for models of lines", "--length"]),
+        (["--max-length", "3"], ["--max-length is for models of lines", "--length"]),
+        (["--max-length", "3", "--min-length", "4"], ["--min-length 4 is more than --max-length 3"]),
+        (["--max-length", "3", "--length", "4"], ["--length and --max-length exclude each other"]),
+        (["--tries", "0"], ["--tries", "0"]),
+        (["--beam", "0"], ["--beam", "0"]),
+        (["--beam", "3", "--temp", "0.5", "--top-k", "2"], ["--beam draws nothing", "--temp, --top-k"]),
+        (["--beam", "3", "--top-p", "0.5"], ["--beam draws nothing", "--top-p"]),
+        (["--beam", "3", "--greedy"], ["--beam draws nothing", "--greedy"]),
+        (["--beam", "3", "--repetition-penalty", "2"], ["--beam draws nothing", "--repetition-penalty"]),
+        (["--beam", "3", "--tries", "9"], ["--beam draws nothing", "--tries"]),
+        (["--beam", "3", "--must-contain", "a"], ["--beam draws nothing", "--must-contain"]),
+        (["--beam", "3", "--count", "4"], ["--count 4 is more than the 3 texts"]),
+        (["--run", "noise", "--run", "other"], ["different vocabularies", "only runs/other/", "knows 'x'"]),
+        (["--run", "noise", "--run", "missing"], ["no such run: missing"]),
+        (["--run", "noise", "--run", "lines"], ["lines", "noise", "end by themselves"]),
+        (["--ensemble", "vote"], ["--ensemble", "vote", "average"]),
         (["--top-p", "0"], ["top-p is 0"]),
         (["--length", "-5"], ["--length", "-5"]),
         (["--count", "0"], ["--count", "0"]),
@@ -122,9 +147,42 @@ def test_standard_input_without_text_is_refused(invoke: Invoke) -> None:
 def test_sample_refuses(
     arguments: list[str], parts: list[str], invoke: Invoke, write_run: Callable[..., Path], in_folder: Path
 ) -> None:
-    write_run()
+    write_run("other", characters="abcHé\nx")
+    write_run("lines", reading="line")
+    os.utime(write_run(), (2_000_000_000, 2_000_000_000))  # the newest
     (in_folder / "runs" / "unfinished").mkdir()
     assert_one_line(invoke("sample", *arguments), *parts)
+
+
+@pytest.mark.parametrize(
+    ("arguments", "parts"),
+    [
+        (["next", "aЖb"], ["'Ж' (U+0416)", "--on-unknown"]),
+        (["next", "--top", "0"], ["--top", "0"]),
+        (["next", "--run", "missing"], ["no such run: missing"]),
+        (["next", "a", "b"], ["b"]),
+        (["play", "--run", "missing"], ["no such run: missing"]),
+        (["play", "--temp", "warm", "--seed", "a"], ["--temp", "warm"]),
+        (["play", "-q", "--temp", "-1", "--seed", "a"], ["temperature is -1"]),
+        (["play", "-q", "--ban", "abcHé\n", "--seed", "a"], ["--ban leaves none"]),
+        (["play", "--count", "0"], ["--count", "0"]),
+    ],
+    ids=lambda value: " ".join(value)[:50],
+)
+def test_next_and_play_refuse(arguments: list[str], parts: list[str], invoke: Invoke, write_run: Callable[..., Path]) -> None:
+    write_run()
+    assert_one_line(invoke(*arguments, input=""), *parts)
+
+
+def test_too_few_wanted_texts_are_a_failure_and_write_nothing(
+    invoke: Invoke, write_run: Callable[..., Path], in_folder: Path
+) -> None:
+    write_run()
+    result = invoke("sample", "--must-contain", "HHHHHHHHH", "--tries", 300, "--count", 2, "--output", "new.txt")
+    assert (result.exit_code, result.stdout) == (1, "")
+    assert result.stderr.startswith("chargen: 0 of 300 texts were as asked, and 2 are wanted; ")
+    assert len(result.stderr.splitlines()) == 1
+    assert not (in_folder / "new.txt").exists()
 
 
 def test_sample_without_any_run_says_how_to_get_one(invoke: Invoke) -> None:

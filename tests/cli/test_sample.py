@@ -3,6 +3,7 @@ import os
 import subprocess
 import sys
 from collections.abc import Callable
+from itertools import product
 from pathlib import Path
 
 import pytest
@@ -105,3 +106,77 @@ def test_a_reader_that_leaves_early_is_no_error(write_run: WriteRun, in_folder: 
     command = f"{sys.executable} -m chargen sample --length 200000 | head -c 10"
     done = subprocess.run(["bash", "-o", "pipefail", "-c", command], cwd=in_folder, capture_output=True, text=True, check=False)
     assert (done.returncode, len(done.stdout), done.stderr) == (0, 10, "")
+
+
+def test_several_temperatures_take_turns(invoke: Invoke, write_run: WriteRun) -> None:
+    write_run()
+    plain, same, turns, once = (
+        text_of(invoke("sample", "--random-seed", 1, "--temp", temp)) for temp in ("0.7", "0.7,0.7", "0.7,3", "0.7,3,3")
+    )
+    assert plain == same
+    assert len({plain, turns, once}) == 3
+
+
+def test_a_penalty_breaks_a_loop(invoke: Invoke, write_run: WriteRun) -> None:
+    write_run(characters="abcdefgh")
+    plain, penalized = (
+        text_of(invoke("sample", "--greedy", "--repetition-penalty", penalty, "--repetition-window", 4, "--length", 100))
+        for penalty in (1, 50)
+    )
+    assert plain == text_of(invoke("sample", "--greedy", "--length", 100))
+    assert len(set(penalized)) > len(set(plain))
+
+
+def test_banned_characters_do_not_come(invoke: Invoke, write_run: WriteRun) -> None:
+    write_run()
+    assert "b" in text_of(invoke("sample", "--random-seed", 1))
+    text = text_of(invoke("sample", "--random-seed", 1, "--ban", "bxЖ", "--seed", "b"))
+    assert "b" not in text[1:]
+
+
+def test_names_as_they_are_wanted(invoke: Invoke, write_run: WriteRun) -> None:
+    write_run(reading="line", characters="abH")
+    wanted = ["--min-length", 4, "--max-length", 6, "--must-contain", "ba", "--seed", "H", "--count", 25]
+    lines = text_of(invoke("sample", *wanted)).splitlines()
+    assert len(lines) == 25
+    assert {len(line) for line in lines} == {4, 5, 6}
+    assert all(line.startswith("H") and "ba" in line for line in lines)
+    (one,) = text_of(invoke("sample", *wanted, "--count", 1)).splitlines()
+    assert "ba" in one
+
+
+def test_a_beam_finds_the_same_best_texts_each_time(invoke: Invoke, write_run: WriteRun) -> None:
+    write_run(reading="line", characters="abH")
+    found = json.loads(text_of(invoke("sample", "--beam", 6, "--count", 4, "--json", "--seed", "H")))
+    assert found["prompt"] == "H"
+    assert len(set(found["texts"])) == 4
+    assert found["log_probabilities"] == sorted(found["log_probabilities"], reverse=True)
+    assert text_of(invoke("sample", "--beam", 6, "--count", 4, "--seed", "H")).splitlines() == found["texts"]
+    assert text_of(invoke("sample", "--beam", 6, "--seed", "H")).splitlines() == found["texts"][:1]
+
+
+def test_a_beam_of_one_is_greedy(invoke: Invoke, write_run: WriteRun) -> None:
+    write_run()
+    assert text_of(invoke("sample", "--beam", 1)) == text_of(invoke("sample", "--greedy"))
+
+
+def test_a_beam_keeps_to_the_limits(invoke: Invoke, write_run: WriteRun) -> None:
+    write_run(reading="line", characters="abH")
+    limits = ["--min-length", 3, "--max-length", 3, "--ban", "a", "--beam", 9]
+    lines = text_of(invoke("sample", *limits, "--count", 8)).splitlines()
+    assert sorted(lines) == sorted(map("".join, product("bH", repeat=3)))  # all there are
+    result = invoke("sample", *limits, "--count", 9)
+    assert (result.exit_code, result.stdout) == (1, "")
+    assert "the search found 8 of 9 texts" in result.stderr
+
+
+@pytest.mark.parametrize("how", ["average", "turns"])
+def test_models_write_together(how: str, invoke: Invoke, write_run: WriteRun) -> None:
+    write_run("one", seed=1)
+    write_run("other", seed=2)
+    alone, other, twice, together = (
+        text_of(invoke("sample", "--random-seed", 1, *[part for name in names for part in ("--run", name)], "--ensemble", how))
+        for names in (["one"], ["other"], ["one", "one"], ["one", "other"])
+    )
+    assert alone == twice
+    assert len({alone, other, together}) == 3

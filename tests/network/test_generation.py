@@ -1,4 +1,5 @@
 from dataclasses import dataclass, field, replace
+from itertools import pairwise
 from typing import Any
 
 import numpy as np
@@ -6,7 +7,7 @@ import pytest
 
 from chargen.corpus.vocabulary import BOUNDARY, CharacterVocabulary
 from chargen.network.cells import HiddenState
-from chargen.network.generation import sample_texts, stream_text
+from chargen.network.generation import continue_prompt, sample_texts, stream_text
 from chargen.network.model_file import TextModel
 from chargen.network.sampling import Sampler
 
@@ -123,3 +124,42 @@ def test_a_text_that_has_ended_stays_ended() -> None:
     endless = sample_texts(steps, VOCABULARY.encode("a"), count=50, length=40, sampler=Sampler(), rng=np.random.default_rng(3))
     assert len({len(text) for text in texts}) > 3
     assert {len(text) for text in endless} == {40}
+
+
+def test_temperatures_take_turns_one_a_character() -> None:
+    """At the cold turns the next letter comes, at the hot ones any."""
+    endless = model(sharpness=3.0, ends=False)
+    text = "d" + stream(endless, "d", length=400, sampler=Sampler(temperature=(1e6, 0.0)))
+    follows = [after == before + 1 or before == ord("d") for before, after in pairwise(map(ord, text))]
+    assert all(follows[1::2])
+    assert not all(follows[0::2])
+
+
+def test_a_penalty_looks_back_on_what_was_drawn() -> None:
+    """Greedily "a" would come for ever; a penalty makes way for the next best for as long as the window is."""
+    steady = model(ends=False)
+    steady.network.step = lambda ids: np.array([[0, 4, 3, 2, 1]], np.float32)
+
+    def text(**options: Any) -> str:
+        return stream(steady, "", length=6, sampler=Sampler(temperature=0, **options))
+
+    assert text() == "aaaaaa"
+    assert text(repetition_penalty=9.0, repetition_window=1) == "ababab"
+    assert text(repetition_penalty=9.0, repetition_window=2) == "abcabc"
+
+
+def test_no_text_ends_before_its_least_length() -> None:
+    even = model(sharpness=0)
+    drawn = {"sampler": Sampler(), "rng": np.random.default_rng(1)}
+    texts = sample_texts(even, VOCABULARY.encode("a"), count=200, length=40, min_length=5, **drawn)
+    assert min(map(len, texts)) == 5
+    assert max(map(len, texts)) > 8
+    assert len(stream(even, "a", sampler=Sampler(), min_length=20, length=30)) >= 20
+
+
+def test_a_continuation_tells_whether_it_is_complete() -> None:
+    drawn = {"count": 1, "sampler": GREEDY, "rng": np.random.default_rng(1)}
+    prompt = VOCABULARY.encode("a")
+    assert continue_prompt(model(), prompt, length=4, **drawn) == [("bcd", True)]
+    assert continue_prompt(model(), prompt, length=3, **drawn) == [("bcd", False)]
+    assert continue_prompt(model(), prompt, length=3, until="bc", **drawn) == [("bc", True)]

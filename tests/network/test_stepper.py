@@ -56,3 +56,13 @@ def test_states_go_in_and_out_as_copies() -> None:
     for layers in (state, before):
         assert all(not array.any() for layer in layers for array in layer)
     assert all(array.any() for layer in stepper.state for array in layer)
+
+
+@pytest.mark.parametrize("config", CONFIGS[::9], ids=lambda one: f"{one.cell}-{one.num_layers}")
+def test_rows_go_on_from_where_others_stand(config: NetworkConfig) -> None:
+    network = random_network(config)
+    stepper, straight = network.stepper(network.zero_state(3)), network.stepper(network.zero_state(3))
+    stepper.step(np.array([1, 2, 3]))
+    straight.step(np.array([3, 3, 1]))
+    stepper.take(np.array([2, 2, 0]))
+    np.testing.assert_allclose(stepper.step(np.array([4, 5, 6])), straight.step(np.array([4, 5, 6])), atol=1e-6)

@@ -1,0 +1,88 @@
+import json
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+import click
+
+from chargen.cli.options import common_options, json_option, on_unknown_option, runs_dir_option
+
+END = "(end)"
+SHOWN_BEFORE = 20  # characters of the text before a guess
+
+
+@click.command("next")
+@click.argument("text", default="")
+@click.option("--run", "run_spec", metavar="NAME|PATH", help="Run or model file; the newest run unless given.")
+@click.option("--top", type=click.IntRange(1), default=10, show_default=True, metavar="N", help="Characters to show.")
+@on_unknown_option
+@runs_dir_option
+@json_option
+@common_options
+def command(text: str, run_spec: str | None, top: int, on_unknown: str, runs_dir: Path, as_json: bool, verbosity: int) -> None:
+    """Show the characters that most probably follow TEXT, and what the network expected while it read TEXT.
+
+    Probabilities are those at temperature 1. Without TEXT, how a text begins. In a model of lines (end) is the line's end;
+    in JSON it is null.
+
+    \b
+      chargen next "The wor"
+      chargen next "Har" --top 3 --json
+    """
+    from chargen.network.model_file import load_model
+    from chargen.run import find_model
+
+    model = load_model(find_model(run_spec, runs_dir))
+    report = _report(model, model.vocabulary.encode(text, on_unknown=on_unknown), top)
+    click.echo(json.dumps(report, ensure_ascii=False) if as_json else "\n".join(_told(report)))
+
+
+def _report(model: Any, ids: Any, top: int) -> dict[str, Any]:
+    """Return what a model expects after some ids, and what it expected before each of them."""
+    from chargen.network.prediction import guesses, most_probable
+
+    pieces = [None, *model.vocabulary]  # by token id
+    read = [
+        {
+            "token": pieces[one.token],
+            "probability": one.probability,
+            "guess": pieces[one.guess],
+            "guess_probability": one.guess_probability,
+            "right": one.guess == one.token,
+        }
+        for one in guesses(model, ids)
+    ]
+    following = [{"token": pieces[token], "probability": probability} for token, probability in most_probable(model, ids, top)]
+    return {"text": model.vocabulary.decode(ids), "next": following, "read": read}
+
+
+def _told(report: dict[str, Any]) -> list[str]:
+    """Return the lines that tell people of a report."""
+    lines = [f"after {report['text']!r}:"]
+    lines += [f"  {_shown(one['token']):8}{one['probability']:7.1%}" for one in report["next"]]
+    if not report["read"]:
+        return lines
+    right = sum(one["right"] for one in report["read"])
+    lines += ["", f"as it read, {right} of {len(report['read'])} guessed right:"]
+    before = ""
+    rows = [("after", "came", "", "guessed", "", "")]
+    for one in report["read"]:
+        came = (_shown(one["token"]), f"{one['probability']:.1%}")
+        guessed = (_shown(one["guess"]), f"{one['guess_probability']:.1%}", "right" if one["right"] else "")
+        rows.append((repr(before[-SHOWN_BEFORE:]), *came, *guessed))
+        before += one["token"]
+    return lines + _columns(rows)
+
+
+def _columns(rows: Sequence[tuple[str, ...]]) -> list[str]:
+    """Return the rows as lines, texts and percentages in columns."""
+    widths = [max(map(len, column)) for column in zip(*rows, strict=True)]
+    lines = []
+    for row in rows:
+        cells = [cell.rjust(width) if "%" in cell[-1:] else cell.ljust(width) for cell, width in zip(row, widths, strict=True)]
+        lines.append("  " + "  ".join(cells).rstrip())
+    return lines
+
+
+def _shown(token: str | None) -> str:
+    return END if token is None else repr(token)

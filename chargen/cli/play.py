@@ -1,0 +1,105 @@
+import io
+import sys
+from pathlib import Path
+from typing import Any
+
+import click
+
+from chargen.cli.options import common_options, output_option, runs_dir_option, write_output
+from chargen.cli.sampling import model_options, sampling_options
+from chargen.cli.writing import Proposal, WritingSession
+from chargen.config import SamplingOptions
+from chargen.errors import UnknownTokenError
+
+
+@click.command("play")
+@model_options
+@click.option("--seed", "prompt", default="", metavar="TEXT", help="Text to begin with.")
+@sampling_options
+@click.option("--length", type=click.IntRange(1), default=30, show_default=True, help="Characters of a continuation, at most.")
+@click.option("--count", type=click.IntRange(1), default=4, show_default=True, help="Continuations to choose from.")
+@click.option("--random-seed", type=click.IntRange(0), help="Seed of the draws; the same answers then give the same text.")
+@output_option
+@runs_dir_option
+@common_options
+def command(
+    run_specs: tuple[str, ...],
+    ensemble: str,
+    prompt: str,
+    sampling: SamplingOptions,
+    length: int,
+    count: int,
+    random_seed: int | None,
+    output: Path | None,
+    runs_dir: Path,
+    verbosity: int,
+) -> None:
+    """Write a text together with a network: it proposes continuations, you choose one or go on by yourself.
+
+    The conversation is on stderr, line by line; /help lists what can be answered. At the end, also by Ctrl-D or Ctrl-C, the
+    text goes to stdout or to --output.
+
+    \b
+      chargen play --seed "It was" --output story.txt
+      chargen play --temp 0.7 > story.txt
+    """
+    proposer = Proposer(run_specs, ensemble, runs_dir, count=count, length=length, random_seed=random_seed)
+    session = WritingSession(proposer, text=prompt, sampling=sampling, output=output)
+    if verbosity:
+        click.echo("a number takes a continuation, other text is added, an empty line asks for more; /help, /quit", err=True)
+    if isinstance(sys.stdin, io.TextIOWrapper):
+        sys.stdin.reconfigure(errors="replace")  # a stray byte shall not end the session
+    session.propose()
+    try:
+        session.run(sys.stdin)
+    finally:  # Ctrl-C and SIGTERM pass here as well: a text is never lost
+        _deliver(session.text, output)
+
+
+class Proposer:
+    """The network's side of a session."""
+
+    def __init__(
+        self, run_specs: tuple[str, ...], ensemble: str, runs_dir: Path, *, count: int, length: int, random_seed: int | None
+    ) -> None:
+        """Load the models; propose `count` continuations of up to `length` tokens at a time."""
+        import numpy as np
+
+        from chargen.network.ensemble import load_models
+        from chargen.run import find_model
+
+        self._model = load_models([find_model(spec, runs_dir) for spec in run_specs or [None]], ensemble)
+        self._drawn: dict[str, Any] = {"count": count, "length": length, "rng": np.random.default_rng(random_seed)}
+
+    def propose(self, text: str, sampling: SamplingOptions) -> list[Proposal]:
+        """Draw continuations of a text, whose unknown characters the models skip. Raises ConfigError."""
+        from chargen.network.sampling import make_sampler
+        from chargen.network.selection import distinct_continuations
+
+        sampler = make_sampler(sampling, self._model.vocabulary)
+        ids = self._model.vocabulary.encode(text, on_unknown="skip")
+        found = distinct_continuations(self._model, ids, sampler=sampler, **self._drawn)
+        return [Proposal(one.text, one.complete) for one in found]
+
+    def unknown(self, text: str) -> str:
+        """Return what is to be said of characters that the models do not know; nothing if they know all."""
+        try:
+            self._model.vocabulary.encode(text)
+        except UnknownTokenError as error:
+            return error.message
+        return ""
+
+
+def _deliver(text: str, output: Path | None) -> None:
+    """Write the text to the file, or, without one or where that fails, to stdout."""
+    if not text:
+        return
+    whole = text if text.endswith("\n") else f"{text}\n"
+    try:
+        if output is not None:
+            write_output(output, whole)
+            return
+    except Exception:
+        click.echo(whole, nl=False)
+        raise
+    click.echo(whole, nl=False)

@@ -1,0 +1,185 @@
+"""The session of `chargen play`: a text, its past, the continuations proposed, and what a writer may answer."""
+
+import sys
+from collections.abc import Callable
+from dataclasses import replace
+from difflib import get_close_matches
+from pathlib import Path
+from typing import NamedTuple, Protocol, TextIO
+
+import click
+
+from chargen.cli.options import write_output
+from chargen.cli.sampling import read_temperatures
+from chargen.config import SamplingOptions
+from chargen.errors import ChargenError, ConfigError
+
+SHOWN = 1000  # characters of the text that are shown at each turn
+
+HELP = """\
+  a number        take that continuation
+  other text      add it as it is, spaces included; +TEXT adds TEXT even if it is a number or begins with /
+  an empty line   other continuations; so does /more
+  /line           begin a new line
+  /undo           take back the last change
+  /cut N          take N characters off the end
+  /change A => B  put B in the place of the last A
+  /edit           open the text in your editor
+  /temp T         change the temperature, or T,T,... in turn
+  /text           show the whole text
+  /save [FILE]    write the text to FILE, or to --output, and go on
+  /help           this list
+  /quit           end; so do Ctrl-D and Ctrl-C
+"""
+
+
+class Proposal(NamedTuple):
+    """A continuation, and whether the text would be over with it."""
+
+    text: str
+    ends: bool
+
+
+class Proposes(Protocol):
+    """The one at the other end of the session."""
+
+    def propose(self, text: str, sampling: SamplingOptions) -> list[Proposal]:
+        """Return continuations of a text, or none if it is over. Raises ConfigError for options out of range."""
+
+    def unknown(self, text: str) -> str:
+        """Return what is to be said of what it cannot read in a text; nothing if it reads all."""
+
+
+class WritingSession:
+    """A text that grows by answers; every change can be undone.
+
+    `propose` begins the conversation, `run` holds it, `answer` is one turn of it. All that is said goes to stderr.
+    """
+
+    def __init__(
+        self, proposer: Proposes, *, text: str = "", sampling: SamplingOptions | None = None, output: Path | None = None
+    ) -> None:
+        self.text = text
+        self._proposer, self._sampling, self._output = proposer, sampling or SamplingOptions(), output
+        self._past: list[str] = []
+        self._proposals: list[Proposal] = []
+        self._unknown = ""  # what was said of unknown characters: once is enough
+        self._commands: dict[str, Callable[[str], None]] = {
+            "/more": lambda _: None,
+            "/line": lambda _: self._change_to(f"{self.text}\n"),
+            "/undo": self._undo,
+            "/cut": self._cut,
+            "/change": self._replace,
+            "/edit": self._edit,
+            "/temp": self._warm,
+            "/text": lambda _: self._say(self.text),
+            "/save": self._save,
+            "/help": lambda _: self._say(HELP.rstrip()),
+        }
+
+    def run(self, answers: TextIO) -> None:
+        """Read answers until /quit or their end."""
+        while True:
+            print("> ", end="", file=sys.stderr, flush=True)
+            line = answers.readline()
+            if not line:
+                self._say("")  # the line that ^D stands on
+                return
+            if line.strip() == "/quit":
+                return
+            self.answer(line.rstrip("\r\n"))
+
+    def answer(self, line: str) -> None:
+        """Do what one line asks for; what cannot be done is said, and changes nothing."""
+        before = self._sampling
+        try:
+            if self._takes(line):
+                self.propose()
+        except (ChargenError, click.ClickException) as error:
+            self._sampling = before  # a temperature out of range is found out when it is used
+            hint = getattr(error, "hint", None)
+            self._say(error.message + (f"; {hint}" if hint else ""))
+
+    def propose(self) -> None:
+        """Ask for continuations of the text, and show both."""
+        self._proposals = self._proposer.propose(self.text, self._sampling)
+        self._say("\n" + ("..." if len(self.text) > SHOWN else "") + self.text[-SHOWN:])
+        unknown = self._proposer.unknown(self.text)
+        if unknown not in ("", self._unknown):
+            self._say(f"({unknown}; it reads on without)")
+        self._unknown = unknown
+        for number, one in enumerate(self._proposals, start=1):
+            shown = one.text.replace("\n", "\\n")
+            self._say(f"  {number}  {shown}{' (end)' if one.ends else ''}")
+        if not self._proposals:
+            self._say("  the network would end the text here")
+
+    def _takes(self, line: str) -> bool:
+        """Do what a line asks for and return whether there is something new to propose."""
+        before = self.text, self._sampling
+        word, _, rest = line.partition(" ")
+        if not line:
+            return True
+        if line.startswith("+"):
+            self._change_to(self.text + line[1:])
+        elif line.strip().isdecimal():
+            self._choose(int(line))
+        elif line.startswith("/"):
+            self._command(word)(rest)
+        else:
+            self._change_to(self.text + line)
+        return word == "/more" or before != (self.text, self._sampling)
+
+    def _command(self, word: str) -> Callable[[str], None]:
+        if word not in self._commands:
+            close = get_close_matches(word, self._commands, n=1)
+            raise ConfigError(f"no such answer: {word}", hint=f"did you mean {close[0]}?" if close else "/help lists them")
+        return self._commands[word]
+
+    def _choose(self, number: int) -> None:
+        if not 1 <= number <= len(self._proposals):
+            raise ConfigError(f"there is no continuation {number}", hint=f"to write the number itself: +{number}")
+        self._change_to(self.text + self._proposals[number - 1].text)
+
+    def _change_to(self, text: str) -> None:
+        if text != self.text:
+            self._past.append(self.text)
+            self.text = text
+
+    def _undo(self, _: str) -> None:
+        if not self._past:
+            raise ConfigError("nothing to undo")
+        self.text = self._past.pop()
+
+    def _cut(self, number: str) -> None:
+        if not number.strip().isdecimal():
+            raise ConfigError(f"/cut takes a number of characters, not {number!r}", hint="for example /cut 5")
+        self._change_to(self.text[: max(len(self.text) - int(number), 0)])
+
+    def _replace(self, change: str) -> None:
+        old, arrow, new = change.partition("=>")
+        old, new = old.strip(), new.strip()
+        if not old or not arrow:
+            raise ConfigError("/change takes what to replace and by what", hint="for example /change late => early")
+        before, found, after = self.text.rpartition(old)
+        if not found:
+            raise ConfigError(f"the text does not hold {old!r}")
+        self._change_to(before + new + after)
+
+    def _edit(self, _: str) -> None:
+        edited = click.edit(self.text)
+        if edited is not None:  # the editor ends the last line
+            self._change_to(edited if self.text.endswith("\n") else edited.removesuffix("\n"))
+
+    def _warm(self, temperatures: str) -> None:
+        self._sampling = replace(self._sampling, temperature=read_temperatures(temperatures), greedy=False)
+
+    def _save(self, name: str) -> None:
+        path = Path(name.strip()) if name.strip() else self._output
+        if path is None:
+            raise ConfigError("/save takes the name of a file", hint="for example /save story.txt")
+        write_output(path, self.text if self.text.endswith("\n") else f"{self.text}\n")
+        self._say(f"saved to {path}")
+
+    def _say(self, line: str) -> None:
+        print(line, file=sys.stderr, flush=True)

@@ -1,0 +1,72 @@
+"""Writing with tokens that are no single characters, and with tokens that are never written."""
+
+from collections.abc import Callable
+from typing import Any
+
+import numpy as np
+import pytest
+
+from chargen.corpus.vocabulary import ByteVocabulary, CharacterVocabulary, Vocabulary
+from chargen.corpus.words import BpeVocabulary, WordVocabulary
+from chargen.errors import ConfigError
+from chargen.network.beam import beam_search
+from chargen.network.ensemble import join_models
+from chargen.network.generation import sample_texts, stream_text, token_lengths
+from chargen.network.model_file import TextModel
+from chargen.network.prediction import next_probabilities
+from chargen.network.sampling import Sampler
+
+RandomModel = Callable[..., TextModel]
+
+WORDS = WordVocabulary(["one", " two", " three", "."], num_characters=9)
+BPE = BpeVocabulary("abc", [("a", "b"), ("ab", "c")])
+LABELLED = CharacterVocabulary("abc", labels=["first", "second"])
+VOCABULARIES: list[Vocabulary] = [WORDS, BPE, LABELLED, ByteVocabulary(["label"])]
+
+
+def drawn(**options: Any) -> dict[str, Any]:
+    return {"length": 60, "sampler": Sampler(), "rng": np.random.default_rng(1)} | options
+
+
+@pytest.mark.parametrize("vocabulary", VOCABULARIES, ids=lambda one: one.kind)
+def test_silent_tokens_are_never_written(vocabulary: Vocabulary, random_model: RandomModel) -> None:
+    model = random_model(vocabulary=vocabulary)
+    prompt = vocabulary.encode("")
+    assert not next_probabilities(model, prompt)[list(vocabulary.silent_ids)].any()
+    assert all("\ufffd" not in text for text in sample_texts(model, prompt, count=9, **drawn())) or vocabulary.kind == "byte"
+    assert len(beam_search(model, prompt, width=50, length=1)) == min(len(vocabulary) - len(vocabulary.silent_ids) - 1, 50)
+
+
+@pytest.mark.parametrize("until", [None, "a", "ab", "e t", "two ", "."])
+@pytest.mark.parametrize("vocabulary", VOCABULARIES, ids=lambda one: one.kind)
+def test_a_stream_is_the_text_of_a_batch_of_one(vocabulary: Vocabulary, until: str | None, random_model: RandomModel) -> None:
+    model = random_model(vocabulary=vocabulary, seed=3)
+    prompt = vocabulary.encode("")
+    (text,) = sample_texts(model, prompt, count=1, until=until, **drawn(length=400))
+    assert "".join(stream_text(model, prompt, until=until, **drawn(length=400))) == text
+    assert text
+
+
+def test_lengths_are_in_characters(random_model: RandomModel) -> None:
+    assert token_lengths(WORDS).tolist() == [0, 0, 3, 4, 6, 1]
+    assert token_lengths(BPE).tolist() == [0, 1, 1, 1, 2, 3]
+    assert token_lengths(LABELLED).tolist() == [0, 1, 1, 1, 0, 0]
+    tokens = ByteVocabulary()
+    assert token_lengths(tokens)[tokens.encode("aé\u2014z")].tolist() == [1, 1, 0, 1, 0, 0, 1]
+    texts = sample_texts(random_model(vocabulary=BPE, reading="line"), BPE.encode(""), count=200, min_length=6, **drawn())
+    assert 6 <= min(map(len, texts)) <= 8
+
+
+def test_kinds_and_labels_do_not_mix(random_model: RandomModel) -> None:
+    models = [("first", random_model(vocabulary=LABELLED)), ("second", random_model(vocabulary=BPE))]
+    with pytest.raises(ConfigError, match="first writes character tokens, second bpe tokens"):
+        join_models(models)
+    models[1] = ("second", random_model(vocabulary=CharacterVocabulary("abc")))
+    with pytest.raises(ConfigError, match="first and second know different labels"):
+        join_models(models)
+
+
+def test_models_with_labels_write_together(random_model: RandomModel) -> None:
+    other = CharacterVocabulary("cab", labels=["first", "second"])
+    together = join_models([("a", random_model(vocabulary=LABELLED)), ("b", random_model(vocabulary=other))])
+    assert len(sample_texts(together, LABELLED.encode("a"), count=1, **drawn())[0]) == 60
