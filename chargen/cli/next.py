@@ -6,6 +6,7 @@ from typing import Any
 import click
 
 from chargen.cli.options import common_options, json_option, on_unknown_option, runs_dir_option
+from chargen.cli.sampling import label_option
 
 END = "(end)"
 SHOWN_BEFORE = 20  # characters of the text before a guess
@@ -15,11 +16,21 @@ SHOWN_BEFORE = 20  # characters of the text before a guess
 @click.argument("text", default="")
 @click.option("--run", "run_spec", metavar="NAME|PATH", help="Run or model file; the newest run unless given.")
 @click.option("--top", type=click.IntRange(1), default=10, show_default=True, metavar="N", help="Characters to show.")
+@label_option
 @on_unknown_option
 @runs_dir_option
 @json_option
 @common_options
-def command(text: str, run_spec: str | None, top: int, on_unknown: str, runs_dir: Path, as_json: bool, verbosity: int) -> None:
+def command(
+    text: str,
+    run_spec: str | None,
+    top: int,
+    label: str | None,
+    on_unknown: str,
+    runs_dir: Path,
+    as_json: bool,
+    verbosity: int,
+) -> None:
     """Show the characters that most probably follow TEXT, and what the network expected while it read TEXT.
 
     Probabilities are those at temperature 1. Without TEXT, how a text begins. In a model of lines (end) is the line's end;
@@ -29,10 +40,10 @@ def command(text: str, run_spec: str | None, top: int, on_unknown: str, runs_dir
       chargen next "The wor"
       chargen next "Har" --top 3 --json
     """
-    from chargen.network.model_file import load_model
+    from chargen.network.ensemble import load_models
     from chargen.run import find_model
 
-    model = load_model(find_model(run_spec, runs_dir))
+    model = load_models([find_model(run_spec, runs_dir)], label=label)
     report = _report(model, model.vocabulary.encode(text, on_unknown=on_unknown), top)
     click.echo(json.dumps(report, ensure_ascii=False) if as_json else "\n".join(_told(report)))
 

@@ -24,6 +24,7 @@ from chargen.errors import UnknownTokenError
 @common_options
 def command(
     run_specs: tuple[str, ...],
+    label: str | None,
     ensemble: str,
     prompt: str,
     sampling: SamplingOptions,
@@ -43,7 +44,11 @@ def command(
       chargen play --seed "It was" --output story.txt
       chargen play --temp 0.7 > story.txt
     """
-    proposer = Proposer(run_specs, ensemble, runs_dir, count=count, length=length, random_seed=random_seed)
+    from chargen.network.ensemble import load_models
+    from chargen.run import find_model
+
+    model = load_models([find_model(spec, runs_dir) for spec in run_specs or [None]], ensemble, label=label)
+    proposer = Proposer(model, count=count, length=length, random_seed=random_seed)
     session = WritingSession(proposer, text=prompt, sampling=sampling, output=output)
     if verbosity:
         click.echo("a number takes a continuation, other text is added, an empty line asks for more; /help, /quit", err=True)
@@ -59,16 +64,11 @@ def command(
 class Proposer:
     """The network's side of a session."""
 
-    def __init__(
-        self, run_specs: tuple[str, ...], ensemble: str, runs_dir: Path, *, count: int, length: int, random_seed: int | None
-    ) -> None:
-        """Load the models; propose `count` continuations of up to `length` tokens at a time."""
+    def __init__(self, model: Any, *, count: int, length: int, random_seed: int | None) -> None:
+        """Propose `count` continuations of up to `length` tokens at a time."""
         import numpy as np
 
-        from chargen.network.ensemble import load_models
-        from chargen.run import find_model
-
-        self._model = load_models([find_model(spec, runs_dir) for spec in run_specs or [None]], ensemble)
+        self._model = model
         self._drawn: dict[str, Any] = {"count": count, "length": length, "rng": np.random.default_rng(random_seed)}
 
     def propose(self, text: str, sampling: SamplingOptions) -> list[Proposal]:

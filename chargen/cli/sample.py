@@ -52,6 +52,7 @@ from chargen.config import SamplingOptions
 @common_options
 def command(
     run_specs: tuple[str, ...],
+    label: str | None,
     ensemble: str,
     prompt: str,
     sampling: SamplingOptions,
@@ -83,7 +84,7 @@ def command(
 
     wanted = Wanted(min_length=min_length, max_length=max_length, contains=must_contain)
     request = Request(sampling=sampling, wanted=wanted, **asked)
-    model = load_models([find_model(spec, runs_dir) for spec in run_specs or [None]], ensemble)
+    model = load_models([find_model(spec, runs_dir) for spec in run_specs or [None]], ensemble, label=label)
     ids = model.vocabulary.encode(prompt, on_unknown=on_unknown)
     prompt = model.vocabulary.decode(ids)  # what is left of it
     pieces: Iterable[str]

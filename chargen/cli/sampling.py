@@ -62,8 +62,11 @@ def sampling_options(command: Command) -> Command:
     return reduce(lambda made, option: option(made), reversed(_OPTIONS), collected)  # type: ignore[return-value]
 
 
+label_option = click.option("--label", help="Write like the documents of this label, for models of labelled documents.")
+
+
 def model_options(command: Command) -> Command:
-    """Add --run and --ensemble to a command; it receives `run_specs` and `ensemble`."""
+    """Add --run, --label and --ensemble to a command; it receives `run_specs`, `label` and `ensemble`."""
     command = click.option(
         "--ensemble",
         type=click.Choice(["average", "turns"]),
@@ -77,4 +80,4 @@ def model_options(command: Command) -> Command:
         multiple=True,
         metavar="NAME|PATH",
         help="Run or model file; the newest run unless given. Given several times, the models write together.",
-    )(command)
+    )(label_option(command))

@@ -50,9 +50,22 @@ def average_logits(logits: Sequence[Logits]) -> Doubles:
     return np.logaddexp.reduce([log_softmax(one) for one in logits]) - np.log(len(logits))
 
 
-def load_models(paths: Sequence[Path], how: str = AVERAGE) -> TextModel | Ensemble:
-    """Load a model file, or several as an ensemble. Raises ModelFileError, and what `join_models` raises."""
-    return join_models([(str(path), load_model(path)) for path in paths], how)
+def load_models(paths: Sequence[Path], how: str = AVERAGE, *, label: str | None = None) -> TextModel | Ensemble:
+    """Load a model file, or several as an ensemble, as they write documents of a label.
+
+    Raises ModelFileError, what `join_models` raises, and ConfigError where models of labelled documents are given no label.
+    """
+    return join_models([(str(path), _labelled(path, label)) for path in paths], how)
+
+
+def _labelled(path: Path, label: str | None) -> TextModel:
+    model = load_model(path)
+    if label is not None:
+        return model.with_label(label)
+    if model.vocabulary.labels:
+        known = ", ".join(model.vocabulary.labels)
+        raise ConfigError(f"{path} writes in several ways, one for each label", hint=f"choose --label from {known}")
+    return model
 
 
 def join_models(models: Sequence[tuple[str, TextModel]], how: str = AVERAGE) -> TextModel | Ensemble:

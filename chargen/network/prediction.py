@@ -113,8 +113,8 @@ def _probabilities(model: TextModel, logits: Logits, *, begun: bool) -> Doubles:
 
 
 def _primer(model: TextModel, prompt: TokenIds) -> npt.NDArray[np.intp]:
-    """Return what precedes a prompt, (P,): as much of the primer as the context has room for."""
-    room = max(model.context_length - len(prompt), 0 if len(prompt) else 1)
+    """Return what precedes a prompt, (P,): as much of the primer as the context has room for, a label always."""
+    room = max(model.context_length - len(prompt), 1 if model.vocabulary.labels or not len(prompt) else 0)
     return np.asarray(model.primer[-room:] if room else (), dtype=np.intp)
 
 

@@ -9,6 +9,8 @@ from pathlib import Path
 import pytest
 from click.testing import Result
 
+from chargen.corpus.vocabulary import CharacterVocabulary
+
 Invoke = Callable[..., Result]
 WriteRun = Callable[..., Path]
 
@@ -180,3 +182,31 @@ def test_models_write_together(how: str, invoke: Invoke, write_run: WriteRun) ->
     )
     assert alone == twice
     assert len({alone, other, together}) == 3
+
+
+LABELLED = {"vocabulary": CharacterVocabulary("abcH\u00e9\n", labels=("female", "male"))}
+
+
+def test_a_label_chooses_the_way_of_writing(invoke: Invoke, write_run: WriteRun) -> None:
+    write_run(**LABELLED)
+    for text in ("", "a" * 9):  # which is longer than the context
+        likely = {label: invoke("next", text, "--label", label, "--json").stdout for label in ("female", "male")}
+        assert likely["female"] != likely["male"]
+    drawn = {label: text_of(invoke("sample", "--label", label, "--random-seed", 1)) for label in ("female", "male")}
+    assert drawn["female"] != drawn["male"]
+
+
+@pytest.mark.parametrize("command", ["sample", "next", "play"])
+def test_a_wrong_label_is_one_line(command: str, invoke: Invoke, write_run: WriteRun) -> None:
+    write_run(**LABELLED)
+    for options, told in [
+        ((), "writes in several ways, one for each label; choose --label from female, male"),
+        (("--label", "other"), "the model has never seen the label 'other'; it knows female, male"),
+    ]:
+        result = invoke(command, *options)
+        assert result.exit_code == 2
+        assert told in result.stderr
+        assert result.stderr.count("\n") == 1
+    write_run("plain")
+    result = invoke(command, "--label", "male")
+    assert "never seen the label 'male'; it was trained without labels" in result.stderr
