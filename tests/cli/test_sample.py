@@ -184,7 +184,7 @@ def test_models_write_together(how: str, invoke: Invoke, write_run: WriteRun) ->
     assert len({alone, other, together}) == 3
 
 
-LABELLED = {"vocabulary": CharacterVocabulary("abcH\u00e9\n", labels=("female", "male"))}
+LABELLED = {"reading": "line", "vocabulary": CharacterVocabulary("abcH\u00e9\n", labels=("female", "male"))}
 
 
 def test_a_label_chooses_the_way_of_writing(invoke: Invoke, write_run: WriteRun) -> None:
