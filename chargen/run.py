@@ -50,6 +50,11 @@ class RunDirectory:
         return self.path / "metrics.csv"
 
     @property
+    def gradients(self) -> Path:
+        """One row an epoch and recurrent layer: where gradients vanish or explode."""
+        return self.path / "gradients.csv"
+
+    @property
     def samples(self) -> Path:
         """All sample texts."""
         return self.path / "samples.txt"
@@ -63,11 +68,19 @@ class RunDirectory:
 
     def write_metrics(self, rows: Sequence[Mapping[str, Any]]) -> None:
         """Write metrics.csv whole; the first row's keys are its columns."""
-        text = io.StringIO()
-        writer = csv.DictWriter(text, fieldnames=list(rows[0]), lineterminator="\n")
-        writer.writeheader()
-        writer.writerows(rows)
-        write_atomically(self.metrics, text.getvalue())
+        _write_table(self.metrics, rows)
+
+    def write_gradients(self, rows: Sequence[Mapping[str, Any]]) -> None:
+        """Write gradients.csv whole; the first row's keys are its columns."""
+        _write_table(self.gradients, rows)
+
+
+def _write_table(path: Path, rows: Sequence[Mapping[str, Any]]) -> None:
+    text = io.StringIO()
+    writer = csv.DictWriter(text, fieldnames=list(rows[0]), lineterminator="\n")
+    writer.writeheader()
+    writer.writerows(rows)
+    write_atomically(path, text.getvalue())
 
 
 @contextmanager

@@ -1,3 +1,7 @@
+import os
+
+os.environ.setdefault("OPENBLAS_NUM_THREADS", "1")  # two workers with two threads each would wait for each other; before NumPy
+
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any

@@ -17,6 +17,8 @@ from chargen.config import NetworkConfig
 from chargen.network.cells import HiddenState, LSTMState
 from chargen.scratch.layers import Array, Gradients, Pass
 
+SATURATED = 1 / 20  # slopes below it
+
 
 class RecurrentPass(Pass):
     """One run of a recurrent layer over T steps of B rows, from a given state.
@@ -37,6 +39,11 @@ class RecurrentPass(Pass):
         """The state after the last step, a copy."""
         return HiddenState(self._hiddens[-1].copy())
 
+    @property
+    @abstractmethod
+    def saturation(self) -> float:
+        """The share of activations whose slope is below a twentieth of its largest; to be asked before `backward`."""
+
 
 class SimpleRNNPass(RecurrentPass):
     """Elman's network (1990).
@@ -53,6 +60,10 @@ class SimpleRNNPass(RecurrentPass):
         for t, sums in enumerate(projected):  # sums: (B, H)
             sums += hiddens[t] @ recurrent_kernel
             self._activate(sums, out=hiddens[t + 1])
+
+    @property
+    def saturation(self) -> float:
+        return float((self._slope(self.outputs) < SATURATED).mean())
 
     def backward(self, d_outputs: Array) -> tuple[Array, Gradients]:
         transposed = np.ascontiguousarray(self._kernel.T)
@@ -122,6 +133,11 @@ class LSTMPass(RecurrentPass):
     def state(self) -> LSTMState:
         return LSTMState(self._hiddens[-1].copy(), self._cells[-1].copy())
 
+    @property
+    def saturation(self) -> float:
+        i, f, g, o = _split(self._gates, 4)
+        return _saturated_share(sigmoids=[i, f, o], tanh=g)
+
     def backward(self, d_outputs: Array) -> tuple[Array, Gradients]:
         transposed = np.ascontiguousarray(self._kernel.T)
         forgotten, through_output = self._turn_gates_into_slopes()
@@ -186,6 +202,11 @@ class GRUPass(RecurrentPass):
             hiddens[t + 1] *= z
             hiddens[t + 1] += n
 
+    @property
+    def saturation(self) -> float:
+        z, r, n = _split(self._gates, 3)
+        return _saturated_share(sigmoids=[z, r], tanh=n)
+
     def backward(self, d_outputs: Array) -> tuple[Array, Gradients]:
         transposed, H = np.ascontiguousarray(self._kernel.T), len(self._kernel)
         kept, reset = self._turn_gates_into_slopes()
@@ -242,6 +263,11 @@ class GRUResetBeforePass(RecurrentPass):
             np.tanh(n, out=n)
             hiddens[t + 1] = n + z * (hiddens[t] - n)
 
+    @property
+    def saturation(self) -> float:
+        z, r, n = _split(self._gates, 3)
+        return _saturated_share(sigmoids=[z, r], tanh=n)
+
     def backward(self, d_outputs: Array) -> tuple[Array, Gradients]:
         d_gates, H = self._gates, len(self._kernel)  # overwritten step by step
         for t in reversed(range(len(d_outputs))):
@@ -272,6 +298,12 @@ def pass_type(config: NetworkConfig) -> type[RecurrentPass]:
     if config.cell == "lstm":
         return LSTMPass
     return ReluRNNPass if config.activation == "relu" else SimpleRNNPass
+
+
+def _saturated_share(*, sigmoids: list[Array], tanh: Array) -> float:
+    """Return the share of values, of one shape each, whose slope is below a twentieth of its largest: σ' = σ (1 - σ) <= 1/4."""
+    shares = [(4 * values * (1 - values) < SATURATED).mean() for values in sigmoids]
+    return float(np.mean([*shares, (1 - tanh * tanh < SATURATED).mean()]))
 
 
 def _after(first: Array, num_steps: int) -> Array:

@@ -82,7 +82,8 @@ class ScratchNetwork:
 class NetworkPass:
     """One run of the network over a batch of ids, (B, T), from a state; with dropout if there is an `rng`.
 
-    logits: (T, B, V), or (B, V) with targets "last". state: the one after the last step.
+    logits: (T, B, V), or (B, V) with targets "last". state: the one after the last step. step_norms: for each recurrent
+    layer, the norm of what came back to its hidden state at each step, (T,), once `backward` was called.
     """
 
     def __init__(self, network: ScratchNetwork, ids: Ids, state: NetworkState, rng: np.random.Generator | None = None) -> None:
@@ -101,11 +102,20 @@ class NetworkPass:
         self.state: NetworkState = tuple(states)
         self.logits = self._head(values)
 
+    @property
+    def saturation(self) -> dict[str, float]:
+        """The share of saturated units and gates of each recurrent layer; to be asked before `backward` is called."""
+        return {name: one.saturation for name, one in self._passes if isinstance(one, RecurrentPass)}
+
     def backward(self, d_logits: Array) -> Gradients:
         """Return the gradients by all weights, given those by `logits`, which are overwritten."""
         by_name: Gradients = {}
+        self.step_norms: dict[str, Array] = {}
         for name, one in reversed(self._passes):
-            d_logits, gradients = one.backward(d_logits)
+            d_outputs = d_logits
+            d_logits, gradients = one.backward(d_outputs)
+            if isinstance(one, RecurrentPass):  # which has added to d_outputs what comes back through time
+                self.step_norms[name] = np.linalg.norm(d_outputs, axis=(1, 2))
             by_name |= {f"{name}.{weight}": gradient for weight, gradient in gradients.items()}
         for weight, gradient in self._tokens.backward(d_logits).items():
             by_name["embedding" if weight == "embedding" else f"recurrent.0.{weight}"] = gradient
@@ -157,13 +167,21 @@ class NetworkPass:
         return one.outputs
 
 
+def supported(config: NetworkConfig) -> bool:
+    """Tell whether this is a network that can be trained by hand."""
+    return not _refused(config)
+
+
 def check_supported(config: NetworkConfig) -> None:
     """Raise ConfigError for a network that only the Keras model can train."""
-    refused = {
+    for name in _refused(config):
+        raise ConfigError(f"the NumPy trainer has no network.{name}", hint="use --backend tensorflow")
+
+
+def _refused(config: NetworkConfig) -> list[str]:
+    wanted = {
         "recurrent_dropout": bool(config.recurrent_dropout),
         "embedding_norm": config.embedding_norm != "none",
         "layer_norm": config.layer_norm,
     }
-    for name, wanted in refused.items():
-        if wanted:
-            raise ConfigError(f"the NumPy trainer has no network.{name}", hint="use --backend tensorflow")
+    return [name for name, is_wanted in wanted.items() if is_wanted]

@@ -2,6 +2,7 @@
 
 import math
 import time
+from typing import Any
 
 from chargen.corpus.documents import Corpus
 from chargen.errors import TrainingError
@@ -10,6 +11,7 @@ from chargen.network.network import Network
 from chargen.run import RunDirectory
 from chargen.tracking import Tracker
 from chargen.training.display import Display
+from chargen.training.gradients import describe_flow, measure_flow, worst_flow
 from chargen.training.plan import TrainingPlan
 from chargen.training.results import EpochResult
 from chargen.training.samples import sample_layout, sample_rows
@@ -23,6 +25,8 @@ class EpochRecorder:
         self._plan, self._run, self._display, self._tracker = plan, run, display, tracker
         self.results: list[EpochResult] = []
         self.progress = Progress(plan.settings.training)
+        self._flows: list[dict[str, Any]] = []
+        self._warned = False
         self._epochs = plan.settings.training.epochs
         self._training_seconds = 0.0
         self._epoch_began = self._began = time.perf_counter()
@@ -73,6 +77,7 @@ class EpochRecorder:
         self._display.epoch_ends(result, epochs=self._epochs, seconds_left=self._seconds_left(epoch))
         speed = {"characters_per_second": result.characters_per_second}
         self._tracker.log({name: value for name, value in (result.row() | speed).items() if value is not None})
+        self._log_gradients(network, epoch)
         every = self._plan.settings.samples.sample_every
         if every and epoch % every == 0:
             self._write_sample(model, epoch)
@@ -113,6 +118,19 @@ class EpochRecorder:
         if best:
             save_model(self._run.model, model)
         self._run.write_metrics([one.row() for one in self.results])
+
+    def _log_gradients(self, network: Network, epoch: int) -> None:
+        flows = measure_flow(network, self._plan)
+        if not flows:
+            return
+        self._flows += [{"epoch": epoch} | flow._asdict() for flow in flows]
+        self._run.write_gradients(self._flows)
+        for line in describe_flow(flows):
+            self._display.detail(line)
+        trouble = worst_flow(flows)
+        if trouble and not self._warned:
+            self._display.note(trouble)
+            self._warned = True
 
     def _seconds_left(self, epoch: int) -> float:
         return (time.perf_counter() - self._began) / epoch * (self._epochs - epoch)

@@ -52,7 +52,20 @@ def test_the_forms_of_the_lectures_learn(train: Train, prose: Path, form: tuple[
 def test_tokens_of_every_kind_learn_and_are_told_in_bits_a_character(train: Train, prose: Path) -> None:
     """The same text cut four ways: from the same untrained uniform guess, longer tokens carry more characters."""
     for kind in ("char", "byte", "word", "bpe"):
-        options = ("--tokens", kind, "--epochs", 4, "--batch-size", 4, "--context-length", 8, "--learning-rate", 0.02)
+        options = (
+            "--tokens",
+            kind,
+            "--backend",
+            "numpy",
+            "--epochs",
+            4,
+            "--batch-size",
+            4,
+            "--context-length",
+            8,
+            "--learning-rate",
+            0.02,
+        )
         trained = train(prose, *options)
         assert trained.validation[-1] < trained.validation[0]
         table, model = rows(trained.run), load_model(trained.run.model)
@@ -67,7 +80,7 @@ def test_tokens_of_every_kind_learn_and_are_told_in_bits_a_character(train: Trai
 def test_labels_are_learnt_with_their_documents(train: Train, in_folder: Path) -> None:
     (in_folder / "vowels.txt").write_text("aeiou\n" * 30, encoding="utf-8")
     (in_folder / "others.txt").write_text("bcdfg\n" * 30, encoding="utf-8")
-    options = ("--label-by", "file", "--epochs", 6, "--batch-size", 8, "--learning-rate", 0.05)
+    options = ("--label-by", "file", "--backend", "numpy", "--epochs", 6, "--batch-size", 8, "--learning-rate", 0.05)
     model = load_model(train("vowels.txt", "others.txt", *options).run.model)
     assert model.vocabulary.labels == ("others", "vowels")
     for label, letters in (("others", "bcdfg"), ("vowels", "aeiou")):
@@ -83,7 +96,20 @@ def test_labels_are_learnt_with_their_documents(train: Train, in_folder: Path) -
 
 
 def test_a_mix_learns(train: Train, prose: Path, names: Path) -> None:
-    trained = train("--mix", f"{prose}:3", "--mix", f"{names}:1", "--epochs", 2, "--batch-size", 4, "--context-length", 9)
+    trained = train(
+        "--mix",
+        f"{prose}:3",
+        "--mix",
+        f"{names}:1",
+        "--backend",
+        "numpy",
+        "--epochs",
+        2,
+        "--batch-size",
+        4,
+        "--context-length",
+        9,
+    )
     assert trained.validation[-1] < trained.validation[0]
 
 
@@ -152,7 +178,7 @@ def test_the_run_directory_holds_everything(train: Train, names: Path) -> None:
     assert run.path.parent == Path("runs")
     assert run.name.startswith("names-lstm-")
     assert {path.name for path in run.path.iterdir()} == {
-        "config.toml", "model.safetensors", "last.safetensors", "metrics.csv", "samples.txt",
+        "config.toml", "model.safetensors", "last.safetensors", "metrics.csv", "gradients.csv", "samples.txt",
     }  # fmt: skip
     assert [row["epoch"] for row in rows(run)] == ["1", "2", "3"]
     samples = run.samples.read_text(encoding="utf-8")

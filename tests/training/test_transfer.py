@@ -92,7 +92,21 @@ def test_words_and_pieces_are_added_to_those_known() -> None:
 
 @pytest.mark.parametrize("backend", ["tensorflow", "numpy"])
 def test_fine_tuning_begins_where_the_run_ended(train: Train, names: Path, prose: Path, backend: str) -> None:
-    first = train(names, "--epochs", 5, "--batch-size", 4, "--learning-rate", 0.02, "--cell", "gru", "--hidden-size", 9)
+    first = train(
+        names,
+        "--backend",
+        "numpy",
+        "--epochs",
+        5,
+        "--batch-size",
+        4,
+        "--learning-rate",
+        0.02,
+        "--cell",
+        "gru",
+        "--hidden-size",
+        9,
+    )
     options = ("--epochs", 1, "--learning-rate", 1e-20, "--optimizer", "sgd", "--backend", backend)
     again = train(names, *options, "--from", first.run.path, "--hidden-size", 9)
     assert again.validation[0] == pytest.approx(first.validation[-1], abs=0.01)
