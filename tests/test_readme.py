@@ -27,9 +27,10 @@ def commands() -> list[str]:
 @pytest.fixture(scope="module")
 def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
     folder = tmp_path_factory.mktemp("readme")
-    for name in ("book.txt", "nietzsche.txt", "input.txt", "part1.txt", "part2.txt"):
+    for name in ("book.txt", "nietzsche.txt", "input.txt", "lyrics.txt", "tiny.txt", "part1.txt", "part2.txt"):
         (folder / name).write_text(PROSE, encoding="utf-8")
-    (folder / "male.txt").write_text(NAMES, encoding="utf-8")
+    for name in ("male.txt", "female.txt"):
+        (folder / name).write_text(NAMES, encoding="utf-8")
     (folder / "articles").mkdir()
     for name in ("one.txt", "two.txt", "one.md", "two.md"):
         (folder / "articles" / name).write_text(PROSE, encoding="utf-8")
