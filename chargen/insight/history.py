@@ -102,10 +102,11 @@ def _epoch(path: Path, line: int, row: dict[str, Any], *, after: int) -> Epoch:
             raise _damaged(path, line, f"{column} is {value}, expected 0 or more")
     if type(row["epoch"]) is not int or row["epoch"] <= after:
         raise _damaged(path, line, f"epoch is {row['epoch']}, expected a whole number above {after}")
+    share = 1 / (row.get("characters_per_token") or 1.0)
     return Epoch(
         epoch=row["epoch"],
-        cross_entropy=float(row["cross_entropy"]),
-        validation_cross_entropy=None if row.get(VALIDATION) is None else float(row[VALIDATION]),
+        cross_entropy=row["cross_entropy"] * share,
+        validation_cross_entropy=None if row.get(VALIDATION) is None else row[VALIDATION] * share,
         learning_rate=float(row["learning_rate"]),
     )
 

@@ -41,6 +41,7 @@ class EpochResult:
             "step": self.step,
             "cross_entropy": self.cross_entropy,
             "validation_cross_entropy": self.validation_cross_entropy,
+            "characters_per_token": self.rate.characters_per_token,
             "bits_per_character": self.bits_per_character,
             "learning_rate": self.learning_rate,
         }

@@ -201,3 +201,12 @@ def test_a_damaged_file_is_refused(header: str, row: str, told: str, invoke: Inv
 def test_a_file_that_is_not_text_is_refused(invoke: Invoke, write_metrics: WriteMetrics) -> None:
     write_metrics().write_bytes(b"epoch\xff\xfe\x00")
     assert_refused(invoke("plot"), "not a table of numbers")
+
+
+def test_a_loss_of_longer_tokens_is_drawn_for_a_character(invoke: Invoke, write_metrics: WriteMetrics) -> None:
+    """Four characters a token: 4 nats a token are 1 nat a character."""
+    rows = ("1,9,6.0,4.0,0.003,4.0", "2,18,5.0,2.0,0.003,4.0")
+    write_metrics(rows=rows, header="epoch,step,cross_entropy,validation_cross_entropy,learning_rate,characters_per_token")
+    shown = invoke("plot", "--unit", "nats").stdout
+    assert "validation: lowest 0.5 after epoch 2" in shown
+    assert "training: lowest 1.25 after epoch 2" in shown
