@@ -18,6 +18,7 @@ from chargen.errors import ChargenError
 COMMANDS = {
     "train": "Train a network on a text.",
     "sample": "Write new text with a trained network.",
+    "classify": "Tell which label a text has.",
     "runs": "List the trained runs.",
     "plot": "Draw the loss curves of runs.",
     "config": "Show settings and where each comes from.",

@@ -48,7 +48,9 @@ def build_model(
     `batch_size` the model is stateful and bound to it. `precision` is the name of a Keras dtype policy.
     """
     with dtype_policy(precision):
-        return _build_model(network, vocab_size, context_length, batch_size)
+        ids, values = recurrent_stack(network, vocab_size, context_length, batch_size)
+        logits = layers.Dense(vocab_size, name="output")(values)
+        return ShardedModel(ids, ops.cast(logits, "float32"), name="chargen")
 
 
 @contextmanager
@@ -62,7 +64,10 @@ def dtype_policy(name: str) -> Iterator[None]:
         keras.config.set_dtype_policy(before)
 
 
-def _build_model(network: NetworkConfig, vocab_size: int, context_length: int, batch_size: int | None) -> ShardedModel:
+def recurrent_stack(
+    network: NetworkConfig, vocab_size: int, context_length: int, batch_size: int | None
+) -> tuple[keras.KerasTensor, keras.KerasTensor]:
+    """Return the ids, (B, T), and what the layers before the output make of them: (B, T, H), or (B, H) with targets "last"."""
     ids = keras.Input((context_length,), batch_size=batch_size, dtype="int32", name="ids")
     values = ids
     for layer in range(network.num_layers):
@@ -76,8 +81,7 @@ def _build_model(network: NetworkConfig, vocab_size: int, context_length: int, b
     values = _dropped(values, network.dropout)
     if network.dense_size:
         values = layers.Dense(network.dense_size, activation="relu", name="dense")(values)  # at every position by itself
-    logits = layers.Dense(vocab_size, name="output")(values)
-    return ShardedModel(ids, ops.cast(logits, "float32"), name="chargen")
+    return ids, values
 
 
 def _read_tokens(network: NetworkConfig, ids: keras.KerasTensor, recurrent: Recurrent, vocab_size: int) -> keras.KerasTensor:

@@ -1,0 +1,37 @@
+"""When training ends before its last epoch, and when the learning rate falls for want of progress."""
+
+import math
+
+from chargen.config import TrainingConfig
+from chargen.training.results import EpochResult
+
+
+class Progress:
+    """What the losses so far say of going on.
+
+    stop: whether training has done enough, or will do no better. rate_factor: what the plateau schedule multiplies the
+    learning rate by.
+    """
+
+    def __init__(self, training: TrainingConfig) -> None:
+        self._training = training
+        self._best = math.inf
+        self._epochs_since_best = self._epochs_on_plateau = 0
+        self.stop, self.rate_factor = False, 1.0
+
+    def update(self, result: EpochResult) -> bool:
+        """Take in an epoch and return whether it is the best so far."""
+        training = self._training
+        best = result.monitored < self._best
+        if best:
+            self._best = result.monitored
+            self._epochs_since_best = self._epochs_on_plateau = 0
+        else:
+            self._epochs_since_best += 1
+            self._epochs_on_plateau += 1
+        if training.schedule == "plateau" and self._epochs_on_plateau >= training.decay_epochs:
+            self.rate_factor *= training.decay_factor
+            self._epochs_on_plateau = 0
+        reached = training.until_loss is not None and result.cross_entropy <= training.until_loss
+        self.stop = reached or bool(training.patience and self._epochs_since_best >= training.patience)
+        return best
