@@ -27,6 +27,8 @@ def command(
 ) -> int:
     """Train a network on FILES: text files, folders, shipped corpora (male.txt, book.txt), or - for stdin.
 
+    With --task classify they are tables (.csv, .tsv) of texts and labels, or texts labelled by --label-by.
+
     Progress goes to stderr; the path of the run directory is printed to stdout at the end. Ctrl-C ends training with
     everything saved.
 

@@ -63,9 +63,8 @@ def _rows(source: SourceText, config: CorpusConfig) -> Iterator[tuple[str, str]]
     if text == label:
         raise ConfigError(f"the column {header[text]!r} of {source.name} is named for the texts and for the labels")
     for row in rows:
-        if row:  # a blank line is none
-            cells = [*row, *[""] * len(header)]
-            yield cells[text], cells[label].strip()
+        cells = [*row, *[""] * len(header)]
+        yield cells[text], cells[label].strip()
 
 
 def _cells(source: SourceText) -> list[list[str]]:
@@ -78,7 +77,8 @@ def _cells(source: SourceText) -> list[list[str]]:
     text = str(source.text)
     before = csv.field_size_limit(len(text) + 1)  # a novel may stand in a cell
     try:
-        cells = list(csv.reader(io.StringIO(text, newline=""), delimiter=DELIMITERS[suffix]))
+        lines = csv.reader(io.StringIO(text, newline=""), delimiter=DELIMITERS[suffix])
+        cells = [line for line in lines if line]  # a blank line is none
     except csv.Error as error:
         raise CorpusError(f"{source.name} is not a table: {error}") from error
     finally:

@@ -11,6 +11,7 @@ from chargen.insight.baseline import NgramModel
 
 ORDER = 5
 MAX_CHARACTERS = 2_000_000  # that the n-grams of all labels are counted from
+TEXTS_AT_ONCE = 1000  # that are scored; each of their characters takes some hundred bytes meanwhile
 
 
 def baseline_accuracies(training: Sequence[Document], held_out: Sequence[Document]) -> dict[str, float]:
@@ -31,13 +32,15 @@ def baseline_accuracies(training: Sequence[Document], held_out: Sequence[Documen
 def _ngram_labels(training: Sequence[Document], texts: Sequence[str]) -> list[str]:
     """Return the label of each text under which the text and the label are the most probable together."""
     labels = sorted({str(document.label) for document in training})
+    batches = [texts[first : first + TEXTS_AT_ONCE] for first in range(0, len(texts), TEXTS_AT_ONCE)]
     vocabulary = CharacterVocabulary.of([*texts, *(document.text for document in training)])
     scores = []
     for label in labels:
         own = [str(document.text) for document in training if document.label == label]
         counted = _first_characters(own, MAX_CHARACTERS // len(labels))
         model = NgramModel.fit(counted, order=ORDER, vocabulary=vocabulary)
-        scores.append(model.log_probabilities(texts) + np.log(len(own) / len(training)))
+        likelihoods = np.concatenate([model.log_probabilities(batch) for batch in batches])
+        scores.append(likelihoods + np.log(len(own) / len(training)))
     return [labels[best] for best in np.argmax(scores, axis=0)]
 
 

@@ -29,6 +29,7 @@ from chargen.training.signals import TrainingInterrupted, deferred_signals
 from chargen.training.stopping import Progress
 
 PROBE_SECONDS = 1.0
+ACCURACY_DIGITS = 6  # a share of texts has no more in float32
 
 
 class ClassifierModel(ShardedModel):
@@ -132,13 +133,14 @@ class ClassifierEpochEnd(keras.callbacks.Callback):
 
     def _result(self, epoch: int, logs: dict[str, float]) -> ClassifierEpoch:
         figures = {name: float(value) for name, value in logs.items()}
+        shares = {name: round(value, ACCURACY_DIGITS) for name, value in figures.items() if name.endswith("accuracy")}
         return ClassifierEpoch(
             epoch=epoch,
             step=epoch * self._plan.training.num_steps,
             cross_entropy=figures["cross_entropy"],
-            accuracy=figures["accuracy"],
+            accuracy=shares["accuracy"],
             validation_cross_entropy=figures.get("val_cross_entropy"),
-            validation_accuracy=figures.get("val_accuracy"),
+            validation_accuracy=shares.get("val_accuracy"),
             learning_rate=float(ops.convert_to_numpy(self.model.optimizer.learning_rate)),
             seconds=self._training_seconds or time.perf_counter() - self._epoch_began,
             num_targets=self._plan.training.num_targets,

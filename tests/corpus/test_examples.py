@@ -34,7 +34,7 @@ def pairs(corpus: Corpus) -> list[tuple[str, str | None]]:
         (GOOD.replace("review,sentiment", "Text , CLASS"), "t.csv", {}),
         (GOOD.replace("review,sentiment", "name,label"), "t.csv", {}),
         (GOOD.replace("review,sentiment", "a,b"), "t.csv", {"text_column": "a", "label_column": "B"}),
-        (GOOD.replace("\n", "\n\n"), "t.csv", {}),
+        ("\n" + GOOD.replace("\n", "\n\n"), "t.csv", {}),
         (GOOD.replace("good,pos", '"good"," pos "'), "t.csv", {}),
     ],
 )

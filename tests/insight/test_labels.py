@@ -13,11 +13,12 @@ def test_accuracies_by_hand() -> None:
     assert baseline_accuracies(TRAINING, held_out) == {"majority": 0.25, "ngram": 0.75}
 
 
-def test_the_more_frequent_label_wins_where_nothing_is_known() -> None:
-    """A character that neither label has seen is as likely under both."""
-    assert baseline_accuracies(TRAINING, [Document("e", "x")])["ngram"] == 1.0
-    swapped = [document._replace(label={"x": "y", "y": "x"}[str(document.label)]) for document in TRAINING]
-    assert baseline_accuracies(swapped, [Document("e", "y")])["ngram"] == 1.0
+def test_labels_are_as_probable_beforehand_as_in_training() -> None:
+    """p(ab | x) is about a half and p(ab | y) nearly 1, but of the texts nine in ten are of x."""
+    common = [Document(text, "x") for text in ["ab", "ac"] * 9]
+    rare = [Document("ab", "y")] * 2
+    assert baseline_accuracies([*common, *rare], [Document("ab", "x")])["ngram"] == 1.0
+    assert baseline_accuracies([*common, *rare * 9], [Document("ab", "y")])["ngram"] == 1.0
 
 
 def test_of_large_texts_a_part_is_counted(monkeypatch: pytest.MonkeyPatch) -> None:
