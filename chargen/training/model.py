@@ -16,6 +16,8 @@ from chargen.training.schedules import learning_rate
 
 Recurrent = FusedRecurrent | DenseRecurrent
 
+TABLE_MAX_TOKENS = 2048  # a batch has about as many positions: projecting the embedding of every token would be more work
+
 
 @keras.saving.register_keras_serializable(package="chargen")
 class OneHot(layers.Layer):
@@ -87,7 +89,7 @@ def recurrent_stack(
 def _read_tokens(network: NetworkConfig, ids: keras.KerasTensor, recurrent: Recurrent, vocab_size: int) -> keras.KerasTensor:
     """Put the first recurrent layer over the tokens: (B, T) ids to what the layer returns."""
     embedding = layers.Embedding(vocab_size, network.embedding_size, name="embedding") if network.embedding_size else None
-    plain = network.embedding_norm == "none" and not network.dropout
+    plain = network.embedding_norm == "none" and not network.dropout and (not embedding or vocab_size <= TABLE_MAX_TOKENS)
     if plain and isinstance(recurrent, FusedRecurrent) and recurrent.fusable:
         return TokenRecurrent(recurrent, vocab_size=vocab_size, embedding=embedding, name="tokens")(ids)
     vectors = (embedding or OneHot(vocab_size, name="one_hot"))(ids)  # (B, T, E) or (B, T, V)
