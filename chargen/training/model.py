@@ -10,6 +10,7 @@ from keras import layers, ops
 from chargen.config import NetworkConfig, TrainingConfig
 from chargen.training.backend import accelerated
 from chargen.training.dense_recurrent import DenseRecurrent
+from chargen.training.dropout import HashedDropout
 from chargen.training.layers import FusedGRU, FusedLSTM, FusedRecurrent, FusedSimpleRNN, TokenRecurrent
 from chargen.training.parallel import ShardedModel
 from chargen.training.schedules import learning_rate
@@ -123,7 +124,7 @@ def _recurrent_layer(network: NetworkConfig, layer: int, *, return_sequences: bo
 
 
 def _dropped(values: keras.KerasTensor, rate: float) -> keras.KerasTensor:
-    return layers.Dropout(rate)(values) if rate else values
+    return HashedDropout(rate)(values) if rate else values
 
 
 class PlannedRate(keras.optimizers.schedules.LearningRateSchedule):
