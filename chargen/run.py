@@ -165,6 +165,7 @@ def summarize(run: RunDirectory) -> dict[str, Any]:
         return summary | {"error": error.message}
     network, provenance = metadata["network"], metadata["provenance"]
     return summary | {
+        "task": metadata["task"],
         "corpus": provenance.get("corpus"),
         "cell": network.cell,
         "num_layers": network.num_layers,
@@ -172,6 +173,8 @@ def summarize(run: RunDirectory) -> dict[str, Any]:
         "vocab_size": len(metadata["vocabulary"]),
         "epochs": provenance.get("epochs"),
         "bits_per_character": provenance.get("bits_per_character"),
+        "accuracy": provenance.get("accuracy"),
+        "labels": list(metadata["labels"] if metadata["task"] == "classify" else metadata["vocabulary"].labels),
     }
 
 

@@ -20,6 +20,7 @@ COMMANDS = {
     "sample": "Write new text with a trained network.",
     "next": "Show what a network expects after a text.",
     "play": "Write a text together with a network.",
+    "classify": "Tell which label a text has.",
     "runs": "List the trained runs.",
     "plot": "Draw the loss curves of runs.",
     "config": "Show settings and where each comes from.",

@@ -64,14 +64,19 @@ class ShardedModel(keras.Model):
     def _execute(self, data: tuple[tf.Tensor, ...], step: Callable[..., tf.Tensor]) -> dict[str, tf.Tensor]:
         ids, targets, weights = data
 
-        def body(number: tf.Tensor, loss: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor]:
-            return number + 1, loss + step(ids[number], targets[number], weights[number])
+        def body(number: tf.Tensor, figures: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor]:
+            return number + 1, figures + step(ids[number], targets[number], weights[number])
 
         num_steps = tf.shape(ids)[0]
-        _, loss = tf.while_loop(lambda number, _: number < num_steps, body, (0, 0.0), parallel_iterations=1)
-        total = tf.reduce_sum(weights)
-        self._mean_cross_entropy.update_state(tf.math.divide_no_nan(loss, total), sample_weight=total)
+        _, figures = tf.while_loop(lambda number, _: number < num_steps, body, (0, self.no_figures), parallel_iterations=1)
+        self._note(figures, tf.reduce_sum(weights))
         return self.get_metrics_result()
+
+    no_figures: Any = 0.0  # what is added up over the steps of an execution, before the first one
+
+    def _note(self, loss: tf.Tensor, total: tf.Tensor) -> None:
+        """Add the loss of some steps to the metric; `total` is the sum of their weights."""
+        self._mean_cross_entropy.update_state(tf.math.divide_no_nan(loss, total), sample_weight=total)
 
     def _train_on_batch(self, *batch: tf.Tensor) -> tf.Tensor:
         values = [variable.value for variable in self.trainable_variables]

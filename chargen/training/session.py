@@ -21,7 +21,7 @@ def run_session(plan: TrainingPlan, run: RunDirectory, *, verbosity: int = 1) ->
     for line in (*plan.corpus.notes, *plan.describe()):
         display.note(line)
     trainer = _make_trainer(plan, display)
-    outcome = train(trainer, plan, run, display=display, tracker=_tracker(plan, display))
+    outcome = train(trainer, plan, run, display=display, tracker=make_tracker(plan.settings, display))
     display.note(f"{outcome.describe()}; to write text: chargen sample --run {run.path}")
     return outcome
 
@@ -72,8 +72,9 @@ def _advice(settings: Settings) -> str | None:
     return f"{lost} keeps the GPU from cuDNN's layers, which are many times faster" if lost else None
 
 
-def _tracker(plan: TrainingPlan, display: Display) -> Tracker:
-    tracking = plan.settings.tracking
+def make_tracker(settings: Settings, display: Display) -> Tracker:
+    """Return the trackers that the settings ask for, as one."""
+    tracking = settings.tracking
     trackers: dict[str, Tracker] = {}
     if tracking.wandb:
         trackers["W&B"] = WandbTracker(tracking.wandb_project)

@@ -120,6 +120,17 @@ def test_weight_shapes_describe_all_weights_of_the_keras_model(config: NetworkCo
     assert network.num_parameters == model.count_params()
 
 
+@pytest.mark.parametrize("size", [0, E], ids=["one-hot", "embedded"])
+def test_a_large_vocabulary_is_looked_up_before_it_is_projected(size: int, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("chargen.training.model.TABLE_MAX_TOKENS", V - 1)
+    config = NetworkConfig(hidden_size=H, embedding_size=size)
+    model = random_model(config, stateful=False)
+    assert ("embedding" in [layer.name for layer in model.layers]) == bool(size)
+    ids = np.random.default_rng(1).integers(0, V, (N, T))
+    network = exported(model, config)
+    np.testing.assert_allclose(network.logits(ids, network.zero_state(N))[0], keras_logits(model, ids), atol=TOLERANCE)
+
+
 def test_exported_weights_are_copies() -> None:
     config = NetworkConfig(hidden_size=H, embedding_size=E)
     model = random_model(config, stateful=False)
