@@ -156,6 +156,8 @@ class TrainingConfig:
         "Numbers that layers compute in; weights, sums of gradients and the loss are float32 always.",
         choices=("float32", "mixed_bfloat16"),
     )
+    checkpoint_seconds: float = setting(60.0, "Seconds between two checkpoints; there is one after each epoch too.", above=0.0)
+    checkpoint_steps: int = setting(0, "Optimizer steps between two checkpoints; 0 leaves it to the seconds.", minimum=0)
     random_seed: int = setting(1, "Seed of everything that is drawn.", minimum=0, maximum=2**32 - 1)
 
 
@@ -294,6 +296,8 @@ def _check_task(settings: Settings) -> None:
             if getattr(corpus, name) is not None:
                 raise ConfigError(f"corpus.{name} is for training.task = classify", hint="say --task classify")
         return
+    if training.backend == "numpy":
+        raise ConfigError("the NumPy trainer has no training.task but generate", hint="use --backend tensorflow")
     at_odds = {"corpus.mix": corpus.mix, "training.stateful": training.stateful, "training.stride": training.stride}
     for name, value in at_odds.items():
         if value:

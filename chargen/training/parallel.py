@@ -6,7 +6,7 @@ gradients are added up before the one optimizer step.
 """
 
 import os
-from collections.abc import Callable
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 import keras
@@ -60,6 +60,27 @@ class ShardedModel(keras.Model):
     def reset_states(self) -> None:
         """Set the carried states of all recurrent layers to zero."""
         self._shard_states.reset()
+
+    def training_state(self) -> dict[str, Any]:
+        """Return all that training carries from step to step, as arrays by name."""
+        groups = {name: [keras.ops.convert_to_numpy(one) for one in variables] for name, variables in self._variables().items()}
+        groups["shard"] = self._shard_states.arrays()
+        return {f"{group}.{number}": array for group, arrays in groups.items() for number, array in enumerate(arrays)}
+
+    def restore_training_state(self, arrays: Mapping[str, Any]) -> None:
+        """Take back what `training_state` returned."""
+        for group, variables in self._variables().items():
+            for number, variable in enumerate(variables):
+                variable.assign(arrays[f"{group}.{number}"])
+        count = sum(name.startswith("shard.") for name in arrays)
+        self._shard_states.assign([arrays[f"shard.{number}"] for number in range(count)])
+
+    def _variables(self) -> dict[str, list[Any]]:
+        return {
+            "weight": self.trainable_variables,
+            "optimizer": self.optimizer.variables,
+            "metric": [variable for metric in self.metrics for variable in metric.variables],
+        }
 
     def _execute(self, data: tuple[tf.Tensor, ...], step: Callable[..., tf.Tensor]) -> dict[str, tf.Tensor]:
         ids, targets, weights = data
@@ -140,6 +161,15 @@ class _ShardStates:
             for state, value in zip(states, next_states, strict=True):
                 state.assign(value)
         return results
+
+    def arrays(self) -> list[Any]:
+        """Return all values of all shards, copied."""
+        return [keras.ops.convert_to_numpy(state) for states in self._by_shard for state in states]
+
+    def assign(self, arrays: Sequence[Any]) -> None:
+        """Take back what `arrays` returned."""
+        for state, array in zip([state for states in self._by_shard for state in states], arrays, strict=True):
+            state.assign(array)
 
     def reset(self) -> None:
         """Set the recurrent states of all shards to zero."""

@@ -2,7 +2,6 @@
 
 from dataclasses import replace
 from itertools import product
-from types import SimpleNamespace
 from typing import Any
 
 import numpy as np
@@ -72,8 +71,7 @@ def random_model(config: NetworkConfig, *, stateful: bool) -> keras.Model:
 
 
 def exported(model: keras.Model, config: NetworkConfig) -> Network:
-    plan: Any = SimpleNamespace(settings=SimpleNamespace(network=config), vocabulary=range(V))
-    return export_network(model, plan)
+    return export_network(model, config, V)
 
 
 def keras_logits(model: keras.Model, ids: np.ndarray) -> np.ndarray:

@@ -8,7 +8,6 @@ import sys
 from collections.abc import Callable
 from itertools import product
 from pathlib import Path
-from types import SimpleNamespace
 from typing import Any
 
 import numpy as np
@@ -19,6 +18,7 @@ from chargen.config import NetworkConfig, TrainingConfig, resolve
 from chargen.corpus.documents import Corpus, Document
 from chargen.corpus.vocabulary import CharacterVocabulary
 from chargen.network.classifier import TextClassifier, label_probabilities, load_classifier
+from chargen.network.model_file import num_class_outputs
 from chargen.run import RunDirectory
 from chargen.training.backend import load_backend
 from chargen.training.classifier_plan import make_classifier_plan
@@ -27,8 +27,8 @@ load_backend()
 
 import keras  # noqa: E402
 
-from chargen.training.classifier import build_classifier, export_classifier  # noqa: E402
-from chargen.training.export import find_variable  # noqa: E402
+from chargen.training.classifier import build_classifier  # noqa: E402
+from chargen.training.export import export_network, find_variable  # noqa: E402
 from chargen.training.model import compile_model  # noqa: E402
 
 N, T, E, H, V = 2, 3, 4, 5, 7  # all different, so that swapped axes cannot pass
@@ -51,14 +51,9 @@ def random_pair(config: NetworkConfig, labels: tuple[str, ...]) -> tuple[keras.M
     rng = np.random.default_rng(7)
     for weight in model.trainable_weights:
         weight.assign(rng.normal(0, 0.7, weight.shape))
-    plan: Any = SimpleNamespace(
-        settings=SimpleNamespace(network=config),
-        vocabulary=CharacterVocabulary("abcdef"),
-        labels=labels,
-        context_length=T,
-        corpus=Corpus("text", (), "row", "0" * 64),
-    )
-    return model, export_classifier(model, plan, {})
+    network = export_network(model, config, V, num_outputs=num_class_outputs(len(labels)))
+    vocabulary = CharacterVocabulary("abcdef")
+    return model, TextClassifier(network=network, vocabulary=vocabulary, labels=labels, context_length=T)
 
 
 @pytest.mark.parametrize("labels", [("x", "y"), ("x", "y", "z")], ids=len)
