@@ -5,7 +5,8 @@ import math
 import os
 import time
 from abc import ABC, abstractmethod
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any, Protocol
 
@@ -109,12 +110,14 @@ class EpochRecorder(ABC):
         result = self.make_result(self._common(epoch, rate), figures, validation)
         best = self.progress.update(result)
         self.results.append(result)
-        self.save(self.run.last_model, network)
-        if best:
-            self.save(self.run.model, network)
-        self.run.write_metrics([one.row() for one in self.results])
+        with self._explained_failure("the models"):
+            self.save(self.run.last_model, network)
+            if best:
+                self.save(self.run.model, network)
+            self.run.write_metrics([one.row() for one in self.results])
         self.show(result, self._seconds_left(epoch))
-        self.after_epoch(network, result)
+        with self._explained_failure("the sample text"):
+            self.after_epoch(network, result)
 
     def _common(self, epoch: int, rate: float) -> dict[str, Any]:
         training = self._run_plan.training
@@ -132,9 +135,21 @@ class EpochRecorder(ABC):
 
     def interrupted(self, network: Network) -> None:
         """Keep the weights as they are; before the first epoch's end they are also the best there is."""
-        self.save(self.run.last_model, network)
-        if not self.results:
-            self.save(self.run.model, network)
+        with self._explained_failure("the model"):
+            self.save(self.run.last_model, network)
+            if not self.results:
+                self.save(self.run.model, network)
+
+    @contextmanager
+    def _explained_failure(self, what: str) -> Iterator[None]:
+        """Turn an OSError within into a RunError."""
+        try:
+            yield
+        except OSError as error:
+            raise RunError(
+                f"cannot write {what} of {self.run.path}: {error.strerror}",
+                hint="the last checkpoint is whole; make room, then chargen train --resume",
+            ) from error
 
     def check_finite(self, epoch: int, loss: float) -> None:
         """Raise TrainingError if a loss of an epoch, counted from 1, is not finite."""
@@ -158,13 +173,8 @@ class EpochRecorder(ABC):
             "progress": self.progress.facts(),
             "samples_bytes": self.run.samples.stat().st_size if self.run.samples.exists() else 0,
         }
-        try:
+        with self._explained_failure("a checkpoint"):
             write_checkpoint(self.run.checkpoints, Checkpoint(position, state, facts | self.more_facts()))
-        except OSError as error:
-            raise RunError(
-                f"cannot write a checkpoint of {self.run.path}: {error.strerror}",
-                hint="the one before it is whole; make room, then chargen train --resume",
-            ) from error
         self._checkpoint_step, self._checkpoint_time = position.step, time.perf_counter()
 
     def more_facts(self) -> dict[str, Any]:
