@@ -1,3 +1,4 @@
+import csv
 import os
 import struct
 import subprocess
@@ -186,7 +187,7 @@ def test_tracked_runs_change_no_byte(tmp_path: Path) -> None:
     found = values(tracked.parent)
     with (tracked.parent / "config.toml").open("rb") as file:
         assert tomllib.loads(found["settings", 0]) == tomllib.load(file)
-    rows = (tracked.parent / "metrics.csv").read_text(encoding="utf-8").splitlines()
-    for epoch, row in enumerate(rows[1:], start=1):
-        assert found["bits_per_character", epoch] == pytest.approx(float(row.split(",")[4]))
+    rows = csv.DictReader((tracked.parent / "metrics.csv").read_text(encoding="utf-8").splitlines())
+    for epoch, row in enumerate(rows, start=1):
+        assert found["bits_per_character", epoch] == pytest.approx(float(row["bits_per_character"]))
         assert f"{found['samples/diversity 0.5', epoch]}\n" in (tracked.parent / "samples.txt").read_text(encoding="utf-8")

@@ -72,8 +72,8 @@ def command(
         return 0
     run, outcome = _train_new(work, runs_dir) if resumed is None else _train_on(work, resumed, verbosity)
     summary = (outcome.summary() if outcome else {}) | {"run": str(run.path), "model": str(run.model)}
-    if outcome and work.compare:
-        summary["baselines"] = work.compare(outcome)
+    if outcome and work.compare and (baselines := work.compare(outcome)):
+        summary["baselines"] = baselines
     click.echo(json.dumps(summary) if as_json else str(run.path))
     return outcome.exit_code if outcome else 0
 

@@ -210,16 +210,6 @@ def test_without_validation_there_is_nothing_to_compare(invoke_train: Callable[.
     assert "held out: network" not in result.stderr
 
 
-def test_a_loss_that_is_not_finite_ends_training(
-    invoke_train: Callable[..., Result], table: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.setattr("chargen.training.results.EpochResult.monitored", float("nan"))
-    result = invoke_train(table, *CLASSIFY, "--epochs", 2)
-    assert result.exit_code == 1
-    assert "the loss is nan after epoch 1" in result.stderr.splitlines()[-1]
-    assert not list(Path("runs").iterdir())
-
-
 def test_a_dry_run_tells_the_plan_and_leaves_nothing(invoke_train: Callable[..., Result], table: Path) -> None:
     result = invoke_train(table, *CLASSIFY, "--epochs", 3, "--dry-run", "--json")
     forecast = json.loads(result.stdout)
