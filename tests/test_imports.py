@@ -12,13 +12,14 @@ import chargen
 
 PACKAGE = Path(chargen.__file__).parent
 HEAVY = {"keras", "tensorflow", "jax", "torch"}
-LIGHT = {"errors", "shipped", "files"}
+LIGHT = {"errors", "shipped", "files", "terminal"}
 
 # Every room and the rooms that it may import from, itself aside.
 MAY_IMPORT: dict[str, set[str]] = {
     "errors": set(),
     "shipped": set(),
     "files": set(),
+    "terminal": set(),
     "config": LIGHT,
     "corpus": LIGHT | {"config"},
     "network": LIGHT | {"config", "corpus"},

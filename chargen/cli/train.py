@@ -7,6 +7,7 @@ import click
 
 from chargen.cli.options import common_options, json_option, option_layers, runs_dir_option, setting_options
 from chargen.config import resolve
+from chargen.terminal import echo
 
 
 @click.command("train")
@@ -49,14 +50,14 @@ def command(
     plan = make_plan(settings, corpus, start=start)
     if dry_run:
         forecast = forecast_session(plan, verbosity=verbosity)
-        click.echo(json.dumps(forecast) if as_json else _aligned(forecast))
+        echo(json.dumps(forecast) if as_json else _aligned(forecast))
         return 0
     with started_run(runs_dir, corpus=corpus.name, cell=settings.network.cell, now=datetime.now()) as run:
         run.write_config(plan.settings)
         # Whatever a user may have got wrong is known by now; the heavy packages come last.
         outcome = run_session(plan, run, verbosity=verbosity)
         summary = outcome.summary() | {"run": str(run.path), "model": str(run.model)}
-    click.echo(json.dumps(summary) if as_json else str(run.path))
+    echo(json.dumps(summary) if as_json else str(run.path))
     return outcome.exit_code
 
 
