@@ -107,6 +107,8 @@ main()
         ["plot"],
         ["plot", "missing", "--output", "loss.svg"],
         ["config", "show", "--config", "char-rnn"],
+        ["corpora"],
+        ["corpora", "get", "missing"],
         ["train", "missing.txt"],
         ["train", "--config", "missing"],
         ["train", "tiny.txt", "--context-length", "100000"],

@@ -25,6 +25,7 @@ COMMANDS = {
     "play": "Write a text together with a network.",
     "runs": "List the trained runs.",
     "plot": "Draw the loss curves of runs.",
+    "corpora": "List the texts that are found by name, fetch more.",
     "config": "Show settings and where each comes from.",
 }
 

@@ -1,4 +1,4 @@
-"""From what a user names to text: files, folders, standard input, shipped corpora."""
+"""From what a user names to text: files, folders, standard input, shipped and fetched corpora."""
 
 import sys
 from collections.abc import Iterable
@@ -16,6 +16,7 @@ from chargen.corpus.encodings import (
     refuse_surrogates,
     told_encoding,
 )
+from chargen.corpus.fetching import fetched_path, find_public
 from chargen.corpus.large_text import LargeText, Text, decoded_blocks
 from chargen.errors import CorpusError
 from chargen.shipped import nearest_shipped, shipped_folder
@@ -39,7 +40,7 @@ def read_sources(files: Iterable[str], *, glob: str = "**/*.txt", encoding: str 
 
     Line ends become "\n". Without an encoding every byte is kept: what is not UTF-8 becomes lone surrogates, as
     "surrogateescape" makes them, and line ends stay. Raises CorpusError for a name that is neither a file, a folder nor a
-    shipped corpus, a folder without a matching file, and bytes that are no text in `encoding`.
+    shipped or fetched corpus, a folder without a matching file, and bytes that are no text in `encoding`.
     """
     sources: list[SourceText] = []
     for name in files:
@@ -67,6 +68,11 @@ def _paths(name: str, glob: str) -> list[Path]:
     shipped = shipped_folder("corpora") / name
     if path.name == name and shipped.is_file():
         return [shipped]
+    public = find_public(name)
+    if public and (fetched := fetched_path(public)):
+        return [fetched]
+    if public:
+        raise CorpusError(f"no such file: {name}", hint=f"fetch it first: chargen corpora get {public.name}")
     nearest = nearest_shipped("corpora", name)
     hint = f"did you mean the shipped corpus {nearest}?" if nearest else "give a text file, a folder, or - for standard input"
     raise CorpusError(f"no such file: {name}", hint=hint)
