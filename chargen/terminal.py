@@ -23,7 +23,8 @@ _BODIES = {
     _DESIGNATION: re.compile("[\x20-\x2f]*"),
     _CSI: re.compile("[\x20-\x3f]*"),
 }
-_LAST = {_ESCAPE: "\x30\x7e", _DESIGNATION: "\x30\x7e", _CSI: "\x40\x7e"}
+_FINAL = {_ESCAPE: ("\x30", "\x7e"), _DESIGNATION: ("\x30", "\x7e"), _CSI: ("\x40", "\x7e")}
+_NONE = ("\x01", "\x00")
 _STRING_BODY = re.compile("[^\x07\n\x18\x1a\x1b\x80-\x9f]*")
 
 
@@ -64,14 +65,15 @@ class Sanitizer:
     def _sequence(self, chunk: str, place: int) -> int:
         """Drop what belongs to the sequence from `place` on, and return the place after it or the chunk's end."""
         within = self._within
-        end = _BODIES.get(within, _STRING_BODY).match(chunk, place).end()  # type: ignore[union-attr]  # each matches nothing too
+        body = _BODIES.get(within, _STRING_BODY).match(chunk, place)
+        end = body.end() if body else place
         if within == _ESCAPE and end > place:
             within = self._within = _DESIGNATION
         if end == len(chunk):
             return end
         self._within = _opened(chunk[end]) if within == _ESCAPE else ""
-        last = _LAST.get(within, "")
-        return end + 1 if last and last[0] <= chunk[end] <= last[1] else end  # what ends a string is active, or the line's end
+        first, last = _FINAL.get(within, _NONE)
+        return end + 1 if first <= chunk[end] <= last else end  # what ends a string is active itself, or the line's end
 
 
 def _opened(character: str) -> str:

@@ -4,8 +4,10 @@ import ast
 import os
 import pty
 import random
+import re
 import subprocess
 import sys
+import termios
 from collections.abc import Callable, Iterator
 from itertools import pairwise
 from pathlib import Path
@@ -120,9 +122,13 @@ def test_what_is_left_out(text: str, shown: str) -> None:
     assert in_chunks(text, list(range(len(text)))) == shown
 
 
-def on_terminal(*arguments: object, folder: Path, code: int = 0) -> str:
-    """Run `chargen` with a terminal as stdin, stdout and stderr, and return what the terminal gets."""
+def on_terminal(*arguments: object, folder: Path, code: int = 0, typed: str = "") -> str:
+    """Run `chargen` with a terminal as stdin, stdout and stderr, and return what the terminal gets; it echoes nothing."""
     own, theirs = pty.openpty()
+    attributes = termios.tcgetattr(theirs)
+    attributes[3] &= ~termios.ECHO
+    termios.tcsetattr(theirs, termios.TCSANOW, attributes)
+    os.write(own, typed.encode())
     command = [sys.executable, "-m", "chargen", *map(str, arguments)]
     plain = os.environ | {"TERM": "dumb", "NO_COLOR": "1"}  # the progress bar then needs no escape sequences either
     process = subprocess.Popen(command, cwd=folder, stdin=theirs, stdout=theirs, stderr=theirs, env=plain)
@@ -167,6 +173,37 @@ def test_several_texts_and_a_file(write_run: WriteRun, in_folder: Path) -> None:
     assert on_terminal(*command, folder=in_folder) == sanitized(piped)
     assert on_terminal(*command, "--output", "new.txt", folder=in_folder) == ""
     assert (in_folder / "new.txt").read_text(encoding="utf-8") == piped
+
+
+def test_a_conversation_about_escape_sequences(write_run: WriteRun, in_folder: Path) -> None:
+    write_run(characters=HOSTILE)
+    command = ["play", "--seed", "a\x1b[5mb\x07", "--random-seed", "1", "--length", "200"]
+    shown = on_terminal(*command, typed="xyz\n/text\n/quit\n", folder=in_folder)
+    assert not ACTIVE & set(shown)
+    assert shown.count("abxyz\n") == 3  # the text at the second turn, on demand, and at the end
+    raw = on_terminal(*command, "--raw", typed="xyz\n/text\n/quit\n", folder=in_folder)
+    assert raw.count("a\x1b[5mb\x07xyz\n") == 3
+    assert set(HOSTILE) <= set(raw)
+
+
+def test_what_is_expected_after_escape_sequences(write_run: WriteRun, in_folder: Path) -> None:
+    write_run(characters=HOSTILE)
+    shown = on_terminal("next", "\x1b[m\u202e\x9b", folder=in_folder)
+    assert not ACTIVE & set(shown)
+    assert r"after '\x1b[m\u202e\x9b'" in shown
+    assert not ACTIVE & set(on_terminal("next", "\x1b[m\u202e\x9b", "--json", folder=in_folder))
+
+
+def test_no_character_is_lost_to_an_encoding(write_run: WriteRun, in_folder: Path) -> None:
+    write_run(characters="é\udc9b")
+    narrow = os.environ | {"PYTHONIOENCODING": "ascii", "PYTHONUTF8": "0"}
+    command = [sys.executable, "-m", "chargen", "sample", "--length", "50"]
+    for extra in ([], ["--output", "new.txt"]):
+        done = subprocess.run([*command, *extra], cwd=in_folder, env=narrow, capture_output=True, check=True)
+    assert set(re.findall(r"\\x..|\\u....", (in_folder / "new.txt").read_text(encoding="utf-8"))) == {r"\udc9b"}
+    done = subprocess.run(command, cwd=in_folder, env=narrow, capture_output=True, check=True)
+    assert set(re.findall(r"\\x..|\\u....", done.stdout.decode("ascii"))) == {r"\xe9", r"\udc9b"}
+    assert set(on_terminal("sample", "--length", 50, folder=in_folder)) == {"é", "\ufffd", "\n"}
 
 
 def test_names_of_runs_and_files(write_run: WriteRun, in_folder: Path) -> None:
