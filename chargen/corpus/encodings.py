@@ -20,11 +20,11 @@ _MET_ENCODINGS = (
 _WESTERN = "cp1252"  # by far the most common of them, and hard to tell from its neighbours in a text with few accents
 _WESTERN_MAX_CHAOS = 0.1
 
-# The longer marks first: the UTF-32 one begins with the UTF-16 one.
+# Whoever decodes takes the mark out. The longer ones first: the UTF-32 one begins with the UTF-16 one.
 _BYTE_ORDER_MARKS = (
     (codecs.BOM_UTF32_LE, "utf-32"),
     (codecs.BOM_UTF32_BE, "utf-32"),
-    (codecs.BOM_UTF8, "utf-8-sig"),
+    (codecs.BOM_UTF8, "utf-8"),
     (codecs.BOM_UTF16_LE, "utf-16"),
     (codecs.BOM_UTF16_BE, "utf-16"),
 )
@@ -60,7 +60,9 @@ def told_encoding(raw: bytes, asked: str, name: str) -> tuple[str | None, str]:
     marked = next((encoding for mark, encoding in _BYTE_ORDER_MARKS if raw.startswith(mark)), None)
     if asked != AUTO:
         known = _known(asked)
-        return (f"{known}-le" if known in _NEED_A_MARK and marked is None else asked), ""
+        if known == "utf-8-sig":
+            return "utf-8", ""  # which counts the mark when it tells where it failed
+        return (f"{known}-le" if known in _NEED_A_MARK and marked != known else asked), ""
     if marked or b"\0" not in raw:
         return marked, ""
     wide = _guess_wide_encoding(raw)

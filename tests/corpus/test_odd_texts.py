@@ -60,6 +60,8 @@ REFUSED: dict[str, tuple[bytes, dict[str, Any], str]] = {
     "no encoding": (bytes([0x81, 0xFF] * 30), {}, "text.txt is not text: byte 0 is not UTF-8, and no other encoding fits"),
     "invalid UTF-8, forced": (b"ab\xc3\xa9\xff", {"encoding": "utf-8"}, "text.txt is not utf-8 text at byte 4"),
     "cut UTF-8, forced": (b"abcdefgh\xc3", {"encoding": "utf-8"}, "text.txt is not utf-8 text at byte 8"),
+    "cut UTF-8 behind a mark": (b"\xef\xbb\xbfab\xc3", {}, "text.txt is not utf-8 text at byte 5"),
+    "the same, forced": (b"\xef\xbb\xbfab\xc3", {"encoding": "utf_8_sig"}, "text.txt is not utf-8 text at byte 5"),
     "surrogates in UTF-8, forced": (b"ab\xed\xa0\x80", {"encoding": "utf-8"}, "is not utf-8 text at byte 2"),
     "cut UTF-16": (b"\xff\xfea\0b\0c", {}, "is not utf-16 text at byte 6"),
     "lone surrogate in UTF-16": (b"\xff\xfea\0\0\xd8b\0", {}, "is not utf-16 text at byte 4"),
@@ -136,6 +138,28 @@ def test_texts_that_are_refused(name: str, plan_of: Callable[..., TrainingPlan])
 def test_encodings_that_are_forced(name: str, plan_of: Callable[..., TrainingPlan]) -> None:
     raw, encoding, text = FORCED[name]
     check(plan_of(raw, encoding=encoding), text)
+
+
+ODD_BYTES = [b"a", b"b ", b"\r", b"\n", b"\0", b"\xc3", b"\xa9", b"\xe9", b"\x81", b"\xff\xfe", b"\xef\xbb\xbf"]
+ODD_ENCODINGS = ["auto", "utf-8", "utf-8-sig", "utf-16", "utf-32", "cp932", "utf-7"]
+
+
+@given(st.lists(st.sampled_from(ODD_BYTES)).map(b"".join) | st.binary(), st.sampled_from(ODD_ENCODINGS))
+@settings(max_examples=500, deadline=None)
+def test_the_size_of_a_file_changes_nothing(tmp_path_factory: pytest.TempPathFactory, raw: bytes, encoding: str) -> None:
+    path = tmp_path_factory.getbasetemp() / "text.txt"
+    path.write_bytes(raw)
+    outcomes = []
+    for large in (1 << 26, 1):
+        with pytest.MonkeyPatch.context() as patch:
+            patch.setattr(reading, "LARGE_BYTES", large)
+            patch.setattr(large_text, "BLOCK", 7)
+            try:
+                (source,) = reading.read_sources([str(path)], encoding=encoding)
+                outcomes.append((str(source.text), source.note))
+            except CorpusError as error:
+                outcomes.append((error.message, str(error.hint)))
+    assert outcomes[0] == outcomes[1]
 
 
 @pytest.mark.parametrize("kind", ["byte", "word", "bpe"])
