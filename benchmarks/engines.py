@@ -42,13 +42,15 @@ def read_ids() -> np.ndarray:
 
 
 def chargen_trainer(cell: str, size: Size) -> Trainer:
-    """Our layers, our data path, Keras's `fit`."""
+    """Our layers, our data path, our loop."""
     from chargen.training.backend import load_backend
 
     load_backend()
+    import tensorflow as tf
+
     from chargen.config import NetworkConfig, TrainingConfig
     from chargen.corpus.windows import SlidingWindows, TokenStream
-    from chargen.training.dataset import training_data
+    from chargen.training.dataset import Executions
     from chargen.training.model import build_model, compile_model
     from chargen.training.parallel import num_shards
     from chargen.training.plan import choose_steps_per_execution
@@ -66,12 +68,20 @@ def chargen_trainer(cell: str, size: Size) -> Trainer:
     model = build_model(network, vocab_size=VOCAB_SIZE, context_length=size.context_length)
     compile_model(model, TrainingConfig(learning_rate=LEARNING_RATE, clip_norm=0.0), shards=num_shards(size.batch_size))
     together = choose_steps_per_execution(model.count_params(), size.batch_size * size.context_length)
-    dataset = training_data(plan, steps_per_execution=together)
+    executions, step = Executions(plan, steps=together), 0
+    signature = tuple(tf.TensorSpec((None, *array.shape), array.dtype) for array in plan.batch(0, 0))
+    run = tf.function(model.train_step, input_signature=[signature])
 
     def train(steps: int) -> int:
-        executions = -(-steps // together)
-        model.fit(dataset, steps_per_epoch=executions, verbose=0, shuffle=False)
-        return executions * together
+        nonlocal step
+        taken = 0
+        while taken < steps:
+            batches = executions.take(step // plan.num_steps, step % plan.num_steps)
+            run(tuple(batches))
+            step += len(batches.inputs)
+            taken += len(batches.inputs)
+        model.get_metrics_result()["cross_entropy"].numpy()
+        return taken
 
     return train
 

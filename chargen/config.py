@@ -74,6 +74,8 @@ class CorpusConfig:
         "Label each document by its file's name or folder; sample --label writes like one of them.",
         choices=("none", "file", "folder"),
     )
+    text_column: str | None = setting(None, "Column of a table that holds the texts to classify.")
+    label_column: str | None = setting(None, "Column of a table that holds their labels.")
     mix: tuple[str, ...] = setting((), "PATH:WEIGHT, given several times: how often windows are drawn from which text.")
     validation_split: float = setting(0.1, "Share of the text held out for validation.", minimum=0.0, maximum=0.9)
 
@@ -119,6 +121,7 @@ class NetworkConfig:
 class TrainingConfig:
     """How the network learns."""
 
+    task: str = setting("generate", "Learn to write text, or to tell the label of a text.", choices=("generate", "classify"))
     context_length: int | None = setting(None, "Tokens in a window.", minimum=1, maximum=1_000_000)
     stride: int | None = setting(None, "Tokens between the starts of two windows.", minimum=1, maximum=1_000_000)
     stateful: bool = setting(False, "Read the text as contiguous streams and carry the state from batch to batch.")
@@ -153,6 +156,8 @@ class TrainingConfig:
         "Numbers that layers compute in; weights, sums of gradients and the loss are float32 always.",
         choices=("float32", "mixed_bfloat16"),
     )
+    checkpoint_seconds: float = setting(60.0, "Seconds between two checkpoints; there is one after each epoch too.", above=0.0)
+    checkpoint_steps: int = setting(0, "Optimizer steps between two checkpoints; 0 leaves it to the seconds.", minimum=0)
     random_seed: int = setting(1, "Seed of everything that is drawn.", minimum=0, maximum=2**32 - 1)
 
 
@@ -266,6 +271,7 @@ def check_together(settings: Settings) -> None:
             hint="choose one of --stateful and --mix",
         )
     _check_schedule(training)
+    _check_task(settings)
     if training.stateful and settings.network.cell == "dense":
         raise ConfigError(
             "network.cell = dense starts every window from the zero state, training.stateful carries the state",
@@ -281,6 +287,23 @@ def check_together(settings: Settings) -> None:
             f"training.stride = {training.stride} does not go with training.stateful, whose windows follow each other",
             hint="leave out --stride",
         )
+
+
+def _check_task(settings: Settings) -> None:
+    corpus, training = settings.corpus, settings.training
+    if training.task == "generate":
+        for name in ("text_column", "label_column"):
+            if getattr(corpus, name) is not None:
+                raise ConfigError(f"corpus.{name} is for training.task = classify", hint="say --task classify")
+        return
+    if training.backend == "numpy":
+        raise ConfigError("the NumPy trainer has no training.task but generate", hint="use --backend tensorflow")
+    at_odds = {"corpus.mix": corpus.mix, "training.stateful": training.stateful, "training.stride": training.stride}
+    for name, value in at_odds.items():
+        if value:
+            raise ConfigError(
+                f"{name} is about writing text, training.task = classify tells the label of whole texts", hint="leave it out"
+            )
 
 
 def _check_schedule(training: TrainingConfig) -> None:

@@ -2,6 +2,8 @@
 
 import csv
 import io
+import os
+import platform
 import shutil
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
@@ -9,6 +11,8 @@ from dataclasses import dataclass
 from datetime import datetime
 from pathlib import Path
 from typing import Any
+
+from filelock import FileLock, Timeout
 
 from chargen.config import Settings
 from chargen.errors import ModelFileError, RunError
@@ -50,6 +54,21 @@ class RunDirectory:
         return self.path / "metrics.csv"
 
     @property
+    def checkpoints(self) -> Path:
+        """Folder of what training goes on from."""
+        return self.path / "checkpoints"
+
+    @property
+    def lock(self) -> Path:
+        """What a training holds while it works in the directory."""
+        return self.path / ".lock"
+
+    @property
+    def holder(self) -> Path:
+        """Says which process holds the lock."""
+        return self.path / ".holder"
+
+    @property
     def gradients(self) -> Path:
         """One row an epoch and recurrent layer: where gradients vanish or explode."""
         return self.path / "gradients.csv"
@@ -84,14 +103,73 @@ def _write_table(path: Path, rows: Sequence[Mapping[str, Any]]) -> None:
 
 
 @contextmanager
+def locked(run: RunDirectory) -> Iterator[None]:
+    """Keep other trainings out of a run directory within. Raises RunError, naming the holder, if one is at work there.
+
+    The system lets go of the lock when its holder dies.
+    """
+    lock = FileLock(run.lock)
+    try:
+        lock.acquire(blocking=False)
+    except Timeout:
+        raise RunError(f"{run.path} is in use by {_holder(run)}", hint="wait for it to end") from None
+    except OSError as error:
+        raise RunError(f"cannot lock {run.path}: {error.strerror}", hint="choose another --runs-dir") from error
+    try:
+        run.holder.write_text(f"process {os.getpid()} on {platform.node()}", encoding="utf-8")
+        yield
+    finally:
+        run.holder.unlink(missing_ok=True)
+        lock.release()
+
+
+def _holder(run: RunDirectory) -> str:
+    try:
+        return run.holder.read_text(encoding="utf-8") or "another process"
+    except OSError:
+        return "another process"
+
+
+@contextmanager
 def started_run(root: Path, *, corpus: str, cell: str, now: datetime) -> Iterator[RunDirectory]:
-    """Make a run directory as `create_run` does; if the work within ends without a model, the directory goes again."""
+    """Make a run directory as `create_run` does, and hold it; where the work within leaves nothing to go on from, it goes."""
     run = create_run(root, corpus=corpus, cell=cell, now=now)
     try:
-        yield run
+        with locked(run):
+            yield run
     finally:
-        if not run.model.exists():
+        if not run.model.exists() and not has_progress(run):
             shutil.rmtree(run.path, ignore_errors=True)
+
+
+def has_progress(run: RunDirectory) -> bool:
+    """Tell whether there is a checkpoint after the first step."""
+    return any(not path.name.startswith((".", "000000-000000000")) for path in run.checkpoints.glob("*"))
+
+
+def find_resumable(spec: str | None, root: Path) -> RunDirectory:
+    """Return the run of a name or path, or the newest one that has checkpoints. Raises RunError if there is none."""
+    if spec is None:
+        found = sorted(root.glob("*/checkpoints"), key=lambda path: path.stat().st_mtime_ns)
+        if not found:
+            raise RunError(f"no run with a checkpoint in {root}", hint="--resume goes on with a training that was stopped")
+        return RunDirectory(found[-1].parent)
+    for path in (Path(spec), root / spec):
+        if path.is_dir():
+            if not RunDirectory(path).config.is_file():
+                raise RunError(f"{path} is no run: it has no config.toml", hint="chargen runs lists them")
+            return RunDirectory(path)
+    raise RunError(f"no such run: {spec}", hint="chargen runs lists them")
+
+
+def check_room(run: RunDirectory, needed: int) -> None:
+    """Raise RunError if the disk of a run directory has less than so many bytes left."""
+    free = shutil.disk_usage(run.path).free
+    if free < needed:
+        raise RunError(
+            f"models and checkpoints need about {needed / 1e6:,.0f} MB of disk, {run.path} has {free / 1e6:,.0f} MB",
+            hint="make room, or choose another --runs-dir",
+        )
 
 
 def create_run(root: Path, *, corpus: str, cell: str, now: datetime) -> RunDirectory:
@@ -165,6 +243,7 @@ def summarize(run: RunDirectory) -> dict[str, Any]:
         return summary | {"error": error.message}
     network, provenance = metadata["network"], metadata["provenance"]
     return summary | {
+        "task": metadata["task"],
         "corpus": provenance.get("corpus"),
         "cell": network.cell,
         "num_layers": network.num_layers,
@@ -172,6 +251,8 @@ def summarize(run: RunDirectory) -> dict[str, Any]:
         "vocab_size": len(metadata["vocabulary"]),
         "epochs": provenance.get("epochs"),
         "bits_per_character": provenance.get("bits_per_character"),
+        "accuracy": provenance.get("accuracy"),
+        "labels": list(metadata["labels"] if metadata["task"] == "classify" else metadata["vocabulary"].labels),
     }
 
 

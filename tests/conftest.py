@@ -13,7 +13,8 @@ from click.testing import CliRunner, Result
 from chargen.cli.program import program
 from chargen.config import NetworkConfig
 from chargen.corpus.vocabulary import CharacterVocabulary, Vocabulary
-from chargen.network.model_file import TextModel, save_model
+from chargen.network.classifier import TextClassifier, save_classifier
+from chargen.network.model_file import TextModel, num_class_outputs, save_model
 from chargen.network.network import Network, weight_shapes
 
 
@@ -35,10 +36,15 @@ def random_model() -> Callable[..., TextModel]:
     """Make an untrained model."""
 
     def make(
-        *, reading: str = "document", characters: str = "abcH\u00e9\n", seed: int = 0, vocabulary: Vocabulary | None = None
+        *,
+        reading: str = "document",
+        characters: str = "abcH\u00e9\n",
+        labels: tuple[str, ...] = (),
+        seed: int = 0,
+        vocabulary: Vocabulary | None = None,
     ) -> TextModel:
         config = NetworkConfig(hidden_size=5, embedding_size=4)
-        vocabulary = vocabulary or CharacterVocabulary(characters)
+        vocabulary = vocabulary or CharacterVocabulary(characters, labels)
         rng = np.random.default_rng(seed)
         shapes = weight_shapes(config, len(vocabulary))
         weights = {one: rng.normal(size=shape).astype(np.float32) for one, shape in shapes.items()}
@@ -47,7 +53,7 @@ def random_model() -> Callable[..., TextModel]:
             vocabulary=vocabulary,
             reading=reading,
             context_length=3,
-            primer=(0,) if reading == "line" else (1, 1, 1),
+            primer=(0,) if reading == "line" or labels else (1, 1, 1),
             ends=reading == "line",
             provenance={"corpus": "text", "epochs": 4, "bits_per_character": 2.5},
         )
@@ -63,6 +69,32 @@ def write_run(in_folder: Path, random_model: Callable[..., TextModel]) -> Callab
         path = in_folder / "runs" / name / "model.safetensors"
         path.parent.mkdir(parents=True)
         save_model(path, random_model(**options))
+        return path
+
+    return write
+
+
+@pytest.fixture
+def write_classifier(in_folder: Path) -> Callable[..., Path]:
+    """Write the run runs/NAME of an untrained classifier, and return its model file."""
+
+    def write(name: str = "critic", *, labels: tuple[str, ...] = ("neg", "pos"), seed: int = 0) -> Path:
+        path = in_folder / "runs" / name / "model.safetensors"
+        path.parent.mkdir(parents=True)
+        config = NetworkConfig(hidden_size=5, embedding_size=4, targets="last")
+        vocabulary = CharacterVocabulary("abcH\u00e9 ")
+        rng = np.random.default_rng(seed)
+        shapes = weight_shapes(config, len(vocabulary), num_outputs=num_class_outputs(len(labels)))
+        model = TextClassifier(
+            network=Network(
+                config, len(vocabulary), {one: rng.normal(size=shape).astype(np.float32) for one, shape in shapes.items()}
+            ),
+            vocabulary=vocabulary,
+            labels=labels,
+            context_length=6,
+            provenance={"corpus": "reviews", "epochs": 3, "accuracy": 0.8125},
+        )
+        save_classifier(path, model)
         return path
 
     return write

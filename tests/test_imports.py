@@ -23,10 +23,11 @@ MAY_IMPORT: dict[str, set[str]] = {
     "config": LIGHT,
     "corpus": LIGHT | {"config"},
     "network": LIGHT | {"config", "corpus"},
+    "checkpoints": LIGHT,
     "run": LIGHT | {"config", "corpus", "network"},
     "tracking": LIGHT,
     "scratch": LIGHT | {"config", "corpus", "network"},
-    "training": LIGHT | {"config", "corpus", "network", "run", "tracking", "scratch"},
+    "training": LIGHT | {"config", "corpus", "network", "run", "tracking", "scratch", "checkpoints"},
     "insight": LIGHT | {"config", "corpus", "network", "run"},
     "cli": LIGHT | {"config", "corpus", "network", "run", "tracking", "training", "insight"},
     "__main__": {"cli"},
@@ -103,6 +104,8 @@ main()
         ["sample", "--run", "noise", "--run", "noise", "--must-contain", "a", "--repetition-penalty", "1.2"],
         ["next", "aH"],
         ["play", "--count", "1", "--length", "3"],
+        ["classify", "aH", "--run", "labelled"],
+        ["classify", "aH", "bc", "--run", "critic", "--json"],
         ["runs"],
         ["plot"],
         ["plot", "missing", "--output", "loss.svg"],
@@ -112,10 +115,15 @@ main()
         ["train", "missing.txt"],
         ["train", "--config", "missing"],
         ["train", "tiny.txt", "--context-length", "100000"],
+        ["train", "tiny.txt", "--task", "classify"],
     ],
     ids=" ".join,
 )
-def test_light_commands_stay_light(arguments: list[str], write_run: Callable[..., Path], in_folder: Path) -> None:
+def test_light_commands_stay_light(
+    arguments: list[str], write_run: Callable[..., Path], write_classifier: Callable[..., Path], in_folder: Path
+) -> None:
+    write_classifier("critic")
+    write_run("labelled", labels=("x", "y"))
     (write_run().parent / "metrics.csv").write_text("epoch,cross_entropy,learning_rate\n1,2.5,0.003\n", encoding="utf-8")
     done = subprocess.run(
         [sys.executable, "-c", REPORT, *arguments], cwd=in_folder, capture_output=True, text=True, check=False, input=""

@@ -13,6 +13,7 @@ README = (REPOSITORY / "README.md").read_text(encoding="utf-8")
 SMALL = "--epochs 1 --hidden-size 4 --batch-size 4 --sample-every 0"
 
 NAMES = "Harold\nHarvey\nHenry\nIda\nIsaac\nJune\nKarl\nLaura\n" * 12
+REVIEWS = "review,sentiment\nA fine film.,good\nA dull film.,bad\n" * 12
 PROSE = "It was late, and Harvey had not slept. \u201cWho is it?\u201d he said.\n" * 20
 
 
@@ -31,6 +32,7 @@ def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
         (folder / name).write_text(PROSE, encoding="utf-8")
     for name in ("male.txt", "female.txt"):
         (folder / name).write_text(NAMES, encoding="utf-8")
+    (folder / "reviews.csv").write_text(REVIEWS, encoding="utf-8")
     (folder / "articles").mkdir()
     for name in ("one.txt", "two.txt", "one.md", "two.md"):
         (folder / "articles" / name).write_text(PROSE, encoding="utf-8")

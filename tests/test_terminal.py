@@ -17,6 +17,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 import chargen
+from chargen.corpus.vocabulary import CharacterVocabulary
 from chargen.terminal import Sanitizer, sanitized
 
 WriteRun = Callable[..., Path]
@@ -192,6 +193,15 @@ def test_what_is_expected_after_escape_sequences(write_run: WriteRun, in_folder:
     assert not ACTIVE & set(shown)
     assert r"after '\x1b[m\u202e\x9b'" in shown
     assert not ACTIVE & set(on_terminal("next", "\x1b[m\u202e\x9b", "--json", folder=in_folder))
+
+
+def test_labels_and_texts_that_are_classified(write_run: WriteRun, in_folder: Path) -> None:
+    labels = ("a\x1b[5mb", "c\u202ed")
+    write_run(reading="line", vocabulary=CharacterVocabulary(HOSTILE, labels))
+    shown = on_terminal("classify", "a\x1b]0;m\x07b", "ab", folder=in_folder)
+    assert not ACTIVE & set(shown)
+    assert "ab 0." in shown
+    assert shown.count("  ab\n") == 2
 
 
 def test_no_character_is_lost_to_an_encoding(write_run: WriteRun, in_folder: Path) -> None:

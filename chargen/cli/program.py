@@ -23,6 +23,7 @@ COMMANDS = {
     "sample": "Write new text with a trained network.",
     "next": "Show what a network expects after a text.",
     "play": "Write a text together with a network.",
+    "classify": "Tell which label a text has.",
     "runs": "List the trained runs.",
     "plot": "Draw the loss curves of runs.",
     "corpora": "List the texts that are found by name, fetch more.",

@@ -34,16 +34,23 @@ def _row(summary: dict[str, Any]) -> tuple[str, ...]:
     age = _age(time.time() - summary["modified"])
     if "error" in summary:
         return (summary["name"], "?", "?", "?", "?", "damaged", age)
-    bits = summary["bits_per_character"]
     return (
         summary["name"],
         str(summary["corpus"]),
         summary["cell"],
         f"{summary['num_layers']}x{summary['hidden_size']}",
         str(summary["epochs"] or 0),
-        f"{bits:.3f}" if isinstance(bits, float) else "-",
+        _quality(summary),
         age,
     )
+
+
+def _quality(summary: dict[str, Any]) -> str:
+    """Return the bits a character of a run that writes text, and how often a classifier is right."""
+    bits, accuracy = summary["bits_per_character"], summary["accuracy"]
+    if summary["task"] == "classify" and isinstance(accuracy, float):
+        return f"{accuracy:.1%} right"
+    return f"{bits:.3f}" if isinstance(bits, float) else "-"
 
 
 def _age(seconds: float) -> str:

@@ -1,19 +1,30 @@
 import json
+from collections.abc import Callable
 from datetime import datetime
+from functools import partial
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 import click
 
 from chargen.cli.options import common_options, json_option, option_layers, runs_dir_option, setting_options
-from chargen.config import resolve
+from chargen.config import Settings, read_config, resolve
 from chargen.terminal import echo
+
+BYTES_PER_WEIGHT = 4 * (2 + 3 * 3)  # two models, three checkpoints of weights and two optimizer slots
 
 
 @click.command("train")
 @click.argument("files", nargs=-1)
 @setting_options
 @runs_dir_option
+@click.option(
+    "--resume",
+    is_flag=False,
+    flag_value="",
+    metavar="[RUN]",
+    help="Go on with a training that was stopped, exactly where it was; the newest one unless RUN is given.",
+)
 @click.option("--dry-run", is_flag=True, help="Print the plan with a time estimate from a short probe, and train nothing.")
 @json_option
 @common_options
@@ -21,6 +32,7 @@ def command(
     files: tuple[str, ...],
     config_name: str | None,
     runs_dir: Path,
+    resume: str | None,
     dry_run: bool,
     as_json: bool,
     verbosity: int,
@@ -28,37 +40,118 @@ def command(
 ) -> int:
     """Train a network on FILES: text files, folders, shipped corpora (male.txt, book.txt), or - for stdin.
 
+    With --task classify they are tables (.csv, .tsv) of texts and labels, or texts labelled by --label-by.
+
     Progress goes to stderr; the path of the run directory is printed to stdout at the end. Ctrl-C ends training with
-    everything saved.
+    everything saved; --resume goes on.
 
     \b
       chargen train male.txt --cell lstm
       chargen train book.txt --cell gru --layers 2 --dropout 0.2
       cat *.md | chargen train - --epochs 20
       chargen train female.txt --from male-lstm-20261121-120000
+      chargen train --resume
+      chargen train reviews.csv --task classify --tokens word
     """
-    from chargen.corpus.documents import load_corpus
-    from chargen.run import started_run
-    from chargen.training.plan import make_plan
-    from chargen.training.session import forecast_session, run_session
+    from chargen.run import find_resumable
     from chargen.training.transfer import find_start
 
+    resumed = find_resumable(resume or None, runs_dir) if resume is not None else None
     layers = option_layers(files, config_name, given)
+    if resumed:
+        layers.insert(0, read_config(str(resumed.config)))
     start = find_start(layers, runs_dir)
     settings = resolve(*([start.layer] if start else []), *layers).settings
-    corpus = load_corpus(settings.corpus, stateful=settings.training.stateful)
-    plan = make_plan(settings, corpus, start=start)
+    work = (
+        _classification(settings, verbosity)
+        if settings.training.task == "classify"
+        else _generation(settings, start, verbosity)
+    )
     if dry_run:
-        forecast = forecast_session(plan, verbosity=verbosity)
+        forecast = work.forecast()
         echo(json.dumps(forecast) if as_json else _aligned(forecast))
         return 0
-    with started_run(runs_dir, corpus=corpus.name, cell=settings.network.cell, now=datetime.now()) as run:
-        run.write_config(plan.settings)
-        # Whatever a user may have got wrong is known by now; the heavy packages come last.
-        outcome = run_session(plan, run, verbosity=verbosity)
-        summary = outcome.summary() | {"run": str(run.path), "model": str(run.model)}
+    run, outcome = _train_new(work, runs_dir) if resumed is None else _train_on(work, resumed, verbosity)
+    summary = (outcome.summary() if outcome else {}) | {"run": str(run.path), "model": str(run.model)}
+    if outcome and work.compare:
+        summary["baselines"] = work.compare(outcome)
     echo(json.dumps(summary) if as_json else str(run.path))
-    return outcome.exit_code
+    return outcome.exit_code if outcome else 0
+
+
+class _Work(NamedTuple):
+    """A training that is planned: what it would do, what does it, and what its outcome is compared with."""
+
+    plan: Any
+    forecast: Callable[[], dict[str, Any]]
+    train: Callable[..., Any]
+    compare: Callable[[Any], dict[str, float]] | None = None
+
+
+def _generation(settings: Settings, start: Any, verbosity: int) -> _Work:
+    """Plan a network that writes text."""
+    from chargen.corpus.documents import load_corpus
+    from chargen.training.plan import make_plan
+    from chargen.training.session import forecast_session, run_session
+
+    plan = make_plan(settings, load_corpus(settings.corpus, stateful=settings.training.stateful), start=start)
+    return _Work(plan, partial(forecast_session, plan, verbosity=verbosity), partial(run_session, plan, verbosity=verbosity))
+
+
+def _classification(settings: Settings, verbosity: int) -> _Work:
+    """Plan a network that tells labels; its accuracy is compared with what baselines reach."""
+    from chargen.corpus.examples import load_examples
+    from chargen.insight.labels import baseline_accuracies
+    from chargen.training.classifier_plan import make_classifier_plan
+    from chargen.training.classifier_session import forecast_classifier, run_classifier_session
+
+    plan = make_classifier_plan(settings, load_examples(settings.corpus))
+
+    def compare(outcome: Any) -> dict[str, float]:
+        if not plan.held_out or outcome.interrupted_by is not None:
+            return {}
+        baselines = baseline_accuracies(plan.documents, plan.held_out)
+        if verbosity:
+            told = {"network": outcome.summary()["accuracy"]} | baselines
+            figures = "  ".join(f"{name} {accuracy:.3f}" for name, accuracy in told.items())
+            echo(f"accuracy on the {len(plan.held_out):,} texts held out: {figures}", err=True)
+        return baselines
+
+    return _Work(
+        plan,
+        partial(forecast_classifier, plan, verbosity=verbosity),
+        partial(run_classifier_session, plan, verbosity=verbosity),
+        compare,
+    )
+
+
+def _train_new(work: _Work, runs_dir: Path) -> tuple[Any, Any]:
+    """Train into a new run directory; return it and the outcome. What a user may have got wrong is known by now."""
+    from chargen.run import check_room, started_run
+
+    plan = work.plan
+    cell = plan.settings.network.cell
+    with started_run(runs_dir, corpus=plan.corpus.name, cell=cell, now=datetime.now()) as run:
+        run.write_config(plan.settings)
+        check_room(run, BYTES_PER_WEIGHT * plan.num_parameters)
+        return run, work.train(run)
+
+
+def _train_on(work: _Work, run: Any, verbosity: int) -> tuple[Any, Any]:
+    """Go on in a run directory; return it and the outcome, or None if there is nothing left to do."""
+    from chargen.run import check_room, locked
+    from chargen.training.resuming import find_checkpoint, is_finished
+
+    with locked(run):
+        checkpoint, notes = find_checkpoint(run, work.plan)
+        if is_finished(checkpoint, work.plan):
+            notes.append(f"{run.path} is finished; to train on: --from {run.path}")
+        for note in notes if verbosity else []:
+            echo(note, err=True)
+        if is_finished(checkpoint, work.plan):
+            return run, None
+        check_room(run, BYTES_PER_WEIGHT * work.plan.num_parameters)
+        return run, work.train(run, checkpoint=checkpoint)
 
 
 def _aligned(figures: dict[str, Any]) -> str:

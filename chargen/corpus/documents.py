@@ -103,10 +103,10 @@ def load_corpus(config: CorpusConfig, *, stateful: bool = False) -> Corpus:
         raise CorpusError(f"{sources[0][1].name} holds {what}, expected two characters or more", hint="give a longer text")
     files = [name for names, _ in parts for name in names]
     corpus = Corpus(
-        _corpus_name(files),
+        corpus_name(files),
         tuple(documents),
         reading,
-        _digest([source for _, source in sources]),
+        digest_of([source for _, source in sources]),
         tuple(notes),
         weights=tuple(weight for _, weight in parts),
     )
@@ -196,13 +196,13 @@ def _is_blank(text: Text) -> bool:
     return not any(block.strip() for block in text_blocks(text))
 
 
-def _corpus_name(files: Sequence[str]) -> str:
+def corpus_name(files: Sequence[str]) -> str:
     """Return a short name for the run directory: the first file's, and how many more there are."""
     first = "stdin" if files[0] == "-" else Path(files[0]).resolve().stem
     return first if len(files) == 1 else f"{first}+{len(files) - 1}"
 
 
-def _digest(sources: Sequence[SourceText]) -> str:
+def digest_of(sources: Sequence[SourceText]) -> str:
     """Return the sha256 of all texts, each ended by a byte that UTF-8 never holds."""
     digest = hashlib.sha256()
     for source in sources:

@@ -46,7 +46,8 @@ def make_panels(histories: Sequence[History], *, unit: str = "bits") -> list[Pan
         if any(one.validation_cross_entropy is not None for one in history.epochs):
             losses.append(_curve(history, f"validation{suffix}", VALIDATION, run=run, scale=NATS[unit], held_out=True))
         rates.append(_curve(history, f"learning rate{suffix}", "learning_rate", run=run))
-    panels = [Panel(title=f"cross-entropy, {unit} a character", curves=tuple(losses))]
+    of = "text" if histories and all("accuracy" in history.rows[0] for history in histories) else "character"
+    panels = [Panel(title=f"cross-entropy, {unit} a {of}", curves=tuple(losses))]
     if any(len(set(rate.values)) > 1 for rate in rates):
         panels.append(Panel(title="learning rate", curves=tuple(rates)))
     return panels

@@ -1,11 +1,11 @@
-"""The model file: one safetensors file that holds everything needed to write text, and cannot run code."""
+"""The model file: one safetensors file that holds everything needed to write or to classify text, and cannot run code."""
 
 import dataclasses
 import json
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 import numpy as np
 from safetensors import SafetensorError, safe_open
@@ -22,6 +22,8 @@ from chargen.network.network import Network, weight_shapes
 FORMAT_VERSION = 1
 METADATA_KEY = "chargen"
 MODEL_SUFFIX = ".safetensors"
+
+Task = Literal["generate", "classify"]
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -50,37 +52,65 @@ class TextModel:
 def save_model(path: Path, model: TextModel) -> None:
     """Write a model file whole; equal models give equal bytes. Raises OSError."""
     metadata = {
-        "format_version": FORMAT_VERSION,
-        "network": dataclasses.asdict(model.network.config),
-        "vocabulary": model.vocabulary.to_mapping(),
         "reading": model.reading,
         "context_length": model.context_length,
         "primer": list(model.primer),
         "ends": model.ends,
         "provenance": dict(model.provenance),
     }
-    weights = {name: np.ascontiguousarray(weight) for name, weight in model.network.weights.items()}
-    write_atomically(path, save(weights, metadata={METADATA_KEY: json.dumps(metadata, ensure_ascii=True)}))
+    write_model_file(path, model.network, model.vocabulary, metadata)
 
 
 def load_model(path: Path) -> TextModel:
-    """Read a model file.
+    """Read a model file that writes text. Raises ModelFileError as `read_model_file` does."""
+    return TextModel(**read_model_file(path, "generate"))
 
-    Raises ModelFileError, naming the file, for one that is damaged, of another format or version, or whose tensors are not
-    exactly the finite float32 arrays that its shape calls for.
+
+def write_model_file(path: Path, network: Network, vocabulary: Vocabulary, metadata: Mapping[str, Any]) -> None:
+    """Write the weights of a network with what else its kind of model holds. Raises OSError."""
+    described = {
+        "format_version": FORMAT_VERSION,
+        "network": dataclasses.asdict(network.config),
+        "vocabulary": vocabulary.to_mapping(),
+    }
+    weights = {name: np.ascontiguousarray(weight) for name, weight in network.weights.items()}
+    write_atomically(path, save(weights, metadata={METADATA_KEY: json.dumps({**described, **metadata}, ensure_ascii=True)}))
+
+
+def read_model_file(path: Path, task: Task) -> dict[str, Any]:
+    """Read the fields of the model of a task.
+
+    Raises ModelFileError, naming the file, for one that is damaged, of another format, version or task, or whose tensors are
+    not exactly the finite float32 arrays that its shape calls for.
     """
     try:
         with safe_open(path, framework="np") as file:
             metadata = _parse_metadata(file.metadata())
-            network, vocab_size = metadata["network"], len(metadata["vocabulary"])
-            weights = _read_weights(file, weight_shapes(network, vocab_size))
+            if (found := metadata.pop("task")) != task:
+                raise _wrong_task(path, found)
+            network, vocabulary = metadata["network"], metadata["vocabulary"]
+            num_outputs = num_class_outputs(len(metadata["labels"])) if task == "classify" else None
+            weights = _read_weights(file, weight_shapes(network, len(vocabulary), num_outputs=num_outputs))
     except (SafetensorError, OSError, ValueError, KeyError, TypeError, ConfigError) as error:
         raise ModelFileError(f"{path} is not a model file that chargen can read: {_reason(error)}") from error
-    return TextModel(**metadata | {"network": Network(network, vocab_size, weights)})
+    return metadata | {"network": Network(network, len(vocabulary), weights)}
+
+
+def num_class_outputs(num_labels: int) -> int:
+    """Return the outputs of a classifier: one for two labels, the second one's; else one a label."""
+    return 1 if num_labels == 2 else num_labels
+
+
+def _wrong_task(path: Path, task: Task) -> ModelFileError:
+    if task == "classify":
+        return ModelFileError(
+            f"{path} holds a classifier, which writes no text", hint="chargen classify uses it; name another run with --run"
+        )
+    return ModelFileError(f"{path} holds a network that writes text, expected a classifier", hint="name another run with --run")
 
 
 def read_metadata(path: Path) -> dict[str, Any]:
-    """Read what a model file says of itself, without its weights. Raises ModelFileError."""
+    """Read what a model file says of itself, its task among it, without its weights. Raises ModelFileError."""
     try:
         with safe_open(path, framework="np") as file:
             return _parse_metadata(file.metadata())
@@ -89,25 +119,40 @@ def read_metadata(path: Path) -> dict[str, Any]:
 
 
 def _parse_metadata(metadata: Mapping[str, str] | None) -> dict[str, Any]:
-    """Return the fields of a TextModel, the network still as its config; raise ValueError or KeyError where they are off."""
+    """Return the task and the model's fields, the network still as its config; raise ValueError or KeyError if they are off."""
     if not metadata or METADATA_KEY not in metadata:
         raise ValueError("it holds no chargen model")
     parsed = json.loads(metadata[METADATA_KEY])
     if parsed["format_version"] != FORMAT_VERSION:
         raise ValueError(f"it has format version {parsed['format_version']}, this chargen reads {FORMAT_VERSION}")
     vocabulary = vocabulary_from_mapping(_expect(parsed["vocabulary"], dict))
-    primer = tuple(_expect(one, int) for one in _expect(parsed["primer"], list))
-    if any(not 0 <= one < len(vocabulary) for one in primer):
-        raise ValueError("its primer holds ids outside the vocabulary")
+    task = parsed.get("task", "generate")
+    if task not in ("generate", "classify"):
+        raise ValueError(f"it is for the task {task!r:.40}")
     return {
+        "task": task,
         "network": resolve(("model file", {"network": parsed["network"]})).settings.network,
         "vocabulary": vocabulary,
-        "reading": _expect(parsed["reading"], str),
         "context_length": _expect(parsed["context_length"], int),
-        "primer": primer,
-        "ends": _expect(parsed["ends"], bool),
         "provenance": _expect(parsed["provenance"], dict),
+        **(_generator_fields(parsed, len(vocabulary)) if task == "generate" else _classifier_fields(parsed)),
     }
+
+
+def _generator_fields(parsed: Mapping[str, Any], vocab_size: int) -> dict[str, Any]:
+    primer = tuple(_expect(one, int) for one in _expect(parsed["primer"], list))
+    if any(not 0 <= one < vocab_size for one in primer):
+        raise ValueError("its primer holds ids outside the vocabulary")
+    return {"reading": _expect(parsed["reading"], str), "primer": primer, "ends": _expect(parsed["ends"], bool)}
+
+
+def _classifier_fields(parsed: Mapping[str, Any]) -> dict[str, Any]:
+    labels = tuple(_expect(one, str) for one in _expect(parsed["labels"], list))
+    if len(labels) < 2 or len(set(labels)) != len(labels):
+        raise ValueError(f"it has the labels {', '.join(labels)!r:.40}, expected two or more, each once")
+    if parsed["context_length"] < 1:
+        raise ValueError(f"its context length is {parsed['context_length']}")
+    return {"labels": labels}
 
 
 def _read_weights(file: Any, shapes: Mapping[str, tuple[int, ...]]) -> dict[str, Floats]:

@@ -17,8 +17,8 @@ LAYER_NORM_WEIGHTS = ("gamma", "beta")
 NetworkState = tuple[Any, ...]  # one cell state for each recurrent layer
 
 
-def weight_shapes(config: NetworkConfig, vocab_size: int) -> dict[str, tuple[int, ...]]:
-    """Name every weight of a network and give its shape, in the order of the layers.
+def weight_shapes(config: NetworkConfig, vocab_size: int, *, num_outputs: int | None = None) -> dict[str, tuple[int, ...]]:
+    """Name every weight of a network and give its shape, in the order of the layers; an output a token unless told how many.
 
     This is the one description of what a model file holds: training writes by it, loading checks by it.
     """
@@ -40,7 +40,8 @@ def weight_shapes(config: NetworkConfig, vocab_size: int) -> dict[str, tuple[int
     if config.dense_size:
         shapes |= {"dense.kernel": (width, config.dense_size), "dense.bias": (config.dense_size,)}
         width = config.dense_size
-    return shapes | {"output.kernel": (width, vocab_size), "output.bias": (vocab_size,)}
+    outputs = num_outputs or vocab_size
+    return shapes | {"output.kernel": (width, outputs), "output.bias": (outputs,)}
 
 
 class Network:

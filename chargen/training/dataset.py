@@ -1,49 +1,32 @@
-"""From a batch plan to what Keras's `fit` reads."""
+"""From a batch plan to what is trained on at once."""
 
-import math
-from collections.abc import Iterable, Iterator
-from itertools import count, repeat
-from typing import Any
+from concurrent.futures import Future, ThreadPoolExecutor
 
-import numpy.typing as npt
-import tensorflow as tf
-
-from chargen.corpus.windows import BatchPlan
-
-EXECUTIONS_AHEAD = 2
+from chargen.corpus.windows import Batch, BatchPlan
 
 
-def training_data(plan: BatchPlan, *, steps_per_execution: int = 1) -> tf.data.Dataset:
-    """Return the executions of epoch after epoch, without an end: `fit` takes `num_executions` of them an epoch.
+class Executions:
+    """The batches of a plan, several stacked at a time; the next ones are made while those before are trained on.
 
-    An execution is the next K batches stacked, or those left of the epoch.
+    With `same_epoch` every epoch has the batches of the first, as validation wants it.
     """
-    return _dataset(plan, count(), steps_per_execution)
 
+    def __init__(self, plan: BatchPlan, *, steps: int, same_epoch: bool = False) -> None:
+        self._plan, self._steps, self._same_epoch = plan, steps, same_epoch
+        self.num_steps = plan.num_steps
+        self._maker = ThreadPoolExecutor(1)
+        self._ahead: tuple[tuple[int, int], Future[Batch]] | None = None
 
-def repeated_data(plan: BatchPlan, *, steps_per_execution: int = 1) -> tf.data.Dataset:
-    """Return the executions of the first epoch over and over: validation reads the same ones every time.
+    def take(self, epoch: int, first: int) -> Batch:
+        """Return the batches of the steps from `first` on, (K, ...), as many as belong together or are left of the epoch."""
+        made = self._ahead[1].result() if self._ahead else None  # awaited in any case: there is one reader of the text
+        if made is None or self._ahead is None or self._ahead[0] != (epoch, first):
+            made = self._make(epoch, first)
+        after = first + len(made.inputs)
+        following = (epoch, after) if after < self._plan.num_steps else (epoch + 1, 0)
+        self._ahead = (following, self._maker.submit(self._make, *following))
+        return made
 
-    It has no end either, because a step that runs out of data still counts in Keras's mean of the loss.
-    """
-    return _dataset(plan, repeat(0), steps_per_execution)
-
-
-def num_executions(plan: BatchPlan, steps_per_execution: int) -> int:
-    """Return how many executions an epoch takes."""
-    return math.ceil(plan.num_steps / steps_per_execution)
-
-
-def _dataset(plan: BatchPlan, epochs: Iterable[int], steps_per_execution: int) -> tf.data.Dataset:
-    """Wrap a generator, without the autotuning whose loop would keep `fit` from returning for up to ten seconds."""
-
-    def executions() -> Iterator[tuple[npt.NDArray[Any], ...]]:
-        for epoch in epochs:
-            for first in range(0, plan.num_steps, steps_per_execution):
-                yield tuple(plan.batches(epoch, first, min(steps_per_execution, plan.num_steps - first)))
-
-    signature = tuple(tf.TensorSpec((None, *array.shape), array.dtype) for array in plan.batch(0, 0))
-    options = tf.data.Options()
-    options.autotune.enabled = False
-    dataset = tf.data.Dataset.from_generator(executions, output_signature=signature)
-    return dataset.prefetch(EXECUTIONS_AHEAD).with_options(options)
+    def _make(self, epoch: int, first: int) -> Batch:
+        count = min(self._steps, self._plan.num_steps - first)
+        return self._plan.batches(0 if self._same_epoch else epoch, first, count)

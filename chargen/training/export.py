@@ -3,16 +3,15 @@
 import keras
 import numpy as np
 
+from chargen.config import NetworkConfig
 from chargen.network.cells import Floats
 from chargen.network.network import Network, weight_shapes
-from chargen.training.plan import TrainingPlan
 
 
-def export_network(model: keras.Model, plan: TrainingPlan) -> Network:
-    """Return a NumPy network with copies of the model's weights."""
-    config, vocab_size = plan.settings.network, len(plan.vocabulary)
-    weights = {name: _weight(model, name) for name in weight_shapes(config, vocab_size)}
-    return Network(config, vocab_size, weights)
+def export_network(model: keras.Model, config: NetworkConfig, vocab_size: int, *, num_outputs: int | None = None) -> Network:
+    """Return a NumPy network with copies of the model's weights; an output a token unless told how many."""
+    shapes = weight_shapes(config, vocab_size, num_outputs=num_outputs)
+    return Network(config, vocab_size, {name: _weight(model, name) for name in shapes})
 
 
 def _weight(model: keras.Model, name: str) -> Floats:

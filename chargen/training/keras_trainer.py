@@ -1,64 +1,96 @@
 """Training with Keras."""
 
-import time
 from collections.abc import Mapping
+from typing import Protocol
 
 import keras
+import numpy as np
+import tensorflow as tf
 
+from chargen.checkpoints import Arrays
+from chargen.corpus.vocabulary import Vocabulary
 from chargen.network.cells import Floats
 from chargen.network.network import Network
-from chargen.training.callbacks import Interruption, Recording, ResetStates
-from chargen.training.dataset import num_executions, repeated_data, training_data
+from chargen.training.dataset import Executions
 from chargen.training.export import export_network, find_variable
 from chargen.training.model import build_model, compile_model
 from chargen.training.parallel import ShardedModel, num_shards
 from chargen.training.plan import TrainingPlan
-from chargen.training.recording import EpochRecorder
+from chargen.training.recording import Figures
 from chargen.training.signals import RequestedSignal
-from chargen.training.trainer import PROBE_SECONDS
+from chargen.training.trainer import TrainedPlan
+
+
+class ExecutedPlan(TrainedPlan, Protocol):
+    """What this trainer has to know of a plan."""
+
+    @property
+    def vocabulary(self) -> Vocabulary:
+        """The tokens of the ids."""
+
+    @property
+    def steps_per_execution(self) -> int:
+        """Optimizer steps that are taken without returning to Python."""
 
 
 class KerasTrainer:
-    """A Keras model of the planned network and its `fit`."""
+    """A compiled Keras model, several optimizer steps taken at a time."""
 
-    def __init__(self, plan: TrainingPlan) -> None:
-        self._plan, self._model = plan, new_model(plan)
+    def __init__(self, model: ShardedModel, plan: ExecutedPlan, *, num_outputs: int | None = None) -> None:
+        """Train `model` as planned; `num_outputs` is the width of its output layer where that is not the vocabulary's."""
+        self._model, self._plan, self._num_outputs = model, plan, num_outputs
+        self._stateful = plan.settings.training.stateful
+        signature = tuple(tf.TensorSpec((None, *array.shape), array.dtype) for array in plan.training.batch(0, 0))
+        self._train = tf.function(model.train_step, input_signature=[signature])
+        self._test = tf.function(model.test_step, input_signature=[signature])
+        steps = plan.steps_per_execution
+        self._training = Executions(plan.training, steps=steps)
+        self._validation = Executions(plan.validation, steps=steps, same_epoch=True) if plan.validation else None
 
     def network(self) -> Network:
-        return export_network(self._model, self._plan)
+        config, vocab_size = self._plan.settings.network, len(self._plan.vocabulary)
+        return export_network(self._model, config, vocab_size, num_outputs=self._num_outputs)
 
     def set_weights(self, weights: Mapping[str, Floats]) -> None:
         for name, weight in weights.items():
             find_variable(self._model, name).assign(weight)
 
-    def fit(self, recorder: EpochRecorder, requested: RequestedSignal) -> None:
-        plan, steps = self._plan, self._plan.steps_per_execution
-        callbacks = [Interruption(requested.check), Recording(plan, recorder)]
-        if plan.settings.training.stateful:
-            callbacks.insert(0, ResetStates())
-        self._model.fit(
-            training_data(plan.training, steps_per_execution=steps),
-            steps_per_epoch=num_executions(plan.training, steps),
-            validation_data=repeated_data(plan.validation, steps_per_execution=steps) if plan.validation else None,
-            validation_steps=num_executions(plan.validation, steps) if plan.validation else None,
-            epochs=plan.settings.training.epochs,
-            callbacks=callbacks,
-            shuffle=False,
-            verbose=0,
-        )
+    def begin_epoch(self) -> None:
+        self._model.reset_metrics()
+        if self._stateful:
+            self._model.reset_states()
 
-    def seconds_per_step(self) -> float:
-        steps = self._plan.steps_per_execution
-        data = training_data(self._plan.training, steps_per_execution=steps)
+    def train(self, epoch: int, first: int) -> int:
+        batches = self._training.take(epoch, first)
+        self._train(tuple(batches))
+        return len(batches.inputs)
 
-        def seconds(executions: int) -> float:
-            began = time.perf_counter()
-            self._model.fit(data, steps_per_epoch=executions, shuffle=False, verbose=0)
-            return time.perf_counter() - began
+    def figures(self) -> Figures:
+        return {name: float(value) for name, value in self._model.get_metrics_result().items()}
 
-        seconds(1)  # compiles
-        executions = max(1, round(PROBE_SECONDS / seconds(1)))
-        return seconds(executions) / (executions * steps)
+    def measure(self, requested: RequestedSignal) -> Figures:
+        assert self._validation is not None
+        self.begin_epoch()
+        step = 0
+        while step < self._validation.num_steps:
+            requested.check()
+            batches = self._validation.take(0, step)
+            self._test(tuple(batches))
+            step += len(batches.inputs)
+        return self.figures()
+
+    @property
+    def rate(self) -> float:
+        return float(keras.ops.convert_to_numpy(self._model.optimizer.learning_rate))
+
+    def set_rate(self, rate: float) -> None:
+        self._model.optimizer.learning_rate = rate
+
+    def state(self) -> Arrays:
+        return {name: np.asarray(array) for name, array in self._model.training_state().items()}
+
+    def restore(self, state: Arrays) -> None:
+        self._model.restore_training_state(state)
 
 
 def new_model(plan: TrainingPlan) -> ShardedModel:

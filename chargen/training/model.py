@@ -10,11 +10,14 @@ from keras import layers, ops
 from chargen.config import NetworkConfig, TrainingConfig
 from chargen.training.backend import accelerated
 from chargen.training.dense_recurrent import DenseRecurrent
+from chargen.training.dropout import HashedDropout
 from chargen.training.layers import FusedGRU, FusedLSTM, FusedRecurrent, FusedSimpleRNN, TokenRecurrent
 from chargen.training.parallel import ShardedModel
 from chargen.training.schedules import learning_rate
 
 Recurrent = FusedRecurrent | DenseRecurrent
+
+TABLE_MAX_TOKENS = 2048  # a batch has about as many positions: projecting the embedding of every token would be more work
 
 
 @keras.saving.register_keras_serializable(package="chargen")
@@ -48,7 +51,9 @@ def build_model(
     `batch_size` the model is stateful and bound to it. `precision` is the name of a Keras dtype policy.
     """
     with dtype_policy(precision):
-        return _build_model(network, vocab_size, context_length, batch_size)
+        ids, values = recurrent_stack(network, vocab_size, context_length, batch_size)
+        logits = layers.Dense(vocab_size, name="output")(values)
+        return ShardedModel(ids, ops.cast(logits, "float32"), name="chargen")
 
 
 @contextmanager
@@ -62,7 +67,10 @@ def dtype_policy(name: str) -> Iterator[None]:
         keras.config.set_dtype_policy(before)
 
 
-def _build_model(network: NetworkConfig, vocab_size: int, context_length: int, batch_size: int | None) -> ShardedModel:
+def recurrent_stack(
+    network: NetworkConfig, vocab_size: int, context_length: int, batch_size: int | None
+) -> tuple[keras.KerasTensor, keras.KerasTensor]:
+    """Return the ids, (B, T), and what the layers before the output make of them: (B, T, H), or (B, H) with targets "last"."""
     ids = keras.Input((context_length,), batch_size=batch_size, dtype="int32", name="ids")
     values = ids
     for layer in range(network.num_layers):
@@ -76,14 +84,13 @@ def _build_model(network: NetworkConfig, vocab_size: int, context_length: int, b
     values = _dropped(values, network.dropout)
     if network.dense_size:
         values = layers.Dense(network.dense_size, activation="relu", name="dense")(values)  # at every position by itself
-    logits = layers.Dense(vocab_size, name="output")(values)
-    return ShardedModel(ids, ops.cast(logits, "float32"), name="chargen")
+    return ids, values
 
 
 def _read_tokens(network: NetworkConfig, ids: keras.KerasTensor, recurrent: Recurrent, vocab_size: int) -> keras.KerasTensor:
     """Put the first recurrent layer over the tokens: (B, T) ids to what the layer returns."""
     embedding = layers.Embedding(vocab_size, network.embedding_size, name="embedding") if network.embedding_size else None
-    plain = network.embedding_norm == "none" and not network.dropout
+    plain = network.embedding_norm == "none" and not network.dropout and (not embedding or vocab_size <= TABLE_MAX_TOKENS)
     if plain and isinstance(recurrent, FusedRecurrent) and recurrent.fusable:
         return TokenRecurrent(recurrent, vocab_size=vocab_size, embedding=embedding, name="tokens")(ids)
     vectors = (embedding or OneHot(vocab_size, name="one_hot"))(ids)  # (B, T, E) or (B, T, V)
@@ -117,7 +124,7 @@ def _recurrent_layer(network: NetworkConfig, layer: int, *, return_sequences: bo
 
 
 def _dropped(values: keras.KerasTensor, rate: float) -> keras.KerasTensor:
-    return layers.Dropout(rate)(values) if rate else values
+    return HashedDropout(rate)(values) if rate else values
 
 
 class PlannedRate(keras.optimizers.schedules.LearningRateSchedule):

@@ -1,25 +1,24 @@
 """Training by hand, in NumPy: what `chargen.scratch` computes, step by step. Nothing here or there loads a backend."""
 
-import time
-from collections.abc import Iterator, Mapping
+from collections.abc import Mapping
 
 import numpy as np
 
-from chargen.corpus.windows import Batch, BatchPlan
+from chargen.checkpoints import Arrays
+from chargen.corpus.windows import Batch
 from chargen.errors import ConfigError
 from chargen.network.cells import Floats
-from chargen.network.network import Network, NetworkState
+from chargen.network.network import Network
 from chargen.scratch.initializers import initial_weights
 from chargen.scratch.network import ScratchNetwork, check_supported
 from chargen.scratch.optimizers import optimizer_type
 from chargen.training.backend import keep_freed_memory
 from chargen.training.plan import TrainingPlan
-from chargen.training.recording import EpochRecorder
+from chargen.training.recording import Figures
 from chargen.training.schedules import learning_rate
 from chargen.training.signals import RequestedSignal
-from chargen.training.trainer import PROBE_SECONDS
 
-BATCHES_AT_ONCE = 16  # gathered from the text together
+STEPS_AT_ONCE = 16  # gathered from the text together
 
 
 class NumpyTrainer:
@@ -37,6 +36,8 @@ class NumpyTrainer:
         self._optimizer = optimizer_type(self._training.optimizer)(
             self._training.learning_rate, clip_norm=self._training.clip_norm, clip_value=self._training.clip_value
         )
+        self._rate_factor = 1.0
+        self.begin_epoch()
 
     def network(self) -> Network:
         copies = {name: weight.copy() for name, weight in self._weights.items()}
@@ -46,86 +47,88 @@ class NumpyTrainer:
         for name, weight in weights.items():
             self._weights[name][:] = weight
 
-    def fit(self, recorder: EpochRecorder, requested: RequestedSignal) -> None:
-        recorder.begins()
-        for epoch in range(self._training.epochs):
-            recorder.epoch_begins(epoch + 1)
-            with np.errstate(all="ignore"):  # the recorder ends a training whose loss is no longer finite
-                loss = self._train_epoch(epoch, recorder, requested)
-            recorder.validation_begins()
-            validation = self._measure(self._plan.validation, requested) if self._plan.validation else None
-            rate = self._rate(recorder.progress.rate_factor)
-            recorder.epoch_ends(epoch + 1, cross_entropy=loss, validation=validation, rate=rate, network=self.network())
-            if recorder.progress.stop:
-                return
+    def begin_epoch(self) -> None:
+        self._mean = WeightedMean()
+        self._state = self._network.zero_state(self._plan.windows.batch_size)
 
-    def seconds_per_step(self) -> float:
-        began, steps = time.perf_counter(), 0
-        state = self._network.zero_state(self._plan.windows.batch_size)
-        for batch in _batches(self._plan.training, 0):
-            self._step(batch, state)
-            steps += 1
-            if time.perf_counter() - began > PROBE_SECONDS:
-                break
-        return (time.perf_counter() - began) / steps
+    def train(self, epoch: int, first: int) -> int:
+        plan = self._plan.training
+        stacked = plan.batches(epoch, first, min(STEPS_AT_ONCE, plan.num_steps - first))
+        with np.errstate(all="ignore"):  # the recorder ends a training whose loss is no longer finite
+            for batch in map(Batch, *stacked):
+                self._step(batch)
+        return len(stacked.inputs)
 
-    def _train_epoch(self, epoch: int, recorder: EpochRecorder, requested: RequestedSignal) -> float:
-        """Take the optimizer steps of an epoch and return the mean loss in nats a token."""
-        mean, zeros = WeightedMean(), self._network.zero_state(self._plan.windows.batch_size)
-        state = zeros
-        for step, batch in enumerate(_batches(self._plan.training, epoch)):
-            requested.check()
-            if recorder.wants_loss and step:
-                recorder.step(step, mean.value)
-            self._optimizer.learning_rate = self._rate(recorder.progress.rate_factor)
-            loss, after = self._step(batch, state)
-            state = after if self._training.stateful else zeros
-            mean.add(loss, batch)
-        return mean.value
-
-    def _step(self, batch: Batch, state: NetworkState) -> tuple[float, NetworkState]:
+    def _step(self, batch: Batch) -> None:
+        self._optimizer.learning_rate = self.rate
         dropout = np.random.default_rng([self._training.random_seed, 1, self._optimizer.num_steps])
-        loss, gradients, after = self._network.loss_and_gradients(batch, state, dropout)
+        loss, gradients, state = self._network.loss_and_gradients(batch, self._state, dropout)
         self._optimizer.update(self._weights, gradients)
-        return loss, after
+        self._mean.add(loss, batch)
+        if self._training.stateful:
+            self._state = state
 
-    def _measure(self, plan: BatchPlan, requested: RequestedSignal) -> float:
-        """Return the mean loss of held-out batches in nats a token."""
-        mean, zeros = WeightedMean(), self._network.zero_state(self._plan.windows.batch_size)
-        state = zeros
-        for batch in _batches(plan, 0):
+    def figures(self) -> Figures:
+        return {"cross_entropy": self._mean.value}
+
+    def measure(self, requested: RequestedSignal) -> Figures:
+        plan = self._plan.validation
+        assert plan is not None
+        self.begin_epoch()
+        for first in range(0, plan.num_steps, STEPS_AT_ONCE):
             requested.check()
-            loss, after = self._network.loss(batch, state)
-            state = after if self._training.stateful else zeros
-            mean.add(loss, batch)
-        return mean.value
+            for batch in map(Batch, *plan.batches(0, first, min(STEPS_AT_ONCE, plan.num_steps - first))):
+                loss, state = self._network.loss(batch, self._state)
+                self._mean.add(loss, batch)
+                if self._training.stateful:
+                    self._state = state
+        return self.figures()
 
-    def _rate(self, factor: float) -> float:
-        """Return the learning rate of the next step."""
+    @property
+    def rate(self) -> float:
         steps_per_epoch = self._plan.training.num_steps
-        return factor * float(learning_rate(self._optimizer.num_steps, self._training, steps_per_epoch=steps_per_epoch, xp=np))
+        planned = learning_rate(self._optimizer.num_steps, self._training, steps_per_epoch=steps_per_epoch, xp=np)
+        return self._rate_factor * float(planned)
+
+    def set_rate(self, rate: float) -> None:
+        self._rate_factor = rate / self._training.learning_rate
+
+    def state(self) -> Arrays:
+        numbers = [self._optimizer.num_steps, self._mean.total_loss, self._mean.total_weight, self._rate_factor]
+        arrays = {"numbers": np.array(numbers, np.float64)} | {f"weight.{name}": one for name, one in self._weights.items()}
+        for name, slots in self._optimizer.slots.items():
+            arrays |= {f"slot.{number}.{name}": slot for number, slot in enumerate(slots)}
+        for layer, state in enumerate(self._state):
+            arrays |= {f"state.{layer}.{number}": array for number, array in enumerate(state)}
+        return {name: np.array(array) for name, array in arrays.items()}
+
+    def restore(self, state: Arrays) -> None:
+        num_steps, loss, weight, self._rate_factor = state["numbers"].tolist()
+        self._optimizer.num_steps, self._mean = int(num_steps), WeightedMean(loss, weight)
+        self.set_weights({name: state[f"weight.{name}"] for name in self._weights})
+        count = len(self._optimizer.slot_starts)
+        if num_steps:
+            self._optimizer.slots = {
+                name: [state[f"slot.{number}.{name}"] for number in range(count)] for name in self._weights
+            }
+        zeros = self._network.zero_state(self._plan.windows.batch_size)
+        self._state = tuple(
+            type(one)(*[state[f"state.{layer}.{number}"] for number in range(len(one))]) for layer, one in enumerate(zeros)
+        )
 
 
 class WeightedMean:
     """The mean of summed losses over all positions that weigh."""
 
-    def __init__(self) -> None:
-        self._loss = self._weight = 0.0
+    def __init__(self, total_loss: float = 0.0, total_weight: float = 0.0) -> None:
+        self.total_loss, self.total_weight = total_loss, total_weight
 
     def add(self, loss: float, batch: Batch) -> None:
         """Add the summed loss of a batch."""
-        self._loss += loss
-        self._weight += float(batch.weights.sum())
+        self.total_loss += loss
+        self.total_weight += float(batch.weights.sum())
 
     @property
     def value(self) -> float:
         """The mean in nats a token."""
-        return self._loss / max(self._weight, 1.0)
-
-
-def _batches(plan: BatchPlan, epoch: int) -> Iterator[Batch]:
-    """Yield the batches of an epoch; several are gathered at once."""
-    for first in range(0, plan.num_steps, BATCHES_AT_ONCE):
-        stacked = plan.batches(epoch, first, min(BATCHES_AT_ONCE, plan.num_steps - first))
-        for inputs, targets, weights in zip(*stacked, strict=True):
-            yield Batch(inputs, targets, weights)
+        return self.total_loss / max(self.total_weight, 1.0)

@@ -6,7 +6,7 @@ gradients are added up before the one optimizer step.
 """
 
 import os
-from collections.abc import Callable
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 import keras
@@ -61,17 +61,43 @@ class ShardedModel(keras.Model):
         """Set the carried states of all recurrent layers to zero."""
         self._shard_states.reset()
 
+    def training_state(self) -> dict[str, Any]:
+        """Return all that training carries from step to step, as arrays by name."""
+        groups = {name: [keras.ops.convert_to_numpy(one) for one in variables] for name, variables in self._variables().items()}
+        groups["shard"] = self._shard_states.arrays()
+        return {f"{group}.{number}": array for group, arrays in groups.items() for number, array in enumerate(arrays)}
+
+    def restore_training_state(self, arrays: Mapping[str, Any]) -> None:
+        """Take back what `training_state` returned."""
+        for group, variables in self._variables().items():
+            for number, variable in enumerate(variables):
+                variable.assign(arrays[f"{group}.{number}"])
+        count = sum(name.startswith("shard.") for name in arrays)
+        self._shard_states.assign([arrays[f"shard.{number}"] for number in range(count)])
+
+    def _variables(self) -> dict[str, list[Any]]:
+        return {
+            "weight": self.trainable_variables,
+            "optimizer": self.optimizer.variables,
+            "metric": [variable for metric in self.metrics for variable in metric.variables],
+        }
+
     def _execute(self, data: tuple[tf.Tensor, ...], step: Callable[..., tf.Tensor]) -> dict[str, tf.Tensor]:
         ids, targets, weights = data
 
-        def body(number: tf.Tensor, loss: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor]:
-            return number + 1, loss + step(ids[number], targets[number], weights[number])
+        def body(number: tf.Tensor, figures: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor]:
+            return number + 1, figures + step(ids[number], targets[number], weights[number])
 
         num_steps = tf.shape(ids)[0]
-        _, loss = tf.while_loop(lambda number, _: number < num_steps, body, (0, 0.0), parallel_iterations=1)
-        total = tf.reduce_sum(weights)
-        self._mean_cross_entropy.update_state(tf.math.divide_no_nan(loss, total), sample_weight=total)
+        _, figures = tf.while_loop(lambda number, _: number < num_steps, body, (0, self.no_figures), parallel_iterations=1)
+        self._note(figures, tf.reduce_sum(weights))
         return self.get_metrics_result()
+
+    no_figures: Any = 0.0  # what is added up over the steps of an execution, before the first one
+
+    def _note(self, loss: tf.Tensor, total: tf.Tensor) -> None:
+        """Add the loss of some steps to the metric; `total` is the sum of their weights."""
+        self._mean_cross_entropy.update_state(tf.math.divide_no_nan(loss, total), sample_weight=total)
 
     def _train_on_batch(self, *batch: tf.Tensor) -> tf.Tensor:
         values = [variable.value for variable in self.trainable_variables]
@@ -135,6 +161,15 @@ class _ShardStates:
             for state, value in zip(states, next_states, strict=True):
                 state.assign(value)
         return results
+
+    def arrays(self) -> list[Any]:
+        """Return all values of all shards, copied."""
+        return [keras.ops.convert_to_numpy(state) for states in self._by_shard for state in states]
+
+    def assign(self, arrays: Sequence[Any]) -> None:
+        """Take back what `arrays` returned."""
+        for state, array in zip([state for states in self._by_shard for state in states], arrays, strict=True):
+            state.assign(array)
 
     def reset(self) -> None:
         """Set the recurrent states of all shards to zero."""

@@ -134,7 +134,7 @@ def make_plan(settings: Settings, corpus: Corpus, *, start: Start | None = None)
     memory_bytes = estimate_memory(
         settings.network, windows, vocab_size=len(vocabulary), num_parameters=num_parameters, corpus=corpus
     )
-    _check_memory(memory_bytes)
+    check_memory(memory_bytes)
     return TrainingPlan(
         settings=settings,
         windows=windows,
@@ -189,7 +189,8 @@ def estimate_memory(
     return FLOAT_BYTES * floats + BYTES_PER_CHARACTER * corpus.num_characters_in_memory
 
 
-def _check_memory(needed: int) -> None:
+def check_memory(needed: int) -> None:
+    """Raise ConfigError for more bytes than the machine has."""
     available = _machine_memory()
     if available is not None and needed > available:
         raise ConfigError(

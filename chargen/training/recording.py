@@ -1,11 +1,20 @@
 """What is kept and shown of an epoch, whatever trained it."""
 
+import dataclasses
 import math
+import os
 import time
-from typing import Any
+from abc import ABC, abstractmethod
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any, Protocol
 
+from chargen.checkpoints import Arrays, Checkpoint, Position, write_checkpoint
+from chargen.config import Settings
 from chargen.corpus.documents import Corpus
-from chargen.errors import TrainingError
+from chargen.corpus.windows import BatchPlan
+from chargen.errors import RunError, TrainingError
 from chargen.network.model_file import TextModel, save_model
 from chargen.network.network import Network
 from chargen.run import RunDirectory
@@ -17,82 +26,203 @@ from chargen.training.results import EpochResult
 from chargen.training.samples import sample_layout, sample_rows
 from chargen.training.stopping import Progress
 
+Figures = Mapping[str, float]  # "cross_entropy" in nats a token or text, and what else was measured
 
-class EpochRecorder:
-    """Writes the models, metrics.csv and sample text of every epoch, and tells the tracker and the display."""
 
-    def __init__(self, plan: TrainingPlan, run: RunDirectory, display: Display, tracker: Tracker) -> None:
-        self._plan, self._run, self._display, self._tracker = plan, run, display, tracker
+class PlannedRun(Protocol):
+    """What a recorder has to know of a plan."""
+
+    @property
+    def settings(self) -> Settings:
+        """Every setting, chosen."""
+
+    @property
+    def corpus(self) -> Corpus:
+        """What is learnt."""
+
+    @property
+    def training(self) -> BatchPlan:
+        """The batches of an epoch."""
+
+
+class EpochRecorder(ABC):
+    """Writes the models, metrics.csv and checkpoints, and tells the tracker and the display."""
+
+    def __init__(self, plan: PlannedRun, run: RunDirectory, display: Display, tracker: Tracker) -> None:
+        self.run, self.display, self.tracker = run, display, tracker
+        self._run_plan = plan
         self.results: list[EpochResult] = []
         self.progress = Progress(plan.settings.training)
-        self._flows: list[dict[str, Any]] = []
-        self._warned = False
-        self._epochs = plan.settings.training.epochs
+        self.epochs = plan.settings.training.epochs
+        self._first_epoch = self._first_step = self._checkpoint_step = 0
         self._training_seconds = 0.0
-        self._epoch_began = self._began = time.perf_counter()
+        self._checkpoint_time = self._epoch_began = self._began = time.perf_counter()
 
-    def begins(self) -> None:
-        """Take the time at which training starts."""
-        self._began = time.perf_counter()
+    @abstractmethod
+    def make_result(self, common: Mapping[str, Any], figures: Figures, validation: Figures | None) -> EpochResult:
+        """Return what an epoch brought; `common` holds the fields that any result has, but for the losses."""
 
-    def epoch_begins(self, epoch: int) -> None:
-        """Take the time, and show that an epoch, counted from 1, begins."""
-        self._epoch_began = time.perf_counter()
-        self._training_seconds = 0.0
-        self._display.epoch_begins(epoch, epochs=self._epochs, steps=self._plan.training.num_steps)
+    @abstractmethod
+    def restored_result(self, fields: Mapping[str, Any]) -> EpochResult:
+        """Return a result that a checkpoint remembers by its fields, all but `rate`."""
+
+    @abstractmethod
+    def save(self, path: Path, network: Network) -> None:
+        """Write a model file."""
+
+    @abstractmethod
+    def show(self, result: EpochResult, seconds_left: float) -> None:
+        """Show a person what an epoch brought."""
+
+    def after_epoch(self, network: Network, result: EpochResult) -> None:  # noqa: B027
+        """Do what else is to be done after an epoch."""
+
+    def begins(self, first_epoch: int) -> None:
+        """Take the time at which training starts, with an epoch counted from 0."""
+        self._began, self._first_epoch = time.perf_counter(), first_epoch
+
+    def epoch_begins(self, epoch: int, *, first_step: int = 0) -> None:
+        """Take the time, and show that an epoch, counted from 1, begins or goes on from a step."""
+        self._epoch_began, self._first_step = time.perf_counter(), first_step
+        self._checkpoint_step = first_step
+        self.display.epoch_begins(epoch, epochs=self.epochs, steps=self._run_plan.training.num_steps)
 
     @property
     def wants_loss(self) -> bool:
         """Whether it is time to show how far the epoch is."""
-        return self._display.due()
+        return self.display.due()
 
     def step(self, done: int, cross_entropy: float) -> None:
-        """Show that so many steps of the epoch are done, with the mean loss in nats a token."""
-        self._display.step(done, cross_entropy=cross_entropy)
+        """Show that so many steps of the epoch are done, with the mean loss."""
+        self.display.step(done, cross_entropy=cross_entropy)
 
     def validation_begins(self) -> None:
         """Take the time that the training part of the epoch took."""
         self._training_seconds = time.perf_counter() - self._epoch_began
 
-    def epoch_ends(self, epoch: int, *, cross_entropy: float, validation: float | None, rate: float, network: Network) -> None:
-        """Keep and show an epoch: its losses in nats a token, the learning rate after it, the network as it is now.
+    def epoch_ends(self, epoch: int, figures: Figures, validation: Figures | None, *, rate: float, network: Network) -> None:
+        """Keep and show an epoch, counted from 1: its figures, the learning rate after it, the network as it is now.
 
         Raises TrainingError if a loss is not finite; the models of the epochs before stay.
         """
-        result = EpochResult(
-            epoch=epoch,
-            step=epoch * self._plan.training.num_steps,
-            cross_entropy=cross_entropy,
-            validation_cross_entropy=validation,
-            learning_rate=rate,
-            seconds=self._training_seconds or time.perf_counter() - self._epoch_began,
-            num_targets=self._plan.training.num_targets,
-            rate=self._plan.rate,
-        )
-        self._check_finite(result)
+        for measured in (figures, validation or figures):
+            self.check_finite(epoch, measured["cross_entropy"])
+        result = self.make_result(self._common(epoch, rate), figures, validation)
         best = self.progress.update(result)
         self.results.append(result)
-        model = self.text_model(network)
-        self._keep(model, best=best)
-        self._display.epoch_ends(result, epochs=self._epochs, seconds_left=self._seconds_left(epoch))
-        speed = {"characters_per_second": result.characters_per_second}
-        self._tracker.log({name: value for name, value in (result.row() | speed).items() if value is not None})
-        self._log_gradients(network, epoch)
-        every = self._plan.settings.samples.sample_every
-        if every and epoch % every == 0:
-            self._write_sample(model, epoch)
+        with self._explained_failure("the models"):
+            self.save(self.run.last_model, network)
+            if best:
+                self.save(self.run.model, network)
+            self.run.write_metrics([one.row() for one in self.results])
+        self.show(result, self._seconds_left(epoch))
+        with self._explained_failure("the sample text"):
+            self.after_epoch(network, result)
+
+    def _common(self, epoch: int, rate: float) -> dict[str, Any]:
+        training = self._run_plan.training
+        return {
+            "epoch": epoch,
+            "step": epoch * training.num_steps,
+            "learning_rate": rate,
+            "seconds": self._training_seconds,
+            "num_targets": round(training.num_targets * (1 - self._first_step / training.num_steps)),
+        }
+
+    def _seconds_left(self, epoch: int) -> float:
+        done = epoch - self._first_epoch
+        return (time.perf_counter() - self._began) / done * (self.epochs - epoch)
 
     def interrupted(self, network: Network) -> None:
         """Keep the weights as they are; before the first epoch's end they are also the best there is."""
-        model = self.text_model(network)
-        save_model(self._run.last_model, model)
-        if not self.results:
-            save_model(self._run.model, model)
+        with self._explained_failure("the model"):
+            self.save(self.run.last_model, network)
+            if not self.results:
+                self.save(self.run.model, network)
 
-    def text_model(self, network: Network) -> TextModel:
+    @contextmanager
+    def _explained_failure(self, what: str) -> Iterator[None]:
+        """Turn an OSError within into a RunError."""
+        try:
+            yield
+        except OSError as error:
+            raise RunError(
+                f"cannot write {what} of {self.run.path}: {error.strerror}",
+                hint="the last checkpoint is whole; make room, then chargen train --resume",
+            ) from error
+
+    def check_finite(self, epoch: int, loss: float) -> None:
+        """Raise TrainingError if a loss of an epoch, counted from 1, is not finite."""
+        if math.isfinite(loss):
+            return
+        kept = f"; {self.run.model} holds the best model before it" if self.results else ""
+        raise TrainingError(f"the loss is {loss} in epoch {epoch}{kept}", hint="try a lower --learning-rate, or --clip-norm 1")
+
+    def wants_checkpoint(self, step: int) -> bool:
+        """Tell whether so many steps, or so much time, have gone by since the last checkpoint."""
+        training = self._run_plan.settings.training
+        steps, seconds = step - self._checkpoint_step, time.perf_counter() - self._checkpoint_time
+        return bool(training.checkpoint_steps and steps >= training.checkpoint_steps) or seconds >= training.checkpoint_seconds
+
+    def write_checkpoint(self, position: Position, state: Arrays) -> None:
+        """Write all that training would go on from at a position. Raises RunError where that cannot be done."""
+        facts = {
+            "settings": self._run_plan.settings.to_mapping(),
+            "corpus": self._run_plan.corpus.sha256,
+            "results": [_plain(result) for result in self.results],
+            "progress": self.progress.facts(),
+            "samples_bytes": self.run.samples.stat().st_size if self.run.samples.exists() else 0,
+        }
+        with self._explained_failure("a checkpoint"):
+            write_checkpoint(self.run.checkpoints, Checkpoint(position, state, facts | self.more_facts()))
+        self._checkpoint_step, self._checkpoint_time = position.step, time.perf_counter()
+
+    def more_facts(self) -> dict[str, Any]:
+        """Return what else a checkpoint remembers."""
+        return {}
+
+    def restore(self, facts: Mapping[str, Any]) -> None:
+        """Take back what `write_checkpoint` wrote of the epochs; sample text that came after it is cut off."""
+        self.results = [self.restored_result(fields) for fields in facts["results"]]
+        self.progress.restore(facts["progress"])
+        if self.run.samples.exists():
+            os.truncate(self.run.samples, facts["samples_bytes"])
+
+
+def _plain(result: EpochResult) -> dict[str, Any]:
+    fields = dataclasses.asdict(result)
+    del fields["rate"]  # which the plan makes again
+    return fields
+
+
+class TextRecorder(EpochRecorder):
+    """Records a network that writes text: also sample text and the gradient log."""
+
+    def __init__(self, plan: TrainingPlan, run: RunDirectory, display: Display, tracker: Tracker) -> None:
+        super().__init__(plan, run, display, tracker)
+        self._plan = plan
+        self._flows: list[dict[str, Any]] = []
+        self._warned = False
+
+    def make_result(self, common: Mapping[str, Any], figures: Figures, validation: Figures | None) -> EpochResult:
+        return EpochResult(
+            **common,
+            cross_entropy=figures["cross_entropy"],
+            validation_cross_entropy=validation["cross_entropy"] if validation else None,
+            rate=self._plan.rate,
+        )
+
+    def restored_result(self, fields: Mapping[str, Any]) -> EpochResult:
+        return EpochResult(**fields, rate=self._plan.rate)
+
+    def save(self, path: Path, network: Network) -> None:
+        save_model(path, self._text_model(network))
+
+    def _text_model(self, network: Network) -> TextModel:
         """Return the model of a network, with the figures of the last finished epoch."""
         plan, last = self._plan, self.results[-1:]
         known = {"epochs": last[0].epoch, "bits_per_character": last[0].bits_per_character} if last else {}
+        corpus = {"corpus": plan.corpus.name, "sha256": plan.corpus.sha256, "characters": plan.corpus.num_characters}
         return TextModel(
             network=network,
             vocabulary=plan.vocabulary,
@@ -100,49 +230,44 @@ class EpochRecorder:
             context_length=plan.windows.context_length,
             primer=plan.primer,
             ends=plan.ends,
-            provenance=_provenance(plan.corpus) | known,
+            provenance=corpus | known,
         )
 
-    def _check_finite(self, result: EpochResult) -> None:
-        if math.isfinite(result.monitored) and math.isfinite(result.cross_entropy):
-            return
-        kept = f"; {self._run.model} holds the best model before it" if self.results else ""
-        raise TrainingError(
-            f"the loss is {result.monitored} after epoch {result.epoch}{kept}",
-            hint="try a lower --learning-rate, or --clip-norm 1",
-        )
+    def show(self, result: EpochResult, seconds_left: float) -> None:
+        self.display.epoch_ends(result, epochs=self.epochs, seconds_left=seconds_left)
+        speed = {"characters_per_second": result.characters_per_second}
+        self.tracker.log({name: value for name, value in (result.row() | speed).items() if value is not None})
 
-    def _keep(self, model: TextModel, *, best: bool) -> None:
-        """Write metrics.csv and the last model, and the best where this is it."""
-        save_model(self._run.last_model, model)
-        if best:
-            save_model(self._run.model, model)
-        self._run.write_metrics([one.row() for one in self.results])
+    def after_epoch(self, network: Network, result: EpochResult) -> None:
+        self._log_gradients(network, result.epoch)
+        every = self._plan.settings.samples.sample_every
+        if every and result.epoch % every == 0:
+            self._write_sample(self._text_model(network), result.epoch)
 
     def _log_gradients(self, network: Network, epoch: int) -> None:
         flows = measure_flow(network, self._plan)
         if not flows:
             return
         self._flows += [{"epoch": epoch} | flow._asdict() for flow in flows]
-        self._run.write_gradients(self._flows)
+        self.run.write_gradients(self._flows)
         for line in describe_flow(flows):
-            self._display.detail(line)
+            self.display.detail(line)
         trouble = worst_flow(flows)
         if trouble and not self._warned:
-            self._display.note(trouble)
+            self.display.note(trouble)
             self._warned = True
-
-    def _seconds_left(self, epoch: int) -> float:
-        return (time.perf_counter() - self._began) / epoch * (self._epochs - epoch)
 
     def _write_sample(self, model: TextModel, epoch: int) -> None:
         rows = sample_rows(model, self._plan, epoch)
         text = sample_layout(epoch, rows)
-        with self._run.samples.open("a", encoding="utf-8", newline="\n") as file:
+        with self.run.samples.open("a", encoding="utf-8", newline="\n") as file:
             file.write(text + "\n")
-        self._display.sample(text)
-        self._tracker.log_samples(rows)
+        self.display.sample(text)
+        self.tracker.log_samples(rows)
 
+    def more_facts(self) -> dict[str, Any]:
+        return {"flows": self._flows}
 
-def _provenance(corpus: Corpus) -> dict[str, str | int]:
-    return {"corpus": corpus.name, "sha256": corpus.sha256, "characters": corpus.num_characters}
+    def restore(self, facts: Mapping[str, Any]) -> None:
+        super().restore(facts)
+        self._flows = list(facts["flows"])

@@ -4,24 +4,30 @@ from typing import Any
 
 from rich.console import Console
 
+from chargen.checkpoints import Checkpoint
 from chargen.config import Settings
 from chargen.run import RunDirectory
 from chargen.tracking import TensorBoardTracker, Tracker, Trackers, WandbTracker
 from chargen.training.backend import accelerated, load_backend
 from chargen.training.display import Display
 from chargen.training.plan import TrainingPlan
+from chargen.training.recording import TextRecorder
 from chargen.training.results import TrainingOutcome
 from chargen.training.trainer import Trainer, seconds_per_epoch, train
 from chargen.training.transfer import transferred
 
 
-def run_session(plan: TrainingPlan, run: RunDirectory, *, verbosity: int = 1) -> TrainingOutcome:
+def run_session(
+    plan: TrainingPlan, run: RunDirectory, *, checkpoint: Checkpoint | None = None, verbosity: int = 1
+) -> TrainingOutcome:
     """Train as planned and tell the user on stderr what happens. Raises what `chargen.training.trainer.train` raises."""
     display = Display(Console(stderr=True), verbosity=verbosity)
     for line in (*plan.corpus.notes, *plan.describe()):
         display.note(line)
     trainer = _make_trainer(plan, display)
-    outcome = train(trainer, plan, run, display=display, tracker=_tracker(plan, display))
+    recorder = TextRecorder(plan, run, display, make_tracker(plan.settings, display))
+    interrupted_by = train(trainer, plan, recorder, checkpoint=checkpoint)
+    outcome = TrainingOutcome(results=tuple(recorder.results), interrupted_by=interrupted_by)
     display.note(f"{outcome.describe()}; to write text: chargen sample --run {run.path}")
     return outcome
 
@@ -53,11 +59,11 @@ def _fresh_trainer(plan: TrainingPlan, display: Display) -> Trainer:
 
         return NumpyTrainer(plan)
     load_backend()
-    from chargen.training.keras_trainer import KerasTrainer  # imports Keras, so the backend's chatter has to be muted by now
+    from chargen.training.keras_trainer import KerasTrainer, new_model  # imports Keras, so its chatter has to be muted by now
 
     if advice := _advice(plan.settings):
         display.note(advice)
-    return KerasTrainer(plan)
+    return KerasTrainer(new_model(plan), plan)
 
 
 def _advice(settings: Settings) -> str | None:
@@ -72,8 +78,9 @@ def _advice(settings: Settings) -> str | None:
     return f"{lost} keeps the GPU from cuDNN's layers, which are many times faster" if lost else None
 
 
-def _tracker(plan: TrainingPlan, display: Display) -> Tracker:
-    tracking = plan.settings.tracking
+def make_tracker(settings: Settings, display: Display) -> Tracker:
+    """Return the trackers that the settings ask for, as one."""
+    tracking = settings.tracking
     trackers: dict[str, Tracker] = {}
     if tracking.wandb:
         trackers["W&B"] = WandbTracker(tracking.wandb_project)

@@ -1,6 +1,8 @@
 """When training ends before its last epoch, and when the learning rate falls for want of progress."""
 
 import math
+from collections.abc import Mapping
+from typing import Any
 
 from chargen.config import TrainingConfig
 from chargen.training.results import EpochResult
@@ -35,3 +37,15 @@ class Progress:
         reached = training.until_loss is not None and result.cross_entropy <= training.until_loss
         self.stop = reached or bool(training.patience and self._epochs_since_best >= training.patience)
         return best
+
+    def facts(self) -> dict[str, Any]:
+        """Return everything that is remembered, as plain values."""
+        return {name: getattr(self, name) for name in _REMEMBERED}
+
+    def restore(self, facts: Mapping[str, Any]) -> None:
+        """Take back what `facts` returned."""
+        for name in _REMEMBERED:
+            setattr(self, name, facts[name])
+
+
+_REMEMBERED = ("_best", "_epochs_since_best", "_epochs_on_plateau", "stop", "rate_factor")

@@ -1,16 +1,14 @@
 """Train a network as planned, into a run directory, whatever computes it."""
 
+import time
 from collections.abc import Mapping
 from typing import Protocol
 
+from chargen.checkpoints import Arrays, Checkpoint, Position
+from chargen.corpus.windows import BatchPlan
 from chargen.network.cells import Floats
 from chargen.network.network import Network
-from chargen.run import RunDirectory
-from chargen.tracking import Tracker
-from chargen.training.display import Display
-from chargen.training.plan import TrainingPlan
-from chargen.training.recording import EpochRecorder
-from chargen.training.results import TrainingOutcome
+from chargen.training.recording import EpochRecorder, Figures, PlannedRun
 from chargen.training.signals import RequestedSignal, TrainingInterrupted, deferred_signals
 
 PROBE_SECONDS = 1.0
@@ -18,7 +16,7 @@ FORWARD_SHARE = 3  # a training step costs three times its forward pass
 
 
 class Trainer(Protocol):
-    """A freshly initialised network of a plan, and what trains it."""
+    """A network of a plan, freshly initialised, and what takes its optimizer steps."""
 
     def network(self) -> Network:
         """Return the network as it is now, its weights copied."""
@@ -26,35 +24,129 @@ class Trainer(Protocol):
     def set_weights(self, weights: Mapping[str, Floats]) -> None:
         """Replace all weights, named as `weight_shapes` names them."""
 
-    def fit(self, recorder: EpochRecorder, requested: RequestedSignal) -> None:
-        """Train epoch after epoch and tell the recorder; between two steps look whether a signal came."""
+    def begin_epoch(self) -> None:
+        """Forget the losses so far, and carry no state on."""
 
-    def seconds_per_step(self) -> float:
-        """Train a second or so, and return how long an optimizer step takes, in seconds."""
+    def train(self, epoch: int, first: int) -> int:
+        """Take the optimizer steps from `first` on, as many as belong together, and return how many they were."""
+
+    def figures(self) -> Figures:
+        """Return the means since the epoch began: "cross_entropy", in nats a token or text, and what else is measured."""
+
+    def measure(self, requested: RequestedSignal) -> Figures:
+        """Return the same of the held-out batches; between two steps look whether a signal came."""
+
+    @property
+    def rate(self) -> float:
+        """The learning rate of the next step."""
+
+    def set_rate(self, rate: float) -> None:
+        """Change the learning rate."""
+
+    def state(self) -> Arrays:
+        """Return all that is carried from step to step, copied."""
+
+    def restore(self, state: Arrays) -> None:
+        """Take back what `state` returned."""
 
 
-def train(trainer: Trainer, plan: TrainingPlan, run: RunDirectory, *, display: Display, tracker: Tracker) -> TrainingOutcome:
-    """Train until the planned epochs are over, or patience is, or a signal comes.
+class TrainedPlan(PlannedRun, Protocol):
+    """What the loop has to know of a plan."""
 
-    The run directory holds the best and the last model at any moment after the first epoch, and after a signal. Raises
-    TrainingError if the loss is no longer finite.
+    @property
+    def validation(self) -> BatchPlan | None:
+        """The batches that are measured after each epoch."""
+
+
+def train(trainer: Trainer, plan: TrainedPlan, recorder: EpochRecorder, *, checkpoint: Checkpoint | None = None) -> int | None:
+    """Train until the planned epochs are over, or patience is, or a signal comes; go on from a checkpoint if there is one.
+
+    The run directory holds a checkpoint at any moment, and the best and the last model after the first epoch and after a
+    signal, whose number is returned. Raises TrainingError if the loss is no longer finite.
     """
-    recorder = EpochRecorder(plan, run, display, tracker)
-    tracker.start(run.name, run.path, plan.settings.to_mapping())
+    display, tracker = recorder.display, recorder.tracker
+    tracker.start(recorder.run.name, recorder.run.path, plan.settings.to_mapping())
     interrupted_by, finished = None, False
     try:
         with display.running(), deferred_signals() as requested:
-            trainer.fit(recorder, requested)
+            _Loop(trainer, plan, recorder, requested).run(checkpoint)
         finished = True
     except TrainingInterrupted as interruption:
         interrupted_by = interruption.signal_number
         recorder.interrupted(trainer.network())
     finally:
         tracker.finish(failed=not finished)
-    return TrainingOutcome(results=tuple(recorder.results), interrupted_by=interrupted_by)
+    return interrupted_by
 
 
-def seconds_per_epoch(trainer: Trainer, plan: TrainingPlan) -> float:
-    """Return how long an epoch with its validation would take, in seconds, measured by a short probe."""
+class _Loop:
+    """Epochs of steps, validation after each, checkpoints in between."""
+
+    def __init__(self, trainer: Trainer, plan: TrainedPlan, recorder: EpochRecorder, requested: RequestedSignal) -> None:
+        self._trainer, self._plan, self._recorder, self._requested = trainer, plan, recorder, requested
+
+    def run(self, checkpoint: Checkpoint | None) -> None:
+        """Train from a checkpoint, or from the beginning, to the end."""
+        position = Position(0, 0)
+        if checkpoint:
+            position = checkpoint.position
+            self._trainer.restore(checkpoint.arrays)
+            self._recorder.restore(checkpoint.facts)
+        else:
+            self._recorder.write_checkpoint(position, self._trainer.state())
+        self._recorder.begins(position.epoch)
+        for epoch in range(position.epoch, self._plan.settings.training.epochs):
+            if self._recorder.progress.stop:
+                return
+            self._run_epoch(epoch, position.step if epoch == position.epoch else 0)
+
+    def _run_epoch(self, epoch: int, step: int) -> None:
+        trainer, recorder, plan = self._trainer, self._recorder, self._plan
+        recorder.epoch_begins(epoch + 1, first_step=step)
+        if step == 0:
+            trainer.begin_epoch()
+        while step < plan.training.num_steps:
+            self._check(Position(epoch, step))
+            step += trainer.train(epoch, step)
+            if recorder.wants_loss:
+                recorder.step(step, trainer.figures()["cross_entropy"])
+            if recorder.wants_checkpoint(step) and step < plan.training.num_steps:
+                recorder.check_finite(epoch + 1, trainer.figures()["cross_entropy"])
+                recorder.write_checkpoint(Position(epoch, step), trainer.state())
+        self._finish_epoch(epoch)
+
+    def _finish_epoch(self, epoch: int) -> None:
+        trainer, recorder, plan = self._trainer, self._recorder, self._plan
+        figures, before_validation = trainer.figures(), Position(epoch, plan.training.num_steps)
+        recorder.validation_begins()
+        state = trainer.state() if plan.validation else None
+        try:
+            validation = trainer.measure(self._requested) if plan.validation else None
+        except TrainingInterrupted:
+            assert state is not None  # measuring has forgotten the losses of the epoch, which has to end once more
+            recorder.write_checkpoint(before_validation, state)
+            raise
+        recorder.epoch_ends(epoch + 1, figures, validation, rate=trainer.rate, network=trainer.network())
+        training, factor = plan.settings.training, recorder.progress.rate_factor
+        if training.schedule == "plateau":
+            trainer.set_rate(training.learning_rate * factor)
+        recorder.write_checkpoint(Position(epoch + 1, 0), trainer.state())
+
+    def _check(self, position: Position) -> None:
+        """Write a checkpoint and let training end if a signal came."""
+        try:
+            self._requested.check()
+        except TrainingInterrupted:
+            self._recorder.write_checkpoint(position, self._trainer.state())
+            raise
+
+
+def seconds_per_epoch(trainer: Trainer, plan: TrainedPlan) -> float:
+    """Return how long an epoch with its validation would take, in seconds, measured by training for a second or so."""
+    trainer.begin_epoch()
+    trainer.train(0, 0)  # compiles
+    began, steps = time.perf_counter(), 0
+    while not steps or time.perf_counter() - began < PROBE_SECONDS:
+        steps += trainer.train(0, 0)
     validation = plan.validation.num_steps / FORWARD_SHARE if plan.validation else 0
-    return trainer.seconds_per_step() * (plan.training.num_steps + validation)
+    return (time.perf_counter() - began) / steps * (plan.training.num_steps + validation)

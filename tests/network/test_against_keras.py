@@ -2,7 +2,6 @@
 
 from dataclasses import replace
 from itertools import product
-from types import SimpleNamespace
 from typing import Any
 
 import numpy as np
@@ -72,8 +71,7 @@ def random_model(config: NetworkConfig, *, stateful: bool) -> keras.Model:
 
 
 def exported(model: keras.Model, config: NetworkConfig) -> Network:
-    plan: Any = SimpleNamespace(settings=SimpleNamespace(network=config), vocabulary=range(V))
-    return export_network(model, plan)
+    return export_network(model, config, V)
 
 
 def keras_logits(model: keras.Model, ids: np.ndarray) -> np.ndarray:
@@ -118,6 +116,17 @@ def test_weight_shapes_describe_all_weights_of_the_keras_model(config: NetworkCo
     network = exported(model, config)
     assert {name: weight.shape for name, weight in network.weights.items()} == weight_shapes(config, V)
     assert network.num_parameters == model.count_params()
+
+
+@pytest.mark.parametrize("size", [0, E], ids=["one-hot", "embedded"])
+def test_a_large_vocabulary_is_looked_up_before_it_is_projected(size: int, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("chargen.training.model.TABLE_MAX_TOKENS", V - 1)
+    config = NetworkConfig(hidden_size=H, embedding_size=size)
+    model = random_model(config, stateful=False)
+    assert ("embedding" in [layer.name for layer in model.layers]) == bool(size)
+    ids = np.random.default_rng(1).integers(0, V, (N, T))
+    network = exported(model, config)
+    np.testing.assert_allclose(network.logits(ids, network.zero_state(N))[0], keras_logits(model, ids), atol=TOLERANCE)
 
 
 def test_exported_weights_are_copies() -> None:

@@ -4,11 +4,7 @@ import pytest
 from chargen.corpus.documents import Document
 from chargen.corpus.vocabulary import CharacterVocabulary
 from chargen.corpus.windows import SlidingWindows, tokenize
-from chargen.training.backend import load_backend
-
-load_backend()
-
-from chargen.training.dataset import num_executions, repeated_data, training_data  # noqa: E402
+from chargen.training.dataset import Executions
 
 K = 3
 
@@ -20,25 +16,23 @@ def plan() -> SlidingWindows:
     return SlidingWindows(stream, context_length=4, stride=3, batch_size=2, last=False, seed=1)
 
 
-def test_training_reads_epoch_after_epoch_in_executions_of_several_steps(plan: SlidingWindows) -> None:
-    executions = num_executions(plan, K)
+@pytest.mark.parametrize("same_epoch", [False, True])
+def test_executions_are_the_batches_epoch_after_epoch(plan: SlidingWindows, same_epoch: bool) -> None:
     assert plan.num_steps % K  # the last execution of an epoch is a short one
-    expected = [(epoch, step) for epoch in range(2) for step in range(plan.num_steps)]
-    given = []
-    for execution in training_data(plan, steps_per_execution=K).take(2 * executions).as_numpy_iterator():
-        given += list(zip(*execution, strict=True))
-    assert len(given) == len(expected)
-    for batch, place in zip(given, expected, strict=True):
-        for made, array in zip(batch, plan.batch(*place), strict=True):
-            np.testing.assert_array_equal(made, array)
+    executions = Executions(plan, steps=K, same_epoch=same_epoch)
+    for epoch in range(2):
+        step = 0
+        while step < plan.num_steps:
+            taken = executions.take(epoch, step)
+            for batch in zip(*taken, strict=True):
+                for made, array in zip(batch, plan.batch(0 if same_epoch else epoch, step), strict=True):
+                    np.testing.assert_array_equal(made, array)
+                step += 1
+        assert step == plan.num_steps
 
 
-def test_validation_reads_the_first_epoch_again_and_again(plan: SlidingWindows) -> None:
-    executions = num_executions(plan, K)
-    given = list(repeated_data(plan, steps_per_execution=K).take(2 * executions).as_numpy_iterator())
-    for first, second in zip(given[:executions], given[executions:], strict=True):
-        np.testing.assert_array_equal(first[0], second[0])
-
-
-def test_autotuning_is_off_since_it_keeps_fit_from_returning(plan: SlidingWindows) -> None:
-    assert training_data(plan).options().autotune.enabled is False
+def test_they_can_be_taken_from_any_step_on(plan: SlidingWindows) -> None:
+    executions = Executions(plan, steps=K)
+    executions.take(0, 0)
+    for epoch, step in ((1, 2), (0, 1), (0, 0)):  # not what was made ahead
+        np.testing.assert_array_equal(executions.take(epoch, step).inputs[0], plan.batch(epoch, step).inputs)

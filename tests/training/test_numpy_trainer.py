@@ -38,7 +38,8 @@ def test_every_optimizer_learns(train: Train, prose: Path, optimizer: str) -> No
 def test_the_run_is_one_like_any_other(train: Train, names: Path) -> None:
     run = train(names, *BY_HAND, "--epochs", 2, "--schedule", "cosine").run
     assert {path.name for path in run.path.iterdir()} == {
-        "config.toml", "model.safetensors", "last.safetensors", "metrics.csv", "gradients.csv", "samples.txt",
+        ".lock", "checkpoints", "config.toml", "metrics.csv", "gradients.csv", "samples.txt",
+        "model.safetensors", "last.safetensors",
     }  # fmt: skip
     with run.metrics.open(encoding="utf-8", newline="") as file:
         rows = list(csv.DictReader(file))

@@ -102,3 +102,18 @@ def test_shards_drop_different_values() -> None:
 def test_as_many_shards_as_cores_where_that_divides_the_batch(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(os, "sched_getaffinity", lambda process: set(range(4)), raising=False)
     assert [num_shards(size) for size in (1, 2, 6, 7, 64)] == [1, 2, 3, 1, 4]
+
+
+def test_the_state_goes_back_and_forth() -> None:
+    """What is trained after a restored state is what was trained after it the first time."""
+    config = NetworkConfig(cell="gru", num_layers=2, hidden_size=6, embedding_size=3, dropout=0.3)
+    made = model(config, shards=2, stateful=True)
+    made.train_step(data(1))
+    kept = made.training_state()
+    first = float(made.train_step(data(2))["cross_entropy"])
+    after = weights_of(made)
+    made.train_step(data(3))
+    made.restore_training_state(kept)
+    assert float(made.train_step(data(2))["cross_entropy"]) == first
+    for one, other in zip(weights_of(made), after, strict=True):
+        np.testing.assert_array_equal(one, other)

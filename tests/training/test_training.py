@@ -178,7 +178,8 @@ def test_the_run_directory_holds_everything(train: Train, names: Path) -> None:
     assert run.path.parent == Path("runs")
     assert run.name.startswith("names-lstm-")
     assert {path.name for path in run.path.iterdir()} == {
-        "config.toml", "model.safetensors", "last.safetensors", "metrics.csv", "gradients.csv", "samples.txt",
+        ".lock", "checkpoints", "config.toml", "metrics.csv", "gradients.csv", "samples.txt",
+        "model.safetensors", "last.safetensors",
     }  # fmt: skip
     assert [row["epoch"] for row in rows(run)] == ["1", "2", "3"]
     samples = run.samples.read_text(encoding="utf-8")

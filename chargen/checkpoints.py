@@ -1,0 +1,101 @@
+"""Checkpoints: everything that training carries from step to step, in folders that are whole or not there."""
+
+import hashlib
+import json
+import shutil
+from pathlib import Path
+from typing import Any, NamedTuple
+
+import numpy as np
+import numpy.typing as npt
+from safetensors import SafetensorError
+from safetensors.numpy import load, save
+
+from chargen.files import sync_folder, write_durably
+
+FORMAT_VERSION = 1
+KEPT = 2
+ARRAYS, FACTS, MANIFEST = "arrays.safetensors", "facts.json", "manifest.json"
+UNFINISHED = ".writing-"
+
+Arrays = dict[str, npt.NDArray[Any]]
+
+
+class Position(NamedTuple):
+    """The step that comes next: epoch and step of the epoch, both counted from 0."""
+
+    epoch: int
+    step: int
+
+
+class Checkpoint(NamedTuple):
+    """What was read back: arrays by name, and facts, which are plain JSON values."""
+
+    position: Position
+    arrays: Arrays
+    facts: dict[str, Any]
+
+
+def write_checkpoint(folder: Path, checkpoint: Checkpoint) -> None:
+    """Write a checkpoint beside its place, flush it to disk and rename it there; keep the two newest.
+
+    Raises OSError; the checkpoints before it then still stand.
+    """
+    folder.mkdir(exist_ok=True)
+    name = f"{checkpoint.position.epoch:06d}-{checkpoint.position.step:09d}"
+    place, unfinished = folder / name, folder / f"{UNFINISHED}{name}"
+    shutil.rmtree(unfinished, ignore_errors=True)
+    try:
+        _write_files(unfinished, checkpoint)
+        shutil.rmtree(place, ignore_errors=True)  # a damaged one, or the same once more
+        unfinished.rename(place)
+        sync_folder(folder)
+    except BaseException:
+        shutil.rmtree(unfinished, ignore_errors=True)
+        raise
+    for older in _places(folder)[KEPT:]:
+        shutil.rmtree(older, ignore_errors=True)
+    for leftover in folder.glob(f"{UNFINISHED}*"):
+        shutil.rmtree(leftover, ignore_errors=True)
+
+
+def _write_files(folder: Path, checkpoint: Checkpoint) -> None:
+    """Write the files of a checkpoint, last the manifest that tells whether the others are whole."""
+    contiguous = {name: np.asarray(array, order="C") for name, array in checkpoint.arrays.items()}
+    facts = checkpoint.facts | {"format_version": FORMAT_VERSION, "position": list(checkpoint.position)}
+    contents = {ARRAYS: save(contiguous), FACTS: json.dumps(facts).encode()}
+    folder.mkdir()
+    for name, content in contents.items():
+        write_durably(folder / name, content)
+    sums = {name: hashlib.sha256(content).hexdigest() for name, content in contents.items()}
+    write_durably(folder / MANIFEST, json.dumps(sums).encode())
+    sync_folder(folder)
+
+
+def read_newest(folder: Path) -> tuple[Checkpoint | None, list[str]]:
+    """Return the newest checkpoint that is whole, or None, and what is to be said of newer ones that are not."""
+    notes: list[str] = []
+    for place in _places(folder):
+        try:
+            return _read(place), notes
+        except (OSError, ValueError, KeyError, TypeError, SafetensorError) as error:
+            notes.append(f"the checkpoint {place} is damaged ({error}); going back to the one before it")
+    return None, notes
+
+
+def _read(place: Path) -> Checkpoint:
+    sums = json.loads((place / MANIFEST).read_bytes())
+    contents = {name: (place / name).read_bytes() for name in (ARRAYS, FACTS)}
+    for name, content in contents.items():
+        if hashlib.sha256(content).hexdigest() != sums[name]:
+            raise ValueError(f"{name} is not what was written")
+    facts = json.loads(contents[FACTS])
+    if facts.pop("format_version") != FORMAT_VERSION:
+        raise ValueError("it has another format version")
+    epoch, step = facts.pop("position")
+    return Checkpoint(Position(epoch, step), load(contents[ARRAYS]), facts)
+
+
+def _places(folder: Path) -> list[Path]:
+    """Return the places of all checkpoints, the newest first."""
+    return sorted((path for path in folder.glob("[0-9]*-*") if path.is_dir()), reverse=True)

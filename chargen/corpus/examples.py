@@ -1,0 +1,153 @@
+"""Labelled texts to learn a label from: rows of a table, or documents labelled by their file or folder."""
+
+import csv
+import io
+import random
+from collections import Counter
+from collections.abc import Iterator, Sequence
+from pathlib import Path
+
+import numpy as np
+import numpy.typing as npt
+
+from chargen.config import CorpusConfig
+from chargen.corpus.documents import Corpus, Document, corpus_name, digest_of, load_corpus
+from chargen.corpus.reading import SourceText, read_sources
+from chargen.corpus.vocabulary import BOUNDARY, Ids
+from chargen.corpus.windows import Batch, BatchPlan, shuffled
+from chargen.errors import ConfigError, CorpusError
+
+DELIMITERS = {".csv": ",", ".tsv": "\t"}
+TEXT_COLUMNS = ("text", "review", "name")  # what the columns are called that nobody named, the likeliest first
+LABEL_COLUMNS = ("label", "sentiment", "class")
+MIN_EXAMPLES = 2  # of each label: one to learn from, one to be tried on
+
+
+def load_examples(config: CorpusConfig) -> Corpus:
+    """Read labelled texts: tables, or with `label_by` files and folders; every document of the corpus has a label.
+
+    Raises CorpusError for a text that cannot be read, a table that is none, a label alone or with one text only, and
+    ConfigError for a column that a table does not have.
+    """
+    corpus = load_corpus(config) if config.label_by != "none" else _load_tables(config)
+    counts = Counter(document.label for document in corpus.documents)
+    if len(counts) < 2:
+        found = f"one label only, {corpus.labels[0]!r}" if counts else "no row with a text and a label"
+        raise CorpusError(f"{corpus.name} holds {found}, expected two labels or more", hint="is it the right --label-column?")
+    label, count = min(counts.items(), key=lambda item: (item[1], item[0]))
+    if count < MIN_EXAMPLES:
+        raise CorpusError(
+            f"the label {label!r} has {count} text, expected {MIN_EXAMPLES} or more", hint="give more texts, or leave it out"
+        )
+    return corpus
+
+
+def _load_tables(config: CorpusConfig) -> Corpus:
+    sources = read_sources(config.files, glob=config.glob, encoding=config.encoding)
+    notes = [source.note for source in sources if source.note]
+    documents: list[Document] = []
+    for source in sources:
+        rows = list(_rows(source, config))
+        kept = [Document(text, label) for text, label in rows if text.strip() and label]
+        if len(kept) < len(rows):
+            notes.append(f"{source.name}: {len(rows) - len(kept):,} of {len(rows):,} rows have no text or no label, left out")
+        documents += kept
+    return Corpus(corpus_name(config.files), tuple(documents), "row", digest_of(sources), tuple(notes))
+
+
+def _rows(source: SourceText, config: CorpusConfig) -> Iterator[tuple[str, str]]:
+    """Yield text and label of each row of a table, empty where a row is too short."""
+    header, *rows = _cells(source)
+    text = _find_column(config.text_column, header, TEXT_COLUMNS, flag="--text-column", table=source.name)
+    label = _find_column(config.label_column, header, LABEL_COLUMNS, flag="--label-column", table=source.name)
+    if text == label:
+        raise ConfigError(f"the column {header[text]!r} of {source.name} is named for the texts and for the labels")
+    for row in rows:
+        cells = [*row, *[""] * len(header)]
+        yield cells[text], cells[label].strip()
+
+
+def _cells(source: SourceText) -> list[list[str]]:
+    """Return the cells of every line, the header's first."""
+    suffix = ".csv" if source.name == "stdin" else Path(source.name).suffix.lower()
+    if suffix not in DELIMITERS:
+        raise CorpusError(
+            f"{source.name} is no table, expected .csv or .tsv", hint="or label whole files: --label-by file, or folder"
+        )
+    text = str(source.text)
+    before = csv.field_size_limit(len(text) + 1)  # a novel may stand in a cell
+    try:
+        lines = csv.reader(io.StringIO(text, newline=""), delimiter=DELIMITERS[suffix])
+        cells = [line for line in lines if line]  # a blank line is none
+    except csv.Error as error:
+        raise CorpusError(f"{source.name} is not a table: {error}") from error
+    finally:
+        csv.field_size_limit(before)
+    return cells or [[]]
+
+
+def _find_column(named: str | None, header: Sequence[str], usual: Sequence[str], *, flag: str, table: str) -> int:
+    """Return the place of the column that is named, or that has the likeliest of the usual names."""
+    names = [name.strip().casefold() for name in header]
+    for name in usual if named is None else [named]:
+        if name.strip().casefold() in names:
+            return names.index(name.strip().casefold())
+    missing = " or ".join(usual) if named is None else named
+    raise ConfigError(f"{table} has no column {missing}; it has {', '.join(header)}", hint=f"name one with {flag}")
+
+
+def split_examples(documents: Sequence[Document], fraction: float, *, seed: int) -> tuple[list[Document], list[Document]]:
+    """Hold out a share of the documents of each label, drawn from `seed`, and return (training, validation) documents.
+
+    At least one of each label is on both sides, unless `fraction` is 0.
+    """
+    if fraction == 0:
+        return list(documents), []
+    rng = random.Random(seed)
+    held_out: set[int] = set()
+    for label in sorted({str(document.label) for document in documents}):
+        places = [place for place, document in enumerate(documents) if document.label == label]
+        count = min(max(1, round(fraction * len(places))), len(places) - 1)
+        held_out.update(rng.sample(places, count))
+    return (
+        [document for place, document in enumerate(documents) if place not in held_out],
+        [document for place, document in enumerate(documents) if place in held_out],
+    )
+
+
+def fixed_rows(documents: Sequence[Ids], context_length: int, dtype: npt.DTypeLike) -> npt.NDArray[np.unsignedinteger]:
+    """Return the ids of documents as rows of one length, (documents, T).
+
+    A longer one is cut to its last T tokens; a shorter one is filled up at the front with the boundary token.
+
+    >>> fixed_rows([np.array([5, 6, 7]), np.array([8])], 2, np.uint8).tolist()
+    [[6, 7], [0, 8]]
+    """
+    rows = np.full((len(documents), context_length), BOUNDARY, dtype)
+    for row, document in zip(rows, documents, strict=True):
+        kept = document[-context_length:]
+        row[context_length - len(kept) :] = kept
+    return rows
+
+
+class ExampleBatches(BatchPlan):
+    """Whole texts and the numbers of their labels, in an order drawn anew for each epoch.
+
+    rows: (N, T) ids. labels: (N,). Targets have shape (B,).
+    """
+
+    def __init__(
+        self, rows: npt.NDArray[np.unsignedinteger], labels: npt.NDArray[np.int32], *, batch_size: int, seed: int
+    ) -> None:
+        self.rows, self.labels, self.batch_size, self.seed = rows, labels, batch_size, seed
+        self.num_targets, self.context_length = rows.shape
+
+    @property
+    def num_steps(self) -> int:
+        return -(-len(self.rows) // self.batch_size)
+
+    def batches(self, epoch: int, first: int, count: int) -> Batch:
+        places = np.arange(first * self.batch_size, (first + count) * self.batch_size)
+        chosen = shuffled(places % len(self.rows), len(self.rows), key=(self.seed, epoch))
+        weights = (places < len(self.rows)).astype(np.float32)
+        return Batch(self.rows[chosen].astype(np.int32), self.labels[chosen], weights).stacked(count)

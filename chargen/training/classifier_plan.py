@@ -1,0 +1,138 @@
+"""What the training of a classifier will do, settled before any heavy package is loaded."""
+
+import math
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+from typing import Any
+
+import numpy as np
+
+from chargen.config import Settings
+from chargen.corpus.documents import Corpus, Document
+from chargen.corpus.examples import ExampleBatches, fixed_rows, split_examples
+from chargen.corpus.tokens import build_vocabulary
+from chargen.corpus.vocabulary import Vocabulary
+from chargen.network.model_file import num_class_outputs
+from chargen.network.network import weight_shapes
+from chargen.training.plan import WindowSizes, check_memory, choose_steps_per_execution, estimate_memory
+
+LONGEST_ROW = {"char": 200, "byte": 200, "word": 80, "bpe": 120}  # tokens read of a text; 80 words as in the review demo
+BATCH_SIZE = 32
+
+
+@dataclass(frozen=True, kw_only=True)
+class ClassifierPlan:
+    """Everything that training a classifier needs to know. Every setting of `settings` is chosen."""
+
+    settings: Settings
+    corpus: Corpus
+    vocabulary: Vocabulary
+    context_length: int
+    documents: Sequence[Document]  # those trained on
+    held_out: Sequence[Document]
+    training: ExampleBatches
+    validation: ExampleBatches | None
+    num_parameters: int
+    memory_bytes: int
+
+    @property
+    def labels(self) -> tuple[str, ...]:
+        """The labels in the order of the network's outputs."""
+        return self.corpus.labels
+
+    @property
+    def steps_per_execution(self) -> int:
+        """Optimizer steps that are taken without returning to Python."""
+        tokens = self.training.batch_size * self.context_length
+        return min(choose_steps_per_execution(self.num_parameters, tokens), self.training.num_steps)
+
+    def summary(self) -> dict[str, Any]:
+        """Return the figures of the plan."""
+        network, training = self.settings.network, self.settings.training
+        return {
+            "corpus": self.corpus.name,
+            "texts": len(self.documents),
+            "validation_texts": len(self.held_out),
+            "labels": ", ".join(self.labels),
+            "tokens": self.settings.corpus.tokens,
+            "vocabulary": len(self.vocabulary.pieces),
+            "context_length": self.context_length,
+            "cell": network.cell,
+            "size": f"{network.num_layers}x{network.hidden_size}",
+            "parameters": self.num_parameters,
+            "memory_bytes": self.memory_bytes,
+            "epochs_at_most": training.epochs,
+            "steps_per_epoch": self.training.num_steps,
+        }
+
+    def describe(self) -> list[str]:
+        """Say in two lines what will be trained on what."""
+        network = self.settings.network
+        inputs = f"embedding {network.embedding_size}" if network.embedding_size else "one-hot"
+        labels = ", ".join(self.labels[:5]) + (", ..." if len(self.labels) > 5 else "")
+        return [
+            f"{self.corpus.name}: {len(self.documents):,} texts to learn from, {len(self.held_out):,} held out, "
+            f"{len(self.vocabulary.pieces):,} {self.settings.corpus.tokens} tokens, {len(self.labels)} labels: {labels}",
+            f"{network.cell} {network.num_layers}x{network.hidden_size}, {inputs}, {self.num_parameters:,} parameters; "
+            f"{self.training.num_steps:,} steps an epoch of {self.training.batch_size} texts cut to their last "
+            f"{self.context_length} tokens; about {self.memory_bytes / 1e6:,.0f} MB besides the backend",
+        ]
+
+
+def make_classifier_plan(settings: Settings, corpus: Corpus) -> ClassifierPlan:
+    """Choose what is still open in the settings, hold texts of each label out, cut all into rows and count the cost.
+
+    Raises ConfigError for settings that need more memory than the machine has.
+    """
+    seed = settings.training.random_seed
+    documents, held_out = split_examples(corpus.documents, settings.corpus.validation_split, seed=seed)
+    vocabulary = build_vocabulary(settings.corpus, corpus.texts)
+    longest = LONGEST_ROW[settings.corpus.tokens]
+    context_length = settings.training.context_length or min(longest, _longest(documents, vocabulary))
+    settings = replace(
+        settings,
+        network=replace(settings.network, targets="last"),
+        training=replace(
+            settings.training, context_length=context_length, batch_size=settings.training.batch_size or BATCH_SIZE
+        ),
+    )
+    batch_size = settings.training.batch_size or BATCH_SIZE
+
+    def batches(documents: Sequence[Document]) -> ExampleBatches:
+        encoded = [vocabulary.encode(str(document.text)) for document in documents]
+        rows = fixed_rows(encoded, context_length, vocabulary.dtype)
+        numbers = np.array([corpus.labels.index(str(document.label)) for document in documents], np.int32)
+        return ExampleBatches(rows, numbers, batch_size=batch_size, seed=seed)
+
+    num_parameters = count_parameters(settings, vocabulary, num_labels=len(corpus.labels))
+    memory_bytes = estimate_memory(
+        settings.network,
+        WindowSizes(context_length, context_length, batch_size),
+        vocab_size=len(vocabulary),
+        num_parameters=num_parameters,
+        corpus=corpus,
+    )
+    check_memory(memory_bytes)
+    return ClassifierPlan(
+        settings=settings,
+        corpus=corpus,
+        vocabulary=vocabulary,
+        context_length=context_length,
+        documents=documents,
+        held_out=held_out,
+        training=batches(documents),
+        validation=batches(held_out) if held_out else None,
+        num_parameters=num_parameters,
+        memory_bytes=memory_bytes,
+    )
+
+
+def count_parameters(settings: Settings, vocabulary: Vocabulary, *, num_labels: int) -> int:
+    """Return how many numbers are trained."""
+    shapes = weight_shapes(settings.network, len(vocabulary), num_outputs=num_class_outputs(num_labels))
+    return sum(math.prod(shape) for shape in shapes.values())
+
+
+def _longest(documents: Sequence[Document], vocabulary: Vocabulary) -> int:
+    """Return the tokens of the longest text."""
+    return max(len(vocabulary.encode(str(document.text))) for document in documents)

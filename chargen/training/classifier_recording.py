@@ -1,0 +1,60 @@
+"""What is kept and shown of an epoch of a classifier's training."""
+
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+from chargen.network.classifier import TextClassifier, save_classifier
+from chargen.network.network import Network
+from chargen.run import RunDirectory
+from chargen.tracking import Tracker
+from chargen.training.classifier_plan import ClassifierPlan
+from chargen.training.classifier_results import ClassifierEpoch
+from chargen.training.display import Display
+from chargen.training.plan import CharacterRate
+from chargen.training.recording import EpochRecorder, Figures
+from chargen.training.results import EpochResult
+
+ACCURACY_DIGITS = 6  # a share of texts has no more in float32
+
+
+class ClassifierRecorder(EpochRecorder):
+    """Records a network that tells labels; its losses are in nats a text."""
+
+    def __init__(self, plan: ClassifierPlan, run: RunDirectory, display: Display, tracker: Tracker) -> None:
+        super().__init__(plan, run, display, tracker)
+        self._plan = plan
+
+    def make_result(self, common: Mapping[str, Any], figures: Figures, validation: Figures | None) -> ClassifierEpoch:
+        return ClassifierEpoch(
+            **common,
+            cross_entropy=figures["cross_entropy"],
+            accuracy=round(figures["accuracy"], ACCURACY_DIGITS),
+            validation_cross_entropy=validation["cross_entropy"] if validation else None,
+            validation_accuracy=round(validation["accuracy"], ACCURACY_DIGITS) if validation else None,
+            rate=CharacterRate(),
+        )
+
+    def restored_result(self, fields: Mapping[str, Any]) -> ClassifierEpoch:
+        return ClassifierEpoch(**fields, rate=CharacterRate())
+
+    def save(self, path: Path, network: Network) -> None:
+        plan, last = self._plan, self.results[-1:]
+        known = {"epochs": last[0].epoch, "accuracy": _epoch(last[0]).monitored_accuracy} if last else {}
+        classifier = TextClassifier(
+            network=network,
+            vocabulary=plan.vocabulary,
+            labels=plan.labels,
+            context_length=plan.context_length,
+            provenance={"corpus": plan.corpus.name, "sha256": plan.corpus.sha256, "texts": len(plan.corpus.documents)} | known,
+        )
+        save_classifier(path, classifier)
+
+    def show(self, result: EpochResult, seconds_left: float) -> None:
+        self.display.note(_epoch(result).line(epochs=self.epochs, seconds_left=seconds_left))
+        self.tracker.log({name: value for name, value in result.row().items() if value is not None})
+
+
+def _epoch(result: EpochResult) -> ClassifierEpoch:
+    assert isinstance(result, ClassifierEpoch)
+    return result

@@ -1,0 +1,42 @@
+"""Going on with a training that was stopped: the same settings and the same text, or none of it."""
+
+from collections.abc import Mapping
+from typing import Any
+
+from chargen.checkpoints import Checkpoint, read_newest
+from chargen.errors import ConfigError, CorpusError
+from chargen.run import RunDirectory
+from chargen.training.recording import PlannedRun
+
+
+def find_checkpoint(run: RunDirectory, plan: PlannedRun) -> tuple[Checkpoint | None, list[str]]:
+    """Return the newest whole checkpoint of a run, None where there is none yet, and what is to be said of damaged ones.
+
+    Raises ConfigError or CorpusError if the plan is not the one that it was written under.
+    """
+    checkpoint, notes = read_newest(run.checkpoints)
+    if checkpoint:
+        _check_settings(run, plan.settings.to_mapping(), checkpoint.facts["settings"])
+        if checkpoint.facts["corpus"] != plan.corpus.sha256:
+            raise CorpusError(
+                f"the text of {run.path} is not the one that it was trained on", hint="go on from its weights with --from"
+            )
+    return checkpoint, notes
+
+
+def is_finished(checkpoint: Checkpoint | None, plan: PlannedRun) -> bool:
+    """Tell whether training has come to its end."""
+    if checkpoint is None:
+        return False
+    return checkpoint.position.epoch >= plan.settings.training.epochs or bool(checkpoint.facts["progress"]["stop"])
+
+
+def _check_settings(run: RunDirectory, given: Mapping[str, Any], stored: Mapping[str, Any]) -> None:
+    for section, values in given.items():
+        for name in {**stored.get(section, {}), **values}:
+            asked, had = values.get(name), stored.get(section, {}).get(name)
+            if asked != had:
+                raise ConfigError(
+                    f"{section}.{name} is {asked}, {run.path} was trained with {had}",
+                    hint="leave it as it was, or go on from its weights with --from",
+                )

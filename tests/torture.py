@@ -1,0 +1,174 @@
+"""The long loops behind the promises of reliability: `python tests/torture.py [NAME...]` prints how many tries survived.
+
+Each is tried in a short form by the ordinary tests too.
+"""
+
+import errno
+import os
+import signal
+import subprocess
+import sys
+import tempfile
+import time
+from collections.abc import Callable
+from pathlib import Path
+from typing import NamedTuple
+from unittest import mock
+
+import numpy as np
+from click.testing import CliRunner, Result
+
+from chargen.checkpoints import Checkpoint, Position, read_newest, write_checkpoint
+from chargen.cli.program import program
+from chargen.training.signals import RequestedSignal, TrainingInterrupted
+
+TEXT = "the cat sat on the mat.\nthe dog sat on the log.\n" * 25
+SIZES = ["--hidden-size", "7", "--embedding", "5", "--sample-length", "20", "--batch-size", "4", "--context-length", "9"]
+FILES = ("model.safetensors", "last.safetensors", "metrics.csv", "gradients.csv", "samples.txt")
+STOPS_EACH, KILLS = 20, 200
+
+
+class Outcome(NamedTuple):
+    """How often something was tried, and how often nothing was lost or let in."""
+
+    tried: int
+    survived: int
+
+
+def resume() -> Outcome:
+    """Stop trainings of every cell at random looks for a signal, go on, and compare all files with those of a whole one."""
+    rng, survived = np.random.default_rng(1), 0
+    for cell in ("simplernn", "lstm", "gru"):
+        for form in ([], ["--stateful"]):
+            options = ["--cell", cell, *form, "--dropout", "0.2", "--epochs", "3", "--patience", "0"]
+            with tempfile.TemporaryDirectory() as name, mock.patch("chargen.training.plan.WORK_PER_EXECUTION", 1.5e6):
+                expected = _contents(_train(Path(name), ["text.txt", *options]))
+                for looks in rng.integers(0, 24, STOPS_EACH // 2).tolist():
+                    stopped = _train(Path(name), ["text.txt", *options], looks=looks)
+                    survived += _contents(_train(Path(name), ["--resume", str(stopped)])) == expected
+    return Outcome(6 * (STOPS_EACH // 2), survived)
+
+
+def _train(folder: Path, arguments: list[str], *, looks: int | None = None) -> Path:
+    """Train in a folder, to the end or until a signal comes at the nth look for one, and return the run's path."""
+    left = looks
+
+    def check(requested: RequestedSignal) -> None:
+        nonlocal left
+        if left is not None:
+            left -= 1
+            if left < 0:
+                raise TrainingInterrupted(signal.SIGINT)
+
+    (folder / "text.txt").write_text(TEXT, encoding="utf-8")
+    sizes = [] if "--resume" in arguments else [*SIZES, "--runs-dir", str(folder / "runs")]
+    before = Path.cwd()
+    os.chdir(folder)
+    try:
+        with mock.patch.object(RequestedSignal, "check", check):
+            result: Result = CliRunner().invoke(program, ["train", "-q", *arguments, *sizes])
+    finally:
+        os.chdir(before)
+    assert result.exit_code in (0, 130), result.output
+    return Path(result.stdout.strip())
+
+
+def kill() -> Outcome:
+    """Kill trainings without warning at random moments, go on, kill again; count the kills after which nothing was lost."""
+    rng, tried, survived = np.random.default_rng(1), 0, 0
+    command = [sys.executable, "-m", "chargen", "train"]
+    options = ["--backend", "numpy", "--epochs", "4", "--patience", "0", "--checkpoint-steps", "2"]
+    with tempfile.TemporaryDirectory() as name:
+        folder = Path(name)
+        expected = _contents(_train(folder, ["text.txt", *options]))
+        while tried < KILLS:
+            root = folder / f"killed-{tried}"
+            arguments = ["text.txt", *options, *SIZES, "-q", "--runs-dir", str(root)]
+            kills = 0
+            while _killed([*command, *arguments], folder, seconds=float(rng.uniform(0.2, 1.5))):
+                kills += 1
+                runs = list(root.glob("*/config.toml"))
+                arguments = ["--resume", str(runs[0].parent)] if runs else arguments
+            (run,) = root.glob("*")
+            tried, survived = tried + kills, survived + kills * (_contents(run) == expected)
+    return Outcome(tried, survived)
+
+
+def _killed(command: list[str], folder: Path, *, seconds: float) -> bool:
+    """Run a command for so long; return whether it had to be killed."""
+    process = subprocess.Popen(command, cwd=folder, stdout=subprocess.DEVNULL, stderr=subprocess.PIPE)
+    try:
+        _, stderr = process.communicate(timeout=seconds)
+    except subprocess.TimeoutExpired:
+        process.kill()
+        process.communicate()
+        return True
+    assert process.returncode == 0, stderr
+    return False
+
+
+def fault() -> Outcome:
+    """Fail at the nth call that writing a checkpoint makes, for every n, in three ways; the one before has to load."""
+    tried = survived = 0
+    for code in (errno.ENOSPC, errno.EIO, errno.EACCES):
+        with tempfile.TemporaryDirectory() as name:
+            folder, number, failed = Path(name) / "checkpoints", 0, True
+            write_checkpoint(folder, _checkpoint(1))
+            while failed:
+                failed = _write_with_fault(folder, number, code)
+                newest, notes = read_newest(folder)
+                tried += failed
+                survived += failed and newest is not None and not notes and newest.facts == {"fact": newest.position.step}
+                number += 1
+    return Outcome(tried, survived)
+
+
+def _write_with_fault(folder: Path, number: int, code: int) -> bool:
+    """Write a checkpoint on a disk that fails at one call; return whether it came to that."""
+    left, failed = number, False
+
+    def failing(call: Callable[..., object]) -> Callable[..., object]:
+        def wrapped(*arguments: object, **options: object) -> object:
+            nonlocal left, failed
+            left -= 1
+            if left < 0:
+                failed = True
+                raise OSError(code, os.strerror(code))
+            return call(*arguments, **options)
+
+        return wrapped
+
+    names = ("fsync", "rename", "mkdir", "open")
+    with mock.patch.multiple(os, **{name: failing(getattr(os, name)) for name in names}):
+        try:
+            write_checkpoint(folder, _checkpoint(2))
+        except OSError:
+            assert failed
+    return failed
+
+
+def _checkpoint(step: int) -> Checkpoint:
+    return Checkpoint(Position(0, step), {"weight": np.full(3, step)}, {"fact": step})
+
+
+def _contents(run: Path) -> dict[str, bytes]:
+    return {name: (run / name).read_bytes() for name in FILES}
+
+
+TORTURES: dict[str, Callable[[], Outcome]] = {"fault": fault, "kill": kill, "resume": resume}
+
+
+def main(names: list[str]) -> None:
+    """Run some loops, all unless named, and print a table."""
+    print("| loop | tried | survived | seconds |\n| --- | ---: | ---: | ---: |", flush=True)
+    lost = 0
+    for name in names or TORTURES:
+        began = time.perf_counter()
+        tried, survived = TORTURES[name]()
+        lost += tried - survived
+        print(f"| {name} | {tried:,} | {survived:,} | {time.perf_counter() - began:,.0f} |", flush=True)
+    raise SystemExit(lost > 0)
+
+
+if __name__ == "__main__":
+    main(sys.argv[1:])

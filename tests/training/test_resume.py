@@ -1,0 +1,229 @@
+"""A training that was stopped goes on as if it had not been."""
+
+import json
+import os
+import signal
+import subprocess
+import sys
+from collections.abc import Callable
+from itertools import product
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+from click.testing import Result
+
+from chargen.run import RunDirectory
+from chargen.training import signals
+from chargen.training.signals import RequestedSignal
+
+Train = Callable[..., Any]
+FILES = ("model.safetensors", "last.safetensors", "metrics.csv", "gradients.csv", "samples.txt")
+SMALL_STEPS = ("--batch-size", 4, "--context-length", 9, "--epochs", 3, "--dropout", 0.2, "--patience", 0)
+
+
+@pytest.fixture
+def stop_after(monkeypatch: pytest.MonkeyPatch) -> Callable[[int | None], None]:
+    """Have the next training be stopped by a signal when it looks for one the nth time."""
+
+    def stop(looks: int | None) -> None:
+        left = [looks]
+
+        def check(requested: RequestedSignal) -> None:
+            if left[0] is not None:
+                left[0] -= 1
+                if left[0] < 0:
+                    raise signals.TrainingInterrupted(signal.SIGINT)
+
+        monkeypatch.setattr(RequestedSignal, "check", check)
+
+    return stop
+
+
+def contents(run: RunDirectory) -> dict[str, bytes]:
+    return {name: (run.path / name).read_bytes() for name in FILES if (run.path / name).exists()}
+
+
+def assert_resumed_equals_whole(
+    invoke_train: Callable[..., Result], stop_after: Callable[..., None], text: Path, options: tuple[Any, ...], looks: int
+) -> None:
+    stop_after(None)
+    whole = invoke_train(text, *options)
+    assert whole.exit_code == 0, whole.output
+    stop_after(looks)
+    stopped = invoke_train(text, *options)
+    assert stopped.exit_code == 130, stopped.output
+    run = RunDirectory(Path(stopped.stdout.strip()))
+    assert contents(run) != contents(RunDirectory(Path(whole.stdout.strip())))
+    stop_after(None)
+    resumed = invoke_train("--resume", run.path)
+    assert resumed.exit_code == 0, resumed.output
+    assert resumed.stdout.strip() == str(run.path)
+    assert contents(run) == contents(RunDirectory(Path(whole.stdout.strip())))
+
+
+FORMS = list(product(("simplernn", "lstm", "gru"), ((), ("--stateful",))))
+
+
+@pytest.mark.parametrize(("cell", "form"), FORMS)
+@pytest.mark.parametrize("looks", [0, 1, 3, 5])
+def test_by_hand(
+    invoke_train: Callable[..., Result],
+    stop_after: Callable[..., None],
+    prose: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    cell: str,
+    form: tuple[str, ...],
+    looks: int,
+) -> None:
+    """Stopped before the first step, within an epoch, at its edge, in validation."""
+    monkeypatch.setattr("chargen.training.numpy_trainer.STEPS_AT_ONCE", 7)
+    options = ("--backend", "numpy", "--cell", cell, *form, *SMALL_STEPS)
+    assert_resumed_equals_whole(invoke_train, stop_after, prose, options, looks)
+
+
+@pytest.mark.parametrize(("cell", "form", "looks"), [("lstm", ("--stateful",), 3), ("gru", ("--schedule", "cosine"), 5)])
+def test_with_keras(
+    invoke_train: Callable[..., Result],
+    stop_after: Callable[..., None],
+    prose: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    cell: str,
+    form: tuple[str, ...],
+    looks: int,
+) -> None:
+    monkeypatch.setattr("chargen.training.plan.WORK_PER_EXECUTION", 1.5e6)  # a few steps an execution
+    assert_resumed_equals_whole(invoke_train, stop_after, prose, ("--cell", cell, *form, *SMALL_STEPS), looks)
+
+
+def test_a_plateau_and_patience_are_remembered(
+    invoke_train: Callable[..., Result], stop_after: Callable[..., None], prose: Path
+) -> None:
+    still = ("--schedule", "plateau", "--decay-epochs", 2, "--learning-rate", 1e-20, "--optimizer", "sgd", "--patience", 5)
+    options = ("--backend", "numpy", "--epochs", 9, *still)
+    assert_resumed_equals_whole(invoke_train, stop_after, prose, options, looks=8)
+
+
+@pytest.fixture
+def stopped(invoke_train: Callable[..., Result], stop_after: Callable[..., None], prose: Path) -> RunDirectory:
+    """A run that was stopped in its second epoch."""
+    stop_after(4)
+    result = invoke_train(prose, "--backend", "numpy", *SMALL_STEPS, "--checkpoint-steps", 2)
+    assert result.exit_code == 130
+    stop_after(None)
+    return RunDirectory(Path(result.stdout.strip()))
+
+
+@pytest.mark.parametrize(
+    ("options", "told"),
+    [
+        (("--hidden-size", 9), "network.hidden_size is 9, "),
+        (("--epochs", 30), "training.epochs is 30, "),
+        (("--learning-rate", 0.5), "training.learning_rate is 0.5, "),
+    ],
+)
+def test_other_settings_are_refused(
+    invoke_train: Callable[..., Result], stopped: RunDirectory, options: tuple[Any, ...], told: str
+) -> None:
+    result = invoke_train("--resume", stopped.path, *options)
+    assert result.exit_code == 2
+    assert told in result.stderr
+    assert "was trained with" in result.stderr
+
+
+def test_another_text_is_refused(invoke_train: Callable[..., Result], stopped: RunDirectory, prose: Path) -> None:
+    prose.write_text(prose.read_text(encoding="utf-8").replace("cat", "cow"), encoding="utf-8")
+    result = invoke_train("--resume", stopped.path)
+    assert result.exit_code == 2
+    assert "is not the one that it was trained on" in result.stderr
+
+
+@pytest.mark.parametrize("damage", ["truncated", "flipped", "no manifest"])
+def test_a_damaged_checkpoint_gives_way_to_the_one_before(
+    invoke_train: Callable[..., Result], stopped: RunDirectory, prose: Path, damage: str
+) -> None:
+    *_, newest = sorted(stopped.checkpoints.iterdir())
+    arrays = newest / "arrays.safetensors"
+    content = bytearray(arrays.read_bytes())
+    if damage == "truncated":
+        arrays.write_bytes(content[:-5])
+    elif damage == "flipped":
+        content[len(content) // 2] ^= 4
+        arrays.write_bytes(content)
+    else:
+        (newest / "manifest.json").unlink()
+    result = invoke_train("--resume", stopped.path)
+    assert result.exit_code == 0, result.output
+    assert f"the checkpoint {newest} is damaged" in result.stderr
+    whole = RunDirectory(Path(invoke_train(prose, "--backend", "numpy", *SMALL_STEPS, "--checkpoint-steps", 2).stdout.strip()))
+    assert contents(stopped) == contents(whole)
+
+
+def test_a_finished_run_is_left_alone(invoke_train: Callable[..., Result], stopped: RunDirectory) -> None:
+    assert invoke_train("--resume").exit_code == 0
+    before = contents(stopped)
+    result = invoke_train("--resume", "--json")
+    assert "is finished" in result.stderr
+    assert json.loads(result.stdout)["run"] == str(stopped.path)
+    assert contents(stopped) == before
+
+
+def test_what_cannot_be_resumed(invoke_train: Callable[..., Result], tmp_path: Path) -> None:
+    assert "no run with a checkpoint in runs" in invoke_train("--resume").stderr
+    assert "no such run: missing" in invoke_train("--resume", "missing").stderr
+    (tmp_path / "empty").mkdir()
+    assert "empty is no run" in invoke_train("--resume", "empty").stderr
+
+
+def test_a_run_is_trained_by_one_process_at_a_time(stopped: RunDirectory, tmp_path: Path) -> None:
+    """Of several that start at once one goes on; the others name it."""
+    command = [
+        sys.executable,
+        "-m",
+        "chargen",
+        "train",
+        "--resume",
+        str(stopped.path),
+        "--hidden-size",
+        "7",
+        "--embedding",
+        "5",
+    ]
+    started = [
+        subprocess.Popen(
+            [*command, "--sample-length", "20"], cwd=tmp_path, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True
+        )
+        for _ in range(5)
+    ]
+    errors = [process.communicate()[1] for process in started]
+    refused = [error for process, error in zip(started, errors, strict=True) if process.returncode]
+    assert len(refused) < 5
+    for error in refused:
+        assert "is in use by process" in error
+
+
+def test_killed_at_any_moment_nothing_is_lost(prose: Path, tmp_path: Path, small: tuple[str, ...]) -> None:
+    """Kill training with no warning, go on, kill again, until it is done; the end is that of a run that was left in peace."""
+    options = ["--backend", "numpy", *small, *map(str, SMALL_STEPS), "--checkpoint-steps", "2", "-q"]
+    base = [sys.executable, "-m", "chargen", "train"]
+    whole = subprocess.run([*base, str(prose), *options], cwd=tmp_path, capture_output=True, text=True, check=True)
+    rng = np.random.default_rng(1)
+    run: Path | None = None
+    for _ in range(60):
+        command = [*base, *(["--resume", str(run)] if run else [str(prose), *options, "--runs-dir", "killed"])]
+        process = subprocess.Popen(command, cwd=tmp_path, stdout=subprocess.DEVNULL, stderr=subprocess.PIPE)
+        try:
+            _, stderr = process.communicate(timeout=float(rng.uniform(0.3, 1.6)))
+        except subprocess.TimeoutExpired:
+            os.kill(process.pid, signal.SIGKILL)
+            process.communicate()
+        else:
+            assert process.returncode == 0, stderr
+            break
+        found = list((tmp_path / "killed").glob("*"))
+        run = found[0] if found else None
+    else:
+        pytest.fail("it never came to an end")
+    (finished,) = (tmp_path / "killed").glob("*")
+    assert contents(RunDirectory(finished)) == contents(RunDirectory(tmp_path / whole.stdout.strip()))
