@@ -17,6 +17,12 @@ class CorpusError(ChargenError):
     """A text that cannot be read, or that is not enough to train on."""
 
 
+class DownloadError(CorpusError):
+    """A public text that could not be fetched, though its name is right."""
+
+    exit_code = 1
+
+
 class UnknownTokenError(ChargenError):
     """Text with characters that a vocabulary does not hold."""
 

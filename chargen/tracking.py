@@ -1,6 +1,5 @@
 """Where a run is logged besides its own files. A tracker may fail in any way; training does not notice."""
 
-import sys
 import time
 from collections.abc import Callable, Mapping, Sequence
 from importlib.util import find_spec
@@ -9,6 +8,8 @@ from textwrap import indent
 from typing import Any, Protocol, final
 
 import tomli_w
+
+from chargen.terminal import echo
 
 SampleRow = tuple[int, str, float, str]  # epoch, prompt, diversity, text
 
@@ -35,7 +36,7 @@ class Trackers:
 
     def __init__(self, trackers: Mapping[str, Tracker], *, warn: Callable[[str], None] | None = None) -> None:
         self._trackers = dict(trackers)
-        self._warn = warn or (lambda line: print(line, file=sys.stderr))
+        self._warn = warn or (lambda line: echo(line, err=True))
 
     def start(self, name: str, folder: Path, settings: Mapping[str, Any]) -> None:
         """Begin a run everywhere."""

@@ -12,13 +12,14 @@ import chargen
 
 PACKAGE = Path(chargen.__file__).parent
 HEAVY = {"keras", "tensorflow", "jax", "torch"}
-LIGHT = {"errors", "shipped", "files"}
+LIGHT = {"errors", "shipped", "files", "terminal"}
 
 # Every room and the rooms that it may import from, itself aside.
 MAY_IMPORT: dict[str, set[str]] = {
     "errors": set(),
     "shipped": set(),
     "files": set(),
+    "terminal": set(),
     "config": LIGHT,
     "corpus": LIGHT | {"config"},
     "network": LIGHT | {"config", "corpus"},
@@ -109,6 +110,8 @@ main()
         ["plot"],
         ["plot", "missing", "--output", "loss.svg"],
         ["config", "show", "--config", "char-rnn"],
+        ["corpora"],
+        ["corpora", "get", "missing"],
         ["train", "missing.txt"],
         ["train", "--config", "missing"],
         ["train", "tiny.txt", "--context-length", "100000"],

@@ -5,6 +5,7 @@ import click
 
 from chargen.cli.options import common_options, json_option, runs_dir_option
 from chargen.errors import ConfigError
+from chargen.terminal import echo
 
 STDIN = "-"
 
@@ -59,10 +60,10 @@ def command(
     ranked = label_probabilities(model, given, prior=_parse_priors(priors), on_unknown=on_unknown)
     if as_json:
         rows = [{"text": text, "label": next(iter(one)), "probabilities": one} for text, one in zip(given, ranked, strict=True)]
-        click.echo(json.dumps(rows, ensure_ascii=False))
+        echo(json.dumps(rows, ensure_ascii=False))
         return
     for text, one in zip(given, ranked, strict=True):
-        click.echo(_line(one, text) if len(given) > 1 else _column(one))
+        echo(_line(one, text) if len(given) > 1 else _column(one))
 
 
 def _read_texts(texts: tuple[str, ...], files: tuple[str, ...]) -> list[str]:

@@ -6,6 +6,7 @@ import tomli_w
 
 from chargen.cli.options import common_options, json_option, resolve_options, setting_options
 from chargen.config import SECTIONS, Resolved
+from chargen.terminal import echo
 
 
 @click.group("config")
@@ -25,7 +26,7 @@ def show(files: tuple[str, ...], config_name: str | None, as_json: bool, verbosi
     the text.
     """
     resolved = resolve_options(files, config_name, given)
-    click.echo(json.dumps(_table(resolved), ensure_ascii=False) if as_json else _toml(resolved))
+    echo(json.dumps(_table(resolved), ensure_ascii=False) if as_json else _toml(resolved))
 
 
 def _table(resolved: Resolved) -> dict[str, dict[str, Any]]:

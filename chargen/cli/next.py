@@ -7,6 +7,7 @@ import click
 
 from chargen.cli.options import common_options, json_option, on_unknown_option, runs_dir_option
 from chargen.cli.sampling import label_option
+from chargen.terminal import echo
 
 END = "(end)"
 SHOWN_BEFORE = 20  # characters of the text before a guess
@@ -45,7 +46,7 @@ def command(
 
     model = load_models([find_model(run_spec, runs_dir)], label=label)
     report = _report(model, model.vocabulary.encode(text, on_unknown=on_unknown), top)
-    click.echo(json.dumps(report, ensure_ascii=False) if as_json else "\n".join(_told(report)))
+    echo(json.dumps(report, ensure_ascii=False) if as_json else "\n".join(_told(report)))
 
 
 def _report(model: Any, ids: Any, top: int) -> dict[str, Any]:

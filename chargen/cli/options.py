@@ -117,8 +117,8 @@ output_option = click.option(
 
 
 def write_output(path: Path, text: str) -> None:
-    """Write the file that --output names whole. Raises RunError."""
+    """Write the file that --output names whole, half a surrogate pair as an escape. Raises RunError."""
     try:
-        write_atomically(path, text)
+        write_atomically(path, text.encode("utf-8", "backslashreplace"))
     except OSError as error:
         raise RunError(f"cannot write {path}: {error.strerror}", hint="choose another file with --output") from error

@@ -6,10 +6,11 @@ from typing import Any
 import click
 
 from chargen.cli.options import common_options, output_option, runs_dir_option, write_output
-from chargen.cli.sampling import model_options, sampling_options
+from chargen.cli.sampling import model_options, raw_option, sampling_options
 from chargen.cli.writing import Proposal, WritingSession
 from chargen.config import SamplingOptions
 from chargen.errors import UnknownTokenError
+from chargen.terminal import echo
 
 
 @click.command("play")
@@ -21,6 +22,7 @@ from chargen.errors import UnknownTokenError
 @click.option("--random-seed", type=click.IntRange(0), help="Seed of the draws; the same answers then give the same text.")
 @output_option
 @runs_dir_option
+@raw_option
 @common_options
 def command(
     run_specs: tuple[str, ...],
@@ -33,6 +35,7 @@ def command(
     random_seed: int | None,
     output: Path | None,
     runs_dir: Path,
+    raw: bool,
     verbosity: int,
 ) -> None:
     """Write a text together with a network: it proposes continuations, you choose one or go on by yourself.
@@ -49,16 +52,16 @@ def command(
 
     model = load_models([find_model(spec, runs_dir) for spec in run_specs or [None]], ensemble, label=label)
     proposer = Proposer(model, count=count, length=length, random_seed=random_seed)
-    session = WritingSession(proposer, text=prompt, sampling=sampling, output=output)
+    session = WritingSession(proposer, text=prompt, sampling=sampling, output=output, raw=raw)
     if verbosity:
-        click.echo("a number takes a continuation, other text is added, an empty line asks for more; /help, /quit", err=True)
+        echo("a number takes a continuation, other text is added, an empty line asks for more; /help, /quit", err=True)
     if isinstance(sys.stdin, io.TextIOWrapper):
         sys.stdin.reconfigure(errors="replace")  # a stray byte shall not end the session
     session.propose()
     try:
         session.run(sys.stdin)
     finally:  # Ctrl-C and SIGTERM pass here as well: a text is never lost
-        _deliver(session.text, output)
+        _deliver(session.text, output, raw=raw)
 
 
 class Proposer:
@@ -90,7 +93,7 @@ class Proposer:
         return ""
 
 
-def _deliver(text: str, output: Path | None) -> None:
+def _deliver(text: str, output: Path | None, *, raw: bool) -> None:
     """Write the text to the file, or, without one or where that fails, to stdout."""
     if not text:
         return
@@ -100,6 +103,6 @@ def _deliver(text: str, output: Path | None) -> None:
             write_output(output, whole)
             return
     except Exception:
-        click.echo(whole, nl=False)
+        echo(whole, end="", raw=raw)
         raise
-    click.echo(whole, nl=False)
+    echo(whole, end="", raw=raw)

@@ -4,6 +4,7 @@ from pathlib import Path
 import click
 
 from chargen.cli.options import common_options, json_option, runs_dir_option
+from chargen.terminal import echo
 
 
 @click.command("plot")
@@ -37,6 +38,6 @@ def command(runs: tuple[str, ...], unit: str, output: Path | None, runs_dir: Pat
     if output:
         draw_file(make_panels(histories, unit=unit), output)
     if as_json:
-        click.echo(json.dumps([{"run": one.name, "epochs": one.rows} for one in histories], ensure_ascii=False))
+        echo(json.dumps([{"run": one.name, "epochs": one.rows} for one in histories], ensure_ascii=False))
     elif not output:
-        click.echo(draw_on(Console(), make_panels(histories, unit=unit)), nl=False, color=True)  # the console knows of colours
+        echo(draw_on(Console(), make_panels(histories, unit=unit)), end="", raw=True)  # which has sanitised the names

@@ -1,8 +1,10 @@
 """The `chargen` command: which subcommands there are, loaded on use, and the one place where errors become text."""
 
+import io
 import os
 import signal
 import sys
+import traceback
 from collections.abc import Sequence
 from difflib import get_close_matches
 from importlib import import_module
@@ -13,6 +15,7 @@ import click
 
 import chargen
 from chargen.errors import ChargenError
+from chargen.terminal import echo
 
 # What `chargen --help` lists; a command lives in the module of its name and is imported when it is called.
 COMMANDS = {
@@ -23,6 +26,7 @@ COMMANDS = {
     "classify": "Tell which label a text has.",
     "runs": "List the trained runs.",
     "plot": "Draw the loss curves of runs.",
+    "corpora": "List the texts that are found by name, fetch more.",
     "config": "Show settings and where each comes from.",
 }
 
@@ -67,6 +71,8 @@ class Program(click.Group):
 
     def main(self, args: Sequence[str] | None = None, prog_name: str | None = None, **extra: Any) -> NoReturn:  # type: ignore[override]
         signal.signal(signal.SIGTERM, _terminate)
+        if isinstance(sys.stdout, io.TextIOWrapper):
+            sys.stdout.reconfigure(errors="backslashreplace")  # as stderr has it: no text may be lost to its encoding
         arguments = list(sys.argv[1:] if args is None else args)
         try:
             code = super().main(arguments, prog_name or "chargen", **extra | {"standalone_mode": False})
@@ -74,7 +80,8 @@ class Program(click.Group):
             code = _say("interrupted", EXIT_INTERRUPTED)
         except Exception as error:
             if "--debug" in arguments:
-                raise
+                echo(traceback.format_exc(), err=True, end="")
+                sys.exit(1)
             code = _say(*_explained(error))
         sys.exit(code if isinstance(code, int) else 0)
 
@@ -93,7 +100,7 @@ def _explained(error: Exception) -> tuple[str, int]:
 
 def _say(line: str, code: int) -> int:
     single = " ".join(line.split())
-    click.echo(f"chargen: {single}", err=True)
+    echo(f"chargen: {single}", err=True)
     return code
 
 

@@ -6,6 +6,7 @@ from typing import Any
 import click
 
 from chargen.cli.options import common_options, json_option, runs_dir_option
+from chargen.terminal import echo
 
 
 @click.command("runs")
@@ -18,15 +19,15 @@ def command(runs_dir: Path, as_json: bool, verbosity: int) -> None:
 
     summaries = [summarize(run) for run in model_runs(runs_dir)]
     if as_json:
-        click.echo(json.dumps(summaries, ensure_ascii=False))
+        echo(json.dumps(summaries, ensure_ascii=False))
         return
     if not summaries and verbosity:
-        click.echo(f"no runs in {runs_dir}; train one: chargen train male.txt --cell lstm", err=True)
+        echo(f"no runs in {runs_dir}; train one: chargen train male.txt --cell lstm", err=True)
     rows: list[tuple[str, ...]] = [("name", "corpus", "cell", "size", "epochs", "bits/char", "age")] if summaries else []
     rows += [_row(summary) for summary in summaries]
     widths = [max(map(len, column)) for column in zip(*rows, strict=True)]
     for row in rows:
-        click.echo("  ".join(cell.ljust(width) for cell, width in zip(row, widths, strict=True)).rstrip())
+        echo("  ".join(cell.ljust(width) for cell, width in zip(row, widths, strict=True)).rstrip())
 
 
 def _row(summary: dict[str, Any]) -> tuple[str, ...]:

@@ -1,5 +1,4 @@
 import json
-import sys
 from collections.abc import Iterable
 from itertools import chain
 from pathlib import Path
@@ -8,8 +7,9 @@ from typing import Any
 import click
 
 from chargen.cli.options import common_options, json_option, on_unknown_option, output_option, runs_dir_option, write_output
-from chargen.cli.sampling import model_options, sampling_options
+from chargen.cli.sampling import model_options, raw_option, sampling_options
 from chargen.config import SamplingOptions
+from chargen.terminal import echo_stream
 
 
 @click.command("sample")
@@ -48,6 +48,7 @@ from chargen.config import SamplingOptions
 @on_unknown_option
 @output_option
 @runs_dir_option
+@raw_option
 @json_option
 @common_options
 def command(
@@ -62,6 +63,7 @@ def command(
     on_unknown: str,
     output: Path | None,
     runs_dir: Path,
+    raw: bool,
     as_json: bool,
     verbosity: int,
     **asked: Any,
@@ -96,7 +98,10 @@ def command(
         texts = [prompt + text for text in written.texts]
         content = _json(prompt, texts, written.log_probabilities) if as_json else separator.join(texts)
         pieces = [content, "\n"]
-    _write(pieces, output)
+    if output is not None:
+        write_output(output, "".join(pieces))
+    else:
+        echo_stream(pieces, raw=raw)
 
 
 def _json(prompt: str, texts: list[str], log_probabilities: list[float] | None) -> str:
@@ -104,13 +109,3 @@ def _json(prompt: str, texts: list[str], log_probabilities: list[float] | None) 
     if log_probabilities is not None:
         content["log_probabilities"] = log_probabilities
     return json.dumps(content, ensure_ascii=False)
-
-
-def _write(pieces: Iterable[str], output: Path | None) -> None:
-    """Write text as it comes to stdout, or whole to a file."""
-    if output is not None:
-        write_output(output, "".join(pieces))
-        return
-    for piece in pieces:
-        sys.stdout.write(piece)
-        sys.stdout.flush()

@@ -62,6 +62,8 @@ def sampling_options(command: Command) -> Command:
     return reduce(lambda made, option: option(made), reversed(_OPTIONS), collected)  # type: ignore[return-value]
 
 
+raw_option = click.option("--raw", is_flag=True, help="Write control characters to a terminal as they are.")
+
 label_option = click.option("--label", help="Write like the documents of this label, for models of labelled documents.")
 
 

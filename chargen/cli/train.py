@@ -9,6 +9,7 @@ import click
 
 from chargen.cli.options import common_options, json_option, option_layers, runs_dir_option, setting_options
 from chargen.config import Settings, read_config, resolve
+from chargen.terminal import echo
 
 BYTES_PER_WEIGHT = 4 * (2 + 3 * 3)  # two models, three checkpoints of weights and two optimizer slots
 
@@ -68,13 +69,13 @@ def command(
     )
     if dry_run:
         forecast = work.forecast()
-        click.echo(json.dumps(forecast) if as_json else _aligned(forecast))
+        echo(json.dumps(forecast) if as_json else _aligned(forecast))
         return 0
     run, outcome = _train_new(work, runs_dir) if resumed is None else _train_on(work, resumed, verbosity)
     summary = (outcome.summary() if outcome else {}) | {"run": str(run.path), "model": str(run.model)}
     if outcome and work.compare and (baselines := work.compare(outcome)):
         summary["baselines"] = baselines
-    click.echo(json.dumps(summary) if as_json else str(run.path))
+    echo(json.dumps(summary) if as_json else str(run.path))
     return outcome.exit_code if outcome else 0
 
 
@@ -113,7 +114,7 @@ def _classification(settings: Settings, verbosity: int) -> _Work:
         if verbosity:
             told = {"network": outcome.summary()["accuracy"]} | baselines
             figures = "  ".join(f"{name} {accuracy:.3f}" for name, accuracy in told.items())
-            click.echo(f"accuracy on the {len(plan.held_out):,} texts held out: {figures}", err=True)
+            echo(f"accuracy on the {len(plan.held_out):,} texts held out: {figures}", err=True)
         return baselines
 
     return _Work(
@@ -146,7 +147,7 @@ def _train_on(work: _Work, run: Any, verbosity: int) -> tuple[Any, Any]:
         if is_finished(checkpoint, work.plan):
             notes.append(f"{run.path} is finished; to train on: --from {run.path}")
         for note in notes if verbosity else []:
-            click.echo(note, err=True)
+            echo(note, err=True)
         if is_finished(checkpoint, work.plan):
             return run, None
         check_room(run, BYTES_PER_WEIGHT * work.plan.num_parameters)

@@ -1,6 +1,5 @@
 """The session of `chargen play`: a text, its past, the continuations proposed, and what a writer may answer."""
 
-import sys
 from collections.abc import Callable
 from dataclasses import replace
 from difflib import get_close_matches
@@ -13,6 +12,7 @@ from chargen.cli.options import write_output
 from chargen.cli.sampling import read_temperatures
 from chargen.config import SamplingOptions
 from chargen.errors import ChargenError, ConfigError
+from chargen.terminal import echo
 
 SHOWN = 1000  # characters of the text that are shown at each turn
 
@@ -57,9 +57,16 @@ class WritingSession:
     """
 
     def __init__(
-        self, proposer: Proposes, *, text: str = "", sampling: SamplingOptions | None = None, output: Path | None = None
+        self,
+        proposer: Proposes,
+        *,
+        text: str = "",
+        sampling: SamplingOptions | None = None,
+        output: Path | None = None,
+        raw: bool = False,
     ) -> None:
         self.text = text
+        self._raw = raw  # whether a terminal gets control characters as well
         self._proposer, self._sampling, self._output = proposer, sampling or SamplingOptions(), output
         self._past: list[str] = []
         self._proposals: list[Proposal] = []
@@ -80,7 +87,7 @@ class WritingSession:
     def run(self, answers: TextIO) -> None:
         """Read answers until /quit or their end."""
         while True:
-            print("> ", end="", file=sys.stderr, flush=True)
+            echo("> ", end="", err=True)
             line = answers.readline()
             if not line:
                 self._say("")  # the line that ^D stands on
@@ -182,4 +189,4 @@ class WritingSession:
         self._say(f"saved to {path}")
 
     def _say(self, line: str) -> None:
-        print(line, file=sys.stderr, flush=True)
+        echo(line, err=True, raw=self._raw)

@@ -9,8 +9,9 @@ from pathlib import Path
 from typing import NamedTuple
 
 from chargen.config import CorpusConfig
+from chargen.corpus.encodings import AUTO
 from chargen.corpus.large_text import Text, text_blocks
-from chargen.corpus.reading import RAW_BYTES, SourceText, read_sources
+from chargen.corpus.reading import SourceText, read_sources
 from chargen.errors import ConfigError, CorpusError
 
 # What a list of names looks like: many short lines of few words, hardly any of them empty.
@@ -78,7 +79,7 @@ def load_corpus(config: CorpusConfig, *, stateful: bool = False) -> Corpus:
     cannot be read, is too short to predict anything, or has one label only.
     """
     parts = _mixed(config) if config.mix else [(config.files, 1.0)]
-    encoding = RAW_BYTES if config.tokens == "byte" and config.encoding == "auto" else config.encoding
+    encoding = None if config.tokens == "byte" and config.encoding == AUTO else config.encoding
     sources = [
         (part, source)
         for part, (files, _) in enumerate(parts)

@@ -108,24 +108,38 @@ def characters_of(text: Text) -> set[str]:
 
 
 def decoded_blocks(file: IO[bytes], encoding: str, *, raw: bool = False) -> Iterator[str]:
-    r"""Decode a file piece by piece, with "\n" for every line end. Raises UnicodeDecodeError as the codec does.
+    r"""Decode a file piece by piece, without its byte order mark and with "\n" for every line end.
 
-    With `raw` line ends stay as they are, and what cannot be decoded becomes lone surrogates.
+    Raises UnicodeDecodeError as the codec does, its `start` counted from the file's start. With `raw` marks and line ends stay
+    as they are, and what cannot be decoded becomes lone surrogates.
     """
-    decoder = codecs.getincrementaldecoder(encoding)("surrogateescape" if raw else "strict")
-    ended_in_return = False
-    while data := file.read(BLOCK):
-        block = decoder.decode(data)
-        if raw:
-            yield block
-            continue
+    blocks = _decoded_pieces(file, codecs.getincrementaldecoder(encoding)("surrogateescape" if raw else "strict"))
+    if raw:
+        yield from blocks
+        return
+    begins, ended_in_return = True, False
+    for block in blocks:
         if not block:
             continue
+        block = block.removeprefix("\ufeff") if begins else block
         second_half = ended_in_return and block.startswith("\n")  # of a line end that was counted already
-        ended_in_return = block.endswith("\r")
+        begins, ended_in_return = False, block.endswith("\r")
         block = block[1:] if second_half else block
         yield block.replace("\r\n", "\n").replace("\r", "\n")
-    yield decoder.decode(b"", final=True)
+
+
+def _decoded_pieces(file: IO[bytes], decoder: codecs.IncrementalDecoder) -> Iterator[str]:
+    ended, read = False, 0
+    while not ended:
+        data = file.read(BLOCK)
+        ended = not data
+        held_back = len(decoder.getstate()[0])
+        try:
+            yield decoder.decode(data, final=ended)
+        except UnicodeDecodeError as error:
+            error.start += read - held_back
+            raise
+        read += len(data)
 
 
 class FileIds:

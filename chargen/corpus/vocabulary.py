@@ -127,9 +127,9 @@ class CharacterVocabulary(Vocabulary):
             return text.translate(dict.fromkeys(map(ord, unknown)))
         if on_unknown == "nearest":
             return text.translate({ord(one): self.nearest(one) for one in unknown})
-        names = ", ".join(f"{one!r} (U+{ord(one):04X})" for one in unknown[:5]) + (" and more" if len(unknown) > 5 else "")
         raise UnknownTokenError(
-            f"the model has never seen {names}", hint="leave it out, or say --on-unknown skip or --on-unknown nearest"
+            f"the model has never seen {name_characters(unknown)}",
+            hint="leave it out, or say --on-unknown skip or --on-unknown nearest",
         )
 
     def nearest(self, character: str) -> str:
@@ -172,6 +172,12 @@ class ByteVocabulary(Vocabulary):
 
     def to_mapping(self) -> dict[str, Any]:
         return {"kind": self.kind, "labels": list(self.labels)}
+
+
+def name_characters(characters: Iterable[str]) -> str:
+    """Return the first five of some characters with their code points."""
+    ordered = sorted(characters)
+    return ", ".join(f"{one!r} (U+{ord(one):04X})" for one in ordered[:5]) + (" and more" if len(ordered) > 5 else "")
 
 
 def narrowest_dtype(size: int) -> type[np.unsignedinteger]:

@@ -10,7 +10,7 @@ from typing import Any
 import numpy as np
 
 from chargen.corpus.large_text import Text, characters_of, text_blocks
-from chargen.corpus.vocabulary import BOUNDARY, Ids, TokenIds, Vocabulary
+from chargen.corpus.vocabulary import BOUNDARY, Ids, TokenIds, Vocabulary, name_characters
 from chargen.errors import ConfigError, UnknownTokenError
 
 # A word or a punctuation mark takes a single space before it along, as GPT-2's tokens do, so that joined tokens are the text.
@@ -110,6 +110,7 @@ class BpeVocabulary(Vocabulary):
         if any(piece not in self._ids for pair in self.merges for piece in pair) or len(set(characters)) != len(characters):
             raise ValueError("its merges are not of pieces that it holds")
         self._ranks = {pair: rank for rank, pair in enumerate(self.merges)}
+        self._characters = set(characters)
         self._known: dict[str, list[int]] = {}  # words that were encoded before
         self._texts = ["", *pieces, *[""] * len(self.labels)]
 
@@ -126,25 +127,21 @@ class BpeVocabulary(Vocabulary):
         return BpeVocabulary("".join(sorted(characters)), self.merges, labels)
 
     def encode(self, text: str, *, on_unknown: str = "error") -> Ids:
-        words = split_words(text)
+        unknown = set(text) - self._characters
+        if unknown and on_unknown == "error":
+            hint = "leave it out, or say --on-unknown skip"
+            raise UnknownTokenError(f"the model has never seen {name_characters(unknown)}", hint=hint)
+        words = split_words(text.translate(dict.fromkeys(map(ord, unknown))))
         for word in set(words) - self._known.keys():
-            self._known[word] = self._encode_word(word, on_unknown)
+            self._known[word] = self._encode_word(word)
         ids = [one for word in words for one in self._known[word]]
         return np.array(ids, self.dtype)
 
-    def _encode_word(self, word: str, on_unknown: str) -> list[int]:
-        """Merge the characters of a word, at each turn the pair whose merge was found first."""
-        unknown = sorted(set(word) - set(self.characters))
-        if unknown and on_unknown == "error":
-            names = ", ".join(f"{one!r} (U+{ord(one):04X})" for one in unknown)
-            raise UnknownTokenError(f"the model has never seen {names}", hint="leave it out, or say --on-unknown skip")
-        pieces = [one for one in word if one not in unknown]
-        while len(pieces) > 1:
-            ranks = [self._ranks.get(pair, len(self._ranks)) for pair in pairwise(pieces)]
-            place = ranks.index(min(ranks))
-            if ranks[place] == len(self._ranks):
-                break
-            pieces[place : place + 2] = [pieces[place] + pieces[place + 1]]
+    def _encode_word(self, word: str) -> list[int]:
+        """Merge the characters of a word, at each turn the pair whose merge was found first, wherever it stands."""
+        pieces = list(word)
+        while pairs := self._ranks.keys() & set(pairwise(pieces)):
+            pieces = _merged(pieces, min(pairs, key=self._ranks.__getitem__))
         return [self._ids[piece] for piece in pieces]
 
     def decode(self, ids: TokenIds) -> str:
@@ -153,6 +150,20 @@ class BpeVocabulary(Vocabulary):
     def to_mapping(self) -> dict[str, Any]:
         merges = [list(pair) for pair in self.merges]
         return {"kind": self.kind, "characters": self.characters, "merges": merges, "labels": list(self.labels)}
+
+
+def _merged(pieces: list[str], pair: tuple[str, str]) -> list[str]:
+    """Return pieces with every occurrence of a pair merged, the first of two that overlap."""
+    merged: list[str] = []
+    waiting = False  # whether the last piece may still become the first of a pair
+    for piece in pieces:
+        if waiting and (merged[-1], piece) == pair:
+            merged[-1] += piece
+            waiting = False
+        else:
+            merged.append(piece)
+            waiting = True
+    return merged
 
 
 def _train_merges(counts: Counter[str], characters: str, num_pieces: int) -> list[tuple[str, str]]:

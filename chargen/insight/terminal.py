@@ -5,12 +5,14 @@ has a mark of its own, all of them ASCII, which every log, mail and font shows a
 """
 
 from collections.abc import Iterator, Sequence
+from dataclasses import replace
 from itertools import pairwise
 
 from rich.console import Console
 from rich.text import Text
 
 from chargen.insight.plots import Curve, Panel
+from chargen.terminal import sanitized
 
 COLOURS = ("blue", "yellow", "green", "magenta", "cyan", "red")
 MARKS = "*o+x#@%&"
@@ -74,10 +76,16 @@ def draw_on(console: Console, panels: Sequence[Panel]) -> str:
     """Return panels as wide as a console: in colours where it has some and its user wants them, else in ASCII."""
     coloured = console.is_terminal and console.color_system is not None and not console.no_color
     braille = coloured and not console.options.ascii_only
-    text = draw_text(panels, width=console.width, height=min(MAX_HEIGHT, console.height - LINES_AROUND), braille=braille)
+    shown = [_sanitized(panel) for panel in panels] if console.is_terminal else panels
+    text = draw_text(shown, width=console.width, height=min(MAX_HEIGHT, console.height - LINES_AROUND), braille=braille)
     with console.capture() as captured:
         console.print(text, soft_wrap=True)
     return captured.get()
+
+
+def _sanitized(panel: Panel) -> Panel:
+    """Return a panel whose labels, in which names of folders stand, leave a terminal alone."""
+    return replace(panel, curves=tuple(replace(curve, label=sanitized(curve.label)) for curve in panel.curves))
 
 
 def draw_text(panels: Sequence[Panel], *, width: int, height: int, braille: bool) -> Text:

@@ -9,6 +9,7 @@ from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TaskID, TextColumn, TimeRemainingColumn
 from rich.text import Text
 
+from chargen.terminal import sanitized
 from chargen.training.results import EpochResult
 
 SECONDS_BETWEEN_MOVES = 0.5  # of the bar
@@ -90,5 +91,9 @@ class Display:
             self._print(text)
 
     def _print(self, text: str) -> None:
-        """Print as it is: no markup, no wrapping, no highlighting."""
-        self._console.print(Text(text), soft_wrap=True, highlight=False)
+        """Print without markup, wrapping or highlighting; to a pipe or a file as it is."""
+        if self._console.is_terminal:
+            self._console.print(Text(sanitized(text)), soft_wrap=True, highlight=False)
+            return
+        self._console.file.write(f"{text}\n")
+        self._console.file.flush()

@@ -6,7 +6,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from chargen.corpus.reading import decode, read_sources
+from chargen.corpus.encodings import decode
+from chargen.corpus.reading import read_sources
 from chargen.errors import CorpusError
 
 FRENCH = "Été comme hiver, le garçon naïf rêvait déjà à Noël ; où était-il passé ? À l'école, bien sûr.\n" * 4

@@ -37,6 +37,13 @@ def test_an_epoch_is_one_plain_line() -> None:
     assert sample == "[bold]Harold[/bold] :smile:"
 
 
+def test_a_terminal_gets_no_control_characters_and_a_file_gets_all() -> None:
+    for terminal, expected in ((False, "a\x1b[2J\tb\u202e\rc\x07\n"), (True, "a       bc\n")):
+        stream = io.StringIO()
+        Display(Console(file=stream, force_terminal=terminal, width=200)).note("a\x1b[2J\tb\u202e\rc\x07")
+        assert stream.getvalue() == expected
+
+
 def test_a_terminal_sees_a_bar() -> None:
     seen = shown(terminal=True)
     assert "4/10" in seen

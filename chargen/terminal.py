@@ -1,0 +1,105 @@
+r"""The way of all text to a person's terminal: what would command the terminal, or hide what is there, is left out.
+
+A model can learn any characters and a file can have any name, so text that nobody has looked at must not move the cursor, set
+the window's title, fill the clipboard or turn the reading direction around. Only text for a terminal is touched; a pipe or a
+file gets every character.
+"""
+
+import re
+import sys
+from collections.abc import Iterable
+
+# C0 but newline and tab, DEL, C1, the bidirectional embeddings, overrides and isolates, and lone surrogates, which a stream
+# that writes undecodable bytes back would turn into C1.
+ACTIVE = re.compile("[\x00-\x08\x0b-\x1f\x7f-\x9f\u202a-\u202e\u2066-\u2069\ud800-\udfff]")
+SURROGATE = re.compile("[\ud800-\udfff]")
+
+_ESCAPE, _DESIGNATION = "\x1b", "\x1b("  # ESC, and ESC with the intermediates of a sequence such as ESC ( B
+_CSI, _STRINGS = "\x9b", "\x90\x98\x9d\x9e\x9f"  # DCS, SOS, OSC, PM, APC: they run until a string terminator
+
+# What a sequence is made of before its last character, and from which to which character that can be (ECMA-48, section 5.4).
+_BODIES = {
+    _ESCAPE: re.compile("[\x20-\x2f]*"),
+    _DESIGNATION: re.compile("[\x20-\x2f]*"),
+    _CSI: re.compile("[\x20-\x3f]*"),
+}
+_FINAL = {_ESCAPE: ("\x30", "\x7e"), _DESIGNATION: ("\x30", "\x7e"), _CSI: ("\x40", "\x7e")}
+_NONE = ("\x01", "\x00")
+_STRING_BODY = re.compile("[^\x07\n\x18\x1a\x1b\x80-\x9f]*")
+
+
+class Sanitizer:
+    """Leaves control characters and whole escape sequences out of text that comes in chunks, wherever those are cut.
+
+    A sequence is dropped as it comes, so nothing is ever held back. One that is malformed ends at the first character that
+    cannot be part of it, a string that is never terminated at its line's end: text after it is lost to nobody.
+    """
+
+    def __init__(self) -> None:
+        self._within = ""  # what the next character belongs to: text, or the sequence that this control began
+
+    def feed(self, chunk: str) -> str:
+        """Return what is left of the next chunk."""
+        if not self._within and not ACTIVE.search(chunk):
+            return chunk
+        kept: list[str] = []
+        place = 0
+        while place < len(chunk):
+            place = self._sequence(chunk, place) if self._within else self._text(chunk, place, kept)
+        return "".join(kept)
+
+    def _text(self, chunk: str, place: int, kept: list[str]) -> int:
+        """Keep text from `place` to the next active character, take that, and return the place after it."""
+        found = ACTIVE.search(chunk, place)
+        if not found:
+            kept.append(chunk[place:])
+            return len(chunk)
+        kept.append(chunk[place : found.start()])
+        character = found.group()
+        if character in {_ESCAPE, _CSI, *_STRINGS}:
+            self._within = character
+        elif SURROGATE.match(character):
+            kept.append("\ufffd")
+        return found.end()
+
+    def _sequence(self, chunk: str, place: int) -> int:
+        """Drop what belongs to the sequence from `place` on, and return the place after it or the chunk's end."""
+        within = self._within
+        body = _BODIES.get(within, _STRING_BODY).match(chunk, place)
+        end = body.end() if body else place
+        if within == _ESCAPE and end > place:
+            within = self._within = _DESIGNATION
+        if end == len(chunk):
+            return end
+        self._within = _opened(chunk[end]) if within == _ESCAPE else ""
+        first, last = _FINAL.get(within, _NONE)
+        return end + 1 if first <= chunk[end] <= last else end  # what ends a string is active itself, or the line's end
+
+
+def _opened(character: str) -> str:
+    """Return the C1 control that ESC and a character stand for, if what follows it belongs to it."""
+    control = chr(ord(character) + 0x40) if "\x40" <= character <= "\x5f" else ""
+    return control if control and control in _CSI + _STRINGS else ""
+
+
+def sanitized(text: str) -> str:
+    r"""Return a whole text without control characters and escape sequences.
+
+    >>> sanitized("\x1b]0;title\x07\x1b[31mred\x1b[0m\ttext\u202e\n")
+    'red\ttext\n'
+    """
+    return Sanitizer().feed(text)
+
+
+def echo(text: str = "", *, err: bool = False, end: str = "\n", raw: bool = False) -> None:
+    """Write a text to stdout or, with `err`, to stderr; sanitised where that is a terminal, unless it is `raw`."""
+    echo_stream([text, end], err=err, raw=raw)
+
+
+def echo_stream(chunks: Iterable[str], *, err: bool = False, raw: bool = False) -> None:
+    """Write the chunks of a text as they come, as `echo` writes a whole one."""
+    stream = sys.stderr if err else sys.stdout
+    sanitizer = None if raw or not stream.isatty() else Sanitizer()
+    for chunk in chunks:
+        stream.write(sanitizer.feed(chunk) if sanitizer else chunk)
+        stream.flush()

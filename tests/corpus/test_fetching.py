@@ -1,0 +1,270 @@
+"""Fetching public texts, from a server on this machine that does whatever a server can do wrong."""
+
+import gzip
+import hashlib
+import json
+import socket
+import threading
+import time
+from collections.abc import Callable, Iterator
+from dataclasses import replace
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from pathlib import Path
+
+import pytest
+from click.testing import Result
+
+from chargen.corpus import fetching
+from chargen.corpus.fetching import PUBLIC_TEXTS, PublicText
+from chargen.corpus.reading import read_sources
+from chargen.errors import CorpusError, DownloadError
+
+Invoke = Callable[..., Result]
+CONTENT = b"It was late, and the river was high.\n" * 3000
+
+
+class Handler(BaseHTTPRequestHandler):
+    """Answers each path in its own way."""
+
+    def do_GET(self) -> None:
+        getattr(self, self.path.strip("/").replace("-", "_"))()
+
+    def log_message(self, format: str, *arguments: object) -> None:
+        self.server.asked.append(self.path)  # type: ignore[attr-defined]
+
+    def answer(self, code: int, body: bytes = b"", **headers: object) -> None:
+        self.send_response(code)
+        for name, value in headers.items():
+            self.send_header(name.replace("_", "-"), str(value))
+        self.end_headers()
+        self.wfile.write(body)
+
+    def text(self) -> None:
+        self.answer(200, CONTENT, Content_Length=len(CONTENT))
+
+    def packed(self) -> None:
+        body = gzip.compress(CONTENT)
+        self.answer(200, body, Content_Length=len(body), Content_Encoding="gzip")
+
+    def moved(self) -> None:
+        self.answer(302, Location="/text")
+
+    def other(self) -> None:
+        self.answer(200, CONTENT[::-1], Content_Length=len(CONTENT))
+
+    def cut(self) -> None:
+        self.answer(200, CONTENT[:5000], Content_Length=len(CONTENT))
+
+    def short(self) -> None:
+        self.answer(200, CONTENT[:5000])
+
+    def loop(self) -> None:
+        self.answer(302, Location="/loop")
+
+    def astray(self) -> None:
+        self.answer(302, Location="http://[::1")
+
+    def local_file(self) -> None:
+        self.answer(302, Location="file:///etc/hostname")
+
+    def missing(self) -> None:
+        self.answer(404, b"<html>not here</html>")
+
+    def broken(self) -> None:
+        self.answer(500)
+
+    def huge(self) -> None:
+        self.send_response(200)
+        self.end_headers()
+        try:
+            for _ in range(10_000):
+                self.wfile.write(CONTENT)
+                self.server.sent += len(CONTENT)  # type: ignore[attr-defined]
+        except OSError:
+            pass
+
+    def bomb(self) -> None:
+        self.answer(200, gzip.compress(bytes(50_000_000)), Content_Encoding="gzip")
+
+    def not_packed(self) -> None:
+        self.answer(200, CONTENT, Content_Encoding="gzip")
+
+    def no_length(self) -> None:
+        self.answer(200, CONTENT, Content_Length="long")
+
+    def silent(self) -> None:
+        time.sleep(1.5)
+
+    def stalls(self) -> None:
+        self.answer(200, CONTENT[:5000], Content_Length=len(CONTENT))
+        self.wfile.flush()
+        time.sleep(1.5)
+
+    def nonsense(self) -> None:
+        self.wfile.write(b"\x00\x01\x02 nothing of HTTP \r\n\r\n")
+
+
+@pytest.fixture
+def server(monkeypatch: pytest.MonkeyPatch) -> Iterator[ThreadingHTTPServer]:
+    monkeypatch.setenv("NO_PROXY", "127.0.0.1")
+    monkeypatch.setattr(fetching, "TIMEOUT", 0.5)
+    server = ThreadingHTTPServer(("127.0.0.1", 0), Handler)
+    server.asked, server.sent = [], 0  # type: ignore[attr-defined]
+    thread = threading.Thread(target=server.serve_forever, args=(0.01,))
+    thread.start()
+    yield server
+    server.shutdown()
+    thread.join()
+    server.server_close()
+
+
+@pytest.fixture
+def cache(in_folder: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    monkeypatch.setenv("CHARGEN_CACHE", str(in_folder / "cache"))
+    return in_folder / "cache" / "corpora"
+
+
+@pytest.fixture
+def text_at(server: ThreadingHTTPServer, cache: Path, monkeypatch: pytest.MonkeyPatch) -> Callable[[str], PublicText]:
+    """Make a public text of the server's, the only one there is."""
+
+    def make(path: str) -> PublicText:
+        text = PublicText(
+            name="river.txt",
+            about="a river",
+            url=f"http://127.0.0.1:{server.server_port}/{path}",
+            sha256=hashlib.sha256(CONTENT).hexdigest(),
+            size=len(CONTENT),
+        )
+        monkeypatch.setattr(fetching, "PUBLIC_TEXTS", (text,))
+        return text
+
+    return make
+
+
+@pytest.mark.parametrize("path", ["text", "packed", "moved"])
+def test_a_text_is_fetched_once_and_then_found(
+    path: str, text_at: Callable[[str], PublicText], cache: Path, server: ThreadingHTTPServer
+) -> None:
+    text = text_at(path)
+    with pytest.raises(CorpusError, match=r"no such file: river\.txt") as refused:
+        read_sources(["river.txt"])
+    assert refused.value.hint == "fetch it first: chargen corpora get river.txt"
+    assert fetching.fetch(text) == cache / "river.txt"
+    asked = list(server.asked)  # type: ignore[attr-defined]
+    assert fetching.fetch(text).read_bytes() == CONTENT
+    assert server.asked == asked  # type: ignore[attr-defined]
+    for name in ("river.txt", "river"):
+        (source,) = read_sources([name])
+        assert (source.name, source.text) == ("river.txt", CONTENT.decode())
+    assert [path.name for path in cache.iterdir()] == ["river.txt"]
+
+
+FAILURES = {
+    "other": "the bytes are not those that were expected (sha256)",
+    "cut": "the connection was cut",
+    "short": "the connection ended after 5,000 of 111,000 bytes",
+    "loop": "it sends from place to place without end",
+    "astray": "its answer cannot be read",
+    "local-file": "its answer cannot be read",
+    "missing": "it answers 404",
+    "broken": "it answers 500",
+    "huge": "it sends more than the 111,000 bytes",
+    "bomb": "it sends more than the 111,000 bytes",
+    "not-packed": "its answer cannot be read",
+    "no-length": "its answer cannot be read",
+    "silent": "no answer within 0 seconds",
+    "stalls": "the server cannot be reached, or answers no more",
+    "nonsense": "the server cannot be reached, or answers no more",
+}
+
+
+@pytest.mark.parametrize("path", FAILURES)
+def test_what_fails_is_one_line_and_leaves_nothing(
+    path: str, text_at: Callable[[str], PublicText], cache: Path, invoke: Invoke, server: ThreadingHTTPServer
+) -> None:
+    text_at(path)
+    result = invoke("corpora", "get", "-q", "river")
+    assert (result.exit_code, result.stdout) == (1, "")
+    assert result.stderr.startswith("chargen: cannot fetch river.txt from http://127.0.0.1:")
+    assert FAILURES[path] in result.stderr
+    assert result.stderr.count("\n") == 1
+    assert list(cache.iterdir()) == []
+    assert server.sent < 100 * len(CONTENT)  # type: ignore[attr-defined]
+
+
+def test_without_a_server(text_at: Callable[[str], PublicText], cache: Path) -> None:
+    with socket.socket() as unused:
+        unused.bind(("127.0.0.1", 0))
+        port = unused.getsockname()[1]
+    for url in (f"http://127.0.0.1:{port}/text", "http://no.such.host.invalid/text"):
+        with pytest.raises(DownloadError, match="the server cannot be reached"):
+            fetching.fetch(replace(text_at("text"), url=url))
+    assert list(cache.iterdir()) == []
+
+
+def test_a_damaged_copy_is_replaced_by_a_whole_one_only(text_at: Callable[[str], PublicText], cache: Path) -> None:
+    cache.mkdir(parents=True)
+    (cache / "river.txt").write_bytes(b"damaged")
+    with pytest.raises(DownloadError):
+        fetching.fetch(text_at("cut"))
+    assert (cache / "river.txt").read_bytes() == b"damaged"
+    assert fetching.fetch(text_at("text")).read_bytes() == CONTENT
+
+
+def test_a_folder_that_cannot_be_written(
+    text_at: Callable[[str], PublicText], invoke: Invoke, in_folder: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    text_at("text")
+    (in_folder / "file").write_text("no folder", encoding="utf-8")
+    monkeypatch.setenv("CHARGEN_CACHE", str(in_folder / "file"))
+    result = invoke("corpora", "get", "-q", "river")
+    assert (result.exit_code, result.stderr.count("\n")) == (2, 1)
+    assert "cannot write to" in result.stderr
+    assert "CHARGEN_CACHE" in result.stderr
+
+
+def test_a_file_here_and_a_shipped_text_come_first(text_at: Callable[[str], PublicText], in_folder: Path) -> None:
+    fetching.fetch(text_at("text"))
+    (in_folder / "river.txt").write_text("a river of mine", encoding="utf-8")
+    assert read_sources(["river.txt"])[0].text == "a river of mine"
+
+
+def test_what_there_is_is_listed(text_at: Callable[[str], PublicText], invoke: Invoke, cache: Path) -> None:
+    text = text_at("text")
+    shown = invoke("corpora").stdout
+    assert "male.txt" in shown
+    assert shown.splitlines()[-1].split() == ["river.txt", "111,000", "bytes", "to", "fetch", "a", "river"]
+    got = invoke("corpora", "get", "river.txt")
+    assert got.stdout == f"{cache / 'river.txt'}\n"
+    assert text.url in got.stderr
+    assert invoke("corpora").stdout.splitlines()[-1].split()[3] == "here"
+    listed = {one["name"]: one for one in json.loads(invoke("corpora", "--json").stdout)}
+    assert listed["river.txt"]["url"] == text.url
+    assert listed["river.txt"]["path"] == str(cache / "river.txt")
+    assert Path(listed["male.txt"]["path"]).is_file()
+    assert json.loads(invoke("corpora", "get", "river", "--json").stdout) == {
+        "name": "river.txt",
+        "path": str(cache / "river.txt"),
+    }
+
+
+@pytest.mark.parametrize(
+    ("name", "told"),
+    [
+        ("male.txt", "male.txt comes with chargen; chargen train male.txt finds it"),
+        ("moby-dick", "no text to fetch is called moby-dick; there are tinyshakespeare.txt, nietzsche.txt, names.txt"),
+    ],
+)
+def test_names_that_cannot_be_fetched(name: str, told: str, invoke: Invoke) -> None:
+    result = invoke("corpora", "get", name)
+    assert (result.exit_code, result.stdout, result.stderr) == (2, "", f"chargen: {told}\n")
+
+
+def test_the_register() -> None:
+    shipped = {"male.txt", "female.txt", "book.txt", "tiny.txt", "code.txt"}
+    for text in PUBLIC_TEXTS:
+        assert text.url.startswith("https://")
+        assert len(bytes.fromhex(text.sha256)) == 32
+        assert text.name not in shipped
+        assert Path(text.name).suffix == ".txt"
