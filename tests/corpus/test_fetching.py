@@ -107,7 +107,7 @@ class Handler(BaseHTTPRequestHandler):
 @pytest.fixture
 def server(monkeypatch: pytest.MonkeyPatch) -> Iterator[ThreadingHTTPServer]:
     monkeypatch.setenv("NO_PROXY", "127.0.0.1")
-    monkeypatch.setattr(fetching, "TIMEOUT", 0.5)
+    monkeypatch.setattr(fetching, "TIMEOUT", 2.0)
     server = ThreadingHTTPServer(("127.0.0.1", 0), Handler)
     server.asked, server.sent = [], 0  # type: ignore[attr-defined]
     thread = threading.Thread(target=server.serve_forever, args=(0.01,))
@@ -173,7 +173,7 @@ FAILURES = {
     "bomb": "it sends more than the 111,000 bytes",
     "not-packed": "its answer cannot be read",
     "no-length": "its answer cannot be read",
-    "silent": "no answer within 0 seconds",
+    "silent": "no answer within 2 seconds",
     "stalls": "the server cannot be reached, or answers no more",
     "nonsense": "the server cannot be reached, or answers no more",
 }
