@@ -93,12 +93,12 @@ class Handler(BaseHTTPRequestHandler):
         self.answer(200, CONTENT, Content_Length="long")
 
     def silent(self) -> None:
-        time.sleep(1.5)
+        time.sleep(3.5)
 
     def stalls(self) -> None:
         self.answer(200, CONTENT[:5000], Content_Length=len(CONTENT))
         self.wfile.flush()
-        time.sleep(1.5)
+        time.sleep(3.5)
 
     def nonsense(self) -> None:
         self.wfile.write(b"\x00\x01\x02 nothing of HTTP \r\n\r\n")
