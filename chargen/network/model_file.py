@@ -24,7 +24,9 @@ from chargen.network.tensor_file import NO_SEAL, TensorFile, open_tensors, seale
 FORMAT_VERSION = 2
 READ_VERSIONS = (1, FORMAT_VERSION)  # the first had no sha256
 METADATA_DEPTH = 8
+METADATA_MARKS = 6_000_000  # commas and brackets: a million merges have 4 million
 LONGEST_CONTEXT = 1_000_000  # tokens
+LARGEST_WEIGHT = 1e9  # no network learns one; products of a few, summed over the units, are still float32 numbers
 LONGEST_REASON = 200  # characters
 METADATA_KEY = "chargen"
 MODEL_SUFFIX = ".safetensors"
@@ -141,7 +143,7 @@ def _parse_metadata(metadata: Mapping[str, str]) -> dict[str, Any]:
     """
     if METADATA_KEY not in metadata:
         raise ValueError("it holds no chargen model")
-    parsed = _expect(parse_json(metadata[METADATA_KEY], depth=METADATA_DEPTH), dict)
+    parsed = _expect(parse_json(metadata[METADATA_KEY], depth=METADATA_DEPTH, marks=METADATA_MARKS), dict)
     version = _expect(parsed["format_version"], int)
     if version not in READ_VERSIONS:
         raise ValueError(f"it has format version {version}, this chargen reads {FORMAT_VERSION}")
@@ -193,8 +195,9 @@ def _read_weights(file: TensorFile, shapes: Mapping[str, tuple[int, ...]]) -> di
             raise ValueError(f"{name} is {stored.dtype} {stored.shape}, expected F32 {shape}")
     weights = file.read()
     for name, weight in weights.items():
-        if not np.isfinite(weight).all():
-            raise ValueError(f"{name} holds numbers that are not finite")
+        lowest = 0 if name.endswith("variance") else -LARGEST_WEIGHT
+        if not (weight.min() >= lowest and weight.max() <= LARGEST_WEIGHT):
+            raise ValueError(f"{name} holds numbers that are not finite, or not within {lowest:g} and {LARGEST_WEIGHT:g}")
     return {name: weights[name] for name in shapes}
 
 

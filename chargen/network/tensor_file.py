@@ -22,6 +22,7 @@ from chargen.network.strict_json import parse_json
 LENGTH_BYTES = 8
 MOST_HEADER_BYTES = 64 << 20  # a vocabulary of a million words, seven bytes for each of their letters
 HEADER_DEPTH = 3
+HEADER_MARKS = 10_000  # 64 layers make 320 tensors, each with 9 commas and brackets
 METADATA = "__metadata__"
 NO_SEAL = "0" * 64  # stands in a header where its seal will
 
@@ -79,7 +80,7 @@ def open_tensors(path: Path) -> Iterator[TensorFile]:
         if not stat.S_ISREG(status.st_mode):
             raise ValueError("it is not a regular file")
         header = _read_header(file, status.st_size)
-        parsed = parse_json(header[LENGTH_BYTES:].decode("utf-8"), depth=HEADER_DEPTH)
+        parsed = parse_json(header[LENGTH_BYTES:].decode("utf-8"), depth=HEADER_DEPTH, marks=HEADER_MARKS)
         if type(parsed) is not dict:
             raise ValueError("its header is not an object")
         metadata = _texts(parsed.pop(METADATA, {}))

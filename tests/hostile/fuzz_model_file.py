@@ -1,0 +1,99 @@
+"""Damage model files for a while and see that each either loads or is refused in one line.
+
+    python -m tests.hostile.fuzz_model_file --minutes 10
+
+What does neither is kept in tests/findings, which the ordinary tests replay.
+"""
+
+import argparse
+import hashlib
+import sys
+import tempfile
+import time
+from pathlib import Path
+from typing import NamedTuple
+
+import numpy as np
+
+from tests.hostile.craft import valid_files
+from tests.hostile.loading import refusal
+from tests.hostile.mutations import flip_bits, mutate, truncate
+
+FINDINGS = Path(__file__).parents[1] / "findings"
+SLOW = 5.0  # seconds; no small file may take so long
+
+
+class Torture(NamedTuple):
+    """How many damaged files were tried, and how many of them the loader met as it should."""
+
+    tried: int
+    survived: int
+
+
+def torture(trials: int = 1000, *, random_seed: int = 0) -> Torture:
+    """Truncate model files, and flip a bit of them, `trials` times each; every one has to be refused in one line."""
+    rng = np.random.default_rng(random_seed)
+    files = list(valid_files().values())
+    survived = 0
+    with tempfile.TemporaryDirectory() as folder:
+        path = Path(folder, "model.safetensors")
+        for number in range(2 * trials):
+            content = files[number // 2 % len(files)]
+            path.write_bytes(truncate(content, rng) if number % 2 else flip_bits(content, rng, 1))
+            survived += _is_refused(path)
+    return Torture(2 * trials, survived)
+
+
+def _is_refused(path: Path) -> bool:
+    try:
+        return refusal(path) is not None
+    except Exception:
+        return False
+
+
+def fuzz(seconds: float, *, random_seed: int) -> tuple[int, int, list[Path]]:
+    """Damage valid files at random for a while; return how many were tried, how many loaded, and the findings' files."""
+    rng = np.random.default_rng(random_seed)
+    files = list(valid_files().values())
+    tried, loaded, findings = 0, 0, list[Path]()
+    until = time.monotonic() + seconds
+    with tempfile.TemporaryDirectory() as folder:
+        path = Path(folder, "model.safetensors")
+        while time.monotonic() < until:
+            content = mutate(files[rng.integers(len(files))], rng)
+            if rng.random() < 0.1:
+                content = flip_bits(content, rng) if content else content
+            path.write_bytes(content)
+            began = time.monotonic()
+            try:
+                loaded += refusal(path) is None
+                wrong = "slow" if time.monotonic() - began > SLOW else None
+            except Exception as error:
+                wrong = f"{type(error).__name__}: {error}"
+            tried += 1
+            if wrong:
+                findings.append(_keep(content, wrong))
+    return tried, loaded, findings
+
+
+def _keep(content: bytes, wrong: str) -> Path:
+    path = FINDINGS / f"{hashlib.sha256(content).hexdigest()[:16]}.safetensors"
+    path.write_bytes(content)
+    print(f"{path.name}: {wrong[:200]}", file=sys.stderr)
+    return path
+
+
+def main() -> None:
+    """Run the command line."""
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--minutes", type=float, default=10.0)
+    parser.add_argument("--random-seed", type=int, default=None)
+    options = parser.parse_args()
+    random_seed = time.time_ns() % 2**32 if options.random_seed is None else options.random_seed
+    tried, loaded, findings = fuzz(60 * options.minutes, random_seed=random_seed)
+    print(f"{tried:,} damaged files (seed {random_seed}): {loaded:,} loaded, {len(findings)} findings")
+    sys.exit(1 if findings else 0)
+
+
+if __name__ == "__main__":
+    main()
