@@ -20,9 +20,11 @@ def parse_json(text: str, *, depth: int, marks: int) -> Any:
     {'a': [1, 2]}
     """
     _check_extent(text, depth, marks)
-    return json.loads(
-        text, object_pairs_hook=_object, parse_constant=_no_constant, parse_float=_finite_float, parse_int=_short_int
-    )
+    hooks: Any = {"parse_constant": _no_constant, "parse_float": _finite_float, "parse_int": _short_int}
+    try:
+        return json.loads(text, object_pairs_hook=_object, **hooks)
+    except json.JSONDecodeError as error:
+        raise ValueError(f"its JSON is broken: {error}") from error
 
 
 def _check_extent(text: str, depth: int, marks: int) -> None:

@@ -80,7 +80,7 @@ def open_tensors(path: Path) -> Iterator[TensorFile]:
         if not stat.S_ISREG(status.st_mode):
             raise ValueError("it is not a regular file")
         header = _read_header(file, status.st_size)
-        parsed = parse_json(header[LENGTH_BYTES:].decode("utf-8"), depth=HEADER_DEPTH, marks=HEADER_MARKS)
+        parsed = parse_json(_text(header[LENGTH_BYTES:]), depth=HEADER_DEPTH, marks=HEADER_MARKS)
         if type(parsed) is not dict:
             raise ValueError("its header is not an object")
         metadata = _texts(parsed.pop(METADATA, {}))
@@ -106,6 +106,13 @@ def _read_header(file: BufferedReader, size: int) -> bytes:
     if len(header) != LENGTH_BYTES + length:
         raise ValueError("it ends within its header")
     return header
+
+
+def _text(header: bytes) -> str:
+    try:
+        return header.decode("utf-8")
+    except UnicodeDecodeError as error:
+        raise ValueError(f"its header is not UTF-8 at byte {error.start}") from error
 
 
 def _texts(value: Any) -> dict[str, str]:

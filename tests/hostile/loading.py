@@ -4,7 +4,7 @@ from pathlib import Path
 
 from chargen.errors import ModelFileError
 from chargen.network.classifier import load_classifier
-from chargen.network.model_file import load_model, read_metadata
+from chargen.network.model_file import load_model
 
 MOST_CHARACTERS = 400  # of a message, beside the path
 
@@ -16,10 +16,11 @@ def refusal(path: Path) -> str | None:
     """
     try:
         try:
-            task = read_metadata(path)["task"]
-        except ModelFileError:
-            task = "generate"  # has to be refused again
-        load_classifier(path) if task == "classify" else load_model(path)
+            load_model(path)
+        except ModelFileError as error:
+            if "holds a classifier" not in error.message:
+                raise
+            load_classifier(path)
     except ModelFileError as error:
         message = error.message
         assert str(path) in message, "the message does not name the file"
