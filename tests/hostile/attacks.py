@@ -4,6 +4,7 @@ import io
 import json
 import os
 import pickle
+import sys
 import zipfile
 from collections.abc import Callable, Iterator
 from itertools import chain
@@ -102,6 +103,9 @@ HEADER_CHANGES: dict[str, Change] = {
 JSON_NUMBERS = {"nan": "NaN", "infinity": "-Infinity", "1e999": "1e999", "5000-digits": "9" * 5000}
 
 
+DEVICES = [Path("/dev/zero"), Path("/dev/null"), Path("/proc/self/mem"), Path("/dev"), Path("/nowhere/" + "a" * 5000)]
+
+
 class Bomb:
     """What a pickle would run on being loaded."""
 
@@ -109,13 +113,16 @@ class Bomb:
         return os.system, (f"touch {CANARY}",)
 
 
-def write_attacks(folder: Path, *, large: bool) -> list[Path]:
-    """Write every attack as FOLDER/NAME/model.safetensors, those that take seconds only on demand; return the paths."""
-    paths = []
+def write_attacks(folder: Path, *, large: bool) -> None:
+    """Write every attack as FOLDER/NAME/model.safetensors, those that take seconds only on demand."""
     for name, content in chain(attacks(), large_attacks() if large else ()):
-        paths.append(_place(folder, name))
-        paths[-1].write_bytes(content)
-    return paths + list(_special_files(folder))
+        _place(folder, name).write_bytes(content)
+    _make_special_files(folder)
+
+
+def attack_paths(folder: Path) -> list[Path]:
+    """Return the attacks written into a folder, and what else is no file."""
+    return [one / "model.safetensors" for one in sorted(folder.iterdir())] + DEVICES
 
 
 def _place(folder: Path, name: str) -> Path:
@@ -265,18 +272,19 @@ def _zip_bomb() -> bytes:
     return archive.getvalue()
 
 
-def _special_files(folder: Path) -> Iterator[Path]:
+def _make_special_files(folder: Path) -> None:
     """Make what is no regular file, or a file that claims to be large."""
-    plain = valid_files()["characters"]
-    (directory := _place(folder, "directory")).mkdir()
-    os.mkfifo(pipe := _place(folder, "pipe"))
+    _place(folder, "directory").mkdir()
+    os.mkfifo(_place(folder, "pipe"))
     (loop := _place(folder, "link-loop")).symlink_to(loop)
-    (dangling := _place(folder, "link-dangling")).symlink_to(folder / "nothing")
-    (zero := _place(folder, "link-zero")).symlink_to("/dev/zero")
-    (status := _place(folder, "link-proc")).symlink_to("/proc/self/status")
-    (sparse := _place(folder, "sparse-1TB")).write_bytes(plain)
+    _place(folder, "link-dangling").symlink_to(folder / "nothing")
+    _place(folder, "link-zero").symlink_to("/dev/zero")
+    _place(folder, "link-proc").symlink_to("/proc/self/status")
+    (sparse := _place(folder, "sparse-1TB")).write_bytes(valid_files()["characters"])
     os.truncate(sparse, 1 << 40)
     (zeros := _place(folder, "sparse-zeros")).touch()
     os.truncate(zeros, 1 << 40)
-    yield from (directory, pipe, loop, dangling, zero, status, sparse, zeros)
-    yield from (Path("/dev/zero"), Path("/dev/null"), Path("/proc/self/mem"))
+
+
+if __name__ == "__main__":
+    write_attacks(Path(sys.argv[1]), large=sys.argv[2:] == ["large"])

@@ -51,35 +51,38 @@ def _is_refused(path: Path) -> bool:
         return False
 
 
-def fuzz(seconds: float, *, random_seed: int) -> tuple[int, int, list[Path]]:
-    """Damage valid files at random for a while; return how many were tried, how many loaded, and the findings' files."""
+def fuzz(seconds: float, *, random_seed: int) -> tuple[int, int, dict[str, Path]]:
+    """Damage valid files at random for a while; return how many were tried and loaded, and the findings."""
     rng = np.random.default_rng(random_seed)
     files = list(valid_files().values())
-    tried, loaded, findings = 0, 0, list[Path]()
+    tried, loaded, findings = 0, 0, dict[str, Path]()
     until = time.monotonic() + seconds
     with tempfile.TemporaryDirectory() as folder:
         path = Path(folder, "model.safetensors")
         while time.monotonic() < until:
             content = mutate(files[rng.integers(len(files))], rng)
-            if rng.random() < 0.1:
-                content = flip_bits(content, rng) if content else content
             path.write_bytes(content)
-            began = time.monotonic()
-            try:
-                loaded += refusal(path) is None
-                wrong = "slow" if time.monotonic() - began > SLOW else None
-            except Exception as error:
-                wrong = f"{type(error).__name__}: {error}"
-            tried += 1
-            if wrong:
-                findings.append(_keep(content, wrong))
+            wrong, is_model = _outcome(path)
+            tried, loaded = tried + 1, loaded + is_model
+            if wrong and wrong not in findings:
+                findings[wrong] = _keep(content, wrong)
     return tried, loaded, findings
+
+
+def _outcome(path: Path) -> tuple[str | None, bool]:
+    """Return what is wrong with how a file is met, and whether it is a model."""
+    began = time.monotonic()
+    try:
+        is_model = refusal(path, use=True) is None
+    except Exception as error:
+        return f"{type(error).__name__}: {error}"[:80], False
+    return ("slow" if time.monotonic() - began > SLOW else None), is_model
 
 
 def _keep(content: bytes, wrong: str) -> Path:
     path = FINDINGS / f"{hashlib.sha256(content).hexdigest()[:16]}.safetensors"
     path.write_bytes(content)
-    print(f"{path.name}: {wrong[:200]}", file=sys.stderr)
+    print(f"{path.name}: {wrong}", file=sys.stderr)
     return path
 
 

@@ -1,0 +1,116 @@
+"""Whatever a model file holds: it is a model, or it is refused in one line, and nothing else happens."""
+
+import json
+import subprocess
+import sys
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from tests.hostile.attacks import CANARY, DEVICES
+from tests.hostile.craft import build, parts, valid_files
+from tests.hostile.fuzz_model_file import FINDINGS, torture
+from tests.hostile.loading import refusal
+
+ROOT = Path(__file__).parents[2]
+MOST_MEMORY = 1_000_000_000  # bytes
+REFUSALS = (
+    "is not a model file that chargen can read: ",
+    "holds a classifier, ",
+    "no such run: ",
+    "holds no model",
+    "cannot read",
+)
+
+
+@pytest.fixture(scope="module")
+def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    folder = tmp_path_factory.mktemp("hostile") / "attacks"
+    folder.mkdir()
+    return folder
+
+
+@pytest.fixture(scope="module")
+def report(folder: Path) -> dict[str, Any]:
+    done = subprocess.run(
+        [sys.executable, "-m", "tests.hostile.guarded", str(folder), "small"],
+        cwd=ROOT,
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert done.returncode == 0, done.stderr
+    return json.loads(done.stdout)
+
+
+def test_every_attack_is_one_line_and_exit_code_2(report: dict[str, Any]) -> None:
+    assert len(report["runs"]) > 300
+    for run in report["runs"]:
+        assert run["code"] == 2, run
+        assert run["stdout"] == "", run
+        assert run["stderr"].startswith("chargen: "), run
+        assert run["stderr"].count("\n") == 1, run
+        assert any(told in run["stderr"] for told in REFUSALS), run
+
+
+def test_attacks_open_import_run_and_write_nothing(report: dict[str, Any], folder: Path) -> None:
+    assert any(event.startswith("open ") for event in report["check"]["seen"])  # the guard hears
+    for run in [*report["runs"], report["listing"]]:
+        assert run["seen"] == [], run
+    assert not [*ROOT.rglob(CANARY), *folder.rglob(CANARY), *folder.parent.rglob(CANARY)]
+
+
+def test_attacks_take_little_memory(report: dict[str, Any]) -> None:
+    assert report["peak_bytes"] < MOST_MEMORY
+
+
+def test_attacks_stand_among_the_runs_as_damaged(report: dict[str, Any]) -> None:
+    listing = report["listing"]
+    assert (listing["code"], listing["stderr"]) == (0, "")
+    rows = {row["name"]: row for row in json.loads(listing["stdout"])}
+    assert "not a model file" in rows["hidden-1e9"]["error"]
+    assert "not a model file" in rows["keras-archive"]["error"]
+
+
+@pytest.mark.parametrize("path", DEVICES, ids=lambda path: str(path)[:20])
+def test_the_loader_by_itself_refuses_what_is_no_file(path: Path) -> None:
+    assert refusal(path)
+
+
+@pytest.mark.parametrize("name", ["pipe", "directory", "link-loop", "link-dangling", "link-zero"])
+@pytest.mark.usefixtures("report")
+def test_the_loader_by_itself_refuses_special_files(name: str, folder: Path) -> None:
+    assert refusal(folder / name / "model.safetensors")
+
+
+def test_truncations_and_flipped_bits_are_all_refused() -> None:
+    tried, survived = torture(300)
+    assert (tried, survived) == (600, 600)
+
+
+@pytest.mark.parametrize("kind", valid_files())
+def test_every_kind_of_file_loads(kind: str, tmp_path: Path) -> None:
+    path = tmp_path / "model"
+    path.write_bytes(valid_files()[kind])
+    assert refusal(path, use=True) is None
+
+
+def test_a_file_of_the_first_version_has_no_seal(tmp_path: Path) -> None:
+    metadata, header, data = parts(valid_files()["characters"])
+    del metadata["sha256"]
+    path = tmp_path / "model"
+    path.write_bytes(build(metadata | {"format_version": 1}, header, data))
+    assert refusal(path) is None
+
+
+def test_a_model_file_is_as_large_as_it_was_written(tmp_path: Path) -> None:
+    path = tmp_path / "model"
+    for size in (1, 7, 8, 100, -1):
+        path.write_bytes(valid_files()["characters"][:size])
+        assert refusal(path)
+
+
+@pytest.mark.parametrize("path", sorted(FINDINGS.glob("*.safetensors")), ids=lambda path: path.stem)
+def test_what_fuzzing_found_stays_mended(path: Path) -> None:
+    refusal(path, use=True)
