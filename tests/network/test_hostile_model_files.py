@@ -111,6 +111,6 @@ def test_a_model_file_is_as_large_as_it_was_written(tmp_path: Path) -> None:
         assert refusal(path)
 
 
-@pytest.mark.parametrize("path", sorted(FINDINGS.glob("*.safetensors")), ids=lambda path: path.stem)
-def test_what_fuzzing_found_stays_mended(path: Path) -> None:
-    refusal(path, use=True)
+def test_what_fuzzing_found_stays_mended() -> None:
+    for path in sorted(FINDINGS.glob("*.safetensors")):
+        refusal(path, use=True)
