@@ -11,44 +11,15 @@ import sys
 import tempfile
 import time
 from pathlib import Path
-from typing import NamedTuple
 
 import numpy as np
 
 from tests.hostile.craft import valid_files
 from tests.hostile.loading import refusal
-from tests.hostile.mutations import flip_bits, mutate, truncate
+from tests.hostile.mutations import mutate
 
 FINDINGS = Path(__file__).parents[1] / "findings"
 SLOW = 5.0  # seconds; no small file may take so long
-
-
-class Torture(NamedTuple):
-    """How many damaged files were tried, and how many of them the loader met as it should."""
-
-    tried: int
-    survived: int
-
-
-def torture(trials: int = 1000, *, random_seed: int = 0) -> Torture:
-    """Truncate model files, and flip a bit of them, `trials` times each; every one has to be refused in one line."""
-    rng = np.random.default_rng(random_seed)
-    files = list(valid_files().values())
-    survived = 0
-    with tempfile.TemporaryDirectory() as folder:
-        path = Path(folder, "model.safetensors")
-        for number in range(2 * trials):
-            content = files[number // 2 % len(files)]
-            path.write_bytes(truncate(content, rng) if number % 2 else flip_bits(content, rng, 1))
-            survived += _is_refused(path)
-    return Torture(2 * trials, survived)
-
-
-def _is_refused(path: Path) -> bool:
-    try:
-        return refusal(path) is not None
-    except Exception:
-        return False
 
 
 def fuzz(seconds: float, *, random_seed: int) -> tuple[int, int, dict[str, Path]]:
