@@ -13,7 +13,7 @@ from chargen.network.stepper import Stepper
 
 BATCH_NORM_WEIGHTS = ("gamma", "beta", "moving_mean", "moving_variance")
 LAYER_NORM_WEIGHTS = ("gamma", "beta")
-LARGEST_TABLE = 1 << 26  # numbers; a table of all tokens' projections may be a hundred times as large as the weights
+LARGEST_TABLE = 1 << 25  # numbers; a table of all tokens' projections may be a hundred times as large as the weights
 
 NetworkState = tuple[Any, ...]  # one cell state for each recurrent layer
 
