@@ -234,6 +234,13 @@ def large_attacks() -> Iterator[tuple[str, bytes]]:
     yield "backslashes-most", join(b'{"' + b"\\" * room + b'":1}', data)
 
 
+def with_paths() -> bytes:
+    """Return a sound file whose texts are paths and escape codes, which nobody may follow."""
+    metadata, header, data = parts(valid_files()["characters"])
+    odd = {"corpus": "../../../etc/passwd", "sha256": "/etc/passwd", "epochs": "\x1b[2J", "/dev/zero": "file:///etc/passwd"}
+    return build(metadata | {"provenance": odd, "import": "os", "path": "/etc/passwd"}, header, data)
+
+
 def _too_many_words() -> bytes:
     """Return a file of moderate size with more words than there may be."""
     metadata, header, data = parts(valid_files()["characters"])

@@ -18,7 +18,7 @@ from pathlib import Path
 from typing import Any
 
 from chargen.cli.program import program
-from tests.hostile.attacks import attack_paths
+from tests.hostile.attacks import attack_paths, with_paths
 from tests.hostile.craft import valid_files
 
 WRITES = os.O_WRONLY | os.O_RDWR | os.O_CREAT | os.O_TRUNC | os.O_APPEND
@@ -79,7 +79,10 @@ def main(folder: Path, size: str) -> dict[str, Any]:
         chosen = commands(path)
         runs += [guard.run(path, arguments) for arguments in (chosen if _is_small(path) else chosen[:1])]
     listing = guard.run(folder, ["runs", "--json", "--runs-dir", str(folder)])
-    return {"runs": runs, "listing": listing, "check": guard.run(folder, CHECK), "peak_bytes": peak()}
+    path = folder / "with-paths"
+    path.write_bytes(with_paths())
+    sound = [guard.run(path, arguments) for arguments in commands(path)[:2]]
+    return {"runs": runs, "listing": listing, "sound": sound, "check": guard.run(folder, CHECK), "peak_bytes": peak()}
 
 
 def _is_small(path: Path) -> bool:

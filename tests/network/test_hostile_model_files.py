@@ -31,6 +31,11 @@ def test_every_attack_is_one_line_and_exit_code_2_and_does_nothing(report: dict[
     assert not [*ROOT.glob(CANARY), *folder.rglob(CANARY), *folder.parent.glob(CANARY)]
 
 
+def test_a_sound_file_full_of_paths_is_a_file_like_others(report: dict[str, Any]) -> None:
+    for run in report["sound"]:
+        assert (run["code"], run["seen"], run["stderr"]) == (0, [], "")
+
+
 def test_the_guard_hears_what_is_read_beside_the_file(report: dict[str, Any]) -> None:
     assert any("demo.toml" in event for event in report["check"]["seen"])
 
