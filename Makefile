@@ -1,8 +1,9 @@
 PYTHON ?= $(shell command -v python3.11 || command -v python3)
 BIN := .venv/bin
 READY := .venv/.ready
+MINUTES ?= 10
 
-.PHONY: help setup demo test lint format bench corpora clean
+.PHONY: help setup demo test fuzz lint format bench corpora clean
 .DEFAULT_GOAL := help
 
 help: ## list the targets
@@ -21,6 +22,9 @@ demo: $(READY) ## train an LSTM on male.txt and print new names
 
 test: $(READY) ## run the whole test suite
 	$(BIN)/python -m pytest
+
+fuzz: $(READY) ## damage model files for ten minutes (MINUTES=10): each has to load, or be refused in one line
+	$(BIN)/python -m tests.hostile.fuzz_model_file --minutes $(MINUTES)
 
 lint: $(READY) ## check style and types
 	$(BIN)/ruff check .

@@ -222,9 +222,12 @@ def _find(spec: str | None, root: Path) -> Path:
         if not runs:
             raise RunError(f"no trained run in {root}", hint="train one: chargen train male.txt --cell lstm")
         return runs[0].path
-    for path in (Path(spec), root / spec):
-        if path.is_file() or path.is_dir():
-            return path
+    try:
+        for path in (Path(spec), root / spec):
+            if path.is_file() or path.is_dir():
+                return path
+    except OSError as error:  # such as a name too long, or a folder that may not be entered
+        raise RunError(f"cannot read the run {spec:.100}: {error.strerror}") from error
     raise RunError(f"no such run: {spec}", hint="chargen runs lists them")
 
 

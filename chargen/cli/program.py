@@ -99,7 +99,7 @@ def _explained(error: Exception) -> tuple[str, int]:
 
 
 def _say(line: str, code: int) -> int:
-    single = " ".join(line.split())
+    single = "".join(one if one.isprintable() else "?" for one in " ".join(line.split()))  # names may be anybody's
     echo(f"chargen: {single}", err=True)
     return code
 

@@ -8,6 +8,8 @@ import click
 from chargen.cli.options import common_options, json_option, runs_dir_option
 from chargen.terminal import echo
 
+LONGEST_SHOWN = 60  # characters of a name
+
 
 @click.command("runs")
 @runs_dir_option
@@ -36,13 +38,18 @@ def _row(summary: dict[str, Any]) -> tuple[str, ...]:
         return (summary["name"], "?", "?", "?", "?", "damaged", age)
     return (
         summary["name"],
-        str(summary["corpus"]),
+        _shown(summary["corpus"]),
         summary["cell"],
         f"{summary['num_layers']}x{summary['hidden_size']}",
-        str(summary["epochs"] or 0),
+        _shown(summary["epochs"] or 0),
         _quality(summary),
         age,
     )
+
+
+def _shown(value: Any) -> str:
+    """Return what a model file says of itself as a short text that no terminal obeys: the file may be anybody's."""
+    return "".join(one if one.isprintable() else "?" for one in str(value)[:LONGEST_SHOWN])
 
 
 def _quality(summary: dict[str, Any]) -> str:

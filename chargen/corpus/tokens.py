@@ -1,5 +1,6 @@
 """Which kinds of tokens there are: made from a corpus, or from what a model file holds."""
 
+import re
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
@@ -10,6 +11,9 @@ from chargen.corpus.words import BpeVocabulary, WordVocabulary
 from chargen.errors import ConfigError
 
 DEFAULT_SIZES = {"word": 10_000, "bpe": 1_000}
+LARGEST = 1 << 20  # words, merges or labels; CorpusConfig.vocab_size allows no more
+NUM_CODE_POINTS = 0x110000
+SURROGATE = re.compile("[\ud800-\udfff]")
 
 
 def build_vocabulary(
@@ -37,38 +41,54 @@ def build_vocabulary(
 
 def vocabulary_from_mapping(mapping: Mapping[str, Any]) -> Vocabulary:
     """Make the vocabulary that `to_mapping` described. Raises ValueError, KeyError or TypeError where that is not one."""
-    labels = _texts(mapping.get("labels", []))
+    labels = _list(mapping.get("labels", []))
+    if any(type(one) is not str for one in labels) or len(set(labels)) != len(labels):
+        raise ValueError("its vocabulary has labels that are not texts, or one twice")
     kinds: dict[str, Callable[[], Vocabulary]] = {
         "character": lambda: CharacterVocabulary(_text(mapping["characters"]), labels),
         "byte": lambda: ByteVocabulary(labels),
         "word": lambda: WordVocabulary(_texts(mapping["words"]), labels, num_characters=_count(mapping["num_characters"])),
         "bpe": lambda: BpeVocabulary(_text(mapping["characters"]), _pairs(mapping["merges"]), labels),
     }
-    if mapping["kind"] not in kinds:
-        raise ValueError(f"it has a vocabulary of kind {mapping['kind']!r}")
-    return kinds[mapping["kind"]]()
+    kind = mapping["kind"]
+    if type(kind) is not str or kind not in kinds:
+        raise ValueError(f"it has a vocabulary of kind {kind!r:.40}")
+    vocabulary = kinds[kind]()
+    if len(vocabulary) <= 1 + len(vocabulary.silent_ids):
+        raise ValueError("its vocabulary is empty")
+    return vocabulary
 
 
 def _text(value: Any) -> str:
     if type(value) is not str:
         raise ValueError(f"its vocabulary holds {value!r:.40} where a text was expected")
+    if len(value) > NUM_CODE_POINTS:
+        raise ValueError(f"its vocabulary holds a text of {len(value):,} characters")
+    if SURROGATE.search(value):
+        raise ValueError("its vocabulary holds half of a surrogate pair, which is no character")
+    return value
+
+
+def _list(value: Any) -> list[Any]:
+    if type(value) is not list:
+        raise ValueError(f"its vocabulary holds {value!r:.40} where a list was expected")
+    if len(value) > LARGEST:
+        raise ValueError(f"its vocabulary holds a list of {len(value):,}, expected at most {LARGEST:,}")
     return value
 
 
 def _texts(value: Any) -> list[str]:
-    if type(value) is not list:
-        raise ValueError(f"its vocabulary holds {value!r:.40} where a list was expected")
-    return [_text(one) for one in value]
+    return [_text(one) for one in _list(value)]
 
 
 def _pairs(value: Any) -> list[tuple[str, str]]:
-    pairs = [_texts(one) for one in value] if type(value) is list else []
-    if type(value) is not list or any(len(one) != 2 for one in pairs):
+    pairs = [_texts(one) for one in _list(value)]
+    if any(len(one) != 2 for one in pairs):
         raise ValueError(f"its vocabulary holds {value!r:.40} where pairs of texts were expected")
     return [(first, second) for first, second in pairs]
 
 
 def _count(value: Any) -> int:
-    if type(value) is not int or value < 0:
-        raise ValueError(f"its vocabulary holds {value!r:.40} where a count was expected")
+    if type(value) is not int or not 0 <= value <= NUM_CODE_POINTS:
+        raise ValueError(f"its vocabulary holds {value!r:.40} where a count of characters was expected")
     return value

@@ -2,13 +2,13 @@
 
 import dataclasses
 import json
+import re
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Literal
 
 import numpy as np
-from safetensors import SafetensorError, safe_open
 from safetensors.numpy import save
 
 from chargen.config import resolve
@@ -18,8 +18,16 @@ from chargen.errors import ConfigError, ModelFileError
 from chargen.files import write_atomically
 from chargen.network.cells import Floats
 from chargen.network.network import Network, weight_shapes
+from chargen.network.strict_json import parse_json
+from chargen.network.tensor_file import NO_SEAL, TensorFile, open_tensors, sealed
 
-FORMAT_VERSION = 1
+FORMAT_VERSION = 2
+READ_VERSIONS = (1, FORMAT_VERSION)  # the first had no sha256
+METADATA_DEPTH = 8
+METADATA_MARKS = 6_000_000  # commas and brackets: a million merges have 4 million
+LONGEST_CONTEXT = 1_000_000  # tokens
+LARGEST_WEIGHT = 1e9  # no network learns one; products of a few, summed over the units, are still float32 numbers
+LONGEST_REASON = 200  # characters
 METADATA_KEY = "chargen"
 MODEL_SUFFIX = ".safetensors"
 
@@ -69,30 +77,33 @@ def load_model(path: Path) -> TextModel:
 def write_model_file(path: Path, network: Network, vocabulary: Vocabulary, metadata: Mapping[str, Any]) -> None:
     """Write the weights of a network with what else its kind of model holds. Raises OSError."""
     described = {
+        "sha256": NO_SEAL,  # in front, where it is found before a text that looks like it
         "format_version": FORMAT_VERSION,
         "network": dataclasses.asdict(network.config),
         "vocabulary": vocabulary.to_mapping(),
     }
     weights = {name: np.ascontiguousarray(weight) for name, weight in network.weights.items()}
-    write_atomically(path, save(weights, metadata={METADATA_KEY: json.dumps({**described, **metadata}, ensure_ascii=True)}))
+    content = save(weights, metadata={METADATA_KEY: json.dumps({**described, **metadata}, ensure_ascii=True)})
+    write_atomically(path, sealed(content))
 
 
 def read_model_file(path: Path, task: Task) -> dict[str, Any]:
     """Read the fields of the model of a task.
 
     Raises ModelFileError, naming the file, for one that is damaged, of another format, version or task, or whose tensors are
-    not exactly the finite float32 arrays that its shape calls for.
+    not exactly the finite float32 arrays that its shape calls for. Every bit of the file is held against its sha256.
     """
     try:
-        with safe_open(path, framework="np") as file:
-            metadata = _parse_metadata(file.metadata())
+        with open_tensors(path) as file:
+            metadata = _parse_metadata(file.metadata)
             if (found := metadata.pop("task")) != task:
                 raise _wrong_task(path, found)
             network, vocabulary = metadata["network"], metadata["vocabulary"]
             num_outputs = num_class_outputs(len(metadata["labels"])) if task == "classify" else None
             weights = _read_weights(file, weight_shapes(network, len(vocabulary), num_outputs=num_outputs))
-    except (SafetensorError, OSError, ValueError, KeyError, TypeError, ConfigError) as error:
-        raise ModelFileError(f"{path} is not a model file that chargen can read: {_reason(error)}") from error
+            _check_seal(file, metadata.pop("sha256"), weights)
+    except _UNREADABLE as error:
+        raise _unreadable(path, error) from error
     return metadata | {"network": Network(network, len(vocabulary), weights)}
 
 
@@ -112,63 +123,88 @@ def _wrong_task(path: Path, task: Task) -> ModelFileError:
 def read_metadata(path: Path) -> dict[str, Any]:
     """Read what a model file says of itself, its task among it, without its weights. Raises ModelFileError."""
     try:
-        with safe_open(path, framework="np") as file:
-            return _parse_metadata(file.metadata())
-    except (SafetensorError, OSError, ValueError, KeyError, TypeError, ConfigError) as error:
-        raise ModelFileError(f"{path} is not a model file that chargen can read: {_reason(error)}") from error
+        with open_tensors(path) as file:
+            return _parse_metadata(file.metadata)
+    except _UNREADABLE as error:
+        raise _unreadable(path, error) from error
 
 
-def _parse_metadata(metadata: Mapping[str, str] | None) -> dict[str, Any]:
-    """Return the task and the model's fields, the network still as its config; raise ValueError or KeyError if they are off."""
-    if not metadata or METADATA_KEY not in metadata:
+_UNREADABLE = (OSError, ValueError, KeyError, TypeError, ConfigError, MemoryError)
+
+
+def _unreadable(path: Path, error: Exception) -> ModelFileError:
+    return ModelFileError(f"{path} is not a model file that chargen can read: {_reason(error)}")
+
+
+def _parse_metadata(metadata: Mapping[str, str]) -> dict[str, Any]:
+    """Return the sha256, the task and the model's fields, the network still as its config.
+
+    Raises ValueError, KeyError or ConfigError where they are off.
+    """
+    if METADATA_KEY not in metadata:
         raise ValueError("it holds no chargen model")
-    parsed = json.loads(metadata[METADATA_KEY])
-    if parsed["format_version"] != FORMAT_VERSION:
-        raise ValueError(f"it has format version {parsed['format_version']}, this chargen reads {FORMAT_VERSION}")
+    parsed = _expect(parse_json(metadata[METADATA_KEY], depth=METADATA_DEPTH, marks=METADATA_MARKS), dict)
+    version = _expect(parsed["format_version"], int)
+    if version not in READ_VERSIONS:
+        raise ValueError(f"it has format version {version}, this chargen reads {FORMAT_VERSION}")
     vocabulary = vocabulary_from_mapping(_expect(parsed["vocabulary"], dict))
     task = parsed.get("task", "generate")
     if task not in ("generate", "classify"):
         raise ValueError(f"it is for the task {task!r:.40}")
     return {
+        "sha256": _expect(parsed["sha256"], str) if version > 1 else None,
         "task": task,
-        "network": resolve(("model file", {"network": parsed["network"]})).settings.network,
+        "network": resolve(("model file", {"network": _expect(parsed["network"], dict)})).settings.network,
         "vocabulary": vocabulary,
-        "context_length": _expect(parsed["context_length"], int),
+        "context_length": _context_length(parsed["context_length"]),
         "provenance": _expect(parsed["provenance"], dict),
         **(_generator_fields(parsed, len(vocabulary)) if task == "generate" else _classifier_fields(parsed)),
     }
 
 
+def _context_length(value: Any) -> int:
+    if not 1 <= _expect(value, int) <= LONGEST_CONTEXT:
+        raise ValueError(f"its context length is {value}")
+    return value
+
+
 def _generator_fields(parsed: Mapping[str, Any], vocab_size: int) -> dict[str, Any]:
     primer = tuple(_expect(one, int) for one in _expect(parsed["primer"], list))
-    if any(not 0 <= one < vocab_size for one in primer):
-        raise ValueError("its primer holds ids outside the vocabulary")
-    return {"reading": _expect(parsed["reading"], str), "primer": primer, "ends": _expect(parsed["ends"], bool)}
+    if not primer or any(not 0 <= one < vocab_size for one in primer):
+        raise ValueError("its primer holds no ids, or ids outside the vocabulary")
+    if parsed["reading"] not in ("line", "document"):
+        raise ValueError(f"it reads its corpus by {parsed['reading']!r:.40}, expected line or document")
+    return {"reading": parsed["reading"], "primer": primer, "ends": _expect(parsed["ends"], bool)}
 
 
 def _classifier_fields(parsed: Mapping[str, Any]) -> dict[str, Any]:
     labels = tuple(_expect(one, str) for one in _expect(parsed["labels"], list))
     if len(labels) < 2 or len(set(labels)) != len(labels):
         raise ValueError(f"it has the labels {', '.join(labels)!r:.40}, expected two or more, each once")
-    if parsed["context_length"] < 1:
-        raise ValueError(f"its context length is {parsed['context_length']}")
     return {"labels": labels}
 
 
-def _read_weights(file: Any, shapes: Mapping[str, tuple[int, ...]]) -> dict[str, Floats]:
+def _read_weights(file: TensorFile, shapes: Mapping[str, tuple[int, ...]]) -> dict[str, Floats]:
     """Read exactly the named tensors; their shapes and types are compared before any is read."""
-    if set(file.keys()) != set(shapes):
-        odd = sorted(set(file.keys()) ^ set(shapes))
+    if file.tensors.keys() != shapes.keys():
+        odd = sorted(file.tensors.keys() ^ shapes.keys())
         raise ValueError(f"its tensors are not those of its network: {', '.join(odd[:3])}")
     for name, shape in shapes.items():
-        stored = file.get_slice(name)
-        if tuple(stored.get_shape()) != shape or stored.get_dtype() != "F32":
-            raise ValueError(f"{name} is {stored.get_dtype()} {tuple(stored.get_shape())}, expected F32 {shape}")
-    weights = {name: file.get_tensor(name) for name in shapes}
+        stored = file.tensors[name]
+        if stored.shape != shape or stored.dtype != "F32":
+            raise ValueError(f"{name} is {stored.dtype} {stored.shape}, expected F32 {shape}")
+    weights = file.read()
     for name, weight in weights.items():
-        if not np.isfinite(weight).all():
-            raise ValueError(f"{name} holds numbers that are not finite")
-    return weights
+        lowest = 0 if name.endswith("variance") else -LARGEST_WEIGHT
+        if not (weight.min() >= lowest and weight.max() <= LARGEST_WEIGHT):
+            raise ValueError(f"{name} holds numbers that are not finite, or not within {lowest:g} and {LARGEST_WEIGHT:g}")
+    return {name: weights[name] for name in shapes}
+
+
+def _check_seal(file: TensorFile, seal: str | None, weights: Mapping[str, Floats]) -> None:
+    """Raise ValueError for a file that is not what was written, bit for bit."""
+    if seal is not None and not (re.fullmatch("[0-9a-f]{64}", seal) and file.is_sealed(seal, weights)):
+        raise ValueError("it was damaged since it was written")
 
 
 def _expect(value: Any, kind: type) -> Any:
@@ -178,9 +214,11 @@ def _expect(value: Any, kind: type) -> Any:
 
 
 def _reason(error: Exception) -> str:
-    """Return one line of what went wrong."""
+    """Return one short line of what went wrong, fit for a terminal whatever the file holds."""
     if isinstance(error, OSError) and error.strerror:
         return error.strerror
-    if isinstance(error, KeyError):
-        return f"its metadata lacks {error.args[0]!r}"
-    return str(error).splitlines()[0] if str(error) else type(error).__name__
+    if isinstance(error, MemoryError):
+        return "it takes more memory than there is"
+    reason = f"its metadata lacks {error.args[0]!r}" if isinstance(error, KeyError) else str(error)
+    printable = "".join(one if one.isprintable() else "?" for one in reason[:LONGEST_REASON])
+    return printable or type(error).__name__

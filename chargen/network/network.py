@@ -13,6 +13,7 @@ from chargen.network.stepper import Stepper
 
 BATCH_NORM_WEIGHTS = ("gamma", "beta", "moving_mean", "moving_variance")
 LAYER_NORM_WEIGHTS = ("gamma", "beta")
+LARGEST_TABLE = 1 << 25  # numbers; a table of all tokens' projections may be a hundred times as large as the weights
 
 NetworkState = tuple[Any, ...]  # one cell state for each recurrent layer
 
@@ -48,7 +49,7 @@ class Network:
     """A stack of recurrent layers between token ids and logits.
 
     The embedding (or the one-hot input) and the first layer's input projection are folded into one table, so that the first
-    layer's inputs are a row look-up.
+    layer's inputs are a row look-up; where that table would be huge, it is the embedding alone.
     """
 
     def __init__(self, config: NetworkConfig, vocab_size: int, weights: Mapping[str, Floats]) -> None:
@@ -57,7 +58,9 @@ class Network:
         self.cells = [self._cell(layer) for layer in range(config.num_layers)]
         self.norms = [self._norm(layer) for layer in range(config.num_layers - 1)]
         first = self.cells[0]
-        self.table = first.project(self._embedding()) if config.embedding_size else first.kernel + first.input_bias
+        self.folded = not config.embedding_size or vocab_size * first.kernel.shape[1] <= LARGEST_TABLE
+        inputs = self._embedding() if config.embedding_size else None
+        self.table = first.kernel + first.input_bias if inputs is None else first.project(inputs) if self.folded else inputs
 
     def _embedding(self) -> Floats:
         embedding = self.weights["embedding"]
@@ -86,7 +89,7 @@ class Network:
 
     def advance(self, ids: npt.NDArray[np.integer], state: NetworkState) -> tuple[Floats, NetworkState]:
         """Read one token a row, (B,), and return the last layer's output, (B, H), and the next state."""
-        projected = self.table[ids]  # (B, gates * H)
+        projected = self.table[ids] if self.folded else self.cells[0].project(self.table[ids])  # (B, gates * H)
         output, first = self.cells[0].step(projected, state[0])
         following = [first]
         for cell, norm, before in zip(self.cells[1:], self.norms, state[1:], strict=True):
@@ -109,7 +112,7 @@ class Network:
         """Return the fast way to `step` on from a state, which is copied."""
         names = ["dense", "output"] if self.config.dense_size else ["output"]
         head = [(self.weights[f"{name}.kernel"], self.weights[f"{name}.bias"]) for name in names]
-        return Stepper(self.cells, table=self.table, norms=self.norms, head=head, state=state)
+        return Stepper(self.cells, table=self.table, folded=self.folded, norms=self.norms, head=head, state=state)
 
     def logits(self, ids: npt.NDArray[np.integer], state: NetworkState) -> tuple[Floats, NetworkState]:
         """Read (B, T) ids and return the logits after every position, (B, T, V), and the state after the last."""

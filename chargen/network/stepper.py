@@ -21,9 +21,9 @@ HALF = np.float32(0.5)
 class Stepper:
     """Recurrent layers and a head with a state of their own, B rows of it.
 
-    table: what the first layer adds up for each token, (V, gates * H). norms: for each layer after the first, what normalises
-    its inputs. head: kernel and bias of each Dense layer after the recurrent ones, the last one's outputs being the logits.
-    state: one cell state a layer, copied.
+    table: what the first layer adds up for each token, (V, gates * H); unless it is folded, each token's inputs, (V, D).
+    norms: for each layer after the first, what normalises its inputs. head: kernel and bias of each Dense layer after the
+    recurrent ones, the last one's outputs being the logits. state: one cell state a layer, copied.
     """
 
     def __init__(
@@ -31,12 +31,14 @@ class Stepper:
         cells: Sequence[Cell[Any]],
         *,
         table: Floats,
+        folded: bool = True,
         norms: Sequence[LayerNorm | None],
         head: Sequence[tuple[Floats, Floats]],
         state: Sequence[Any],
     ) -> None:
         batch_size = len(state[0].hidden)
-        tables = [table, *[None] * (len(cells) - 1)]
+        tables = [table if folded else None, *[None] * (len(cells) - 1)]
+        self._embedding = None if folded else table
         self._layers = [_layer(cell, batch_size, one) for cell, one in zip(cells, tables, strict=True)]
         for layer, values in zip(self._layers, state, strict=True):
             layer.state = values
@@ -57,7 +59,8 @@ class Stepper:
 
     def step(self, ids: npt.NDArray[np.integer]) -> Floats:
         """Read one token a row, (B,), and return the next token's logits, (B, V), good until the next step."""
-        output = self._layers[0].step_token(ids)
+        first, embedding = self._layers[0], self._embedding
+        output = first.step_token(ids) if embedding is None else first.step_inputs(embedding[ids])
         for layer, norm in zip(self._layers[1:], self._norms, strict=True):
             output = layer.step_inputs(norm(output) if norm else output)
         for kernel, bias in self._dense:

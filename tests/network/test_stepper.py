@@ -47,6 +47,19 @@ def test_a_stepper_gives_the_logits_and_states_of_the_network(config: NetworkCon
             np.testing.assert_allclose(one, other, atol=1e-5)
 
 
+@pytest.mark.parametrize("config", [one for one in CONFIGS if one.embedding_size and one.num_layers < 3])
+def test_a_table_too_large_to_fold_changes_no_logits(config: NetworkConfig, monkeypatch: pytest.MonkeyPatch) -> None:
+    folded, ids = random_network(config), np.array([[1, 2, 3], [4, 5, 6]])
+    expected, _ = folded.logits(ids, folded.zero_state(B))
+    monkeypatch.setattr("chargen.network.network.LARGEST_TABLE", 1)
+    network = random_network(config)
+    assert network.table.shape == (V, config.embedding_size)
+    np.testing.assert_allclose(network.logits(ids, network.zero_state(B))[0], expected, atol=1e-5)
+    stepper = network.stepper(network.zero_state(B))
+    for time, tokens in enumerate(ids.T):
+        np.testing.assert_allclose(stepper.step(tokens), expected[:, time], atol=1e-5)
+
+
 def test_states_go_in_and_out_as_copies() -> None:
     network = random_network(NetworkConfig(hidden_size=H, embedding_size=E, num_layers=2))
     state = network.zero_state(B)

@@ -1,0 +1,93 @@
+"""Model files by hand: valid ones of every kind, and bytes put together against the rules."""
+
+import json
+import tempfile
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from chargen.config import NetworkConfig
+from chargen.corpus.vocabulary import ByteVocabulary, CharacterVocabulary, Vocabulary
+from chargen.corpus.words import BpeVocabulary, WordVocabulary
+from chargen.network.classifier import TextClassifier, save_classifier
+from chargen.network.model_file import TextModel, save_model
+from chargen.network.network import Network, weight_shapes
+from chargen.network.tensor_file import LENGTH_BYTES, METADATA, NO_SEAL, sealed
+
+SEED = 5
+
+
+def _network(config: NetworkConfig, vocab_size: int, num_outputs: int | None = None) -> Network:
+    rng = np.random.default_rng(SEED)
+    shapes = weight_shapes(config, vocab_size, num_outputs=num_outputs)
+    weights = {name: np.abs(rng.normal(size=shape)).astype(np.float32) for name, shape in shapes.items()}
+    return Network(config, vocab_size, weights)
+
+
+def _text_model(vocabulary: Vocabulary, **config: Any) -> TextModel:
+    return TextModel(
+        network=_network(NetworkConfig(**{"hidden_size": 5, "embedding_size": 4} | config), len(vocabulary)),
+        vocabulary=vocabulary,
+        reading="line",
+        context_length=3,
+        primer=(0, 2),
+        ends=True,
+        provenance={"corpus": "names", "sha256": "ab" * 32, "epochs": 3, "bits_per_character": 2.5},
+    )
+
+
+def text_models() -> dict[str, TextModel]:
+    """Return a small model for each kind of tokens and cell."""
+    merges = [("a", "b"), ("ab", "c")]
+    return {
+        "characters": _text_model(CharacterVocabulary("\nabc\u00e9\U0001f600"), num_layers=2, layer_norm=True),
+        "bytes": _text_model(ByteVocabulary(), cell="simplernn", hidden_size=2, embedding_size=0, dense_size=3),
+        "words": _text_model(WordVocabulary(["a", " b", "\u4e16"], ["x", "y"], num_characters=4), cell="gru"),
+        "bpe": _text_model(BpeVocabulary("abc", merges), cell="gru", reset_after=False, embedding_norm="batch"),
+    }
+
+
+def classifier() -> TextClassifier:
+    """Return a small classifier."""
+    vocabulary = CharacterVocabulary("abc")
+    network = _network(NetworkConfig(hidden_size=3, embedding_size=2, targets="last"), len(vocabulary), 1)
+    return TextClassifier(network=network, vocabulary=vocabulary, labels=("no", "yes"), context_length=4)
+
+
+def valid_files() -> dict[str, bytes]:
+    """Return the bytes of a model file of every kind."""
+    with tempfile.TemporaryDirectory() as folder:
+        path, found = Path(folder, "model"), {}
+        for name, model in text_models().items():
+            save_model(path, model)
+            found[name] = path.read_bytes()
+        save_classifier(path, classifier())
+        return found | {"classifier": path.read_bytes()}
+
+
+def split(content: bytes) -> tuple[bytes, bytes]:
+    """Return the header and the tensors' bytes of a valid file."""
+    end = LENGTH_BYTES + int.from_bytes(content[:LENGTH_BYTES], "little")
+    return content[LENGTH_BYTES:end], content[end:]
+
+
+def parts(content: bytes) -> tuple[dict[str, Any], dict[str, Any], bytes]:
+    """Return the metadata, the header without them, and the tensors' bytes of a valid file."""
+    raw, data = split(content)
+    header = json.loads(raw)
+    return json.loads(header.pop(METADATA)["chargen"]) | {"sha256": NO_SEAL}, header, data
+
+
+def join(header: bytes | str, data: bytes, length: int | None = None) -> bytes:
+    """Put a file together as it is given; one whose header holds NO_SEAL gets the seal that fits."""
+    raw = header.encode("utf-8", "surrogatepass") if isinstance(header, str) else header
+    content = (len(raw) if length is None else length).to_bytes(LENGTH_BYTES, "little") + raw + data
+    return sealed(content) if NO_SEAL.encode() in raw else content
+
+
+def build(metadata: Mapping[str, Any] | str, header: Mapping[str, Any], data: bytes) -> bytes:
+    """Put a file together whose seal fits; metadata as values, or as the JSON that is to stand there."""
+    text = metadata if isinstance(metadata, str) else json.dumps(metadata)
+    return join(json.dumps({METADATA: {"chargen": text}, **header}), data)
