@@ -43,7 +43,7 @@ def vocabulary_from_mapping(mapping: Mapping[str, Any]) -> Vocabulary:
     """Make the vocabulary that `to_mapping` described. Raises ValueError, KeyError or TypeError where that is not one."""
     labels = _list(mapping.get("labels", []))
     if any(type(one) is not str for one in labels) or len(set(labels)) != len(labels):
-        raise ValueError("its vocabulary has labels that are not texts, or one twice")
+        raise ValueError("its vocabulary has labels that are not texts, or one of them twice")
     kinds: dict[str, Callable[[], Vocabulary]] = {
         "character": lambda: CharacterVocabulary(_text(mapping["characters"]), labels),
         "byte": lambda: ByteVocabulary(labels),

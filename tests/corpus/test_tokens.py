@@ -152,3 +152,26 @@ def test_labels_are_files_or_folders(in_folder: Path) -> None:
     }
     by_file = load_corpus(CorpusConfig(files=("plays/one.txt", "sonnets/two.txt"), label_by="file"))
     assert by_file.labels == ("one", "two")
+
+
+@pytest.mark.parametrize(
+    ("mapping", "told"),
+    [
+        ({"kind": "character", "characters": ""}, "empty"),
+        ({"kind": "character", "characters": "", "labels": ["x"]}, "empty"),
+        ({"kind": "word", "words": [], "num_characters": 3}, "empty"),
+        ({"kind": "bpe", "characters": "", "merges": []}, "empty"),
+        ({"kind": "character", "characters": "a\ud800"}, "surrogate"),
+        ({"kind": "word", "words": ["a\udfff"], "num_characters": 3}, "surrogate"),
+        ({"kind": "byte", "labels": ["x", "x"]}, "twice"),
+        ({"kind": "byte", "labels": [3]}, "not texts"),
+        ({"kind": ["byte"]}, "kind"),
+        ({"kind": "word", "words": ["a"] * ((1 << 20) + 1), "num_characters": 3}, "at most 1,048,576"),
+        ({"kind": "word", "words": ["a"], "num_characters": 0x110001}, "count of characters"),
+        ({"kind": "character", "characters": "a" * 0x110001}, "1,114,113 characters"),
+    ],
+    ids=lambda value: str(value)[:40],
+)
+def test_no_vocabulary_is_made_of_what_none_can_be(mapping: dict[str, Any], told: str) -> None:
+    with pytest.raises(ValueError, match=told):
+        vocabulary_from_mapping(mapping)

@@ -87,6 +87,9 @@ HEADER_CHANGES: dict[str, Change] = {
     "offsets-swapped": lambda metadata, header: header["output.bias"]["data_offsets"].reverse(),
     "offsets-beyond": lambda metadata, header: header["output.bias"].update(data_offsets=[2**40, 2**40 + 28]),
     "offsets-negative": lambda metadata, header: header["output.bias"].update(data_offsets=[-28, 0]),
+    "offsets-shifted": lambda metadata, header: header["output.kernel"].update(
+        data_offsets=[place - 4 for place in header["output.kernel"]["data_offsets"]]
+    ),
     "offsets-three": lambda metadata, header: header["output.bias"]["data_offsets"].append(0),
     "offsets-overlap": lambda metadata, header: header["output.bias"].update(data_offsets=header["embedding"]["data_offsets"]),
     "tensor-missing": lambda metadata, header: header.pop("output.bias"),
