@@ -3,7 +3,7 @@ BIN := .venv/bin
 READY := .venv/.ready
 MINUTES ?= 10
 
-.PHONY: help setup demo test fuzz lint format bench corpora clean
+.PHONY: help setup demo test fuzz torture lint format bench corpora clean
 .DEFAULT_GOAL := help
 
 help: ## list the targets
@@ -25,6 +25,9 @@ test: $(READY) ## run the whole test suite
 
 fuzz: $(READY) ## damage model files for ten minutes (MINUTES=10): each has to load, or be refused in one line
 	$(BIN)/python -m tests.hostile.fuzz_model_file --minutes $(MINUTES)
+
+torture: $(READY) ## run the long loops: kill, resume, faults, attacks, terminal (some 20 minutes)
+	$(BIN)/python -m tests.torture
 
 lint: $(READY) ## check style and types
 	$(BIN)/ruff check .

@@ -1,4 +1,4 @@
-"""The long loops behind the promises of reliability: `python tests/torture.py [NAME...]` prints how many tries survived.
+"""The long loops behind the promises of reliability: `python -m tests.torture [NAME...]` prints how many tries survived.
 
 Each is tried in a short form by the ordinary tests too.
 """
@@ -21,6 +21,8 @@ from click.testing import CliRunner, Result
 from chargen.checkpoints import Checkpoint, Position, read_newest, write_checkpoint
 from chargen.cli.program import program
 from chargen.training.signals import RequestedSignal, TrainingInterrupted
+from tests.hostile.torture import torture_by_attacks, torture_by_damage
+from tests.test_terminal import ACTIVE, fuzzed, in_chunks
 
 TEXT = "the cat sat on the mat.\nthe dog sat on the log.\n" * 25
 SIZES = ["--hidden-size", "7", "--embedding", "5", "--sample-length", "20", "--batch-size", "4", "--context-length", "9"]
@@ -155,18 +157,42 @@ def _contents(run: Path) -> dict[str, bytes]:
     return {name: (run / name).read_bytes() for name in FILES}
 
 
-TORTURES: dict[str, Callable[[], Outcome]] = {"fault": fault, "kill": kill, "resume": resume}
+def terminal() -> Outcome:
+    """Show a terminal fuzzed text, cut at random places; nothing of it may act there."""
+    results = [not ACTIVE & set(in_chunks(text, places)) for text, places in fuzzed()]
+    return Outcome(len(results), sum(results))
+
+
+def damage() -> Outcome:
+    """Truncate model files and flip bits of them; every one has to be refused in one line."""
+    return Outcome(*torture_by_damage())
+
+
+def attack() -> Outcome:
+    """Run commands on model files that are built to do harm, under an audit hook."""
+    return Outcome(*torture_by_attacks())
+
+
+TORTURES: dict[str, tuple[str, Callable[[], Outcome]]] = {
+    "terminal": ("fuzzed texts on a terminal, nothing active left", terminal),
+    "damage": ("model files truncated or with a bit flipped, refused in one line", damage),
+    "attack": ("commands on built attacks, refused in one line, nothing else read or run", attack),
+    "fault": ("disk failures while a checkpoint is written, the one before loads", fault),
+    "kill": ("kill -9 in training, the resumed run ends with the same bytes", kill),
+    "resume": ("trainings stopped and resumed with Keras, ending with the same bytes", resume),
+}
 
 
 def main(names: list[str]) -> None:
     """Run some loops, all unless named, and print a table."""
-    print("| loop | tried | survived | seconds |\n| --- | ---: | ---: | ---: |", flush=True)
+    print("| what | tried | survived | seconds |\n| --- | ---: | ---: | ---: |", flush=True)
     lost = 0
     for name in names or TORTURES:
         began = time.perf_counter()
-        tried, survived = TORTURES[name]()
+        told, torture = TORTURES[name]
+        tried, survived = torture()
         lost += tried - survived
-        print(f"| {name} | {tried:,} | {survived:,} | {time.perf_counter() - began:,.0f} |", flush=True)
+        print(f"| {told} | {tried:,} | {survived:,} | {time.perf_counter() - began:,.0f} |", flush=True)
     raise SystemExit(lost > 0)
 
 
