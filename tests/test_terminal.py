@@ -205,15 +205,15 @@ def test_labels_and_texts_that_are_classified(write_run: WriteRun, in_folder: Pa
 
 
 def test_no_character_is_lost_to_an_encoding(write_run: WriteRun, in_folder: Path) -> None:
-    write_run(characters="é\udc9b")
+    write_run(characters="é")
     narrow = os.environ | {"PYTHONIOENCODING": "ascii", "PYTHONUTF8": "0"}
     command = [sys.executable, "-m", "chargen", "sample", "--length", "50"]
     for extra in ([], ["--output", "new.txt"]):
         done = subprocess.run([*command, *extra], cwd=in_folder, env=narrow, capture_output=True, check=True)
-    assert set(re.findall(r"\\x..|\\u....", (in_folder / "new.txt").read_text(encoding="utf-8"))) == {r"\udc9b"}
+    assert set((in_folder / "new.txt").read_text(encoding="utf-8")) == {"é", "\n"}
     done = subprocess.run(command, cwd=in_folder, env=narrow, capture_output=True, check=True)
-    assert set(re.findall(r"\\x..|\\u....", done.stdout.decode("ascii"))) == {r"\xe9", r"\udc9b"}
-    assert set(on_terminal("sample", "--length", 50, folder=in_folder)) == {"é", "\ufffd", "\n"}
+    assert set(re.findall(r"\\x..|\\u....", done.stdout.decode("ascii"))) == {r"\xe9"}
+    assert set(on_terminal("sample", "--length", 50, folder=in_folder)) == {"é", "\n"}
 
 
 def test_names_of_runs_and_files(write_run: WriteRun, in_folder: Path) -> None:
@@ -224,7 +224,7 @@ def test_names_of_runs_and_files(write_run: WriteRun, in_folder: Path) -> None:
     assert "\nab " in on_terminal("runs", folder=in_folder)
     assert name in through_pipe("runs", folder=in_folder)
     assert "training, ab" in on_terminal("plot", name, "other", folder=in_folder)
-    assert "no such run: xy;" in on_terminal("sample", "--run", "x\x1b[2J\x9d0;t\x9cy", folder=in_folder, code=2)
+    assert "no such run: x?[2J?0;t?y;" in on_terminal("sample", "--run", "x\x1b[2J\x9d0;t\x9cy", folder=in_folder, code=2)
     told = on_terminal("sample", "--run", "x\x1b[2Jy", "--debug", folder=in_folder, code=1)
     assert told.endswith("no such run: xy\n")
     assert not ACTIVE & set(told)

@@ -1,8 +1,6 @@
 """Losses and gradients by hand are proved equal to those of the Keras model."""
 
 from collections.abc import Callable
-from types import SimpleNamespace
-from typing import Any
 
 import numpy as np
 import pytest
@@ -32,8 +30,7 @@ def random_model(config: NetworkConfig) -> keras.Model:
 
 
 def exported_weights(model: keras.Model, config: NetworkConfig) -> dict[str, np.ndarray]:
-    plan: Any = SimpleNamespace(settings=SimpleNamespace(network=config), vocabulary=range(V))
-    return dict(export_network(model, plan).weights)
+    return dict(export_network(model, config, V).weights)
 
 
 def keras_loss_and_gradients(model: keras.Model, batch: Batch) -> tuple[float, list[np.ndarray]]:
