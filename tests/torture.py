@@ -27,7 +27,8 @@ from tests.test_terminal import ACTIVE, fuzzed, in_chunks
 TEXT = "the cat sat on the mat.\nthe dog sat on the log.\n" * 25
 SIZES = ["--hidden-size", "7", "--embedding", "5", "--sample-length", "20", "--batch-size", "4", "--context-length", "9"]
 FILES = ("model.safetensors", "last.safetensors", "metrics.csv", "gradients.csv", "samples.txt")
-STOPS_EACH, KILLS = 20, 200
+STOPS_EACH, KILLS, INTERRUPTS, STARTS = 20, 200, 20, 20
+SECONDS_TO_END = 5.0
 
 
 class Outcome(NamedTuple):
@@ -109,6 +110,40 @@ def _killed(command: list[str], folder: Path, *, seconds: float) -> bool:
     return False
 
 
+def interrupt() -> Outcome:
+    """Interrupt trainings with Keras at moments from start-up to the end; each has to end in five seconds, saying so."""
+    moments, survived = np.linspace(0.3, 20, INTERRUPTS), 0
+    command = [sys.executable, "-m", "chargen", "train", "male.txt", "--epochs", "100", "--patience", "0"]
+    for number, seconds in enumerate(moments.tolist()):
+        asked = (signal.SIGINT, signal.SIGTERM)[number % 2]
+        with tempfile.TemporaryDirectory() as name:
+            process = subprocess.Popen(command, cwd=name, stdout=subprocess.DEVNULL, stderr=subprocess.PIPE, text=True)
+            time.sleep(seconds)
+            process.send_signal(asked)
+            began = time.perf_counter()
+            _, stderr = process.communicate()
+            clean = process.returncode == 128 + asked and "Traceback" not in stderr
+            survived += clean and time.perf_counter() - began < SECONDS_TO_END
+    return Outcome(INTERRUPTS, survived)
+
+
+def lock() -> Outcome:
+    """Go on with one run in many processes at once: one does, the others say which process holds it, or find it finished."""
+    with tempfile.TemporaryDirectory() as name:
+        options = ["--backend", "numpy", "--epochs", "30", "--patience", "0"]
+        stopped = _train(Path(name), ["text.txt", *options], looks=4)
+        command = [sys.executable, "-m", "chargen", "train", "--resume", str(stopped)]
+        started = [
+            subprocess.Popen(command, cwd=name, stdout=subprocess.DEVNULL, stderr=subprocess.PIPE, text=True)
+            for _ in range(STARTS)
+        ]
+        told = [(process.communicate()[1], process.returncode) for process in started]
+    trained = sum("epoch 30/30" in stderr and code == 0 for stderr, code in told)
+    refused = sum("is in use by process" in stderr and code == 2 for stderr, code in told)
+    finished = sum("is finished" in stderr and code == 0 for stderr, code in told)
+    return Outcome(STARTS, trained + refused + finished if trained == 1 else 0)
+
+
 def fault() -> Outcome:
     """Fail at the nth call that writing a checkpoint makes, for every n, in three ways; the one before has to load."""
     tried = survived = 0
@@ -177,6 +212,8 @@ TORTURES: dict[str, tuple[str, Callable[[], Outcome]]] = {
     "terminal": ("fuzzed texts on a terminal, nothing active left", terminal),
     "damage": ("model files truncated or with a bit flipped, refused in one line", damage),
     "attack": ("commands on built attacks, refused in one line, nothing else read or run", attack),
+    "lock": ("simultaneous starts in one run directory, one trains", lock),
+    "interrupt": ("Ctrl-C or SIGTERM at any phase, ended within 5 s", interrupt),
     "fault": ("disk failures while a checkpoint is written, the one before loads", fault),
     "kill": ("kill -9 in training, the resumed run ends with the same bytes", kill),
     "resume": ("trainings stopped and resumed with Keras, ending with the same bytes", resume),
