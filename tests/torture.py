@@ -92,8 +92,8 @@ def kill() -> Outcome:
                 kills += 1
                 runs = list(root.glob("*/config.toml"))
                 arguments = ["--resume", str(runs[0].parent)] if runs else arguments
-            (run,) = root.glob("*")
-            tried, survived = tried + kills, survived + kills * (_contents(run) == expected)
+            (config,) = root.glob("*/config.toml")  # a kill before it was written leaves an empty folder
+            tried, survived = tried + kills, survived + kills * (_contents(config.parent) == expected)
     return Outcome(tried, survived)
 
 
