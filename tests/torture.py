@@ -11,6 +11,7 @@ import sys
 import tempfile
 import time
 from collections.abc import Callable
+from itertools import count
 from pathlib import Path
 from typing import NamedTuple
 from unittest import mock
@@ -84,11 +85,13 @@ def kill() -> Outcome:
     with tempfile.TemporaryDirectory() as name:
         folder = Path(name)
         expected = _contents(_train(folder, ["text.txt", *options]))
-        while tried < KILLS:
-            root = folder / f"killed-{tried}"
+        for training in count():
+            if tried >= KILLS:
+                break
+            root = folder / f"killed-{training}"
             arguments = ["text.txt", *options, *SIZES, "-q", "--runs-dir", str(root)]
             kills = 0
-            while _killed([*command, *arguments], folder, seconds=float(rng.uniform(0.2, 1.5))):
+            while _killed([*command, *arguments], folder, seconds=float(rng.uniform(0.2, 1.2))):
                 kills += 1
                 runs = list(root.glob("*/config.toml"))
                 arguments = ["--resume", str(runs[0].parent)] if runs else arguments
