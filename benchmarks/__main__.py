@@ -12,7 +12,7 @@ from typing import Any
 
 import click
 
-from benchmarks import cost, memory, plot, quality, sample, startup, table, train
+from benchmarks import classic_time, cost, memory, plot, quality, sample, startup, table, train
 from benchmarks.engines import ENGINES, SIZES
 from benchmarks.machine import describe_machine
 
@@ -94,19 +94,41 @@ def measure_cost(as_json: bool = False) -> None:
     _report("cost", cost.measure, as_json)
 
 
-@main.command("quality")
+@main.command("classic")
 @click.option("--epochs", default=100, show_default=True, help="Epochs of the classic program.")
 @as_json
-def measure_quality(epochs: int = 100, as_json: bool = False) -> None:
+def measure_classic(epochs: int = 100, as_json: bool = False) -> None:
     """Seconds to the validation loss that the classic program ends with."""
-    _report("quality", lambda: quality.measure(epochs=epochs), as_json)
+    _report("classic", lambda: classic_time.measure(epochs=epochs), as_json)
+
+
+seeds_option = click.option("--seeds", default=3, show_default=True, help="Random seeds.")
+scale_option = click.option("--scale", default=1.0, show_default=True, help="Multiply the minutes, or the text, by this.")
+
+
+@main.command("quality")
+@seeds_option
+@scale_option
+@as_json
+def measure_quality(seeds: int = 3, scale: float = 1.0, as_json: bool = False) -> None:
+    """Nats a character on the test parts of public texts, within minutes."""
+    _report("quality", lambda: quality.measure(seeds=seeds, scale=scale), as_json)
+
+
+@main.command("ablation")
+@seeds_option
+@scale_option
+@as_json
+def measure_ablation(seeds: int = 3, scale: float = 1.0, as_json: bool = False) -> None:
+    """Nats a character that each part of the default recipe is worth."""
+    _report("ablation", lambda: quality.measure_ablation(seeds=seeds, scale=scale), as_json)
 
 
 @main.command("precision")
 @as_json
 def measure_precision(as_json: bool = False) -> None:
     """Bits a character that mixed_bfloat16 costs."""
-    _report("precision", quality.measure_precision, as_json)
+    _report("precision", classic_time.measure_precision, as_json)
 
 
 @main.command("table")

@@ -1,82 +1,81 @@
-import json
-import re
-import subprocess
-import sys
+"""What the shipped defaults reach in so many minutes, by the protocols of the field, and what each part of them is worth.
+
+Nothing is chosen by the test part: training is given the rest alone and holds nothing out, so that the last weights are kept.
+"""
+
 import tempfile
-import time
 from pathlib import Path
-from statistics import median
-from typing import Any
+from statistics import fmean
+from typing import Any, NamedTuple
 
-from benchmarks.classic import ClassicGenerator
-from chargen.config import CorpusConfig
-from chargen.corpus.documents import load_corpus, split_documents
+from benchmarks.commands import Split, evaluate, split_lines, split_tail, train
 
-NAMES = Path(__file__).parents[2] / "shared" / "data" / "male.txt"
-VALIDATION_SPLIT, RANDOM_SEED = 0.1, 1  # chargen's defaults, so that both hold out the same names
+Rows = list[dict[str, Any]]
 
 
-def measure(*, epochs: int) -> list[dict[str, Any]]:
-    """Measure how long the classic program takes for its epochs, and chargen's default for as good a validation loss.
+class Record(NamedTuple):
+    """A text and the minutes that a training on it may take."""
 
-    Both learn the same names and are measured on the same others, in nats a character, the end of a name counted as one. The
-    classic program's sample text is written after one epoch and counted for each.
-    """
-    source = str(NAMES) if NAMES.is_file() else "male.txt"
-    corpus = load_corpus(CorpusConfig(files=(source,)))
-    training, held_out = split_documents(corpus, VALIDATION_SPLIT, seed=RANDOM_SEED)
-    classic = ClassicGenerator("".join(f"{name}\n" for name in training))
-    train_seconds, sample_seconds = classic.train(epochs), classic.sample() * epochs
-    loss = classic.cross_entropy("".join(f"{name}\n" for name in held_out))
-    seconds, reached = _seconds_to_reach(loss, source)
-    classic_seconds = train_seconds + sample_seconds
-    return [
-        _row(f"classic program, {epochs} epochs: validation {loss:.3f} nats", classic_seconds),
-        _row(f"  of it training, without its sample text: {train_seconds / classic_seconds:.0%}", train_seconds),
-        _row(f"chargen train, whole process, to validation {reached:.3f} nats", seconds)
-        | {"chargen_is_faster_by": classic_seconds / seconds},
-    ]
+    text: str
+    minutes: float
 
 
-def measure_precision(*, repetitions: int = 3) -> list[dict[str, Any]]:
-    """Measure how much chargen's default loses in bits a character when it trains with `--precision mixed_bfloat16`."""
-    source = str(NAMES) if NAMES.is_file() else "male.txt"
-    lost = [_best_bits(source, "mixed_bfloat16", seed) - _best_bits(source, "float32", seed) for seed in range(repetitions)]
-    return [
-        {
-            "what": f"bits a character lost with mixed_bfloat16, {repetitions} random seeds",
-            "unit": "bits",
-            "median": median(lost),
-            "min": min(lost),
-            "max": max(lost),
+RECORDS = (Record("tinyshakespeare", 10), Record("names", 5), Record("nietzsche", 3))
+NAMES_TEST = 1000  # lines
+LAST_WEIGHTS = ("--validation-split", 0)
+
+# A text so short that it is read often: what keeps a network from learning it by heart shows its worth.
+ABLATION_TEXT, ABLATION_CHARACTERS = "nietzsche", 300_000
+ABLATION = ("--hidden-size", 256, "--epochs", 12, *LAST_WEIGHTS)
+ABLATED: dict[str, tuple[object, ...]] = {
+    "all of it": (),
+    "without carried state": ("--no-stateful", "--no-jitter"),
+    "without turned streams": ("--no-jitter",),
+    "adam at a constant rate": ("--optimizer", "adam", "--learning-rate", 0.002),
+    "adamw at a constant rate": ("--optimizer", "adamw", "--learning-rate", 0.002, "--weight-decay", 0.05, "--beta-2", 0.98),
+    "without clipping": ("--clip-norm", 0),
+    "without dropout": ("--dropout", 0, "--no-locked-dropout"),
+    "dropout drawn at each step": ("--no-locked-dropout",),
+    "without weight drop": ("--weight-drop", 0),
+    "dropout of inputs, too": ("--input-dropout", 0.1),
+}
+
+
+def measure(*, seeds: int = 3, scale: float = 1.0) -> Rows:
+    """Measure the records, `scale` times as long as they are, in nats a character on the test part."""
+    rows: Rows = []
+    for record in RECORDS:
+        with tempfile.TemporaryDirectory() as name:
+            split, minutes = _split(record.text, Path(name)), record.minutes * scale
+            options = ("--minutes", minutes, *LAST_WEIGHTS)
+            runs = [train(split.training, *options, "--random-seed", seed, folder=Path(name)) for seed in range(1, seeds + 1)]
+            by_run = [evaluate(run / "last.safetensors", split.test) for run, _ in runs]
+            seconds = max(seconds for _, seconds in runs)
+        what = f"{record.text}, {minutes:g} minutes ({seconds:,.0f} s)"
+        rows += [_row(f"{what}, {protocol}", [figures[protocol] for figures in by_run]) for protocol in by_run[0]]
+    return rows
+
+
+def measure_ablation(*, seeds: int = 3, scale: float = 1.0) -> Rows:
+    """Measure what each part of the default recipe is worth: nats a character without it, the same steps taken."""
+    with tempfile.TemporaryDirectory() as name:
+        folder = Path(name)
+        split = split_tail(ABLATION_TEXT, folder, most=round(ABLATION_CHARACTERS * scale))
+        losses = {
+            what: [_ablated(split, options, seed, folder) for seed in range(1, seeds + 1)] for what, options in ABLATED.items()
         }
-    ]
+    rows = [_row(what, values) for what, values in losses.items()]
+    return [row | {"worth": row["median"] - rows[0]["median"]} for row in rows]
 
 
-def _best_bits(source: str, precision: str, seed: int) -> float:
-    with tempfile.TemporaryDirectory() as folder:
-        command = [sys.executable, "-m", "chargen", "train", source, "--precision", precision, "--random-seed", str(seed)]
-        done = subprocess.run([*command, "-q", "--json"], cwd=folder, capture_output=True, text=True, check=True)
-    return float(json.loads(done.stdout)["bits_per_character"])
+def _ablated(split: Split, options: tuple[object, ...], seed: int, folder: Path) -> float:
+    trained = train(split.training, *ABLATION, *options, "--random-seed", seed, folder=folder)
+    return evaluate(trained.run / "last.safetensors", split.test)["stream"]
 
 
-def _seconds_to_reach(loss: float, source: str) -> tuple[float, float]:
-    """Run `chargen train` and return when its validation loss was no larger for the first time, and the loss."""
-    with tempfile.TemporaryDirectory() as folder:
-        began = time.perf_counter()
-        command = [sys.executable, "-m", "chargen", "train", source]
-        process = subprocess.Popen(command, cwd=folder, stdout=subprocess.DEVNULL, stderr=subprocess.PIPE, text=True)
-        assert process.stderr is not None
-        try:
-            for line in process.stderr:
-                found = re.search(r"validation (\d+\.\d+)", line)
-                if found and float(found[1]) <= loss:
-                    return time.perf_counter() - began, float(found[1])
-        finally:
-            process.terminate()
-            process.communicate()
-    raise RuntimeError(f"chargen did not reach a validation loss of {loss:.3f} nats")
+def _split(text: str, folder: Path) -> Split:
+    return split_lines(text, folder, test=NAMES_TEST) if text == "names" else split_tail(text, folder)
 
 
-def _row(what: str, seconds: float) -> dict[str, Any]:
-    return {"what": what, "unit": "s", "median": seconds, "min": seconds, "max": seconds}
+def _row(what: str, values: list[float]) -> dict[str, Any]:
+    return {"what": what, "unit": "nats", "median": fmean(values), "min": min(values), "max": max(values)}

@@ -21,12 +21,13 @@ DEFAULT_PRESET = "balanced"
 OPERATIONS_PER_WEIGHT = 6  # and position: one product forward and two back, each of a multiplication and an addition
 OPERATIONS_PER_SECOND = 7e10  # of one core, everything counted: a measure to plan by, the same on every machine
 CHARACTERS_PER_WEIGHT = 7
-WEIGHTS_PER_CHARACTER = 4
+WEIGHTS_PER_CHARACTER = 6
 HIDDEN_SIZES = (64, 128, 256, 512, 768, 1024)
 MOST_PASSES = 40  # over the text; what comes after is learnt by heart
 VOCABULARY = {"char": 80, "byte": 200, "word": 10_000, "bpe": 1_000}  # tokens, as long as they are not counted
 CHARACTERS_PER_TOKEN = {"char": 1, "byte": 1, "word": 5, "bpe": 3}
 DROPPED_BY_PASSES = ((2, 0.0), (5, 0.1), (10, 0.2), (20, 0.3), (math.inf, 0.4))  # up to so many passes, this share
+SHORT_TEXT, MOST_DROPPED_OF_SHORT_TEXT = 20_000, 0.1  # characters; the steps over it are too few to make up for more
 STREAMS = {"stateful": True, "jitter": True, "context_length": 128, "batch_size": 32}
 ADAMW = {"optimizer": "adamw", "weight_decay": 0.05, "beta_2": 0.98, "schedule": "cosine", "patience": 0}
 LEARNING_RATES = {"lstm": 0.004, "gru": 0.004, "simplernn": 0.001, "dense": 0.001}
@@ -62,7 +63,7 @@ def choose_recipe(corpus: Corpus, chosen: Chosen, *, minutes: float, cores: int)
         passes = float(chosen.settings.training.epochs)
     elif passes >= FEWEST_EPOCHS:
         passes = float(round(passes))
-    network |= _regularisation(chosen, passes)
+    network |= _regularisation(chosen, passes, text.characters)
     training = (STREAMS if _may_carry_state(corpus, chosen) else {}) | _optimization(chosen, passes)
     seen = passes * text.characters / weights
     reasons = (
@@ -114,8 +115,9 @@ def _num_weights(settings: Settings) -> int:
     return sum(math.prod(shape) for shape in weight_shapes(settings.network, vocab_size).values())
 
 
-def _regularisation(chosen: Chosen, passes: float) -> dict[str, Any]:
+def _regularisation(chosen: Chosen, passes: float, characters: float) -> dict[str, Any]:
     share = next(share for most, share in DROPPED_BY_PASSES if passes <= most)
+    share = min(share, MOST_DROPPED_OF_SHORT_TEXT) if characters < SHORT_TEXT else share
     dropped = chosen.settings.network.dropout if chosen.any("network.dropout") else share
     weight_drop = {} if chosen.settings.network.cell == "dense" else {"weight_drop": share}
     return {"dropout": dropped, "locked_dropout": dropped > 0} | weight_drop

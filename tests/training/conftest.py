@@ -29,7 +29,7 @@ NAMES = [
     "Radia",
     "Tony",
 ]
-SMALL = ("--hidden-size", "7", "--embedding", "5", "--sample-length", "20")
+SMALL = ("--config", "plain", "--hidden-size", "7", "--embedding", "5", "--sample-length", "20")
 
 
 @pytest.fixture

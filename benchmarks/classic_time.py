@@ -1,0 +1,82 @@
+import json
+import re
+import subprocess
+import sys
+import tempfile
+import time
+from pathlib import Path
+from statistics import median
+from typing import Any
+
+from benchmarks.classic import ClassicGenerator
+from chargen.config import CorpusConfig
+from chargen.corpus.documents import load_corpus, split_documents
+
+NAMES = Path(__file__).parents[2] / "shared" / "data" / "male.txt"
+VALIDATION_SPLIT, RANDOM_SEED = 0.1, 1  # chargen's defaults, so that both hold out the same names
+
+
+def measure(*, epochs: int) -> list[dict[str, Any]]:
+    """Measure how long the classic program takes for its epochs, and chargen's default for as good a validation loss.
+
+    Both learn the same names and are measured on the same others, in nats a character, the end of a name counted as one. The
+    classic program's sample text is written after one epoch and counted for each.
+    """
+    source = str(NAMES) if NAMES.is_file() else "male.txt"
+    corpus = load_corpus(CorpusConfig(files=(source,)))
+    training, held_out = split_documents(corpus, VALIDATION_SPLIT, seed=RANDOM_SEED)
+    classic = ClassicGenerator("".join(f"{name}\n" for name in training))
+    train_seconds, sample_seconds = classic.train(epochs), classic.sample() * epochs
+    loss = classic.cross_entropy("".join(f"{name}\n" for name in held_out))
+    seconds, reached = _seconds_to_reach(loss, source)
+    classic_seconds = train_seconds + sample_seconds
+    return [
+        _row(f"classic program, {epochs} epochs: validation {loss:.3f} nats", classic_seconds),
+        _row(f"  of it training, without its sample text: {train_seconds / classic_seconds:.0%}", train_seconds),
+        _row(f"chargen train, whole process, to validation {reached:.3f} nats", seconds)
+        | {"chargen_is_faster_by": classic_seconds / seconds},
+    ]
+
+
+def measure_precision(*, repetitions: int = 3) -> list[dict[str, Any]]:
+    """Measure how much chargen's default loses in bits a character when it trains with `--precision mixed_bfloat16`."""
+    source = str(NAMES) if NAMES.is_file() else "male.txt"
+    lost = [_best_bits(source, "mixed_bfloat16", seed) - _best_bits(source, "float32", seed) for seed in range(repetitions)]
+    return [
+        {
+            "what": f"bits a character lost with mixed_bfloat16, {repetitions} random seeds",
+            "unit": "bits",
+            "median": median(lost),
+            "min": min(lost),
+            "max": max(lost),
+        }
+    ]
+
+
+def _best_bits(source: str, precision: str, seed: int) -> float:
+    with tempfile.TemporaryDirectory() as folder:
+        command = [sys.executable, "-m", "chargen", "train", source, "--precision", precision, "--random-seed", str(seed)]
+        done = subprocess.run([*command, "-q", "--json"], cwd=folder, capture_output=True, text=True, check=True)
+    return float(json.loads(done.stdout)["bits_per_character"])
+
+
+def _seconds_to_reach(loss: float, source: str) -> tuple[float, float]:
+    """Run `chargen train` and return when its validation loss was no larger for the first time, and the loss."""
+    with tempfile.TemporaryDirectory() as folder:
+        began = time.perf_counter()
+        command = [sys.executable, "-m", "chargen", "train", source]
+        process = subprocess.Popen(command, cwd=folder, stdout=subprocess.DEVNULL, stderr=subprocess.PIPE, text=True)
+        assert process.stderr is not None
+        try:
+            for line in process.stderr:
+                found = re.search(r"validation (\d+\.\d+)", line)
+                if found and float(found[1]) <= loss:
+                    return time.perf_counter() - began, float(found[1])
+        finally:
+            process.terminate()
+            process.communicate()
+    raise RuntimeError(f"chargen did not reach a validation loss of {loss:.3f} nats")
+
+
+def _row(what: str, seconds: float) -> dict[str, Any]:
+    return {"what": what, "unit": "s", "median": seconds, "min": seconds, "max": seconds}

@@ -1,0 +1,64 @@
+import json
+import subprocess
+import sys
+import time
+from pathlib import Path
+from typing import NamedTuple
+
+import numpy as np
+
+SHARED_TEXTS = Path(__file__).parents[2] / "shared" / "data"
+
+
+class Trained(NamedTuple):
+    """A run directory, its settings chosen, and how long the whole command took."""
+
+    run: Path
+    seconds: float
+
+
+class Split(NamedTuple):
+    """Two text files."""
+
+    training: Path
+    test: Path
+
+
+def train(text: Path, *options: object, folder: Path) -> Trained:
+    """Run `chargen train` on a text, with its runs in a folder."""
+    command = ["train", str(text), "--runs-dir", str(folder), "--sample-every", 0, "-q", "--json", *options]
+    began = time.perf_counter()
+    run = json.loads(_chargen(*command))["run"]
+    return Trained(Path(run), time.perf_counter() - began)
+
+
+def evaluate(model: Path, text: Path) -> dict[str, float]:
+    """Run `chargen evaluate` and return the nats a character by the name of each protocol."""
+    told = json.loads(_chargen("evaluate", model, text, "--no-baselines", "--json", "-q"))
+    return {row["name"]: row["cross_entropy"] for row in told["results"]}
+
+
+def _chargen(*arguments: object) -> str:
+    command = [sys.executable, "-m", "chargen", *map(str, arguments)]
+    return subprocess.run(command, capture_output=True, text=True, check=True).stdout
+
+
+def split_tail(name: str, folder: Path, *, share: float = 0.1, most: int | None = None) -> Split:
+    """Write the first characters of a text, at most so many, and the share at their end as two files."""
+    text = (SHARED_TEXTS / f"{name}.txt").read_text(encoding="utf-8")[:most]
+    cut = int(len(text) * (1 - share))
+    return _written(folder, name, text[:cut], text[cut:])
+
+
+def split_lines(name: str, folder: Path, *, test: int, seed: int = 1) -> Split:
+    """Shuffle the lines of a text and write all but the last `test` of them, and those, as two files."""
+    lines = (SHARED_TEXTS / f"{name}.txt").read_text(encoding="utf-8").split()
+    shuffled = [lines[place] for place in np.random.default_rng(seed).permutation(len(lines))]
+    return _written(folder, name, "\n".join(shuffled[:-test]), "\n".join(shuffled[-test:]))
+
+
+def _written(folder: Path, name: str, training: str, test: str) -> Split:
+    split = Split(folder / f"{name}.txt", folder / f"{name}-test.txt")
+    split.training.write_text(training, encoding="utf-8")
+    split.test.write_text(test, encoding="utf-8")
+    return split

@@ -1,0 +1,138 @@
+from typing import Any
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from chargen.config import Resolved, Settings, check_together, resolve
+from chargen.corpus.documents import Corpus, Document
+from chargen.errors import ConfigError
+from chargen.training.budget import Budget, find_budget, plan_within
+from chargen.training.recipes import PRESETS, Chosen, Recipe, choose_recipe
+
+PROSE = "It was a dark night, and the rain fell in torrents.\n"
+NAMES = "\n".join(["Ada", "Alan", "Grace", "Barbara"] * 50)
+
+
+def corpus(text: str, *, reading: str = "document") -> Corpus:
+    texts = text.split("\n") if reading == "line" else [text]
+    return Corpus("text", tuple(map(Document, texts)), reading, "0" * 64)
+
+
+def resolved(**sections: dict[str, Any]) -> Resolved:
+    return resolve(("command line", sections))
+
+
+def recipe(text: str, *, minutes: float = 5.0, reading: str = "document", **sections: dict[str, Any]) -> Recipe:
+    found = resolved(**sections)
+    chosen = Chosen(found.settings, [name for name, origin in found.origin.items() if origin != "default"])
+    return choose_recipe(corpus(text, reading=reading), chosen, minutes=minutes, cores=2)
+
+
+def test_prose_is_read_with_the_state_carried_on_and_names_are_not() -> None:
+    assert recipe(PROSE * 1000).layer["training"]["stateful"]
+    assert "stateful" not in recipe(NAMES, reading="line").layer["training"]
+    assert "stateful" not in recipe(PROSE * 20).layer["training"]  # a text that is shorter than a batch of streams
+    assert "stateful" not in recipe(PROSE * 1000, training={"stride": 3}).layer["training"]
+
+
+@given(st.sampled_from([1, 30, 3000]), st.floats(0.1, 100), st.floats(1, 20))
+def test_more_minutes_never_give_a_smaller_network(length: int, minutes: float, factor: float) -> None:
+    less, more = (recipe(PROSE * length, minutes=one).layer["network"]["hidden_size"] for one in (minutes, minutes * factor))
+    assert less <= more
+
+
+def test_a_short_text_gets_a_small_network_however_long_it_may_take() -> None:
+    sizes = [recipe(PROSE * length, minutes=1000).layer["network"]["hidden_size"] for length in (10, 1000, 100_000)]
+    assert sizes == sorted(sizes)
+    assert sizes[0] < sizes[-1]
+
+
+def test_a_text_that_is_read_once_loses_nothing_and_one_that_is_read_often_does() -> None:
+    once, often = recipe(PROSE * 300_000, minutes=1), recipe(PROSE * 100, minutes=5)
+    assert once.layer["network"]["dropout"] == once.layer["network"]["weight_drop"] == 0
+    assert not once.layer["network"]["locked_dropout"]
+    assert often.layer["network"]["dropout"] > 0.2
+    assert often.layer["network"]["locked_dropout"]
+
+
+@given(
+    st.sampled_from(["lstm", "gru", "simplernn", "dense"]),
+    st.sampled_from(["all", "last"]),
+    st.sampled_from([PROSE * 9, PROSE * 999, NAMES]),
+    st.dictionaries(
+        st.sampled_from(["network.dropout", "network.hidden_size", "training.epochs", "training.optimizer", "training.stride"]),
+        st.just(None),
+    ),
+)
+def test_what_is_chosen_goes_with_what_was_given(cell: str, targets: str, text: str, names: dict[str, None]) -> None:
+    values = {"dropout": 0.0, "hidden_size": 9, "epochs": 3, "optimizer": "sgd", "stride": 2}
+    sections: dict[str, dict[str, Any]] = {"network": {"cell": cell, "targets": targets}}
+    for section, _, name in (one.partition(".") for one in names):
+        sections.setdefault(section, {})[name] = values[name]
+    reading = "line" if text == NAMES else "document"
+    layer = recipe(text, reading=reading, **sections).layer
+    together = {section: layer.get(section, {}) | sections.get(section, {}) for section in {*layer, *sections}}
+    check_together(resolved(**together).settings)
+    assert not any(name in layer.get(section, {}) for section, given_values in sections.items() for name in given_values)
+
+
+def test_three_reasons_name_the_network_what_is_dropped_and_how_it_learns() -> None:
+    size, dropped, learning = recipe(PROSE * 1000).reasons
+    assert "5 minutes on 2 cores" in size
+    assert "lstm 1x" in size
+    assert "%" in dropped
+    assert "state is carried on" in learning
+
+
+def budget(preset: str | None = None, minutes: float | None = None, *, new: bool = True, found: Resolved) -> Budget | None:
+    return find_budget(preset, minutes, found, began=0.0, new=new)
+
+
+def test_a_budget_is_taken_unless_everything_is_decided() -> None:
+    assert budget(found=resolved()) == Budget(minutes=PRESETS["balanced"], exact=False, began=0.0)
+    assert budget("fast", found=resolved()) == Budget(minutes=1, exact=False, began=0.0)
+    assert budget(None, 2.5, found=resolved()) == Budget(minutes=2.5, exact=True, began=0.0)
+    assert budget(found=resolve(("plain.toml", {"network": {"hidden_size": 128}}))) is None
+    assert budget("fast", found=resolve(("plain.toml", {"network": {"hidden_size": 128}}))) is not None
+    assert budget(found=resolved(), new=False) is None
+    assert budget(found=resolved(training={"backend": "numpy"})) is None
+    assert budget(found=resolved(training={"task": "classify"})) is None
+
+
+@pytest.mark.parametrize(
+    ("preset", "minutes", "new", "training", "message"),
+    [
+        ("fast", 3.0, True, {}, "--preset and --minutes exclude each other"),
+        (None, 0.0, True, {}, "--minutes is 0, expected a number above 0"),
+        (None, float("nan"), True, {}, "--minutes is nan, expected a number above 0"),
+        (None, 3.0, False, {}, "--minutes is for a new training, --resume goes on with one"),
+        ("best", None, True, {"task": "classify"}, "--preset is for networks that write text, training.task = classify"),
+        (None, 3.0, True, {"epochs": 9}, "--minutes and training.epochs both say how long training lasts"),
+    ],
+)
+def test_a_budget_that_cannot_be_is_refused(
+    preset: str | None, minutes: float | None, new: bool, training: dict[str, Any], message: str
+) -> None:
+    with pytest.raises(ConfigError, match=message):
+        budget(preset, minutes, new=new, found=resolved(training=training))
+
+
+@given(st.integers(1, 5000))
+def test_a_plan_lasts_as_many_steps_as_it_is_told(steps: int) -> None:
+    plan = PLAN.lasting(steps)
+    training = plan.settings.training
+    taken = training.epochs * plan.training.num_steps
+    assert steps - training.epochs < taken <= steps or (taken <= steps and training.epoch_steps is None)
+    assert plan.training.batch(0, 0).inputs.shape == (32, 128)
+    assert training.epoch_steps is None or plan.training.num_steps == training.epoch_steps
+
+
+def test_a_plan_within_a_budget_keeps_what_was_given() -> None:
+    found = resolved(network={"hidden_size": 9}, training={"epochs": 3})
+    settings: Settings = plan_within(Budget(minutes=1, exact=False, began=0.0), found, corpus(PROSE * 1000)).settings
+    assert (settings.network.hidden_size, settings.training.epochs, settings.training.epoch_steps) == (9, 3, None)
+    assert settings.training.warmup_epochs == pytest.approx(0.09)
+
+
+PLAN = plan_within(Budget(minutes=1, exact=False, began=0.0), resolved(), corpus(PROSE * 1000))
