@@ -49,7 +49,7 @@ def test_a_short_text_gets_a_small_network_however_long_it_may_take() -> None:
 
 
 def test_a_text_that_is_read_once_loses_nothing_and_one_that_is_read_often_does() -> None:
-    once, often = recipe(PROSE * 300_000, minutes=1), recipe(PROSE * 100, minutes=5)
+    once, often = recipe(PROSE * 300_000, minutes=1), recipe(PROSE * 1000, minutes=5)
     assert once.layer["network"]["dropout"] == once.layer["network"]["weight_drop"] == 0
     assert not once.layer["network"]["locked_dropout"]
     assert often.layer["network"]["dropout"] > 0.2
