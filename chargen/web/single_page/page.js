@@ -1,0 +1,408 @@
+// The page: what is read and written, in slices of time between which the browser draws.
+
+const SLICE = 12; // milliseconds of work a frame
+const LONGEST = 10000; // tokens written at a press
+const SHOWN = 10; // tokens that may come next
+const BARS_EVERY = 100; // milliseconds
+const PACES = [6, 40, 200, 1000, Infinity]; // characters a second
+const READ_AFTER = 150; // milliseconds without a key
+const NAMES = { " ": "space", "\n": "line", "\t": "tab" };
+const UNPRINTABLE = /^[\p{C}\p{Z}\p{M}]$/u;
+
+const described = JSON.parse(document.getElementById("model").textContent);
+const vocabulary = new Vocabulary(described.vocabulary);
+const network = new Network(
+  described,
+  unpackWeights(document.getElementById("weights").textContent, described.precision, described.tensors),
+);
+const $ = (id) => document.getElementById(id);
+
+/** The text so far and the network that has read it. Work comes as generators, which stop after each step. */
+class Manuscript {
+  constructor() {
+    this.silent = Array.from({ length: vocabulary.size }, (_, token) => vocabulary.isSilent(token));
+    this.logits = new Float32Array(vocabulary.size);
+  }
+
+  /** Take a prompt; it is read by `read`. */
+  begin(prompt, label) {
+    const { tokens, unknown } = vocabulary.encode(prompt);
+    Object.assign(this, { prompt: tokens, unknown, pieces: [], decode: vocabulary.decoder(), drawn: 0, waiting: 0, cost: 0, costed: 0 });
+    const begins = label ? vocabulary.firstLabel + vocabulary.labels.indexOf(label) : BOUNDARY;
+    this.primer = described.primer.map((token) => (token === BOUNDARY ? begins : token));
+    this.ready = false;
+  }
+
+  /** Feed the prompt as training did: before one shorter than the context comes a piece of what was learnt from. */
+  *read() {
+    network.reset();
+    if (this.prompt.length) {
+      yield* this.feed(this.primerFor(0));
+      this.given = [this.surprise(this.prompt[0].id, false)];
+      network.reset();
+    } else this.given = [];
+    yield* this.feed(this.primerFor(this.prompt.length));
+    for (const [place, { id }] of this.prompt.entries()) {
+      if (place) this.given.push(this.surprise(id, true));
+      network.step(id);
+      yield;
+    }
+    this.start = network.state;
+    this.beginText();
+    this.ready = true;
+  }
+
+  *feed(tokens) {
+    for (const token of tokens) {
+      network.step(token);
+      yield;
+    }
+  }
+
+  primerFor(length) {
+    const room = Math.max(described.context_length - length, vocabulary.labels.length || !length ? 1 : 0);
+    return room ? this.primer.slice(-room) : [];
+  }
+
+  /** Put the prompt at the beginning of a text. */
+  beginText() {
+    this.begun = this.prompt.length > 0;
+    this.prompt.forEach(({ text }, place) => this.add(text, this.given[place], true));
+  }
+
+  /** Return the logits of the next token, those that cannot come at minus infinity; good until the next call. */
+  expected(begun) {
+    const { logits, silent } = this;
+    logits.set(network.logits);
+    for (let token = 0; token < logits.length; token++) if (silent[token]) logits[token] = -Infinity;
+    if (!described.ends || !begun) logits[BOUNDARY] = -Infinity;
+    return logits;
+  }
+
+  /** Return the bits that a token costs at temperature 1; none for one that is read but never drawn. */
+  surprise(token, begun) {
+    return this.silent[token] ? NaN : -Math.log2(softmax(this.expected(begun))[token]);
+  }
+
+  probabilities(temperature) {
+    const logits = this.expected(this.begun);
+    if (temperature > 0) return softmax(logits, temperature);
+    const best = argmax(logits);
+    return Float64Array.from(logits, (_, token) => Number(token === best));
+  }
+
+  /** Write up to so many tokens. */
+  *write(count, temperature) {
+    for (let written = 0; written < count; written++) {
+      this.set(draw(this.probabilities(temperature()), Math.random()));
+      yield;
+    }
+  }
+
+  /** Let a token be the next. After a text's end another one begins as this one did. */
+  set(token) {
+    const bits = this.surprise(token, this.begun);
+    this.drawn++;
+    this.add(this.decode(token), bits, false);
+    if (token === BOUNDARY) {
+      this.add("\n", 0, false);
+      network.state = this.start;
+      this.beginText();
+      return;
+    }
+    this.begun = true;
+    network.step(token);
+  }
+
+  add(text, bits, given) {
+    this.waiting += bits; // a character of several bytes costs what they cost together, a line's end what the boundary does
+    if (!text) return;
+    this.pieces.push({ text, bits: this.waiting, given });
+    if (!Number.isNaN(this.waiting)) {
+      this.cost += this.waiting;
+      this.costed++;
+    }
+    this.waiting = 0;
+  }
+}
+
+/** Gives a generator its slices of time, at a pace, until it ends or gives way to another. */
+class Slices {
+  run(steps, { pace = () => Infinity, shown, ended }) {
+    const job = (this.job = { steps, ended });
+    let before = performance.now();
+    let allowance = 1;
+    const slice = () => {
+      if (this.job !== job) return;
+      const now = performance.now();
+      const rate = pace();
+      allowance = rate === Infinity ? rate : Math.min(allowance + ((now - before) * rate) / 1000, Math.max(rate / 10, 1));
+      before = now;
+      let done = false;
+      while (!done && allowance >= 1 && performance.now() < now + SLICE) {
+        done = steps.next().done;
+        allowance--;
+      }
+      shown();
+      if (done) this.end();
+      else requestAnimationFrame(slice);
+    };
+    slice();
+  }
+
+  end() {
+    const job = this.job;
+    this.job = null;
+    job?.ended();
+  }
+}
+
+const manuscript = new Manuscript();
+const slices = new Slices();
+const temperature = () => Number($("temperature").value);
+const pace = () => PACES[Number($("pace").value)];
+let writing = null; // when it began and how much was drawn then
+let shown = 0; // pieces on the page
+let barsAt = -Infinity;
+let unread = 0; // the timer of a prompt that is not read yet
+
+function readPrompt() {
+  clearTimeout(unread);
+  unread = 0;
+  stop();
+  manuscript.begin($("prompt").value, $("label").value);
+  const names = manuscript.unknown.slice(0, 5).map(nameOf).join(", ");
+  const more = manuscript.unknown.length > 5 ? " and more" : "";
+  say(names ? `The network has never seen ${names}${more}, which it leaves out.` : "");
+  clearText();
+  $("text").setAttribute("aria-busy", "true");
+  slices.run(manuscript.read(), { shown: () => {}, ended: afterReading });
+}
+
+let whenRead = null; // what was asked for while it read
+
+function afterReading() {
+  $("text").removeAttribute("aria-busy");
+  show(true);
+  const then = whenRead;
+  whenRead = null;
+  then?.();
+}
+
+function start() {
+  if (unread) readPrompt();
+  if (!manuscript.ready) {
+    whenRead = start;
+    return;
+  }
+  writing = { since: performance.now(), drawn: manuscript.drawn };
+  $("write").textContent = "Stop";
+  $("text").classList.add("busy");
+  say("Writing.");
+  slices.run(manuscript.write(LONGEST, temperature), { pace, shown: () => show(false), ended: stop });
+}
+
+function stop() {
+  whenRead = null;
+  if (!writing) return;
+  const { count, seconds } = written();
+  writing = null;
+  slices.end();
+  $("write").textContent = "Write";
+  $("text").classList.remove("busy");
+  const rate = count > 20 ? `, ${format(count / seconds)} a second` : "";
+  say(`Stopped after ${format(count)} ${tokenName(count)}${rate}.`);
+  show(true);
+}
+
+function written() {
+  return { count: manuscript.drawn - writing.drawn, seconds: (performance.now() - writing.since) / 1000 };
+}
+
+function toggle() {
+  if (writing || whenRead) stop();
+  else start();
+}
+
+/** Let a token come next that somebody has chosen. */
+function choose(token) {
+  if (writing || !manuscript.ready) return;
+  manuscript.set(token);
+  show(true);
+}
+
+function say(text) {
+  $("note").textContent = text;
+}
+
+function clearText() {
+  $("text").replaceChildren();
+  shown = 0;
+}
+
+/** Bring the page up to the manuscript. */
+function show(whole) {
+  const pane = $("text");
+  const follows = pane.scrollHeight - pane.scrollTop - pane.clientHeight < 60;
+  addPieces(manuscript.pieces.slice(shown));
+  shown = manuscript.pieces.length;
+  if (follows) pane.scrollTop = pane.scrollHeight;
+  if (whole || performance.now() - barsAt > BARS_EVERY) showFigures();
+}
+
+/** Add pieces of text to the page: each in an element of its own where surprise is shown, else those of one kind together. */
+function addPieces(pieces) {
+  const each = $("surprise").checked;
+  let line = $("text").lastChild ?? newLine();
+  let last = null;
+  for (const { text, bits, given } of pieces) {
+    if (text === "\n") {
+      line = newLine();
+      last = null;
+      continue;
+    }
+    const kind = given ? "given" : "written";
+    if (each || last?.className !== kind) {
+      last = document.createElement("span");
+      last.className = kind;
+      line.append(last);
+    }
+    last.append(text);
+    if (each && !Number.isNaN(bits)) {
+      last.classList.add(`s${Math.max(0, Math.min(7, Math.round(bits - 0.4)))}`);
+      last.title = `${bits.toFixed(1)} bits`;
+    }
+  }
+}
+
+/** Begin a line: an element of its own, so that the browser need not lay out all others again. */
+function newLine() {
+  const line = document.createElement("p");
+  $("text").append(line);
+  return line;
+}
+
+function showFigures() {
+  barsAt = performance.now();
+  const { cost, costed } = manuscript;
+  const figures = [`${format(costed)} ${tokenName(costed)}`];
+  if (costed) figures.push(`${(cost / costed).toFixed(2)} bits each`);
+  if (writing && written().seconds > 0.5) figures.push(`${format(written().count / written().seconds)} a second`);
+  $("figures").textContent = figures.join(" \u00b7 ");
+  if (manuscript.ready) showBars();
+}
+
+const rows = Array.from({ length: Math.min(SHOWN, vocabulary.size) }, () => {
+  const row = document.createElement("li");
+  const button = document.createElement("button");
+  button.type = "button";
+  const [sort, track, fill, share] = ["kbd", "span", "span", "span"].map((name) => document.createElement(name));
+  [track.className, fill.className, share.className] = ["track", "fill", "share"];
+  track.append(fill);
+  button.append(sort, track, share);
+  row.append(button);
+  $("next").append(row);
+  const parts = { row, button, sort, fill, share, token: BOUNDARY };
+  button.addEventListener("click", () => choose(parts.token));
+  return parts;
+});
+
+/** Show what may come next, the most probable first. */
+function showBars() {
+  const probabilities = manuscript.probabilities(temperature());
+  const best = Array.from(probabilities.keys()).sort((one, other) => probabilities[other] - probabilities[one] || one - other);
+  rows.forEach((parts, place) => {
+    const probability = probabilities[best[place]];
+    parts.row.hidden = !(probability > 0);
+    parts.token = best[place];
+    const text = vocabulary.texts[parts.token];
+    const name = parts.token === BOUNDARY ? "the end" : nameOf(text);
+    parts.sort.textContent = name;
+    parts.sort.className = name === text ? "" : "named";
+    parts.fill.style.transform = `scaleX(${probability})`;
+    parts.share.textContent = probability < 0.001 ? "<0.1%" : `${(100 * probability).toFixed(1)}%`;
+    parts.button.disabled = Boolean(writing);
+    parts.button.setAttribute("aria-label", `${name}, ${parts.share.textContent}`);
+  });
+}
+
+/** Return a token's text, or its name if there is nothing to see. */
+function nameOf(text) {
+  if (NAMES[text]) return NAMES[text];
+  const byte = vocabulary.kind === "byte" && text >= "\x80";
+  if (!byte && !UNPRINTABLE.test(text)) return text.replace(/[\p{C}\n]/gu, "\u00b7").replace(/^ /, "\u2423");
+  const code = text.codePointAt(0).toString(16).toUpperCase();
+  return byte ? `byte ${code}` : `U+${code.padStart(4, "0")}`;
+}
+
+function tokenName(count) {
+  const name = { character: "character", byte: "byte" }[vocabulary.kind] ?? "token";
+  return count === 1 ? name : `${name}s`;
+}
+
+function format(number) {
+  return Math.round(number).toLocaleString("en");
+}
+
+function showDials() {
+  $("temperature-value").textContent = temperature().toFixed(2);
+  $("pace-value").textContent = pace() === Infinity ? "unbounded" : `${format(pace())} a second`;
+  const at = temperature() === 0 ? "0: always the likeliest" : temperature().toFixed(2);
+  $("next-note").textContent = `At temperature ${at}. Choose one to set it.`;
+  if (manuscript.ready) showBars();
+}
+
+function showSurprise() {
+  $("legend").hidden = !$("surprise").checked;
+  $("text").classList.toggle("read", $("surprise").checked);
+  clearText();
+  show(true);
+}
+
+function showDark(dark) {
+  document.documentElement.dataset.theme = dark ? "dark" : "light";
+  $("theme").setAttribute("aria-pressed", String(dark));
+}
+
+/** Say what this is: every text of the model goes in as text, never as markup. */
+function introduce() {
+  const { network: config, name, precision, bytes, bits_per_character: bits } = described;
+  const cells = { lstm: "An LSTM", gru: "A GRU", simplernn: "A SimpleRNN", dense: "A SimpleRNN" };
+  const layers = config.num_layers === 1 ? `${config.hidden_size} units` : `${config.num_layers} layers of ${config.hidden_size} units`;
+  const kinds = { character: "one character at a time", byte: "one byte at a time", word: "word by word", bpe: "in pieces of words" };
+  const number = described.tensors.reduce((sum, [, shape]) => sum + shape.reduce((product, one) => product * one, 1), 0);
+  if (name) {
+    document.title = `${name} \u2013 chargen`;
+    $("name").textContent = name;
+  }
+  const learnt = bits ? `; ${bits.toFixed(2)} bits a character` : "";
+  $("about").textContent = `${cells[config.cell]} of ${layers} that writes ${kinds[vocabulary.kind]}${learnt}`;
+  const half = precision === "float16" ? " of half precision" : "";
+  $("size").textContent = `${format(number)} weights${half}, ${format(bytes / 1000)} kB with everything on this page.`;
+  $("label-field").hidden = !vocabulary.labels.length;
+  for (const label of vocabulary.labels) $("label").append(new Option(label, label));
+}
+
+introduce();
+showDark(matchMedia("(prefers-color-scheme: dark)").matches);
+showDials();
+$("write").addEventListener("click", toggle);
+$("over").addEventListener("click", readPrompt);
+$("label").addEventListener("change", readPrompt);
+$("temperature").addEventListener("input", showDials);
+$("pace").addEventListener("input", showDials);
+$("surprise").addEventListener("change", showSurprise);
+$("theme").addEventListener("click", () => showDark(document.documentElement.dataset.theme !== "dark"));
+$("prompt").addEventListener("input", () => {
+  stop();
+  clearTimeout(unread);
+  unread = setTimeout(readPrompt, READ_AFTER);
+});
+document.addEventListener("keydown", (event) => {
+  if (event.key === "Escape") stop();
+  if (event.key === "Enter" && (event.ctrlKey || event.metaKey)) {
+    event.preventDefault();
+    toggle();
+  }
+});
+readPrompt();
