@@ -49,7 +49,7 @@ def packed(model: TextModel, precision: Precision) -> bytes:
 def stored(name: str, weight: Floats, precision: Precision) -> npt.NDArray[np.floating]:
     """Return a weight in the numbers of a precision, little-endian. Raises ConfigError for one too large for them."""
     largest = float(np.abs(weight).max(initial=0))
-    if largest > np.finfo(precision).max:
+    if largest > float(np.finfo(precision).max):
         raise ConfigError(f"{name} holds {largest:g}, too large for {precision}", hint="say --precision float32")
     return weight.astype(STORED[precision])
 

@@ -157,6 +157,12 @@ class Vocabulary:
             pieces = merged
         return pieces
 
+    def label_id(self, label: str) -> int:
+        """Return the token of a label."""
+        if label not in self.labels:
+            fail(f"the model has never seen the label {label!r}; it knows {', '.join(self.labels)}")
+        return self.first_label + self.labels.index(label)
+
     def decoded(self, ids: Iterator[int]) -> Iterator[str]:
         """Yield the text of each token, that of a character's bytes with the last of them."""
         if self.kind != "byte":
@@ -175,7 +181,7 @@ class Writer:
         self.network = Network(model["network"], weights)
         self.ends, self.begun = model["ends"], len(prompt) > 0
         self.silent = np.array(vocabulary.silent_ids, dtype=np.intp)
-        begins = vocabulary.first_label + vocabulary.labels.index(label) if label else BOUNDARY
+        begins = vocabulary.label_id(label) if label else BOUNDARY
         primer = [begins if one == BOUNDARY else one for one in model["primer"]]
         room = max(model["context_length"] - len(prompt), 1 if vocabulary.labels or not prompt else 0)
         self.state = self.network.zero_state()
@@ -221,7 +227,7 @@ def unpack(tensors: Sequence[tuple[str, list[int]]], precision: str, numbers: st
 
 def options(model: dict[str, Any]) -> argparse.Namespace:
     """Read the command line."""
-    about = f"Write text with a {model['network']['cell']} that has read {model['name'] or 'a text'!r}."
+    about = f"Write text with a network that has read {model['name'] or 'a text'!r}."
     parser = argparse.ArgumentParser(description=about.replace("%", "%%"))
     parser.add_argument("--seed", default="", metavar="TEXT", help="text to continue")
     parser.add_argument("--temp", type=float, default=1.0, metavar="T", help="temperature; 0 is greedy  [default: 1.0]")
@@ -229,7 +235,7 @@ def options(model: dict[str, Any]) -> argparse.Namespace:
     parser.add_argument("--count", type=int, help=f"texts to write  [default: 1, or {LINES} of a model of lines]")
     parser.add_argument("--random-seed", type=int, help="seed of the draws; the same one gives the same text")
     if model["vocabulary"]["labels"]:
-        parser.add_argument("--label", choices=model["vocabulary"]["labels"], required=True, help="what to write like")
+        parser.add_argument("--label", required=True, help="what to write like")
     given = parser.parse_args()
     if not 0 <= given.temp < float("inf"):
         parser.error(f"temperature is {given.temp:g}, expected 0 or more")
@@ -242,7 +248,7 @@ def options(model: dict[str, Any]) -> argparse.Namespace:
 
 def fail(message: str) -> NoReturn:
     """Say what is wrong and end."""
-    sys.stderr.write(f"{sys.argv[0]}: {message}\n")
+    sys.stderr.write(f"{sys.argv[0]}: {''.join(one if one.isprintable() else '?' for one in message)}\n")
     sys.exit(2)
 
 

@@ -345,8 +345,11 @@ function format(number) {
 }
 
 function showDials() {
-  $("temperature-value").textContent = temperature().toFixed(2);
-  $("pace-value").textContent = pace() === Infinity ? "unbounded" : `${format(pace())} a second`;
+  const values = { temperature: temperature().toFixed(2), pace: pace() === Infinity ? "unbounded" : `${format(pace())} a second` };
+  for (const [id, value] of Object.entries(values)) {
+    $(`${id}-value`).textContent = value;
+    $(id).setAttribute("aria-valuetext", value);
+  }
   const at = temperature() === 0 ? "0: always the likeliest" : temperature().toFixed(2);
   $("next-note").textContent = `At temperature ${at}. Choose one to set it.`;
   if (manuscript.ready) showBars();
@@ -395,6 +398,7 @@ $("surprise").addEventListener("change", showSurprise);
 $("theme").addEventListener("click", () => showDark(document.documentElement.dataset.theme !== "dark"));
 $("prompt").addEventListener("input", () => {
   stop();
+  manuscript.ready = false;
   clearTimeout(unread);
   unread = setTimeout(readPrompt, READ_AFTER);
 });
