@@ -41,12 +41,12 @@ def name_of(config: NetworkConfig) -> str:
     return "-".join([*names, *(name for name, is_on in flags.items() if is_on)])
 
 
-def make_model(config: NetworkConfig, *, vocabulary: Vocabulary | None = None, **fields: Any) -> TextModel:
+def make_model(config: NetworkConfig, *, vocabulary: Vocabulary | None = None, scale: float = 0.7, **fields: Any) -> TextModel:
     """Make a model whose weights are all random."""
     vocabulary = vocabulary or CharacterVocabulary("abcde\n")
     rng = np.random.default_rng(7)
     shapes = weight_shapes(config, len(vocabulary))
-    weights = {name: rng.normal(0, 0.7, shape).astype(np.float32) for name, shape in shapes.items()}
+    weights = {name: rng.normal(0, scale, shape).astype(np.float32) for name, shape in shapes.items()}
     for name in weights:
         if name.endswith("variance"):
             weights[name] = np.abs(weights[name])
