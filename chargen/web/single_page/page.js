@@ -2,6 +2,7 @@
 
 const SLICE = 12; // milliseconds of work a frame
 const LONGEST = 10000; // tokens written at a press
+const LINES = 40; // that are laid out together
 const SHOWN = 10; // tokens that may come next
 const BARS_EVERY = 100; // milliseconds
 const PACES = [6, 40, 200, 1000, Infinity]; // characters a second
@@ -253,7 +254,7 @@ function show(whole) {
 /** Add pieces of text to the page: each in an element of its own where surprise is shown, else those of one kind together. */
 function addPieces(pieces) {
   const each = $("surprise").checked;
-  let line = $("text").lastChild ?? newLine();
+  let line = $("text").lastChild?.lastChild ?? newLine();
   let last = null;
   for (const { text, bits, given } of pieces) {
     if (text === "\n") {
@@ -275,10 +276,16 @@ function addPieces(pieces) {
   }
 }
 
-/** Begin a line: an element of its own, so that the browser need not lay out all others again. */
+/** Begin a line: an element of its own, some of them in one of theirs, so that the browser need not lay out all others again. */
 function newLine() {
   const line = document.createElement("p");
-  $("text").append(line);
+  const lines = $("text").lastChild;
+  if (lines && lines.childElementCount < LINES) lines.append(line);
+  else {
+    const more = document.createElement("div");
+    more.append(line);
+    $("text").append(more);
+  }
   return line;
 }
 
@@ -316,7 +323,7 @@ function showBars() {
     parts.row.hidden = !(probability > 0);
     parts.token = best[place];
     const text = vocabulary.texts[parts.token];
-    const name = parts.token === BOUNDARY ? "the end" : nameOf(text);
+    const name = parts.token === BOUNDARY ? "end" : nameOf(text);
     parts.sort.textContent = name;
     parts.sort.className = name === text ? "" : "named";
     parts.fill.style.transform = `scaleX(${probability})`;
@@ -383,6 +390,7 @@ function introduce() {
   const half = precision === "float16" ? " of half precision" : "";
   $("size").textContent = `${format(number)} weights${half}, ${format(bytes / 1000)} kB with everything on this page.`;
   $("label-field").hidden = !vocabulary.labels.length;
+  $("next").classList.toggle("words", ["word", "bpe"].includes(vocabulary.kind));
   for (const label of vocabulary.labels) $("label").append(new Option(label, label));
 }
 
