@@ -13,7 +13,9 @@ from chargen.config import NetworkConfig
 from chargen.corpus.vocabulary import ByteVocabulary, CharacterVocabulary, Vocabulary
 from chargen.corpus.words import BpeVocabulary, WordVocabulary
 from chargen.export.script import make_script
+from chargen.export.standalone import CONTROLS
 from chargen.network.model_file import TextModel, save_model
+from chargen.terminal import ACTIVE
 from tests.export.forms import FORMS, E, H, halved, make_model, name_of, some_ids
 
 Invoke = Callable[..., Result]
@@ -133,6 +135,12 @@ def test_no_text_of_a_model_becomes_code(program: Program) -> None:
     assert (done.returncode, len(done.stderr.splitlines())) == (2, 1)
     model = make_model(LSTM, vocabulary=CharacterVocabulary(sorted(set(nasty)), [typed]), provenance={"corpus": nasty})
     assert written(program, model, "--label", typed, "--seed", typed, "--length", "5").startswith(typed)
+
+
+def test_a_terminal_is_shown_what_chargen_shows_it() -> None:
+    """But for the rest of an escape sequence, which is harmless without its first character."""
+    for code in (*range(0xD800), *range(0xE000, 0x10000)):
+        assert bool(CONTROLS.match(chr(code))) == bool(ACTIVE.match(chr(code)))
 
 
 @pytest.mark.parametrize(

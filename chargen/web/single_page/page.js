@@ -270,7 +270,7 @@ function addPieces(pieces) {
     }
     last.append(text);
     if (each && !Number.isNaN(bits)) {
-      last.classList.add(`s${Math.max(0, Math.min(7, Math.round(bits - 0.4)))}`);
+      last.classList.add(`s${Math.max(0, Math.min(7, Math.floor(bits)))}`);
       last.title = `${bits.toFixed(1)} bits`;
     }
   }
