@@ -12,7 +12,7 @@ from chargen.export.contents import Precision, ascii_json, describe, packed
 from chargen.network.model_file import TextModel
 
 FOLDER = Path(__file__).parent / "single_page"
-SCRIPTS = ("network.js", "tokens.js", "page.js")
+SCRIPTS = ("network.js", "tokens.js", "manuscript.js", "page.js")
 
 
 def make_page(model: TextModel, precision: Precision) -> str:
