@@ -2,7 +2,8 @@ import os
 
 os.environ.setdefault("OPENBLAS_NUM_THREADS", "1")  # two workers with two threads each would wait for each other; before NumPy
 
-from collections.abc import Callable
+import shutil
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
@@ -16,6 +17,30 @@ from chargen.corpus.vocabulary import CharacterVocabulary, Vocabulary
 from chargen.network.classifier import TextClassifier, save_classifier
 from chargen.network.model_file import TextModel, num_class_outputs, save_model
 from chargen.network.network import Network, weight_shapes
+
+BROWSERS = ("chromium", "chromium-browser", "google-chrome")
+BROWSER_ARGUMENTS = [
+    "--no-sandbox",
+    "--disable-gpu",
+    "--disable-quic",
+    "--no-first-run",
+    "--disable-background-networking",
+    "--disable-component-update",
+    "--disable-sync",
+]
+
+
+@pytest.fixture(scope="session")
+def browser() -> Iterator[Any]:
+    """A headless Chromium for all tests of a worker, where there is one and Playwright to drive it."""
+    driver = pytest.importorskip("playwright.sync_api", reason="playwright, which drives a browser, is not installed")
+    program = next(filter(None, map(shutil.which, BROWSERS)), None)
+    if program is None:
+        pytest.skip(f"there is no browser: none of {', '.join(BROWSERS)} is installed")
+    with driver.sync_playwright() as playwright:
+        opened = playwright.chromium.launch(executable_path=program, args=BROWSER_ARGUMENTS)
+        yield opened
+        opened.close()
 
 
 @pytest.fixture

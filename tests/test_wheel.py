@@ -48,6 +48,14 @@ def test_it_carries_the_corpora_and_configs(environment: Path, tmp_path: Path) -
     assert carried == {path.name for path in shipped} - {"code.txt"}
 
 
+def test_it_exports_what_it_trained(environment: Path, tmp_path: Path) -> None:
+    small = ("--hidden-size", 4, "--epochs", 1, "--sample-every", 0, "-q", "--backend", "numpy")
+    run(environment / "chargen", "train", "tiny.txt", *small, folder=tmp_path)
+    for name in ("tiny.html", "tiny.py"):
+        run(environment / "chargen", "export", "--output", name, folder=tmp_path)
+    assert run(environment / "python", "tiny.py", "--length", 9, folder=tmp_path)
+
+
 def test_it_trains_and_samples(environment: Path, tmp_path: Path) -> None:
     small = ("--hidden-size", 4, "--epochs", 1, "--sample-every", 0, "-q")
     trained = run(environment / "chargen", "train", "--config", "demo", *small, folder=tmp_path)

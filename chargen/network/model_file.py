@@ -115,7 +115,7 @@ def num_class_outputs(num_labels: int) -> int:
 def _wrong_task(path: Path, task: Task) -> ModelFileError:
     if task == "classify":
         return ModelFileError(
-            f"{path} holds a classifier, which writes no text", hint="chargen classify uses it; name another run with --run"
+            f"{path} holds a classifier, which writes no text", hint="chargen classify uses it; name another run"
         )
     return ModelFileError(f"{path} holds a network that writes text, expected a classifier", hint="name another run with --run")
 

@@ -59,10 +59,12 @@ class Network:
         self.norms = [self._norm(layer) for layer in range(config.num_layers - 1)]
         first = self.cells[0]
         self.folded = not config.embedding_size or vocab_size * first.kernel.shape[1] <= LARGEST_TABLE
-        inputs = self._embedding() if config.embedding_size else None
+        inputs = self.embedding if config.embedding_size else None
         self.table = first.kernel + first.input_bias if inputs is None else first.project(inputs) if self.folded else inputs
 
-    def _embedding(self) -> Floats:
+    @property
+    def embedding(self) -> Floats:
+        """What each token's inputs are, (V, E), normalised; there are none in a network of one-hot inputs."""
         embedding = self.weights["embedding"]
         if self.config.embedding_norm == "none":
             return embedding

@@ -1,0 +1,95 @@
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import click
+
+from chargen.cli.options import common_options, runs_dir_option, write_output
+from chargen.errors import ConfigError
+from chargen.terminal import echo
+
+SUFFIXES = {"html": ".html", "keras": ".keras", "onnx": ".onnx", "script": ".py"}
+HALVED = ("html",)  # what is sent around has half weights, unless it is to have whole ones
+
+
+@click.command("export")
+@click.argument("run_spec", metavar="[RUN]", required=False)
+@click.option(
+    "--format",
+    "kind",
+    type=click.Choice(list(SUFFIXES)),
+    help="What to make: html is a page that runs the network in any browser, script a Python program that needs NumPy alone, "
+    "keras and onnx are files for other programs.  [default: by FILE's ending]",
+)
+@click.option(
+    "--output",
+    type=click.Path(path_type=Path, dir_okay=False),
+    required=True,
+    metavar="FILE",
+    help="File to write, ending in .html, .py, .keras or .onnx. One that is there already is replaced.",
+)
+@click.option(
+    "--precision",
+    type=click.Choice(["float32", "float16"]),
+    help="Numbers of the weights in the file; float16 halves it. Not for keras.  [default: float16 for html, else float32]",
+)
+@runs_dir_option
+@common_options
+def command(
+    run_spec: str | None, kind: str | None, output: Path, precision: str | None, runs_dir: Path, verbosity: int
+) -> None:
+    """Turn a trained network into one file that works without chargen.
+
+    RUN is a run's name, its path, or a model file; the newest run unless given.
+
+    \b
+      chargen export --output names.html
+      chargen export male-lstm-20260101-120000 --output names.py
+      chargen export --format keras --output names.keras
+    """
+    from chargen.network.model_file import load_model
+    from chargen.run import find_model
+
+    kind = _kind(kind, output)
+    precision = precision or ("float16" if kind in HALVED else "float32")
+    if kind == "keras" and precision != "float32":
+        raise ConfigError("a .keras file has float32 weights", hint="--precision float16 is for html, script and onnx")
+    model = load_model(find_model(run_spec, runs_dir))
+    content = _maker(kind)(model, precision)
+    write_output(output, content)
+    if verbosity:
+        size = len(content) / 1000  # all of it is ASCII, or bytes
+        echo(f"{output}: {size:,.0f} kB, {model.network.num_parameters:,} weights in {precision}", err=True)
+
+
+def _kind(given: str | None, output: Path) -> str:
+    """Return the format that is asked for. Raises ConfigError for a file whose name ends otherwise."""
+    suffix = output.suffix.lower()
+    by_suffix = {one: kind for kind, one in SUFFIXES.items()}
+    if given is None and suffix not in by_suffix:
+        raise ConfigError(f"cannot tell the format from {output}", hint=f"end it in {', '.join(by_suffix)}")
+    if given is not None and suffix != SUFFIXES[given]:
+        raise ConfigError(f"--format {given} makes a {SUFFIXES[given]} file, --output is {output}", hint="choose one of them")
+    return given or by_suffix[suffix]
+
+
+def _maker(kind: str) -> Callable[[Any, Any], str | bytes]:
+    """Return what makes a file's content of a model and a precision; only one of them loads Keras."""
+    if kind == "html":
+        from chargen.web.single_page import make_page
+
+        return make_page
+    if kind == "script":
+        from chargen.export.script import make_script
+
+        return make_script
+    if kind == "onnx":
+        from chargen.export.onnx_graph import make_onnx
+
+        return make_onnx
+    from chargen.training.backend import load_backend
+
+    load_backend()
+    from chargen.training.stock_keras import stock_file
+
+    return lambda model, precision: stock_file(model)

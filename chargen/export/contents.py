@@ -1,0 +1,64 @@
+"""What every exported file holds of a model: a description in plain values, and the weights as bytes."""
+
+import dataclasses
+import json
+import math
+from typing import Any, Literal, get_args
+
+import numpy as np
+import numpy.typing as npt
+
+from chargen.errors import ConfigError
+from chargen.network.cells import Floats
+from chargen.network.model_file import TextModel
+
+Precision = Literal["float32", "float16"]
+PRECISIONS: tuple[Precision, ...] = get_args(Precision)
+
+LONGEST_NAME = 60  # characters of a corpus's name
+STORED = {"float32": "<f4", "float16": "<f2"}
+
+
+def describe(model: TextModel, precision: Precision) -> dict[str, Any]:
+    """Return plain values that say what is needed to run a model beside its weights, and a little for people.
+
+    `tensors` are the names and shapes of the weights, in the order in which `packed` joins them.
+    """
+    corpus, bits = (model.provenance.get(name) for name in ("corpus", "bits_per_character"))
+    return {
+        "name": corpus[:LONGEST_NAME] if isinstance(corpus, str) else "",
+        "bits_per_character": bits if isinstance(bits, float) and math.isfinite(bits) else None,
+        "precision": precision,
+        "network": dataclasses.asdict(model.network.config),
+        "folded": model.network.folded,
+        "vocabulary": model.vocabulary.to_mapping(),
+        "vocab_size": len(model.vocabulary),
+        "reading": model.reading,
+        "context_length": model.context_length,
+        "primer": list(model.primer),
+        "ends": model.ends,
+        "tensors": [[name, list(weight.shape)] for name, weight in model.network.weights.items()],
+    }
+
+
+def packed(model: TextModel, precision: Precision) -> bytes:
+    """Return all weights one after another, little-endian. Raises ConfigError as `stored` does."""
+    return b"".join(stored(name, weight, precision).tobytes() for name, weight in model.network.weights.items())
+
+
+def stored(name: str, weight: Floats, precision: Precision) -> npt.NDArray[np.floating]:
+    """Return a weight in the numbers of a precision, little-endian. Raises ConfigError for one too large for them."""
+    largest = float(np.abs(weight).max(initial=0))
+    if largest > float(np.finfo(precision).max):
+        raise ConfigError(f"{name} holds {largest:g}, too large for {precision}", hint="say --precision float32")
+    return weight.astype(STORED[precision])
+
+
+def ascii_json(value: Any) -> str:
+    r"""Return a value as JSON that no markup can be in, whatever texts it holds.
+
+    >>> ascii_json({"é": "</script>"})
+    '{"\\u00e9":"\\u003c/script\\u003e"}'
+    """
+    plain = json.dumps(value, ensure_ascii=True, allow_nan=False, separators=(",", ":"))
+    return plain.replace("<", "\\u003c").replace(">", "\\u003e").replace("&", "\\u0026")

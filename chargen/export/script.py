@@ -1,0 +1,22 @@
+"""The export to one Python program: the standalone module, with a model in it."""
+
+import re
+from base64 import b64encode
+from pathlib import Path
+
+from chargen.export.contents import Precision, ascii_json, describe, packed
+from chargen.network.model_file import TextModel
+
+PROGRAM = Path(__file__).parent / "standalone.py"
+WIDTH = 120  # characters of a line of numbers
+
+
+def make_script(model: TextModel, precision: Precision) -> str:
+    """Return the text of a program that writes with a model; it is ASCII. Raises ConfigError as `packed` does."""
+    numbers = b64encode(packed(model, precision)).decode("ascii")
+    held = {
+        "MODEL": repr(ascii_json(describe(model, precision))),
+        "WEIGHTS": '"""\n' + "\n".join(re.findall(f".{{1,{WIDTH}}}", numbers)) + '\n"""',
+    }
+    program = PROGRAM.read_text(encoding="utf-8")
+    return re.sub(r'^(MODEL|WEIGHTS) = ""$', lambda found: f"{found[1]} = {held[found[1]]}", program, flags=re.MULTILINE)

@@ -1,0 +1,286 @@
+"""Write text with a trained network. Made by `chargen export`; it needs Python 3.10 or newer and NumPy, nothing else.
+
+The weights are at the end of this file, in the layout and gate order of Keras.
+"""
+
+import argparse
+import base64
+import codecs
+import json
+import re
+import sys
+from collections.abc import Callable, Iterator, Sequence
+from itertools import pairwise
+from typing import Any, NoReturn
+
+import numpy as np
+
+BOUNDARY = 0  # the token before and after every text
+EPSILON = np.float32(1e-3)
+WORD = re.compile(r" ?\w+| ?[^\w\s]|\s")
+LINES = 10  # texts of a model of lines
+CONTROLS = re.compile("[\x00-\x08\x0b-\x1f\x7f-\x9f\u202a-\u202e\u2066-\u2069]")  # what would command a terminal
+
+Weights = dict[str, Any]
+State = list[Any]  # of each layer: its hidden state and, in an LSTM, its cell state
+
+
+class Network:
+    """Recurrent layers between a token id and the logits of the next."""
+
+    def __init__(self, config: dict[str, Any], weights: Weights) -> None:
+        self.config, self.weights = config, weights
+        self.step_cell = CELLS[config["cell"]]
+        self.cells = [
+            [weights[f"recurrent.{layer}.{name}"] for name in ("kernel", "recurrent_kernel", "bias")]
+            for layer in range(config["num_layers"])
+        ]
+        self.embedding = self._embedding() if config["embedding_size"] else None
+
+    def _embedding(self) -> Any:
+        embedding = self.weights["embedding"]
+        if self.config["embedding_norm"] == "none":
+            return embedding
+        norm = {name: self.weights[f"embedding_norm.{name}"] for name in ("gamma", "beta", "moving_mean", "moving_variance")}
+        scaled = (embedding - norm["moving_mean"]) / np.sqrt(norm["moving_variance"] + EPSILON)
+        return scaled * norm["gamma"] + norm["beta"]
+
+    def zero_state(self) -> State:
+        """Return the state before any token."""
+        kinds = 2 if self.config["cell"] == "lstm" else 1
+        return [[np.zeros(self.config["hidden_size"], np.float32)] * kinds for _ in self.cells]
+
+    def step(self, token: int, state: State) -> tuple[Any, State]:
+        """Read a token and return the logits of the next, (V,), and the next state."""
+        values, following = None if self.embedding is None else self.embedding[token], []
+        for layer, (kernel, recurrent_kernel, bias) in enumerate(self.cells):
+            if layer and self.config["layer_norm"]:
+                values = self._normalized(values, layer - 1)
+            product = kernel[token] if values is None else values @ kernel  # a one-hot vector takes a row
+            projected = product + (bias[0] if bias.ndim == 2 else bias)
+            after = self.step_cell(self.config, projected, recurrent_kernel, bias, *state[layer])
+            following.append(after)
+            values = after[0]
+        if self.config["dense_size"]:
+            values = np.maximum(values @ self.weights["dense.kernel"] + self.weights["dense.bias"], 0)
+        return values @ self.weights["output.kernel"] + self.weights["output.bias"], following
+
+    def _normalized(self, values: Any, layer: int) -> Any:
+        centred = values - values.mean()
+        scaled = centred / np.sqrt(np.square(centred).mean() + EPSILON)
+        return scaled * self.weights[f"norm.{layer}.gamma"] + self.weights[f"norm.{layer}.beta"]
+
+
+def simple_rnn(config: dict[str, Any], projected: Any, recurrent: Any, bias: Any, hidden: Any) -> list[Any]:
+    """Return the next hidden state of a SimpleRNN."""
+    sums = projected + hidden @ recurrent
+    return [np.maximum(sums, 0) if config["activation"] == "relu" else np.tanh(sums)]
+
+
+def lstm(config: dict[str, Any], projected: Any, recurrent: Any, bias: Any, hidden: Any, cell: Any) -> list[Any]:
+    """Return the next hidden state and cell state of an LSTM. Gate order: input, forget, cell, output."""
+    write, forget, candidate, read = np.split(projected + hidden @ recurrent, 4)
+    cell = sigmoid(forget) * cell + sigmoid(write) * np.tanh(candidate)
+    return [sigmoid(read) * np.tanh(cell), cell]
+
+
+def gru(config: dict[str, Any], projected: Any, recurrent: Any, bias: Any, hidden: Any) -> list[Any]:
+    """Return the next hidden state of a GRU. Gate order: update, reset, candidate."""
+    H = len(hidden)
+    if config["reset_after"]:
+        product = hidden @ recurrent + bias[1]
+        update, reset = np.split(sigmoid(projected[: 2 * H] + product[: 2 * H]), 2)
+        candidate = np.tanh(projected[2 * H :] + reset * product[2 * H :])
+    else:
+        update, reset = np.split(sigmoid(projected[: 2 * H] + hidden @ recurrent[:, : 2 * H]), 2)
+        candidate = np.tanh(projected[2 * H :] + (reset * hidden) @ recurrent[:, 2 * H :])
+    return [candidate + update * (hidden - candidate)]
+
+
+CELLS: dict[str, Callable[..., list[Any]]] = {"simplernn": simple_rnn, "dense": simple_rnn, "lstm": lstm, "gru": gru}
+
+
+def sigmoid(values: Any) -> Any:
+    """Return 1 / (1 + exp(-values)), which does not overflow."""
+    return np.float32(0.5) * np.tanh(np.float32(0.5) * values) + np.float32(0.5)
+
+
+class Vocabulary:
+    """The way between text and token ids."""
+
+    def __init__(self, described: dict[str, Any]) -> None:
+        self.kind, self.labels = described["kind"], described["labels"]
+        self.merges = {(first, second): rank for rank, (first, second) in enumerate(described.get("merges", []))}
+        joined = [first + second for first, second in self.merges]
+        kinds: dict[str, Callable[[], list[str]]] = {
+            "character": lambda: list(described["characters"]),
+            "byte": lambda: [chr(byte) for byte in range(256)],
+            "word": lambda: ["", *described["words"]],
+            "bpe": lambda: list(dict.fromkeys([*described["characters"], *joined])),
+        }
+        pieces = kinds[self.kind]()
+        self.texts = ["", *pieces, *[""] * len(self.labels)]
+        self.ids = {piece: number for number, piece in enumerate(pieces, start=1)}
+        self.first_label = 1 + len(pieces)
+
+    @property
+    def silent_ids(self) -> list[int]:
+        """The ids that are read but never drawn."""
+        unknown = [1] if self.kind == "word" else []
+        return [*unknown, *range(self.first_label, len(self.texts))]
+
+    def encode(self, text: str) -> list[int]:
+        """Return the ids of a text."""
+        if self.kind == "byte":
+            return [byte + 1 for byte in text.encode("utf-8", "surrogateescape")]
+        if self.kind == "word":
+            return [self.ids.get(word, 1) for word in WORD.findall(text)]
+        unknown = sorted(set(text) - set(self.ids))
+        if unknown:
+            fail("the model has never seen " + ", ".join(f"{one!r} (U+{ord(one):04X})" for one in unknown[:5]))
+        if self.kind == "character":
+            return [self.ids[one] for one in text]
+        return [self.ids[piece] for word in WORD.findall(text) for piece in self._merged(list(word))]
+
+    def _merged(self, pieces: list[str]) -> list[str]:
+        """Merge the characters of a word, at each turn the pair whose merge was found first."""
+        while pairs := self.merges.keys() & set(pairwise(pieces)):
+            pair = min(pairs, key=self.merges.__getitem__)
+            merged: list[str] = []
+            waiting = False  # whether the last piece may still become the first of a pair
+            for piece in pieces:
+                waiting = not (waiting and (merged[-1], piece) == pair)
+                if waiting:
+                    merged.append(piece)
+                else:
+                    merged[-1] += piece
+            pieces = merged
+        return pieces
+
+    def label_id(self, label: str) -> int:
+        """Return the token of a label."""
+        if label not in self.labels:
+            fail(f"the model has never seen the label {label!r}; it knows {', '.join(self.labels)}")
+        return self.first_label + self.labels.index(label)
+
+    def decoded(self, ids: Iterator[int]) -> Iterator[str]:
+        """Yield the text of each token, that of a character's bytes with the last of them."""
+        if self.kind != "byte":
+            yield from (self.texts[one] for one in ids)
+            return
+        decoder = codecs.getincrementaldecoder("utf-8")("replace")
+        for one in ids:
+            yield decoder.decode(bytes([one - 1]) if one != BOUNDARY else b"")
+        yield decoder.decode(b"", final=True)
+
+
+class Writer:
+    """A network with a prompt read, from where it writes as many texts as are asked for."""
+
+    def __init__(self, model: dict[str, Any], weights: Weights, vocabulary: Vocabulary, prompt: list[int], label: str) -> None:
+        self.network = Network(model["network"], weights)
+        self.ends, self.begun = model["ends"], len(prompt) > 0
+        self.silent = np.array(vocabulary.silent_ids, dtype=np.intp)
+        begins = vocabulary.label_id(label) if label else BOUNDARY
+        primer = [begins if one == BOUNDARY else one for one in model["primer"]]
+        room = max(model["context_length"] - len(prompt), 1 if vocabulary.labels or not prompt else 0)
+        self.state = self.network.zero_state()
+        for token in [*(primer[-room:] if room else []), *prompt]:
+            self.logits, self.state = self.network.step(token, self.state)
+
+    def write(self, temperature: float, length: int, rng: np.random.Generator) -> Iterator[int]:
+        """Yield up to `length` ids, ending with the boundary if the text comes to its end by itself."""
+        logits, state = self.logits, self.state
+        for position in range(length):
+            logits = logits.copy()
+            if not self.ends or (position == 0 and not self.begun):
+                logits[BOUNDARY] = -np.inf
+            logits[self.silent] = -np.inf
+            token = draw(logits, temperature, rng)
+            yield token
+            if token == BOUNDARY:
+                return
+            if position + 1 < length:
+                logits, state = self.network.step(token, state)
+
+
+def draw(logits: Any, temperature: float, rng: np.random.Generator) -> int:
+    """Draw an id from logits, (V,); at temperature 0 the most probable one."""
+    if temperature == 0:
+        return int(logits.argmax())
+    weights = np.exp((logits.astype(np.float64) - logits.max()) / temperature)
+    cumulative = np.add.accumulate(weights)
+    place = int(cumulative.searchsorted(rng.random() * cumulative[-1], side="right"))
+    return min(place, len(cumulative) - 1)
+
+
+def unpack(tensors: Sequence[tuple[str, list[int]]], precision: str, numbers: str) -> Weights:
+    """Return the weights by name, as float32."""
+    flat = np.frombuffer(base64.b64decode(numbers), {"float32": "<f4", "float16": "<f2"}[precision]).astype(np.float32)
+    weights, place = {}, 0
+    for name, shape in tensors:
+        size = int(np.prod(shape))
+        weights[name] = flat[place : place + size].reshape(shape)
+        place += size
+    return weights
+
+
+def options(model: dict[str, Any]) -> argparse.Namespace:
+    """Read the command line."""
+    about = f"Write text with a network that has read {model['name'] or 'a text'!r}."
+    parser = argparse.ArgumentParser(description=about.replace("%", "%%"))
+    parser.add_argument("--seed", default="", metavar="TEXT", help="text to continue")
+    parser.add_argument("--temp", type=float, default=1.0, metavar="T", help="temperature; 0 is greedy  [default: 1.0]")
+    parser.add_argument("--length", type=int, default=200, help="characters to write, at most  [default: 200]")
+    parser.add_argument("--count", type=int, help=f"texts to write  [default: 1, or {LINES} of a model of lines]")
+    parser.add_argument("--random-seed", type=int, help="seed of the draws; the same one gives the same text")
+    if model["vocabulary"]["labels"]:
+        parser.add_argument("--label", required=True, help="what to write like")
+    given = parser.parse_args()
+    if not 0 <= given.temp < float("inf"):
+        parser.error(f"temperature is {given.temp:g}, expected 0 or more")
+    if given.length < 0 or (given.count is not None and given.count < 1):
+        parser.error("--length is 0 or more, --count 1 or more")
+    if given.random_seed is not None and given.random_seed < 0:
+        parser.error(f"--random-seed is {given.random_seed}, expected 0 or more")
+    return given
+
+
+def fail(message: str) -> NoReturn:
+    """Say what is wrong and end."""
+    sys.stderr.write(f"{sys.argv[0]}: {''.join(one if one.isprintable() else '?' for one in message)}\n")
+    sys.exit(2)
+
+
+def main() -> None:
+    """Write what the command line asks for."""
+    model = json.loads(MODEL)
+    given = options(model)
+    vocabulary = Vocabulary(model["vocabulary"])
+    prompt = vocabulary.encode(given.seed)
+    weights = unpack(model["tensors"], model["precision"], WEIGHTS)
+    writer = Writer(model, weights, vocabulary, prompt, getattr(given, "label", ""))
+    rng = np.random.default_rng(given.random_seed)
+    begins = "".join(vocabulary.decoded(iter(prompt)))
+    if hasattr(sys.stdout, "reconfigure"):
+        sys.stdout.reconfigure(errors="backslashreplace")
+    count = given.count or (LINES if model["reading"] == "line" else 1)
+    for number in range(count):
+        say("" if not number else "\n" if model["reading"] == "line" else "\n\n")
+        say(begins)
+        for piece in vocabulary.decoded(writer.write(given.temp, given.length, rng)):
+            say(piece)
+    say("\n")
+
+
+def say(text: str) -> None:
+    """Write a piece of text to stdout as it comes."""
+    sys.stdout.write(CONTROLS.sub("", text) if sys.stdout.isatty() else text)
+    sys.stdout.flush()
+
+
+MODEL = ""
+WEIGHTS = ""
+
+if __name__ == "__main__":
+    main()

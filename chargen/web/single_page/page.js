@@ -1,0 +1,279 @@
+// The page: what is typed, pressed and shown.
+
+const LONGEST = 10000; // tokens written at a press
+const LINES = 40; // that are laid out together
+const SHOWN = 10; // tokens that may come next
+const BARS_EVERY = 100; // milliseconds
+const PACES = [6, 40, 200, 1000, Infinity]; // characters a second
+const READ_AFTER = 150; // milliseconds without a key
+const NAMES = { " ": "space", "\n": "line", "\t": "tab" };
+const UNPRINTABLE = /^[\p{C}\p{Z}\p{M}]$/u;
+
+const described = JSON.parse(document.getElementById("model").textContent);
+const vocabulary = new Vocabulary(described.vocabulary);
+const network = new Network(
+  described,
+  unpackWeights(document.getElementById("weights").textContent, described.precision, described.tensors),
+);
+const $ = (id) => document.getElementById(id);
+
+const manuscript = new Manuscript(described, vocabulary, network);
+const slices = new Slices();
+const temperature = () => Number($("temperature").value);
+const pace = () => PACES[Number($("pace").value)];
+let writing = null; // when it began and how much was drawn then
+let shown = 0; // pieces on the page
+let barsAt = -Infinity;
+let unread = 0; // the timer of a prompt that is not read yet
+
+function readPrompt() {
+  clearTimeout(unread);
+  unread = 0;
+  stop();
+  manuscript.begin($("prompt").value, $("label").value);
+  const names = manuscript.unknown.slice(0, 5).map(nameOf).join(", ");
+  const more = manuscript.unknown.length > 5 ? " and more" : "";
+  say(names ? `The network has never seen ${names}${more}, which it leaves out.` : "");
+  clearText();
+  $("text").setAttribute("aria-busy", "true");
+  slices.run(manuscript.read(), { shown: () => {}, ended: afterReading });
+}
+
+let whenRead = null; // what was asked for while it read
+
+function afterReading() {
+  $("text").removeAttribute("aria-busy");
+  show(true);
+  const then = whenRead;
+  whenRead = null;
+  then?.();
+}
+
+function start() {
+  if (unread) readPrompt();
+  if (!manuscript.ready) {
+    whenRead = start;
+    return;
+  }
+  writing = { since: performance.now(), drawn: manuscript.drawn };
+  $("write").textContent = "Stop";
+  $("text").classList.add("busy");
+  say("Writing.");
+  slices.run(manuscript.write(LONGEST, temperature), { pace, shown: () => show(false), ended: stop });
+}
+
+function stop() {
+  whenRead = null;
+  if (!writing) return;
+  const { count, seconds } = written();
+  writing = null;
+  slices.end();
+  $("write").textContent = "Write";
+  $("text").classList.remove("busy");
+  const rate = count > 20 ? `, ${format(count / seconds)} a second` : "";
+  say(`Stopped after ${format(count)} ${tokenName(count)}${rate}.`);
+  show(true);
+}
+
+function written() {
+  return { count: manuscript.drawn - writing.drawn, seconds: (performance.now() - writing.since) / 1000 };
+}
+
+function toggle() {
+  if (writing || whenRead) stop();
+  else start();
+}
+
+/** Let a token come next that somebody has chosen. */
+function choose(token) {
+  if (writing || !manuscript.ready) return;
+  manuscript.set(token);
+  show(true);
+}
+
+function say(text) {
+  $("note").textContent = text;
+}
+
+function clearText() {
+  $("text").replaceChildren();
+  shown = 0;
+}
+
+/** Bring the page up to the manuscript. */
+function show(whole) {
+  const pane = $("text");
+  const follows = pane.scrollHeight - pane.scrollTop - pane.clientHeight < 60;
+  addPieces(manuscript.pieces.slice(shown));
+  shown = manuscript.pieces.length;
+  if (follows) pane.scrollTop = pane.scrollHeight;
+  if (whole || performance.now() - barsAt > BARS_EVERY) showFigures();
+}
+
+/** Add pieces of text to the page: each in an element of its own where surprise is shown, else those of one kind together. */
+function addPieces(pieces) {
+  const each = $("surprise").checked;
+  let line = $("text").lastChild?.lastChild ?? newLine();
+  let last = null;
+  for (const { text, bits, given } of pieces) {
+    if (text === "\n") {
+      line = newLine();
+      last = null;
+      continue;
+    }
+    const kind = given ? "given" : "written";
+    if (each || last?.className !== kind) {
+      last = document.createElement("span");
+      last.className = kind;
+      line.append(last);
+    }
+    last.append(text);
+    if (each && !Number.isNaN(bits)) {
+      last.classList.add(`s${Math.max(0, Math.min(7, Math.floor(bits)))}`);
+      last.title = `${bits.toFixed(1)} bits`;
+    }
+  }
+}
+
+/** Begin a line: an element of its own, some of them in one of theirs, so that the browser need not lay out all others again. */
+function newLine() {
+  const line = document.createElement("p");
+  const lines = $("text").lastChild;
+  if (lines && lines.childElementCount < LINES) lines.append(line);
+  else {
+    const more = document.createElement("div");
+    more.append(line);
+    $("text").append(more);
+  }
+  return line;
+}
+
+function showFigures() {
+  barsAt = performance.now();
+  const { cost, costed } = manuscript;
+  const figures = [`${format(costed)} ${tokenName(costed)}`];
+  if (costed) figures.push(`${(cost / costed).toFixed(2)} bits each`);
+  if (writing && written().seconds > 0.5) figures.push(`${format(written().count / written().seconds)} a second`);
+  $("figures").textContent = figures.join(" \u00b7 ");
+  if (manuscript.ready) showBars();
+}
+
+const rows = Array.from({ length: Math.min(SHOWN, vocabulary.size) }, () => {
+  const row = document.createElement("li");
+  const button = document.createElement("button");
+  button.type = "button";
+  const [sort, track, fill, share] = ["kbd", "span", "span", "span"].map((name) => document.createElement(name));
+  [track.className, fill.className, share.className] = ["track", "fill", "share"];
+  track.append(fill);
+  button.append(sort, track, share);
+  row.append(button);
+  $("next").append(row);
+  const parts = { row, button, sort, fill, share, token: BOUNDARY };
+  button.addEventListener("click", () => choose(parts.token));
+  return parts;
+});
+
+/** Show what may come next, the most probable first. */
+function showBars() {
+  const probabilities = manuscript.probabilities(temperature());
+  const best = Array.from(probabilities.keys()).sort((one, other) => probabilities[other] - probabilities[one] || one - other);
+  rows.forEach((parts, place) => {
+    const probability = probabilities[best[place]];
+    parts.row.hidden = !(probability > 0);
+    parts.token = best[place];
+    const text = vocabulary.texts[parts.token];
+    const name = parts.token === BOUNDARY ? "end" : nameOf(text);
+    parts.sort.textContent = name;
+    parts.sort.className = name === text ? "" : "named";
+    parts.fill.style.transform = `scaleX(${probability})`;
+    parts.share.textContent = probability < 0.001 ? "<0.1%" : `${(100 * probability).toFixed(1)}%`;
+    parts.button.disabled = Boolean(writing);
+    parts.button.setAttribute("aria-label", `${name}, ${parts.share.textContent}`);
+  });
+}
+
+/** Return a token's text, or its name if there is nothing to see. */
+function nameOf(text) {
+  if (NAMES[text]) return NAMES[text];
+  const byte = vocabulary.kind === "byte" && text >= "\x80";
+  if (!byte && !UNPRINTABLE.test(text)) return text.replace(/[\p{C}\n]/gu, "\u00b7").replace(/^ /, "\u2423");
+  const code = text.codePointAt(0).toString(16).toUpperCase();
+  return byte ? `byte ${code}` : `U+${code.padStart(4, "0")}`;
+}
+
+function tokenName(count) {
+  const name = { character: "character", byte: "byte" }[vocabulary.kind] ?? "token";
+  return count === 1 ? name : `${name}s`;
+}
+
+function format(number) {
+  return Math.round(number).toLocaleString("en");
+}
+
+function showDials() {
+  const values = { temperature: temperature().toFixed(2), pace: pace() === Infinity ? "unbounded" : `${format(pace())} a second` };
+  for (const [id, value] of Object.entries(values)) {
+    $(`${id}-value`).textContent = value;
+    $(id).setAttribute("aria-valuetext", value);
+  }
+  const at = temperature() === 0 ? "0: always the likeliest" : temperature().toFixed(2);
+  $("next-note").textContent = `At temperature ${at}. Choose one to set it.`;
+  if (manuscript.ready) showBars();
+}
+
+function showSurprise() {
+  $("legend").hidden = !$("surprise").checked;
+  $("text").classList.toggle("read", $("surprise").checked);
+  clearText();
+  show(true);
+}
+
+function showDark(dark) {
+  document.documentElement.dataset.theme = dark ? "dark" : "light";
+  $("theme").setAttribute("aria-pressed", String(dark));
+}
+
+/** Say what this is: every text of the model goes in as text, never as markup. */
+function introduce() {
+  const { network: config, name, precision, bytes, bits_per_character: bits } = described;
+  const cells = { lstm: "An LSTM", gru: "A GRU", simplernn: "A SimpleRNN", dense: "A SimpleRNN" };
+  const layers = config.num_layers === 1 ? `${config.hidden_size} units` : `${config.num_layers} layers of ${config.hidden_size} units`;
+  const kinds = { character: "one character at a time", byte: "one byte at a time", word: "word by word", bpe: "in pieces of words" };
+  const number = described.tensors.reduce((sum, [, shape]) => sum + shape.reduce((product, one) => product * one, 1), 0);
+  if (name) {
+    document.title = `${name} \u2013 chargen`;
+    $("name").textContent = name;
+  }
+  const learnt = bits ? `; ${bits.toFixed(2)} bits a character` : "";
+  $("about").textContent = `${cells[config.cell]} of ${layers} that writes ${kinds[vocabulary.kind]}${learnt}`;
+  const half = precision === "float16" ? " of half precision" : "";
+  $("size").textContent = `${format(number)} weights${half}, ${format(bytes / 1000)} kB with everything on this page.`;
+  $("label-field").hidden = !vocabulary.labels.length;
+  $("next").classList.toggle("words", ["word", "bpe"].includes(vocabulary.kind));
+  for (const label of vocabulary.labels) $("label").append(new Option(label, label));
+}
+
+introduce();
+showDark(matchMedia("(prefers-color-scheme: dark)").matches);
+showDials();
+$("write").addEventListener("click", toggle);
+$("over").addEventListener("click", readPrompt);
+$("label").addEventListener("change", readPrompt);
+$("temperature").addEventListener("input", showDials);
+$("pace").addEventListener("input", showDials);
+$("surprise").addEventListener("change", showSurprise);
+$("theme").addEventListener("click", () => showDark(document.documentElement.dataset.theme !== "dark"));
+$("prompt").addEventListener("input", () => {
+  stop();
+  manuscript.ready = false;
+  clearTimeout(unread);
+  unread = setTimeout(readPrompt, READ_AFTER);
+});
+document.addEventListener("keydown", (event) => {
+  if (event.key === "Escape") stop();
+  if (event.key === "Enter" && (event.ctrlKey || event.metaKey)) {
+    event.preventDefault();
+    toggle();
+  }
+});
+readPrompt();

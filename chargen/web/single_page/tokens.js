@@ -1,0 +1,83 @@
+// The way between text and token ids, for each kind of tokens.
+
+// What Python's re calls \w and \s; JavaScript means something else by them.
+const LETTERS = "\\p{L}\\p{N}_";
+const SPACES = "\\t-\\r\\x1c-\\x1f\\x85\\p{Z}";
+const WORD = new RegExp(` ?[${LETTERS}]+| ?[^${LETTERS}${SPACES}]|[${SPACES}]`, "gu");
+const UNKNOWN_WORD = BOUNDARY + 1;
+
+class Vocabulary {
+  constructor(described) {
+    this.kind = described.kind;
+    this.labels = described.labels;
+    this.merges = new Map((described.merges ?? []).map(([first, second], rank) => [JSON.stringify([first, second]), rank]));
+    const pieces = {
+      character: () => Array.from(described.characters),
+      byte: () => Array.from({ length: 256 }, (_, byte) => String.fromCharCode(byte)),
+      word: () => ["", ...described.words],
+      bpe: () => [...new Set([...described.characters, ...described.merges.map(([first, second]) => first + second)])],
+    }[this.kind]();
+    this.texts = ["", ...pieces, ...this.labels.map(() => "")];
+    this.ids = new Map(pieces.map((piece, place) => [piece, place + 1]));
+    this.firstLabel = pieces.length + 1;
+  }
+
+  get size() {
+    return this.texts.length;
+  }
+
+  /** Whether a token is read but never drawn. */
+  isSilent(token) {
+    return token >= this.firstLabel || (this.kind === "word" && token === UNKNOWN_WORD);
+  }
+
+  /** Return the tokens of a text, each { id, text }, and the characters that the network does not know and that are left out. */
+  encode(text) {
+    if (this.kind === "byte") return { tokens: this.encodeBytes(text), unknown: [] };
+    if (this.kind === "word") {
+      const words = text.match(WORD) ?? [];
+      return { tokens: words.map((word) => ({ id: this.ids.get(word) ?? UNKNOWN_WORD, text: word })), unknown: [] };
+    }
+    const characters = Array.from(text);
+    const known = characters.filter((one) => this.ids.has(one));
+    const unknown = [...new Set(characters.filter((one) => !this.ids.has(one)))];
+    const pieces = this.kind === "bpe" ? (known.join("").match(WORD) ?? []).flatMap((word) => this.merged(word)) : known;
+    return { tokens: pieces.map((piece) => ({ id: this.ids.get(piece), text: piece })), unknown };
+  }
+
+  /** Return a token a byte; the text of a character comes with its last byte. */
+  encodeBytes(text) {
+    const encoder = new TextEncoder();
+    return Array.from(text).flatMap((one) => {
+      const bytes = Array.from(encoder.encode(one));
+      return bytes.map((byte, place) => ({ id: byte + 1, text: place === bytes.length - 1 ? one : "" }));
+    });
+  }
+
+  /** Return the pieces of a word: at each turn the pair is merged whose merge was found first, wherever it stands. */
+  merged(word) {
+    let pieces = Array.from(word);
+    for (;;) {
+      let best = null;
+      for (let place = 0; place + 1 < pieces.length; place++) {
+        const rank = this.merges.get(JSON.stringify([pieces[place], pieces[place + 1]]));
+        if (rank !== undefined && (best === null || rank < best.rank)) best = { rank, first: pieces[place], second: pieces[place + 1] };
+      }
+      if (best === null) return pieces;
+      const joined = [];
+      for (let place = 0; place < pieces.length; place++) {
+        const together = pieces[place] === best.first && pieces[place + 1] === best.second;
+        joined.push(together ? best.first + best.second : pieces[place]);
+        if (together) place++;
+      }
+      pieces = joined;
+    }
+  }
+
+  /** Return what turns drawn tokens into text, one after another; a character of several bytes comes with the last of them. */
+  decoder() {
+    if (this.kind !== "byte") return (token) => this.texts[token];
+    const decoder = new TextDecoder("utf-8", { ignoreBOM: true });
+    return (token) => (token === BOUNDARY ? decoder.decode() : decoder.decode(Uint8Array.of(token - 1), { stream: true }));
+  }
+}

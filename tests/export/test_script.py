@@ -1,0 +1,161 @@
+"""The exported program writes what `chargen sample` writes, with nothing but NumPy."""
+
+import subprocess
+import sys
+from collections.abc import Callable
+from pathlib import Path
+
+import numpy as np
+import pytest
+from click.testing import Result
+
+from chargen.config import NetworkConfig
+from chargen.corpus.vocabulary import ByteVocabulary, CharacterVocabulary, Vocabulary
+from chargen.corpus.words import BpeVocabulary, WordVocabulary
+from chargen.export.script import make_script
+from chargen.export.standalone import CONTROLS
+from chargen.network.model_file import TextModel, save_model
+from chargen.terminal import ACTIVE
+from tests.export.forms import FORMS, E, H, halved, make_model, name_of, some_ids
+
+Invoke = Callable[..., Result]
+Program = Callable[..., subprocess.CompletedProcess[bytes]]
+
+# Runs a program where only NumPy and the standard library can be imported.
+ALONE = """
+import runpy, sys
+sys.path.insert(0, sys.argv.pop(1))
+program, sys.argv[:] = sys.argv[1], sys.argv[1:]
+runpy.run_path(program, run_name="__main__")
+"""
+
+
+@pytest.fixture(scope="module")
+def numpy_alone(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A folder with NumPy and no other package."""
+    folder = tmp_path_factory.mktemp("site")
+    package = Path(np.__file__).parent
+    for path in (package, package.with_name("numpy.libs")):
+        if path.exists():
+            (folder / path.name).symlink_to(path)
+    return folder
+
+
+@pytest.fixture
+def program(numpy_alone: Path, in_folder: Path) -> Program:
+    """Run a model's program, isolated."""
+
+    def run(model: TextModel, *arguments: str, precision: str = "float32") -> subprocess.CompletedProcess[bytes]:
+        (in_folder / "program.py").write_text(make_script(model, precision), encoding="ascii")
+        command = [sys.executable, "-I", "-S", "-c", ALONE, str(numpy_alone), "program.py", *arguments]
+        return subprocess.run(command, capture_output=True, check=False)
+
+    return run
+
+
+def written(run: Program, model: TextModel, *arguments: str) -> str:
+    done = run(model, *arguments)
+    assert (done.returncode, done.stderr) == (0, b"")
+    return done.stdout.decode()
+
+
+LSTM = NetworkConfig(hidden_size=H, embedding_size=E)
+LINES = {"reading": "line", "primer": (0,), "ends": True}
+KINDS: list[tuple[Vocabulary, str]] = [
+    (CharacterVocabulary("abc é\n🙂"), "é🙂a"),
+    (ByteVocabulary(), "é🙂a"),
+    (WordVocabulary(["a", " cab", "!", " é"], num_characters=9), "a cab, é a!"),
+    (BpeVocabulary("abc é\n", [("a", "b"), ("ab", "c"), (" ", "ab")]), "abc abcab é"),
+]
+
+
+@pytest.mark.parametrize(
+    ("arguments", "fields"),
+    [
+        (["--greedy"], {}),
+        (["--greedy", "--count", "3"], LINES),
+        (["--random-seed", "7", "--temp", "0.7", "--count", "1"], LINES),
+        (["--random-seed", "7", "--length", "60"], {}),
+        (["--random-seed", "7", "--length", "0"], {}),
+    ],
+    ids=" ".join,
+)
+@pytest.mark.parametrize(("vocabulary", "prompt"), KINDS, ids=[one.kind for one, _ in KINDS])
+def test_it_writes_what_sample_writes(
+    arguments: list[str],
+    fields: dict[str, object],
+    vocabulary: Vocabulary,
+    prompt: str,
+    invoke: Invoke,
+    program: Program,
+    in_folder: Path,
+) -> None:
+    model = make_model(LSTM, vocabulary=vocabulary, **fields)
+    save_model(in_folder / "model.safetensors", model)
+    expected = invoke("sample", "--run", "model.safetensors", "--seed", prompt, *arguments)
+    assert expected.exit_code == 0
+    asked = [part for one in arguments for part in (["--temp", "0"] if one == "--greedy" else [one])]
+    assert written(program, model, "--seed", prompt, *asked) == expected.stdout
+
+
+def test_labels(invoke: Invoke, program: Program, in_folder: Path) -> None:
+    model = make_model(LSTM, vocabulary=CharacterVocabulary("abc", ["x", "y"]), **LINES)
+    save_model(in_folder / "model.safetensors", model)
+    for label in ("x", "y"):
+        asked = ["--label", label, "--random-seed", "3", "--count", "1"]
+        assert written(program, model, *asked) == invoke("sample", "--run", "model.safetensors", *asked).stdout
+    assert b"--label" in program(model).stderr
+    assert b"never seen the label 'z'; it knows x, y" in program(model, "--label", "z").stderr
+
+
+@pytest.mark.parametrize("config", FORMS, ids=name_of)
+def test_every_form_computes_what_the_network_does(config: NetworkConfig) -> None:
+    """In this process, since a program of its own for each would take a while."""
+    model = make_model(config)
+    for precision, network in (("float32", model.network), ("float16", halved(model))):
+        names: dict[str, object] = {"__name__": "program"}
+        exec(make_script(model, precision), names)
+        described = names["json"].loads(names["MODEL"])
+        weights = names["unpack"](described["tensors"], precision, names["WEIGHTS"])
+        rebuilt = names["Network"](described["network"], weights)
+        for row in some_ids():
+            state, there = network.zero_state(1), rebuilt.zero_state()
+            for token in row.tolist():
+                expected, state = network.step(np.array([token]), state)
+                given, there = rebuilt.step(token, there)
+                np.testing.assert_allclose(given, expected[0], atol=1e-5)
+
+
+def test_no_text_of_a_model_becomes_code(program: Program) -> None:
+    nasty = '"""\'\\\n{}%s</script>\x00\x1b[31m\u202e'
+    typed = nasty.replace("\x00", "")
+    model = make_model(LSTM, vocabulary=CharacterVocabulary(sorted(set(nasty)), [nasty]), provenance={"corpus": nasty})
+    assert "with a network that has read" in " ".join(written(program, model, "--help").split())
+    done = program(model, "--label", typed)
+    assert (done.returncode, len(done.stderr.splitlines())) == (2, 1)
+    model = make_model(LSTM, vocabulary=CharacterVocabulary(sorted(set(nasty)), [typed]), provenance={"corpus": nasty})
+    assert written(program, model, "--label", typed, "--seed", typed, "--length", "5").startswith(typed)
+
+
+def test_a_terminal_is_shown_what_chargen_shows_it() -> None:
+    """But for the rest of an escape sequence, which is harmless without its first character."""
+    for code in (*range(0xD800), *range(0xE000, 0x10000)):
+        assert bool(CONTROLS.match(chr(code))) == bool(ACTIVE.match(chr(code)))
+
+
+@pytest.mark.parametrize(
+    ("arguments", "told"),
+    [
+        (["--seed", "ü"], "the model has never seen 'ü' (U+00FC)"),
+        (["--temp", "-1"], "temperature is -1, expected 0 or more"),
+        (["--temp", "nan"], "temperature is nan, expected 0 or more"),
+        (["--length", "-1"], "--length is 0 or more"),
+        (["--count", "0"], "--count 1 or more"),
+        (["--random-seed", "-1"], "--random-seed is -1, expected 0 or more"),
+    ],
+    ids=" ".join,
+)
+def test_bad_input_is_refused(arguments: list[str], told: str, program: Program) -> None:
+    done = program(make_model(LSTM), *arguments)
+    assert (done.returncode, done.stdout) == (2, b"")
+    assert told in done.stderr.decode().splitlines()[-1]
