@@ -28,7 +28,7 @@ MAY_IMPORT: dict[str, set[str]] = {
     "tracking": LIGHT,
     "scratch": LIGHT | {"config", "corpus", "network"},
     "training": LIGHT | {"config", "corpus", "network", "run", "tracking", "scratch", "checkpoints"},
-    "insight": LIGHT | {"config", "corpus", "network", "run"},
+    "insight": LIGHT | {"config", "corpus", "network", "run", "scratch", "checkpoints"},
     "cli": LIGHT | {"config", "corpus", "network", "run", "tracking", "training", "insight"},
     "__main__": {"cli"},
     "__init__": set(),

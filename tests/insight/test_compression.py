@@ -1,8 +1,6 @@
 import lzma
 import random
 
-import pytest
-
 from chargen.insight.compression import compressed_bits, joined
 
 LETTERS = "abcdefghijklmnop"
@@ -12,9 +10,9 @@ def noise(count: int, seed: int) -> str:
     return "".join(random.Random(seed).choices(LETTERS, k=count))
 
 
-def test_letters_drawn_at_random_cost_their_logarithm() -> None:
+def test_letters_drawn_at_random_cost_their_logarithm_and_something_for_the_format() -> None:
     for bits in compressed_bits(noise(50_000, 1), noise(50_000, 2)).values():
-        assert bits / 50_000 == pytest.approx(4, rel=0.1)  # 16 letters
+        assert 4 <= bits / 50_000 < 4.8  # 16 letters
 
 
 def test_what_the_training_text_holds_costs_little_within_reach() -> None:
