@@ -2,21 +2,23 @@
 
 import gzip
 import lzma
+import math
 from collections.abc import Sequence
 
 SMALLEST_DICTIONARY = 1 << 12  # bytes, of LZMA2
 
 
-def compressed_bits(training: str, held_out: str) -> dict[str, int]:
-    """Return the bits that a held-out text adds to the compressed training text, by "gzip" and "xz", both at their best.
+def compressed_nats(training: str, held_out: str) -> dict[str, float]:
+    """Return the nats that a held-out text adds to the compressed training text, by "gzip" and "xz", both at their best.
 
     So each may refer back to the training text: xz to all of it, gzip to the last 32 KB of what it has read, its window.
     """
     before, whole = (_bytes(text) for text in (training, training + held_out))
-    return {
-        "gzip": 8 * (len(gzip.compress(whole, mtime=0)) - len(gzip.compress(before, mtime=0))),
-        "xz": 8 * (len(_xz(whole, len(whole))) - len(_xz(before, len(whole)))),
+    added = {
+        "gzip": len(gzip.compress(whole, mtime=0)) - len(gzip.compress(before, mtime=0)),
+        "xz": len(_xz(whole, len(whole))) - len(_xz(before, len(whole))),
     }
+    return {name: num_bytes * 8 * math.log(2) for name, num_bytes in added.items()}
 
 
 def _bytes(text: str) -> bytes:

@@ -28,6 +28,8 @@ STREAM_PIECE = 4096  # tokens between two reports
 ROWS_AT_ONCE = 256  # blocks or lines that are read side by side
 TOKENS_AT_ONCE = 1 << 18  # in all of these blocks
 
+LARGEST_EXPONENT = 700.0  # whose power is still a number
+
 Report = Callable[[int], None]  # is told how many more tokens were read
 
 
@@ -55,7 +57,7 @@ class Quality:
     @property
     def perplexity(self) -> float:
         """How many equally probable characters would be as hard to tell."""
-        return math.exp(self.cross_entropy)
+        return math.exp(min(self.cross_entropy, LARGEST_EXPONENT))
 
     def row(self) -> dict[str, Any]:
         """Return the figures by name."""

@@ -1,9 +1,14 @@
 import lzma
+import math
 import random
 
-from chargen.insight.compression import compressed_bits, joined
+from chargen.insight.compression import compressed_nats, joined
 
 LETTERS = "abcdefghijklmnop"
+
+
+def compressed_bits(training: str, held_out: str) -> dict[str, float]:
+    return {name: nats / math.log(2) for name, nats in compressed_nats(training, held_out).items()}
 
 
 def noise(count: int, seed: int) -> str:
