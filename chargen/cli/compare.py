@@ -65,9 +65,8 @@ def _measure(facts: Any, block_length: int, verbosity: int) -> list[Any]:
 def _facts_table(facts: Sequence[Any]) -> list[list[str]]:
     """Return a row for each property, a column for each run."""
     plain = [one.to_mapping() for one in facts]
-    names = ["name", "corpus", "cell", "size"]
-    rows = [[name, *[shown(one[name]) for one in plain]] for name in names]
-    rows[0][0] = ""
+    rows = [["", *[one.name for one in facts]]]
+    rows += [[name, *[shown(one[name]) for one in plain]] for name in ("corpus", "cell", "size")]
     rows.append(["parameters", *[f"{one.num_parameters:,}" for one in facts]])
     rows.append(["epochs", *[str(one.epochs) for one in facts]])
     rows.append(["training time", *[_duration(one.seconds) for one in facts]])

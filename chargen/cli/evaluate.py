@@ -22,7 +22,7 @@ from chargen.terminal import echo
     "--dynamic-rate",
     type=click.FloatRange(0, min_open=True),
     metavar="N",
-    help="Learning rate of --dynamic.  [default: 0.002]",
+    help="Learning rate of --dynamic.  [default: 0.00003]",
 )
 @click.option("--label", help="Read FILE as documents of this label, for models of labelled documents.")
 @on_unknown_option
@@ -129,7 +129,8 @@ def _heading(path: Path, subject: Any) -> str:
 
 def _print_table(rows: Iterable[Any], width: int) -> None:
     """Print each figure as it comes: some take minutes."""
-    echo(f"{'':{width}}  nats/char  bits/char  perplexity")
-    for row in rows:
+    for number, row in enumerate(rows):
+        if number == 0:
+            echo(f"{'':{width}}  nats/char  bits/char  perplexity")
         figures = row.quality
         echo(f"{row.name:{width}}  {figures.cross_entropy:<9.4f}  {figures.bits_per_character:<9.4f}  {figures.perplexity:.3f}")

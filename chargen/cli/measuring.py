@@ -38,14 +38,11 @@ class ProgressBars:
     def stage(self, name: str, total: int) -> Iterator[Callable[[int], None]]:
         """Show a bar within; yield what is to be told how much more of the total is done."""
         from rich.progress import BarColumn, Progress, TaskProgressColumn, TextColumn, TimeRemainingColumn
-        from rich.text import Text
-
-        from chargen.terminal import sanitized
 
         if not self._live:
             yield lambda count: None
             return
         columns = (TextColumn("{task.description}"), BarColumn(), TaskProgressColumn(), TimeRemainingColumn())
         with Progress(*columns, console=self._console, transient=True) as progress:
-            task = progress.add_task(Text(sanitized(name)).markup, total=total)
+            task = progress.add_task(name, total=total)
             yield lambda count: progress.update(task, advance=count)
