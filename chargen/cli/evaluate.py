@@ -60,7 +60,7 @@ def command(
       chargen evaluate --block-length 64 --training --dynamic --json
     """
     use_one_thread()
-    from chargen.insight.assessment import assess, file_subject, held_out_subject
+    from chargen.insight.assessment import assess, file_subject, held_out_subject, why_no_baselines
     from chargen.insight.dynamic import RATE
     from chargen.network.model_file import load_model
     from chargen.run import RunDirectory, find_model
@@ -74,8 +74,10 @@ def command(
     else:
         _refuse_label(label)
         subject = held_out_subject(run, model)
-    for line in (_heading(path, subject), *subject.notes) if verbosity else ():
-        echo(line, err=True)
+    no_baselines = why_no_baselines(subject) if baselines else ""
+    for line in (_heading(path, subject), *subject.notes, no_baselines) if verbosity else ():
+        if line:
+            echo(line, err=True)
     rate = (dynamic_rate or RATE) if dynamic or dynamic_rate else None
     rows = assess(
         subject,

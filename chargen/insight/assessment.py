@@ -75,7 +75,7 @@ def file_subject(run: RunDirectory, model: TextModel, files: Sequence[str], *, l
         config = settings.corpus
         text = read_trained_text(settings, model)
     except ChargenError as error:
-        notes.append(f"no baselines: {error.message}")
+        notes.append(f"the run's training part is left aside: {error.message}")
     documents, sha256 = read_files(files, model, config, label=label, on_unknown=on_unknown)
     if text and text.sha256 == sha256:
         notes.append("this is the text that the model was trained on: the figures say how well it is remembered")
@@ -110,7 +110,7 @@ def assess(
         yield Row(name, "dynamic", part, quality)
     if with_training:
         yield from _measured(ways, model, Passage.of(subject.training, model.vocabulary), "training", stage)
-    if with_baselines and has_baselines(subject):
+    if with_baselines and not why_no_baselines(subject):
         with stage("baselines", 1):
             found = baselines(subject.training, subject.documents)
         yield from (Row(name, "baseline", part, quality) for name, quality in found.items())
@@ -124,11 +124,13 @@ def _measured(ways: Sequence[Protocol], model: TextModel, passage: Passage, part
         yield Row(name, "model", part, quality)
 
 
-def has_baselines(subject: Subject) -> bool:
-    """Tell whether baselines can learn what the model was trained on: that it is at hand, and no more than they can hold."""
+def why_no_baselines(subject: Subject) -> str:
+    """Return one line that says why nothing else can learn what the model was trained on, or nothing where it can."""
     if not subject.training:
-        return False
-    return count_characters(subject.training) + count_characters(subject.documents) <= LARGEST_BASELINE
+        return "no baselines: what the model was trained on is not at hand"
+    if count_characters(subject.training) + count_characters(subject.documents) > LARGEST_BASELINE:
+        return f"no baselines: n-grams of more than {LARGEST_BASELINE:,} characters would take gigabytes"
+    return ""
 
 
 def baselines(training: Sequence[Document], measured: Sequence[Document]) -> dict[str, Quality]:

@@ -30,7 +30,7 @@ from chargen.scratch.network import NetworkPass, ScratchNetwork, refused
 
 SEGMENT = 20  # tokens between two updates
 RATE = 3e-5  # n, chosen with d and e on another text than any that we report on
-DECAY = 0.002  # d
+DECAY = 0.0005  # d
 SMALL = 0.1  # e
 STATISTICS_BATCHES, STATISTICS_ROWS, STATISTICS_STEPS = 100, 16, 64
 

@@ -16,9 +16,7 @@ from chargen.insight.trained_text import read_settings, read_trained_text
 from chargen.network.model_file import load_model
 from chargen.training.plan import make_plan
 
-from .conftest import Trained
-
-Train = Callable[..., Trained]
+Train = Callable[..., Any]
 
 
 def evaluated(*arguments: object) -> dict[str, dict[str, Any]]:
@@ -27,7 +25,7 @@ def evaluated(*arguments: object) -> dict[str, dict[str, Any]]:
     return {row["name"]: row for row in json.loads(result.stdout)["results"]}
 
 
-def best_epoch(trained: Trained) -> dict[str, float]:
+def best_epoch(trained: Any) -> dict[str, float]:
     with trained.run.metrics.open(encoding="utf-8") as file:
         rows = [{name: float(value) for name, value in row.items()} for row in csv.DictReader(file)]
     return min(rows, key=lambda row: row["validation_cross_entropy"])
