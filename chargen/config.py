@@ -111,8 +111,13 @@ class NetworkConfig:
     targets: str = setting(
         "all", "Predict the next token after every position, or after the last of a window.", choices=("all", "last")
     )
-    dropout: float = setting(0.0, "Share of values dropped before each recurrent and output layer.", minimum=0.0, maximum=0.95)
+    dropout: float = setting(0.0, "Share of each recurrent layer's outputs dropped.", minimum=0.0, maximum=0.95)
+    input_dropout: float = setting(0.0, "Share of the first layer's inputs dropped.", minimum=0.0, maximum=0.95)
+    locked_dropout: bool = setting(False, "Drop the same units at all steps of a window (variational dropout).")
     recurrent_dropout: float = setting(0.0, "Share of recurrent values dropped inside a layer.", minimum=0.0, maximum=0.95)
+    weight_drop: float = setting(
+        0.0, "Share of recurrent weights dropped, drawn anew for each batch (DropConnect).", minimum=0.0, maximum=0.95
+    )
     unit_forget_bias: bool = setting(True, "Start an LSTM's forget gate at bias 1.")
     reset_after: bool = setting(True, "Apply a GRU's reset gate after the recurrent product (the cuDNN form).")
 
@@ -125,6 +130,7 @@ class TrainingConfig:
     context_length: int | None = setting(None, "Tokens in a window.", minimum=1, maximum=1_000_000)
     stride: int | None = setting(None, "Tokens between the starts of two windows.", minimum=1, maximum=1_000_000)
     stateful: bool = setting(False, "Read the text as contiguous streams and carry the state from batch to batch.")
+    jitter: bool = setting(False, "Cut the streams at other places in each epoch.")
     batch_size: int | None = setting(None, "Windows in a batch.", minimum=1, maximum=1_000_000)
     epochs: int = setting(60, "Passes over the text, at most.", minimum=1, maximum=1_000_000)
     patience: int = setting(6, "Epochs without a better validation loss before training stops; 0 never stops.", minimum=0)
@@ -132,8 +138,13 @@ class TrainingConfig:
         None, "Run or model file whose weights training goes on from; tokens are matched by their text.", flag="--from"
     )
     until_loss: float | None = setting(None, "Stop once the training loss of an epoch is this or less, in nats.", minimum=0.0)
+    epoch_steps: int | None = setting(
+        None, "Optimizer steps that count as an epoch; a pass over the text unless given.", minimum=1
+    )
     optimizer: str = setting("adam", "Optimizer.", choices=("adam", "adamw", "rmsprop", "adagrad", "sgd"))
     learning_rate: float = setting(0.003, "Learning rate, at its highest.", above=0.0, maximum=100.0)
+    weight_decay: float = setting(0.004, "Share of each weight that AdamW takes off, times the learning rate.", minimum=0.0)
+    beta_2: float = setting(0.999, "How long Adam and AdamW remember squared gradients.", minimum=0.0, maximum=0.999999)
     schedule: str = setting(
         "constant",
         "How the learning rate falls: along a cosine to 0, in steps, or whenever validation gets no better.",
@@ -270,6 +281,8 @@ def check_together(settings: Settings) -> None:
             "training.stateful reads one text from end to end, corpus.mix draws from several",
             hint="choose one of --stateful and --mix",
         )
+    if training.jitter and not training.stateful:
+        raise ConfigError("training.jitter is about the streams of training.stateful", hint="say --stateful, or leave it out")
     _check_schedule(training)
     _check_task(settings)
     if training.stateful and settings.network.cell == "dense":
@@ -298,7 +311,12 @@ def _check_task(settings: Settings) -> None:
         return
     if training.backend == "numpy":
         raise ConfigError("the NumPy trainer has no training.task but generate", hint="use --backend tensorflow")
-    at_odds = {"corpus.mix": corpus.mix, "training.stateful": training.stateful, "training.stride": training.stride}
+    at_odds = {
+        "corpus.mix": corpus.mix,
+        "training.stateful": training.stateful,
+        "training.stride": training.stride,
+        "training.epoch_steps": training.epoch_steps,
+    }
     for name, value in at_odds.items():
         if value:
             raise ConfigError(
@@ -341,8 +359,11 @@ def _check_network(network: NetworkConfig) -> None:
         )
     if network.layer_norm and network.num_layers == 1:
         raise ConfigError("network.layer_norm stands between recurrent layers, there is one", hint="give --layers 2 or more")
-    if network.cell == "dense" and network.recurrent_dropout:
-        raise ConfigError("network.recurrent_dropout is not for the dense cell", hint="choose --cell simplernn")
+    for name in ("recurrent_dropout", "weight_drop"):
+        if network.cell == "dense" and getattr(network, name):
+            raise ConfigError(f"network.{name} is not for the dense cell", hint="choose --cell simplernn")
+    if network.locked_dropout and not (network.dropout or network.input_dropout):
+        raise ConfigError("network.locked_dropout says how values are dropped, nothing is", hint="give --dropout a share")
 
 
 def read_config(name: str) -> tuple[str, Mapped]:

@@ -78,10 +78,11 @@ class RunDirectory:
         """All sample texts."""
         return self.path / "samples.txt"
 
-    def write_config(self, settings: Settings) -> None:
-        """Write config.toml. Raises RunError where that cannot be done."""
+    def write_config(self, settings: Settings, comments: Sequence[str] = ()) -> None:
+        """Write config.toml, comments in front. Raises RunError where that cannot be done."""
+        commented = "".join(f"# {comment}\n" for comment in comments)
         try:
-            write_atomically(self.config, settings.to_toml())
+            write_atomically(self.config, commented + settings.to_toml())
         except OSError as error:
             raise RunError(f"cannot write {self.config}: {error.strerror}", hint="choose another --runs-dir") from error
 

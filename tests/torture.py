@@ -116,7 +116,7 @@ def _killed(command: list[str], folder: Path, *, seconds: float) -> bool:
 def interrupt() -> Outcome:
     """Interrupt trainings with Keras at moments from start-up to the end; each has to end in five seconds, saying so."""
     moments, survived = np.linspace(0.3, 20, INTERRUPTS), 0
-    command = [sys.executable, "-m", "chargen", "train", "male.txt", "--epochs", "100", "--patience", "0"]
+    command = [sys.executable, "-m", "chargen", "train", "male.txt", "--epochs", "100000", "--patience", "0"]
     for number, seconds in enumerate(moments.tolist()):
         asked = (signal.SIGINT, signal.SIGTERM)[number % 2]
         with tempfile.TemporaryDirectory() as name:

@@ -1,4 +1,5 @@
 import json
+import time
 from collections.abc import Callable
 from datetime import datetime
 from functools import partial
@@ -8,7 +9,7 @@ from typing import Any, NamedTuple
 import click
 
 from chargen.cli.options import common_options, json_option, option_layers, runs_dir_option, setting_options
-from chargen.config import Settings, read_config, resolve
+from chargen.config import Resolved, Settings, read_config, resolve
 from chargen.terminal import echo
 
 BYTES_PER_WEIGHT = 4 * (2 + 3 * 3)  # two models, three checkpoints of weights and two optimizer slots
@@ -25,6 +26,12 @@ BYTES_PER_WEIGHT = 4 * (2 + 3 * 3)  # two models, three checkpoints of weights a
     metavar="[RUN]",
     help="Go on with a training that was stopped, exactly where it was; the newest one unless RUN is given.",
 )
+@click.option(
+    "--preset",
+    type=click.Choice(["fast", "balanced", "best"]),
+    help="How long training may take to become how good: about 1, 5 or 30 minutes.  [default: balanced, without a --config]",
+)
+@click.option("--minutes", type=float, help="Choose settings for so many minutes, and end within them.")
 @click.option("--dry-run", is_flag=True, help="Print the plan with a time estimate from a short probe, and train nothing.")
 @json_option
 @common_options
@@ -33,6 +40,8 @@ def command(
     config_name: str | None,
     runs_dir: Path,
     resume: str | None,
+    preset: str | None,
+    minutes: float | None,
     dry_run: bool,
     as_json: bool,
     verbosity: int,
@@ -42,30 +51,35 @@ def command(
 
     With --task classify they are tables (.csv, .tsv) of texts and labels, or texts labelled by --label-by.
 
+    Settings that are not given are chosen from the text and from the minutes that training may take.
+
     Progress goes to stderr; the path of the run directory is printed to stdout at the end. Ctrl-C ends training with
     everything saved; --resume goes on.
 
     \b
       chargen train male.txt --cell lstm
-      chargen train book.txt --cell gru --layers 2 --dropout 0.2
+      chargen train book.txt --cell gru --layers 2 --minutes 10
       cat *.md | chargen train - --epochs 20
       chargen train female.txt --from male-lstm-20261121-120000
       chargen train --resume
       chargen train reviews.csv --task classify --tokens word
     """
     from chargen.run import find_resumable
+    from chargen.training.budget import find_budget
     from chargen.training.transfer import find_start
 
+    began = time.perf_counter()
     resumed = find_resumable(resume or None, runs_dir) if resume is not None else None
     layers = option_layers(files, config_name, given)
     if resumed:
         layers.insert(0, read_config(str(resumed.config)))
     start = find_start(layers, runs_dir)
-    settings = resolve(*([start.layer] if start else []), *layers).settings
+    resolved = resolve(*([start.layer] if start else []), *layers)
+    budget = find_budget(preset, minutes, resolved, began=began, new=resumed is None)
     work = (
-        _classification(settings, verbosity)
-        if settings.training.task == "classify"
-        else _generation(settings, start, verbosity)
+        _classification(resolved.settings, verbosity)
+        if resolved.settings.training.task == "classify"
+        else _generation(resolved, budget, start, verbosity)
     )
     if dry_run:
         forecast = work.forecast()
@@ -88,13 +102,16 @@ class _Work(NamedTuple):
     compare: Callable[[Any], dict[str, float]] | None = None
 
 
-def _generation(settings: Settings, start: Any, verbosity: int) -> _Work:
+def _generation(resolved: Resolved, budget: Any, start: Any, verbosity: int) -> _Work:
     """Plan a network that writes text."""
     from chargen.corpus.documents import load_corpus
+    from chargen.training.budget import plan_within
     from chargen.training.plan import make_plan
     from chargen.training.session import forecast_session, run_session
 
-    plan = make_plan(settings, load_corpus(settings.corpus, stateful=settings.training.stateful), start=start)
+    settings = resolved.settings
+    corpus = load_corpus(settings.corpus, stateful=settings.training.stateful)
+    plan = plan_within(budget, resolved, corpus, verbosity=verbosity) if budget else make_plan(settings, corpus, start=start)
     return _Work(plan, partial(forecast_session, plan, verbosity=verbosity), partial(run_session, plan, verbosity=verbosity))
 
 
@@ -132,7 +149,7 @@ def _train_new(work: _Work, runs_dir: Path) -> tuple[Any, Any]:
     plan = work.plan
     cell = plan.settings.network.cell
     with started_run(runs_dir, corpus=plan.corpus.name, cell=cell, now=datetime.now()) as run:
-        run.write_config(plan.settings)
+        run.write_config(plan.settings, getattr(plan, "reasons", ()))
         check_room(run, BYTES_PER_WEIGHT * plan.num_parameters)
         return run, work.train(run)
 

@@ -262,13 +262,17 @@ def proportional_pattern(weights: Sequence[float]) -> Indices:
 
 
 class ContiguousStreams(BatchPlan):
-    """The whole text as `batch_size` contiguous streams, read side by side in windows of T, the same in every epoch.
+    """The whole text as `batch_size` contiguous streams, read side by side in windows of T.
 
     Row b of a batch goes on where row b of the batch before it ended, so that the state can be carried from one to the next.
+    With a `jitter_seed` the text is a ring, cut open at another place in each epoch, so that streams and windows begin at
+    other characters; without one every epoch is the same.
     """
 
-    def __init__(self, stream: TokenStream, *, context_length: int, batch_size: int, last: bool) -> None:
-        self.ids, self._stream = stream.ids, stream
+    def __init__(
+        self, stream: TokenStream, *, context_length: int, batch_size: int, last: bool, jitter_seed: int | None = None
+    ) -> None:
+        self.ids, self._stream, self._jitter_seed = stream.ids, stream, jitter_seed
         self.context_length, self.batch_size, self.last = context_length, batch_size, last
         self.length = -(-stream.num_targets // batch_size)  # predicted tokens of each stream
         left = np.clip(stream.num_targets - np.arange(batch_size) * self.length, 0, self.length)  # (B,)
@@ -282,12 +286,42 @@ class ContiguousStreams(BatchPlan):
         starts = np.arange(first, first + count) * self.context_length
         within = starts[:, None, None] + np.arange(self.context_length + 1)  # (K, 1, T + 1)
         places = np.arange(self.batch_size)[:, None] * self.length + within  # (K, B, T + 1)
-        ids = self.ids[np.minimum(places, len(self.ids) - 1)].astype(np.int32)
+        num_targets = len(self.ids) - 1
+        ids = self.ids[self._turned(np.minimum(places, num_targets), epoch)].astype(np.int32)
         targets = self._stream.as_targets(ids[..., 1:])
-        weighs = (within[..., :-1] < self.length) & (places[..., :-1] < len(self.ids) - 1)
+        weighs = (within[..., :-1] < self.length) & (places[..., :-1] < num_targets)
         if self.last:
             return Batch(ids[..., :-1], targets[..., -1], weighs[..., -1].astype(np.float32))
         return Batch(ids[..., :-1], targets, weighs.astype(np.float32))
+
+    def _turned(self, places: Indices, epoch: int) -> Indices:
+        """Return where places of the ring, cut open as it is in an epoch, are in the text; its two ends are one boundary."""
+        if self._jitter_seed is None:
+            return places
+        num_targets = len(self.ids) - 1
+        return (places + np.random.default_rng([self._jitter_seed, epoch]).integers(num_targets)) % num_targets
+
+
+class Portions(BatchPlan):
+    """The batches of another plan with epochs of `steps` steps, which follow each other through its own epochs."""
+
+    def __init__(self, plan: BatchPlan, steps: int) -> None:
+        self._plan, self._steps = plan, steps
+        self.context_length, self.batch_size = plan.context_length, plan.batch_size
+        self.num_targets = round(plan.num_targets * steps / plan.num_steps)
+
+    @property
+    def num_steps(self) -> int:
+        return self._steps
+
+    def batches(self, epoch: int, first: int, count: int) -> Batch:
+        parts = []
+        while count:
+            inner_epoch, inner_first = divmod(epoch * self._steps + first, self._plan.num_steps)
+            here = min(count, self._plan.num_steps - inner_first)
+            parts.append(self._plan.batches(inner_epoch, inner_first, here))
+            first, count = first + here, count - here
+        return Batch(*[np.concatenate(arrays) for arrays in zip(*parts, strict=True)])
 
 
 def shuffled(places: Indices, count: int, *, key: tuple[int, ...]) -> Indices:

@@ -95,9 +95,9 @@ class NetworkPass:
         for layer in range(self._config.num_layers):
             name = f"recurrent.{layer}"
             if layer > 0:
-                values = self._project(name, self._drop(values))
+                values = self._project(name, values)
             recurrent = self._recur(name, values, state[layer])
-            values = recurrent.outputs
+            values = self._drop(recurrent.outputs) if layer < self._config.num_layers - 1 else recurrent.outputs
             states.append(recurrent.state)
         self.state: NetworkState = tuple(states)
         self.logits = self._head(values)
@@ -129,9 +129,9 @@ class NetworkPass:
         """Return what the first recurrent layer is given for ids, (T, B)."""
         kernel, (bias, _) = self._weights["recurrent.0.kernel"], self._biases("recurrent.0")
         embedding = self._weights.get("embedding")
-        if self._rng is None or not self._config.dropout:
+        if self._rng is None or not self._config.input_dropout:
             return FoldedTokenPass(ids, embedding, kernel, bias)
-        return DroppedTokenPass(ids, embedding, kernel, bias, rate=self._config.dropout, rng=self._rng)
+        return DroppedTokenPass(ids, embedding, kernel, bias, rate=self._config.input_dropout, rng=self._rng)
 
     def _recur(self, name: str, projected: Array, state: Any) -> RecurrentPass:
         kernel, (_, recurrent_bias) = self._weights[f"{name}.recurrent_kernel"], self._biases(name)
@@ -182,6 +182,8 @@ def refused(config: NetworkConfig) -> list[str]:
     """Name the settings of a network that have no way back here."""
     wanted = {
         "recurrent_dropout": bool(config.recurrent_dropout),
+        "weight_drop": bool(config.weight_drop),
+        "locked_dropout": config.locked_dropout,
         "embedding_norm": config.embedding_norm != "none",
         "layer_norm": config.layer_norm,
     }

@@ -25,9 +25,21 @@ class Optimizer(ABC):
 
     slot_starts: ClassVar[tuple[float, ...]] = ()  # the value that each slot begins with
 
-    def __init__(self, learning_rate: float, *, clip_norm: float = 0.0, clip_value: float = 0.0) -> None:
-        """Set the learning rate and the limits of `clip_by_value` and, after it, `clip_by_norm`; 0 does not clip."""
+    def __init__(
+        self,
+        learning_rate: float,
+        *,
+        clip_norm: float = 0.0,
+        clip_value: float = 0.0,
+        beta_2: float = 0.999,
+        weight_decay: float = 0.004,
+    ) -> None:
+        """Set the learning rate and the limits of `clip_by_value` and, after it, `clip_by_norm`; 0 does not clip.
+
+        beta_2 is for Adam and AdamW, weight_decay for AdamW.
+        """
         self.learning_rate, self.clip_norm, self.clip_value = learning_rate, clip_norm, clip_value
+        self.beta_2, self.weight_decay = beta_2, weight_decay
         self.num_steps = 0
         self.slots: dict[str, list[Array]] = {}
 
@@ -87,7 +99,7 @@ class Adam(Optimizer):
     """
 
     slot_starts = (0.0, 0.0)
-    beta_1, beta_2 = 0.9, 0.999
+    beta_1 = 0.9
 
     def _update(self, weight: Array, gradient: Array, *slots: Array) -> None:
         mean, mean_square = slots
@@ -99,8 +111,6 @@ class Adam(Optimizer):
 
 class AdamW(Adam):
     """Adam after w = w - n λ w, the decay being no part of the gradient (Loshchilov and Hutter 2019)."""
-
-    weight_decay = 0.004
 
     def _update(self, weight: Array, gradient: Array, *slots: Array) -> None:
         weight *= 1 - self.learning_rate * self.weight_decay

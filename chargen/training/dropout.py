@@ -24,10 +24,14 @@ class HashedDropout(layers.Dropout):
     """keras.layers.Dropout, its random numbers hashed from the place of a value and the state of the seed generator."""
 
     def call(self, inputs: Tensor, training: bool = False) -> Tensor:
-        """Set a share of the values to zero, and scale the others up."""
+        """Set a share of the values to zero, and scale the others up.
+
+        An axis whose `noise_shape` is 1 has its values dropped together.
+        """
         if not training or not self.rate:
             return inputs
-        shape = ops.shape(inputs)
+        whole = ops.shape(inputs)
+        shape = [size if noise is None else noise for size, noise in zip(whole, self.noise_shape or whole, strict=True)]
         places = ops.cast(ops.arange(math.prod(shape), dtype="int32"), "uint32")
         seed = ops.cast(self.seed_generator.next(), "uint32")  # (2,)
         first = mixed(seed[0] + mixed(seed[1]))

@@ -7,7 +7,8 @@ layer cannot do this way (masks, recurrent dropout, other activations) it leaves
 Shapes: T steps, B rows, D inputs, H units, V tokens; inside, time comes first.
 """
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from typing import Any
 
 import keras
@@ -208,10 +209,28 @@ class FusedRecurrent(layers.Layer):
     """
 
     reads_projected = False
+    weight_drop: layers.Dropout | None = None  # what the recurrent kernel passes through in training (Wan et al. 2013)
     activations: tuple[Callable[[Tensor], Tensor], ...] = (keras.activations.tanh,)
 
     def inner_loop(self, sequences: Tensor, initial_state: Any, mask: Any, training: bool = False) -> Any:
         """Run all steps; return the last output, (B, H), all outputs, (B, T, H), and the last states."""
+        with self._weights_dropped(training):
+            return self._inner_loop(sequences, initial_state, mask, training)
+
+    @contextmanager
+    def _weights_dropped(self, training: bool) -> Iterator[None]:
+        """Have the cell see its recurrent kernel with some weights dropped, within: it is read there, for cuDNN too."""
+        if self.weight_drop is None or not training:
+            yield
+            return
+        attributes, kernel = self.cell.__dict__, self.cell.recurrent_kernel
+        attributes["recurrent_kernel"] = self.weight_drop(ops.copy(kernel), training=True)
+        try:
+            yield
+        finally:
+            attributes["recurrent_kernel"] = kernel
+
+    def _inner_loop(self, sequences: Tensor, initial_state: Any, mask: Any, training: bool) -> Any:
         if mask is not None or not self.fusable:
             return super().inner_loop(sequences, initial_state, mask, training=training)
         states = initial_state if isinstance(initial_state, list | tuple) else [initial_state]

@@ -76,12 +76,10 @@ def recurrent_stack(
     for layer in range(network.num_layers):
         every_step = network.targets == "all" or layer < network.num_layers - 1
         recurrent = _recurrent_layer(network, layer, return_sequences=every_step, stateful=batch_size is not None)
-        values = (
-            _read_tokens(network, ids, recurrent, vocab_size) if layer == 0 else recurrent(_dropped(values, network.dropout))
-        )
+        values = _read_tokens(network, ids, recurrent, vocab_size) if layer == 0 else recurrent(values)
         if network.layer_norm and layer < network.num_layers - 1:
             values = layers.LayerNormalization(name=f"norm.{layer}")(values)
-    values = _dropped(values, network.dropout)
+        values = _dropped(values, network.dropout, locked=network.locked_dropout and every_step)
     if network.dense_size:
         values = layers.Dense(network.dense_size, activation="relu", name="dense")(values)  # at every position by itself
     return ids, values
@@ -90,13 +88,13 @@ def recurrent_stack(
 def _read_tokens(network: NetworkConfig, ids: keras.KerasTensor, recurrent: Recurrent, vocab_size: int) -> keras.KerasTensor:
     """Put the first recurrent layer over the tokens: (B, T) ids to what the layer returns."""
     embedding = layers.Embedding(vocab_size, network.embedding_size, name="embedding") if network.embedding_size else None
-    plain = network.embedding_norm == "none" and not network.dropout and (not embedding or vocab_size <= TABLE_MAX_TOKENS)
+    plain = network.embedding_norm == "none" and not network.input_dropout and (not embedding or vocab_size <= TABLE_MAX_TOKENS)
     if plain and isinstance(recurrent, FusedRecurrent) and recurrent.fusable:
         return TokenRecurrent(recurrent, vocab_size=vocab_size, embedding=embedding, name="tokens")(ids)
     vectors = (embedding or OneHot(vocab_size, name="one_hot"))(ids)  # (B, T, E) or (B, T, V)
     if network.embedding_norm == "batch":
         vectors = layers.BatchNormalization(name="embedding_norm")(vectors)
-    return recurrent(_dropped(vectors, network.dropout))
+    return recurrent(_dropped(vectors, network.input_dropout, locked=network.locked_dropout))
 
 
 def _recurrent_layer(network: NetworkConfig, layer: int, *, return_sequences: bool, stateful: bool) -> Recurrent:
@@ -112,7 +110,7 @@ def _recurrent_layer(network: NetworkConfig, layer: int, *, return_sequences: bo
         "lstm": {"unit_forget_bias": network.unit_forget_bias},
         "gru": {"reset_after": network.reset_after},
     }
-    return kinds[network.cell](
+    layer_of_cell = kinds[network.cell](
         network.hidden_size,
         return_sequences=return_sequences,
         stateful=stateful,
@@ -121,10 +119,13 @@ def _recurrent_layer(network: NetworkConfig, layer: int, *, return_sequences: bo
         name=name,
         **options[network.cell],
     )
+    layer_of_cell.weight_drop = HashedDropout(network.weight_drop) if network.weight_drop else None
+    return layer_of_cell
 
 
-def _dropped(values: keras.KerasTensor, rate: float) -> keras.KerasTensor:
-    return HashedDropout(rate)(values) if rate else values
+def _dropped(values: keras.KerasTensor, rate: float, *, locked: bool) -> keras.KerasTensor:
+    """Drop a share of (B, T, D) values, or of (B, D); if locked, the same of a row at all its steps."""
+    return HashedDropout(rate, noise_shape=(None, 1, None) if locked else None)(values) if rate else values
 
 
 class PlannedRate(keras.optimizers.schedules.LearningRateSchedule):
@@ -149,10 +150,13 @@ def compile_model(model: ShardedModel, training: TrainingConfig, *, shards: int 
     }
     varies = training.schedule in ("cosine", "step") or training.warmup_epochs
     rate = PlannedRate(training, steps_per_epoch) if varies else training.learning_rate
+    clipping = {"global_clipnorm": training.clip_norm or None, "clipvalue": training.clip_value or None}
+    own = {
+        "adam": {"beta_2": training.beta_2},
+        "adamw": {"beta_2": training.beta_2, "weight_decay": training.weight_decay},
+    }
     model.compile(
-        optimizer=kinds[training.optimizer](
-            rate, global_clipnorm=training.clip_norm or None, clipvalue=training.clip_value or None
-        ),
+        optimizer=kinds[training.optimizer](rate, **clipping, **own.get(training.optimizer, {})),
         loss=keras.losses.SparseCategoricalCrossentropy(from_logits=True, reduction="sum"),
         jit_compile=False,  # the shards are compiled one by one
     )

@@ -34,7 +34,11 @@ class NumpyTrainer:
         self._weights = initial_weights(plan.settings.network, len(plan.vocabulary), np.random.default_rng([seed, 0]))
         self._network = ScratchNetwork(plan.settings.network, len(plan.vocabulary), self._weights)
         self._optimizer = optimizer_type(self._training.optimizer)(
-            self._training.learning_rate, clip_norm=self._training.clip_norm, clip_value=self._training.clip_value
+            self._training.learning_rate,
+            clip_norm=self._training.clip_norm,
+            clip_value=self._training.clip_value,
+            beta_2=self._training.beta_2,
+            weight_decay=self._training.weight_decay,
         )
         self._rate_factor = 1.0
         self.begin_epoch()

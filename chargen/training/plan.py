@@ -11,7 +11,15 @@ from chargen.corpus.documents import Corpus, Document, split_documents
 from chargen.corpus.large_text import text_blocks
 from chargen.corpus.tokens import build_vocabulary
 from chargen.corpus.vocabulary import BOUNDARY, Vocabulary
-from chargen.corpus.windows import BatchPlan, ContiguousStreams, MixedWindows, SlidingWindows, TokenStream, tokenize
+from chargen.corpus.windows import (
+    BatchPlan,
+    ContiguousStreams,
+    MixedWindows,
+    Portions,
+    SlidingWindows,
+    TokenStream,
+    tokenize,
+)
 from chargen.errors import ConfigError, CorpusError
 from chargen.network.network import weight_shapes
 from chargen.training.transfer import Start, check_fits, describe_transfer
@@ -23,6 +31,9 @@ BYTES_PER_CHARACTER = 8  # the text, its documents, their ids
 VALUES_PER_UNIT = 6  # gates and states of an LSTM, the largest cell
 COPIES_OF_WEIGHTS = 4  # the weights, their gradients, two optimizer slots
 WORK_PER_EXECUTION = 4e10  # floating-point operations: some 200 ms, so that Python between two executions costs little
+FEWEST_EPOCHS, MOST_EPOCHS = 4, 20  # that a training of a given length is told in
+WARMUP_SHARE = 0.03  # of a training
+VALIDATION_SHARE = 0.25  # of an epoch's steps, which cost three times as much
 COPIES_OF_ACTIVATIONS = 3  # forward values kept for the backward pass, their gradients, temporaries
 
 
@@ -65,6 +76,23 @@ class TrainingPlan:
     num_parameters: int
     memory_bytes: int
     start: Start | None = None  # whose weights training goes on from
+    reasons: tuple[str, ...] = ()  # why settings were chosen as they are
+
+    def lasting(self, steps: int) -> "TrainingPlan":
+        """Return the plan with so many optimizer steps in all, told in epochs of a pass over the text where that can be."""
+        per_pass = self.training.num_steps
+        epochs = min(max(round(steps / per_pass), FEWEST_EPOCHS), MOST_EPOCHS, steps)
+        epoch_steps = steps // epochs
+        whole = per_pass <= epoch_steps < per_pass * 1.03
+        training = replace(
+            self.settings.training,
+            epochs=epochs,
+            epoch_steps=None if whole else epoch_steps,
+            warmup_epochs=WARMUP_SHARE * epochs if self.settings.training.schedule == "cosine" else 0.0,
+        )
+        settings = replace(self.settings, training=training)
+        validation = _capped(self.validation, settings) if self.validation else None
+        return replace(self, settings=settings, training=_epochs(self.training, settings), validation=validation)
 
     @property
     def steps_per_execution(self) -> int:
@@ -140,8 +168,8 @@ def make_plan(settings: Settings, corpus: Corpus, *, start: Start | None = None)
         windows=windows,
         corpus=corpus,
         vocabulary=vocabulary,
-        training=_mixed_batches(parts, corpus.weights, windows, settings),
-        validation=_batches(validation, windows, settings) if validation else None,
+        training=_epochs(_mixed_batches(parts, corpus.weights, windows, settings), settings),
+        validation=_capped(_batches(validation, windows, settings, jitter=False), settings) if validation else None,
         documents=documents,
         rate=_character_rate(held_out or documents, validation or parts[0], vocabulary),
         primer=_primer(documents, vocabulary, corpus=corpus, last=settings.network.targets == "last", windows=windows),
@@ -227,10 +255,26 @@ def _mixed_batches(
     return MixedWindows([one for one in batches if isinstance(one, SlidingWindows)], weights)
 
 
-def _batches(stream: TokenStream, windows: WindowSizes, settings: Settings) -> BatchPlan:
+def _epochs(batches: BatchPlan, settings: Settings) -> BatchPlan:
+    """Return the batches with epochs as long as the settings say."""
+    steps = settings.training.epoch_steps
+    return batches if steps is None else Portions(batches, steps)
+
+
+def _capped(validation: BatchPlan, settings: Settings) -> BatchPlan:
+    """Return as many of the held-out batches, from the first on, as may be measured after each epoch that was cut short."""
+    steps = settings.training.epoch_steps
+    most = validation.num_steps if steps is None else max(1, int(VALIDATION_SHARE * steps))
+    return validation if validation.num_steps <= most else Portions(validation, most)
+
+
+def _batches(stream: TokenStream, windows: WindowSizes, settings: Settings, *, jitter: bool = True) -> BatchPlan:
     last = settings.network.targets == "last"
     if settings.training.stateful:
-        return ContiguousStreams(stream, context_length=windows.context_length, batch_size=windows.batch_size, last=last)
+        seed = settings.training.random_seed if settings.training.jitter and jitter else None
+        return ContiguousStreams(
+            stream, context_length=windows.context_length, batch_size=windows.batch_size, last=last, jitter_seed=seed
+        )
     return SlidingWindows(stream, **windows._asdict(), last=last, seed=settings.training.random_seed)
 
 

@@ -1,5 +1,6 @@
 """A training from plan to farewell: what the user is told, which tracker listens, when the backend is loaded."""
 
+import time
 from typing import Any
 
 from rich.console import Console
@@ -16,13 +17,16 @@ from chargen.training.results import TrainingOutcome
 from chargen.training.trainer import Trainer, seconds_per_epoch, train
 from chargen.training.transfer import transferred
 
+FIT_SECONDS = 3.0  # of training by which the speed is measured
+SHARE_OF_TIME = 0.96  # what training takes; the rest is for sample text, files and a machine that slows down
+
 
 def run_session(
     plan: TrainingPlan, run: RunDirectory, *, checkpoint: Checkpoint | None = None, verbosity: int = 1
 ) -> TrainingOutcome:
     """Train as planned and tell the user on stderr what happens. Raises what `chargen.training.trainer.train` raises."""
     display = Display(Console(stderr=True), verbosity=verbosity)
-    for line in (*plan.corpus.notes, *plan.describe()):
+    for line in (*plan.corpus.notes, *plan.reasons, *plan.describe()):
         display.note(line)
     trainer = _make_trainer(plan, display)
     recorder = TextRecorder(plan, run, display, make_tracker(plan.settings, display))
@@ -43,6 +47,20 @@ def forecast_session(plan: TrainingPlan, *, verbosity: int = 1) -> dict[str, Any
         "seconds_per_epoch": round(seconds, 2),
         "seconds_at_most": round(seconds * plan.settings.training.epochs, 1),
     }
+
+
+def fit_session(plan: TrainingPlan, *, seconds: float, most_passes: float, verbosity: int = 1) -> TrainingPlan:
+    """Return the plan with as many steps as fit into so many seconds from now on, by the speed that is measured first."""
+    display = Display(Console(stderr=True), verbosity=verbosity)
+    display.note("measuring how fast this machine is")
+    began = time.perf_counter()
+    trainer = _make_trainer(plan, Display(Console(stderr=True), verbosity=0))
+    built = time.perf_counter()
+    per_epoch = seconds_per_epoch(trainer, plan, seconds=FIT_SECONDS)
+    measured = time.perf_counter()
+    compiling = measured - built - FIT_SECONDS  # which training will have to do once more
+    passes = max(0.0, seconds - (measured - began) - compiling) * SHARE_OF_TIME / per_epoch
+    return plan.lasting(max(1, int(min(passes, most_passes) * plan.training.num_steps)))
 
 
 def _make_trainer(plan: TrainingPlan, display: Display) -> Trainer:

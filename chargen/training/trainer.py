@@ -141,12 +141,12 @@ class _Loop:
             raise
 
 
-def seconds_per_epoch(trainer: Trainer, plan: TrainedPlan) -> float:
-    """Return how long an epoch with its validation would take, in seconds, measured by training for a second or so."""
+def seconds_per_epoch(trainer: Trainer, plan: TrainedPlan, *, seconds: float = PROBE_SECONDS) -> float:
+    """Return how long an epoch with its validation would take, in seconds, measured by training for some seconds."""
     trainer.begin_epoch()
     trainer.train(0, 0)  # compiles
     began, steps = time.perf_counter(), 0
-    while not steps or time.perf_counter() - began < PROBE_SECONDS:
+    while not steps or time.perf_counter() - began < seconds:
         steps += trainer.train(0, 0)
     validation = plan.validation.num_steps / FORWARD_SHARE if plan.validation else 0
     return (time.perf_counter() - began) / steps * (plan.training.num_steps + validation)

@@ -13,6 +13,7 @@ from chargen.corpus.windows import (
     BatchPlan,
     ContiguousStreams,
     MixedWindows,
+    Portions,
     SlidingWindows,
     TokenStream,
     proportional_pattern,
@@ -188,6 +189,47 @@ def test_streams_are_the_same_in_every_epoch() -> None:
     plan = ContiguousStreams(stream_of([40]), context_length=3, batch_size=2, last=False)
     for one, other in zip(plan.batch(0, 1), plan.batch(5, 1), strict=True):
         np.testing.assert_array_equal(one, other)
+
+
+@given(st.integers(2, 60), sizes, sizes, st.integers(0, 5))
+def test_jittered_streams_are_a_turned_ring(length: int, T: int, B: int, epoch: int) -> None:
+    stream = stream_of([length])
+    plan = ContiguousStreams(stream, context_length=T, batch_size=B, last=False, jitter_seed=7)
+    made = [plan.batch(epoch, step) for step in range(plan.num_steps)]
+    read = [
+        int(token)
+        for row in range(B)
+        for batch in made
+        for token, weighs in zip(batch.targets[row], batch.weights[row], strict=True)
+        if weighs
+    ]
+    text = stream.ids[1:].tolist()
+    assert any(text[turn:] + text[:turn] == read for turn in range(len(text)))
+    for batch in made:
+        np.testing.assert_array_equal(batch.inputs[:, 1:], batch.targets[:, :-1])
+
+
+def test_jittered_streams_differ_from_epoch_to_epoch() -> None:
+    plan = ContiguousStreams(stream_of([400]), context_length=30, batch_size=2, last=False, jitter_seed=7)
+    first_rows = {tuple(plan.batch(epoch, 0).inputs[0].tolist()) for epoch in range(5)}
+    assert len(first_rows) == 5
+
+
+@given(st.integers(1, 9), st.integers(0, 4), st.booleans())
+def test_portions_follow_each_other_through_the_epochs_of_the_text(steps: int, epoch: int, stateful: bool) -> None:
+    stream, sizes = stream_of([30, 11]), {"context_length": 3, "batch_size": 2}
+    whole: BatchPlan = (
+        ContiguousStreams(stream, **sizes, last=False, jitter_seed=1)
+        if stateful
+        else SlidingWindows(stream, **sizes, stride=3, last=False, seed=1)
+    )
+    plan = Portions(whole, steps)
+    together = plan.batches(epoch, 0, plan.num_steps)
+    for number in range(steps):
+        place = divmod(epoch * steps + number, whole.num_steps)
+        for arrays, single in zip(together, whole.batch(*place), strict=True):
+            np.testing.assert_array_equal(arrays[number], single)
+    assert plan.num_targets == pytest.approx(whole.num_targets * steps / whole.num_steps, abs=1)
 
 
 @given(st.integers(1, 3000), st.integers(0, 9), st.integers(0, 9))

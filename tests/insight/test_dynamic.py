@@ -75,7 +75,8 @@ def test_what_only_matters_in_training_is_no_obstacle(random_model: RandomModel)
     learnt = tokenize(TRAINING, model.vocabulary)
     passage = Passage.of(TEXT, model.vocabulary)
     expected = evaluate_dynamic(model, passage, learnt).nats
-    other = changed(model, targets="last", dropout=0.3, recurrent_dropout=0.2)
+    dropouts = {"dropout": 0.3, "input_dropout": 0.1, "locked_dropout": True, "recurrent_dropout": 0.2, "weight_drop": 0.4}
+    other = changed(model, targets="last", **dropouts)
     assert evaluate_dynamic(other, passage, learnt).nats == expected
 
 

@@ -39,6 +39,12 @@ def test_every_call_and_every_seed_draws_anew() -> None:
     assert (one == other).mean() == pytest.approx(0.5, abs=7e-3)
 
 
+def test_locked_dropout_drops_a_unit_of_a_row_at_all_its_steps() -> None:
+    values = np.asarray(HashedDropout(0.3, noise_shape=(None, 1, None), seed=3)(ONES, training=True))
+    np.testing.assert_array_equal(values, np.broadcast_to(values[:, :1], values.shape))
+    assert (values[:, 0] > 0).mean() == pytest.approx(0.7, abs=0.03)  # a standard error is 0.01
+
+
 def test_what_does_not_train_drops_nothing() -> None:
     layer = HashedDropout(0.5)
     np.testing.assert_array_equal(np.asarray(layer(ONES)), ONES)

@@ -13,6 +13,7 @@ import keras  # noqa: E402
 import tensorflow as tf  # noqa: E402
 from keras import layers  # noqa: E402
 
+from chargen.training.dropout import HashedDropout  # noqa: E402
 from chargen.training.layers import FusedGRU, FusedLSTM, FusedSimpleRNN, TokenRecurrent, look_up  # noqa: E402
 
 B, T, D, H, V = 2, 3, 4, 5, 7
@@ -24,9 +25,10 @@ def random(*shape: int, seed: int = 0) -> tf.Tensor:
     return tf.constant(np.random.default_rng([seed, *shape]).normal(size=shape).astype(np.float32))
 
 
-def twins(pair: tuple[type, type], **options: Any) -> tuple[layers.RNN, layers.RNN]:
+def twins(pair: tuple[type, type], *, weight_drop: Any = None, **options: Any) -> tuple[layers.RNN, layers.RNN]:
     """Return a Keras layer and a fused one with the same random weights."""
     stock, fused = (kind(H, **options) for kind in pair)
+    fused.weight_drop = weight_drop
     for layer in (stock, fused):
         layer.build((B, T, D))
     stock.set_weights([random(*weight.shape, seed=1).numpy() for weight in stock.get_weights()])
@@ -148,3 +150,20 @@ def test_the_gradient_of_a_table_adds_up_what_its_rows_get(vocab_size: int) -> N
     np.add.at(expected, ids.numpy(), upstream.numpy())
     found = tf.convert_to_tensor(tape.gradient(rows, table, upstream))
     np.testing.assert_allclose(found, expected, atol=TOLERANCE)
+
+
+@pytest.mark.parametrize("compiled", [False, True], ids=["plain", "xla"])
+@pytest.mark.parametrize("pair", PAIRS, ids=lambda pair: pair[0].__name__)
+def test_weight_drop_is_the_keras_layer_with_a_part_of_its_kernel(pair: tuple[type, type], compiled: bool) -> None:
+    stock, fused = twins(pair, weight_drop=HashedDropout(0.4, seed=3), return_sequences=True, return_state=True)
+    kernel = stock.cell.recurrent_kernel.numpy()
+    mask = np.asarray(HashedDropout(0.4, seed=3)(np.ones_like(kernel), training=True))
+    assert 0 < (mask > 0).mean() < 1
+    stock.cell.recurrent_kernel.assign(kernel * mask)
+    dropped = outputs_and_gradients(fused, compiled=compiled, training=True)
+    expected = outputs_and_gradients(stock, compiled=compiled)
+    gradients = {variable.path.split("/")[-1]: number for number, variable in enumerate(reversed(stock.trainable_variables), 1)}
+    expected[-gradients["recurrent_kernel"]] *= mask
+    assert_all_close(dropped, expected)
+    stock.cell.recurrent_kernel.assign(kernel)
+    assert_all_close(outputs_and_gradients(fused, compiled=compiled), outputs_and_gradients(stock, compiled=compiled))

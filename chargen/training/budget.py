@@ -1,0 +1,78 @@
+"""A training's length: from the minutes that a user gives it to a plan of so many steps."""
+
+import os
+import time
+from dataclasses import dataclass, replace
+
+from chargen.config import Resolved, Settings
+from chargen.corpus.documents import Corpus
+from chargen.errors import ConfigError
+from chargen.training.plan import TrainingPlan, make_plan
+from chargen.training.recipes import DEFAULT_PRESET, MOST_PASSES, PRESETS, Chosen, Recipe, choose_recipe
+from chargen.training.session import fit_session
+
+
+@dataclass(frozen=True, kw_only=True)
+class Budget:
+    """How long training may take.
+
+    minutes: what settings are chosen for. exact: whether training ends within them, by the speed of this machine; otherwise
+    they are a measure, and the same command trains for the same number of steps everywhere. began: when they began, by
+    `time.perf_counter`.
+    """
+
+    minutes: float
+    exact: bool
+    began: float
+
+    @property
+    def seconds_left(self) -> float:
+        """Seconds until the minutes are over."""
+        return self.minutes * 60 - (time.perf_counter() - self.began)
+
+
+def find_budget(preset: str | None, minutes: float | None, resolved: Resolved, *, began: float, new: bool) -> Budget | None:
+    """Return the budget of a training that is `new`, or not; None where every setting is decided without one.
+
+    A config, or the weights of another run, decide; a user who names a preset or minutes wants them to be chosen all the same.
+    Raises ConfigError for minutes that cannot be, or that exclude something else.
+    """
+    asked = {"--preset": preset, "--minutes": minutes}
+    settings, command = resolved.settings, [name for name, value in asked.items() if value is not None]
+    if len(command) > 1:
+        raise ConfigError("--preset and --minutes exclude each other", hint="give one of them")
+    if command:
+        _check(command[0], minutes, resolved, new=new)
+    plain = {"default", "command line"}
+    decided = not new or settings.training.start_from or settings.training.backend == "numpy"
+    if not command and (decided or not plain.issuperset(resolved.origin.values()) or settings.training.task == "classify"):
+        return None
+    return Budget(minutes=minutes or PRESETS[preset or DEFAULT_PRESET], exact=minutes is not None, began=began)
+
+
+def _check(option: str, minutes: float | None, resolved: Resolved, *, new: bool) -> None:
+    if minutes is not None and not 0 < minutes < 1e6:
+        raise ConfigError(f"--minutes is {minutes:g}, expected a number above 0", hint="such as --minutes 10")
+    if not new:
+        raise ConfigError(f"{option} is for a new training, --resume goes on with one", hint="leave one of them out")
+    if resolved.settings.training.task == "classify":
+        raise ConfigError(f"{option} is for networks that write text, training.task = classify", hint="leave one of them out")
+    if minutes is not None and resolved.origin["training.epochs"] != "default":
+        raise ConfigError("--minutes and training.epochs both say how long training lasts", hint="leave one of them out")
+
+
+def plan_within(budget: Budget, resolved: Resolved, corpus: Corpus, *, verbosity: int = 1) -> TrainingPlan:
+    """Choose the settings that are open for a budget, and how many steps to take. Raises what `make_plan` raises."""
+    chosen = Chosen(resolved.settings, [name for name, origin in resolved.origin.items() if origin != "default"])
+    recipe = choose_recipe(corpus, chosen, minutes=budget.minutes, cores=len(os.sched_getaffinity(0)))
+    plan = replace(make_plan(_applied(recipe, resolved.settings), corpus), reasons=recipe.reasons)
+    if chosen.any("training.epochs"):
+        return plan
+    if not budget.exact:
+        return plan.lasting(max(1, round(recipe.passes * plan.training.num_steps)))
+    return fit_session(plan, seconds=budget.seconds_left, most_passes=MOST_PASSES, verbosity=verbosity)
+
+
+def _applied(recipe: Recipe, settings: Settings) -> Settings:
+    sections = {section: replace(getattr(settings, section), **values) for section, values in recipe.layer.items()}
+    return replace(settings, **sections)

@@ -1,0 +1,164 @@
+"""Settings chosen from the text and from the minutes that training may take.
+
+The rules come from measurements (benchmarks/quality.py): a network has as many weights as can see `CHARACTERS_PER_WEIGHT`
+characters each in the time there is, and no more than the text can feed; the more often the text is read, the more is dropped.
+What a user has chosen stays, and nothing is chosen that would not go with it.
+"""
+
+import math
+from collections.abc import Collection
+from dataclasses import replace
+from typing import Any, NamedTuple
+
+from chargen.config import Mapped, Settings
+from chargen.corpus.documents import Corpus
+from chargen.network.network import weight_shapes
+from chargen.training.plan import FEWEST_EPOCHS, LONGEST_LINE_WINDOW, WARMUP_SHARE
+
+PRESETS = {"fast": 1.0, "balanced": 5.0, "best": 30.0}  # minutes
+DEFAULT_PRESET = "balanced"
+
+OPERATIONS_PER_WEIGHT = 6  # and position: one product forward and two back, each of a multiplication and an addition
+OPERATIONS_PER_SECOND = 7e10  # of one core, everything counted: a measure to plan by, the same on every machine
+CHARACTERS_PER_WEIGHT = 7
+WEIGHTS_PER_CHARACTER = 4
+HIDDEN_SIZES = (64, 128, 256, 512, 768, 1024)
+MOST_PASSES = 40  # over the text; what comes after is learnt by heart
+VOCABULARY = {"char": 80, "byte": 200, "word": 10_000, "bpe": 1_000}  # tokens, as long as they are not counted
+CHARACTERS_PER_TOKEN = {"char": 1, "byte": 1, "word": 5, "bpe": 3}
+DROPPED_BY_PASSES = ((2, 0.0), (5, 0.1), (10, 0.2), (20, 0.3), (math.inf, 0.4))  # up to so many passes, this share
+STREAMS = {"stateful": True, "jitter": True, "context_length": 128, "batch_size": 32}
+ADAMW = {"optimizer": "adamw", "weight_decay": 0.05, "beta_2": 0.98, "schedule": "cosine", "patience": 0}
+LEARNING_RATES = {"lstm": 0.004, "gru": 0.004, "simplernn": 0.001, "dense": 0.001}
+
+
+class Recipe(NamedTuple):
+    """What was chosen: settings, the passes over the text that they are meant for, and why, in lines for the user."""
+
+    layer: Mapped
+    passes: float
+    reasons: tuple[str, ...]
+
+
+class Chosen(NamedTuple):
+    """The settings as they are so far, and the names, as "section.name", of those that a user has chosen."""
+
+    settings: Settings
+    names: Collection[str]
+
+    def any(self, *names: str) -> bool:
+        """Tell whether the user has chosen one of them."""
+        return any(name in self.names for name in names)
+
+
+def choose_recipe(corpus: Corpus, chosen: Chosen, *, minutes: float, cores: int) -> Recipe:
+    """Choose what a user has left open, for a training of so many minutes on so many cores."""
+    operations = minutes * 60 * cores * OPERATIONS_PER_SECOND
+    text = _TextSize.of(corpus, chosen.settings)
+    network: dict[str, Any] = dict(_network_size(chosen, text, operations))
+    weights = _num_weights(_with_network(chosen.settings, network))
+    passes = float(min(operations / (OPERATIONS_PER_WEIGHT * weights * text.positions), MOST_PASSES))
+    if chosen.any("training.epochs"):
+        passes = float(chosen.settings.training.epochs)
+    elif passes >= FEWEST_EPOCHS:
+        passes = float(round(passes))
+    network |= _regularisation(chosen, passes)
+    training = (STREAMS if _may_carry_state(corpus, chosen) else {}) | _optimization(chosen, passes)
+    seen = passes * text.characters / weights
+    reasons = (
+        f"{minutes:g} minutes on {cores} {'cores' if cores > 1 else 'core'}: {_size_in_words(chosen, network)} reads the text "
+        f"{passes:.2g} times, {seen:,.0f} characters for each of its {weights:,} weights",
+        _dropping_in_words(network),
+        _learning_in_words(training),
+    )
+    return Recipe(_left_open({"network": network, "training": training}, chosen), passes, reasons)
+
+
+class _TextSize(NamedTuple):
+    """characters: those trained on. positions: tokens of all windows of a pass, the filling of short lines among them."""
+
+    characters: float
+    positions: float
+
+    @classmethod
+    def of(cls, corpus: Corpus, settings: Settings) -> "_TextSize":
+        share, per_token = 1 - settings.corpus.validation_split, CHARACTERS_PER_TOKEN[settings.corpus.tokens]
+        positions = corpus.num_characters / per_token
+        if corpus.reading == "line":
+            positions = len(corpus.documents) * min(corpus.longest / per_token + 1, LONGEST_LINE_WINDOW)
+        return cls(share * corpus.num_characters, share * positions)
+
+
+def _network_size(chosen: Chosen, text: _TextSize, operations: float) -> dict[str, int]:
+    """Return the largest size that is worth its time and that the text can feed."""
+    if chosen.any("network.hidden_size"):
+        return {}
+    best: dict[str, int] = {}
+    for hidden_size in HIDDEN_SIZES:
+        size = {"hidden_size": hidden_size}
+        if not chosen.any("network.embedding_size"):
+            size["embedding_size"] = 64 if hidden_size < 512 else 128
+        weights = _num_weights(_with_network(chosen.settings, size))
+        worth_it = operations / (OPERATIONS_PER_WEIGHT * weights) >= CHARACTERS_PER_WEIGHT * weights
+        if not best or (worth_it and weights <= WEIGHTS_PER_CHARACTER * text.characters):
+            best = size
+    return best
+
+
+def _with_network(settings: Settings, network: dict[str, Any]) -> Settings:
+    return replace(settings, network=replace(settings.network, **network))
+
+
+def _num_weights(settings: Settings) -> int:
+    vocab_size = settings.corpus.vocab_size or VOCABULARY[settings.corpus.tokens]
+    return sum(math.prod(shape) for shape in weight_shapes(settings.network, vocab_size).values())
+
+
+def _regularisation(chosen: Chosen, passes: float) -> dict[str, Any]:
+    share = next(share for most, share in DROPPED_BY_PASSES if passes <= most)
+    dropped = chosen.settings.network.dropout if chosen.any("network.dropout") else share
+    weight_drop = {} if chosen.settings.network.cell == "dense" else {"weight_drop": share}
+    return {"dropout": dropped, "locked_dropout": dropped > 0} | weight_drop
+
+
+def _may_carry_state(corpus: Corpus, chosen: Chosen) -> bool:
+    """Tell whether the text can be read as contiguous streams."""
+    decided = ("training.stateful", "training.stride", "training.context_length", "network.targets", "corpus.mix")
+    prose = corpus.reading == "document" and not corpus.labels and chosen.settings.network.cell != "dense"
+    long_enough = corpus.num_characters >= 4 * STREAMS["batch_size"] * STREAMS["context_length"]
+    return prose and long_enough and not chosen.any(*decided)
+
+
+def _optimization(chosen: Chosen, passes: float) -> dict[str, Any]:
+    if chosen.any("training.optimizer", "training.schedule"):
+        return {}
+    warmup = {"warmup_epochs": WARMUP_SHARE * passes} if chosen.any("training.epochs") else {}
+    return ADAMW | {"learning_rate": LEARNING_RATES[chosen.settings.network.cell]} | warmup
+
+
+def _left_open(layer: Mapped, chosen: Chosen) -> Mapped:
+    """Return a layer without what the user has chosen."""
+    return {
+        section: {name: value for name, value in values.items() if not chosen.any(f"{section}.{name}")}
+        for section, values in layer.items()
+    }
+
+
+def _size_in_words(chosen: Chosen, network: dict[str, Any]) -> str:
+    settings = _with_network(chosen.settings, network).network
+    return f"{settings.cell} {settings.num_layers}x{settings.hidden_size}"
+
+
+def _dropping_in_words(network: dict[str, Any]) -> str:
+    values, weights = network["dropout"], network.get("weight_drop", 0.0)
+    if not values and not weights:
+        return "it reads too little twice to learn it by heart: nothing is dropped"
+    return (
+        f"against learning the text by heart {values:.0%} of its outputs and {weights:.0%} of its recurrent weights are dropped"
+    )
+
+
+def _learning_in_words(training: dict[str, Any]) -> str:
+    reading = "the state is carried on through the text" if training.get("stateful") else "every window starts afresh"
+    adamw = "optimizer" in training and f"adamw at {training['learning_rate']:g}, falling to 0 along a cosine"
+    return f"{reading}; {adamw or 'the optimizer is yours'}"
