@@ -96,6 +96,17 @@ def _read(place: Path) -> Checkpoint:
     return Checkpoint(Position(epoch, step), load(contents[ARRAYS]), facts)
 
 
+def newest_facts(folder: Path) -> dict[str, Any] | None:
+    """Return the facts of the newest checkpoint without reading its arrays; None where there is none that can be read."""
+    for place in _places(folder):
+        try:
+            facts: dict[str, Any] = json.loads((place / FACTS).read_bytes())
+            return facts
+        except (OSError, ValueError):
+            continue
+    return None
+
+
 def _places(folder: Path) -> list[Path]:
     """Return the places of all checkpoints, the newest first."""
     return sorted((path for path in folder.glob("[0-9]*-*") if path.is_dir()), reverse=True)

@@ -216,6 +216,15 @@ def find_run(spec: str | None, root: Path) -> RunDirectory:
     return RunDirectory(path if path.is_dir() else path.parent)
 
 
+def names_run(spec: str, root: Path) -> bool:
+    """Tell whether a name or path is that of a run or a model file, where it may also be that of a text."""
+    try:
+        here = RunDirectory(Path(spec))
+        return (root / spec).is_dir() or Path(spec).suffix == MODEL_SUFFIX or here.model.is_file() or here.config.is_file()
+    except OSError:  # such as a name too long
+        return False
+
+
 def _find(spec: str | None, root: Path) -> Path:
     """Return the folder or file that `spec` stands for, the newest run's folder for None."""
     if spec is None:

@@ -30,7 +30,7 @@ MAY_IMPORT: dict[str, set[str]] = {
     "export": LIGHT | {"config", "corpus", "network"},
     "web": LIGHT | {"config", "corpus", "network", "run", "export"},
     "training": LIGHT | {"config", "corpus", "network", "run", "tracking", "scratch", "checkpoints", "export"},
-    "insight": LIGHT | {"config", "corpus", "network", "run"},
+    "insight": LIGHT | {"config", "corpus", "network", "run", "scratch", "checkpoints"},
     "cli": LIGHT | {"config", "corpus", "network", "run", "tracking", "training", "insight", "export", "web"},
     "__main__": {"cli"},
     "__init__": set(),
@@ -111,6 +111,9 @@ main()
         ["export", "--output", "noise.html"],
         ["export", "--output", "noise.py"],
         ["export", "--output", "noise.onnx"],
+        ["evaluate", "noise", "text.txt"],
+        ["evaluate", "small", "--dynamic", "--training"],
+        ["compare", "small", "small", "--evaluate"],
         ["runs"],
         ["plot"],
         ["plot", "missing", "--output", "loss.svg"],
@@ -127,7 +130,9 @@ main()
 def test_light_commands_stay_light(
     arguments: list[str], write_run: Callable[..., Path], write_classifier: Callable[..., Path], in_folder: Path
 ) -> None:
+    (in_folder / "text.txt").write_text("abcH" * 20, encoding="utf-8")
     write_classifier("critic")
+    _write_trained("small", in_folder)
     write_run("labelled", labels=("x", "y"))
     (write_run().parent / "metrics.csv").write_text("epoch,cross_entropy,learning_rate\n1,2.5,0.003\n", encoding="utf-8")
     done = subprocess.run(
@@ -135,6 +140,14 @@ def test_light_commands_stay_light(
     )
     assert done.returncode in (0, 2)
     assert "loaded:\n" in done.stderr
+
+
+def _write_trained(name: str, folder: Path) -> None:
+    """Write a run that was trained, in another process, since that loads what light commands do not."""
+    small = ["--hidden-size", "4", "--context-length", "8", "--epochs", "1", "--backend", "numpy", "-q"]
+    command = [sys.executable, "-m", "chargen", "train", "text.txt", *small]
+    done = subprocess.run(command, cwd=folder, capture_output=True, text=True, check=True)
+    (folder / done.stdout.strip()).rename(folder / "runs" / name)
 
 
 def test_help_loads_no_numpy(in_folder: Path) -> None:

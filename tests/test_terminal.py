@@ -5,6 +5,7 @@ import os
 import pty
 import random
 import re
+import shutil
 import subprocess
 import sys
 import termios
@@ -242,6 +243,14 @@ def test_training_on_escape_sequences(in_folder: Path) -> None:
     assert shown.startswith("ab: 1 document, 387 characters")
     assert "epoch 1/1" in shown
     assert "----- Generating with seed" in shown
+    assert not ACTIVE & set(shown)
+    (run,) = (in_folder / "runs").iterdir()
+    shown = on_terminal("evaluate", folder=in_folder)
+    assert "\nblocks of 256 " in shown
+    assert not ACTIVE & set(shown)
+    copy = shutil.copytree(run, run.with_name("c\x1b[5m\u202ed"))
+    shown = on_terminal("compare", run.name, copy.name, folder=in_folder)
+    assert " cd\n" in shown
     assert not ACTIVE & set(shown)
 
 

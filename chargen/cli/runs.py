@@ -6,9 +6,8 @@ from typing import Any
 import click
 
 from chargen.cli.options import common_options, json_option, runs_dir_option
+from chargen.cli.tables import aligned, shown
 from chargen.terminal import echo
-
-LONGEST_SHOWN = 60  # characters of a name
 
 
 @click.command("runs")
@@ -27,9 +26,8 @@ def command(runs_dir: Path, as_json: bool, verbosity: int) -> None:
         echo(f"no runs in {runs_dir}; train one: chargen train male.txt --cell lstm", err=True)
     rows: list[tuple[str, ...]] = [("name", "corpus", "cell", "size", "epochs", "bits/char", "age")] if summaries else []
     rows += [_row(summary) for summary in summaries]
-    widths = [max(map(len, column)) for column in zip(*rows, strict=True)]
-    for row in rows:
-        echo("  ".join(cell.ljust(width) for cell, width in zip(row, widths, strict=True)).rstrip())
+    if rows:
+        echo(aligned(rows))
 
 
 def _row(summary: dict[str, Any]) -> tuple[str, ...]:
@@ -38,18 +36,13 @@ def _row(summary: dict[str, Any]) -> tuple[str, ...]:
         return (summary["name"], "?", "?", "?", "?", "damaged", age)
     return (
         summary["name"],
-        _shown(summary["corpus"]),
+        shown(summary["corpus"]),
         summary["cell"],
         f"{summary['num_layers']}x{summary['hidden_size']}",
-        _shown(summary["epochs"] or 0),
+        shown(summary["epochs"] or 0),
         _quality(summary),
         age,
     )
-
-
-def _shown(value: Any) -> str:
-    """Return what a model file says of itself as a short text that no terminal obeys: the file may be anybody's."""
-    return "".join(one if one.isprintable() else "?" for one in str(value)[:LONGEST_SHOWN])
 
 
 def _quality(summary: dict[str, Any]) -> str:

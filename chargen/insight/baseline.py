@@ -1,11 +1,11 @@
-"""Character n-grams: what a network should do better than, and a quick way to tell two lists of names apart.
+"""Character n-grams: what a network should do better than, as a language model and to tell labels apart.
 
 Kneser-Ney smoothing, interpolated, with one discount for each length (Kneser and Ney 1995; Chen and Goodman 1998, section
 4.1.6). Below the unigrams lies the uniform distribution, so that no token of the vocabulary has probability 0.
 """
 
-from collections.abc import Iterable
-from dataclasses import dataclass
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass, replace
 
 import numpy as np
 import numpy.typing as npt
@@ -20,26 +20,19 @@ DISCOUNT = 0.5  # where no gram was met just once, from which it could be estima
 
 
 @dataclass(frozen=True)
-class Level:
-    """The grams of one length, numbered in the order of their keys.
+class Counts:
+    """How often grams of one length count, and what that makes of the contexts that they continue."""
 
-    A gram's key is (number of its first tokens, a gram one shorter) * V + its last token. For n-grams and for the grams at
-    a document's start, `counts` are how often they were met; for other grams before how many different tokens.
-    """
-
-    keys: Integers  # (grams,)
     counts: Integers  # (grams,)
     totals: Integers  # (contexts,) sum of the counts of the grams that continue a context
     kinds: Integers  # (contexts,) how many these are
     discount: float  # taken off every count, for the tokens that were never met after a context
 
     @classmethod
-    def of(cls, keys: Integers, counts: Integers, *, num_contexts: int, vocab_size: int) -> "Level":
+    def of(cls, counts: Integers, contexts: Integers, num_contexts: int) -> "Counts":
         """Add up what follows each context, and estimate the discount from the grams counted once and twice."""
-        contexts = keys // vocab_size
         once, twice = int((counts == 1).sum()), int((counts == 2).sum())
         return cls(
-            keys=keys,
             counts=counts,
             totals=np.bincount(contexts, counts, num_contexts).astype(np.int64),
             kinds=np.bincount(contexts, minlength=num_contexts),
@@ -54,6 +47,20 @@ class Level:
         kept = np.maximum(counts - self.discount, 0.0)
         left = self.discount * self.kinds[contexts]
         return np.where(known, (kept + left * lower) / np.where(known, totals, 1), lower)
+
+
+@dataclass(frozen=True)
+class Level:
+    """The grams of one length, numbered in the order of their keys.
+
+    A gram's key is (number of its first tokens, a gram one shorter) * V + its last token. As the longest grams of a model they
+    count as often as they were met. Below longer ones those at a document's start do so too; all others count as many
+    different tokens as they were met after.
+    """
+
+    keys: Integers  # (grams,)
+    longest: Counts
+    below: Counts | None  # None where there are no longer ones
 
 
 class NgramModel:
@@ -96,7 +103,8 @@ class NgramModel:
         vocab_size = len(self.vocabulary)
         tokens = np.column_stack([np.tile(before, (vocab_size, 1)), np.arange(vocab_size)])  # (V, context + 2)
         starts = np.repeat(np.arange(vocab_size) * tokens.shape[1], tokens.shape[1])
-        return self._probabilities(tokens.ravel().astype(np.int64), starts).reshape(tokens.shape)[:, -1]
+        *_, longest = self._probabilities(tokens.ravel().astype(np.int64), starts)
+        return longest.reshape(tokens.shape)[:, -1]
 
     def log_probabilities(self, documents: Iterable[str]) -> Floats:
         """Return the natural logarithm of each document's probability, its end included; shape (documents,).
@@ -107,8 +115,8 @@ class NgramModel:
         if not documents:
             return np.zeros(0)
         tokens, starts = _stream(documents, self.vocabulary)
-        logs = np.log(self._probabilities(tokens, starts))
-        firsts = np.unique(starts)
+        *_, longest = self._probabilities(tokens, starts)
+        logs, firsts = np.log(longest), np.unique(starts)
         logs[firsts] = 0.0  # a document begins with certainty
         return np.add.reduceat(logs, firsts)
 
@@ -117,21 +125,31 @@ class NgramModel:
 
         Raises ValueError if there is no document, and UnknownTokenError for a character that is not in the vocabulary.
         """
+        return self.cross_entropies(documents)[-1]
+
+    def cross_entropies(self, documents: Iterable[str]) -> list[float]:
+        """Return what `cross_entropy` does for the models of all orders from 1 to this one's, each as if fitted by itself."""
         documents = list(documents)
         if not documents:
             raise ValueError("the cross-entropy of no documents is not defined")
-        return -float(self.log_probabilities(documents).sum()) / sum(len(document) + 1 for document in documents)
+        tokens, starts = _stream(documents, self.vocabulary)
+        predicted = np.arange(len(tokens)) > starts
+        return [-float(np.log(one[predicted]).mean()) for one in self._probabilities(tokens, starts)]
 
-    def _probabilities(self, tokens: Integers, starts: Integers) -> Floats:
-        """Return each token's probability given those before it in its document; that of a first boundary means nothing."""
+    def _probabilities(self, tokens: Integers, starts: Integers) -> Iterator[Floats]:
+        """Yield, for every order from 1 on, each token's probability given those before it in its document.
+
+        That of a document's first boundary means nothing.
+        """
         vocab_size = len(self.vocabulary)
-        probabilities = np.full(len(tokens), 1 / vocab_size)
+        lower = np.full(len(tokens), 1 / vocab_size)
         grams = np.zeros(len(tokens), np.int64)  # the empty one
         for length, level in enumerate(self._levels, start=1):
             contexts = _contexts(grams, starts, length)
             grams = _find(level.keys, contexts, tokens, vocab_size)
-            probabilities = level.interpolate(contexts, grams, probabilities)
-        return probabilities
+            yield level.longest.interpolate(contexts, grams, lower)
+            if level.below:
+                lower = level.below.interpolate(contexts, grams, lower)
 
 
 def _stream(documents: Iterable[str], vocabulary: CharacterVocabulary) -> tuple[Integers, Integers]:
@@ -145,7 +163,7 @@ def _stream(documents: Iterable[str], vocabulary: CharacterVocabulary) -> tuple[
 def _count(tokens: Integers, starts: Integers, *, order: int, vocab_size: int) -> tuple[Level, ...]:
     """Return the levels from unigrams to n-grams; a level that no document is long enough for is left out."""
     levels: list[Level] = []
-    below, num_contexts = None, 1  # keys and counts of the level below, which want the grams of this one
+    num_contexts = 1  # grams of the level before
     grams = np.zeros(len(tokens), np.int64)
     predicted = np.arange(len(tokens)) > starts
     for length in range(1, order + 1):
@@ -155,16 +173,21 @@ def _count(tokens: Integers, starts: Integers, *, order: int, vocab_size: int) -
             break
         found = contexts[places] * vocab_size + tokens[places]
         keys, firsts, counts = np.unique(found, return_index=True, return_counts=True)
-        if below:
-            # Each gram of this level adds a token before one of the level below: its last tokens, at the same place.
-            preceded = np.bincount(grams[places[firsts]], minlength=len(below[0]))
-            adjusted = np.where(preceded > 0, preceded, below[1])
-            levels.append(Level.of(below[0], adjusted, num_contexts=num_contexts, vocab_size=vocab_size))
-            num_contexts = len(below[0])
-        below = keys, counts
+        if levels:
+            # Each gram adds a token before one of the level before: its last tokens, at the same place.
+            levels[-1] = _below(levels[-1], grams[places[firsts]], vocab_size)
+        levels.append(Level(keys, Counts.of(counts, keys // vocab_size, num_contexts), None))
+        num_contexts = len(keys)
         grams = _find(keys, contexts, tokens, vocab_size)
-    assert below is not None
-    return (*levels, Level.of(*below, num_contexts=num_contexts, vocab_size=vocab_size))
+    return tuple(levels)
+
+
+def _below(level: Level, preceded: Integers, vocab_size: int) -> Level:
+    """Return a level as it counts below longer grams, each of which adds a token before one of its own: `preceded`."""
+    met = level.longest
+    different = np.bincount(preceded, minlength=len(level.keys))
+    counts = np.where(different > 0, different, met.counts)
+    return replace(level, below=Counts.of(counts, level.keys // vocab_size, len(met.totals)))
 
 
 def _contexts(grams: Integers, starts: Integers, length: int) -> Integers:

@@ -69,6 +69,19 @@ class Stepper:
         return np.add(self._logits, self._bias, out=self._logits)
 
 
+def run_layer(cell: Cell[Any], table: Floats, rows: npt.NDArray[np.integer], state: Any) -> tuple[Floats, Any]:
+    """Advance one layer by T steps of B rows, and return the outputs, (T, B, H), and the state after the last.
+
+    table: projected inputs, (R, gates * H). rows: which of them each step reads, (T, B).
+    """
+    layer = _layer(cell, rows.shape[1], table)
+    layer.state = state
+    outputs = np.empty((*rows.shape, cell.hidden_size), np.float32)
+    for step, output in zip(rows, outputs, strict=True):
+        output[:] = layer.step_token(step)
+    return outputs, layer.state
+
+
 def _layer(cell: Cell[Any], batch_size: int, table: Floats | None) -> "_Layer":
     kinds: dict[type[Cell[Any]], type[_Layer]] = {
         SimpleRNNCell: _SimpleRNN,

@@ -169,16 +169,17 @@ class NetworkPass:
 
 def supported(config: NetworkConfig) -> bool:
     """Tell whether this is a network that can be trained by hand."""
-    return not _refused(config)
+    return not refused(config)
 
 
 def check_supported(config: NetworkConfig) -> None:
     """Raise ConfigError for a network that only the Keras model can train."""
-    for name in _refused(config):
+    for name in refused(config):
         raise ConfigError(f"the NumPy trainer has no network.{name}", hint="use --backend tensorflow")
 
 
-def _refused(config: NetworkConfig) -> list[str]:
+def refused(config: NetworkConfig) -> list[str]:
+    """Name the settings of a network that have no way back here."""
     wanted = {
         "recurrent_dropout": bool(config.recurrent_dropout),
         "weight_drop": bool(config.weight_drop),

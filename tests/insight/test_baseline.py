@@ -1,4 +1,6 @@
 import math
+import time
+import tracemalloc
 from collections import defaultdict
 from itertools import pairwise
 
@@ -97,6 +99,15 @@ def test_a_document_has_the_product_of_its_tokens(documents: list[str], order: i
     assert model.cross_entropy(documents) == pytest.approx(-sum(expected) / sum(len(one) + 1 for one in documents))
 
 
+@settings(deadline=None)
+@given(MANY, ORDER, MANY)
+def test_all_orders_at_once_are_the_models_of_each_order(documents: list[str], order: int, others: list[str]) -> None:
+    vocabulary = CharacterVocabulary("abc")
+    model = NgramModel.fit(documents, order=order, vocabulary=vocabulary)
+    each = [NgramModel.fit(documents, order=one, vocabulary=vocabulary) for one in range(1, model.order + 1)]
+    assert model.cross_entropies(others) == pytest.approx([one.cross_entropy(others) for one in each])
+
+
 def test_longer_contexts_learn_a_cycle_that_shorter_ones_cannot() -> None:
     documents = ["aabbaabbaabbaabbaabb"] * 5
     quality = [NgramModel.fit(documents, order=order).cross_entropy(documents) for order in (1, 2, 3)]
@@ -114,6 +125,26 @@ def test_two_models_of_one_vocabulary_classify() -> None:
     first, second = (model.log_probabilities(["jona", "rotto"]) for model in models)
     assert first[0] > second[0]
     assert first[1] < second[1]
+
+
+def test_characters_that_training_never_met_cost_what_is_left_for_them() -> None:
+    """In aa| a came twice, the end once: discount 1 / (1 + 2). Each kind leaves a third of one, and d gets a fourth of that."""
+    model = NgramModel.fit(["aa"], order=1, vocabulary=CharacterVocabulary("abd"))
+    np.testing.assert_allclose(model.next_probabilities("a")[3], 2 / 3 / 3 / 4)
+    assert model.cross_entropy(["d"]) == pytest.approx(-(math.log(1 / 18) + math.log((2 / 3 + 2 / 12) / 3)) / 2)
+
+
+def test_a_megabyte_is_counted_in_seconds() -> None:
+    rng = np.random.default_rng(1)
+    text = "".join(rng.choice(list("etaoin shrdlu\n"), 1_000_000))
+    began = time.perf_counter()
+    tracemalloc.start()
+    model = NgramModel.fit([text], order=6)
+    assert model.cross_entropies([text[:100_000]])[0] == pytest.approx(math.log(14), abs=0.01)
+    _, peak = tracemalloc.get_traced_memory()
+    tracemalloc.stop()
+    assert peak < 500e6
+    assert time.perf_counter() - began < 30
 
 
 def test_what_cannot_be_done_is_refused() -> None:

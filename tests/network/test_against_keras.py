@@ -9,6 +9,7 @@ import pytest
 
 from chargen.config import NetworkConfig, TrainingConfig
 from chargen.network.network import Network, weight_shapes
+from chargen.network.scoring import token_nats
 from chargen.training.backend import load_backend
 
 load_backend()
@@ -93,6 +94,20 @@ def test_logits_equal(config: NetworkConfig, stateful: bool) -> None:
     np.testing.assert_allclose(first, keras_logits(model, ids[0]), atol=TOLERANCE)
     second, _ = numpy_logits(network, ids[1], state if stateful else network.zero_state(N), config)
     np.testing.assert_allclose(second, keras_logits(model, ids[1]), atol=TOLERANCE)
+
+
+@pytest.mark.parametrize("config", [one for one in FORMS if one.targets == "all"], ids=name_of)
+def test_cross_entropies_are_those_of_keras(config: NetworkConfig) -> None:
+    """What `chargen evaluate` adds up, against Keras's own loss; the second half goes on from the state after the first."""
+    model = random_model(config, stateful=True)
+    network = exported(model, config)
+    ids, targets = np.random.default_rng(1).integers(0, V, (2, 2, N, T))
+    loss = keras.losses.SparseCategoricalCrossentropy(from_logits=True, reduction="none")
+    state = network.zero_state(N)
+    for half in range(2):
+        nats, state = token_nats(network, ids[half], targets[half], state)
+        expected = keras.ops.convert_to_numpy(loss(targets[half], model(ids[half])))
+        np.testing.assert_allclose(nats, expected, atol=TOLERANCE)
 
 
 @pytest.mark.parametrize("config", DENSE_FORMS, ids=name_of)

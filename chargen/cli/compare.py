@@ -1,0 +1,99 @@
+import json
+from collections.abc import Sequence
+from datetime import timedelta
+from pathlib import Path
+from typing import Any
+
+import click
+
+from chargen.cli.measuring import ProgressBars, block_length_option, use_one_thread
+from chargen.cli.options import common_options, json_option, runs_dir_option
+from chargen.cli.tables import aligned, shown
+from chargen.errors import ConfigError
+from chargen.terminal import echo
+
+UNKNOWN = "-"
+
+
+@click.command("compare")
+@click.argument("runs", nargs=-1, metavar="RUN RUN...")
+@click.option("--evaluate", is_flag=True, help="Measure each on its held-out part, as chargen evaluate does.")
+@block_length_option
+@runs_dir_option
+@json_option
+@common_options
+def command(runs: tuple[str, ...], evaluate: bool, block_length: int, runs_dir: Path, as_json: bool, verbosity: int) -> None:
+    """Show RUNs side by side: what each is, what it cost, its best validation, and the settings in which they differ.
+
+    The training time is that of finished epochs, validation and sample text not counted. Figures compare where the runs are of
+    one corpus and hold out the same part of it; a note on stderr says so where they are not.
+
+    \b
+      chargen compare male-lstm-20260101-120000 male-gru-20260101-120100
+      chargen compare male-lstm-20260101-120000 male-gru-20260101-120100 --evaluate --json
+    """
+    use_one_thread()
+    from chargen.insight.comparison import differing_settings, read_facts, why_not_comparable
+    from chargen.run import find_run
+
+    if len(runs) < 2:
+        raise ConfigError(f"{len(runs)} runs were named, expected two or more", hint="chargen runs lists them")
+    facts = read_facts([find_run(spec, runs_dir) for spec in runs])
+    problem = why_not_comparable(facts)
+    if problem and verbosity:
+        echo(problem, err=True)
+    measured = [_measure(one, block_length, verbosity) for one in facts] if evaluate else []
+    if as_json:
+        rows = [one.to_mapping() for one in facts]
+        for row, figures in zip(rows, measured, strict=False):
+            row["evaluation"] = [figure.to_mapping() for figure in figures]
+        differing = differing_settings(facts)
+        echo(json.dumps({"comparable": not problem, "runs": rows, "differing": differing}, ensure_ascii=False))
+        return
+    echo(aligned([*_facts_table(facts), *_settings_table(differing_settings(facts)), *_figures_table(measured)]))
+
+
+def _measure(facts: Any, block_length: int, verbosity: int) -> list[Any]:
+    """Return the figures of a run on its held-out part."""
+    from chargen.insight.assessment import assess, held_out_subject
+    from chargen.network.model_file import load_model
+
+    subject = held_out_subject(facts.run, load_model(facts.run.model))
+    return list(assess(subject, ProgressBars(verbosity).stage, block_length=block_length, with_baselines=False))
+
+
+def _facts_table(facts: Sequence[Any]) -> list[list[str]]:
+    """Return a row for each property, a column for each run."""
+    plain = [one.to_mapping() for one in facts]
+    rows = [["", *[one.name for one in facts]]]
+    rows += [[name, *[shown(one[name]) for one in plain]] for name in ("corpus", "cell", "size")]
+    rows.append(["parameters", *[f"{one.num_parameters:,}" for one in facts]])
+    rows.append(["epochs", *[str(one.epochs) for one in facts]])
+    rows.append(["training time", *[_duration(one.seconds) for one in facts]])
+    rows.append(["best epoch", *[_figure(one.best_epoch, "d") for one in facts]])
+    rows.append(["validation nats/char", *[_figure(one.cross_entropy, ".4f") for one in facts]])
+    rows.append(["validation bits/char", *[_figure(one.bits_per_character, ".4f") for one in facts]])
+    return rows
+
+
+def _settings_table(differing: dict[str, list[Any]]) -> list[list[str]]:
+    return [[name, *[UNKNOWN if value is None else shown(value) for value in values]] for name, values in differing.items()]
+
+
+def _figures_table(measured: Sequence[Sequence[Any]]) -> list[list[str]]:
+    """Return two rows for each way of reading: nats and bits a character of every run."""
+    figures = [{row.name: row.quality for row in rows} for rows in measured]
+    table = []
+    for name in dict.fromkeys(name for one in figures for name in one):
+        found = [one.get(name) for one in figures]
+        table.append([f"{name}, nats/char", *[_figure(one and one.cross_entropy, ".4f") for one in found]])
+        table.append([f"{name}, bits/char", *[_figure(one and one.bits_per_character, ".4f") for one in found]])
+    return table
+
+
+def _figure(value: Any, form: str) -> str:
+    return UNKNOWN if value is None else format(value, form)
+
+
+def _duration(seconds: float | None) -> str:
+    return UNKNOWN if seconds is None else str(timedelta(seconds=round(seconds)))

@@ -1,0 +1,138 @@
+import json
+from collections.abc import Iterable, Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+import click
+
+from chargen.cli.measuring import ProgressBars, block_length_option, use_one_thread
+from chargen.cli.options import common_options, json_option, on_unknown_option, runs_dir_option
+from chargen.errors import ConfigError, CorpusError, RunError
+from chargen.terminal import echo
+
+
+@click.command("evaluate")
+@click.argument("run_and_files", nargs=-1, metavar="[RUN] [FILE]...")
+@block_length_option
+@click.option("--training", "with_training", is_flag=True, help="Measure the part that was trained on as well.")
+@click.option("--baselines/--no-baselines", default=True, show_default=True, help="Measure n-grams, gzip and xz as well.")
+@click.option("--dynamic", is_flag=True, help="Measure dynamic evaluation as well: the weights adapt to what was read.")
+@click.option(
+    "--dynamic-rate",
+    type=click.FloatRange(0, min_open=True),
+    metavar="N",
+    help="Learning rate of --dynamic.  [default: 0.00003]",
+)
+@click.option("--label", help="Read FILE as documents of this label, for models of labelled documents.")
+@on_unknown_option
+@runs_dir_option
+@json_option
+@common_options
+def command(
+    run_and_files: tuple[str, ...],
+    block_length: int,
+    with_training: bool,
+    baselines: bool,
+    dynamic: bool,
+    dynamic_rate: float | None,
+    label: str | None,
+    on_unknown: str,
+    runs_dir: Path,
+    as_json: bool,
+    verbosity: int,
+) -> None:
+    """Measure how well a run predicts what its training held out, or whole FILEs: nats and bits a character, perplexity.
+
+    RUN is a run or a model file, the newest run unless given. Every character counts, and the end of each line or document as
+    one. Documents are read in two ways: as one stream, the state carried from start to end, and in blocks from the zero state
+    each, which is harder. Lines are read one by one from the zero state.
+
+    The baselines have learnt from the same training part: character n-grams (interpolated Kneser-Ney), and gzip and xz, by what
+    the text adds to the compressed training part. gzip looks back on 32 KB only.
+
+    --dynamic is another model than the one that sample uses (Krause et al. 2018): it goes on learning from the text once it
+    has predicted it. Its figure has a line of its own.
+
+    \b
+      chargen evaluate
+      chargen evaluate male-lstm-20260101-120000 female.txt
+      chargen evaluate --block-length 64 --training --dynamic --json
+    """
+    use_one_thread()
+    from chargen.insight.assessment import assess, file_subject, held_out_subject, why_no_baselines
+    from chargen.insight.dynamic import RATE
+    from chargen.network.model_file import load_model
+    from chargen.run import RunDirectory, find_model
+
+    run_spec, files = _told_apart(run_and_files, runs_dir)
+    path = find_model(run_spec, runs_dir)
+    run, model = RunDirectory(path.parent), load_model(path)
+    if files:
+        with _explained_typo(run_spec, files):
+            subject = file_subject(run, model, files, label=label, on_unknown=on_unknown)
+    else:
+        _refuse_label(label)
+        subject = held_out_subject(run, model)
+    no_baselines = why_no_baselines(subject) if baselines else ""
+    for line in (_heading(path, subject), *subject.notes, no_baselines) if verbosity else ():
+        if line:
+            echo(line, err=True)
+    rate = (dynamic_rate or RATE) if dynamic or dynamic_rate else None
+    rows = assess(
+        subject,
+        ProgressBars(verbosity).stage,
+        block_length=block_length,
+        with_training=with_training,
+        with_baselines=baselines,
+        dynamic_rate=rate,
+    )
+    if as_json:
+        facts = {"model": str(path), "files": list(files), "block_length": block_length}
+        echo(json.dumps(facts | {"results": [row.to_mapping() for row in rows]}, ensure_ascii=False))
+        return
+    _print_table(
+        rows, width=len(f"blocks of {block_length}, training part" if with_training else f"blocks of {block_length:5}")
+    )
+
+
+def _told_apart(given: tuple[str, ...], runs_dir: Path) -> tuple[str | None, tuple[str, ...]]:
+    """Return the run, None for the newest, and the files among [RUN] [FILE]..."""
+    from chargen.run import names_run
+
+    return (given[0], given[1:]) if given and names_run(given[0], runs_dir) else (None, given)
+
+
+@contextmanager
+def _explained_typo(run_spec: str | None, files: tuple[str, ...]) -> Iterator[None]:
+    """Say of a first argument that is neither a run nor a text that it is neither."""
+    try:
+        yield
+    except CorpusError as error:
+        if run_spec is None and error.message == f"no such file: {files[0]}":
+            raise RunError(f"no such run or text: {files[0]}", hint=error.hint or "chargen runs lists the runs") from error
+        raise
+
+
+def _refuse_label(label: str | None) -> None:
+    if label is not None:
+        raise ConfigError("--label says how to read FILE, and there is none", hint="the held-out part has its own labels")
+
+
+def _heading(path: Path, subject: Any) -> str:
+    """Say what is measured on what."""
+    config = subject.model.network.config
+    network = f"{config.cell} {config.num_layers}x{config.hidden_size}"
+    measured = sum(len(document.text) for document in subject.documents)
+    learnt = sum(len(document.text) for document in subject.training)
+    part = f"{measured:,} characters held out of {measured + learnt:,}" if subject.held_out else f"{measured:,} characters"
+    return f"{path}: {network}; {part}"
+
+
+def _print_table(rows: Iterable[Any], width: int) -> None:
+    """Print each figure as it comes: some take minutes."""
+    for number, row in enumerate(rows):
+        if number == 0:
+            echo(f"{'':{width}}  nats/char  bits/char  perplexity")
+        figures = row.quality
+        echo(f"{row.name:{width}}  {figures.cross_entropy:<9.4f}  {figures.bits_per_character:<9.4f}  {figures.perplexity:.3f}")

@@ -1,0 +1,146 @@
+"""One model measured on one text, in all ways that go together, beside baselines that learnt from the same training part."""
+
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import AbstractContextManager
+from dataclasses import dataclass
+from typing import Any
+
+from chargen.config import CorpusConfig
+from chargen.corpus.documents import Document
+from chargen.corpus.vocabulary import CharacterVocabulary
+from chargen.corpus.windows import tokenize
+from chargen.errors import ChargenError, ConfigError
+from chargen.insight.baseline import NgramModel
+from chargen.insight.compression import compressed_nats, joined
+from chargen.insight.dynamic import check_dynamic, evaluate_dynamic
+from chargen.insight.evaluation import Passage, Protocol, Quality, Report, count_characters, protocols
+from chargen.insight.trained_text import FILE_HINT, read_files, read_settings, read_trained_text
+from chargen.network.model_file import TextModel
+from chargen.run import RunDirectory
+
+ORDER = 6
+LARGEST_BASELINE = 10_000_000  # characters; n-grams of more take gigabytes
+
+Stage = Callable[[str, int], AbstractContextManager[Report]]  # of a name and a number of tokens, for a progress bar
+
+
+@dataclass(frozen=True, kw_only=True)
+class Subject:
+    """A model and a text to measure it on.
+
+    documents: the text. held_out: whether they are what training held out. training: what the model was trained on, where it
+    is at hand. notes: for the user.
+    """
+
+    model: TextModel
+    documents: Sequence[Document]
+    held_out: bool
+    training: Sequence[Document] = ()
+    notes: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True)
+class Row:
+    """One figure. part: what was measured: "held out", "training" or "file". kind: "model", "dynamic" or "baseline"."""
+
+    name: str
+    kind: str
+    part: str
+    quality: Quality
+
+    def to_mapping(self) -> dict[str, Any]:
+        """Return plain values."""
+        return {"name": self.name, "kind": self.kind, "part": self.part} | self.quality.row()
+
+
+def held_out_subject(run: RunDirectory, model: TextModel) -> Subject:
+    """Return a run's model and what its training held out.
+
+    Raises ConfigError where that is nothing, and what `read_settings` and `read_trained_text` raise.
+    """
+    text = read_trained_text(read_settings(run), model)
+    if not text.held_out:
+        raise ConfigError("the run held out nothing, corpus.validation_split is 0", hint=FILE_HINT)
+    return Subject(model=model, documents=text.held_out, held_out=True, training=text.training)
+
+
+def file_subject(run: RunDirectory, model: TextModel, files: Sequence[str], *, label: str | None, on_unknown: str) -> Subject:
+    """Return a model and texts that are measured whole; its own training part comes along where it is at hand.
+
+    Raises what `read_files` raises.
+    """
+    config, text, notes = CorpusConfig(), None, []
+    try:
+        settings = read_settings(run)
+        config = settings.corpus
+        text = read_trained_text(settings, model)
+    except ChargenError as error:
+        notes.append(f"the run's training part is left aside: {error.message}")
+    documents, sha256 = read_files(files, model, config, label=label, on_unknown=on_unknown)
+    if text and text.sha256 == sha256:
+        notes.append("this is the text that the model was trained on: the figures say how well it is remembered")
+    return Subject(model=model, documents=documents, held_out=False, training=text.training if text else (), notes=tuple(notes))
+
+
+def assess(
+    subject: Subject,
+    stage: Stage,
+    *,
+    block_length: int,
+    with_training: bool = False,
+    with_baselines: bool = True,
+    dynamic_rate: float | None = None,
+) -> Iterator[Row]:
+    """Measure a model in every way that its texts are read, then as asked for, and yield the figures one by one.
+
+    Raises ConfigError before anything is measured where something that is asked for cannot be.
+    """
+    model, part = subject.model, "held out" if subject.held_out else "file"
+    if (with_training or dynamic_rate) and not subject.training:
+        raise ConfigError("the text that the run was trained on is not at hand", hint="leave out --training and --dynamic")
+    if dynamic_rate:
+        check_dynamic(model)
+    ways, passage = protocols(model, block_length=block_length), Passage.of(subject.documents, model.vocabulary)
+    yield from _measured(ways, model, passage, part, stage)
+    if dynamic_rate:
+        name = f"{ways[0].name}, dynamic"
+        with stage(name, passage.num_targets) as report:
+            learnt = tokenize(subject.training, model.vocabulary)
+            quality = evaluate_dynamic(model, passage, learnt, rate=dynamic_rate, report=report)
+        yield Row(name, "dynamic", part, quality)
+    if with_training:
+        yield from _measured(ways, model, Passage.of(subject.training, model.vocabulary), "training", stage)
+    if with_baselines and not why_no_baselines(subject):
+        with stage("baselines", 1):
+            found = baselines(subject.training, subject.documents)
+        yield from (Row(name, "baseline", part, quality) for name, quality in found.items())
+
+
+def _measured(ways: Sequence[Protocol], model: TextModel, passage: Passage, part: str, stage: Stage) -> Iterator[Row]:
+    for way in ways:
+        name = f"{way.name}, training part" if part == "training" else way.name
+        with stage(name, passage.num_targets) as report:
+            quality = way.evaluate(model, passage, report)
+        yield Row(name, "model", part, quality)
+
+
+def why_no_baselines(subject: Subject) -> str:
+    """Return one line that says why nothing else can learn what the model was trained on, or nothing where it can."""
+    if not subject.training:
+        return "no baselines: what the model was trained on is not at hand"
+    if count_characters(subject.training) + count_characters(subject.documents) > LARGEST_BASELINE:
+        return f"no baselines: n-grams of more than {LARGEST_BASELINE:,} characters would take gigabytes"
+    return ""
+
+
+def baselines(training: Sequence[Document], measured: Sequence[Document]) -> dict[str, Quality]:
+    """Return what a text costs others that learnt from a training part: Kneser-Ney n-grams of each order, gzip and xz.
+
+    The n-grams know the characters of both texts, so that none is impossible.
+    """
+    learnt, texts = ([str(document.text) for document in documents] for documents in (training, measured))
+    characters = count_characters(measured)
+    ngrams = NgramModel.fit(learnt, order=ORDER, vocabulary=CharacterVocabulary.of([*learnt, *texts]))
+    nats = {f"{order}-gram": one * characters for order, one in enumerate(ngrams.cross_entropies(texts), start=1)}
+    nats |= compressed_nats(joined(learnt), joined(texts))
+    return {name: Quality(nats=one, characters=characters) for name, one in nats.items()}

@@ -1,0 +1,37 @@
+"""What general compressors make of a text: predictors that know nothing of language."""
+
+import gzip
+import lzma
+import math
+from collections.abc import Sequence
+
+SMALLEST_DICTIONARY = 1 << 12  # bytes, of LZMA2
+
+
+def compressed_nats(training: str, held_out: str) -> dict[str, float]:
+    """Return the nats that a held-out text adds to the compressed training text, by "gzip" and "xz", both at their best.
+
+    So each may refer back to the training text: xz to all of it, gzip to the last 32 KB of what it has read, its window.
+    """
+    before, whole = (_bytes(text) for text in (training, training + held_out))
+    added = {
+        "gzip": len(gzip.compress(whole, mtime=0)) - len(gzip.compress(before, mtime=0)),
+        "xz": len(_xz(whole, len(whole))) - len(_xz(before, len(whole))),
+    }
+    return {name: num_bytes * 8 * math.log(2) for name, num_bytes in added.items()}
+
+
+def _bytes(text: str) -> bytes:
+    return text.encode("utf-8", "surrogatepass")
+
+
+def _xz(content: bytes, window: int) -> bytes:
+    """Compress with a dictionary that holds `window` bytes; the preset's own would take hundreds of megabytes for any text."""
+    preset = 9 | lzma.PRESET_EXTREME
+    chain = [{"id": lzma.FILTER_LZMA2, "preset": preset, "dict_size": max(window, SMALLEST_DICTIONARY)}]
+    return lzma.compress(content, format=lzma.FORMAT_XZ, filters=chain)
+
+
+def joined(texts: Sequence[str]) -> str:
+    """Return documents as the text that is compressed: each of several ends a line."""
+    return texts[0] if len(texts) == 1 else "".join(f"{text}\n" for text in texts)

@@ -1,0 +1,166 @@
+import json
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+from click.testing import Result
+
+Invoke = Callable[..., Result]
+WriteRun = Callable[..., Path]
+
+PROSE = "the cat sat on the mat.\nthe dog sat on the log.\n" * 12
+SMALL = (
+    "--hidden-size",
+    4,
+    "--embedding",
+    3,
+    "--epochs",
+    1,
+    "--sample-every",
+    0,
+    "--context-length",
+    8,
+    "--backend",
+    "numpy",
+    "-q",
+)
+
+
+@pytest.fixture
+def run(invoke: Invoke, in_folder: Path) -> str:
+    """The name of a run on prose.txt."""
+    (in_folder / "prose.txt").write_text(PROSE, encoding="utf-8")
+    result = invoke("train", "prose.txt", *SMALL)
+    assert result.exit_code == 0, result.output
+    return Path(result.stdout.strip()).name
+
+
+@pytest.mark.usefixtures("run")
+def test_a_table_of_the_newest_run(invoke: Invoke) -> None:
+    result = invoke("evaluate", "--training", "--dynamic")
+    heading, *lines = result.stdout.splitlines()
+    assert heading.split() == ["nats/char", "bits/char", "perplexity"]
+    names = [line[: heading.index("nats")].strip() for line in lines]
+    model = ["stream", "blocks of 256", "stream, dynamic", "stream, training part", "blocks of 256, training part"]
+    assert names == [*model, *(f"{order}-gram" for order in range(1, 7)), "gzip", "xz"]
+    nats, bits, perplexity = map(float, lines[0][heading.index("nats") :].split())
+    assert (bits, perplexity) == (pytest.approx(nats / 0.6931, abs=1e-3), pytest.approx(2.71828**nats, rel=1e-3))
+    assert "58 characters held out of 576" in result.stderr
+
+
+def test_as_json(run: str, invoke: Invoke) -> None:
+    result = invoke("evaluate", run, "--no-baselines", "--block-length", 5, "--json", "-q")
+    told = json.loads(result.stdout)
+    assert result.stderr == ""
+    assert (told["model"], told["files"], told["block_length"]) == (f"runs/{run}/model.safetensors", [], 5)
+    assert [(row["name"], row["kind"], row["part"]) for row in told["results"]] == [
+        ("stream", "model", "held out"),
+        ("blocks of 5", "model", "held out"),
+    ]
+    assert {row["characters"] for row in told["results"]} == {59}
+
+
+@pytest.mark.parametrize("named", [True, False])
+def test_another_text_is_measured_whole(named: bool, run: str, invoke: Invoke, in_folder: Path) -> None:
+    (in_folder / "other.txt").write_text("the mat\n" * 9, encoding="utf-8")
+    result = invoke("evaluate", *([run] if named else []), "other.txt", "--json")
+    told = json.loads(result.stdout)["results"]
+    assert {(row["part"], row["characters"]) for row in told} == {("file", 73)}
+    assert len(told) == 2 + 8
+
+
+def test_the_text_of_the_training_is_told_of(run: str, invoke: Invoke) -> None:
+    assert "the text that the model was trained on" in invoke("evaluate", run, "prose.txt").stderr
+
+
+def test_a_model_file_needs_a_text_and_has_no_baselines(run: str, invoke: Invoke, in_folder: Path) -> None:
+    (in_folder / f"runs/{run}/model.safetensors").rename(in_folder / "alone.safetensors")
+    result = invoke("evaluate", "alone.safetensors", "prose.txt", "--json")
+    assert [row["name"] for row in json.loads(result.stdout)["results"]] == ["stream", "blocks of 256"]
+    assert "no baselines: " in result.stderr
+    result = invoke("evaluate", "alone.safetensors")
+    assert (result.exit_code, result.stdout) == (2, "")
+    assert "has no config.toml" in result.stderr
+    result = invoke("evaluate", "alone.safetensors", "prose.txt", "--dynamic")
+    assert result.exit_code == 2
+    assert "not at hand" in result.stderr.splitlines()[-1]
+
+
+def test_the_last_model_of_a_run_is_measured_on_its_held_out_part(run: str, invoke: Invoke) -> None:
+    told = json.loads(invoke("evaluate", f"runs/{run}/last.safetensors", "--no-baselines", "--json").stdout)
+    assert told["model"].endswith("last.safetensors")
+    assert told["results"][0]["part"] == "held out"
+
+
+def test_a_text_that_has_changed_is_refused(run: str, invoke: Invoke, in_folder: Path) -> None:
+    (in_folder / "prose.txt").write_text(PROSE + "x", encoding="utf-8")
+    result = invoke("evaluate", run)
+    assert (result.exit_code, result.stdout) == (2, "")
+    assert "the text of prose has changed since the run was trained on it" in result.stderr
+    (in_folder / "prose.txt").unlink()
+    result = invoke("evaluate", run)
+    assert result.exit_code == 2
+    assert "the run's own text cannot be read: no such file: prose.txt" in result.stderr
+
+
+def test_standard_input_is_gone(invoke: Invoke) -> None:
+    assert invoke("train", "-", *SMALL, input=PROSE).exit_code == 0
+    result = invoke("evaluate", input=PROSE)
+    assert result.exit_code == 2
+    assert "standard input, which is gone" in result.stderr
+    result = invoke("evaluate", "-", "--json", input=PROSE)  # a text by that name is read
+    assert result.exit_code == 0
+    assert "the run was trained on standard input" in result.stderr
+
+
+def test_nothing_held_out(invoke: Invoke, in_folder: Path) -> None:
+    (in_folder / "prose.txt").write_text(PROSE, encoding="utf-8")
+    assert invoke("train", "prose.txt", *SMALL, "--validation-split", 0).exit_code == 0
+    assert "held out nothing" in invoke("evaluate").stderr
+
+
+def test_characters_that_the_model_has_never_seen(run: str, invoke: Invoke, in_folder: Path) -> None:
+    (in_folder / "other.txt").write_text("the Cat\n" * 9, encoding="utf-8")
+    result = invoke("evaluate", run, "other.txt")
+    assert (result.exit_code, result.stdout) == (2, "")
+    assert "'C'" in result.stderr.splitlines()[-1]
+    for how, characters in (("skip", 7 * 9 + 1), ("nearest", 8 * 9 + 1)):
+        told = json.loads(invoke("evaluate", run, "other.txt", "--on-unknown", how, "--json").stdout)
+        assert told["results"][0]["characters"] == characters
+
+
+def test_labels(invoke: Invoke, write_run: WriteRun, in_folder: Path) -> None:
+    write_run(labels=("x", "y"))
+    (in_folder / "text.txt").write_text("abcabc\nabc", encoding="utf-8")
+    for given, told in (((), "choose --label from x, y"), (("--label", "z"), "never seen the label 'z'")):
+        result = invoke("evaluate", "text.txt", *given)
+        assert result.exit_code == 2
+        assert told in result.stderr
+    figures = [json.loads(invoke("evaluate", "text.txt", "--label", one, "--json").stdout)["results"] for one in "xy"]
+    assert figures[0] != figures[1]
+    assert "there is none" in invoke("evaluate", "--label", "x").stderr
+
+
+@pytest.mark.parametrize(
+    ("arguments", "told"),
+    [
+        (["missing"], "no such run or text: missing"),
+        (["missing.safetensors"], "no such run: missing.safetensors"),
+        (["--block-length", "1"], "--block-length"),
+        (["--dynamic-rate", "0"], "--dynamic-rate"),
+        (["critic"], "classifier"),
+    ],
+)
+def test_what_cannot_be_measured(
+    arguments: list[str], told: str, invoke: Invoke, write_run: WriteRun, write_classifier: Callable[..., Path]
+) -> None:
+    write_classifier("critic")
+    write_run()
+    result = invoke("evaluate", *arguments)
+    assert (result.exit_code, result.stdout) == (2, "")
+    (line,) = result.stderr.splitlines()
+    assert told in line
+
+
+def test_no_run(invoke: Invoke) -> None:
+    assert "no trained run" in invoke("evaluate").stderr

@@ -1,0 +1,81 @@
+from collections.abc import Callable
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+
+from chargen.config import CorpusConfig, Settings
+from chargen.corpus.documents import load_corpus
+from chargen.errors import CorpusError, RunError
+from chargen.insight.assessment import baselines, held_out_subject, why_no_baselines
+from chargen.insight.trained_text import read_files, read_settings, read_trained_text
+from chargen.network.model_file import TextModel
+from chargen.run import RunDirectory
+
+RandomModel = Callable[..., TextModel]
+
+
+@pytest.fixture
+def trained(in_folder: Path, random_model: RandomModel) -> Callable[..., tuple[RunDirectory, TextModel]]:
+    """A run directory with the settings of a corpus, and a model that bears the corpus's sha256."""
+
+    def make(text: str = "abcH" * 30, **corpus: object) -> tuple[RunDirectory, TextModel]:
+        (in_folder / "text.txt").write_text(text, encoding="utf-8")
+        run = RunDirectory(in_folder / "run")
+        run.path.mkdir()
+        settings = Settings(corpus=CorpusConfig(files=("text.txt",), **corpus))
+        run.write_config(settings)
+        return run, replace(random_model(), provenance={"sha256": load_corpus(settings.corpus).sha256})
+
+    return make
+
+
+def test_the_tail_of_a_document(trained: Callable[..., tuple[RunDirectory, TextModel]]) -> None:
+    run, model = trained()
+    text = read_trained_text(read_settings(run), model)
+    assert [one.text for one in (*text.training, *text.held_out)] == [("abcH" * 30)[:108], ("abcH" * 30)[108:]]
+
+
+def test_another_text_of_the_same_name(trained: Callable[..., tuple[RunDirectory, TextModel]], in_folder: Path) -> None:
+    run, model = trained()
+    (in_folder / "text.txt").write_text("abcH" * 31, encoding="utf-8")
+    with pytest.raises(CorpusError, match="has changed since the run was trained on it"):
+        held_out_subject(run, model)
+    with pytest.raises(CorpusError, match="has changed"):
+        held_out_subject(run, replace(model, provenance={}))
+
+
+def test_a_folder_that_is_no_run(in_folder: Path) -> None:
+    with pytest.raises(RunError, match=r"no config\.toml"):
+        read_settings(RunDirectory(in_folder))
+
+
+def test_files_are_read_as_the_model_reads(in_folder: Path, random_model: RandomModel) -> None:
+    (in_folder / "text.txt").write_text("ab\n\nHc\n", encoding="utf-8")
+    for reading, expected in (("line", ["ab", "Hc"]), ("document", ["ab\n\nHc\n"])):
+        documents, _ = read_files(["text.txt"], random_model(reading=reading), CorpusConfig(), label=None, on_unknown="error")
+        assert [one.text for one in documents] == expected
+
+
+def test_a_text_of_nothing_that_the_model_knows(in_folder: Path, random_model: RandomModel) -> None:
+    (in_folder / "text.txt").write_text("xyz", encoding="utf-8")
+    with pytest.raises(CorpusError, match="no text that the model can read"):
+        read_files(["text.txt"], random_model(), CorpusConfig(), label=None, on_unknown="skip")
+
+
+def test_baselines_learn_from_the_training_part_alone(trained: Callable[..., tuple[RunDirectory, TextModel]]) -> None:
+    run, model = trained("abcH" * 200)
+    subject = held_out_subject(run, model)
+    found = baselines(subject.training, subject.documents)
+    assert list(found) == [*(f"{order}-gram" for order in range(1, 7)), "gzip", "xz"]
+    assert found["2-gram"].cross_entropy < 0.1 < 1.3 < found["1-gram"].cross_entropy
+    assert {one.characters for one in found.values()} == {81}
+
+
+def test_a_text_too_large_has_no_baselines(
+    trained: Callable[..., tuple[RunDirectory, TextModel]], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    subject = held_out_subject(*trained())
+    assert not why_no_baselines(subject)
+    monkeypatch.setattr("chargen.insight.assessment.LARGEST_BASELINE", 121)
+    assert "more than 121 characters" in why_no_baselines(subject)
