@@ -75,7 +75,7 @@ def command(
         layers.insert(0, read_config(str(resumed.config)))
     start = find_start(layers, runs_dir)
     resolved = resolve(*([start.layer] if start else []), *layers)
-    budget = find_budget(preset, minutes, resolved, began=began, new=resumed is None)
+    budget = find_budget(preset, minutes, resolved, began=began, new=resumed is None, configured=config_name is not None)
     work = (
         _classification(resolved.settings, verbosity)
         if resolved.settings.training.task == "classify"

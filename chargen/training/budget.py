@@ -31,8 +31,10 @@ class Budget:
         return self.minutes * 60 - (time.perf_counter() - self.began)
 
 
-def find_budget(preset: str | None, minutes: float | None, resolved: Resolved, *, began: float, new: bool) -> Budget | None:
-    """Return the budget of a training that is `new`, or not; None where every setting is decided without one.
+def find_budget(
+    preset: str | None, minutes: float | None, resolved: Resolved, *, began: float, new: bool, configured: bool
+) -> Budget | None:
+    """Return the budget of a training that is `new`, or not, `configured` by a file, or not; None where nothing is open.
 
     A config, or the weights of another run, decide; a user who names a preset or minutes wants them to be chosen all the same.
     Raises ConfigError for minutes that cannot be, or that exclude something else.
@@ -43,9 +45,9 @@ def find_budget(preset: str | None, minutes: float | None, resolved: Resolved, *
         raise ConfigError("--preset and --minutes exclude each other", hint="give one of them")
     if command:
         _check(command[0], minutes, resolved, new=new)
-    plain = {"default", "command line"}
-    decided = not new or settings.training.start_from or settings.training.backend == "numpy"
-    if not command and (decided or not plain.issuperset(resolved.origin.values()) or settings.training.task == "classify"):
+    training = settings.training
+    decided = not new or configured or training.start_from or training.backend == "numpy" or training.task == "classify"
+    if decided and not command:
         return None
     return Budget(minutes=minutes or PRESETS[preset or DEFAULT_PRESET], exact=minutes is not None, began=began)
 
