@@ -12,7 +12,7 @@ from typing import Any
 
 import click
 
-from benchmarks import classic_time, cost, memory, plot, quality, sample, startup, table, train
+from benchmarks import classic_time, cost, memory, min_cells, plot, quality, sample, startup, table, train
 from benchmarks.engines import ENGINES, SIZES
 from benchmarks.machine import describe_machine
 
@@ -129,6 +129,14 @@ def measure_ablation(seeds: int = 3, scale: float = 1.0, as_json: bool = False) 
 def measure_precision(as_json: bool = False) -> None:
     """Bits a character that mixed_bfloat16 costs."""
     _report("precision", classic_time.measure_precision, as_json)
+
+
+@main.command("min-cells")
+@click.option("--seconds", default=120.0, show_default=True, help="How long each network is trained.")
+@as_json
+def measure_min_cells(seconds: float = 120.0, as_json: bool = False) -> None:
+    """Nats a character of minGRU and minLSTM beside an LSTM, for the same time."""
+    _report("min-cells", lambda: min_cells.measure(seconds=seconds), as_json)
 
 
 @main.command("table")

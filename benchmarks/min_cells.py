@@ -1,0 +1,142 @@
+"""Whether minGRU and minLSTM (Feng et al. 2024), whose steps need no product with the state, are better for their minutes.
+
+Their gates read the input alone, so that all products are taken at once and what is left of the loop is a sum by element. Each
+network of the comparison is trained for the same time, by the same optimizer and schedule, and measured on the same tail of a
+text, in blocks of the training's own length from the zero state.
+"""
+
+import math
+import time
+from collections.abc import Callable
+from typing import Any, NamedTuple
+
+from benchmarks.commands import SHARED_TEXTS
+
+Rows = list[dict[str, Any]]
+
+T, B, EMBEDDING, RATE, WARMUP_STEPS = 128, 32, 128, 4e-3, 50
+
+
+class Shape(NamedTuple):
+    """A cell, its layers and units."""
+
+    cell: str
+    num_layers: int
+    hidden_size: int
+
+
+SHAPES = (Shape("lstm", 1, 512), Shape("minGRU", 1, 512), Shape("minGRU", 3, 512), Shape("minLSTM", 3, 512))
+
+
+def measure(*, seconds: float = 120.0) -> Rows:
+    """Train each shape for so many seconds, compilation not counted, and return nats a character on the last tenth."""
+    import numpy as np
+
+    text = (SHARED_TEXTS / "tinyshakespeare.txt").read_text(encoding="utf-8")
+    tokens = {character: number for number, character in enumerate(sorted(set(text)))}
+    ids = np.array([tokens[character] for character in text], np.int32)
+    cut = int(0.9 * len(ids))
+    return [_measured(shape, ids[:cut], ids[cut:], len(tokens), seconds) for shape in SHAPES]
+
+
+def _measured(shape: Shape, training: Any, test: Any, vocab_size: int, seconds: float) -> dict[str, Any]:
+    import keras
+    import numpy as np
+    import tensorflow as tf
+
+    keras.utils.set_random_seed(1)
+    model = _model(shape, vocab_size)
+    optimizer = keras.optimizers.AdamW(RATE, weight_decay=0.05, beta_2=0.98, global_clipnorm=1.0)
+    optimizer.build(model.trainable_variables)
+
+    def loss_of(windows: Any) -> Any:
+        return tf.reduce_mean(
+            tf.nn.sparse_softmax_cross_entropy_with_logits(labels=windows[:, 1:], logits=model(windows[:, :-1]))
+        )
+
+    @tf.function(jit_compile=True)
+    def step(windows: Any) -> None:
+        with tf.GradientTape() as tape:
+            loss = loss_of(windows)
+        optimizer.apply(tape.gradient(loss, model.trainable_variables), model.trainable_variables)
+
+    steps = _train(step, optimizer, training, seconds)
+    blocks = np.stack([test[place : place + T + 1] for place in range(0, len(test) - T, T)])
+    evaluate = tf.function(loss_of, jit_compile=True)
+    losses = [float(evaluate(blocks[first : first + B])) for first in range(0, len(blocks) // B * B, B)]
+    loss = float(np.mean(losses))
+    return {
+        "what": f"{shape.cell} {shape.num_layers}x{shape.hidden_size}, {seconds:g} s, {steps * B * T / seconds:,.0f} chars/s",
+        "unit": "nats",
+        "median": loss,
+        "min": loss,
+        "max": loss,
+    }
+
+
+def _train(step: Callable[[Any], None], optimizer: Any, ids: Any, seconds: float) -> int:
+    """Take optimizer steps, the rate falling along a cosine over so many seconds, and return how many they were."""
+    import numpy as np
+
+    rng = np.random.default_rng(1)
+
+    def windows() -> Any:
+        return ids[rng.integers(0, len(ids) - T - 1, B)[:, None] + np.arange(T + 1)]
+
+    step(windows())  # compiles
+    began, steps = time.perf_counter(), 0
+    while (elapsed := time.perf_counter() - began) < seconds:
+        rise = min(1.0, (steps + 1) / WARMUP_STEPS)
+        optimizer.learning_rate.assign(RATE * rise * 0.5 * (1 + math.cos(math.pi * elapsed / seconds)))
+        step(windows())
+        steps += 1
+    return steps
+
+
+def _model(shape: Shape, vocab_size: int) -> Any:
+    import keras
+    from keras import layers
+
+    from chargen.training.layers import FusedLSTM
+
+    values = ids = keras.Input((T,), dtype="int32")
+    values = layers.Embedding(vocab_size, EMBEDDING)(values)
+    for _ in range(shape.num_layers):
+        if shape.cell == "lstm":
+            values = FusedLSTM(shape.hidden_size, return_sequences=True)(values)
+        else:
+            before = values if values.shape[-1] == shape.hidden_size else layers.Dense(shape.hidden_size)(values)
+            values = before + _min_layer(shape)(layers.LayerNormalization()(before))
+    return keras.Model(ids, layers.Dense(vocab_size)(values))
+
+
+def _min_layer(shape: Shape) -> Any:
+    """Return the layer of a minimal cell: h = f h + i c at every step, f and i (and the candidate c) being of the input."""
+    from keras import layers, ops
+
+    class MinCell(layers.Layer):
+        def __init__(self) -> None:
+            super().__init__()
+            self.gates = layers.Dense((2 if shape.cell == "minGRU" else 3) * shape.hidden_size)
+
+        def call(self, inputs: Any) -> Any:
+            candidate, *gates = ops.split(self.gates(inputs), self.gates.units // shape.hidden_size, axis=-1)
+            if shape.cell == "minGRU":
+                forget = ops.sigmoid(gates[0])
+                given = 1 - forget
+            else:
+                forget, given = (ops.sigmoid(gate) for gate in gates)
+                forget, given = forget / (forget + given), given / (forget + given)
+            return _scanned(forget, given * candidate)
+
+    return MinCell()
+
+
+def _scanned(factors: Any, addends: Any) -> Any:
+    """Return all h of h = factor * h + addend from 0 on, (B, T, H), by a parallel scan over the steps."""
+    from keras import ops
+
+    def after(one: Any, other: Any) -> Any:
+        return one[0] * other[0], one[1] * other[0] + other[1]
+
+    return ops.associative_scan(after, (factors, addends), axis=1)[1]
