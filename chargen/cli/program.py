@@ -24,6 +24,7 @@ COMMANDS = {
     "next": "Show what a network expects after a text.",
     "play": "Write a text together with a network.",
     "classify": "Tell which label a text has.",
+    "novelty": "Tell what a network copies from its corpus.",
     "runs": "List the trained runs.",
     "plot": "Draw the loss curves of runs.",
     "corpora": "List the texts that are found by name, fetch more.",
