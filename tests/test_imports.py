@@ -29,7 +29,8 @@ MAY_IMPORT: dict[str, set[str]] = {
     "scratch": LIGHT | {"config", "corpus", "network"},
     "training": LIGHT | {"config", "corpus", "network", "run", "tracking", "scratch", "checkpoints"},
     "insight": LIGHT | {"config", "corpus", "network", "run"},
-    "cli": LIGHT | {"config", "corpus", "network", "run", "tracking", "training", "insight"},
+    "web": LIGHT | {"config", "corpus", "network", "run"},
+    "cli": LIGHT | {"config", "corpus", "network", "run", "tracking", "training", "insight", "web"},
     "__main__": {"cli"},
     "__init__": set(),
 }

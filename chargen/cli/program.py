@@ -25,6 +25,8 @@ COMMANDS = {
     "play": "Write a text together with a network.",
     "classify": "Tell which label a text has.",
     "novelty": "Tell what a network copies from its corpus.",
+    "surprise": "Show how surprising each character of a text is.",
+    "units": "Show what hidden units do over a text.",
     "runs": "List the trained runs.",
     "plot": "Draw the loss curves of runs.",
     "corpora": "List the texts that are found by name, fetch more.",
