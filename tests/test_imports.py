@@ -107,6 +107,12 @@ main()
         ["play", "--count", "1", "--length", "3"],
         ["classify", "aH", "--run", "labelled"],
         ["classify", "aH", "bc", "--run", "critic", "--json"],
+        ["novelty", "trained", "--count", "2", "--length", "9"],
+        ["sample", "--run", "trained", "--novel"],
+        ["surprise", "noise", "text.txt"],
+        ["surprise", "noise", "text.txt", "--html", "page.html"],
+        ["units", "noise", "text.txt", "--find", "line-position"],
+        ["units", "noise", "text.txt", "--html", "page.html"],
         ["runs"],
         ["plot"],
         ["plot", "missing", "--output", "loss.svg"],
@@ -121,8 +127,14 @@ main()
     ids=" ".join,
 )
 def test_light_commands_stay_light(
-    arguments: list[str], write_run: Callable[..., Path], write_classifier: Callable[..., Path], in_folder: Path
+    arguments: list[str],
+    write_run: Callable[..., Path],
+    write_trained: Callable[..., Path],
+    write_classifier: Callable[..., Path],
+    in_folder: Path,
 ) -> None:
+    (in_folder / "text.txt").write_text("abH\nab\n", encoding="utf-8")
+    write_trained("trained", files=("text.txt",))
     write_classifier("critic")
     write_run("labelled", labels=("x", "y"))
     (write_run().parent / "metrics.csv").write_text("epoch,cross_entropy,learning_rate\n1,2.5,0.003\n", encoding="utf-8")

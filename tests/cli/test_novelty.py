@@ -2,38 +2,27 @@
 
 import json
 from collections.abc import Callable
-from dataclasses import replace
 from itertools import product
 from pathlib import Path
 
 import pytest
 from click.testing import Result
 
-from chargen.config import CorpusConfig, Settings
-from chargen.corpus.documents import load_corpus
-from chargen.network.model_file import TextModel, save_model
-
 Invoke = Callable[..., Result]
-WriteTrained = Callable[..., Path]
+TrainOn = Callable[..., Path]
 
 PROSE = "It was late, and Harvey had not slept.\nHe said so.\n"
 NAMES = sorted("".join(letters) for length in (1, 2, 3) for letters in product("ab", repeat=length))
 
 
 @pytest.fixture
-def write_trained(in_folder: Path, random_model: Callable[..., TextModel]) -> WriteTrained:
-    """Write a corpus and the run of an untrained network for it, and return its model file."""
+def train_on(in_folder: Path, write_trained: Callable[..., Path]) -> Callable[..., Path]:
+    """Write a corpus and the run of an untrained network for it."""
 
     def write(text: str, *, reading: str = "document") -> Path:
         (in_folder / "corpus.txt").write_text(text, encoding="utf-8")
-        config = CorpusConfig(files=("corpus.txt",), reading=reading)
-        path = in_folder / "runs" / "noise" / "model.safetensors"
-        path.parent.mkdir(parents=True)
-        (path.parent / "config.toml").write_text(Settings(corpus=config).to_toml(), encoding="utf-8")
         characters = sorted(set(text) - ({"\n"} if reading == "line" else set()))
-        model = random_model(reading=reading, characters="".join(characters))
-        save_model(path, replace(model, provenance={"sha256": load_corpus(config).sha256}))
-        return path
+        return write_trained(files=("corpus.txt",), reading=reading, characters="".join(characters))
 
     return write
 
@@ -51,8 +40,8 @@ def assert_one_line(result: Result, *parts: str, code: int = 2) -> None:
         assert part in line
 
 
-def test_a_given_text_is_judged(invoke: Invoke, write_trained: WriteTrained) -> None:
-    write_trained(PROSE)
+def test_a_given_text_is_judged(invoke: Invoke, train_on: TrainOn) -> None:
+    train_on(PROSE)
     given = "He said so.\nHarvey had not slept?\nHe sad so.\n"
     assert text_of(invoke("novelty", "--file", "-", input=given)).splitlines() == [
         "1 text, 45 characters, held against corpus.txt (51 characters)",
@@ -81,8 +70,8 @@ def test_a_given_text_is_judged(invoke: Invoke, write_trained: WriteTrained) -> 
     assert told["near"] == [{"line": "He sad so.", "nearest": "He said so.", "edits": 1}]
 
 
-def test_drawn_texts_are_judged(invoke: Invoke, write_trained: WriteTrained) -> None:
-    write_trained(PROSE)
+def test_drawn_texts_are_judged(invoke: Invoke, train_on: TrainOn) -> None:
+    train_on(PROSE)
     told = json.loads(text_of(invoke("novelty", "--json", "--count", 3, "--length", 50, "--random-seed", 1)))
     assert [len(text) for text in told["texts"]] == [50, 50, 50]
     longest = told["longest"]
@@ -91,16 +80,16 @@ def test_drawn_texts_are_judged(invoke: Invoke, write_trained: WriteTrained) -> 
     assert len(json.loads(text_of(invoke("novelty", "--json")))["texts"]) == 10
 
 
-def test_drawn_lines_are_judged(invoke: Invoke, write_trained: WriteTrained) -> None:
-    write_trained("\n".join(NAMES), reading="line")
+def test_drawn_lines_are_judged(invoke: Invoke, train_on: TrainOn) -> None:
+    train_on("\n".join(NAMES), reading="line")
     told = json.loads(text_of(invoke("novelty", "--json")))
     assert len(told["texts"]) == told["lines"] == 100
     assert told["exact"] == [text for text in told["texts"] if text in NAMES]
     assert len(json.loads(text_of(invoke("novelty", "--json", "--file", "corpus.txt")))["texts"]) == len(NAMES)
 
 
-def test_new_names_alone(invoke: Invoke, write_trained: WriteTrained) -> None:
-    write_trained("\n".join(NAMES), reading="line")
+def test_new_names_alone(invoke: Invoke, train_on: TrainOn) -> None:
+    train_on("\n".join(NAMES), reading="line")
     lines = text_of(invoke("sample", "--novel", "--count", 30, "--random-seed", 1)).splitlines()
     assert len(lines) == 30
     assert not set(lines) & set(NAMES)
@@ -110,8 +99,8 @@ def test_new_names_alone(invoke: Invoke, write_trained: WriteTrained) -> None:
     assert_one_line(result, "0 of 500 texts were as asked, and 10 are wanted", code=1)
 
 
-def test_prose_without_copies(invoke: Invoke, write_trained: WriteTrained) -> None:
-    write_trained(PROSE)
+def test_prose_without_copies(invoke: Invoke, train_on: TrainOn) -> None:
+    train_on(PROSE)
     text = text_of(invoke("sample", "--novel", "--copy-length", 4, "--random-seed", 2, "--length", 60)).removesuffix("\n")
     assert len(text) == 60
     assert not any(text[start : start + 4] in PROSE for start in range(57))
@@ -119,8 +108,8 @@ def test_prose_without_copies(invoke: Invoke, write_trained: WriteTrained) -> No
     assert_one_line(result, "0 of 1,000 texts were as asked, and 1 are wanted", code=1)
 
 
-def test_what_cannot_be_judged_is_one_line(invoke: Invoke, write_trained: WriteTrained, in_folder: Path) -> None:
-    write_trained(PROSE)
+def test_what_cannot_be_judged_is_one_line(invoke: Invoke, train_on: TrainOn, in_folder: Path) -> None:
+    train_on(PROSE)
     assert_one_line(invoke("novelty", "--file", "missing.txt"), "no such file: missing.txt")
     assert_one_line(invoke("novelty", "--file", "corpus.txt", "--count", 3), "--file judges a text")
     assert_one_line(invoke("novelty", "missing"), "no such run: missing")

@@ -1,33 +1,14 @@
 from collections.abc import Callable
-from dataclasses import replace
 from pathlib import Path
 
 import pytest
 
-from chargen.config import CorpusConfig, Settings
-from chargen.corpus.documents import load_corpus
 from chargen.corpus.reading import SourceText
 from chargen.errors import CorpusError, RunError
 from chargen.insight.novelty import CopiedSpan, Judge
 from chargen.insight.training_text import training_texts
-from chargen.network.model_file import TextModel, save_model
 
 WriteTrained = Callable[..., Path]
-
-
-@pytest.fixture
-def write_trained(in_folder: Path, random_model: Callable[..., TextModel]) -> WriteTrained:
-    """Write a run as training leaves it on the configured files, its network untrained, and return its model file."""
-
-    def write(name: str = "noise", **corpus: object) -> Path:
-        config = CorpusConfig(**corpus)  # type: ignore[arg-type]
-        path = in_folder / "runs" / name / "model.safetensors"
-        path.parent.mkdir(parents=True)
-        (path.parent / "config.toml").write_text(Settings(corpus=config).to_toml(), encoding="utf-8")
-        save_model(path, replace(random_model(), provenance={"sha256": load_corpus(config).sha256}))
-        return path
-
-    return write
 
 
 def judge(*texts: str, reading: str = "document") -> Judge:
