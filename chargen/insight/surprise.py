@@ -10,6 +10,7 @@ import numpy.typing as npt
 
 from chargen.corpus.vocabulary import BOUNDARY, TokenIds
 from chargen.insight.passages import Line, Passage, lines_of
+from chargen.network.cells import Floats
 from chargen.network.model_file import TextModel
 from chargen.network.prediction import begin, forbid_end
 from chargen.network.sampling import Doubles, Logits, log_softmax
@@ -23,8 +24,8 @@ class Measured(NamedTuple):
     """What a model thought before each token: bits of the token, (T,); ids and probabilities of the best ones, (T, 5)."""
 
     bits: Doubles
-    choices: npt.NDArray[np.intp]
-    chances: Doubles
+    choices: npt.NDArray[np.integer]
+    chances: Floats
 
 
 class Alternative(NamedTuple):
@@ -134,7 +135,8 @@ def _blocks(model: TextModel, ids: npt.NDArray[np.intp], steps: int) -> Iterator
         forbid_end(model, seen[-1], begun=step > 0)
         seen[-1][:, len(model.vocabulary) - len(model.vocabulary.labels) :] = -np.inf
         if len(seen) == steps or step == len(ids) - 1:
-            yield _thought(np.stack(seen), ids[step + 1 - len(seen) : step + 1])
+            bits, best, chances = _thought(np.stack(seen), ids[step + 1 - len(seen) : step + 1])
+            yield Measured(bits, best.astype(model.vocabulary.dtype), chances)
             seen = []
         if step < len(ids) - 1:
             logits = predictor.step(tokens)
@@ -148,4 +150,4 @@ def _thought(logits: Logits, ids: npt.NDArray[np.intp]) -> Measured:
     order = np.argsort(-np.take_along_axis(nats, best, -1), axis=-1, kind="stable")
     best = np.take_along_axis(best, order, -1)
     bits = -np.take_along_axis(nats, ids[..., np.newaxis], -1)[..., 0] / math.log(2)
-    return Measured(bits, best, np.exp(np.take_along_axis(nats, best, -1)))
+    return Measured(bits, best, np.exp(np.take_along_axis(nats, best, -1)).astype(np.float32))

@@ -35,9 +35,9 @@ def surprise_page(
     pieces: Sequence[str],
     lines: Sequence[LineOfText],
     levels: Sequence[int],
-    bits: npt.NDArray[np.float64],
-    choices: npt.NDArray[np.intp],
-    chances: npt.NDArray[np.float64],
+    bits: npt.NDArray[np.floating],
+    choices: npt.NDArray[np.integer],
+    chances: npt.NDArray[np.floating],
     names: Sequence[str | None],
     worst: Sequence[tuple[LineOfText, float]],
     bits_per_character: float,
@@ -48,22 +48,28 @@ def surprise_page(
     probabilities of what was expected instead, (N, 5); names: what an id stands for, None for the end; worst: the lines with
     their bits a character, the most surprising first.
     """
-    written = [_line(line, pieces, levels) for line in lines]
     characters = sum(map(len, pieces))
-    body = f"""<header>
-<h1>{escaped(title)}</h1>
-<p>How surprising each character is to <b>{escaped(run)}</b>: <b>{bits_per_character:.3f}</b> bits a character,
-{characters:,} characters.</p>
-<p class="legend">{"".join(f'<i class="h{level}">{level}</i>' for level in range(10))} bits and more</p>
+    parts = [
+        f"<header>\n<h1>{escaped(title)}</h1>",
+        f"<p>How surprising each character is to <b>{escaped(run)}</b>: <b>{bits_per_character:.3f}</b> bits a character,",
+        f"{characters:,} characters.</p>",
+        _LEGEND,
+        *(_entry(line, figure, pieces) for line, figure in worst[:SHOWN_LINES]),
+        _TEXT,
+        *(_line(line, pieces, levels) for line in lines),
+        _PANEL,
+    ]
+    data = _data(bits, choices, chances, names)
+    return make_page("surprise", title=f"{title}: surprise", body="\n".join(parts), data=data)
+
+
+_LEGEND = f"""<p class="legend">{"".join(f"<i class=h{level}>{level}</i>" for level in range(10))} bits and more</p>
 </header>
-<nav aria-label="Most surprising lines"><h2>Most surprising lines</h2><ol>
-{chr(10).join(_entry(line, figure, pieces) for line, figure in worst[:SHOWN_LINES])}
-</ol></nav>
-<main id="text" tabindex="0" aria-label="The text; arrow keys go from character to character">
-{chr(10).join(written)}
-</main>
+<nav aria-label="Most surprising lines"><h2>Most surprising lines</h2><ol>"""
+_TEXT = """</ol></nav>
+<main id="text" tabindex="0" aria-label="The text; arrow keys go from character to character">"""
+_PANEL = """</main>
 <aside id="panel" aria-live="polite">Point at a character, or go there with the arrow keys.</aside>"""
-    return make_page("surprise", title=f"{title}: surprise", body=body, data=_data(bits, choices, chances, names))
 
 
 def _line(line: LineOfText, pieces: Sequence[str], levels: Sequence[int]) -> str:
@@ -82,9 +88,9 @@ def _entry(line: LineOfText, figure: float, pieces: Sequence[str]) -> str:
 
 
 def _data(
-    bits: npt.NDArray[np.float64],
-    choices: npt.NDArray[np.intp],
-    chances: npt.NDArray[np.float64],
+    bits: npt.NDArray[np.floating],
+    choices: npt.NDArray[np.integer],
+    chances: npt.NDArray[np.floating],
     names: Sequence[str | None],
 ) -> dict[str, Any]:
     """Return the arrays in as few bytes as tell what is shown of them."""

@@ -71,8 +71,8 @@ def test_alternatives_are_the_most_probable_tokens(random_model: MakeModel) -> N
         chance = 2 ** -told.measured.bits[place]
         token = None if place == 3 else "aHb"[place]
         among = {one.token: one.probability for one in alternatives}
-        assert among.get(token, chance) == pytest.approx(chance)
-        assert token in among or chance <= chances[-1]
+        assert among.get(token, chance) == pytest.approx(chance, rel=1e-5)
+        assert token in among or chance <= chances[-1] + 1e-6
     assert None not in [one.token for one in told.alternatives(0)]
 
 
