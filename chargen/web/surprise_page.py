@@ -6,6 +6,7 @@ from typing import Any, Protocol
 import numpy as np
 import numpy.typing as npt
 
+from chargen.terminal import visible
 from chargen.web.page import escaped, make_page, packed
 
 SHOWN_LINES, SHOWN_CHARACTERS = 10, 80  # of the list of lines, and of each
@@ -97,7 +98,7 @@ def _data(
     used, numbers = np.unique(choices, return_inverse=True)
     dtype = np.min_scalar_type(len(used))  # uint8, uint16 or uint32
     return {
-        "names": [names[token] for token in used.tolist()],
+        "names": [name if (name := names[token]) is None else visible(name) for token in used.tolist()],
         "width": choices.shape[1],
         "bits": packed(np.minimum(np.rint(bits * BIT_SCALE), 65535).astype(np.uint16)),
         "choices": packed(numbers.reshape(-1).astype(dtype)),

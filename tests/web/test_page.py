@@ -108,6 +108,7 @@ def test_no_text_becomes_markup(make: Any) -> None:
     shown = hostile.text
     assert "</script><script>alert(1)</script>" in shown
     assert "\u2400\u241b[31m" in shown
+    assert not ACTIVE.search(str(hostile.data.get("names")).replace("\\n", ""))
 
 
 @pytest.mark.parametrize("make", [a_surprise_page, a_units_page])

@@ -14,8 +14,7 @@ let current = null;
 const SIGNS = { "\n": "\u21b5", "\t": "\u21e5", " ": "\u2423" };
 function shown(name) {
   if (name === null) return "(end)";
-  return name.replace(/[\n\t ]/g, (one) => SIGNS[one])
-    .replace(/[\u0000-\u001f\u007f-\u009f\u202a-\u202e\u2066-\u2069]/g, "\ufffd");
+  return name.replace(/[\n\t ]/g, (one) => SIGNS[one]);
 }
 
 function element(kind, content) {
