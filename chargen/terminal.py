@@ -27,6 +27,8 @@ _FINAL = {_ESCAPE: ("\x30", "\x7e"), _DESIGNATION: ("\x30", "\x7e"), _CSI: ("\x4
 _NONE = ("\x01", "\x00")
 _STRING_BODY = re.compile("[^\x07\n\x18\x1a\x1b\x80-\x9f]*")
 
+_PICTURES = {chr(code): chr(0x2400 + code) for code in range(0x20)} | {"\x7f": "\u2421"}
+
 
 class Sanitizer:
     """Leaves control characters and whole escape sequences out of text that comes in chunks, wherever those are cut.
@@ -89,6 +91,15 @@ def sanitized(text: str) -> str:
     'red\ttext\n'
     """
     return Sanitizer().feed(text)
+
+
+def visible(text: str) -> str:
+    r"""Return a text with a sign in the place of each active character, and all others as they are.
+
+    >>> visible("\x1b[31m\u202e\t\n")
+    '␛[31m\ufffd\t\n'
+    """
+    return ACTIVE.sub(lambda found: _PICTURES.get(found.group(), "\ufffd"), text)
 
 
 def echo(text: str = "", *, err: bool = False, end: str = "\n", raw: bool = False) -> None:

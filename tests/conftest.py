@@ -4,6 +4,7 @@ os.environ.setdefault("OPENBLAS_NUM_THREADS", "1")  # two workers with two threa
 
 import shutil
 from collections.abc import Callable, Iterator
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -12,7 +13,8 @@ import pytest
 from click.testing import CliRunner, Result
 
 from chargen.cli.program import program
-from chargen.config import NetworkConfig
+from chargen.config import CorpusConfig, NetworkConfig, Settings
+from chargen.corpus.documents import load_corpus
 from chargen.corpus.vocabulary import CharacterVocabulary, Vocabulary
 from chargen.network.classifier import TextClassifier, save_classifier
 from chargen.network.model_file import TextModel, num_class_outputs, save_model
@@ -94,6 +96,23 @@ def write_run(in_folder: Path, random_model: Callable[..., TextModel]) -> Callab
         path = in_folder / "runs" / name / "model.safetensors"
         path.parent.mkdir(parents=True)
         save_model(path, random_model(**options))
+        return path
+
+    return write
+
+
+@pytest.fixture
+def write_trained(in_folder: Path, random_model: Callable[..., TextModel]) -> Callable[..., Path]:
+    """Write runs/NAME as training on the configured files leaves it, but untrained, and return its model file."""
+
+    def write(name: str = "noise", *, characters: str = "abcH\u00e9\n", **corpus: Any) -> Path:
+        config = CorpusConfig(**corpus)
+        path = in_folder / "runs" / name / "model.safetensors"
+        path.parent.mkdir(parents=True)
+        (path.parent / "config.toml").write_text(Settings(corpus=config).to_toml(), encoding="utf-8")
+        found = load_corpus(config)
+        model = random_model(reading=found.reading, characters=characters)
+        save_model(path, replace(model, provenance={"sha256": found.sha256}))
         return path
 
     return write

@@ -114,6 +114,12 @@ main()
         ["evaluate", "noise", "text.txt"],
         ["evaluate", "small", "--dynamic", "--training"],
         ["compare", "small", "small", "--evaluate"],
+        ["novelty", "trained", "--count", "2", "--length", "9"],
+        ["sample", "--run", "trained", "--novel"],
+        ["surprise", "noise", "text.txt"],
+        ["surprise", "noise", "text.txt", "--html", "page.html"],
+        ["units", "noise", "text.txt", "--find", "line-position"],
+        ["units", "noise", "text.txt", "--html", "page.html"],
         ["runs"],
         ["plot"],
         ["plot", "missing", "--output", "loss.svg"],
@@ -128,9 +134,15 @@ main()
     ids=" ".join,
 )
 def test_light_commands_stay_light(
-    arguments: list[str], write_run: Callable[..., Path], write_classifier: Callable[..., Path], in_folder: Path
+    arguments: list[str],
+    write_run: Callable[..., Path],
+    write_trained: Callable[..., Path],
+    write_classifier: Callable[..., Path],
+    in_folder: Path,
 ) -> None:
-    (in_folder / "text.txt").write_text("abcH" * 20, encoding="utf-8")
+    (in_folder / "text.txt").write_text("abH\nab\n", encoding="utf-8")
+    (in_folder / "long.txt").write_text("abcH" * 20, encoding="utf-8")
+    write_trained("trained", files=("text.txt",))
     write_classifier("critic")
     _write_trained("small", in_folder)
     write_run("labelled", labels=("x", "y"))
@@ -145,7 +157,7 @@ def test_light_commands_stay_light(
 def _write_trained(name: str, folder: Path) -> None:
     """Write a run that was trained, in another process, since that loads what light commands do not."""
     small = ["--hidden-size", "4", "--context-length", "8", "--epochs", "1", "--backend", "numpy", "-q"]
-    command = [sys.executable, "-m", "chargen", "train", "text.txt", *small]
+    command = [sys.executable, "-m", "chargen", "train", "long.txt", *small]
     done = subprocess.run(command, cwd=folder, capture_output=True, text=True, check=True)
     (folder / done.stdout.strip()).rename(folder / "runs" / name)
 

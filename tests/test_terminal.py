@@ -196,6 +196,27 @@ def test_what_is_expected_after_escape_sequences(write_run: WriteRun, in_folder:
     assert not ACTIVE & set(on_terminal("next", "\x1b[m\u202e\x9b", "--json", folder=in_folder))
 
 
+def test_texts_that_are_looked_into(write_trained: Callable[..., Path], in_folder: Path) -> None:
+    name = "a\x1b]0;title\x07\u202eb.txt"
+    (in_folder / name).write_text(HOSTILE * 9, encoding="utf-8")
+    write_trained(files=(name,), characters=HOSTILE)
+    for command in (
+        ["novelty", "--count", 2, "--length", 200, "--temp", 0.1],
+        ["novelty", "--file", name],
+        ["novelty", "--json", "--count", 1],
+        ["sample", "--novel", "--copy-length", 50],
+        ["surprise", name],
+        ["surprise", name, "--order", "text"],
+        ["surprise", name, "--json"],
+        ["units", name],
+        ["units", name, "--unit", 1],
+        ["units", name, "--unit", 1, "--json"],
+    ):
+        assert not ACTIVE & set(on_terminal(*command, folder=in_folder)), command
+    on_terminal("surprise", name, "--html", "page.html", folder=in_folder)
+    assert not ACTIVE & set((in_folder / "page.html").read_text(encoding="utf-8"))
+
+
 def test_labels_and_texts_that_are_classified(write_run: WriteRun, in_folder: Path) -> None:
     labels = ("a\x1b[5mb", "c\u202ed")
     write_run(reading="line", vocabulary=CharacterVocabulary(HOSTILE, labels))

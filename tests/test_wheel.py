@@ -61,3 +61,5 @@ def test_it_trains_and_samples(environment: Path, tmp_path: Path) -> None:
     trained = run(environment / "chargen", "train", "--config", "demo", *small, folder=tmp_path)
     assert (tmp_path / trained.strip() / "model.safetensors").is_file()
     assert len(run(environment / "chargen", "sample", folder=tmp_path).splitlines()) == 10
+    run(environment / "chargen", "surprise", "male.txt", "--html", "page.html", folder=tmp_path)
+    assert "<style>" in (tmp_path / "page.html").read_text(encoding="utf-8")

@@ -116,9 +116,9 @@ output_option = click.option(
 )
 
 
-def write_output(path: Path, content: str | bytes) -> None:
-    """Write the file that --output names whole, half a surrogate pair as an escape. Raises RunError."""
+def write_output(path: Path, content: str | bytes, *, option: str = "--output") -> None:
+    """Write the file that an option names whole, half a surrogate pair as an escape. Raises RunError."""
     try:
         write_atomically(path, content.encode("utf-8", "backslashreplace") if isinstance(content, str) else content)
     except OSError as error:
-        raise RunError(f"cannot write {path}: {error.strerror}", hint="choose another file with --output") from error
+        raise RunError(f"cannot write {path}: {error.strerror}", hint=f"choose another file with {option}") from error

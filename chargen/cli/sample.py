@@ -1,5 +1,6 @@
 import json
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
+from functools import partial
 from itertools import chain
 from pathlib import Path
 from typing import Any
@@ -7,7 +8,7 @@ from typing import Any
 import click
 
 from chargen.cli.options import common_options, json_option, on_unknown_option, output_option, runs_dir_option, write_output
-from chargen.cli.sampling import model_options, raw_option, sampling_options
+from chargen.cli.sampling import copy_length_option, model_options, raw_option, sampling_options
 from chargen.config import SamplingOptions
 from chargen.terminal import echo_stream
 
@@ -40,9 +41,16 @@ from chargen.terminal import echo_stream
 )
 @click.option("--must-contain", default="", metavar="TEXT", help="Only texts that hold TEXT as written; others are drawn anew.")
 @click.option(
+    "--novel",
+    is_flag=True,
+    help="Only new texts: lines that are none of the corpus, other texts without a stretch of --copy-length copied from it.",
+)
+@copy_length_option
+@click.option(
     "--tries",
     type=click.IntRange(1),
-    help="Texts drawn for --max-length and --must-contain before it gives up.  [default: 20000, or 100 times --count]",
+    help="Texts drawn for --max-length, --must-contain and --novel before it gives up.  "
+    "[default: 20000, 1000 for --novel without lines, or 100 times --count]",
 )
 @click.option("--random-seed", type=click.IntRange(0), help="Seed of the draws; the same one gives the same text.")
 @on_unknown_option
@@ -60,6 +68,8 @@ def command(
     min_length: int,
     max_length: int | None,
     must_contain: str,
+    novel: bool,
+    copy_length: int,
     on_unknown: str,
     output: Path | None,
     runs_dir: Path,
@@ -76,6 +86,7 @@ def command(
       chargen sample --seed "Har" --temp 1.2
       chargen sample --temp 0.2,0.5,1.0 --length 500 --top-p 0.9
       chargen sample --count 100 --min-length 4 --max-length 7 --must-contain an
+      chargen sample --count 100 --novel
       chargen sample --beam 10 --count 10 --json
       chargen sample --run book-lstm-20260101-120000 --run book-gru-20260101-130000
     """
@@ -84,9 +95,11 @@ def command(
     from chargen.network.selection import Wanted
     from chargen.run import find_model
 
-    wanted = Wanted(min_length=min_length, max_length=max_length, contains=must_contain)
+    paths = [find_model(spec, runs_dir) for spec in run_specs or [None]]
+    model = load_models(paths, ensemble, label=label)
+    new = is_new(paths, model.reading, copy_length) if novel else None
+    wanted = Wanted(min_length=min_length, max_length=max_length, contains=must_contain, novel=new)
     request = Request(sampling=sampling, wanted=wanted, **asked)
-    model = load_models([find_model(spec, runs_dir) for spec in run_specs or [None]], ensemble, label=label)
     ids = model.vocabulary.encode(prompt, on_unknown=on_unknown)
     prompt = model.vocabulary.decode(ids)  # what is left of it
     pieces: Iterable[str]
@@ -102,6 +115,14 @@ def command(
         write_output(output, "".join(pieces))
     else:
         echo_stream(pieces, raw=raw)
+
+
+def is_new(paths: list[Path], reading: str, copy_length: int) -> Callable[[str, str], bool]:
+    """Return what tells whether a prompt and its continuation are new to the corpora of some models."""
+    from chargen.insight.novelty import Judge
+    from chargen.insight.training_text import training_texts
+
+    return partial(Judge(training_texts(paths), reading).is_new, copy_length=copy_length)
 
 
 def _json(prompt: str, texts: list[str], log_probabilities: list[float] | None) -> str:

@@ -66,6 +66,15 @@ raw_option = click.option("--raw", is_flag=True, help="Write control characters 
 
 label_option = click.option("--label", help="Write like the documents of this label, for models of labelled documents.")
 
+copy_length_option = click.option(
+    "--copy-length",
+    type=click.IntRange(1),
+    default=20,
+    show_default=True,
+    metavar="N",
+    help="Characters from which on a stretch that stands in the corpus is a copy.",
+)
+
 
 def model_options(command: Command) -> Command:
     """Add --run, --label and --ensemble to a command; it receives `run_specs`, `label` and `ensemble`."""

@@ -78,13 +78,7 @@ def load_corpus(config: CorpusConfig, *, stateful: bool = False) -> Corpus:
     Stateful training reads on from line to line, so it never chooses lines by itself. Raises CorpusError if the text
     cannot be read, is too short to predict anything, or has one label only.
     """
-    parts = _mixed(config) if config.mix else [(config.files, 1.0)]
-    encoding = None if config.tokens == "byte" and config.encoding == AUTO else config.encoding
-    sources = [
-        (part, source)
-        for part, (files, _) in enumerate(parts)
-        for source in read_sources(files, glob=config.glob, encoding=encoding)
-    ]
+    sources = read_corpus(config)
     notes = [source.note for _, source in sources if source.note]
     reading = config.reading
     if reading == "auto":
@@ -101,6 +95,7 @@ def load_corpus(config: CorpusConfig, *, stateful: bool = False) -> Corpus:
     if sum(len(document.text) for document in documents) < 2:
         what = "no text beside blank lines" if not documents else "one character"
         raise CorpusError(f"{sources[0][1].name} holds {what}, expected two characters or more", hint="give a longer text")
+    parts = _parts(config)
     files = [name for names, _ in parts for name in names]
     corpus = Corpus(
         corpus_name(files),
@@ -116,6 +111,24 @@ def load_corpus(config: CorpusConfig, *, stateful: bool = False) -> Corpus:
             hint="give several files, or folders with --label-by folder",
         )
     return corpus
+
+
+def read_corpus(config: CorpusConfig) -> list[tuple[int, SourceText]]:
+    """Read the configured files, each with the number of the part of a mix that it belongs to.
+
+    Raises CorpusError if one cannot be read, and ConfigError for a mix that is none.
+    """
+    encoding = None if config.tokens == "byte" and config.encoding == AUTO else config.encoding
+    return [
+        (part, source)
+        for part, (files, _) in enumerate(_parts(config))
+        for source in read_sources(files, glob=config.glob, encoding=encoding)
+    ]
+
+
+def _parts(config: CorpusConfig) -> list[tuple[tuple[str, ...], float]]:
+    """Return the files and the weight of each part of the corpus."""
+    return _mixed(config) if config.mix else [(config.files, 1.0)]
 
 
 def _label(source: SourceText, label_by: str) -> str | None:

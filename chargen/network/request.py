@@ -18,6 +18,7 @@ LENGTH = 200  # tokens
 LINES = 10  # texts drawn from a model of lines
 TRIES = 20_000  # texts drawn in search of those that are wanted
 TRIES_EACH = 100  # and for each of many
+NOVEL_TRIES = 1000  # stretches of text drawn in search of new ones, which are long
 
 
 class Written(NamedTuple):
@@ -77,7 +78,8 @@ class Request:
         drawn = self._drawn(model, prompt)
         if not self.wanted.selects:
             return Written(sample_texts(model, prompt, count=count, **drawn))
-        tries = self.tries or max(TRIES, TRIES_EACH * count)
+        least = TRIES if model.reading == "line" or self.wanted.novel is None else NOVEL_TRIES
+        tries = self.tries or max(least, TRIES_EACH * count)
         return Written(select_texts(model, prompt, count=count, wanted=self.wanted, tries=tries, **drawn))
 
     def _drawn(self, model: AnyModel, prompt: TokenIds) -> dict[str, Any]:
@@ -119,6 +121,8 @@ def _flags_of_chance(request: Request) -> list[str]:
     flags = ["--" + names.get(name, name).replace("_", "-") for name in given if name != "ban"]
     if request.wanted.contains:
         flags.append("--must-contain")
+    if request.wanted.novel:
+        flags.append("--novel")
     if request.tries is not None:
         flags.append("--tries")
     return flags

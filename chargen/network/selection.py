@@ -1,5 +1,6 @@
 """Texts that have to be so and so: drawn until enough of them are."""
 
+from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
 
@@ -16,12 +17,14 @@ class Wanted:
     """What a whole text, the prompt included, has to be; lengths in characters.
 
     max_length: only texts that come to their end within it. contains: a text that has to be part of it, as it is written.
+    novel: tells of a prompt and its continuation whether they are new; what is new is not decided here.
     Raises ConfigError for numbers that exclude each other.
     """
 
     min_length: int = 0
     max_length: int | None = None
     contains: str = ""
+    novel: Callable[[str, str], bool] | None = None
 
     def __post_init__(self) -> None:
         if self.max_length is None:
@@ -34,7 +37,7 @@ class Wanted:
     @property
     def selects(self) -> bool:
         """Whether some drawn texts may have to be left out."""
-        return bool(self.contains) or self.max_length is not None
+        return bool(self.contains) or self.max_length is not None or self.novel is not None
 
     def steps(self, prompt: str, length: int, longest: int = 1) -> int:
         """Return how many tokens to draw after a prompt: `length`, or what max_length leaves room for and the end.
@@ -47,7 +50,7 @@ class Wanted:
         """Whether a prompt and its continuation are wanted."""
         text = prompt + continuation.text
         fits = self.max_length is None or (continuation.complete and len(text) <= self.max_length)
-        return fits and self.contains in text
+        return fits and self.contains in text and (self.novel is None or self.novel(prompt, continuation.text))
 
     def check(self, model: AnyModel, prompt: str, banned: tuple[int, ...] = ()) -> None:
         """Raise ConfigError for what no text of a model can be, after a prompt and without the banned ids."""

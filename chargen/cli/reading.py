@@ -1,0 +1,46 @@
+"""Options and texts of the commands that let a network read a file."""
+
+from functools import wraps
+from pathlib import Path
+from typing import Any
+
+import click
+
+from chargen.cli.options import Command
+from chargen.errors import ConfigError
+
+END = "(end)"
+
+html_option = click.option(
+    "--html",
+    type=click.Path(path_type=Path, dir_okay=False),
+    metavar="FILE",
+    help="Write a page that stands alone, instead of text on stdout.",
+)
+
+
+def run_and_file(command: Command) -> Command:
+    """Add the arguments [RUN] FILE to a command; it receives `run_spec`, None unless given, and `file`."""
+
+    @wraps(command)
+    def split(names: tuple[str, ...], **given: Any) -> Any:
+        if len(names) not in (1, 2):
+            raise ConfigError(f"{len(names)} names are given, expected [RUN] FILE", hint="FILE alone is read by the newest run")
+        return command(run_spec=names[0] if len(names) == 2 else None, file=names[-1], **given)
+
+    return click.argument("names", nargs=-1, metavar="[RUN] FILE")(split)  # type: ignore[return-value]
+
+
+def given_text(file: str) -> tuple[str, str]:
+    """Return the name and the text of a file, a shipped text or, for -, stdin. Raises CorpusError."""
+    from chargen.corpus.reading import read_sources
+
+    sources = read_sources([file])
+    if len(sources) > 1:
+        raise ConfigError(f"{file} is a folder, expected a file", hint="name one of the files in it")
+    return sources[0].name, str(sources[0].text)
+
+
+def shown_token(token: str | None) -> str:
+    """Return a token as people are told of it."""
+    return END if token is None else repr(token)

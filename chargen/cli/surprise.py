@@ -1,0 +1,156 @@
+import json
+from pathlib import Path
+from typing import Any
+
+import click
+
+from chargen.cli.options import common_options, json_option, on_unknown_option, runs_dir_option, write_output
+from chargen.cli.reading import given_text, html_option, run_and_file, shown_token
+from chargen.cli.sampling import label_option
+from chargen.errors import ConfigError
+from chargen.terminal import echo
+
+MARKED, LEAST_BITS = 3, 4.0  # pieces of a line whose alternatives are told
+LISTED = 100  # pieces of the most bits in JSON
+LARGEST_PAGE = 100_000  # characters
+
+
+@click.command("surprise")
+@run_and_file
+@click.option(
+    "--order",
+    type=click.Choice(["surprise", "text"]),
+    default="surprise",
+    show_default=True,
+    help="The most surprising lines first, or all lines as they come.",
+)
+@click.option("--lines", type=click.IntRange(1), metavar="N", help="Lines to show.  [default: 10, all in the text's order]")
+@html_option
+@label_option
+@on_unknown_option
+@runs_dir_option
+@json_option
+@common_options
+def command(
+    run_spec: str | None,
+    file: str,
+    order: str,
+    lines: int | None,
+    html: Path | None,
+    label: str | None,
+    on_unknown: str,
+    runs_dir: Path,
+    as_json: bool,
+    verbosity: int,
+) -> None:
+    """Show how surprising the text of FILE, - for stdin, is to a network: typing errors and oddities stand out.
+
+    Each character is coloured by its bits; of the worst ones, the five best alternatives are told. RUN is the newest one
+    unless given.
+
+    \b
+      chargen surprise letter.txt
+      chargen surprise book-lstm-20260101-120000 letter.txt --order text
+      chargen surprise letter.txt --html letter.html
+    """
+    from chargen.insight.passages import read_passages
+    from chargen.insight.surprise import measure_surprise
+    from chargen.network.ensemble import load_models
+    from chargen.run import find_model
+
+    path = find_model(run_spec, runs_dir)
+    model: Any = load_models([path], label=label)
+    name, text = given_text(file)
+    if html and len(text) > LARGEST_PAGE:
+        raise ConfigError(
+            f"{name} has {len(text):,} characters, a page holds {LARGEST_PAGE:,}",
+            hint="give a part of it, through a pipe and -",
+        )
+    surprise = measure_surprise(model, read_passages(model, text, on_unknown=on_unknown))
+    if html:
+        write_output(html, _page(surprise, name, path.parent.name), option="--html")
+    if as_json:
+        echo(json.dumps(_mapping(surprise), ensure_ascii=False))
+    elif not html:
+        _show(surprise, order, lines)
+
+
+def _mapping(surprise: Any) -> dict[str, Any]:
+    bits = surprise.measured.bits
+    worst = sorted(range(len(bits)), key=lambda place: -bits[place])[:LISTED]
+    starts = {line: _columns(surprise, line) for line in surprise.lines}
+    where = {place: (line.number, column) for line in surprise.lines for place, column in starts[line].items()}
+    return {
+        "characters": surprise.characters,
+        "bits_per_character": surprise.bits_per_character,
+        "lines": [
+            {
+                "line": line.number,
+                "bits_per_character": surprise.line_bits(line),
+                "text": "".join(surprise.pieces[line.start : line.stop]).removesuffix("\n"),
+            }
+            for line in surprise.worst_lines()
+        ],
+        "worst": [
+            {"line": where[place][0], "column": where[place][1], "token": surprise.pieces[place], "bits": float(bits[place])}
+            | {"alternatives": [one._asdict() for one in surprise.alternatives(place)]}
+            for place in worst
+        ],
+        "tokens": list(surprise.pieces),
+        "bits": [round(float(one), 4) for one in bits],
+    }
+
+
+def _columns(surprise: Any, line: Any) -> dict[int, int]:
+    """Return the column, from 1, of each piece of a line."""
+    columns, column = {}, 1
+    for place in range(line.start, line.stop):
+        columns[place] = column
+        column += len(surprise.pieces[place])
+    return columns
+
+
+def _show(surprise: Any, order: str, count: int | None) -> None:
+    """Write the lines for people: a line as it is, below it what was expected where it surprises most."""
+    from rich.console import Console
+
+    from chargen.insight.heat import BIT_COLOURS, Heat, bits_level, draw_heat
+
+    console = Console()
+    echo(f"{surprise.bits_per_character:.3f} bits a character, {surprise.characters:,} characters")
+    lines = surprise.worst_lines()[: count or 10] if order == "surprise" else surprise.lines[:count]
+    for line in lines:
+        worst = surprise.worst_pieces(line, MARKED, LEAST_BITS)
+        heat = [
+            Heat(surprise.pieces[place], BIT_COLOURS[bits_level(surprise.measured.bits[place])], "^" * (place in worst))
+            for place in range(line.start, line.stop)
+        ]
+        echo(f"\nline {line.number:,}, {surprise.line_bits(line):.2f} bits a character")
+        echo(draw_heat(console, heat, indent=2), end="", raw=True)  # which holds colours, and no other sequence
+        columns = _columns(surprise, line)
+        for place in worst:
+            echo(f"    column {columns[place]}: {_expected(surprise, place)}")
+
+
+def _expected(surprise: Any, place: int) -> str:
+    rather = "  ".join(f"{shown_token(one.token)} {one.probability:.1%}" for one in surprise.alternatives(place))
+    return f"{surprise.pieces[place]!r} {surprise.measured.bits[place]:.1f} bits, expected {rather}"
+
+
+def _page(surprise: Any, name: str, run: str) -> str:
+    from chargen.insight.heat import bits_level
+    from chargen.web.surprise_page import surprise_page
+
+    return surprise_page(
+        title=name,
+        run=run,
+        pieces=surprise.pieces,
+        lines=surprise.lines,
+        levels=[bits_level(one) for one in surprise.measured.bits],
+        bits=surprise.measured.bits,
+        choices=surprise.measured.choices,
+        chances=surprise.measured.chances,
+        names=surprise.names,
+        worst=[(line, surprise.line_bits(line)) for line in surprise.worst_lines()],
+        bits_per_character=surprise.bits_per_character,
+    )

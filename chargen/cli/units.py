@@ -1,0 +1,167 @@
+import json
+from pathlib import Path
+from typing import Any
+
+import click
+
+from chargen.cli.options import common_options, json_option, on_unknown_option, runs_dir_option, write_output
+from chargen.cli.reading import given_text, html_option, run_and_file
+from chargen.cli.sampling import label_option
+from chargen.errors import ConfigError
+from chargen.terminal import echo
+
+PROPERTIES = ("quotes", "line-position", "brackets", "indent", "words")
+PAGE_BYTES = 1 << 20  # activations that a page holds
+
+
+@click.command("units")
+@run_and_file
+@click.option("--find", "wanted", type=click.Choice(PROPERTIES), help="Rank the units by how well they follow a property.")
+@click.option("--unit", type=click.IntRange(1), metavar="N", help="Show what a unit does, from 1.")
+@click.option(
+    "--layer", type=click.IntRange(1), metavar="N", help="Recurrent layer, from 1.  [default: all; for --unit the last]"
+)
+@click.option(
+    "--state",
+    type=click.Choice(["hidden", "cell"]),
+    help="Hidden state, or an LSTM's cell state c as tanh(c).  [default: both; for --unit the cell state, if there is one]",
+)
+@click.option(
+    "--length", type=click.IntRange(2), default=5000, show_default=True, metavar="N", help="Characters to read, at most."
+)
+@click.option("--top", type=click.IntRange(1), default=10, show_default=True, metavar="N", help="Units to list.")
+@html_option
+@label_option
+@on_unknown_option
+@runs_dir_option
+@json_option
+@common_options
+def command(
+    run_spec: str | None,
+    file: str,
+    wanted: str | None,
+    unit: int | None,
+    layer: int | None,
+    state: str | None,
+    length: int,
+    top: int,
+    html: Path | None,
+    label: str | None,
+    on_unknown: str,
+    runs_dir: Path,
+    as_json: bool,
+    verbosity: int,
+) -> None:
+    """Show what hidden units do while a network reads FILE, - for stdin: some follow quotation marks, or count along a line.
+
+    Without --find and --unit, the best unit for each property of the text is named. RUN is the newest one unless given.
+
+    \b
+      chargen units book.txt
+      chargen units book-lstm-20260101-120000 book.txt --find quotes
+      chargen units book.txt --unit 17 --layer 2
+      chargen units book.txt --html units.html
+    """
+    from chargen.insight.passages import read_passages
+    from chargen.insight.units import record_units
+    from chargen.network.ensemble import load_models
+    from chargen.run import find_model
+
+    if wanted and unit:
+        raise ConfigError("--find and --unit exclude each other", hint="leave out one")
+    path = find_model(run_spec, runs_dir)
+    model: Any = load_models([path], label=label)
+    name, text = given_text(file)
+    activations = record_units(model, read_passages(model, text[:length], on_unknown=on_unknown))
+    chosen = _one_unit(activations, unit, layer, state) if unit else None
+    activations = activations if unit else activations.only(layer=layer, state=state)
+    if wanted:
+        chosen = activations.ranked(wanted)[0].unit
+    if html:
+        write_output(html, _page(activations, chosen, name, path.parent.name), option="--html")
+    if as_json:
+        echo(json.dumps(_mapping(activations, chosen, wanted, top), ensure_ascii=False))
+    elif not html:
+        _show(activations, chosen, wanted, top)
+
+
+def _one_unit(activations: Any, unit: int, layer: int | None, state: str | None) -> Any:
+    """Return the unit that is asked for. Raises ConfigError where there is none of that number."""
+    from chargen.insight.units import Unit
+
+    last = activations.units[-1]
+    chosen = Unit(layer or last.layer, unit, state or last.state)
+    activations.of(chosen)
+    return chosen
+
+
+def _mapping(activations: Any, chosen: Any, wanted: str | None, top: int) -> dict[str, Any]:
+    """Return what is told in JSON: the best units for the property asked for, or for each, and what the chosen one did."""
+    names = [wanted] if wanted else [one for one in PROPERTIES if one in activations.properties and not chosen]
+    found = {
+        name: [one.unit._asdict() | {"correlation": one.correlation} for one in activations.ranked(name)[:top]]
+        for name in names
+    }
+    mapping = {"characters": sum(map(len, activations.pieces)), "units": len(activations.units), "found": found}
+    if not chosen:
+        return mapping
+    values = [round(float(one), 4) for one in activations.of(chosen)]
+    return mapping | {"unit": chosen._asdict(), "tokens": list(activations.pieces), "values": values}
+
+
+def _show(activations: Any, chosen: Any, wanted: str | None, top: int) -> None:
+    characters = sum(map(len, activations.pieces))
+    echo(f"{characters:,} characters, {len(activations.units):,} states of units")
+    if wanted:
+        for one in activations.ranked(wanted)[:top]:
+            echo(f"  {one.correlation:+.3f}  {one.unit}")
+    elif not chosen:
+        _show_best(activations)
+    if chosen:
+        _show_unit(activations, chosen)
+
+
+def _show_best(activations: Any) -> None:
+    """Name the unit that follows each property best."""
+    width = max(map(len, PROPERTIES))
+    for name in PROPERTIES:
+        if name in activations.properties:
+            best = activations.ranked(name)[0]
+            echo(f"  {name:{width}}  {best.correlation:+.3f}  {best.unit}")
+        else:
+            echo(f"  {name:{width}}       -  the same all over the text")
+
+
+def _show_unit(activations: Any, unit: Any) -> None:
+    """Write the text in the colours of a unit, from -1, blue, to 1, red."""
+    from rich.console import Console
+
+    from chargen.insight.heat import ACTIVATION_COLOURS, ACTIVATION_MARKS, Heat, activation_level, draw_heat, is_coloured
+
+    console = Console()
+    scale = "blue is -1, red is 1" if is_coloured(console) else f"below the text, from -1 to 1: {ACTIVATION_MARKS!r}"
+    echo(f"\n{unit}; {scale}\n")
+    levels = [activation_level(float(one)) for one in activations.of(unit)]
+    for line in activations.lines:
+        heat = [
+            Heat(activations.pieces[place], ACTIVATION_COLOURS[levels[place]], ACTIVATION_MARKS[levels[place]])
+            for place in range(line.start, line.stop)
+        ]
+        echo(draw_heat(console, heat), end="", raw=True)  # which holds colours, and no other sequence
+
+
+def _page(activations: Any, chosen: Any, name: str, run: str) -> str:
+    from chargen.web.units_page import units_page
+
+    correlations = {name: activations.correlations(name) for name in PROPERTIES if name in activations.properties}
+    return units_page(
+        title=name,
+        run=run,
+        pieces=activations.pieces,
+        lines=activations.lines,
+        units=activations.units,
+        values=activations.values,
+        correlations=correlations,
+        chosen=activations.units.index(chosen) if chosen else None,
+        most_bytes=PAGE_BYTES,
+    )

@@ -1,0 +1,225 @@
+"""Which stretches of a text are copied: the places of a corpus, sorted by the characters that follow them.
+
+This is a suffix array (Manber and Myers 1993) sorted only as deep as leaves few places alike, which takes a few array
+operations whatever the corpus repeats; places that are alike so far are compared one by one. What is found is exact.
+"""
+
+from bisect import bisect_left, bisect_right
+from collections.abc import Iterator, Sequence
+from typing import NamedTuple
+
+import numpy as np
+import numpy.typing as npt
+
+from chargen.corpus.large_text import BLOCK
+from chargen.corpus.vocabulary import Ids, narrowest_dtype
+
+Places = npt.NDArray[np.int32]
+Keys = npt.NDArray[np.uint64]
+
+FEW = 256  # places that are alike so far, and are compared one by one rather than sorted further
+DEEP = 24  # characters; what is still alike beyond is a corpus that repeats itself, and further sorting would not tell it apart
+MANY = 1 << 14  # places beyond which all the corpus is searched rather than each of them
+KEY_BITS = 63
+GAP = "\0"  # between two sources and after the last; no text has it
+CODE_POINTS = 0x110000
+
+
+class Copy(NamedTuple):
+    """A stretch of a text, text[start:stop], that stands in the corpus."""
+
+    start: int
+    stop: int
+
+    @property
+    def length(self) -> int:
+        """Characters that are copied."""
+        return self.stop - self.start
+
+
+class Origin(NamedTuple):
+    """Where a stretch first stands in the corpus. source: its number, from 0; line: from 1."""
+
+    source: int
+    line: int
+
+
+class _Codes(dict[int, int]):
+    """The codes of the corpus's characters, from 1 on in code-point order; all other characters share the one above."""
+
+    def __missing__(self, character: int) -> int:
+        return len(self) + 1
+
+
+class CopyFinder:
+    """Finds the stretches of a text that stand in one of some sources.
+
+    >>> text = "a fat cat sat"
+    >>> [text[one.start : one.stop] for one in CopyFinder(["the cat sat", "on the mat"]).copies(text)]
+    ['a', ' ', 'at ', ' cat sat']
+    """
+
+    def __init__(self, sources: Sequence[str]) -> None:
+        """Sort the places of all sources; N characters take some 40 N bytes meanwhile."""
+        characters = sorted(set().union(*sources))
+        self._codes = _Codes({ord(one): number for number, one in enumerate(characters, start=1)})
+        self._starts = np.cumsum([0, *(len(source) + 1 for source in sources)]).tolist()
+        ids = _coded(sources, self._codes)
+        self._text = _as_text(ids)
+        places, self._depths = _sorted_places(ids, max(1, len(characters).bit_length()))
+        self._places = places.data  # whose items are plain numbers
+
+    def __contains__(self, text: object) -> bool:
+        """Tell whether a whole text stands in the corpus."""
+        return isinstance(text, str) and self._stands(text.translate(self._codes))
+
+    def copies(self, text: str) -> Iterator[Copy]:
+        """Yield every stretch that is copied and part of no longer one that is, from left to right."""
+        codes = text.translate(self._codes)
+        start = 0
+        while start < len(codes):
+            stop = start + self._longest(codes, start)
+            if stop > start:
+                yield Copy(start, stop)
+            # The next one holds the character at which this one ends, and begins as early as it can.
+            rest = range(start + 1, stop + 1)
+            start += 1 + bisect_left(rest, True, key=lambda first: self._stands(codes[first : stop + 1]))
+            if stop == len(codes):
+                return
+
+    def origin(self, text: str) -> Origin:
+        """Return where a stretch of the corpus first stands."""
+        place = self._text.index(text.translate(self._codes))
+        source = bisect_right(self._starts, place) - 1
+        line_end = chr(self._codes[ord("\n")])
+        return Origin(source, 1 + self._text.count(line_end, self._starts[source], place))
+
+    def _stands(self, codes: str) -> bool:
+        alike, _ = self._alike(codes)
+        if len(alike) > MANY:
+            return codes in self._text
+        return any(self._text.startswith(codes, place) for place in self._places[alike.start : alike.stop])
+
+    def _longest(self, codes: str, start: int) -> int:
+        """Return how many characters from a start on stand together in the corpus."""
+        alike, nearest = self._alike(codes[start : start + self._depths[-1]])
+        if not alike:  # and what is nearest in order has the most in common
+            return max((_common(codes, start, self._text, place) for place in self._places[nearest]), default=0)
+        if len(alike) > MANY:
+            return self._longest_anywhere(codes, start)
+        length = 0
+        for place in self._places[alike.start : alike.stop]:
+            if self._text.startswith(codes[start : start + length + 1], place):
+                length = _common(codes, start, self._text, place)
+                if start + length == len(codes):
+                    break
+        return length
+
+    def _longest_anywhere(self, codes: str, start: int) -> int:
+        """Do the same by going once through the corpus: a place that matches less than another need not be seen again."""
+        length, place = 0, -1
+        while start + length < len(codes):
+            place = self._text.find(codes[start : start + length + 1], place + 1)
+            if place < 0:
+                break
+            length = _common(codes, start, self._text, place)
+        return length
+
+    def _alike(self, codes: str) -> tuple[range, slice]:
+        """Return which places begin like some codes, as far as they are sorted; if none does, which stand next to them."""
+        low, high = 0, len(self._places)
+        for depth in self._depths:
+            piece = codes[:depth]
+            left = bisect_left(self._places, piece, low, high, key=lambda place: self._text[place : place + len(piece)])
+            right = bisect_right(self._places, piece, left, high, key=lambda place: self._text[place : place + len(piece)])
+            if left == right:
+                return range(0), slice(max(low, left - 1), min(high, left + 1))
+            low, high = left, right
+            if len(codes) <= depth or high - low <= FEW:
+                break
+        return range(low, high), slice(0)
+
+
+def _common(one: str, start: int, other: str, place: int) -> int:
+    """Return how many characters two texts have in common, from a place in each on."""
+    limit, size = len(one) - start, 8
+    while size < limit and other.startswith(one[start : start + size], place):
+        size *= 2
+    lengths = range(1, 1 + min(size, limit))
+    return bisect_left(lengths, True, key=lambda length: not other.startswith(one[start : start + length], place))
+
+
+def _coded(sources: Sequence[str], codes: dict[int, int]) -> Ids:
+    """Return the codes of all sources, each ended by a gap."""
+    table = np.zeros(CODE_POINTS, narrowest_dtype(len(codes) + 2))
+    table[list(codes)] = list(codes.values())
+    ids = np.zeros_like(table, shape=sum(len(source) + 1 for source in sources))
+    place = 0
+    for source in sources:
+        for first in range(0, len(source), BLOCK):
+            block = np.frombuffer(source[first : first + BLOCK].encode("utf-32-le", "surrogatepass"), np.uint32)
+            ids[place + first : place + first + len(block)] = table[block]
+        place += len(source) + 1
+    return ids
+
+
+def _as_text(ids: Ids) -> str:
+    """Return codes as characters: searching and comparing a text is what Python is fast at."""
+    if ids.dtype == np.uint8:
+        return ids.tobytes().decode("latin-1")
+    return ids.astype("<u4").tobytes().decode("utf-32-le", "surrogatepass")
+
+
+def _sorted_places(ids: Ids, bits: int) -> tuple[Places, list[int]]:
+    """Return the places of a text in order, and the depths to which they are sorted.
+
+    All are sorted to the first depth; those of which more than `FEW` are alike then to the next one, and so on until that is
+    `DEEP` or tells less than half of them apart. bits: those that a code takes.
+    """
+    width = KEY_BITS // bits
+    keys = _first_keys(ids, width, bits)
+    places = np.argsort(keys).astype(np.int32)
+    depths = [width]
+    crowded, crowds = _crowded(keys[places])
+    del keys
+    while len(crowded) and depths[-1] < DEEP:
+        width = (KEY_BITS - int(crowds[-1]).bit_length()) // bits
+        keys = _next_keys(ids, places[crowded], depths[-1], crowds, width, bits)
+        order = np.argsort(keys).astype(np.int32)
+        keys = keys[order]
+        places[crowded] = places[crowded[order]]
+        depths.append(depths[-1] + width)
+        del order, crowds
+        still, crowds = _crowded(keys)
+        del keys
+        if len(still) > len(crowded) / 2:
+            break
+        crowded = crowded[still]
+    return places, depths
+
+
+def _first_keys(ids: Ids, width: int, bits: int) -> Keys:
+    """Return the first `width` codes from every place on as one number, zeros after the end, (N,)."""
+    keys = np.zeros(len(ids), np.uint64)
+    for offset in range(width):
+        keys <<= np.uint64(bits)
+        keys[: max(0, len(ids) - offset)] |= ids[offset:]
+    return keys
+
+
+def _next_keys(ids: Ids, places: Places, depth: int, crowds: Places, width: int, bits: int) -> Keys:
+    """Return the number of each place's crowd with the `width` codes that come after the first `depth`, (P,)."""
+    keys = crowds.astype(np.uint64)
+    for offset in range(width):
+        keys <<= np.uint64(bits)
+        keys |= ids[np.minimum(places + np.int32(depth + offset), np.int32(len(ids) - 1))]  # the last code is a gap
+    return keys
+
+
+def _crowded(keys: Keys) -> tuple[Places, Places]:
+    """Return where, in sorted keys, more than `FEW` are equal, and a number for each of these crowds, in order."""
+    edges = np.concatenate([[0], np.flatnonzero(keys[1:] != keys[:-1]) + 1, [len(keys)]]).astype(np.int32)
+    sizes = np.diff(edges)
+    large = sizes > FEW
+    crowded = np.flatnonzero(np.repeat(large, sizes)).astype(np.int32)
+    return crowded, np.repeat(np.arange(large.sum(), dtype=np.int32), sizes[large])

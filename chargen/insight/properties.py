@@ -1,0 +1,76 @@
+"""What can be said of every place of a text, and units may have learnt: is it quoted, how far along its line is it.
+
+Each value is that of a place once its character has been read.
+"""
+
+from collections.abc import Callable, Iterator, Sequence
+
+import numpy as np
+
+from chargen.network.sampling import Doubles
+
+OPENING, CLOSING = "([{", ")]}"
+
+
+def quotes(text: str) -> Iterator[float]:
+    """Yield 1 within double quotation marks, the opening one counted, else 0; a blank line ends what was left open."""
+    within, before = False, ""
+    for character in text:
+        if character in "\u201d\u00bb" or before + character == "\n\n":
+            within = False
+        elif character in '"\u201c\u201e\u00ab':  # the second one closes in German
+            within = not within
+        yield float(within)
+        before = character
+
+
+def line_position(text: str) -> Iterator[float]:
+    """Yield the characters of the line so far."""
+    position = 0
+    for character in text:
+        position = 0 if character == "\n" else position + 1
+        yield float(position)
+
+
+def brackets(text: str) -> Iterator[float]:
+    """Yield how many brackets are open."""
+    depth = 0
+    for character in text:
+        depth = max(0, depth + (character in OPENING) - (character in CLOSING))
+        yield float(depth)
+
+
+def indent(text: str) -> Iterator[float]:
+    """Yield the blanks that the line begins with, so far."""
+    blanks, begins = 0, True
+    for character in text:
+        if character == "\n":
+            blanks, begins = 0, True
+        elif begins and character in " \t":
+            blanks += 1
+        else:
+            begins = False
+        yield float(blanks)
+
+
+def words(text: str) -> Iterator[float]:
+    """Yield the characters of the word so far, 0 between words."""
+    length = 0
+    for character in text:
+        length = length + 1 if character.isalnum() or character in "'\u2019_" else 0
+        yield float(length)
+
+
+PROPERTIES: dict[str, Callable[[str], Iterator[float]]] = {
+    "quotes": quotes,
+    "line-position": line_position,
+    "brackets": brackets,
+    "indent": indent,
+    "words": words,
+}
+
+
+def property_values(name: str, pieces: Sequence[str]) -> Doubles:
+    """Return the values of a property at the last character of each piece, (N,); pieces are not empty."""
+    values = np.fromiter(PROPERTIES[name]("".join(pieces)), np.float64)
+    return values[np.cumsum([len(piece) for piece in pieces]) - 1]

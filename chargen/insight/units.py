@@ -1,0 +1,143 @@
+"""What each hidden unit does while a network reads a text, and which unit follows a property of the text best.
+
+After Karpathy, Johnson and Fei-Fei (2015), Visualizing and understanding recurrent networks.
+"""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import NamedTuple
+
+import numpy as np
+
+from chargen.corpus.vocabulary import Ids
+from chargen.errors import ConfigError
+from chargen.insight.passages import Line, Passage, lines_of
+from chargen.insight.properties import PROPERTIES, property_values
+from chargen.network.cells import Floats, LSTMState
+from chargen.network.model_file import TextModel
+from chargen.network.prediction import warm_up
+from chargen.network.sampling import Doubles
+
+STATES = ("hidden", "cell")
+
+
+class Unit(NamedTuple):
+    """One unit of one recurrent layer, both from 1, and which of its states: "hidden", or the "cell" of an LSTM."""
+
+    layer: int
+    unit: int
+    state: str
+
+    def __str__(self) -> str:
+        return f"layer {self.layer}, unit {self.unit}, {self.state} state"
+
+
+class Found(NamedTuple):
+    """A unit and its correlation with a property, from -1 to 1."""
+
+    unit: Unit
+    correlation: float
+
+
+@dataclass(frozen=True, kw_only=True)
+class Activations:
+    """A text in pieces, and what every unit was after each of them, (U, N), from -1 to 1: a cell state c as tanh(c)."""
+
+    pieces: Sequence[str]
+    lines: tuple[Line, ...]
+    units: tuple[Unit, ...]
+    values: Floats
+    properties: dict[str, Doubles]  # those that vary in the text, (N,) each
+
+    def of(self, unit: Unit) -> Floats:
+        """Return what a unit was, (N,). Raises ConfigError for one that there is not."""
+        if unit in self.units:
+            return self.values[self.units.index(unit)]
+        layers = max(one.layer for one in self.units)
+        if unit.layer > layers:
+            raise ConfigError(f"--layer is {unit.layer}, the network has {layers}")
+        if unit.state not in {one.state for one in self.units}:
+            raise ConfigError("--state cell is for LSTMs, the network has none", hint="leave it out")
+        size = max(one.unit for one in self.units)
+        raise ConfigError(f"--unit is {unit.unit}, a layer has {size}")
+
+    def correlations(self, name: str) -> Doubles:
+        """Return Pearson's correlation of every unit with a property, (U,), 0 for a unit that is constant.
+
+        Raises ConfigError for a property that is the same all over the text.
+        """
+        if name not in self.properties:
+            raise ConfigError(f"{name} is the same all over the text", hint="give another text, or a longer part with --length")
+        wanted = self.properties[name] - self.properties[name].mean()
+        spread = self.values.std(axis=1, dtype=np.float64) * self.properties[name].std()
+        shared = self.values.astype(np.float64) @ wanted / len(wanted)
+        return np.divide(shared, spread, out=np.zeros_like(shared), where=spread > 1e-12)
+
+    def ranked(self, name: str) -> list[Found]:
+        """Return all units, those that follow a property best first. Raises ConfigError as `correlations` does."""
+        correlations = self.correlations(name)
+        order = np.argsort(-np.abs(correlations), kind="stable")
+        return [Found(self.units[number], float(correlations[number])) for number in order]
+
+    def only(self, *, layer: int | None, state: str | None) -> "Activations":
+        """Return what the units of a layer, or one state of the units, do. Raises ConfigError where there are none."""
+        kept = [number for number, one in enumerate(self.units) if layer in (None, one.layer) and state in (None, one.state)]
+        if not kept:
+            self.of(Unit(layer or 1, 1, state or STATES[0]))
+        return Activations(
+            pieces=self.pieces,
+            lines=self.lines,
+            units=tuple(self.units[number] for number in kept),
+            values=self.values[kept],
+            properties=self.properties,
+        )
+
+
+def record_units(model: TextModel, passages: Sequence[Passage]) -> Activations:
+    """Read passages, each from its own beginning as an empty prompt has it, and return what all units did."""
+    pieces: list[str] = []
+    lines: list[Line] = []
+    values, properties = [], {name: list[Doubles]() for name in PROPERTIES}
+    for passage in passages:
+        ends = [place for place, piece in enumerate(passage.pieces) if piece]  # a character's last byte
+        told = [passage.pieces[end] for end in ends]
+        lines += list(lines_of(told, passage.line, start=len(pieces)))
+        pieces += told
+        values.append(_read(model, passage.ids)[ends])
+        for name, parts in properties.items():
+            parts.append(property_values(name, told))
+    read = np.concatenate(values).T  # (U, N)
+    joined = {name: np.concatenate(parts) for name, parts in properties.items()}
+    return Activations(
+        pieces=pieces,
+        lines=tuple(lines),
+        units=tuple(_units(model)),
+        values=np.ascontiguousarray(read / max(1.0, np.abs(read).max())),  # a ReLU has no bound
+        properties={name: one for name, one in joined.items() if one.min() < one.max()},
+    )
+
+
+def _units(model: TextModel) -> list[Unit]:
+    """Return the units in the order of `_state_values`."""
+    return [
+        Unit(layer, unit, state)
+        for layer, cell in enumerate(model.network.cells, start=1)
+        for state in STATES[: len(cell.state_type._fields)]
+        for unit in range(1, cell.hidden_size + 1)
+    ]
+
+
+def _read(model: TextModel, ids: Ids) -> Floats:
+    """Return what all units were after each id, (T, U)."""
+    _, state = warm_up(model, ids[:0])
+    rows = []
+    for token in ids:
+        _, state = model.network.advance(np.array([token], np.intp), state)
+        rows.append(np.concatenate([_state_values(one) for one in state]))
+    return np.stack(rows)
+
+
+def _state_values(state: object) -> Floats:
+    if isinstance(state, LSTMState):
+        return np.concatenate([state.hidden[0], np.tanh(state.cell[0])])
+    return state.hidden[0]  # type: ignore[attr-defined]
