@@ -21,14 +21,15 @@ DEFAULT_PRESET = "balanced"
 OPERATIONS_PER_WEIGHT = 6  # and position: one product forward and two back, each of a multiplication and an addition
 OPERATIONS_PER_SECOND = 7e10  # of one core, everything counted: a measure to plan by, the same on every machine
 CHARACTERS_PER_WEIGHT = 7
-WEIGHTS_PER_CHARACTER = 6
+WEIGHTS_PER_CHARACTER = 7
 HIDDEN_SIZES = (64, 128, 256, 512, 768, 1024)
-MOST_PASSES = 40  # over the text; what comes after is learnt by heart
+MOST_PASSES = 60  # over the text; what comes after is learnt by heart
 VOCABULARY = {"char": 80, "byte": 200, "word": 10_000, "bpe": 1_000}  # tokens, as long as they are not counted
 CHARACTERS_PER_TOKEN = {"char": 1, "byte": 1, "word": 5, "bpe": 3}
-DROPPED_BY_PASSES = ((2, 0.0), (5, 0.1), (10, 0.2), (math.inf, 0.3))  # up to so many passes, this share
+DROPPED_BY_PASSES = ((2, 0.0), (5, 0.1), (10, 0.2), (25, 0.3), (math.inf, 0.4))  # up to so many passes, this share
 SHORT_TEXT, MOST_DROPPED_OF_SHORT_TEXT = 20_000, 0.1  # characters; the steps over it are too few to make up for more
-STREAMS = {"stateful": True, "jitter": True, "context_length": 128, "batch_size": 32}
+FEWEST_STEPS = 3000  # of the optimizer, in all; a short text is read in small batches to get there
+SMALLEST_BATCH, LARGEST_BATCH = 8, 32
 ADAMW = {"optimizer": "adamw", "weight_decay": 0.05, "beta_2": 0.98, "schedule": "cosine", "patience": 0}
 LEARNING_RATES = {"lstm": 0.004, "gru": 0.004, "simplernn": 0.001, "dense": 0.001}
 
@@ -64,7 +65,8 @@ def choose_recipe(corpus: Corpus, chosen: Chosen, *, minutes: float, cores: int)
     elif passes >= FEWEST_EPOCHS:
         passes = float(round(passes))
     network |= _regularisation(chosen, passes, text.characters)
-    training = (STREAMS if _may_carry_state(corpus, chosen) else {}) | _optimization(chosen, passes)
+    streams = _streams(passes * text.positions) if _may_carry_state(corpus, chosen) else {}
+    training = streams | _optimization(chosen, passes)
     seen = passes * text.characters / weights
     reasons = (
         f"{minutes:g} minutes on {cores} {'cores' if cores > 1 else 'core'}: {_size_in_words(chosen, network)} reads the text "
@@ -127,8 +129,17 @@ def _may_carry_state(corpus: Corpus, chosen: Chosen) -> bool:
     """Tell whether the text can be read as contiguous streams."""
     decided = ("training.stateful", "training.stride", "training.context_length", "network.targets", "corpus.mix")
     prose = corpus.reading == "document" and not corpus.labels and chosen.settings.network.cell != "dense"
-    long_enough = corpus.num_characters >= 4 * STREAMS["batch_size"] * STREAMS["context_length"]
+    long_enough = corpus.num_characters >= SHORT_TEXT
     return prose and long_enough and not chosen.any(*decided)
+
+
+def _streams(tokens: float) -> dict[str, Any]:
+    """Return how a text is read as streams so that so many tokens make steps enough."""
+    per_step = tokens / FEWEST_STEPS
+    context_length = 128 if per_step >= LARGEST_BATCH * 128 / 2 else 64
+    batch_size = 2 ** int(math.log2(max(per_step / context_length, 1)))
+    batch_size = min(max(batch_size, SMALLEST_BATCH), LARGEST_BATCH)
+    return {"stateful": True, "jitter": True, "context_length": context_length, "batch_size": batch_size}
 
 
 def _optimization(chosen: Chosen, passes: float) -> dict[str, Any]:

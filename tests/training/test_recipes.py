@@ -126,7 +126,7 @@ def test_a_plan_lasts_as_many_steps_as_it_is_told(steps: int) -> None:
     training = plan.settings.training
     taken = training.epochs * plan.training.num_steps
     assert steps - training.epochs < taken <= steps or (taken <= steps and training.epoch_steps is None)
-    assert plan.training.batch(0, 0).inputs.shape == (32, 128)
+    assert plan.training.batch(0, 0).inputs.shape == (8, 64)
     assert training.epoch_steps is None or plan.training.num_steps == training.epoch_steps
 
 
