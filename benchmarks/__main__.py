@@ -132,11 +132,11 @@ def measure_precision(as_json: bool = False) -> None:
 
 
 @main.command("min-cells")
-@click.option("--seconds", default=120.0, show_default=True, help="How long each network is trained.")
+@scale_option
 @as_json
-def measure_min_cells(seconds: float = 120.0, as_json: bool = False) -> None:
+def measure_min_cells(scale: float = 1.0, as_json: bool = False) -> None:
     """Nats a character of minGRU and minLSTM beside an LSTM, for the same time."""
-    _report("min-cells", lambda: min_cells.measure(seconds=seconds), as_json)
+    _report("min-cells", lambda: min_cells.measure(scale=scale), as_json)
 
 
 @main.command("table")

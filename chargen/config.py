@@ -29,6 +29,7 @@ class Setting:
     """What is known of one setting beside its type and default.
 
     `flag` is its command-line name where that is not the field's; `shorthands` are flags that stand for one value each.
+    `by_text`: without a config the default is none, what suits the text and the minutes is chosen.
     """
 
     help: str
@@ -38,6 +39,7 @@ class Setting:
     choices: tuple[str, ...] = ()
     flag: str | None = None
     shorthands: Mapping[str, Any] = field(default_factory=dict)
+    by_text: bool = False
 
 
 def flag_name(name: str, detail: Setting) -> str:
@@ -90,7 +92,7 @@ class NetworkConfig:
         choices=("simplernn", "dense", "lstm", "gru"),
     )
     num_layers: int = setting(1, "Recurrent layers.", minimum=1, maximum=64, flag="--layers")
-    hidden_size: int = setting(128, "Units of each recurrent layer.", minimum=1, maximum=65536)
+    hidden_size: int = setting(128, "Units of each recurrent layer.", minimum=1, maximum=65536, by_text=True)
     embedding_size: int = setting(
         64,
         "Size of the token embedding; 0 feeds one-hot vectors.",
@@ -98,6 +100,7 @@ class NetworkConfig:
         maximum=65536,
         flag="--embedding",
         shorthands={"--one-hot": 0},
+        by_text=True,
     )
     embedding_norm: str = setting("none", "Normalise the embedding over a batch, or not.", choices=("none", "batch"))
     layer_norm: bool = setting(False, "Normalise the outputs of each recurrent layer before the next one.")
@@ -111,12 +114,16 @@ class NetworkConfig:
     targets: str = setting(
         "all", "Predict the next token after every position, or after the last of a window.", choices=("all", "last")
     )
-    dropout: float = setting(0.0, "Share of each recurrent layer's outputs dropped.", minimum=0.0, maximum=0.95)
+    dropout: float = setting(0.0, "Share of each recurrent layer's outputs dropped.", minimum=0.0, maximum=0.95, by_text=True)
     input_dropout: float = setting(0.0, "Share of the first layer's inputs dropped.", minimum=0.0, maximum=0.95)
-    locked_dropout: bool = setting(False, "Drop the same units at all steps of a window (variational dropout).")
+    locked_dropout: bool = setting(False, "Drop the same units at all steps of a window (variational dropout).", by_text=True)
     recurrent_dropout: float = setting(0.0, "Share of recurrent values dropped inside a layer.", minimum=0.0, maximum=0.95)
     weight_drop: float = setting(
-        0.0, "Share of recurrent weights dropped, drawn anew for each batch (DropConnect).", minimum=0.0, maximum=0.95
+        0.0,
+        "Share of recurrent weights dropped, drawn anew for each batch (DropConnect).",
+        minimum=0.0,
+        maximum=0.95,
+        by_text=True,
     )
     unit_forget_bias: bool = setting(True, "Start an LSTM's forget gate at bias 1.")
     reset_after: bool = setting(True, "Apply a GRU's reset gate after the recurrent product (the cuDNN form).")
@@ -129,11 +136,15 @@ class TrainingConfig:
     task: str = setting("generate", "Learn to write text, or to tell the label of a text.", choices=("generate", "classify"))
     context_length: int | None = setting(None, "Tokens in a window.", minimum=1, maximum=1_000_000)
     stride: int | None = setting(None, "Tokens between the starts of two windows.", minimum=1, maximum=1_000_000)
-    stateful: bool = setting(False, "Read the text as contiguous streams and carry the state from batch to batch.")
-    jitter: bool = setting(False, "Cut the streams at other places in each epoch.")
+    stateful: bool = setting(
+        False, "Read the text as contiguous streams and carry the state from batch to batch.", by_text=True
+    )
+    jitter: bool = setting(False, "Cut the streams at other places in each epoch.", by_text=True)
     batch_size: int | None = setting(None, "Windows in a batch.", minimum=1, maximum=1_000_000)
-    epochs: int = setting(60, "Passes over the text, at most.", minimum=1, maximum=1_000_000)
-    patience: int = setting(6, "Epochs without a better validation loss before training stops; 0 never stops.", minimum=0)
+    epochs: int = setting(60, "Passes over the text, at most.", minimum=1, maximum=1_000_000, by_text=True)
+    patience: int = setting(
+        6, "Epochs without a better validation loss before training stops; 0 never stops.", minimum=0, by_text=True
+    )
     start_from: str | None = setting(
         None, "Run or model file whose weights training goes on from; tokens are matched by their text.", flag="--from"
     )
@@ -141,16 +152,21 @@ class TrainingConfig:
     epoch_steps: int | None = setting(
         None, "Optimizer steps that count as an epoch; a pass over the text unless given.", minimum=1
     )
-    optimizer: str = setting("adam", "Optimizer.", choices=("adam", "adamw", "rmsprop", "adagrad", "sgd"))
-    learning_rate: float = setting(0.003, "Learning rate, at its highest.", above=0.0, maximum=100.0)
-    weight_decay: float = setting(0.004, "Share of each weight that AdamW takes off, times the learning rate.", minimum=0.0)
-    beta_2: float = setting(0.999, "How long Adam and AdamW remember squared gradients.", minimum=0.0, maximum=0.999999)
+    optimizer: str = setting("adam", "Optimizer.", choices=("adam", "adamw", "rmsprop", "adagrad", "sgd"), by_text=True)
+    learning_rate: float = setting(0.003, "Learning rate, at its highest.", above=0.0, maximum=100.0, by_text=True)
+    weight_decay: float = setting(
+        0.004, "Share of each weight that AdamW takes off, times the learning rate.", minimum=0.0, by_text=True
+    )
+    beta_2: float = setting(
+        0.999, "How long Adam and AdamW remember squared gradients.", minimum=0.0, maximum=0.999999, by_text=True
+    )
     schedule: str = setting(
         "constant",
         "How the learning rate falls: along a cosine to 0, in steps, or whenever validation gets no better.",
         choices=("constant", "cosine", "step", "plateau"),
+        by_text=True,
     )
-    warmup_epochs: float = setting(0.0, "Epochs in which the learning rate rises to its highest.", minimum=0.0)
+    warmup_epochs: float = setting(0.0, "Epochs in which the learning rate rises to its highest.", minimum=0.0, by_text=True)
     decay_epochs: int = setting(
         3, "Epochs between two steps of the learning rate; without a better validation, for plateau.", minimum=1
     )

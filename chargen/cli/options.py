@@ -42,7 +42,8 @@ def _setting_option(flag: str, parameter: str, kind: Any, detail: Setting, defau
     multiple = get_origin(kind) is tuple
     if multiple or isinstance(kind, UnionType):
         kind = get_args(kind)[0]
-    help_text = f"{detail.help}  [default: {_shown(default)}]"
+    shown_default = f"chosen from the text; {_shown(default)} with a config" if detail.by_text else _shown(default)
+    help_text = f"{detail.help}  [default: {shown_default}]"
     if kind is bool:
         return click.option(f"{flag}/--no-{flag[2:]}", parameter, default=None, help=help_text)
     shown: Any = click.Choice(detail.choices) if detail.choices else kind

@@ -4,7 +4,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from chargen.config import Resolved, Settings, check_together, resolve
+from chargen.config import Resolved, Settings, check_together, declared_settings, resolve
 from chargen.corpus.documents import Corpus, Document
 from chargen.errors import ConfigError
 from chargen.training.budget import Budget, find_budget, plan_within
@@ -75,6 +75,12 @@ def test_what_is_chosen_goes_with_what_was_given(cell: str, targets: str, text: 
     together = {section: layer.get(section, {}) | sections.get(section, {}) for section in {*layer, *sections}}
     check_together(resolved(**together).settings)
     assert not any(name in layer.get(section, {}) for section, given_values in sections.items() for name in given_values)
+
+
+def test_help_says_of_all_that_is_chosen_that_it_is() -> None:
+    by_text = {(section, one.name) for section, one, _, detail in declared_settings() if detail.by_text or one.default is None}
+    for layer in (recipe(PROSE * 1000).layer, recipe(NAMES, reading="line", training={"epochs": 2}).layer):
+        assert {(section, name) for section, values in layer.items() for name in values} <= by_text
 
 
 def test_three_reasons_name_the_network_what_is_dropped_and_how_it_learns() -> None:
