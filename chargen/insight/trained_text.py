@@ -4,12 +4,13 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from chargen.config import CorpusConfig, Settings, read_config, resolve
+from chargen.config import CorpusConfig, Settings
 from chargen.corpus.documents import Document, digest_of, load_corpus, split_documents
 from chargen.corpus.reading import STDIN, read_sources
 from chargen.corpus.vocabulary import Vocabulary
 from chargen.errors import ConfigError, CorpusError, RunError
 from chargen.network.model_file import TextModel
+from chargen.resolution import read_config, resolve
 from chargen.run import RunDirectory
 
 FILE_HINT = "chargen evaluate RUN FILE takes another text"

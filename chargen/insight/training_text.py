@@ -5,11 +5,12 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
-from chargen.config import CorpusConfig, read_config, resolve
+from chargen.config import CorpusConfig
 from chargen.corpus.documents import digest_of, read_corpus
 from chargen.corpus.reading import STDIN, SourceText
 from chargen.errors import ChargenError, CorpusError, RunError
 from chargen.network.model_file import read_metadata
+from chargen.resolution import read_config, resolve
 from chargen.run import RunDirectory
 
 

@@ -4,9 +4,11 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from chargen.config import Resolved, Settings, check_together, declared_settings, resolve
+from chargen.config import Settings, declared_settings
+from chargen.conflicts import check_together
 from chargen.corpus.documents import Corpus, Document
 from chargen.errors import ConfigError
+from chargen.resolution import Resolved, resolve
 from chargen.training.budget import Budget, find_budget, plan_within
 from chargen.training.recipes import PRESETS, Chosen, Recipe, choose_recipe
 
