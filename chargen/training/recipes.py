@@ -69,8 +69,8 @@ def choose_recipe(corpus: Corpus, chosen: Chosen, *, minutes: float, cores: int)
     training = streams | _optimization(chosen, passes)
     seen = passes * text.characters / weights
     reasons = (
-        f"{minutes:g} minutes on {cores} {'cores' if cores > 1 else 'core'}: {_size_in_words(chosen, network)} reads the text "
-        f"{passes:.2g} times, {seen:,.0f} characters for each of its {weights:,} weights",
+        f"{_counted(minutes, 'minute')} on {_counted(cores, 'core')}: {_size_in_words(chosen, network)} reads the text "
+        f"{passes:.2g} times, some {seen:.2g} characters for each weight",
         _dropping_in_words(network),
         _learning_in_words(training),
     )
@@ -155,6 +155,10 @@ def _left_open(layer: Mapped, chosen: Chosen) -> Mapped:
         section: {name: value for name, value in values.items() if not chosen.any(f"{section}.{name}")}
         for section, values in layer.items()
     }
+
+
+def _counted(number: float, unit: str) -> str:
+    return f"{number:g} {unit}" if number == 1 else f"{number:g} {unit}s"
 
 
 def _size_in_words(chosen: Chosen, network: dict[str, Any]) -> str:
