@@ -20,6 +20,7 @@ DEFAULT_PRESET = "balanced"
 
 OPERATIONS_PER_WEIGHT = 6  # and position: one product forward and two back, each of a multiplication and an addition
 OPERATIONS_PER_SECOND = 7e10  # of one core, everything counted: a measure to plan by, the same on every machine
+DENSE_SPEED = 0.1  # of a graph of Dense layers, beside the other cells
 CHARACTERS_PER_WEIGHT = 7
 WEIGHTS_PER_CHARACTER = 7
 HIDDEN_SIZES = (64, 128, 256, 512, 768, 1024)
@@ -55,7 +56,8 @@ class Chosen(NamedTuple):
 
 def choose_recipe(corpus: Corpus, chosen: Chosen, *, minutes: float, cores: int) -> Recipe:
     """Choose what a user has left open, for a training of so many minutes on so many cores."""
-    operations = minutes * 60 * cores * OPERATIONS_PER_SECOND
+    speed = OPERATIONS_PER_SECOND * (DENSE_SPEED if chosen.settings.network.cell == "dense" else 1)
+    operations = minutes * 60 * cores * speed
     text = _TextSize.of(corpus, chosen.settings)
     network: dict[str, Any] = dict(_network_size(chosen, text, operations))
     weights = _num_weights(_with_network(chosen.settings, network))
@@ -121,8 +123,9 @@ def _regularisation(chosen: Chosen, passes: float, characters: float) -> dict[st
     share = next(share for most, share in DROPPED_BY_PASSES if passes <= most)
     share = min(share, MOST_DROPPED_OF_SHORT_TEXT) if characters < SHORT_TEXT else share
     dropped = chosen.settings.network.dropout if chosen.any("network.dropout") else share
-    weight_drop = {} if chosen.settings.network.cell == "dense" else {"weight_drop": share}
-    return {"dropout": dropped, "locked_dropout": dropped > 0} | weight_drop
+    by_hand, cell = chosen.settings.training.backend == "numpy", chosen.settings.network.cell
+    weight_drop = {} if cell == "dense" or by_hand else {"weight_drop": share}
+    return {"dropout": dropped, "locked_dropout": dropped > 0 and not by_hand} | weight_drop
 
 
 def _may_carry_state(corpus: Corpus, chosen: Chosen) -> bool:

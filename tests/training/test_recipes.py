@@ -9,6 +9,7 @@ from chargen.conflicts import check_together
 from chargen.corpus.documents import Corpus, Document
 from chargen.errors import ConfigError
 from chargen.resolution import Resolved, resolve
+from chargen.scratch.network import supported
 from chargen.training.budget import Budget, find_budget, plan_within
 from chargen.training.recipes import PRESETS, Chosen, Recipe, choose_recipe
 
@@ -61,21 +62,27 @@ def test_a_text_that_is_read_once_loses_nothing_and_one_that_is_read_often_does(
 @given(
     st.sampled_from(["lstm", "gru", "simplernn", "dense"]),
     st.sampled_from(["all", "last"]),
+    st.sampled_from(["tensorflow", "numpy"]),
     st.sampled_from([PROSE * 9, PROSE * 999, NAMES]),
     st.dictionaries(
         st.sampled_from(["network.dropout", "network.hidden_size", "training.epochs", "training.optimizer", "training.stride"]),
         st.just(None),
     ),
 )
-def test_what_is_chosen_goes_with_what_was_given(cell: str, targets: str, text: str, names: dict[str, None]) -> None:
+def test_what_is_chosen_goes_with_what_was_given(
+    cell: str, targets: str, backend: str, text: str, names: dict[str, None]
+) -> None:
     values = {"dropout": 0.0, "hidden_size": 9, "epochs": 3, "optimizer": "sgd", "stride": 2}
     sections: dict[str, dict[str, Any]] = {"network": {"cell": cell, "targets": targets}}
+    sections["training"] = {"backend": backend}
     for section, _, name in (one.partition(".") for one in names):
         sections.setdefault(section, {})[name] = values[name]
     reading = "line" if text == NAMES else "document"
     layer = recipe(text, reading=reading, **sections).layer
     together = {section: layer.get(section, {}) | sections.get(section, {}) for section in {*layer, *sections}}
-    check_together(resolved(**together).settings)
+    settings = resolved(**together).settings
+    check_together(settings)
+    assert backend == "tensorflow" or supported(settings.network)
     assert not any(name in layer.get(section, {}) for section, given_values in sections.items() for name in given_values)
 
 
