@@ -107,12 +107,15 @@ scale_option = click.option("--scale", default=1.0, show_default=True, help="Mul
 
 
 @main.command("quality")
+@click.option("--texts", type=CommaSeparated(quality.TEXTS), default=",".join(quality.TEXTS), show_default=True)
 @seeds_option
 @scale_option
 @as_json
-def measure_quality(seeds: int = 3, scale: float = 1.0, as_json: bool = False) -> None:
-    """Nats a character on the test parts of public texts, within minutes."""
-    _report("quality", lambda: quality.measure(seeds=seeds, scale=scale), as_json, keep=scale == 1)
+def measure_quality(texts: tuple[str, ...] = quality.TEXTS, seeds: int = 3, scale: float = 1.0, as_json: bool = False) -> None:
+    """Nats a character on the test parts of public texts, within minutes; what is known of other texts is kept."""
+    known = _results().get("quality", {"rows": []})["rows"] if scale == 1 else []
+    others = [row for row in known if row["text"] not in texts]
+    _report("quality", lambda: others + quality.measure(texts=texts, seeds=seeds, scale=scale), as_json, keep=scale == 1)
 
 
 @main.command("ablation")
@@ -156,11 +159,14 @@ def plot_results() -> None:
     plot.draw_cost(results["cost"], RESULTS.with_name("cost.svg"))
 
 
+def _results() -> dict[str, Any]:
+    return dict(json.loads(RESULTS.read_text(encoding="utf-8"))) if RESULTS.is_file() else {}
+
+
 def _report(kind: str, measure: Callable[[], Rows], as_json: bool, *, keep: bool = True) -> None:
     report = {"machine": describe_machine(), "rows": measure()}
-    known = json.loads(RESULTS.read_text(encoding="utf-8")) if RESULTS.is_file() else {}
     if keep:
-        RESULTS.write_text(json.dumps(known | {kind: report}, indent=1) + "\n", encoding="utf-8")
+        RESULTS.write_text(json.dumps(_results() | {kind: report}, indent=1) + "\n", encoding="utf-8")
     if as_json:
         click.echo(json.dumps(report, indent=1))
         return
