@@ -18,7 +18,7 @@ from chargen.training.parallel import ShardedModel, num_shards
 from chargen.training.plan import TrainingPlan
 from chargen.training.recording import Figures
 from chargen.training.signals import RequestedSignal
-from chargen.training.trainer import TrainedPlan
+from chargen.training.trainer import TrainedPlan, begins_afresh
 
 
 class ExecutedPlan(TrainedPlan, Protocol):
@@ -33,21 +33,13 @@ class ExecutedPlan(TrainedPlan, Protocol):
         """Optimizer steps that are taken without returning to Python."""
 
 
-AFRESH_SHARE = 0.05  # of the steps begin from the zero state, if streams are jittered
-
-
-def begins_afresh(seed: int, epoch: int, first: int, steps: int) -> bool:
-    """Tell whether some steps together, from `first` on, begin from the zero state: a network that never did cannot do it well."""
-    return bool(np.random.default_rng([seed, epoch, first]).random() < 1 - (1 - AFRESH_SHARE) ** steps)
-
-
 class KerasTrainer:
     """A compiled Keras model, several optimizer steps taken at a time."""
 
     def __init__(self, model: ShardedModel, plan: ExecutedPlan, *, num_outputs: int | None = None) -> None:
         """Train `model` as planned; `num_outputs` is the width of its output layer where that is not the vocabulary's."""
         self._model, self._plan, self._num_outputs = model, plan, num_outputs
-        self._stateful, self._jitter = plan.settings.training.stateful, plan.settings.training.jitter
+        self._stateful = plan.settings.training.stateful
         signature = tuple(tf.TensorSpec((None, *array.shape), array.dtype) for array in plan.training.batch(0, 0))
         self._train = tf.function(model.train_step, input_signature=[signature])
         self._test = tf.function(model.test_step, input_signature=[signature])
@@ -69,9 +61,7 @@ class KerasTrainer:
             self._model.reset_states()
 
     def train(self, epoch: int, first: int) -> int:
-        if self._jitter and begins_afresh(
-            self._plan.settings.training.random_seed, epoch, first, self._plan.steps_per_execution
-        ):
+        if begins_afresh(self._plan.settings.training, epoch, first, self._plan.steps_per_execution):
             self._model.reset_states()
         batches = self._training.take(epoch, first)
         self._train(tuple(batches))

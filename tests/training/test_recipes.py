@@ -1,10 +1,11 @@
 from typing import Any
 
+import numpy as np
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from chargen.config import Settings, declared_settings
+from chargen.config import Settings, TrainingConfig, declared_settings
 from chargen.conflicts import check_together
 from chargen.corpus.documents import Corpus, Document
 from chargen.errors import ConfigError
@@ -12,6 +13,7 @@ from chargen.resolution import Resolved, resolve
 from chargen.scratch.network import supported
 from chargen.training.budget import Budget, find_budget, plan_within
 from chargen.training.recipes import PRESETS, Chosen, Recipe, choose_recipe
+from chargen.training.trainer import begins_afresh
 
 PROSE = "It was a dark night, and the rain fell in torrents.\n"
 NAMES = "\n".join(["Ada", "Alan", "Grace", "Barbara"] * 50)
@@ -153,3 +155,11 @@ def test_a_plan_within_a_budget_keeps_what_was_given() -> None:
 
 
 PLAN = plan_within(Budget(minutes=1, exact=False, began=0.0), resolved(), corpus(PROSE * 1000))
+
+
+def test_only_jittered_streams_begin_afresh_and_seldom() -> None:
+    jittered = TrainingConfig(stateful=True, jitter=True)
+    share = np.mean([begins_afresh(jittered, 3, step, 1) for step in range(4000)])
+    assert share == pytest.approx(0.05, abs=0.015)  # a standard error is 0.0034
+    assert np.mean([begins_afresh(jittered, 3, step, 40) for step in range(400)]) > 0.8
+    assert not any(begins_afresh(TrainingConfig(stateful=True), 3, step, 40) for step in range(400))
