@@ -145,7 +145,9 @@ class RemoteManuscript extends Manuscript {
     const at = temperature();
     const length = Math.min(count, this.described.limits.length, Math.ceil(rate * STRETCH));
     const every = rate === Infinity ? null : Math.ceil(rate / FRAMES); // tokens after which it is told what may come next
-    const events = new Events("api/complete", { ...this.place, temperature: at, length, every, top: shown, stream: true });
+    const { place } = this;
+    const again = place.given !== undefined; // after a text's end, with another one
+    const events = new Events("api/complete", { ...place, again, temperature: at, length, every, top: shown, stream: true });
     try {
       for (;;) {
         while (!events.come.length) {
