@@ -9,7 +9,9 @@ from chargen.terminal import echo
 
 @click.command("serve")
 @click.argument("run_spec", metavar="[RUN]", required=False)
-@click.option("--host", default="127.0.0.1", show_default=True, help="Address to listen on; the default is for this machine alone.")
+@click.option(
+    "--host", default="127.0.0.1", show_default=True, help="Address to listen on; the default is for this machine alone."
+)
 @click.option("--port", type=click.IntRange(0, 65535), default=8000, show_default=True, help="Port; 0 takes any that is free.")
 @click.option(
     "--max-length",
@@ -65,7 +67,8 @@ def command(
     from chargen.network.model_file import load_model
     from chargen.run import find_model
     from chargen.web.address import listen
-    from chargen.web.server import Limits, serve
+    from chargen.web.server import serve
+    from chargen.web.service import Limits
 
     path = find_model(run_spec, runs_dir)
     model = load_model(path)

@@ -16,7 +16,10 @@ LARGEST_SEED = LARGEST_ID = 2**63 - 1
 
 @dataclass(frozen=True, kw_only=True)
 class NextBody:
-    """What may follow a text. ids take the place of the text; given: how many of them were a prompt, the others written since."""
+    """Asks what may follow a text.
+
+    ids take the place of the text; given: how many of them were a prompt, the others having been written since.
+    """
 
     text: str = setting("", "Text that was read.")
     ids: tuple[int, ...] = setting((), "Token ids instead of a text.", minimum=0, maximum=LARGEST_ID)
@@ -29,10 +32,10 @@ class NextBody:
 
 @dataclass(frozen=True, kw_only=True)
 class CompletionBody:
-    """What is to be written. again: after an end another text, which begins as this one did.
+    """Asks for the continuation of a text. ids and given are those of NextBody.
 
-    top, for streams: tell the tokens with their bits, and after each event so many that may come next. every: tokens of such
-    an event, at most.
+    again: after an end another text comes, which begins as this one did. top, for streams: tell the tokens with their bits,
+    and after each event so many that may come next. every: tokens of an event, at most.
     """
 
     prompt: str = setting("", "Text to continue.")
@@ -58,7 +61,7 @@ class CompletionBody:
 
 @dataclass(frozen=True, kw_only=True)
 class ScoreBody:
-    """Whose bits are to be told."""
+    """Asks for the bits of a text."""
 
     text: str = setting("", "Text to weigh.")
     label: str | None = setting(None, "Label that the text has.")

@@ -8,7 +8,7 @@ import math
 import threading
 from abc import ABC, abstractmethod
 from codecs import getincrementaldecoder
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator
 from time import perf_counter
 from typing import Any, NamedTuple
 
@@ -42,7 +42,7 @@ class SharedModel:
 
     @property
     def stepper(self) -> Stepper:
-        """This thread's own; its weights are made ready once and not for each text."""
+        """The one of the thread that asks; its weights are made ready once and not for each text."""
         if not hasattr(self._lent, "stepper"):
             network = self.model.network
             self._lent.stepper = network.stepper(network.zero_state(1))
