@@ -39,6 +39,8 @@ MAY_IMPORT: dict[str, set[str]] = {
     "__init__": set(),
 }
 
+SERVERS = {"web/server.py", "cli/serve.py"}  # the latter to see whether they are installed
+
 MODULES = sorted(PACKAGE.rglob("*.py"))
 
 
@@ -69,6 +71,8 @@ def test_rooms_import_only_from_those_below(module: Path) -> None:
             assert here == "training", f"{module} imports {name}"
         if top in {"wandb", "tensorboard"}:
             assert here == "tracking", f"{module} imports {name}"
+        if top in {"starlette", "uvicorn"}:
+            assert module.relative_to(PACKAGE).as_posix() in SERVERS, f"{module} imports {name}"
         assert top not in {"pickle", "cPickle", "dill", "joblib"}, f"{module} imports {name}"
 
 
@@ -90,7 +94,7 @@ def test_models_are_loaded_by_our_own_reader_alone() -> None:
 
 REPORT = """
 import atexit, sys
-heavy = {"keras", "tensorflow", "jax", "torch", "wandb", "tensorboard", "matplotlib"}
+heavy = {"keras", "tensorflow", "jax", "torch", "wandb", "tensorboard", "matplotlib", "starlette", "uvicorn"}
 atexit.register(lambda: print("loaded:", *sorted(heavy & set(sys.modules)), file=sys.stderr))
 from chargen.cli import main
 main()
@@ -123,6 +127,7 @@ main()
         ["surprise", "noise", "text.txt", "--html", "page.html"],
         ["units", "noise", "text.txt", "--find", "line-position"],
         ["units", "noise", "text.txt", "--html", "page.html"],
+        ["serve", "--help"],
         ["runs"],
         ["plot"],
         ["plot", "missing", "--output", "loss.svg"],

@@ -2,15 +2,19 @@
 
 import os
 import re
+import signal
 import subprocess
 import sys
 from pathlib import Path
+from urllib.request import urlopen
 
 import pytest
 
 REPOSITORY = Path(__file__).parent.parent
 README = (REPOSITORY / "README.md").read_text(encoding="utf-8")
 SMALL = "--epochs 1 --hidden-size 4 --batch-size 4 --sample-every 0"
+
+ENVIRONMENT = os.environ | {"PATH": f"{Path(sys.executable).parent}{os.pathsep}{os.environ['PATH']}"}
 
 NAMES = "Harold\nHarvey\nHenry\nIda\nIsaac\nJune\nKarl\nLaura\n" * 12
 REVIEWS = "review,sentiment\nA fine film.,good\nA dull film.,bad\n" * 12
@@ -46,12 +50,27 @@ def test_a_command_works(command: str, folder: Path) -> None:
         command = re.sub(r"--minutes \d+", f"--minutes 0.05 {SMALL.removeprefix('--epochs 1')}", command)
     elif "chargen train" in command:
         command = f"{command} {SMALL}"
-    path = f"{Path(sys.executable).parent}{os.pathsep}{os.environ['PATH']}"
-    done = subprocess.run(
-        ["bash", "-ec", command], cwd=folder, env=os.environ | {"PATH": path}, capture_output=True, text=True, check=False
-    )
+    if command.startswith("chargen serve"):
+        assert_serves(f"exec {command} --port 0", folder)
+        return
+    done = subprocess.run(["bash", "-ec", command], cwd=folder, env=ENVIRONMENT, capture_output=True, text=True, check=False)
     assert done.returncode == 0, done.stderr
     assert "is off for the rest" not in done.stderr
+
+
+def assert_serves(command: str, folder: Path) -> None:
+    """A server runs until Ctrl-C: it has to send its page until then."""
+    pytest.importorskip("uvicorn", reason="uvicorn is not installed: pip install 'chargen[serve]'")
+    pipes = {"stdout": subprocess.PIPE, "stderr": subprocess.PIPE}
+    process = subprocess.Popen(["bash", "-ec", command], cwd=folder, env=ENVIRONMENT, text=True, **pipes)
+    assert process.stdout is not None
+    address = process.stdout.readline().strip()
+    if address:
+        with urlopen(address, timeout=60) as page:
+            assert b"<title>chargen</title>" in page.read()
+        process.send_signal(signal.SIGINT)
+    _, stderr = process.communicate(timeout=60)
+    assert process.returncode == 130, stderr
 
 
 @pytest.mark.parametrize("command", [one for one in commands() if one.startswith("make")])

@@ -29,6 +29,7 @@ COMMANDS = {
     "surprise": "Show how surprising each character of a text is.",
     "units": "Show what hidden units do over a text.",
     "export": "Turn a network into one file that works without chargen.",
+    "serve": "Serve a page to write with, and an API.",
     "runs": "List the trained runs.",
     "compare": "Show runs side by side.",
     "plot": "Draw the loss curves of runs.",

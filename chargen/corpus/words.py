@@ -16,6 +16,7 @@ from chargen.errors import ConfigError, UnknownTokenError
 # A word or a punctuation mark takes a single space before it along, as GPT-2's tokens do, so that joined tokens are the text.
 WORD = re.compile(r" ?\w+| ?[^\w\s]|\s")
 UNKNOWN_TEXT = "\ufffd"
+MOST_KNOWN = 1 << 16  # words whose pieces are remembered from one text to the next
 
 
 def split_words(text: str) -> list[str]:
@@ -132,9 +133,12 @@ class BpeVocabulary(Vocabulary):
             hint = "leave it out, or say --on-unknown skip"
             raise UnknownTokenError(f"the model has never seen {name_characters(unknown)}", hint=hint)
         words = split_words(text.translate(dict.fromkeys(map(ord, unknown))))
-        for word in set(words) - self._known.keys():
-            self._known[word] = self._encode_word(word)
-        ids = [one for word in words for one in self._known[word]]
+        if len(self._known) > MOST_KNOWN:
+            self._known = {}  # a new one, since others may be reading the old one
+        known = self._known
+        for word in set(words) - known.keys():
+            known[word] = self._encode_word(word)
+        ids = [one for word in words for one in known[word]]
         return np.array(ids, self.dtype)
 
     def _encode_word(self, word: str) -> list[int]:

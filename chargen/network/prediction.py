@@ -27,6 +27,12 @@ class Predictor(Protocol):
         """Let each row i go on from where row rows[i] stands; rows: (B,)."""
 
 
+def primer_for(model: TextModel, prompt: TokenIds) -> npt.NDArray[np.intp]:
+    """Return the ids that precede a prompt, (P,): as much of the primer as the context has room for, a label always."""
+    room = max(model.context_length - len(prompt), 1 if model.vocabulary.labels or not len(prompt) else 0)
+    return np.asarray(model.primer[-room:] if room else (), dtype=np.intp)
+
+
 def warm_up(model: TextModel, prompt: TokenIds) -> tuple[Floats, NetworkState]:
     """Feed a prompt, (P,), from the zero state and return the next token's logits, (1, V), and the state.
 
@@ -34,7 +40,7 @@ def warm_up(model: TextModel, prompt: TokenIds) -> tuple[Floats, NetworkState]:
     in training; a longer one is read whole.
     """
     stepper = model.network.stepper(model.network.zero_state(1))
-    for token in np.concatenate([_primer(model, prompt), prompt.astype(np.intp)]):
+    for token in np.concatenate([primer_for(model, prompt), prompt.astype(np.intp)]):
         logits = stepper.step(np.array([token]))
     return logits, stepper.state
 
@@ -100,7 +106,7 @@ def _guess(token: int, probabilities: Doubles) -> Guess:
 def _readings(model: TextModel, tokens: TokenIds, *, primed_for: TokenIds) -> Iterator[Floats]:
     """Read some tokens after a prompt's primer and yield the logits, (1, V), after each."""
     stepper = model.network.stepper(model.network.zero_state(1))
-    for token in _primer(model, primed_for):
+    for token in primer_for(model, primed_for):
         stepper.step(np.array([token]))
     for token in tokens.astype(np.intp):
         yield stepper.step(np.array([token]))
@@ -110,12 +116,6 @@ def _probabilities(model: TextModel, logits: Logits, *, begun: bool) -> Doubles:
     forbid_end(model, logits, begun=begun)
     silence(model, logits)
     return softmax(logits)[0]
-
-
-def _primer(model: TextModel, prompt: TokenIds) -> npt.NDArray[np.intp]:
-    """Return what precedes a prompt, (P,): as much of the primer as the context has room for, a label always."""
-    room = max(model.context_length - len(prompt), 1 if model.vocabulary.labels or not len(prompt) else 0)
-    return np.asarray(model.primer[-room:] if room else (), dtype=np.intp)
 
 
 def _repeated(state: NetworkState, count: int) -> NetworkState:

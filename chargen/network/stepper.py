@@ -40,16 +40,20 @@ class Stepper:
         tables = [table if folded else None, *[None] * (len(cells) - 1)]
         self._embedding = None if folded else table
         self._layers = [_layer(cell, batch_size, one) for cell, one in zip(cells, tables, strict=True)]
-        for layer, values in zip(self._layers, state, strict=True):
-            layer.state = values
+        self.state = tuple(state)
         self._norms = norms
         *self._dense, (self._kernel, self._bias) = head
         self._logits = np.empty((batch_size, len(self._bias)), np.float32)
 
     @property
     def state(self) -> tuple[Any, ...]:
-        """A copy of the state of each layer."""
+        """A copy of the state of each layer; it may be set, to go on elsewhere with the same number of rows."""
         return tuple(layer.state for layer in self._layers)
+
+    @state.setter
+    def state(self, values: Sequence[Any]) -> None:
+        for layer, one in zip(self._layers, values, strict=True):
+            layer.state = one
 
     def take(self, rows: npt.NDArray[np.integer]) -> None:
         """Let each row i go on from where row rows[i] stands; rows: (B,)."""

@@ -1,18 +1,30 @@
-"""The export to one HTML page, which runs a model in the browser and can ask for nothing else.
+"""The pages to write with: one that runs a model in the browser and can ask for nothing, one that asks a server.
 
-The page is put together from the files in the folder `single_page`; its policy admits their very bytes and no others.
+They are put together from the files in the folder `single_page`; their policy admits their very bytes and no others.
 """
 
 import re
 from base64 import b64encode
+from collections.abc import Mapping
 from hashlib import sha256
 from pathlib import Path
+from typing import Any, NamedTuple
 
 from chargen.export.contents import Precision, ascii_json, describe, packed
 from chargen.network.model_file import TextModel
 
 FOLDER = Path(__file__).parent / "single_page"
-SCRIPTS = ("network.js", "tokens.js", "manuscript.js", "page.js")
+SCRIPTS = ("network.js", "tokens.js", "manuscript.js", "local.js", "page.js")
+SERVED_SCRIPTS = ("manuscript.js", "remote.js", "page.js")
+PROMISE = "This page is all there is: it asks for nothing and sends nothing."
+SERVED_PROMISE = "The network runs where this page comes from; what is typed goes there and nowhere else."
+
+
+class ServedPage(NamedTuple):
+    """A page in ASCII, and the Content-Security-Policy that it is to be sent with as well."""
+
+    html: str
+    policy: str
 
 
 def make_page(model: TextModel, precision: Precision) -> str:
@@ -21,35 +33,44 @@ def make_page(model: TextModel, precision: Precision) -> str:
     Texts of the model, which may be anybody's, are in its JSON alone, whose `bytes` is the size of the page.
     """
     numbers = b64encode(packed(model, precision)).decode("ascii")
-    size, page = 0, _page(model, precision, numbers, size=0)
-    while len(page) != size:  # which is written in it
+    weights = f'<script type="text/plain" id="weights">{numbers}</script>\n'
+    described = describe(model, precision)
+    size, page = 0, ""
+    while not page or len(page) != size:  # which is written in it
         size = len(page)
-        page = _page(model, precision, numbers, size=size)
+        page = _page(SCRIPTS, described | {"bytes": size}, weights=weights, promise=PROMISE).html
     return page
 
 
-def _page(model: TextModel, precision: Precision, numbers: str, *, size: int) -> str:
+def make_served_page(described: Mapping[str, Any]) -> ServedPage:
+    """Return the page that writes with the API of the server that sends it; described: what its script is told of both."""
+    return _page(SERVED_SCRIPTS, described, weights="", promise=SERVED_PROMISE, asks="connect-src 'self'")
+
+
+def _page(scripts: tuple[str, ...], described: Mapping[str, Any], *, weights: str, promise: str, asks: str = "") -> ServedPage:
     style = _source("style.css")
-    script = "\n".join(_source(name) for name in SCRIPTS)
+    script = "\n".join(['"use strict";\n', *map(_source, scripts)])
+    policy = _policy(style, script, asks)
     parts = {
-        "policy": _policy(style, script),
+        "policy": policy,
         "style": style,
-        "model": ascii_json(describe(model, precision) | {"bytes": size}),
-        "weights": numbers,
+        "promise": promise,
+        "model": ascii_json(described),
+        "weights": weights,
         "script": script,
     }
     # In one pass, so that what looks like a place in one of the parts is none.
-    return re.sub(r"\{\{(\w+)\}\}", lambda place: parts[place[1]], _source("page.html"))
+    return ServedPage(re.sub(r"\{\{(\w+)\}\}", lambda place: parts[place[1]], _source("page.html")), policy)
 
 
 def _source(name: str) -> str:
     return (FOLDER / name).read_text(encoding="ascii")
 
 
-def _policy(style: str, script: str) -> str:
-    """Return a Content-Security-Policy that forbids every request, and every style and script but these."""
+def _policy(style: str, script: str, asks: str) -> str:
+    """Return a Content-Security-Policy that forbids every style and script but these, and every request but what it asks."""
     admitted = [f"{kind}-src '{_digest(text)}'" for kind, text in (("style", style), ("script", script))]
-    return "; ".join(["default-src 'none'", *admitted, "base-uri 'none'", "form-action 'none'"])
+    return "; ".join(filter(None, ["default-src 'none'", *admitted, asks, "base-uri 'none'", "form-action 'none'"]))
 
 
 def _digest(text: str) -> str:

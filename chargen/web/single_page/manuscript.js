@@ -1,53 +1,19 @@
-// What is read and written, in slices of time between which the browser draws.
+// The text so far, and the slices of time in which work on it is done, between which the browser draws.
 
 const SLICE = 12; // milliseconds of work a frame
+const WAITING = Symbol("waiting"); // what a step gives that can do nothing yet
 
-/** The text so far and the network that has read it. Work comes as generators, which stop after each step. */
+/** Somebody else could not do what was asked, and says why. */
+class Refused extends Error {}
+
+/**
+ * A text in pieces, each { text, bits, given }. A class that extends it knows who writes: it reads the prompt and writes on by
+ * generators, which stop after each step, and tells what may come next.
+ */
 class Manuscript {
-  constructor(described, vocabulary, network) {
-    Object.assign(this, { described, vocabulary, network });
-    this.silent = Array.from({ length: vocabulary.size }, (_, token) => vocabulary.isSilent(token));
-    this.logits = new Float32Array(vocabulary.size);
-  }
-
-  /** Take a prompt; it is read by `read`. */
-  begin(prompt, label) {
-    const { tokens, unknown } = this.vocabulary.encode(prompt);
-    Object.assign(this, { prompt: tokens, unknown, pieces: [], decode: this.vocabulary.decoder(), drawn: 0, waiting: 0, cost: 0, costed: 0 });
-    const begins = label ? this.vocabulary.firstLabel + this.vocabulary.labels.indexOf(label) : BOUNDARY;
-    this.primer = this.described.primer.map((token) => (token === BOUNDARY ? begins : token));
-    this.ready = false;
-  }
-
-  /** Feed the prompt as training did: before one shorter than the context comes a piece of what was learnt from. */
-  *read() {
-    this.network.reset();
-    if (this.prompt.length) {
-      yield* this.feed(this.primerFor(0));
-      this.given = [this.surprise(this.prompt[0].id, false)];
-      this.network.reset();
-    } else this.given = [];
-    yield* this.feed(this.primerFor(this.prompt.length));
-    for (const [place, { id }] of this.prompt.entries()) {
-      if (place) this.given.push(this.surprise(id, true));
-      this.network.step(id);
-      yield;
-    }
-    this.start = this.network.state;
-    this.beginText();
-    this.ready = true;
-  }
-
-  *feed(tokens) {
-    for (const token of tokens) {
-      this.network.step(token);
-      yield;
-    }
-  }
-
-  primerFor(length) {
-    const room = Math.max(this.described.context_length - length, this.vocabulary.labels.length || !length ? 1 : 0);
-    return room ? this.primer.slice(-room) : [];
+  /** Begin afresh. `prompt` will be pieces of text, `given` the bits of each, `unknown` the characters that were left out. */
+  clear() {
+    Object.assign(this, { prompt: [], given: [], unknown: [], pieces: [], drawn: 0, waiting: 0, cost: 0, costed: 0, ready: false });
   }
 
   /** Put the prompt at the beginning of a text. */
@@ -56,48 +22,14 @@ class Manuscript {
     this.prompt.forEach(({ text }, place) => this.add(text, this.given[place], true));
   }
 
-  /** Return the logits of the next token, those that cannot come at minus infinity; good until the next call. */
-  expected(begun) {
-    const { logits, silent } = this;
-    logits.set(this.network.logits);
-    for (let token = 0; token < logits.length; token++) if (silent[token]) logits[token] = -Infinity;
-    if (!this.described.ends || !begun) logits[BOUNDARY] = -Infinity;
-    return logits;
-  }
-
-  /** Return the bits that a token costs at temperature 1; none for one that is read but never drawn. */
-  surprise(token, begun) {
-    return this.silent[token] ? NaN : -Math.log2(softmax(this.expected(begun))[token]);
-  }
-
-  probabilities(temperature) {
-    const logits = this.expected(this.begun);
-    if (temperature > 0) return softmax(logits, temperature);
-    const best = argmax(logits);
-    return Float64Array.from(logits, (_, token) => Number(token === best));
-  }
-
-  /** Write up to so many tokens. */
-  *write(count, temperature) {
-    for (let written = 0; written < count; written++) {
-      this.set(draw(this.probabilities(temperature()), Math.random()));
-      yield;
-    }
-  }
-
-  /** Let a token be the next. After a text's end another one begins as this one did. */
-  set(token) {
-    const bits = this.surprise(token, this.begun);
+  /** Add the text of a token that was drawn or chosen; after a text's end another one begins as this one did. */
+  addDrawn(text, bits, ends) {
     this.drawn++;
-    this.add(this.decode(token), bits, false);
-    if (token === BOUNDARY) {
-      this.add("\n", 0, false);
-      this.network.state = this.start;
-      this.beginText();
-      return;
-    }
     this.begun = true;
-    this.network.step(token);
+    this.add(text, bits, false);
+    if (!ends) return;
+    this.add("\n", 0, false);
+    this.beginText();
   }
 
   add(text, bits, given) {
@@ -112,9 +44,10 @@ class Manuscript {
   }
 }
 
-/** Gives a generator its slices of time, at a pace, until it ends or gives way to another. */
+/** Gives a generator its slices of time, at a pace, until it ends, fails or gives way to another. */
 class Slices {
-  run(steps, { pace = () => Infinity, shown, ended }) {
+  run(steps, { pace = () => Infinity, shown, ended, failed }) {
+    this.job?.steps.return();
     const job = (this.job = { steps, ended });
     let before = performance.now();
     let allowance = 1;
@@ -125,9 +58,18 @@ class Slices {
       allowance = rate === Infinity ? rate : Math.min(allowance + ((now - before) * rate) / 1000, Math.max(rate / 10, 1));
       before = now;
       let done = false;
-      while (!done && allowance >= 1 && performance.now() < now + SLICE) {
-        done = steps.next().done;
-        allowance--;
+      try {
+        while (!done && allowance >= 1 && performance.now() < now + SLICE) {
+          const step = steps.next();
+          done = step.done;
+          if (step.value === WAITING) break;
+          allowance--;
+        }
+      } catch (error) {
+        if (!(error instanceof Refused)) throw error;
+        this.job = null;
+        failed(error.message);
+        return;
       }
       shown();
       if (done) this.end();
@@ -139,6 +81,7 @@ class Slices {
   end() {
     const job = this.job;
     this.job = null;
+    job?.steps.return(); // so that it lets go of what it waits for
     job?.ended();
   }
 }

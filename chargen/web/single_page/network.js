@@ -1,5 +1,3 @@
-"use strict";
-
 // The trained network: token ids in, logits out, one step at a time. Nothing here knows of the page around it.
 // B, T and so on: there is one row only. H is the hidden size, V the vocabulary's. Weights are in Keras's own layout and gate
 // order.

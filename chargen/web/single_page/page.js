@@ -1,4 +1,4 @@
-// The page: what is typed, pressed and shown.
+// The page: what is typed, pressed and shown. Whose manuscript it is, and what is described, is said before.
 
 const LONGEST = 10000; // tokens written at a press
 const LINES = 40; // that are laid out together
@@ -9,15 +9,9 @@ const READ_AFTER = 150; // milliseconds without a key
 const NAMES = { " ": "space", "\n": "line", "\t": "tab" };
 const UNPRINTABLE = /^[\p{C}\p{Z}\p{M}]$/u;
 
-const described = JSON.parse(document.getElementById("model").textContent);
-const vocabulary = new Vocabulary(described.vocabulary);
-const network = new Network(
-  described,
-  unpackWeights(document.getElementById("weights").textContent, described.precision, described.tensors),
-);
 const $ = (id) => document.getElementById(id);
 
-const manuscript = new Manuscript(described, vocabulary, network);
+const { kind, labels } = described.vocabulary;
 const slices = new Slices();
 const temperature = () => Number($("temperature").value);
 const pace = () => PACES[Number($("pace").value)];
@@ -31,17 +25,17 @@ function readPrompt() {
   unread = 0;
   stop();
   manuscript.begin($("prompt").value, $("label").value);
-  const names = manuscript.unknown.slice(0, 5).map(nameOf).join(", ");
-  const more = manuscript.unknown.length > 5 ? " and more" : "";
-  say(names ? `The network has never seen ${names}${more}, which it leaves out.` : "");
   clearText();
   $("text").setAttribute("aria-busy", "true");
-  slices.run(manuscript.read(), { shown: () => {}, ended: afterReading });
+  slices.run(manuscript.read(), { shown: () => {}, ended: afterReading, failed });
 }
 
 let whenRead = null; // what was asked for while it read
 
 function afterReading() {
+  const names = manuscript.unknown.slice(0, 5).map(nameOf).join(", ");
+  const more = manuscript.unknown.length > 5 ? " and more" : "";
+  say(names ? `The network has never seen ${names}${more}, which it leaves out.` : "");
   $("text").removeAttribute("aria-busy");
   show(true);
   const then = whenRead;
@@ -49,8 +43,15 @@ function afterReading() {
   then?.();
 }
 
+/** Say why nothing more comes. */
+function failed(reason) {
+  $("text").removeAttribute("aria-busy");
+  stop();
+  say(reason);
+}
+
 function start() {
-  if (unread) readPrompt();
+  if (unread || !(manuscript.ready || slices.job)) readPrompt();
   if (!manuscript.ready) {
     whenRead = start;
     return;
@@ -59,7 +60,7 @@ function start() {
   $("write").textContent = "Stop";
   $("text").classList.add("busy");
   say("Writing.");
-  slices.run(manuscript.write(LONGEST, temperature), { pace, shown: () => show(false), ended: stop });
+  slices.run(manuscript.write(LONGEST, temperature, pace, rows.length), { pace, shown: () => show(false), ended: stop, failed });
 }
 
 function stop() {
@@ -158,7 +159,7 @@ function showFigures() {
   if (manuscript.ready) showBars();
 }
 
-const rows = Array.from({ length: Math.min(SHOWN, vocabulary.size) }, () => {
+const rows = Array.from({ length: Math.min(SHOWN, described.vocab_size) }, () => {
   const row = document.createElement("li");
   const button = document.createElement("button");
   button.type = "button";
@@ -168,21 +169,20 @@ const rows = Array.from({ length: Math.min(SHOWN, vocabulary.size) }, () => {
   button.append(sort, track, share);
   row.append(button);
   $("next").append(row);
-  const parts = { row, button, sort, fill, share, token: BOUNDARY };
+  const parts = { row, button, sort, fill, share, token: 0 };
   button.addEventListener("click", () => choose(parts.token));
   return parts;
 });
 
 /** Show what may come next, the most probable first. */
 function showBars() {
-  const probabilities = manuscript.probabilities(temperature());
-  const best = Array.from(probabilities.keys()).sort((one, other) => probabilities[other] - probabilities[one] || one - other);
+  const best = manuscript.best(temperature(), rows.length);
   rows.forEach((parts, place) => {
-    const probability = probabilities[best[place]];
-    parts.row.hidden = !(probability > 0);
-    parts.token = best[place];
-    const text = vocabulary.texts[parts.token];
-    const name = parts.token === BOUNDARY ? "end" : nameOf(text);
+    parts.row.hidden = place >= best.length;
+    if (parts.row.hidden) return;
+    const { token, text, probability } = best[place];
+    parts.token = token;
+    const name = text === null ? "end" : nameOf(text);
     parts.sort.textContent = name;
     parts.sort.className = name === text ? "" : "named";
     parts.fill.style.transform = `scaleX(${probability})`;
@@ -195,14 +195,14 @@ function showBars() {
 /** Return a token's text, or its name if there is nothing to see. */
 function nameOf(text) {
   if (NAMES[text]) return NAMES[text];
-  const byte = vocabulary.kind === "byte" && text >= "\x80";
+  const byte = kind === "byte" && text >= "\x80";
   if (!byte && !UNPRINTABLE.test(text)) return text.replace(/[\p{C}\n]/gu, "\u00b7").replace(/^ /, "\u2423");
   const code = text.codePointAt(0).toString(16).toUpperCase();
   return byte ? `byte ${code}` : `U+${code.padStart(4, "0")}`;
 }
 
 function tokenName(count) {
-  const name = { character: "character", byte: "byte" }[vocabulary.kind] ?? "token";
+  const name = { character: "character", byte: "byte" }[kind] ?? "token";
   return count === 1 ? name : `${name}s`;
 }
 
@@ -235,22 +235,20 @@ function showDark(dark) {
 
 /** Say what this is: every text of the model goes in as text, never as markup. */
 function introduce() {
-  const { network: config, name, precision, bytes, bits_per_character: bits } = described;
+  const { network: config, name, bits_per_character: bits } = described;
   const cells = { lstm: "An LSTM", gru: "A GRU", simplernn: "A SimpleRNN", dense: "A SimpleRNN" };
   const layers = config.num_layers === 1 ? `${config.hidden_size} units` : `${config.num_layers} layers of ${config.hidden_size} units`;
   const kinds = { character: "one character at a time", byte: "one byte at a time", word: "word by word", bpe: "in pieces of words" };
-  const number = described.tensors.reduce((sum, [, shape]) => sum + shape.reduce((product, one) => product * one, 1), 0);
   if (name) {
     document.title = `${name} \u2013 chargen`;
     $("name").textContent = name;
   }
   const learnt = bits ? `; ${bits.toFixed(2)} bits a character` : "";
-  $("about").textContent = `${cells[config.cell]} of ${layers} that writes ${kinds[vocabulary.kind]}${learnt}`;
-  const half = precision === "float16" ? " of half precision" : "";
-  $("size").textContent = `${format(number)} weights${half}, ${format(bytes / 1000)} kB with everything on this page.`;
-  $("label-field").hidden = !vocabulary.labels.length;
-  $("next").classList.toggle("words", ["word", "bpe"].includes(vocabulary.kind));
-  for (const label of vocabulary.labels) $("label").append(new Option(label, label));
+  $("about").textContent = `${cells[config.cell]} of ${layers} that writes ${kinds[kind]}${learnt}`;
+  $("size").textContent = aboutSize();
+  $("label-field").hidden = !labels.length;
+  $("next").classList.toggle("words", ["word", "bpe"].includes(kind));
+  for (const label of labels) $("label").append(new Option(label, label));
 }
 
 introduce();

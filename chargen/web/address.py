@@ -1,0 +1,69 @@
+"""Where a server listens, and by which names it may be called."""
+
+import ipaddress
+import re
+import socket
+from dataclasses import dataclass
+
+from chargen.errors import ConfigError
+
+HOST = re.compile(r"(\[[0-9a-f:.]+\]|[a-z0-9._-]+)(:[0-9]{1,5})?", re.IGNORECASE)
+
+
+@dataclass(frozen=True, kw_only=True)
+class Address:
+    """A socket that listens, and the host that it was asked to listen on."""
+
+    listener: socket.socket
+    host: str
+
+    @property
+    def url(self) -> str:
+        """Where a browser finds it."""
+        ip, port = self.listener.getsockname()[:2]
+        named = "localhost" if ipaddress.ip_address(ip).is_unspecified else self.host
+        return f"http://{f'[{named}]' if ':' in named else named}:{port}/"
+
+    @property
+    def is_local(self) -> bool:
+        """Whether nobody but this machine can reach it."""
+        return ipaddress.ip_address(self.listener.getsockname()[0]).is_loopback
+
+    def is_called(self, host: str) -> bool:
+        """Tell whether a Host header means this server, whatever the port: it may have come by a tunnel.
+
+        A page of another site can have its own name point here, but it cannot be called by a number or by this machine's names
+        (DNS rebinding).
+        """
+        found = HOST.fullmatch(host)
+        if not found:
+            return False
+        name = found[1].strip("[]").lower()
+        ip = self.listener.getsockname()[0]
+        if name in {self.host.lower(), ip}:
+            return True
+        if self.is_local:
+            return name == "localhost"
+        return name in {"localhost", socket.gethostname().lower()} or _is_number(name)
+
+
+def _is_number(name: str) -> bool:
+    try:
+        ipaddress.ip_address(name)
+    except ValueError:
+        return False
+    return True
+
+
+def listen(host: str, port: int) -> Address:
+    """Listen on a host's address and a port, 0 for any that is free. Raises ConfigError where that cannot be done."""
+    try:
+        found = socket.getaddrinfo(host, port, type=socket.SOCK_STREAM, flags=socket.AI_PASSIVE)
+        family, _, _, _, where = found[0]
+        listener = socket.create_server(where[:2], family=family, backlog=1024)
+    except (OSError, UnicodeError) as error:
+        reason = (error.strerror if isinstance(error, OSError) else None) or "no such address"
+        raise ConfigError(
+            f"cannot listen on {host}, port {port}: {reason.lower()}", hint="choose another --port, 0 takes any that is free"
+        ) from error
+    return Address(listener=listener, host=host)

@@ -1,0 +1,39 @@
+"""What a server tells of its model: to people and programs in one form, to its page in that of an exported one."""
+
+from typing import Any, NamedTuple
+
+from chargen.export.contents import describe
+from chargen.network.model_file import TextModel
+
+TOLD_OF_NETWORK = ("cell", "num_layers", "hidden_size", "embedding_size")
+TOLD_TO_PAGE = ("name", "bits_per_character", "network", "vocab_size", "ends")
+
+
+class ModelCard(NamedTuple):
+    """Plain values."""
+
+    card: dict[str, Any]
+    for_page: dict[str, Any]
+
+
+def describe_model(model: TextModel) -> ModelCard:
+    """Return what is told of a model; what its file says of itself may be of any type, and is left out where it is odd."""
+    described = describe(model, "float32")
+    kind, labels = model.vocabulary.kind, list(model.vocabulary.labels)
+    parameters = model.network.num_parameters
+    epochs = model.provenance.get("epochs")
+    card = {
+        "name": described["name"],
+        **{name: described["network"][name] for name in TOLD_OF_NETWORK},
+        "parameters": parameters,
+        "tokens": kind,
+        "vocab_size": described["vocab_size"],
+        "labels": labels,
+        "reading": model.reading,
+        "ends": model.ends,
+        "context_length": model.context_length,
+        "epochs": epochs if type(epochs) is int else None,
+        "bits_per_character": described["bits_per_character"],
+    }
+    for_page = {name: described[name] for name in TOLD_TO_PAGE}
+    return ModelCard(card, for_page | {"vocabulary": {"kind": kind, "labels": labels}, "num_parameters": parameters})

@@ -1,0 +1,231 @@
+"""What is done with a model for the clients of a server: answers in plain values, computed in threads, slice by slice."""
+
+import asyncio
+import os
+from collections.abc import AsyncIterator, Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import contextmanager
+from dataclasses import dataclass
+from typing import Any, NamedTuple, TypeVar
+
+import numpy as np
+
+from chargen.corpus.vocabulary import BOUNDARY
+from chargen.network.model_file import TextModel
+from chargen.network.prediction import TokenIds
+from chargen.network.sampling import Sampler
+from chargen.web.bodies import CompletionBody, NextBody, ScoreBody
+from chargen.web.jobs import Decoder, Drawn, Job, Reading, SharedModel, Weighing, Writing, pieces_of
+from chargen.web.model_card import describe_model
+from chargen.web.single_page import ServedPage, make_served_page
+
+LONGEST_TEXT = 20_000  # characters, or token ids
+THREADS = 4
+
+Outcome = TypeVar("Outcome")
+
+
+@dataclass(frozen=True, kw_only=True)
+class Limits:
+    """What a client may ask for."""
+
+    length: int = 10_000  # tokens that a request has written
+    concurrent: int = 100  # requests that read or write at a time
+    seconds: float = 30.0  # that a request may take
+
+
+class RefusedError(Exception):
+    """A request that is not done, with the HTTP status that says why."""
+
+    def __init__(self, status: int, sentence: str) -> None:
+        super().__init__(sentence)
+        self.status = status
+
+
+class Place(NamedTuple):
+    """A model as it writes for a label, and the text that it is to read."""
+
+    model: TextModel
+    ids: TokenIds
+
+
+class Service:
+    """A model and the threads that work with it. Once it is `ending`, all work ends with its slice.
+
+    Every answer raises RefusedError, or ChargenError, for what cannot be done.
+    """
+
+    def __init__(self, model: TextModel, limits: Limits) -> None:
+        self.model, self.limits = model, limits
+        self.working = 0  # requests that read or write
+        self.ending = False
+        described = describe_model(model)
+        told = {"length": limits.length, "text": LONGEST_TEXT}
+        self.card = described.card | {"limits": told | {"concurrent": limits.concurrent, "seconds": limits.seconds}}
+        self.page: ServedPage = make_served_page(described.for_page | {"limits": told})
+        self._shared = SharedModel(model)
+        self._known = set("".join(model.vocabulary))
+        self._threads = ThreadPoolExecutor(min(THREADS, os.cpu_count() or 1), thread_name_prefix="chargen")
+
+    def close(self) -> None:
+        """Let go of the threads."""
+        self.ending = True
+        self._threads.shutdown()
+
+    @contextmanager
+    def turn(self) -> Iterator[None]:
+        """Count a request among those at work within. Raises RefusedError if there are too many."""
+        if self.working >= self.limits.concurrent:
+            raise RefusedError(429, f"{self.working} requests are being answered, which is the most; try again soon")
+        self.working += 1
+        try:
+            yield
+        finally:
+            self.working -= 1
+
+    async def complete(self, body: CompletionBody) -> dict[str, Any]:
+        """Return a text written on, whole."""
+        if body.top or body.every:
+            raise RefusedError(422, "top and every are for streams, stream is false")
+        job, told = await self._writing(body)
+        parts = [told.text(drawn) async for drawn in self._slices(job)]
+        prompt = self.model.vocabulary.decode(job.ids)
+        return {"prompt": prompt, "text": "".join([*parts, told.rest()]), "stopped": _why(job)}
+
+    async def stream(self, body: CompletionBody) -> AsyncIterator[dict[str, Any]]:
+        """Yield a text as it is written on, at last why it stopped. What is refused is so before the first event."""
+        job, told = await self._writing(body)
+        stopped = None
+        try:
+            async for drawn in self._slices(job, most=body.every):
+                if drawn:
+                    yield told.tokens(drawn, body.temperature, body.top) if body.top else {"text": told.text(drawn)}
+        except RefusedError:
+            stopped = "server" if self.ending else "time"
+        if not body.top and (rest := told.rest()):
+            yield {"text": rest}
+        yield {"stopped": stopped or _why(job)}
+
+    async def next(self, body: NextBody) -> dict[str, Any]:
+        """Return what may follow a text."""
+        place = await self._in_thread(self._place, body)
+        job = Reading(self._shared, *place, given=body.given)
+        async for _ in self._slices(job):
+            pass
+        return {"text": self.model.vocabulary.decode(place.ids), "next": job.best(body.temperature, body.top)}
+
+    async def score(self, body: ScoreBody) -> dict[str, Any]:
+        """Return the bits of each character of a text."""
+        place = await self._in_thread(self._place, body)
+        bits = [bits async for found in self._slices(Weighing(self._shared, *place)) for (bits,) in found]
+        text = body.text if body.on_unknown == "error" else self.model.vocabulary.decode(place.ids)
+        pieces = _joined(pieces_of(self._shared, text, place.ids), bits)
+        return {
+            "text": text,
+            "pieces": pieces,
+            "bits": sum(cost for _, cost in pieces if cost is not None),
+            "ids": place.ids.tolist(),
+            "unknown": self._unknown(body.text) if body.on_unknown == "skip" else [],
+        }
+
+    def _unknown(self, text: str) -> list[str]:
+        """Return the characters of a text that are left out, each once."""
+        if self.model.vocabulary.kind not in ("character", "bpe"):
+            return []
+        return [one for one in dict.fromkeys(text) if one not in self._known]
+
+    async def _writing(self, body: CompletionBody) -> tuple[Writing, "_Told"]:
+        """Return what writes a text on, and what tells of it."""
+        if body.length > self.limits.length:
+            raise RefusedError(422, f"length is {body.length}, expected {self.limits.length} or less")
+        sampler = Sampler(temperature=body.temperature, top_k=body.top_k, top_p=body.top_p)
+        place = await self._in_thread(self._place, body)
+        job = Writing(
+            self._shared,
+            *place,
+            given=body.given,
+            length=body.length,
+            sampler=sampler,
+            random_seed=body.random_seed,
+            weighs=body.top is not None,
+            again=body.again,
+        )
+        begins = self.model.vocabulary.decode(place.ids[: body.given]) if body.again else None
+        return job, _Told(job, self._shared, begins)
+
+    def _place(self, body: CompletionBody | NextBody | ScoreBody) -> Place:
+        """Return what is to be read. Raises RefusedError, and UnknownTokenError for what the model does not know."""
+        text, given = body.text, getattr(body, "given", None)
+        ids: TokenIds = np.array(getattr(body, "ids", ()), np.intp)
+        if len(ids) and text:
+            raise RefusedError(422, "there are ids and a text, expected one of them")
+        if max(len(text), len(ids)) > LONGEST_TEXT:
+            raise RefusedError(413, f"the text is {max(len(text), len(ids)):,} long, expected {LONGEST_TEXT:,} or less")
+        if len(ids) and ids.max() >= len(self.model.vocabulary):
+            raise RefusedError(422, f"there is no token {ids.max()}, expected less than {len(self.model.vocabulary)}")
+        try:
+            ids = ids if len(ids) else self.model.vocabulary.encode(text, on_unknown=body.on_unknown)
+        except UnicodeEncodeError:
+            raise RefusedError(422, "the text holds half of a surrogate pair, which is no character") from None
+        if given is not None and given > len(ids):
+            raise RefusedError(422, f"given is {given}, of {len(ids)} ids")
+        return Place(self._labelled(body.label), ids)
+
+    def _labelled(self, label: str | None) -> TextModel:
+        known = self.model.vocabulary.labels
+        if label is None and known:
+            raise RefusedError(422, f"the model writes in several ways, choose a label from {', '.join(known)}")
+        return self.model if label is None else self.model.with_label(label)
+
+    async def _slices(self, job: Job, most: int | None = None) -> AsyncIterator[list[Any]]:
+        """Do a job and yield what comes of each slice. Raises RefusedError when its time is over or the server ends."""
+        loop = asyncio.get_running_loop()
+        deadline = loop.time() + self.limits.seconds
+        while not job.done:
+            if loop.time() > deadline:
+                raise RefusedError(503, f"it takes longer than {self.limits.seconds:g} seconds, which is the most")
+            yield await self._in_thread(job.advance, most)
+
+    async def _in_thread(self, work: Callable[..., Outcome], *arguments: Any) -> Outcome:
+        if self.ending:
+            raise RefusedError(503, "the server is ending")
+        return await asyncio.get_running_loop().run_in_executor(self._threads, work, *arguments)
+
+
+class _Told:
+    """What is told of drawn tokens. begins: what another text begins with, after an end."""
+
+    def __init__(self, job: Writing, shared: SharedModel, begins: str | None) -> None:
+        self._job, self._names = job, shared.names
+        self._decode, self._between = Decoder(shared), "" if begins is None else f"\n{begins}"
+
+    def text(self, drawn: list[Drawn]) -> str:
+        """Return the text of tokens; what is not a whole character yet comes with the next."""
+        return "".join(self._decode(one.id) + (self._between if one.id == BOUNDARY else "") for one in drawn)
+
+    def rest(self) -> str:
+        """Return what stands for a character that was not finished."""
+        return self._decode.rest()
+
+    def tokens(self, drawn: list[Drawn], temperature: float, top: int) -> dict[str, Any]:
+        """Return tokens by id, name and bits, and what may come next."""
+        return {
+            "tokens": [[one.id, self._names[one.id], one.bits] for one in drawn],
+            "next": self._job.best(temperature, top),
+        }
+
+
+def _why(job: Writing) -> str:
+    return "end" if job.ended else "length"
+
+
+def _joined(pieces: list[str], bits: list[float | None]) -> list[tuple[str, float | None]]:
+    """Return pieces with their bits; those of a character's bytes as one."""
+    joined: list[tuple[str, float | None]] = []
+    waiting: float | None = 0.0
+    for piece, cost in zip(pieces, bits, strict=True):
+        waiting = None if waiting is None or cost is None else waiting + cost
+        if piece:
+            joined.append((piece, waiting))
+            waiting = 0.0
+    return joined

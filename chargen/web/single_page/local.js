@@ -1,0 +1,110 @@
+// A manuscript written by the network in this page.
+
+class LocalManuscript extends Manuscript {
+  constructor(described, vocabulary, network) {
+    super();
+    Object.assign(this, { described, vocabulary, network });
+    this.silent = Array.from({ length: vocabulary.size }, (_, token) => vocabulary.isSilent(token));
+    this.logits = new Float32Array(vocabulary.size);
+  }
+
+  /** Take a prompt; it is read by `read`. */
+  begin(prompt, label) {
+    this.clear();
+    const { tokens, unknown } = this.vocabulary.encode(prompt);
+    Object.assign(this, { prompt: tokens, unknown, decode: this.vocabulary.decoder() });
+    const begins = label ? this.vocabulary.firstLabel + this.vocabulary.labels.indexOf(label) : BOUNDARY;
+    this.primer = this.described.primer.map((token) => (token === BOUNDARY ? begins : token));
+  }
+
+  /** Feed the prompt as training did: before one shorter than the context comes a piece of what was learnt from. */
+  *read() {
+    this.network.reset();
+    if (this.prompt.length) {
+      yield* this.feed(this.primerFor(0));
+      this.given = [this.surprise(this.prompt[0].id, false)];
+      this.network.reset();
+    }
+    yield* this.feed(this.primerFor(this.prompt.length));
+    for (const [place, { id }] of this.prompt.entries()) {
+      if (place) this.given.push(this.surprise(id, true));
+      this.network.step(id);
+      yield;
+    }
+    this.start = this.network.state;
+    this.beginText();
+    this.ready = true;
+  }
+
+  *feed(tokens) {
+    for (const token of tokens) {
+      this.network.step(token);
+      yield;
+    }
+  }
+
+  primerFor(length) {
+    const room = Math.max(this.described.context_length - length, this.vocabulary.labels.length || !length ? 1 : 0);
+    return room ? this.primer.slice(-room) : [];
+  }
+
+  /** Return the logits of the next token, those that cannot come at minus infinity; good until the next call. */
+  expected(begun) {
+    const { logits, silent } = this;
+    logits.set(this.network.logits);
+    for (let token = 0; token < logits.length; token++) if (silent[token]) logits[token] = -Infinity;
+    if (!this.described.ends || !begun) logits[BOUNDARY] = -Infinity;
+    return logits;
+  }
+
+  /** Return the bits that a token costs at temperature 1; none for one that is read but never drawn. */
+  surprise(token, begun) {
+    return this.silent[token] ? NaN : -Math.log2(softmax(this.expected(begun))[token]);
+  }
+
+  probabilities(temperature) {
+    const logits = this.expected(this.begun);
+    if (temperature > 0) return softmax(logits, temperature);
+    const best = argmax(logits);
+    return Float64Array.from(logits, (_, token) => Number(token === best));
+  }
+
+  /** Return the tokens that may come next, at most `count`, each { token, text, probability }, the most probable first. */
+  best(temperature, count) {
+    const probabilities = this.probabilities(temperature);
+    const order = Array.from(probabilities.keys()).sort((one, other) => probabilities[other] - probabilities[one] || one - other);
+    const text = (token) => (token === BOUNDARY ? null : this.vocabulary.texts[token]);
+    const found = order.slice(0, count).map((token) => ({ token, text: text(token), probability: probabilities[token] }));
+    return found.filter(({ probability }) => probability > 0);
+  }
+
+  /** Write up to so many tokens. */
+  *write(count, temperature) {
+    for (let written = 0; written < count; written++) {
+      this.set(draw(this.probabilities(temperature()), Math.random()));
+      yield;
+    }
+  }
+
+  /** Let a token be the next. */
+  set(token) {
+    const ends = token === BOUNDARY;
+    this.addDrawn(this.decode(token), this.surprise(token, this.begun), ends);
+    if (ends) this.network.state = this.start;
+    else this.network.step(token);
+  }
+}
+
+const described = JSON.parse(document.getElementById("model").textContent);
+const vocabulary = new Vocabulary(described.vocabulary);
+const network = new Network(
+  described,
+  unpackWeights(document.getElementById("weights").textContent, described.precision, described.tensors),
+);
+const manuscript = new LocalManuscript(described, vocabulary, network);
+
+function aboutSize() {
+  const number = described.tensors.reduce((sum, [, shape]) => sum + shape.reduce((product, one) => product * one, 1), 0);
+  const half = described.precision === "float16" ? " of half precision" : "";
+  return `${format(number)} weights${half}, ${format(described.bytes / 1000)} kB with everything on this page.`;
+}
