@@ -120,6 +120,8 @@ main()
         ["surprise", "noise", "text.txt", "--html", "page.html"],
         ["units", "noise", "text.txt", "--find", "line-position"],
         ["units", "noise", "text.txt", "--html", "page.html"],
+        ["report", "small"],
+        ["report", "critic", "--no-evaluation"],
         ["runs"],
         ["plot"],
         ["plot", "missing", "--output", "loss.svg"],

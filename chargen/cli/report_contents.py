@@ -1,7 +1,8 @@
 """What `chargen report` tells of a run, in the words and the order of its page."""
 
 import math
-from collections.abc import Iterator, Sequence
+import shlex
+from collections.abc import Iterator, Mapping, Sequence
 from datetime import timedelta
 from itertools import pairwise
 from typing import Any
@@ -40,7 +41,7 @@ def make_contents(record: Any, measured: Any, judgement: Any, *, spoken: str) ->
         drawn_facts=list(_drawn_facts(judgement)) if judgement else [],
         drawn=_pieces(judgement) if judgement else [],
         drawn_lines=record.metadata.get("reading") == "line",
-        commands=_commands(record.classifies, spoken),
+        commands=_commands(record, spoken),
         notes=_notes(record, measured, judgement),
     )
 
@@ -128,13 +129,21 @@ def _curves(record: Any) -> list[Any]:
     return charts + [Chart(title=rate.title, unit="after each epoch", curves=rate.curves) for rate in rates]
 
 
-def _gradients(panels: Sequence[Any]) -> list[Any]:
+def _gradients(panels: Mapping[str, Any]) -> list[Any]:
+    from chargen.insight.gradient_log import FIGURES
     from chargen.web.charts import Chart
 
-    shares = {"saturated gates and units"}
+    units = {"gradient_norm": "by all weights of a layer", "saturation": "share", "reach": "as a share of the last step's"}
     return [
-        Chart(title=panel.title, curves=panel.curves, percent=panel.title in shares, logarithmic=panel.title not in shares)
-        for panel in panels
+        Chart(
+            title=FIGURES[name],
+            unit=unit,
+            curves=panels[name].curves,
+            percent=name == "saturation",
+            logarithmic=name != "saturation",
+        )
+        for name, unit in units.items()
+        if name in panels
     ]
 
 
@@ -188,13 +197,15 @@ def _pieces(judgement: Any) -> list[list[Any]]:
     return texts
 
 
-def _commands(classifies: bool, spoken: str) -> list[Any]:
+def _commands(record: Any, spoken: str) -> list[Any]:
     from chargen.web.report_page import Command
 
-    if classifies:
+    if record.classifies:
         return [Command("Tell the label of a text:", f'chargen classify "some text" --run {spoken}')]
+    labels = record.metadata["vocabulary"].labels
+    label = f" --label {shlex.quote(labels[0])}" if labels else ""
     return [
-        Command("Write more text:", f"chargen sample --run {spoken} --temp 0.8"),
+        Command("Write more text:", f"chargen sample --run {spoken}{label} --temp 0.8"),
         Command("Hand it to a friend, as a page that runs in any browser:", f"chargen export {spoken} --output network.html"),
         Command("Measure it on another text:", f"chargen evaluate {spoken} FILE"),
         Command("Go on from its weights, on any text:", f"chargen train FILE --from {spoken}"),
@@ -223,9 +234,8 @@ def _notes(record: Any, measured: Any, judgement: Any) -> dict[str, str]:
 
 def _measured_on(subject: Any) -> str:
     from chargen.insight.assessment import why_no_baselines
-    from chargen.insight.evaluation import count_characters
 
-    held_out, learnt = count_characters(subject.documents), count_characters(subject.training)
+    held_out, learnt = (sum(len(one.text) for one in documents) for documents in (subject.documents, subject.training))
     problem = why_no_baselines(subject)
     others = f"; {problem}" if problem else "; the others have learnt from the same training part"
     return f"On {held_out:,} characters that training held out of {held_out + learnt:,}{others}."

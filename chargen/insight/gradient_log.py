@@ -11,29 +11,29 @@ from chargen.insight.plots import Curve, Panel
 FIGURES = {
     "gradient_norm": "gradient norm",
     "saturation": "saturated gates and units",
-    "reach": "share of the last step's gradient that reaches the first",
+    "reach": "gradient at the first step",
 }
 COLUMNS = ("epoch", "layer", *FIGURES)
 
 
-def read_gradient_panels(path: Path) -> list[Panel]:
-    """Return a panel for each figure with the curve of each layer; none where there is no file.
+def read_gradient_panels(path: Path) -> dict[str, Panel]:
+    """Return a panel for each column of figures with the curve of each layer; none where there is no file.
 
     A figure that is not finite is left out. Raises RunError for a file that is damaged.
     """
     if not path.is_file():
-        return []
+        return {}
     header, *lines = read_cells(path)
     missing = [column for column in COLUMNS if column not in header]
     if missing:
         raise damaged(path, 1, f"there is no column {missing[0]}")
     rows = [_row(path, number, header, cells) for number, cells in enumerate(lines, start=2)]
     layers = sorted({layer for _, layer, _ in rows}, key=_in_order)
-    panels = []
+    panels = {}
     for column, title in FIGURES.items():
         curves = [_curve(layer, place, column, rows) for place, layer in enumerate(layers)]
-        panels.append(Panel(title=title, curves=tuple(curve for curve in curves if curve.values)))
-    return [panel for panel in panels if panel.curves]
+        panels[column] = Panel(title=title, curves=tuple(curve for curve in curves if curve.values))
+    return {column: panel for column, panel in panels.items() if panel.curves}
 
 
 Row = tuple[int, str, dict[str, float]]

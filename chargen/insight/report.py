@@ -1,6 +1,6 @@
 """All that is known of one run, for people: what was trained, what each epoch brought, what it has written, how new that is."""
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from math import prod
 from pathlib import Path
@@ -46,7 +46,7 @@ class RunRecord:
     seconds: float | None
     best: dict[str, Any]
     samples: Sequence[SampleText]
-    gradients: Sequence[Panel]
+    gradients: Mapping[str, Panel]
     notes: dict[str, str]
 
     @property
@@ -84,12 +84,12 @@ def read_record(model: Path) -> RunRecord:
     run, metadata, notes = RunDirectory(model.parent), read_metadata(model), {}
     settings = read_settings(run)
 
-    def read(part: str, reader: Callable[[Path], list[Found]], path: Path) -> list[Found]:
+    def read(part: str, reader: Callable[[Path], Found], path: Path, nothing: Found) -> Found:
         try:
             return reader(path)
         except RunError as error:
             notes[part] = error.message
-            return []
+            return nothing
 
     history = read_history(run.metrics, name=run.path.resolve().name) if run.metrics.is_file() else None
     return RunRecord(
@@ -101,8 +101,8 @@ def read_record(model: Path) -> RunRecord:
         history=history,
         seconds=training_seconds(run),
         best=best_figures(history) if history else {},
-        samples=read("samples", read_samples, run.samples),
-        gradients=read("gradients", read_gradient_panels, run.gradients),
+        samples=read("samples", read_samples, run.samples, []),
+        gradients=read("gradients", read_gradient_panels, run.gradients, {}),
         notes=notes,
     )
 

@@ -1,7 +1,7 @@
 """The sample texts of a run, read back from its samples.txt, whose layout any text may imitate."""
 
 import re
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import NamedTuple
 
@@ -36,27 +36,29 @@ def read_samples(path: Path) -> list[SampleText]:
     return [sample for epoch, section in _sections(content) for sample in _samples(epoch, section)]
 
 
-def _sections(content: str) -> Iterator[tuple[int, str]]:
-    """Yield each epoch with what stands below its heading."""
+def _sections(content: str) -> list[tuple[int, str]]:
+    """Return each epoch with what stands below its heading."""
     headings: list[re.Match[str]] = []
     for found in EPOCH.finditer(content):
         at_line_start = found.start() == 0 or content[found.start() - 1] == "\n"
         if at_line_start and int(found[1]) > (int(headings[-1][1]) if headings else 0):
             headings.append(found)
-    ends = [*(one.start() for one in headings[1:]), len(content)]
-    for heading, end in zip(headings, ends, strict=True):
-        yield int(heading[1]), content[heading.end() : end]
+    return [(int(heading[1]), below) for heading, below in _parted(content, headings)]
 
 
 def _samples(epoch: int, section: str) -> Iterator[SampleText]:
-    headings = list(DIVERSITY.finditer(section))
-    ends = [*(one.start() for one in headings[1:]), len(section)]
-    for heading, end in zip(headings, ends, strict=True):
-        prompt, text = _prompt_and_text(section[heading.end() + len(SEED) : end])
+    for heading, below in _parted(section, list(DIVERSITY.finditer(section))):
+        prompt, text = _prompt_and_text(below.removeprefix(SEED))
         try:
             yield SampleText(epoch, float(heading[1]), prompt, text.rstrip("\n"))
         except ValueError:  # a number by its characters alone
             continue
+
+
+def _parted(text: str, headings: Sequence[re.Match[str]]) -> Iterator[tuple[re.Match[str], str]]:
+    """Yield each heading with the text from it to the next one."""
+    for number, heading in enumerate(headings, start=1):
+        yield heading, text[heading.end() : headings[number].start() if number < len(headings) else len(text)]
 
 
 def _prompt_and_text(written: str) -> tuple[str, str]:

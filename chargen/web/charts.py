@@ -12,7 +12,8 @@ from chargen.web.page import escaped
 
 SCALE = 1000  # units from side to side of what polylines are drawn on
 COLOURS = 6  # classes c0 to c5 of report.css
-VALUE_TICKS, EPOCH_TICKS = 5, 6  # about so many on an axis
+VALUE_TICKS, EPOCH_TICKS = 5, 4  # about so many on an axis
+ALL_EPOCHS = 8  # up to which each has a tick
 LEAST_RANGE = 1e-6  # of values, as a share of them, that they are told apart in
 DOTTED = 12  # epochs up to which each has a dot
 MOST_POINTS = 2000  # of a curve; of more epochs a selection is drawn
@@ -127,7 +128,7 @@ def epoch_axis(epochs: Sequence[int]) -> Axis:
     first, last = min(epochs), max(epochs)
     if first == last:
         return Axis(low=first - 1, high=last + 1, ticks=[first])
-    step = max(1, math.ceil(_nice_step((last - first) / EPOCH_TICKS)))
+    step = 1 if last - first < ALL_EPOCHS else math.ceil(_nice_step((last - first) / EPOCH_TICKS))
     ticks = [number * step for number in range(math.ceil(first / step), last // step + 1)]
     room = step / 2  # for the labels of the ends
     return Axis(
@@ -158,14 +159,14 @@ def draw(chart: Chart) -> str:
     unit = f" <span>{escaped(chart.unit)}{second}</span>" if chart.unit else ""
     lines = [
         f'<figure class="chart"><figcaption><b>{escaped(chart.title)}</b>{unit}</figcaption>',
-        f'<svg class="frame{" two" if chart.second else ""}" role="img" tabindex="0" aria-label="{escaped(_in_words(chart))}">',
-        '<svg class="plot" x="52" y="8" width="80%" height="82%">',
+        f'<svg class="plot{" two" if chart.second else ""}" role="img" tabindex="0" aria-label="{escaped(_in_words(chart))}">',
         *_grid(chart, across, upward),
         *_curves(chart, across, upward),
         '<line class="cross" y1="0" y2="100%"/><rect class="hit" width="100%" height="100%"/>',
-        "</svg></svg>",
+        "</svg>",
         '<p class="told" aria-live="polite"></p>',
-        f"<ul>{''.join(_legend(chart, curve, number) for number, curve in enumerate(chart.curves))}</ul></figure>",
+        _legend(chart),
+        "</figure>",
     ]
     return "\n".join(lines)
 
@@ -191,7 +192,7 @@ def _curves(chart: Chart, across: Axis, upward: Axis) -> Iterator[str]:
             f"{across.share(epoch) * SCALE:.2f},{(1 - upward.share(value)) * SCALE:.2f}"
             for epoch, value in points_of(chart, curve)
         )
-        yield f'<polyline class="{_classes(chart, curve, number)}" points="{" ".join(places)}"/>'
+        yield f'<polyline class="{_classes(chart, number)}" points="{" ".join(places)}"/>'
     yield "</svg>"
     for number, curve in enumerate(chart.curves):
         points = points_of(chart, curve)
@@ -199,17 +200,26 @@ def _curves(chart: Chart, across: Axis, upward: Axis) -> Iterator[str]:
         for point in points if len(points) <= DOTTED else [best] if best and curve.held_out else []:
             x, y = _percent(across.share(point[0])), _percent(1 - upward.share(point[1]))
             radius = 4 if point == best and curve.held_out else 2.5
-            yield f'<circle class="c{number % COLOURS}" cx="{x}" cy="{y}" r="{radius}"/>'
+            yield f'<circle class="{_classes(chart, number)}" cx="{x}" cy="{y}" r="{radius}"/>'
 
 
-def _classes(chart: Chart, curve: CurveLike, number: int) -> str:
-    beside = any(one.held_out for one in chart.curves) and not curve.held_out
-    return f"c{number % COLOURS}{' beside' if beside else ''}"
+def _classes(chart: Chart, number: int) -> str:
+    """Return the class of a curve: held-out text has the first colour, and what was trained on is dashed beside it."""
+    if not any(one.held_out for one in chart.curves):
+        return f"c{number % COLOURS}"
+    return "c0" if chart.curves[number].held_out else "c1 beside"
 
 
-def _legend(chart: Chart, curve: CurveLike, number: int) -> str:
-    swatch = f'<svg class="swatch"><line class="{_classes(chart, curve, number)}" y1="50%" y2="50%" x2="100%"/></svg>'
-    return f"<li>{swatch}{escaped(_described(chart, curve))}</li>"
+def _legend(chart: Chart) -> str:
+    """Return which curve is which, nothing where there is one of which there is nothing to say."""
+    if len(chart.curves) == 1 and not chart.best:
+        return ""
+    swatches = (
+        f'<svg class="swatch"><line class="{_classes(chart, number)}" y1="50%" y2="50%" x2="100%"/></svg>'
+        for number in range(len(chart.curves))
+    )
+    described = (escaped(_described(chart, curve)) for curve in chart.curves)
+    return f"<ul>{''.join(f'<li>{swatch}{text}</li>' for swatch, text in zip(swatches, described, strict=True))}</ul>"
 
 
 def _described(chart: Chart, curve: CurveLike) -> str:

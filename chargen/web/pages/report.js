@@ -19,7 +19,7 @@ function told(chart, epoch) {
 
 [...document.querySelectorAll(".chart")].forEach((element, number) => {
   const chart = data.charts[number];
-  const frame = element.querySelector(".frame");
+  const plot = element.querySelector(".plot");
   const hit = element.querySelector(".hit");
   const cross = element.querySelector(".cross");
   const line = element.querySelector(".told");
@@ -52,9 +52,9 @@ function told(chart, epoch) {
   }
   hit.addEventListener("pointermove", pointed);
   hit.addEventListener("pointerdown", pointed);
-  frame.addEventListener("pointerleave", leave);
-  frame.addEventListener("blur", leave);
-  frame.addEventListener("keydown", (event) => {
+  plot.addEventListener("pointerleave", leave);
+  plot.addEventListener("blur", leave);
+  plot.addEventListener("keydown", (event) => {
     const last = epochs.length - 1;
     const moves = { ArrowRight: Math.min(place + 1, last), ArrowLeft: Math.max(place - 1, 0), Home: 0, End: last };
     if (!(event.key in moves) || event.ctrlKey || event.metaKey || event.altKey) return;
