@@ -30,7 +30,7 @@ MAY_IMPORT: dict[str, set[str]] = {
     "tracking": LIGHT,
     "scratch": LIGHT | {"config", "corpus", "network"},
     "export": LIGHT | {"config", "corpus", "network"},
-    "web": LIGHT | {"config", "corpus", "network", "run", "export"},
+    "web": LIGHT | {"config", "resolution", "corpus", "network", "run", "export"},
     "training": LIGHT
     | {"config", "corpus", "network", "run", "tracking", "scratch", "checkpoints", "export", "resolution", "conflicts"},
     "insight": LIGHT | {"config", "corpus", "network", "run", "scratch", "checkpoints", "resolution"},
@@ -128,6 +128,8 @@ main()
         ["units", "noise", "text.txt", "--find", "line-position"],
         ["units", "noise", "text.txt", "--html", "page.html"],
         ["serve", "--help"],
+        ["report", "small"],
+        ["report", "critic", "--no-evaluation"],
         ["runs"],
         ["plot"],
         ["plot", "missing", "--output", "loss.svg"],
