@@ -70,33 +70,41 @@ class _Turn:
         self._service, self._kind, self._work = service, kind, work
 
     async def __call__(self, scope: Any, receive: Receive, send: Send) -> None:
+        seconds = self._service.limits.seconds
         with self._service.turn():
+            content = await _content(Request(scope, receive), seconds)
+            body = parse_body(self._kind, content, marks=LONGEST_TEXT + 100)
             try:
-                async with asyncio.timeout(self._service.limits.seconds + GRACE):
-                    body = parse_body(self._kind, await _content(Request(scope, receive)), marks=LONGEST_TEXT + 100)
+                async with asyncio.timeout(seconds + GRACE):
                     await _while_awaited(self._work(self._service, body, send), receive)
-            except (TimeoutError, ClientDisconnect):  # work keeps to its time by itself: it is the client that does not go on
+            except TimeoutError:  # work keeps to its time by itself: it is the client that does not go on
                 raise Gone from None
 
 
-async def _content(request: Request) -> bytes:
-    """Return the body of a request. Raises RefusedError for one that is too large, and ClientDisconnect."""
+async def _content(request: Request, seconds: float) -> bytes:
+    """Return the body of a request. Raises RefusedError for one that is too large or comes too slowly, and Gone."""
     parts, size = [], 0
-    async for part in request.stream():
-        size += len(part)
-        if size > LARGEST_BODY:
-            raise RefusedError(413, f"the body is larger than {LARGEST_BODY:,} bytes, which is the most")
-        parts.append(part)
+    try:
+        async with asyncio.timeout(seconds):
+            async for part in request.stream():
+                size += len(part)
+                if size > LARGEST_BODY:
+                    raise RefusedError(413, f"the body is larger than {LARGEST_BODY:,} bytes, which is the most")
+                parts.append(part)
+    except TimeoutError:
+        raise RefusedError(408, f"the request did not come whole within {seconds:g} seconds") from None
+    except ClientDisconnect:
+        raise Gone from None
     return b"".join(parts)
 
 
 async def _while_awaited(work: Awaitable[None], receive: Receive) -> None:
-    """Do some work until it is done or its client has gone. Raises ClientDisconnect then."""
+    """Do some work until it is done or its client has gone. Raises Gone then."""
     working, waiting = asyncio.ensure_future(work), asyncio.ensure_future(_gone(receive))
     try:
         await asyncio.wait({working, waiting}, return_when=asyncio.FIRST_COMPLETED)
         if not working.done():
-            raise ClientDisconnect
+            raise Gone
         await working
     finally:
         for one in (working, waiting):
@@ -136,7 +144,8 @@ def _plain(value: Any) -> bytes:
     return json.dumps(value, allow_nan=False).encode("ascii")  # with escapes, since half a surrogate pair is no UTF-8
 
 
-def _refusal(request: Request, error: Exception) -> Response:
+# These are coroutines because the others would each be run in a thread.
+async def _refusal(request: Request, error: Exception) -> Response:
     """Return what a client is told of an error."""
     status = error.status if isinstance(error, RefusedError) else getattr(error, "status_code", 422)
     sentence = error.message if isinstance(error, ChargenError) else getattr(error, "detail", str(error))
@@ -146,7 +155,7 @@ def _refusal(request: Request, error: Exception) -> Response:
     return response
 
 
-def _failure(request: Request, error: Exception) -> Response:
+async def _failure(request: Request, error: Exception) -> Response:
     return _json({"error": "internal error"}, 500)
 
 
