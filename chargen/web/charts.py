@@ -12,7 +12,7 @@ from chargen.web.page import escaped
 
 SCALE = 1000  # units from side to side of what polylines are drawn on
 COLOURS = 6  # classes c0 to c5 of report.css
-VALUE_TICKS, EPOCH_TICKS = 5, 4  # about so many on an axis
+VALUE_TICKS, EPOCH_TICKS = 5, 5  # about so many on an axis
 ALL_EPOCHS = 8  # up to which each has a tick
 LEAST_RANGE = 1e-6  # of values, as a share of them, that they are told apart in
 DOTTED = 12  # epochs up to which each has a dot
