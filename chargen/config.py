@@ -119,6 +119,12 @@ class NetworkConfig:
     unit_forget_bias: bool = setting(True, "Start an LSTM's forget gate at bias 1.")
     reset_after: bool = setting(True, "Apply a GRU's reset gate after the recurrent product (the cuDNN form).")
 
+    def undropped(self) -> "NetworkConfig":
+        """Return the network as it is when it does not train: nothing is dropped."""
+        return dataclasses.replace(
+            self, dropout=0.0, input_dropout=0.0, locked_dropout=False, recurrent_dropout=0.0, weight_drop=0.0
+        )
+
 
 @dataclass(frozen=True, kw_only=True)
 class TrainingConfig:

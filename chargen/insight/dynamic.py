@@ -138,12 +138,4 @@ def gradient_sizes(network: ScratchNetwork, training: TokenStream) -> dict[str, 
 
 def _as_read(model: TextModel) -> NetworkConfig:
     """Return the configuration of a network as it reads: nothing is dropped, and every position predicts."""
-    return replace(
-        model.network.config,
-        targets="all",
-        dropout=0.0,
-        input_dropout=0.0,
-        locked_dropout=False,
-        recurrent_dropout=0.0,
-        weight_drop=0.0,
-    )
+    return replace(model.network.config.undropped(), targets="all")

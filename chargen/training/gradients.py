@@ -14,14 +14,15 @@ EXPLODING, SATURATING = 1e3, 0.5
 
 def measure_flow(network: Network, plan: TrainingPlan) -> list[LayerFlow]:
     """Return the flow through the network on the first windows of the first epoch; none if NumPy cannot train the network."""
-    if not supported(network.config):
+    config = network.config.undropped()
+    if not supported(config):
         return []
     inputs, targets, weights = plan.training.batch(0, 0)
     if network.config.targets == "last":
         batch = Batch(inputs[:ROWS, -STEPS:], targets[:ROWS], weights[:ROWS])
     else:
         batch = Batch(inputs[:ROWS, :STEPS], targets[:ROWS, :STEPS], weights[:ROWS, :STEPS])
-    return gradient_flow(ScratchNetwork(network.config, network.vocab_size, network.weights), batch)
+    return gradient_flow(ScratchNetwork(config, network.vocab_size, network.weights), batch)
 
 
 def worst_flow(flows: Sequence[LayerFlow]) -> str | None:
