@@ -29,14 +29,6 @@ def rows(run: RunDirectory) -> list[dict[str, str]]:
 
 @pytest.mark.parametrize("cell", ["simplernn", "lstm", "gru"])
 @pytest.mark.parametrize("form", [("--targets", "all"), ("--targets", "last", "--context-length", 9), ("--stateful",)])
-def test_what_is_dropped_in_training_does_not_keep_the_gradient_log_from_being_written(
-    train: Callable[..., Any], prose: Path
-) -> None:
-    dropped = ("--dropout", 0.1, "--locked-dropout", "--weight-drop", 0.1, "--recurrent-dropout", 0.1, "--input-dropout", 0.1)
-    run = train(prose, *dropped, "--epochs", 1).run
-    assert len((run.path / "gradients.csv").read_text(encoding="utf-8").splitlines()) == 2
-
-
 def test_every_cell_and_form_learns(train: Train, prose: Path, cell: str, form: tuple[object, ...]) -> None:
     trained = train(prose, "--cell", cell, *form, "--epochs", 4, "--batch-size", 8, "--learning-rate", 0.02)
     assert trained.validation[-1] < trained.validation[0]
@@ -327,3 +319,11 @@ def test_a_dry_run_tells_the_plan_and_leaves_nothing(invoke_train: Callable[...,
     shown = invoke_train(names, "--dry-run", "-q")
     assert re.search(rf"^parameters +{forecast['parameters']:,}$", shown.stdout, re.MULTILINE)
     assert shown.stderr == ""
+
+
+def test_what_is_dropped_in_training_does_not_keep_the_gradient_log_from_being_written(
+    train: Callable[..., Any], prose: Path
+) -> None:
+    dropped = ("--dropout", 0.1, "--locked-dropout", "--weight-drop", 0.1, "--recurrent-dropout", 0.1, "--input-dropout", 0.1)
+    run = train(prose, *dropped, "--epochs", 1).run
+    assert len((run.path / "gradients.csv").read_text(encoding="utf-8").splitlines()) == 2
