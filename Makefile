@@ -2,8 +2,10 @@ PYTHON ?= $(shell command -v python3.11 || command -v python3)
 BIN := .venv/bin
 READY := .venv/.ready
 MINUTES ?= 10
+SCALE ?= 1
+SEEDS ?= 3
 
-.PHONY: help setup demo test fuzz torture lint format bench corpora clean
+.PHONY: help setup demo test fuzz torture lint format bench quality corpora clean
 .DEFAULT_GOAL := help
 
 help: ## list the targets
@@ -42,6 +44,11 @@ bench: $(READY) ## measure start-up, sampling and training, against Keras and Py
 	$(BIN)/python -m pip install --quiet --disable-pip-version-check --constraint constraints.txt --editable '.[bench]'
 	$(BIN)/python -m benchmarks
 	$(BIN)/python -m benchmarks plot
+
+quality: $(READY) ## measure how good the defaults get, and what each part is worth (hours; SCALE=0.02 SEEDS=1 for a try)
+	$(BIN)/python -m benchmarks quality --seeds $(SEEDS) --scale $(SCALE)
+	$(BIN)/python -m benchmarks ablation --seeds $(SEEDS) --scale $(SCALE)
+	$(BIN)/python -m benchmarks min-cells --scale $(SCALE)
 
 corpora: ## write corpora/code.txt from our own source
 	find chargen -name '*.py' | LC_ALL=C sort | xargs cat > corpora/code.txt

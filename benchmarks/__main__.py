@@ -44,10 +44,10 @@ as_json = click.option("--json", "as_json", is_flag=True, help="Print JSON.")
 @click.group(invoke_without_command=True, help=__doc__)
 @click.pass_context
 def main(context: click.Context) -> None:
-    """Run everything unless a benchmark is named."""
+    """Run everything but what `make quality` runs, unless a benchmark is named."""
     if context.invoked_subcommand is None:
         for command in context.command.commands.values():
-            if command not in (show_table, plot_results):
+            if command not in (*OF_QUALITY, show_table, plot_results):
                 context.invoke(command)
 
 
@@ -107,12 +107,15 @@ scale_option = click.option("--scale", default=1.0, show_default=True, help="Mul
 
 
 @main.command("quality")
+@click.option("--texts", type=CommaSeparated(quality.TEXTS), default=",".join(quality.TEXTS), show_default=True)
 @seeds_option
 @scale_option
 @as_json
-def measure_quality(seeds: int = 3, scale: float = 1.0, as_json: bool = False) -> None:
-    """Nats a character on the test parts of public texts, within minutes."""
-    _report("quality", lambda: quality.measure(seeds=seeds, scale=scale), as_json)
+def measure_quality(texts: tuple[str, ...] = quality.TEXTS, seeds: int = 3, scale: float = 1.0, as_json: bool = False) -> None:
+    """Nats a character on the test parts of public texts, within minutes; what is known of other texts is kept."""
+    known = _results().get("quality", {"rows": []})["rows"] if scale == 1 else []
+    others = [row for row in known if row["text"] not in texts]
+    _report("quality", lambda: others + quality.measure(texts=texts, seeds=seeds, scale=scale), as_json, keep=scale == 1)
 
 
 @main.command("ablation")
@@ -121,7 +124,7 @@ def measure_quality(seeds: int = 3, scale: float = 1.0, as_json: bool = False) -
 @as_json
 def measure_ablation(seeds: int = 3, scale: float = 1.0, as_json: bool = False) -> None:
     """Nats a character that each part of the default recipe is worth."""
-    _report("ablation", lambda: quality.measure_ablation(seeds=seeds, scale=scale), as_json)
+    _report("ablation", lambda: quality.measure_ablation(seeds=seeds, scale=scale), as_json, keep=scale == 1)
 
 
 @main.command("precision")
@@ -132,11 +135,14 @@ def measure_precision(as_json: bool = False) -> None:
 
 
 @main.command("min-cells")
-@click.option("--seconds", default=120.0, show_default=True, help="How long each network is trained.")
+@scale_option
 @as_json
-def measure_min_cells(seconds: float = 120.0, as_json: bool = False) -> None:
+def measure_min_cells(scale: float = 1.0, as_json: bool = False) -> None:
     """Nats a character of minGRU and minLSTM beside an LSTM, for the same time."""
-    _report("min-cells", lambda: min_cells.measure(seconds=seconds), as_json)
+    _report("min-cells", lambda: min_cells.measure(scale=scale), as_json, keep=scale == 1)
+
+
+OF_QUALITY = (measure_quality, measure_ablation, measure_min_cells)
 
 
 @main.command("table")
@@ -153,10 +159,14 @@ def plot_results() -> None:
     plot.draw_cost(results["cost"], RESULTS.with_name("cost.svg"))
 
 
-def _report(kind: str, measure: Callable[[], Rows], as_json: bool) -> None:
+def _results() -> dict[str, Any]:
+    return dict(json.loads(RESULTS.read_text(encoding="utf-8"))) if RESULTS.is_file() else {}
+
+
+def _report(kind: str, measure: Callable[[], Rows], as_json: bool, *, keep: bool = True) -> None:
     report = {"machine": describe_machine(), "rows": measure()}
-    known = json.loads(RESULTS.read_text(encoding="utf-8")) if RESULTS.is_file() else {}
-    RESULTS.write_text(json.dumps(known | {kind: report}, indent=1) + "\n", encoding="utf-8")
+    if keep:
+        RESULTS.write_text(json.dumps(_results() | {kind: report}, indent=1) + "\n", encoding="utf-8")
     if as_json:
         click.echo(json.dumps(report, indent=1))
         return

@@ -21,6 +21,7 @@ class Record(NamedTuple):
 
 
 RECORDS = (Record("tinyshakespeare", 10), Record("names", 5), Record("nietzsche", 3))
+TEXTS = tuple(record.text for record in RECORDS)
 NAMES_TEST = 1000  # lines
 LAST_WEIGHTS = ("--validation-split", 0)
 
@@ -41,10 +42,10 @@ ABLATED: dict[str, tuple[object, ...]] = {
 }
 
 
-def measure(*, seeds: int = 3, scale: float = 1.0) -> Rows:
-    """Measure the records, `scale` times as long as they are, in nats a character on the test part."""
+def measure(*, texts: tuple[str, ...] = TEXTS, seeds: int = 3, scale: float = 1.0) -> Rows:
+    """Measure the records of some texts, `scale` times as long as they are, in nats a character on the test part."""
     rows: Rows = []
-    for record in RECORDS:
+    for record in (one for one in RECORDS if one.text in texts):
         with tempfile.TemporaryDirectory() as name:
             split, minutes = _split(record.text, Path(name)), record.minutes * scale
             options = ("--minutes", minutes, *LAST_WEIGHTS)
@@ -52,7 +53,10 @@ def measure(*, seeds: int = 3, scale: float = 1.0) -> Rows:
             by_run = [evaluate(run / "last.safetensors", split.test) for run, _ in runs]
             seconds = max(seconds for _, seconds in runs)
         what = f"{record.text}, {minutes:g} minutes ({seconds:,.0f} s)"
-        rows += [_row(f"{what}, {protocol}", [figures[protocol] for figures in by_run]) for protocol in by_run[0]]
+        rows += [
+            _row(f"{what}, {protocol}", [figures[protocol] for figures in by_run]) | {"text": record.text}
+            for protocol in by_run[0]
+        ]
     return rows
 
 

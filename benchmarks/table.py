@@ -15,8 +15,27 @@ def markdown(results: dict[str, Any]) -> str:
     if rows:
         lines = [f"| {row['what']} | {_number(row['median'])} {row['unit']} |" for row in rows]
         blocks.append("\n".join(["| what | median |", "| --- | ---: |", *lines]))
+    for kind, heading, table in (
+        ("quality", "the defaults, in so many minutes", _quality),
+        ("ablation", "without one part", _ablation),
+        ("min-cells", "another cell", _quality),
+    ):
+        if kind in results:
+            blocks.append(table(heading, results[kind]["rows"]))
     machines = dict.fromkeys(report["machine"] for report in results.values())
     return "\n\n".join([*blocks, f"Measured on: {'; '.join(machines)}."])
+
+
+def _quality(heading: str, rows: list[dict[str, Any]]) -> str:
+    lines = [f"| {row['what']} | {row['median']:.3f} | {row['min']:.3f} to {row['max']:.3f} |" for row in rows]
+    return "\n".join([f"| {heading} | nats a character | of all seeds |", "| --- | ---: | ---: |", *lines])
+
+
+def _ablation(heading: str, rows: list[dict[str, Any]]) -> str:
+    lines = [
+        f"| {row['what']} | {row['median']:.3f} | {row['min']:.3f} to {row['max']:.3f} | {row['worth']:+.3f} |" for row in rows
+    ]
+    return "\n".join([f"| {heading} | nats a character | of all seeds | worth |", "| --- | ---: | ---: | ---: |", *lines])
 
 
 def _training(rows: list[dict[str, Any]]) -> str:

@@ -1,23 +1,14 @@
 """Every setting of a run: its name, default, unit and bounds, in one place.
 
-Settings come in layers (defaults, a config file, the command line); later layers win. A setting whose default is None is
-chosen from the text once the text is known (see `chargen.training.plan`).
+A setting whose default is None is chosen from the text once the text is known (see `chargen.training.plan`).
 """
 
 import dataclasses
-import math
-import tomllib
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
-from difflib import get_close_matches
-from pathlib import Path
-from types import UnionType
-from typing import Any, get_args, get_origin, get_type_hints
+from typing import Any, get_type_hints
 
 import tomli_w
-
-from chargen.errors import ConfigError
-from chargen.shipped import nearest_shipped, shipped_folder
 
 Mapped = dict[str, dict[str, Any]]
 
@@ -29,6 +20,7 @@ class Setting:
     """What is known of one setting beside its type and default.
 
     `flag` is its command-line name where that is not the field's; `shorthands` are flags that stand for one value each.
+    `by_text`: without a config the default is none, what suits the text and the minutes is chosen.
     """
 
     help: str
@@ -38,6 +30,7 @@ class Setting:
     choices: tuple[str, ...] = ()
     flag: str | None = None
     shorthands: Mapping[str, Any] = field(default_factory=dict)
+    by_text: bool = False
 
 
 def flag_name(name: str, detail: Setting) -> str:
@@ -90,7 +83,7 @@ class NetworkConfig:
         choices=("simplernn", "dense", "lstm", "gru"),
     )
     num_layers: int = setting(1, "Recurrent layers.", minimum=1, maximum=64, flag="--layers")
-    hidden_size: int = setting(128, "Units of each recurrent layer.", minimum=1, maximum=65536)
+    hidden_size: int = setting(128, "Units of each recurrent layer.", minimum=1, maximum=65536, by_text=True)
     embedding_size: int = setting(
         64,
         "Size of the token embedding; 0 feeds one-hot vectors.",
@@ -98,6 +91,7 @@ class NetworkConfig:
         maximum=65536,
         flag="--embedding",
         shorthands={"--one-hot": 0},
+        by_text=True,
     )
     embedding_norm: str = setting("none", "Normalise the embedding over a batch, or not.", choices=("none", "batch"))
     layer_norm: bool = setting(False, "Normalise the outputs of each recurrent layer before the next one.")
@@ -111,12 +105,16 @@ class NetworkConfig:
     targets: str = setting(
         "all", "Predict the next token after every position, or after the last of a window.", choices=("all", "last")
     )
-    dropout: float = setting(0.0, "Share of each recurrent layer's outputs dropped.", minimum=0.0, maximum=0.95)
+    dropout: float = setting(0.0, "Share of each recurrent layer's outputs dropped.", minimum=0.0, maximum=0.95, by_text=True)
     input_dropout: float = setting(0.0, "Share of the first layer's inputs dropped.", minimum=0.0, maximum=0.95)
-    locked_dropout: bool = setting(False, "Drop the same units at all steps of a window (variational dropout).")
+    locked_dropout: bool = setting(False, "Drop the same units at all steps of a window (variational dropout).", by_text=True)
     recurrent_dropout: float = setting(0.0, "Share of recurrent values dropped inside a layer.", minimum=0.0, maximum=0.95)
     weight_drop: float = setting(
-        0.0, "Share of recurrent weights dropped, drawn anew for each batch (DropConnect).", minimum=0.0, maximum=0.95
+        0.0,
+        "Share of recurrent weights dropped, drawn anew for each batch (DropConnect).",
+        minimum=0.0,
+        maximum=0.95,
+        by_text=True,
     )
     unit_forget_bias: bool = setting(True, "Start an LSTM's forget gate at bias 1.")
     reset_after: bool = setting(True, "Apply a GRU's reset gate after the recurrent product (the cuDNN form).")
@@ -129,11 +127,15 @@ class TrainingConfig:
     task: str = setting("generate", "Learn to write text, or to tell the label of a text.", choices=("generate", "classify"))
     context_length: int | None = setting(None, "Tokens in a window.", minimum=1, maximum=1_000_000)
     stride: int | None = setting(None, "Tokens between the starts of two windows.", minimum=1, maximum=1_000_000)
-    stateful: bool = setting(False, "Read the text as contiguous streams and carry the state from batch to batch.")
-    jitter: bool = setting(False, "Cut the streams at other places in each epoch.")
+    stateful: bool = setting(
+        False, "Read the text as contiguous streams and carry the state from batch to batch.", by_text=True
+    )
+    jitter: bool = setting(False, "Cut the streams at other places in each epoch, and begin afresh now and then.", by_text=True)
     batch_size: int | None = setting(None, "Windows in a batch.", minimum=1, maximum=1_000_000)
-    epochs: int = setting(60, "Passes over the text, at most.", minimum=1, maximum=1_000_000)
-    patience: int = setting(6, "Epochs without a better validation loss before training stops; 0 never stops.", minimum=0)
+    epochs: int = setting(60, "Passes over the text, at most.", minimum=1, maximum=1_000_000, by_text=True)
+    patience: int = setting(
+        6, "Epochs without a better validation loss before training stops; 0 never stops.", minimum=0, by_text=True
+    )
     start_from: str | None = setting(
         None, "Run or model file whose weights training goes on from; tokens are matched by their text.", flag="--from"
     )
@@ -141,16 +143,21 @@ class TrainingConfig:
     epoch_steps: int | None = setting(
         None, "Optimizer steps that count as an epoch; a pass over the text unless given.", minimum=1
     )
-    optimizer: str = setting("adam", "Optimizer.", choices=("adam", "adamw", "rmsprop", "adagrad", "sgd"))
-    learning_rate: float = setting(0.003, "Learning rate, at its highest.", above=0.0, maximum=100.0)
-    weight_decay: float = setting(0.004, "Share of each weight that AdamW takes off, times the learning rate.", minimum=0.0)
-    beta_2: float = setting(0.999, "How long Adam and AdamW remember squared gradients.", minimum=0.0, maximum=0.999999)
+    optimizer: str = setting("adam", "Optimizer.", choices=("adam", "adamw", "rmsprop", "adagrad", "sgd"), by_text=True)
+    learning_rate: float = setting(0.003, "Learning rate, at its highest.", above=0.0, maximum=100.0, by_text=True)
+    weight_decay: float = setting(
+        0.004, "Share of each weight that AdamW takes off, times the learning rate.", minimum=0.0, by_text=True
+    )
+    beta_2: float = setting(
+        0.999, "How long Adam and AdamW remember squared gradients.", minimum=0.0, maximum=0.999999, by_text=True
+    )
     schedule: str = setting(
         "constant",
         "How the learning rate falls: along a cosine to 0, in steps, or whenever validation gets no better.",
         choices=("constant", "cosine", "step", "plateau"),
+        by_text=True,
     )
-    warmup_epochs: float = setting(0.0, "Epochs in which the learning rate rises to its highest.", minimum=0.0)
+    warmup_epochs: float = setting(0.0, "Epochs in which the learning rate rises to its highest.", minimum=0.0, by_text=True)
     decay_epochs: int = setting(
         3, "Epochs between two steps of the learning rate; without a better validation, for plateau.", minimum=1
     )
@@ -237,216 +244,12 @@ SECTIONS: dict[str, type] = {
 }
 
 
-@dataclass(frozen=True)
-class Resolved:
-    """Settings and, for each "section.name", the layer it came from."""
-
-    settings: Settings
-    origin: dict[str, str]
-
-
 def declared_settings() -> Iterator[tuple[str, dataclasses.Field[Any], Any, Setting]]:
     """Yield (section, field, type, setting) of every setting, in order."""
     for section, cls in SECTIONS.items():
         types = get_type_hints(cls)
         for one in dataclasses.fields(cls):
             yield section, one, types[one.name], one.metadata["setting"]
-
-
-def resolve(*layers: tuple[str, Mapping[str, Any]]) -> Resolved:
-    """Lay named layers of sections over the defaults, later ones winning, and check the outcome.
-
-    Raises ConfigError for an unknown section or key, a value of the wrong type or out of range, and settings that
-    exclude each other; the message names the layer and the key.
-    """
-    origin = {f"{section}.{one.name}": "default" for section, one, _, _ in declared_settings()}
-    values: Mapped = {section: {} for section in SECTIONS}
-    for layer, sections in layers:
-        for section, name, value in _checked(layer, sections):
-            values[section][name] = value
-            origin[f"{section}.{name}"] = layer
-    settings = Settings(**{section: cls(**values[section]) for section, cls in SECTIONS.items()})
-    check_together(settings)
-    return Resolved(settings, origin)
-
-
-def check_together(settings: Settings) -> None:
-    """Raise ConfigError where two settings exclude each other."""
-    _check_network(settings.network)
-    corpus, training = settings.corpus, settings.training
-    if corpus.vocab_size and corpus.tokens not in ("word", "bpe"):
-        raise ConfigError(f"corpus.vocab_size is for word and bpe tokens, corpus.tokens is {corpus.tokens}")
-    if training.stateful and corpus.mix:
-        raise ConfigError(
-            "training.stateful reads one text from end to end, corpus.mix draws from several",
-            hint="choose one of --stateful and --mix",
-        )
-    if training.jitter and not training.stateful:
-        raise ConfigError("training.jitter is about the streams of training.stateful", hint="say --stateful, or leave it out")
-    _check_schedule(training)
-    _check_task(settings)
-    if training.stateful and settings.network.cell == "dense":
-        raise ConfigError(
-            "network.cell = dense starts every window from the zero state, training.stateful carries the state",
-            hint="choose --cell simplernn, which computes the same",
-        )
-    if training.stateful and corpus.reading == "line":
-        raise ConfigError(
-            "training.stateful carries the state from line to line, corpus.reading = line keeps lines apart",
-            hint="choose one of --stateful and --per-line",
-        )
-    if training.stateful and training.stride not in (None, training.context_length):
-        raise ConfigError(
-            f"training.stride = {training.stride} does not go with training.stateful, whose windows follow each other",
-            hint="leave out --stride",
-        )
-
-
-def _check_task(settings: Settings) -> None:
-    corpus, training = settings.corpus, settings.training
-    if training.task == "generate":
-        for name in ("text_column", "label_column"):
-            if getattr(corpus, name) is not None:
-                raise ConfigError(f"corpus.{name} is for training.task = classify", hint="say --task classify")
-        return
-    if training.backend == "numpy":
-        raise ConfigError("the NumPy trainer has no training.task but generate", hint="use --backend tensorflow")
-    at_odds = {
-        "corpus.mix": corpus.mix,
-        "training.stateful": training.stateful,
-        "training.stride": training.stride,
-        "training.epoch_steps": training.epoch_steps,
-    }
-    for name, value in at_odds.items():
-        if value:
-            raise ConfigError(
-                f"{name} is about writing text, training.task = classify tells the label of whole texts", hint="leave it out"
-            )
-
-
-def _check_schedule(training: TrainingConfig) -> None:
-    whole = f"as long as the training, training.epochs = {training.epochs}"
-    if training.warmup_epochs >= training.epochs and training.warmup_epochs:
-        raise ConfigError(
-            f"training.warmup_epochs = {training.warmup_epochs:g} is {whole}",
-            hint="give fewer --warmup-epochs or more --epochs",
-        )
-    if training.schedule in ("step", "plateau") and training.decay_epochs >= training.epochs:
-        raise ConfigError(
-            f"training.decay_epochs = {training.decay_epochs} is {whole}",
-            hint="give fewer --decay-epochs or more --epochs",
-        )
-    if training.schedule == "plateau" and training.warmup_epochs:
-        raise ConfigError(
-            "training.warmup_epochs does not go with the plateau schedule", hint="choose --schedule cosine or step"
-        )
-    if training.clip_norm and training.clip_value:
-        raise ConfigError(
-            f"training.clip_norm = {training.clip_norm:g} and training.clip_value = {training.clip_value:g} exclude each other",
-            hint="set one of --clip-norm and --clip-value to 0",
-        )
-
-
-def _check_network(network: NetworkConfig) -> None:
-    simple = network.cell in ("simplernn", "dense")
-    if network.activation != "tanh" and not simple:
-        raise ConfigError(f"network.activation = {network.activation} is for simplernn and dense, the cell is {network.cell}")
-    if network.recurrent_init == "identity" and not simple:
-        raise ConfigError(f"network.recurrent_init = identity is for simplernn and dense, the cell is {network.cell}")
-    if network.embedding_norm != "none" and not network.embedding_size:
-        raise ConfigError(
-            "network.embedding_norm needs an embedding, the inputs are one-hot vectors", hint="give --embedding a size"
-        )
-    if network.layer_norm and network.num_layers == 1:
-        raise ConfigError("network.layer_norm stands between recurrent layers, there is one", hint="give --layers 2 or more")
-    for name in ("recurrent_dropout", "weight_drop"):
-        if network.cell == "dense" and getattr(network, name):
-            raise ConfigError(f"network.{name} is not for the dense cell", hint="choose --cell simplernn")
-    if network.locked_dropout and not (network.dropout or network.input_dropout):
-        raise ConfigError("network.locked_dropout says how values are dropped, nothing is", hint="give --dropout a share")
-
-
-def read_config(name: str) -> tuple[str, Mapped]:
-    """Read a config file by path, or a shipped one by name, and return its label and sections.
-
-    Raises ConfigError if there is no such file or it is not TOML.
-    """
-    path = _config_path(name)
-    try:
-        return path.name, tomllib.loads(path.read_text(encoding="utf-8"))
-    except (OSError, UnicodeDecodeError) as error:
-        reason = error.strerror if isinstance(error, OSError) else "not UTF-8 text"
-        raise ConfigError(f"cannot read the config {path}: {reason}") from error
-    except tomllib.TOMLDecodeError as error:
-        raise ConfigError(f"{path} is not TOML: {error}") from error
-
-
-def _config_path(name: str) -> Path:
-    shipped = shipped_folder("configs") / f"{name.removesuffix('.toml')}.toml"
-    if Path(name).is_file():
-        return Path(name)
-    if Path(name).name == name and shipped.is_file():
-        return shipped
-    nearest = nearest_shipped("configs", name)
-    hint = f"did you mean {nearest}?" if nearest else "give a TOML file, or a shipped config's name"
-    raise ConfigError(f"no such config: {name}", hint=hint)
-
-
-def _checked(layer: str, sections: Mapping[str, Any]) -> Iterator[tuple[str, str, Any]]:
-    """Yield (section, name, value) of a layer, every one checked by itself."""
-    for section, values in sections.items():
-        if section not in SECTIONS:
-            raise _unknown(
-                layer, f"section [{section}]" if isinstance(values, Mapping) else f"key {section}", section, SECTIONS
-            )
-        if not isinstance(values, Mapping):
-            raise ConfigError(f"{layer}: {section} is {values!r}, expected a section [{section}]")
-        known = {one.name: (kind, detail) for name, one, kind, detail in declared_settings() if name == section}
-        for name, value in values.items():
-            if name not in known:
-                raise _unknown(layer, f"key {section}.{name}", name, known)
-            kind, detail = known[name]
-            label = flag_name(name, detail) if layer == COMMAND_LINE else f"{layer}: {section}.{name}"
-            yield section, name, check_value(label, value, kind, detail)
-
-
-def _unknown(layer: str, what: str, name: str, known: Mapping[str, Any]) -> ConfigError:
-    matches = get_close_matches(name, known, n=1)
-    hint = f"did you mean {matches[0]}?" if matches else f"known: {', '.join(known)}"
-    return ConfigError(f"{layer}: unknown {what}", hint=hint)
-
-
-def check_value(label: str, value: Any, kind: Any, detail: Setting) -> Any:
-    """Return `value` as the setting's type; raise ConfigError, naming `label`, if it is not one or out of range."""
-    if get_origin(kind) is tuple:
-        if not isinstance(value, list | tuple):
-            raise ConfigError(f"{label} is {value!r}, expected a list")
-        return tuple(check_value(label, one, get_args(kind)[0], detail) for one in value)
-    kind = next(one for one in get_args(kind) if one is not type(None)) if isinstance(kind, UnionType) else kind
-    if kind is float and type(value) is int:
-        value = float(value)
-    if type(value) is not kind:
-        raise ConfigError(f"{label} is {value!r}, expected {_NOUNS[kind]}")
-    if detail.choices and value not in detail.choices:
-        raise ConfigError(f"{label} is {value!r}, expected one of {', '.join(detail.choices)}")
-    if kind in (int, float):
-        _check_range(label, value, detail)
-    return value
-
-
-_NOUNS = {int: "a whole number", float: "a number", str: "a text", bool: "true or false"}
-
-
-def _check_range(label: str, value: float, detail: Setting) -> None:
-    low, high = detail.minimum, detail.maximum
-    if not math.isfinite(value):
-        raise ConfigError(f"{label} is {value}, expected a finite number")
-    if low is not None and value < low:
-        raise ConfigError(f"{label} is {value}, expected {low:g} or more")
-    if detail.above is not None and value <= detail.above:
-        raise ConfigError(f"{label} is {value}, expected more than {detail.above:g}")
-    if high is not None and value > high:
-        raise ConfigError(f"{label} is {value}, expected {high:g} or less")
 
 
 def _plain(value: Any) -> Any:

@@ -78,6 +78,11 @@ class RunDirectory:
         """All sample texts."""
         return self.path / "samples.txt"
 
+    @property
+    def report(self) -> Path:
+        """The page that tells all of it."""
+        return self.path / "report.html"
+
     def write_config(self, settings: Settings, comments: Sequence[str] = ()) -> None:
         """Write config.toml, comments in front. Raises RunError where that cannot be done."""
         commented = "".join(f"# {comment}\n" for comment in comments)

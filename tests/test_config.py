@@ -6,8 +6,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from chargen.config import COMMAND_LINE, Settings, declared_settings, read_config, resolve
+from chargen.config import COMMAND_LINE, Settings, declared_settings
 from chargen.errors import ConfigError
+from chargen.resolution import read_config, resolve
 from chargen.shipped import shipped_files
 
 

@@ -5,7 +5,8 @@ import click
 import tomli_w
 
 from chargen.cli.options import common_options, json_option, resolve_options, setting_options
-from chargen.config import SECTIONS, Resolved
+from chargen.config import SECTIONS
+from chargen.resolution import Resolved
 from chargen.terminal import echo
 
 

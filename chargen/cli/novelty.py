@@ -52,7 +52,7 @@ def command(
       chargen novelty --file story.txt --json
     """
     from chargen.insight.novelty import Judge
-    from chargen.insight.training_text import training_texts
+    from chargen.insight.trained_text import training_texts
     from chargen.network.ensemble import load_models
     from chargen.network.request import Request
     from chargen.run import find_model

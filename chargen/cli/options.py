@@ -7,9 +7,10 @@ from typing import Any, TypeVar, get_args, get_origin
 
 import click
 
-from chargen.config import COMMAND_LINE, Mapped, Resolved, Setting, declared_settings, flag_name, read_config, resolve
+from chargen.config import COMMAND_LINE, Mapped, Setting, declared_settings, flag_name
 from chargen.errors import ConfigError, RunError
 from chargen.files import write_atomically
+from chargen.resolution import Resolved, read_config, resolve
 
 Command = TypeVar("Command", bound=Callable[..., Any])
 
@@ -42,7 +43,8 @@ def _setting_option(flag: str, parameter: str, kind: Any, detail: Setting, defau
     multiple = get_origin(kind) is tuple
     if multiple or isinstance(kind, UnionType):
         kind = get_args(kind)[0]
-    help_text = f"{detail.help}  [default: {_shown(default)}]"
+    shown_default = f"chosen from the text; {_shown(default)} with a config" if detail.by_text else _shown(default)
+    help_text = f"{detail.help}  [default: {shown_default}]"
     if kind is bool:
         return click.option(f"{flag}/--no-{flag[2:]}", parameter, default=None, help=help_text)
     shown: Any = click.Choice(detail.choices) if detail.choices else kind
@@ -60,7 +62,7 @@ def _shown(default: Any) -> str:
 def resolve_options(files: tuple[str, ...], config_name: str | None, given: dict[str, Any]) -> Resolved:
     """Lay the defaults, the config file and the given options over each other.
 
-    Raises ConfigError for a setting given in two ways, and what `chargen.config.resolve` raises.
+    Raises ConfigError for a setting given in two ways, and what `chargen.resolution.resolve` raises.
     """
     return resolve(*option_layers(files, config_name, given))
 

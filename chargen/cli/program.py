@@ -33,6 +33,7 @@ COMMANDS = {
     "runs": "List the trained runs.",
     "compare": "Show runs side by side.",
     "plot": "Draw the loss curves of runs.",
+    "report": "Write a page that tells all of a run.",
     "corpora": "List the texts that are found by name, fetch more.",
     "config": "Show settings and where each comes from.",
 }

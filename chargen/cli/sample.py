@@ -120,7 +120,7 @@ def command(
 def is_new(paths: list[Path], reading: str, copy_length: int) -> Callable[[str, str], bool]:
     """Return what tells whether a prompt and its continuation are new to the corpora of some models."""
     from chargen.insight.novelty import Judge
-    from chargen.insight.training_text import training_texts
+    from chargen.insight.trained_text import training_texts
 
     return partial(Judge(training_texts(paths), reading).is_new, copy_length=copy_length)
 

@@ -9,7 +9,8 @@ from typing import Any, NamedTuple
 import click
 
 from chargen.cli.options import common_options, json_option, option_layers, runs_dir_option, setting_options
-from chargen.config import Resolved, Settings, read_config, resolve
+from chargen.config import Settings
+from chargen.resolution import Resolved, read_config, resolve
 from chargen.terminal import echo
 
 BYTES_PER_WEIGHT = 4 * (2 + 3 * 3)  # two models, three checkpoints of weights and two optimizer slots

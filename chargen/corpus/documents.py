@@ -73,12 +73,16 @@ class Corpus:
 
 
 def load_corpus(config: CorpusConfig, *, stateful: bool = False) -> Corpus:
-    """Read the configured files and cut them into documents.
+    """Read the configured files and cut them into documents. Raises what `read_corpus` and `cut_corpus` raise."""
+    return cut_corpus(config, read_corpus(config), stateful=stateful)
 
-    Stateful training reads on from line to line, so it never chooses lines by itself. Raises CorpusError if the text
-    cannot be read, is too short to predict anything, or has one label only.
+
+def cut_corpus(config: CorpusConfig, sources: Sequence[tuple[int, SourceText]], *, stateful: bool = False) -> Corpus:
+    """Cut texts, as `read_corpus` returns them, into documents.
+
+    Stateful training reads on from line to line, so it never chooses lines by itself. Raises CorpusError if the text is too
+    short to predict anything, or has one label only.
     """
-    sources = read_corpus(config)
     notes = [source.note for _, source in sources if source.note]
     reading = config.reading
     if reading == "auto":

@@ -14,11 +14,12 @@ from chargen.insight.baseline import NgramModel
 from chargen.insight.compression import compressed_nats, joined
 from chargen.insight.dynamic import check_dynamic, evaluate_dynamic
 from chargen.insight.evaluation import Passage, Protocol, Quality, Report, count_characters, protocols
-from chargen.insight.trained_text import FILE_HINT, read_files, read_settings, read_trained_text
+from chargen.insight.trained_text import read_files, read_settings, read_trained_text
 from chargen.network.model_file import TextModel
 from chargen.run import RunDirectory
 
 ORDER = 6
+FILE_HINT = "chargen evaluate RUN FILE takes another text"
 LARGEST_BASELINE = 10_000_000  # characters; n-grams of more take gigabytes
 
 Stage = Callable[[str, int], AbstractContextManager[Report]]  # of a name and a number of tokens, for a progress bar
@@ -56,9 +57,13 @@ class Row:
 def held_out_subject(run: RunDirectory, model: TextModel) -> Subject:
     """Return a run's model and what its training held out.
 
-    Raises ConfigError where that is nothing, and what `read_settings` and `read_trained_text` raise.
+    Raises ConfigError where that is nothing, and what `read_trained_text` raises.
     """
-    text = read_trained_text(read_settings(run), model)
+    try:
+        text = read_trained_text(run, model)
+    except ChargenError as error:
+        error.hint = f"{error.hint}; {FILE_HINT}" if error.hint else FILE_HINT
+        raise
     if not text.held_out:
         raise ConfigError("the run held out nothing, corpus.validation_split is 0", hint=FILE_HINT)
     return Subject(model=model, documents=text.held_out, held_out=True, training=text.training)
@@ -71,9 +76,8 @@ def file_subject(run: RunDirectory, model: TextModel, files: Sequence[str], *, l
     """
     config, text, notes = CorpusConfig(), None, []
     try:
-        settings = read_settings(run)
-        config = settings.corpus
-        text = read_trained_text(settings, model)
+        config = read_settings(run).corpus
+        text = read_trained_text(run, model)
     except ChargenError as error:
         notes.append(f"the run's training part is left aside: {error.message}")
     documents, sha256 = read_files(files, model, config, label=label, on_unknown=on_unknown)

@@ -86,12 +86,12 @@ def _read(run: RunDirectory, history: History) -> RunFacts:
         settings=read_settings(run),
         num_parameters=sum(map(prod, shapes.values())),
         epochs=history.epochs[-1].epoch,
-        seconds=_seconds(run),
-        **_best(history),
+        seconds=training_seconds(run),
+        **best_figures(history),
     )
 
 
-def _best(history: History) -> dict[str, Any]:
+def best_figures(history: History) -> dict[str, Any]:
     """Return the figures of the epoch that did best on the text held out."""
     names = ("best_epoch", "cross_entropy", "bits_per_character")
     figures = [
@@ -102,7 +102,7 @@ def _best(history: History) -> dict[str, Any]:
     return dict(zip(names, min(figures, key=lambda one: one[1] or 0.0, default=(None, None, None)), strict=True))
 
 
-def _seconds(run: RunDirectory) -> float | None:
+def training_seconds(run: RunDirectory) -> float | None:
     """Return the seconds that the finished epochs took, as the newest checkpoint remembers them."""
     try:
         return float(sum(epoch["seconds"] for epoch in (newest_facts(run.checkpoints) or {})["results"]))

@@ -47,26 +47,26 @@ def read_histories(runs: Sequence[RunDirectory]) -> list[History]:
 
 def read_history(path: Path, *, name: str) -> History:
     """Read a metrics.csv. Raises RunError if it is missing or damaged."""
-    header, *lines = _cells(path)
+    header, *lines = read_cells(path)
     missing = [column for column in REQUIRED if column not in header]
     if missing:
-        raise _damaged(path, 1, f"there is no column {missing[0]}")
+        raise damaged(path, 1, f"there is no column {missing[0]}")
     if len(set(header)) < len(header):
-        raise _damaged(path, 1, "two columns have the same name")
+        raise damaged(path, 1, "two columns have the same name")
     rows: list[dict[str, Any]] = []
     epochs: list[Epoch] = []
     for number, cells in enumerate(lines, start=2):
         if len(cells) != len(header):
-            raise _damaged(path, number, f"{len(cells)} cells, expected {len(header)}")
+            raise damaged(path, number, f"{len(cells)} cells, expected {len(header)}")
         rows.append({column: _number(path, number, column, cell) for column, cell in zip(header, cells, strict=True)})
         epochs.append(_epoch(path, number, rows[-1], after=epochs[-1].epoch if epochs else 0))
     if not epochs:
-        raise _damaged(path, 1, "there is no epoch in it")
+        raise damaged(path, 1, "there is no epoch in it")
     return History(name=name, epochs=tuple(epochs), rows=tuple(rows))
 
 
-def _cells(path: Path) -> list[list[str]]:
-    """Return the cells of every line, the header's first."""
+def read_cells(path: Path) -> list[list[str]]:
+    """Return the cells of every line of a table, the header's first. Raises RunError for what is missing or no table."""
     try:
         with path.open(encoding="utf-8", newline="") as file:
             lines = list(csv.reader(file, strict=True))
@@ -86,9 +86,9 @@ def _number(path: Path, line: int, column: str, cell: str) -> int | float | None
     try:
         value = float(cell)
     except ValueError:
-        raise _damaged(path, line, f"{column} is {cell[:40]!r}, expected a number") from None
+        raise damaged(path, line, f"{column} is {cell[:40]!r}, expected a number") from None
     if not math.isfinite(value):
-        raise _damaged(path, line, f"{column} is {cell[:40]}, expected a finite number")
+        raise damaged(path, line, f"{column} is {cell[:40]}, expected a finite number")
     return int(cell) if cell.isdecimal() else value
 
 
@@ -97,11 +97,11 @@ def _epoch(path: Path, line: int, row: dict[str, Any], *, after: int) -> Epoch:
     for column in (*REQUIRED, VALIDATION):
         value = row.get(column)
         if value is None and column in REQUIRED:
-            raise _damaged(path, line, f"{column} is empty")
+            raise damaged(path, line, f"{column} is empty")
         if value is not None and value < 0:
-            raise _damaged(path, line, f"{column} is {value}, expected 0 or more")
+            raise damaged(path, line, f"{column} is {value}, expected 0 or more")
     if type(row["epoch"]) is not int or row["epoch"] <= after:
-        raise _damaged(path, line, f"epoch is {row['epoch']}, expected a whole number above {after}")
+        raise damaged(path, line, f"epoch is {row['epoch']}, expected a whole number above {after}")
     share = 1 / (row.get("characters_per_token") or 1.0)
     return Epoch(
         epoch=row["epoch"],
@@ -111,5 +111,6 @@ def _epoch(path: Path, line: int, row: dict[str, Any], *, after: int) -> Epoch:
     )
 
 
-def _damaged(path: Path, line: int, reason: str) -> RunError:
+def damaged(path: Path, line: int, reason: str) -> RunError:
+    """Return the error that tells what is wrong with a line of a table."""
     return RunError(f"{path} is damaged at line {line}: {reason}")

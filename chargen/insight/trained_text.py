@@ -1,18 +1,18 @@
-"""The text of a run once more: what it was trained on, and what it never saw."""
+"""The text of a run once more, held against its sha256: what it was trained on, and what it never saw."""
 
-from collections.abc import Sequence
-from dataclasses import dataclass
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, replace
 from pathlib import Path
+from typing import Any
 
-from chargen.config import CorpusConfig, Settings, read_config, resolve
-from chargen.corpus.documents import Document, digest_of, load_corpus, split_documents
-from chargen.corpus.reading import STDIN, read_sources
+from chargen.config import CorpusConfig, Settings
+from chargen.corpus.documents import Document, cut_corpus, digest_of, read_corpus, split_documents
+from chargen.corpus.reading import STDIN, SourceText, read_sources
 from chargen.corpus.vocabulary import Vocabulary
 from chargen.errors import ConfigError, CorpusError, RunError
-from chargen.network.model_file import TextModel
+from chargen.network.model_file import TextModel, read_metadata
+from chargen.resolution import read_config, resolve
 from chargen.run import RunDirectory
-
-FILE_HINT = "chargen evaluate RUN FILE takes another text"
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -25,35 +25,77 @@ class TrainedText:
     held_out: Sequence[Document]
 
 
+@dataclass(frozen=True)
+class FoundText:
+    """The texts that a run was trained on, each with the part of a mix that it belongs to, and where they were found."""
+
+    config: CorpusConfig
+    parts: Sequence[tuple[int, SourceText]]
+
+
 def read_settings(run: RunDirectory) -> Settings:
     """Return the settings that a run was trained with. Raises RunError for a folder without them, ConfigError for odd ones."""
     if not run.config.is_file():
-        raise RunError(f"{run.path} has no config.toml that tells its text", hint=FILE_HINT)
+        raise RunError(f"{run.path} has no config.toml, which names the text that it was trained on")
     return resolve(read_config(str(run.config))).settings
 
 
-def read_trained_text(settings: Settings, model: TextModel) -> TrainedText:
-    """Read the corpus of a run anew and split it as training did.
+def find_text(run: RunDirectory, sha256: Any) -> FoundText:
+    """Return the texts of that sha256 by the files that a run's config.toml names.
 
-    Raises CorpusError where it cannot be read, came through a pipe, or is not the text that the model was trained on.
+    They are looked for from the current folder, then from the one in which the run's folder of runs lies. Raises CorpusError
+    for a text that came through a pipe, cannot be read or has changed, and what `read_settings` raises.
     """
-    corpus_config, seed = settings.corpus, settings.training.random_seed
-    names = [*corpus_config.files, *(one.rpartition(":")[0] for one in corpus_config.mix)]
-    if STDIN in names:
-        raise CorpusError("the run was trained on standard input, which is gone", hint=FILE_HINT)
-    try:
-        corpus = load_corpus(corpus_config, stateful=settings.training.stateful)
-    except CorpusError as error:
-        raise CorpusError(f"the run's own text cannot be read: {error.message}", hint=FILE_HINT) from error
-    trained_on = str(model.provenance.get("sha256"))
-    if corpus.sha256 != trained_on:
-        raise CorpusError(
-            f"the text of {corpus.name} has changed since the run was trained on it: its sha256 is {corpus.sha256:.12}..., "
-            f"it was {trained_on:.12}...",
-            hint=f"put the old text back; {FILE_HINT}",
-        )
-    training, held_out = split_documents(corpus, corpus_config.validation_split, seed=seed)
-    return TrainedText(name=corpus.name, sha256=corpus.sha256, training=training, held_out=held_out)
+    config = read_settings(run).corpus
+    if STDIN in (*config.files, *(one.rpartition(":")[0] for one in config.mix)):
+        raise CorpusError(f"{run.path} was trained on standard input, which is gone", hint="train it on a file")
+    failures: list[CorpusError] = []
+    for candidate in _candidates(config, run):
+        try:
+            parts = read_corpus(candidate)
+        except CorpusError as error:
+            failures.append(error)
+            continue
+        found = digest_of([source for _, source in parts])
+        if found == sha256:
+            return FoundText(candidate, parts)
+        failures.insert(0, CorpusError(f"it has changed since, its sha256 is {found:.12}..., it was {sha256!s:.12}..."))
+    raise CorpusError(
+        f"the text that {run.path} was trained on cannot be used: {failures[0].message}",
+        hint="put it back as it was, where it was",
+    ) from failures[0]
+
+
+def _candidates(config: CorpusConfig, run: RunDirectory) -> Iterator[CorpusConfig]:
+    """Yield the corpus as the config names it, then as seen from where the run was made, if that is another folder."""
+    yield config
+    folder = run.path.resolve().parent.parent
+    if folder != Path.cwd():
+        there = [tuple(_seen_from(folder, name) for name in names) for names in (config.files, config.mix)]
+        yield replace(config, files=there[0], mix=there[1])
+
+
+def _seen_from(folder: Path, name: str) -> str:
+    """Return a file's name, or PATH:WEIGHT, as it has to be from here; a shipped text's stays."""
+    found = [path for path in (name, name.rpartition(":")[0]) if path and (folder / path).exists()]
+    return str(folder / name) if found else name
+
+
+def read_trained_text(run: RunDirectory, model: TextModel) -> TrainedText:
+    """Read the corpus of a run anew and split it as training did. Raises what `find_text` raises."""
+    text, training = find_text(run, model.provenance.get("sha256")), read_settings(run).training
+    corpus = cut_corpus(text.config, text.parts, stateful=training.stateful)
+    learnt, held_out = split_documents(corpus, text.config.validation_split, seed=training.random_seed)
+    return TrainedText(name=corpus.name, sha256=corpus.sha256, training=learnt, held_out=held_out)
+
+
+def training_texts(models: Sequence[Path]) -> list[SourceText]:
+    """Return the texts that some models were trained on, each corpus once. Raises what `find_text` raises."""
+    digests: dict[Any, Path] = {}
+    for model in models:
+        digests.setdefault(read_metadata(model)["provenance"].get("sha256"), model)
+    found = [find_text(RunDirectory(model.parent), sha256) for sha256, model in digests.items()]
+    return [source for text in found for _, source in text.parts]
 
 
 def read_files(

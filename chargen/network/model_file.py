@@ -11,7 +11,6 @@ from typing import Any, Literal
 import numpy as np
 from safetensors.numpy import save
 
-from chargen.config import resolve
 from chargen.corpus.tokens import vocabulary_from_mapping
 from chargen.corpus.vocabulary import BOUNDARY, Vocabulary
 from chargen.errors import ConfigError, ModelFileError
@@ -20,6 +19,7 @@ from chargen.network.cells import Floats
 from chargen.network.network import Network, weight_shapes
 from chargen.network.strict_json import parse_json
 from chargen.network.tensor_file import NO_SEAL, TensorFile, open_tensors, sealed
+from chargen.resolution import resolve
 
 FORMAT_VERSION = 2
 READ_VERSIONS = (1, FORMAT_VERSION)  # the first had no sha256

@@ -4,9 +4,10 @@ import os
 import time
 from dataclasses import dataclass, replace
 
-from chargen.config import Resolved, Settings
+from chargen.config import Settings
 from chargen.corpus.documents import Corpus
 from chargen.errors import ConfigError
+from chargen.resolution import Resolved
 from chargen.training.plan import TrainingPlan, make_plan
 from chargen.training.recipes import DEFAULT_PRESET, MOST_PASSES, PRESETS, Chosen, Recipe, choose_recipe
 from chargen.training.session import fit_session

@@ -18,7 +18,7 @@ from chargen.training.parallel import ShardedModel, num_shards
 from chargen.training.plan import TrainingPlan
 from chargen.training.recording import Figures
 from chargen.training.signals import RequestedSignal
-from chargen.training.trainer import TrainedPlan
+from chargen.training.trainer import TrainedPlan, begins_afresh
 
 
 class ExecutedPlan(TrainedPlan, Protocol):
@@ -61,6 +61,8 @@ class KerasTrainer:
             self._model.reset_states()
 
     def train(self, epoch: int, first: int) -> int:
+        if begins_afresh(self._plan.settings.training, epoch, first, self._plan.steps_per_execution):
+            self._model.reset_states()
         batches = self._training.take(epoch, first)
         self._train(tuple(batches))
         return len(batches.inputs)

@@ -17,6 +17,7 @@ from chargen.training.plan import TrainingPlan
 from chargen.training.recording import Figures
 from chargen.training.schedules import learning_rate
 from chargen.training.signals import RequestedSignal
+from chargen.training.trainer import begins_afresh
 
 STEPS_AT_ONCE = 16  # gathered from the text together
 
@@ -58,6 +59,8 @@ class NumpyTrainer:
     def train(self, epoch: int, first: int) -> int:
         plan = self._plan.training
         stacked = plan.batches(epoch, first, min(STEPS_AT_ONCE, plan.num_steps - first))
+        if begins_afresh(self._training, epoch, first, STEPS_AT_ONCE):
+            self._state = self._network.zero_state(self._plan.windows.batch_size)
         with np.errstate(all="ignore"):  # the recorder ends a training whose loss is no longer finite
             for batch in map(Batch, *stacked):
                 self._step(batch)

@@ -6,7 +6,8 @@ from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from typing import Any, NamedTuple
 
-from chargen.config import NetworkConfig, Settings, check_together
+from chargen.config import NetworkConfig, Settings
+from chargen.conflicts import check_together
 from chargen.corpus.documents import Corpus, Document, split_documents
 from chargen.corpus.large_text import text_blocks
 from chargen.corpus.tokens import build_vocabulary

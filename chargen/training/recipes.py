@@ -20,6 +20,7 @@ DEFAULT_PRESET = "balanced"
 
 OPERATIONS_PER_WEIGHT = 6  # and position: one product forward and two back, each of a multiplication and an addition
 OPERATIONS_PER_SECOND = 7e10  # of one core, everything counted: a measure to plan by, the same on every machine
+DENSE_SPEED = 0.1  # of a graph of Dense layers, beside the other cells
 CHARACTERS_PER_WEIGHT = 7
 WEIGHTS_PER_CHARACTER = 7
 HIDDEN_SIZES = (64, 128, 256, 512, 768, 1024)
@@ -55,7 +56,8 @@ class Chosen(NamedTuple):
 
 def choose_recipe(corpus: Corpus, chosen: Chosen, *, minutes: float, cores: int) -> Recipe:
     """Choose what a user has left open, for a training of so many minutes on so many cores."""
-    operations = minutes * 60 * cores * OPERATIONS_PER_SECOND
+    speed = OPERATIONS_PER_SECOND * (DENSE_SPEED if chosen.settings.network.cell == "dense" else 1)
+    operations = minutes * 60 * cores * speed
     text = _TextSize.of(corpus, chosen.settings)
     network: dict[str, Any] = dict(_network_size(chosen, text, operations))
     weights = _num_weights(_with_network(chosen.settings, network))
@@ -69,8 +71,8 @@ def choose_recipe(corpus: Corpus, chosen: Chosen, *, minutes: float, cores: int)
     training = streams | _optimization(chosen, passes)
     seen = passes * text.characters / weights
     reasons = (
-        f"{minutes:g} minutes on {cores} {'cores' if cores > 1 else 'core'}: {_size_in_words(chosen, network)} reads the text "
-        f"{passes:.2g} times, {seen:,.0f} characters for each of its {weights:,} weights",
+        f"{_counted(minutes, 'minute')} on {_counted(cores, 'core')}: {_size_in_words(chosen, network)} reads the text "
+        f"{passes:.2g} times, some {seen:.2g} characters for each weight",
         _dropping_in_words(network),
         _learning_in_words(training),
     )
@@ -121,8 +123,9 @@ def _regularisation(chosen: Chosen, passes: float, characters: float) -> dict[st
     share = next(share for most, share in DROPPED_BY_PASSES if passes <= most)
     share = min(share, MOST_DROPPED_OF_SHORT_TEXT) if characters < SHORT_TEXT else share
     dropped = chosen.settings.network.dropout if chosen.any("network.dropout") else share
-    weight_drop = {} if chosen.settings.network.cell == "dense" else {"weight_drop": share}
-    return {"dropout": dropped, "locked_dropout": dropped > 0} | weight_drop
+    by_hand, cell = chosen.settings.training.backend == "numpy", chosen.settings.network.cell
+    weight_drop = {} if cell == "dense" or by_hand else {"weight_drop": share}
+    return {"dropout": dropped, "locked_dropout": dropped > 0 and not by_hand} | weight_drop
 
 
 def _may_carry_state(corpus: Corpus, chosen: Chosen) -> bool:
@@ -155,6 +158,10 @@ def _left_open(layer: Mapped, chosen: Chosen) -> Mapped:
         section: {name: value for name, value in values.items() if not chosen.any(f"{section}.{name}")}
         for section, values in layer.items()
     }
+
+
+def _counted(number: float, unit: str) -> str:
+    return f"{number:g} {unit}" if number == 1 else f"{number:g} {unit}s"
 
 
 def _size_in_words(chosen: Chosen, network: dict[str, Any]) -> str:

@@ -39,7 +39,7 @@ def run_session(
 def forecast_session(plan: TrainingPlan, *, verbosity: int = 1) -> dict[str, Any]:
     """Return what training would do, with the time it would take at most, measured by a short probe."""
     display = Display(Console(stderr=True), verbosity=verbosity)
-    for line in plan.corpus.notes:
+    for line in (*plan.corpus.notes, *plan.reasons):
         display.note(line)
     seconds = seconds_per_epoch(_make_trainer(plan, display), plan)
     return plan.summary() | {

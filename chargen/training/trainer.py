@@ -4,7 +4,10 @@ import time
 from collections.abc import Mapping
 from typing import Protocol
 
+import numpy as np
+
 from chargen.checkpoints import Arrays, Checkpoint, Position
+from chargen.config import TrainingConfig
 from chargen.corpus.windows import BatchPlan
 from chargen.network.cells import Floats
 from chargen.network.network import Network
@@ -12,6 +15,7 @@ from chargen.training.recording import EpochRecorder, Figures, PlannedRun
 from chargen.training.signals import RequestedSignal, TrainingInterrupted, deferred_signals
 
 PROBE_SECONDS = 1.0
+AFRESH_SHARE = 0.05  # of the steps
 FORWARD_SHARE = 3  # a training step costs three times its forward pass
 
 
@@ -56,6 +60,18 @@ class TrainedPlan(PlannedRun, Protocol):
     @property
     def validation(self) -> BatchPlan | None:
         """The batches that are measured after each epoch."""
+
+
+def begins_afresh(training: TrainingConfig, epoch: int, first: int, steps: int) -> bool:
+    """Tell whether some steps together, from `first` on, begin from the zero state.
+
+    Only of jittered streams, and of a small share of the steps: a network that never begins in the middle of a text never
+    learns to.
+    """
+    if not training.jitter:
+        return False
+    drawn = np.random.default_rng([training.random_seed, epoch, first]).random()
+    return bool(drawn < 1 - (1 - AFRESH_SHARE) ** steps)
 
 
 def train(trainer: Trainer, plan: TrainedPlan, recorder: EpochRecorder, *, checkpoint: Checkpoint | None = None) -> int | None:

@@ -4,9 +4,10 @@ from dataclasses import dataclass, fields
 from difflib import get_close_matches
 from typing import Any, TypeVar, get_type_hints
 
-from chargen.config import check_value, setting
+from chargen.config import setting
 from chargen.errors import ConfigError
 from chargen.network.strict_json import parse_json
+from chargen.resolution import check_value
 
 Body = TypeVar("Body")
 

@@ -32,17 +32,33 @@ def trained(in_folder: Path, random_model: RandomModel) -> Callable[..., tuple[R
 
 def test_the_tail_of_a_document(trained: Callable[..., tuple[RunDirectory, TextModel]]) -> None:
     run, model = trained()
-    text = read_trained_text(read_settings(run), model)
+    text = read_trained_text(run, model)
     assert [one.text for one in (*text.training, *text.held_out)] == [("abcH" * 30)[:108], ("abcH" * 30)[108:]]
 
 
 def test_another_text_of_the_same_name(trained: Callable[..., tuple[RunDirectory, TextModel]], in_folder: Path) -> None:
     run, model = trained()
     (in_folder / "text.txt").write_text("abcH" * 31, encoding="utf-8")
-    with pytest.raises(CorpusError, match="has changed since the run was trained on it"):
+    with pytest.raises(CorpusError, match="trained on cannot be used: it has changed since, its sha256 is ") as raised:
         held_out_subject(run, model)
+    assert "put it back" in str(raised.value.hint)
+    assert "evaluate RUN FILE" in str(raised.value.hint)
     with pytest.raises(CorpusError, match="has changed"):
         held_out_subject(run, replace(model, provenance={}))
+
+
+def test_a_text_is_found_from_another_folder(
+    trained: Callable[..., tuple[RunDirectory, TextModel]], in_folder: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The folder of runs lies where the run was made."""
+    _, model = trained()
+    (in_folder / "runs").mkdir()
+    run = RunDirectory((in_folder / "run").rename(in_folder / "runs" / "run"))
+    (in_folder / "elsewhere").mkdir()
+    monkeypatch.chdir(in_folder / "elsewhere")
+    assert [one.text for one in read_trained_text(run, model).held_out] == [("abcH" * 30)[108:]]
+    Path("text.txt").write_text("another text of the same name", encoding="utf-8")
+    assert read_trained_text(run, model).name == "text"
 
 
 def test_a_folder_that_is_no_run(in_folder: Path) -> None:

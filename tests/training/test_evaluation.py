@@ -10,10 +10,10 @@ import pytest
 from click.testing import CliRunner
 
 from chargen.cli.program import program
-from chargen.config import resolve
 from chargen.corpus.documents import load_corpus
 from chargen.insight.trained_text import read_settings, read_trained_text
 from chargen.network.model_file import load_model
+from chargen.resolution import resolve
 from chargen.training.plan import make_plan
 
 Train = Callable[..., Any]
@@ -65,7 +65,7 @@ def test_the_split_is_that_of_the_training_plan(train: Train, names: Path) -> No
     run = train(names, "--epochs", 1, "--backend", "numpy", "--random-seed", 9, "--validation-split", 0.3).run
     settings = read_settings(run)
     plan = make_plan(settings, load_corpus(settings.corpus))
-    text = read_trained_text(settings, load_model(run.model))
+    text = read_trained_text(run, load_model(run.model))
     assert text.training == plan.documents
     assert len(text.held_out) + len(text.training) == len(plan.corpus.documents)
     assert text.sha256 == plan.corpus.sha256

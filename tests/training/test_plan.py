@@ -4,11 +4,12 @@ from typing import Any
 import numpy as np
 import pytest
 
-from chargen.config import Settings, resolve
+from chargen.config import Settings
 from chargen.corpus.documents import Corpus, Document, load_corpus
 from chargen.corpus.vocabulary import BOUNDARY
 from chargen.corpus.windows import ContiguousStreams
 from chargen.errors import ConfigError, CorpusError
+from chargen.resolution import resolve
 from chargen.training.plan import TrainingPlan, WindowSizes, choose_windows, estimate_memory, make_plan
 
 TEXT = "one line of it\nand another line\n" * 20

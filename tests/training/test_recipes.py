@@ -1,14 +1,19 @@
 from typing import Any
 
+import numpy as np
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from chargen.config import Resolved, Settings, check_together, resolve
+from chargen.config import Settings, TrainingConfig, declared_settings
+from chargen.conflicts import check_together
 from chargen.corpus.documents import Corpus, Document
 from chargen.errors import ConfigError
+from chargen.resolution import Resolved, resolve
+from chargen.scratch.network import supported
 from chargen.training.budget import Budget, find_budget, plan_within
 from chargen.training.recipes import PRESETS, Chosen, Recipe, choose_recipe
+from chargen.training.trainer import begins_afresh
 
 PROSE = "It was a dark night, and the rain fell in torrents.\n"
 NAMES = "\n".join(["Ada", "Alan", "Grace", "Barbara"] * 50)
@@ -59,22 +64,34 @@ def test_a_text_that_is_read_once_loses_nothing_and_one_that_is_read_often_does(
 @given(
     st.sampled_from(["lstm", "gru", "simplernn", "dense"]),
     st.sampled_from(["all", "last"]),
+    st.sampled_from(["tensorflow", "numpy"]),
     st.sampled_from([PROSE * 9, PROSE * 999, NAMES]),
     st.dictionaries(
         st.sampled_from(["network.dropout", "network.hidden_size", "training.epochs", "training.optimizer", "training.stride"]),
         st.just(None),
     ),
 )
-def test_what_is_chosen_goes_with_what_was_given(cell: str, targets: str, text: str, names: dict[str, None]) -> None:
+def test_what_is_chosen_goes_with_what_was_given(
+    cell: str, targets: str, backend: str, text: str, names: dict[str, None]
+) -> None:
     values = {"dropout": 0.0, "hidden_size": 9, "epochs": 3, "optimizer": "sgd", "stride": 2}
     sections: dict[str, dict[str, Any]] = {"network": {"cell": cell, "targets": targets}}
+    sections["training"] = {"backend": backend}
     for section, _, name in (one.partition(".") for one in names):
         sections.setdefault(section, {})[name] = values[name]
     reading = "line" if text == NAMES else "document"
     layer = recipe(text, reading=reading, **sections).layer
     together = {section: layer.get(section, {}) | sections.get(section, {}) for section in {*layer, *sections}}
-    check_together(resolved(**together).settings)
+    settings = resolved(**together).settings
+    check_together(settings)
+    assert backend == "tensorflow" or supported(settings.network)
     assert not any(name in layer.get(section, {}) for section, given_values in sections.items() for name in given_values)
+
+
+def test_help_says_of_all_that_is_chosen_that_it_is() -> None:
+    by_text = {(section, one.name) for section, one, _, detail in declared_settings() if detail.by_text or one.default is None}
+    for layer in (recipe(PROSE * 1000).layer, recipe(NAMES, reading="line", training={"epochs": 2}).layer):
+        assert {(section, name) for section, values in layer.items() for name in values} <= by_text
 
 
 def test_three_reasons_name_the_network_what_is_dropped_and_how_it_learns() -> None:
@@ -138,3 +155,11 @@ def test_a_plan_within_a_budget_keeps_what_was_given() -> None:
 
 
 PLAN = plan_within(Budget(minutes=1, exact=False, began=0.0), resolved(), corpus(PROSE * 1000))
+
+
+def test_only_jittered_streams_begin_afresh_and_seldom() -> None:
+    jittered = TrainingConfig(stateful=True, jitter=True)
+    share = np.mean([begins_afresh(jittered, 3, step, 1) for step in range(4000)])
+    assert share == pytest.approx(0.05, abs=0.015)  # a standard error is 0.0034
+    assert np.mean([begins_afresh(jittered, 3, step, 40) for step in range(400)]) > 0.8
+    assert not any(begins_afresh(TrainingConfig(stateful=True), 3, step, 40) for step in range(400))

@@ -13,10 +13,10 @@ import numpy as np
 import pytest
 from click.testing import Result
 
-from chargen.config import read_config, resolve
 from chargen.network.generation import sample_texts
 from chargen.network.model_file import load_model
 from chargen.network.sampling import Sampler
+from chargen.resolution import read_config, resolve
 from chargen.run import RunDirectory
 
 Train = Callable[..., Any]

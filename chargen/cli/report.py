@@ -1,0 +1,69 @@
+import shlex
+from pathlib import Path
+from typing import Any
+
+import click
+
+from chargen.cli.measuring import ProgressBars, use_one_thread
+from chargen.cli.options import common_options, runs_dir_option, write_output
+from chargen.terminal import echo
+
+BLOCK_LENGTH = 256  # tokens, as chargen evaluate has it
+
+
+@click.command("report")
+@click.argument("run_spec", metavar="[RUN]", required=False)
+@click.option(
+    "--output",
+    type=click.Path(path_type=Path, dir_okay=False),
+    metavar="FILE",
+    help="File to write; one that is there already is replaced.  [default: report.html in the run's folder]",
+)
+@click.option("--evaluation/--no-evaluation", default=True, show_default=True, help="Measure the run as chargen evaluate does.")
+@runs_dir_option
+@common_options
+def command(run_spec: str | None, output: Path | None, evaluation: bool, runs_dir: Path, verbosity: int) -> None:
+    """Write a page that tells all of a run: its curves, what it writes and how new that is, how well it predicts.
+
+    Also how its gradients flow, what was trained, and which settings are not the defaults. It is one HTML file that loads
+    nothing; stdout gets its path. The same run gives the same page. RUN is a run's name, its path, or a model file; the newest
+    run unless given.
+
+    \b
+      chargen report
+      chargen report male-lstm-20260101-120000 --output names.html --no-evaluation
+    """
+    use_one_thread()
+    from chargen.cli.report_contents import make_contents
+    from chargen.insight.report import explained, judge_fresh_texts, read_record
+    from chargen.network.model_file import load_model
+    from chargen.run import find_model
+    from chargen.web.report_page import report_page
+
+    path = find_model(run_spec, runs_dir)
+    record = read_record(path)
+    measured: Any = None
+    judgement: Any = None
+    if not record.classifies:
+        model, bars = load_model(path), ProgressBars(verbosity)
+        if evaluation:
+            measured, record.notes["evaluation"] = explained(lambda: _measured(record.run, model, bars))
+        with bars.stage("copies", 1):
+            judgement, record.notes["drawn"] = explained(lambda: judge_fresh_texts(path, model))
+    page = report_page(make_contents(record, measured, judgement, spoken=shlex.quote(str(_spoken(path, record.run)))))
+    place = output or record.run.report
+    write_output(place, page)
+    echo(str(place))
+
+
+def _measured(run: Any, model: Any, bars: ProgressBars) -> Any:
+    """Return what is measured, and the figures of a run on it and those of the baselines."""
+    from chargen.insight.assessment import assess, held_out_subject
+
+    subject = held_out_subject(run, model)
+    return subject, list(assess(subject, bars.stage, block_length=BLOCK_LENGTH))
+
+
+def _spoken(path: Path, run: Any) -> Path:
+    """Return what other commands call the model by: its run, unless it is another model of it."""
+    return run.path if path == run.model else path

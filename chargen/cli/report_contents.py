@@ -1,0 +1,241 @@
+"""What `chargen report` tells of a run, in the words and the order of its page."""
+
+import math
+import shlex
+from collections.abc import Iterator, Mapping, Sequence
+from datetime import timedelta
+from itertools import pairwise
+from typing import Any
+
+import chargen
+
+TOKENS = {"char": "characters", "byte": "bytes", "word": "words", "bpe": "BPE tokens"}
+NAMED = 5  # of a list of lines
+
+
+def make_contents(record: Any, measured: Any, judgement: Any, *, spoken: str) -> Any:
+    """Return the contents of a run's page.
+
+    record: a RunRecord. measured: a Subject and its figures, or None. judgement: of fresh texts, or None. spoken: the run, as
+    other commands name it.
+    """
+    from chargen.insight.report import changed_settings
+    from chargen.web.report_page import Contents, Figures, Sample
+
+    network = record.metadata["network"]
+    return Contents(
+        title=_corpus(record),
+        subtitle=f"{network.cell} {network.num_layers}x{network.hidden_size}, run {record.run.path.resolve().name}",
+        tiles=list(_tiles(record)),
+        facts=list(_facts(record)),
+        reasons=record.reasons,
+        settings=[(one.name, _value(one.value), _default(one.default), one.help) for one in changed_settings(record.settings)],
+        curves=_curves(record),
+        table=_table(record.history),
+        samples=[Sample(*one) for one in record.samples],
+        gradients=_gradients(record.gradients),
+        evaluation=[
+            Figures(one.name, one.kind, one.quality.cross_entropy, one.quality.bits_per_character, one.quality.perplexity)
+            for one in (measured[1] if measured else [])
+        ],
+        drawn_facts=list(_drawn_facts(judgement)) if judgement else [],
+        drawn=_pieces(judgement) if judgement else [],
+        drawn_lines=record.metadata.get("reading") == "line",
+        commands=_commands(record, spoken),
+        notes=_notes(record, measured, judgement),
+    )
+
+
+def _corpus(record: Any) -> str:
+    return str(record.metadata["provenance"].get("corpus") or "a corpus without a name")
+
+
+def _tiles(record: Any) -> Iterator[tuple[str, str]]:
+    """Yield the figures that a person looks for first."""
+    best, provenance = record.best, record.metadata["provenance"]
+    if record.classifies and isinstance(provenance.get("accuracy"), float):
+        yield "texts told right", f"{provenance['accuracy']:.1%}"
+    elif best.get("bits_per_character") is not None:
+        yield "bits a character, validation", f"{best['bits_per_character']:.3f}"
+    elif record.history and record.history.rows[-1].get("bits_per_character") is not None:
+        yield "bits a character, training", f"{record.history.rows[-1]['bits_per_character']:.3f}"
+    yield "epochs", f"{record.history.epochs[-1].epoch:,}" if record.history else "0"
+    if record.seconds is not None:
+        yield "training time", str(timedelta(seconds=round(record.seconds)))
+    yield "parameters", f"{record.num_parameters:,}"
+    if type(provenance.get("characters")) is int:
+        yield "characters of text", f"{provenance['characters']:,}"
+
+
+def _facts(record: Any) -> Iterator[tuple[str, str]]:
+    """Yield what was trained on what, and how."""
+    metadata, settings = record.metadata, record.settings
+    network, training = metadata["network"], settings.training
+    yield "corpus", f"{_corpus(record)}, sha256 {metadata['provenance'].get('sha256')!s:.12}"
+    yield "vocabulary", f"{len(metadata['vocabulary'].pieces):,} {TOKENS[settings.corpus.tokens]}"
+    labels = metadata["labels"] if record.classifies else metadata["vocabulary"].labels
+    if labels:
+        yield "labels", ", ".join(labels)
+    inputs = f"embedding {network.embedding_size}" if network.embedding_size else "one-hot"
+    yield (
+        "network",
+        f"{network.cell} {network.num_layers}x{network.hidden_size}, {inputs}, {record.num_parameters:,} parameters",
+    )
+    yield "windows", f"{metadata['context_length']:,} tokens{_batch(training)}"
+    yield "optimizer", f"{training.optimizer}, learning rate {training.learning_rate:g}, {training.schedule}"
+    if record.history:
+        best = f", the best after {record.best['best_epoch']:,}" if record.best.get("best_epoch") else ""
+        yield "epochs", f"{record.history.epochs[-1].epoch:,} of {training.epochs:,} at most{best}"
+    if record.seconds is not None:
+        yield "training time", f"{timedelta(seconds=round(record.seconds))}, validation and sample texts not counted"
+    yield "trained by", f"{training.backend}, random seed {training.random_seed}"
+    yield "page by", f"chargen {chargen.__version__}"
+
+
+def _batch(training: Any) -> str:
+    return f", {training.batch_size:,} in a batch" if training.batch_size else ""
+
+
+def _value(value: Any) -> str:
+    if isinstance(value, tuple):
+        return ", ".join(map(_value, value))
+    return (
+        {True: "yes", False: "no"}[value]
+        if isinstance(value, bool)
+        else f"{value:g}"
+        if isinstance(value, float)
+        else str(value)
+    )
+
+
+def _default(value: Any) -> str:
+    return "chosen from the text" if value is None else _value(value) or "none"
+
+
+def _curves(record: Any) -> list[Any]:
+    """Return the charts of what each epoch brought."""
+    from chargen.insight.plots import make_panels
+    from chargen.insight.report import accuracy_panel
+    from chargen.web.charts import Chart
+
+    if not record.history:
+        return []
+    losses, *rates = make_panels([record.history], unit="bits")
+    name, _, unit = losses.title.partition(", ")
+    charts = [Chart(title=name, unit=unit, curves=losses.curves, second=("nats", math.log(2)), best="lowest")]
+    accuracies = accuracy_panel(record.history)
+    if accuracies:
+        charts.append(Chart(title=accuracies.title, curves=accuracies.curves, percent=True, best="highest"))
+    return charts + [Chart(title=rate.title, unit="after each epoch", curves=rate.curves) for rate in rates]
+
+
+def _gradients(panels: Mapping[str, Any]) -> list[Any]:
+    from chargen.insight.gradient_log import FIGURES
+    from chargen.web.charts import Chart
+
+    units = {"gradient_norm": "by all weights of a layer", "saturation": "share", "reach": "as a share of the last step's"}
+    return [
+        Chart(
+            title=FIGURES[name],
+            unit=unit,
+            curves=panels[name].curves,
+            percent=name == "saturation",
+            logarithmic=name != "saturation",
+        )
+        for name, unit in units.items()
+        if name in panels
+    ]
+
+
+def _table(history: Any) -> list[list[str]]:
+    """Return the rows of metrics.csv as people read them, the header first."""
+    if not history:
+        return []
+    header = list(history.rows[0])
+    rows = [["" if value is None else _number(value) for value in row.values()] for row in history.rows]
+    return [[one.replace("_", " ") for one in header], *rows]
+
+
+def _number(value: float) -> str:
+    return f"{value:,}" if isinstance(value, int) else f"{value:.6g}"
+
+
+def _drawn_facts(judgement: Any) -> Iterator[tuple[str, str]]:
+    from chargen.insight.report import COPY_LENGTH, RANDOM_SEED
+
+    novelty, longest = judgement.novelty, judgement.novelty.longest
+    yield "drawn", f"{len(judgement.texts):,} texts, random seed {RANDOM_SEED}, temperature 1"
+    yield "held against", f"{judgement.corpus}, {judgement.corpus_characters:,} characters"
+    if longest:
+        yield "longest copy", f"{len(longest.text):,} characters, line {longest.line:,} of {longest.source}: {longest.text!r}"
+    yield f"within copies of {COPY_LENGTH} characters or more", f"{novelty.copied_share:.1%} of the text"
+    yield "lines of the corpus", _named(novelty.exact, len(novelty.lines))
+    near = [f"{one.line} ({one.nearest})" for one in novelty.near]
+    yield "lines one or two letters off", _named(near, len(novelty.lines))
+
+
+def _named(some: Sequence[str], of: int) -> str:
+    """Return how many of a number something is, and which."""
+    distinct = list(dict.fromkeys(some))
+    more = ", ..." if len(distinct) > NAMED else ""
+    return f"{len(some):,} of {of:,}{': ' if distinct else ''}{', '.join(distinct[:NAMED])}{more}"
+
+
+def _pieces(judgement: Any) -> list[list[Any]]:
+    """Return the texts in pieces, of which copies from the corpus are told apart."""
+    from chargen.web.report_page import Piece
+
+    exact = set(judgement.novelty.exact)
+    texts = []
+    for number, text in enumerate(judgement.texts):
+        copied = [text in exact] * len(text)
+        for span in judgement.novelty.copies:
+            if span.number == number:
+                copied[span.start : span.start + len(span.text)] = [True] * len(span.text)
+        cuts = [0, *(place for place in range(1, len(text)) if copied[place] != copied[place - 1]), len(text)]
+        texts.append([Piece(text[first:last], copied[first]) for first, last in pairwise(cuts) if last > first])
+    return texts
+
+
+def _commands(record: Any, spoken: str) -> list[Any]:
+    from chargen.web.report_page import Command
+
+    if record.classifies:
+        return [Command("Tell the label of a text:", f'chargen classify "some text" --run {spoken}')]
+    labels = record.metadata["vocabulary"].labels
+    label = f" --label {shlex.quote(labels[0])}" if labels else ""
+    return [
+        Command("Write more text:", f"chargen sample --run {spoken}{label} --temp 0.8"),
+        Command("Hand it to a friend, as a page that runs in any browser:", f"chargen export {spoken} --output network.html"),
+        Command("Measure it on another text:", f"chargen evaluate {spoken} FILE"),
+        Command("Go on from its weights, on any text:", f"chargen train FILE --from {spoken}"),
+    ]
+
+
+def _notes(record: Any, measured: Any, judgement: Any) -> dict[str, str]:
+    """Return what is said of a part that is not there, or besides."""
+    notes = dict(record.notes)
+    if not record.history:
+        notes["curves"] = "No epoch was finished."
+    elif len({epoch.learning_rate for epoch in record.history.epochs}) == 1 < len(record.history.epochs):
+        notes["curves"] = f"The learning rate was {record.history.epochs[0].learning_rate:g} all the time."
+    if record.classifies:
+        return notes
+    if not record.samples:
+        notes.setdefault("samples", "No sample text was written.")
+    if not record.gradients:
+        notes.setdefault("gradients", "There is no gradient log: networks that the NumPy trainer does not know have none.")
+    if measured:
+        notes["evaluation"] = _measured_on(measured[0])
+    if judgement:
+        notes["drawn"] = "What stands in the corpus too is marked."
+    return notes
+
+
+def _measured_on(subject: Any) -> str:
+    from chargen.insight.assessment import why_no_baselines
+
+    held_out, learnt = (sum(len(one.text) for one in documents) for documents in (subject.documents, subject.training))
+    problem = why_no_baselines(subject)
+    others = f"; {problem}" if problem else "; the others have learnt from the same training part"
+    return f"On {held_out:,} characters that training held out of {held_out + learnt:,}{others}."

@@ -1,0 +1,126 @@
+"""From layers of settings to the settings of a run, every one checked.
+
+Settings come in layers (defaults, a config file, the command line); later layers win.
+"""
+
+import math
+import tomllib
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from difflib import get_close_matches
+from pathlib import Path
+from types import UnionType
+from typing import Any, get_args, get_origin
+
+from chargen.config import COMMAND_LINE, SECTIONS, Mapped, Setting, Settings, declared_settings, flag_name
+from chargen.conflicts import check_together
+from chargen.errors import ConfigError
+from chargen.shipped import nearest_shipped, shipped_folder
+
+
+@dataclass(frozen=True)
+class Resolved:
+    """Settings and, for each "section.name", the layer it came from."""
+
+    settings: Settings
+    origin: dict[str, str]
+
+
+def resolve(*layers: tuple[str, Mapping[str, Any]]) -> Resolved:
+    """Lay named layers of sections over the defaults, later ones winning, and check the outcome.
+
+    Raises ConfigError for an unknown section or key, a value of the wrong type or out of range, and settings that
+    exclude each other; the message names the layer and the key.
+    """
+    origin = {f"{section}.{one.name}": "default" for section, one, _, _ in declared_settings()}
+    values: Mapped = {section: {} for section in SECTIONS}
+    for layer, sections in layers:
+        for section, name, value in _checked(layer, sections):
+            values[section][name] = value
+            origin[f"{section}.{name}"] = layer
+    settings = Settings(**{section: cls(**values[section]) for section, cls in SECTIONS.items()})
+    check_together(settings)
+    return Resolved(settings, origin)
+
+
+def read_config(name: str) -> tuple[str, Mapped]:
+    """Read a config file by path, or a shipped one by name, and return its label and sections.
+
+    Raises ConfigError if there is no such file or it is not TOML.
+    """
+    path = _config_path(name)
+    try:
+        return path.name, tomllib.loads(path.read_text(encoding="utf-8"))
+    except (OSError, UnicodeDecodeError) as error:
+        reason = error.strerror if isinstance(error, OSError) else "not UTF-8 text"
+        raise ConfigError(f"cannot read the config {path}: {reason}") from error
+    except tomllib.TOMLDecodeError as error:
+        raise ConfigError(f"{path} is not TOML: {error}") from error
+
+
+def _config_path(name: str) -> Path:
+    shipped = shipped_folder("configs") / f"{name.removesuffix('.toml')}.toml"
+    if Path(name).is_file():
+        return Path(name)
+    if Path(name).name == name and shipped.is_file():
+        return shipped
+    nearest = nearest_shipped("configs", name)
+    hint = f"did you mean {nearest}?" if nearest else "give a TOML file, or a shipped config's name"
+    raise ConfigError(f"no such config: {name}", hint=hint)
+
+
+def _checked(layer: str, sections: Mapping[str, Any]) -> Iterator[tuple[str, str, Any]]:
+    """Yield (section, name, value) of a layer, every one checked by itself."""
+    for section, values in sections.items():
+        if section not in SECTIONS:
+            raise _unknown(
+                layer, f"section [{section}]" if isinstance(values, Mapping) else f"key {section}", section, SECTIONS
+            )
+        if not isinstance(values, Mapping):
+            raise ConfigError(f"{layer}: {section} is {values!r}, expected a section [{section}]")
+        known = {one.name: (kind, detail) for name, one, kind, detail in declared_settings() if name == section}
+        for name, value in values.items():
+            if name not in known:
+                raise _unknown(layer, f"key {section}.{name}", name, known)
+            kind, detail = known[name]
+            label = flag_name(name, detail) if layer == COMMAND_LINE else f"{layer}: {section}.{name}"
+            yield section, name, check_value(label, value, kind, detail)
+
+
+def _unknown(layer: str, what: str, name: str, known: Mapping[str, Any]) -> ConfigError:
+    matches = get_close_matches(name, known, n=1)
+    hint = f"did you mean {matches[0]}?" if matches else f"known: {', '.join(known)}"
+    return ConfigError(f"{layer}: unknown {what}", hint=hint)
+
+
+def check_value(label: str, value: Any, kind: Any, detail: Setting) -> Any:
+    """Return `value` as the setting's type; raise ConfigError, naming `label`, if it is not one or out of range."""
+    if get_origin(kind) is tuple:
+        if not isinstance(value, list | tuple):
+            raise ConfigError(f"{label} is {value!r}, expected a list")
+        return tuple(check_value(label, one, get_args(kind)[0], detail) for one in value)
+    kind = next(one for one in get_args(kind) if one is not type(None)) if isinstance(kind, UnionType) else kind
+    if kind is float and type(value) is int:
+        value = float(value)
+    if type(value) is not kind:
+        raise ConfigError(f"{label} is {value!r}, expected {_NOUNS[kind]}")
+    if detail.choices and value not in detail.choices:
+        raise ConfigError(f"{label} is {value!r}, expected one of {', '.join(detail.choices)}")
+    if kind in (int, float):
+        _check_range(label, value, detail)
+    return value
+
+
+_NOUNS = {int: "a whole number", float: "a number", str: "a text", bool: "true or false"}
+
+
+def _check_range(label: str, value: float, detail: Setting) -> None:
+    low, high = detail.minimum, detail.maximum
+    if not math.isfinite(value):
+        raise ConfigError(f"{label} is {value}, expected a finite number")
+    if low is not None and value < low:
+        raise ConfigError(f"{label} is {value}, expected {low:g} or more")
+    if detail.above is not None and value <= detail.above:
+        raise ConfigError(f"{label} is {value}, expected more than {detail.above:g}")
+    if high is not None and value > high:
+        raise ConfigError(f"{label} is {value}, expected {high:g} or less")

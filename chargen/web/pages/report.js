@@ -1,0 +1,91 @@
+"use strict";
+const data = JSON.parse(document.getElementById("data").textContent);
+
+// What a chart says of the epoch that one points at.
+function figure(chart, value) {
+  if (chart.percent) return `${(100 * value).toFixed(1)}%`;
+  const shown = Number(value.toPrecision(4));
+  return chart.second ? `${shown} (${Number((value * chart.second[1]).toPrecision(4))} ${chart.second[0]})` : String(shown);
+}
+
+function told(chart, epoch) {
+  const figures = [];
+  for (const curve of chart.curves) {
+    const point = curve.points.find((one) => one[0] === epoch);
+    if (point) figures.push(`${curve.label} ${figure(chart, point[1])}`);
+  }
+  return `epoch ${epoch.toLocaleString("en")}: ${figures.join(", ")}`;
+}
+
+[...document.querySelectorAll(".chart")].forEach((element, number) => {
+  const chart = data.charts[number];
+  const plot = element.querySelector(".plot");
+  const hit = element.querySelector(".hit");
+  const cross = element.querySelector(".cross");
+  const line = element.querySelector(".told");
+  const epochs = [...new Set(chart.curves.flatMap((curve) => curve.points.map((one) => one[0])))].sort((a, b) => a - b);
+  let place = -1;
+
+  function go(next) {
+    place = next;
+    const share = `${(100 * (epochs[place] - chart.low)) / (chart.high - chart.low)}%`;
+    cross.setAttribute("x1", share);
+    cross.setAttribute("x2", share);
+    cross.classList.add("on");
+    line.textContent = told(chart, epochs[place]);
+  }
+
+  function leave() {
+    place = -1;
+    cross.classList.remove("on");
+    line.textContent = "";
+  }
+
+  function pointed(event) {
+    const box = hit.getBoundingClientRect();
+    const epoch = chart.low + ((event.clientX - box.left) / box.width) * (chart.high - chart.low);
+    let nearest = 0;
+    epochs.forEach((one, index) => {
+      if (Math.abs(one - epoch) < Math.abs(epochs[nearest] - epoch)) nearest = index;
+    });
+    if (nearest !== place) go(nearest);
+  }
+  hit.addEventListener("pointermove", pointed);
+  hit.addEventListener("pointerdown", pointed);
+  plot.addEventListener("pointerleave", leave);
+  plot.addEventListener("blur", leave);
+  plot.addEventListener("keydown", (event) => {
+    const last = epochs.length - 1;
+    const moves = { ArrowRight: Math.min(place + 1, last), ArrowLeft: Math.max(place - 1, 0), Home: 0, End: last };
+    if (!(event.key in moves) || event.ctrlKey || event.metaKey || event.altKey) return;
+    event.preventDefault();
+    go(moves[event.key]);
+  });
+});
+
+// The folds of the sample texts become one place that a slider steps through.
+const stepper = document.querySelector(".stepper");
+if (stepper) {
+  const folds = [...document.querySelectorAll(".folds details")];
+  const slider = stepper.querySelector("input");
+  const [back, on] = stepper.querySelectorAll("button");
+  const shown = stepper.querySelector("output");
+
+  const show = () => {
+    const place = Number(slider.value);
+    folds.forEach((fold, number) => fold.classList.toggle("on", number === place));
+    shown.textContent = `after epoch ${Number(folds[place].dataset.epoch).toLocaleString("en")}`;
+    slider.setAttribute("aria-valuetext", shown.textContent);
+  };
+  const step = (by) => {
+    slider.value = String(Number(slider.value) + by);
+    show();
+  };
+  folds.forEach((fold) => (fold.open = true));
+  document.querySelector(".folds").classList.add("stepping");
+  stepper.hidden = false;
+  slider.addEventListener("input", show);
+  back.addEventListener("click", () => step(-1));
+  on.addEventListener("click", () => step(1));
+  show();
+}
