@@ -6,6 +6,7 @@ Whatever is refused is one sentence in JSON.
 import asyncio
 import json
 import logging
+import signal
 from collections.abc import AsyncIterator, Awaitable, Callable
 from typing import Any
 
@@ -163,7 +164,7 @@ class Server(uvicorn.Server):
     """Serves a service until a signal comes; then what is under way ends within GRACE seconds."""
 
     def __init__(self, service: Service, application: Doorkeeper) -> None:
-        self._service = service
+        self._service, self.interrupted = service, False
         super().__init__(
             uvicorn.Config(
                 application,
@@ -180,7 +181,7 @@ class Server(uvicorn.Server):
         )
 
     def handle_exit(self, sig: int, frame: Any) -> None:
-        self._service.ending = True
+        self._service.ending, self.interrupted = True, sig == signal.SIGINT
         super().handle_exit(sig, frame)
 
 
@@ -190,7 +191,10 @@ def serve(model: TextModel, limits: Limits, address: Address, *, log: Callable[[
         logging.getLogger(name).addHandler(logging.NullHandler())
         logging.getLogger(name).propagate = False
     service = Service(model, limits)
+    server = Server(service, make_app(service, address, log=log, verbose=verbose))
     try:
-        Server(service, make_app(service, address, log=log, verbose=verbose)).run(sockets=[address.listener])
+        server.run(sockets=[address.listener])
     finally:
         service.close()
+    if server.interrupted:  # and the process was started so that Python ignores Ctrl-C, as in the background of a script
+        raise KeyboardInterrupt
