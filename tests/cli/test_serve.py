@@ -49,7 +49,7 @@ def start(in_folder: Path) -> Iterator[Start]:
 
 
 def complete(url: str, **body: Any) -> Any:
-    with urlopen(Request(f"{url}api/complete", json.dumps(body).encode()), timeout=60) as answer:
+    with urlopen(Request(f"{url}api/complete", json.dumps(body).encode()), timeout=300) as answer:
         return json.loads(answer.read())
 
 

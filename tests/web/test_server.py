@@ -16,10 +16,9 @@ from chargen.corpus.words import BpeVocabulary, WordVocabulary
 from chargen.network.model_file import TextModel
 from chargen.network.prediction import guesses, most_probable
 from chargen.network.request import Request
-from chargen.web.server import make_app
 from chargen.web.service import Limits, Service
 from tests.export.forms import FORMS, make_model, name_of
-from tests.web.served import Served, served
+from tests.web.served import Served, make_app, served
 
 LSTM = NetworkConfig(hidden_size=5, embedding_size=4)
 LINES = {"reading": "line", "primer": (0,), "ends": True}
