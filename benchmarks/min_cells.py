@@ -134,10 +134,13 @@ def _min_layer(shape: Shape) -> Any:
 
 
 def _scanned(factors: Any, addends: Any) -> Any:
-    """Return all h of h = factor * h + addend from 0 on, (B, T, H), by a parallel scan over the steps."""
+    """Return all h of h = factor * h + addend from 0 on, (B, T, H), by a parallel scan (Hillis and Steele 1986)."""
     from keras import ops
 
-    def after(one: Any, other: Any) -> Any:
-        return one[0] * other[0], one[1] * other[0] + other[1]
-
-    return ops.associative_scan(after, (factors, addends), axis=1)[1]
+    shift = 1
+    while shift < T:
+        before = ((0, 0), (shift, 0), (0, 0))
+        addends = addends + factors * ops.pad(addends[:, :-shift], before)
+        factors = factors * ops.pad(factors[:, :-shift], before, constant_values=1)
+        shift *= 2
+    return addends
