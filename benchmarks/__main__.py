@@ -12,7 +12,7 @@ from typing import Any
 
 import click
 
-from benchmarks import classic_time, cost, memory, min_cells, plot, quality, sample, startup, table, train
+from benchmarks import classic_time, cost, memory, min_cells, plot, quality, sample, serve, startup, table, train
 from benchmarks.engines import ENGINES, SIZES
 from benchmarks.machine import describe_machine
 
@@ -78,6 +78,13 @@ def measure_sample(as_json: bool = False) -> None:
 def measure_startup(as_json: bool = False) -> None:
     """Seconds of whole commands."""
     _report("startup", startup.measure, as_json)
+
+
+@main.command("serve")
+@as_json
+def measure_serve(as_json: bool = False) -> None:
+    """Seconds and memory that a hundred clients at once take of a server."""
+    _report("serve", serve.measure, as_json)
 
 
 @main.command("memory")
