@@ -67,6 +67,9 @@ class KerasTrainer:
         self._train(tuple(batches))
         return len(batches.inputs)
 
+    def leave_out(self, steps: int) -> None:
+        self._model.optimizer.iterations.assign_add(steps)
+
     def figures(self) -> Figures:
         return {name: float(value) for name, value in self._model.get_metrics_result().items()}
 

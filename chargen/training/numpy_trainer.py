@@ -41,7 +41,7 @@ class NumpyTrainer:
             beta_2=self._training.beta_2,
             weight_decay=self._training.weight_decay,
         )
-        self._rate_factor = 1.0
+        self._rate_factor, self._num_left_out = 1.0, 0
         self.begin_epoch()
 
     def network(self) -> Network:
@@ -75,6 +75,9 @@ class NumpyTrainer:
         if self._training.stateful:
             self._state = state
 
+    def leave_out(self, steps: int) -> None:
+        self._num_left_out += steps
+
     def figures(self) -> Figures:
         return {"cross_entropy": self._mean.value}
 
@@ -94,14 +97,21 @@ class NumpyTrainer:
     @property
     def rate(self) -> float:
         steps_per_epoch = self._plan.training.num_steps
-        planned = learning_rate(self._optimizer.num_steps, self._training, steps_per_epoch=steps_per_epoch, xp=np)
+        step = self._optimizer.num_steps + self._num_left_out
+        planned = learning_rate(step, self._training, steps_per_epoch=steps_per_epoch, xp=np)
         return self._rate_factor * float(planned)
 
     def set_rate(self, rate: float) -> None:
         self._rate_factor = rate / self._training.learning_rate
 
     def state(self) -> Arrays:
-        numbers = [self._optimizer.num_steps, self._mean.total_loss, self._mean.total_weight, self._rate_factor]
+        numbers = [
+            self._optimizer.num_steps,
+            self._mean.total_loss,
+            self._mean.total_weight,
+            self._rate_factor,
+            self._num_left_out,
+        ]
         arrays = {"numbers": np.array(numbers, np.float64)} | {f"weight.{name}": one for name, one in self._weights.items()}
         for name, slots in self._optimizer.slots.items():
             arrays |= {f"slot.{number}.{name}": slot for number, slot in enumerate(slots)}
@@ -110,8 +120,9 @@ class NumpyTrainer:
         return {name: np.array(array) for name, array in arrays.items()}
 
     def restore(self, state: Arrays) -> None:
-        num_steps, loss, weight, self._rate_factor = state["numbers"].tolist()
-        self._optimizer.num_steps, self._mean = int(num_steps), WeightedMean(loss, weight)
+        num_steps, loss, weight, self._rate_factor, num_left_out = state["numbers"].tolist()
+        self._optimizer.num_steps, self._num_left_out = int(num_steps), int(num_left_out)
+        self._mean = WeightedMean(loss, weight)
         self.set_weights({name: state[f"weight.{name}"] for name in self._weights})
         count = len(self._optimizer.slot_starts)
         if num_steps:

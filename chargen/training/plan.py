@@ -78,6 +78,7 @@ class TrainingPlan:
     memory_bytes: int
     start: Start | None = None  # whose weights training goes on from
     reasons: tuple[str, ...] = ()  # why settings were chosen as they are
+    ends_by: float | None = None  # by `time.perf_counter`, where training has to end in time
 
     def lasting(self, steps: int) -> "TrainingPlan":
         """Return the plan with so many optimizer steps in all, told in epochs of a pass over the text where that can be."""

@@ -54,7 +54,7 @@ class EpochRecorder(ABC):
         self.results: list[EpochResult] = []
         self.progress = Progress(plan.settings.training)
         self.epochs = plan.settings.training.epochs
-        self._first_epoch = self._first_step = self._checkpoint_step = 0
+        self._first_epoch = self._first_step = self._checkpoint_step = self._num_left_out = 0
         self._training_seconds = 0.0
         self._checkpoint_time = self._epoch_began = self._began = time.perf_counter()
 
@@ -84,8 +84,13 @@ class EpochRecorder(ABC):
     def epoch_begins(self, epoch: int, *, first_step: int = 0) -> None:
         """Take the time, and show that an epoch, counted from 1, begins or goes on from a step."""
         self._epoch_began, self._first_step = time.perf_counter(), first_step
-        self._checkpoint_step = first_step
+        self._checkpoint_step, self._num_left_out = first_step, 0
         self.display.epoch_begins(epoch, epochs=self.epochs, steps=self._run_plan.training.num_steps)
+
+    def steps_left_out(self, steps: int) -> None:
+        """Count steps of the epoch that are not taken."""
+        self.display.detail(f"{steps} steps are left out, to end in time")
+        self._num_left_out += steps
 
     @property
     def wants_loss(self) -> bool:
@@ -126,7 +131,7 @@ class EpochRecorder(ABC):
             "step": epoch * training.num_steps,
             "learning_rate": rate,
             "seconds": self._training_seconds,
-            "num_targets": round(training.num_targets * (1 - self._first_step / training.num_steps)),
+            "num_targets": round(training.num_targets * (1 - (self._first_step + self._num_left_out) / training.num_steps)),
         }
 
     def _seconds_left(self, epoch: int) -> float:

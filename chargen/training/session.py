@@ -1,6 +1,7 @@
 """A training from plan to farewell: what the user is told, which tracker listens, when the backend is loaded."""
 
 import time
+from dataclasses import replace
 from typing import Any
 
 from rich.console import Console
@@ -11,6 +12,7 @@ from chargen.run import RunDirectory
 from chargen.tracking import TensorBoardTracker, Tracker, Trackers, WandbTracker
 from chargen.training.backend import accelerated, load_backend
 from chargen.training.display import Display
+from chargen.training.pace import Pace
 from chargen.training.plan import TrainingPlan
 from chargen.training.recording import TextRecorder
 from chargen.training.results import TrainingOutcome
@@ -18,7 +20,7 @@ from chargen.training.trainer import Trainer, seconds_per_epoch, train
 from chargen.training.transfer import transferred
 
 FIT_SECONDS = 3.0  # of training by which the speed is measured
-SHARE_OF_TIME = 0.96  # what training takes; the rest is for sample text, files and a machine that slows down
+SECONDS_AFTER_TRAINING = 2.0  # until the command has ended
 
 
 def run_session(
@@ -30,7 +32,8 @@ def run_session(
         display.note(line)
     trainer = _make_trainer(plan, display)
     recorder = TextRecorder(plan, run, display, make_tracker(plan.settings, display))
-    interrupted_by = train(trainer, plan, recorder, checkpoint=checkpoint)
+    pace = Pace(plan.ends_by) if plan.ends_by is not None else None
+    interrupted_by = train(trainer, plan, recorder, checkpoint=checkpoint, pace=pace)
     outcome = TrainingOutcome(results=tuple(recorder.results), interrupted_by=interrupted_by)
     display.note(f"{outcome.describe()}; to write text: chargen sample --run {run.path}")
     return outcome
@@ -59,8 +62,9 @@ def fit_session(plan: TrainingPlan, *, seconds: float, most_passes: float, verbo
     per_epoch = seconds_per_epoch(trainer, plan, seconds=FIT_SECONDS)
     measured = time.perf_counter()
     compiling = measured - built - FIT_SECONDS  # which training will have to do once more
-    passes = max(0.0, seconds - (measured - began) - compiling) * SHARE_OF_TIME / per_epoch
-    return plan.lasting(max(1, int(min(passes, most_passes) * plan.training.num_steps)))
+    passes = max(0.0, seconds - SECONDS_AFTER_TRAINING - (measured - began) - compiling) / per_epoch
+    fitting = plan.lasting(max(1, int(min(passes, most_passes) * plan.training.num_steps)))
+    return replace(fitting, ends_by=began + seconds - SECONDS_AFTER_TRAINING)
 
 
 def _make_trainer(plan: TrainingPlan, display: Display) -> Trainer:

@@ -1,5 +1,6 @@
 """Train a network as planned, into a run directory, whatever computes it."""
 
+import math
 import time
 from collections.abc import Mapping
 from typing import Protocol
@@ -11,6 +12,7 @@ from chargen.config import TrainingConfig
 from chargen.corpus.windows import BatchPlan
 from chargen.network.cells import Floats
 from chargen.network.network import Network
+from chargen.training.pace import Pace
 from chargen.training.recording import EpochRecorder, Figures, PlannedRun
 from chargen.training.signals import RequestedSignal, TrainingInterrupted, deferred_signals
 
@@ -33,6 +35,9 @@ class Trainer(Protocol):
 
     def train(self, epoch: int, first: int) -> int:
         """Take the optimizer steps from `first` on, as many as belong together, and return how many they were."""
+
+    def leave_out(self, steps: int) -> None:
+        """Have the learning rate go on as if so many steps had been taken."""
 
     def figures(self) -> Figures:
         """Return the means since the epoch began: "cross_entropy", in nats a token or text, and what else is measured."""
@@ -74,18 +79,26 @@ def begins_afresh(training: TrainingConfig, epoch: int, first: int, steps: int) 
     return bool(drawn < 1 - (1 - AFRESH_SHARE) ** steps)
 
 
-def train(trainer: Trainer, plan: TrainedPlan, recorder: EpochRecorder, *, checkpoint: Checkpoint | None = None) -> int | None:
+def train(
+    trainer: Trainer,
+    plan: TrainedPlan,
+    recorder: EpochRecorder,
+    *,
+    checkpoint: Checkpoint | None = None,
+    pace: Pace | None = None,
+) -> int | None:
     """Train until the planned epochs are over, or patience is, or a signal comes; go on from a checkpoint if there is one.
 
     The run directory holds a checkpoint at any moment, and the best and the last model after the first epoch and after a
-    signal, whose number is returned. Raises TrainingError if the loss is no longer finite.
+    signal, whose number is returned. With a pace, steps for which there is no time are left out. Raises TrainingError if the
+    loss is no longer finite.
     """
     display, tracker = recorder.display, recorder.tracker
     tracker.start(recorder.run.name, recorder.run.path, plan.settings.to_mapping())
     interrupted_by, finished = None, False
     try:
         with display.running(), deferred_signals() as requested:
-            _Loop(trainer, plan, recorder, requested).run(checkpoint)
+            _Loop(trainer, plan, recorder, requested, pace).run(checkpoint)
         finished = True
     except TrainingInterrupted as interruption:
         interrupted_by = interruption.signal_number
@@ -98,8 +111,15 @@ def train(trainer: Trainer, plan: TrainedPlan, recorder: EpochRecorder, *, check
 class _Loop:
     """Epochs of steps, validation after each, checkpoints in between."""
 
-    def __init__(self, trainer: Trainer, plan: TrainedPlan, recorder: EpochRecorder, requested: RequestedSignal) -> None:
-        self._trainer, self._plan, self._recorder, self._requested = trainer, plan, recorder, requested
+    def __init__(
+        self,
+        trainer: Trainer,
+        plan: TrainedPlan,
+        recorder: EpochRecorder,
+        requested: RequestedSignal,
+        pace: Pace | None,
+    ) -> None:
+        self._trainer, self._plan, self._recorder, self._requested, self._pace = trainer, plan, recorder, requested, pace
 
     def run(self, checkpoint: Checkpoint | None) -> None:
         """Train from a checkpoint, or from the beginning, to the end."""
@@ -123,13 +143,27 @@ class _Loop:
             trainer.begin_epoch()
         while step < plan.training.num_steps:
             self._check(Position(epoch, step))
-            step += trainer.train(epoch, step)
+            taken = trainer.train(epoch, step)
+            step += taken
+            if self._pace:
+                self._pace.did(taken)
+                step += self._left_out(self._pace, epoch, step)
             if recorder.wants_loss:
                 recorder.step(step, trainer.figures()["cross_entropy"])
             if recorder.wants_checkpoint(step) and step < plan.training.num_steps:
                 recorder.check_finite(epoch + 1, trainer.figures()["cross_entropy"])
                 recorder.write_checkpoint(Position(epoch, step), trainer.state())
         self._finish_epoch(epoch)
+
+    def _left_out(self, pace: Pace, epoch: int, step: int) -> int:
+        """Leave out steps of this epoch if training would end too late, and return how many."""
+        epochs, per_epoch = self._plan.settings.training.epochs - epoch, self._plan.training.num_steps
+        left = epochs * (per_epoch + validation_work(self._plan)) - step
+        steps = min(pace.too_much(left), per_epoch - step)
+        if steps:
+            self._trainer.leave_out(steps)
+            self._recorder.steps_left_out(steps)
+        return steps
 
     def _finish_epoch(self, epoch: int) -> None:
         trainer, recorder, plan = self._trainer, self._recorder, self._plan
@@ -142,6 +176,8 @@ class _Loop:
             assert state is not None  # measuring has forgotten the losses of the epoch, which has to end once more
             recorder.write_checkpoint(before_validation, state)
             raise
+        if self._pace:
+            self._pace.did(validation_work(plan))
         recorder.epoch_ends(epoch + 1, figures, validation, rate=trainer.rate, network=trainer.network())
         training, factor = plan.settings.training, recorder.progress.rate_factor
         if training.schedule == "plateau":
@@ -157,12 +193,21 @@ class _Loop:
             raise
 
 
+def validation_work(plan: TrainedPlan) -> float:
+    """Return how many optimizer steps take as long as the validation after an epoch."""
+    return plan.validation.num_steps / FORWARD_SHARE if plan.validation else 0.0
+
+
 def seconds_per_epoch(trainer: Trainer, plan: TrainedPlan, *, seconds: float = PROBE_SECONDS) -> float:
-    """Return how long an epoch with its validation would take, in seconds, measured by training for some seconds."""
+    """Return how long an epoch with its validation would take, in seconds, by the fastest of the steps of some seconds.
+
+    What is slower than the fastest was held up by something else.
+    """
     trainer.begin_epoch()
     trainer.train(0, 0)  # compiles
-    began, steps = time.perf_counter(), 0
-    while not steps or time.perf_counter() - began < seconds:
-        steps += trainer.train(0, 0)
-    validation = plan.validation.num_steps / FORWARD_SHARE if plan.validation else 0
-    return (time.perf_counter() - began) / steps * (plan.training.num_steps + validation)
+    began, fastest = time.perf_counter(), math.inf
+    while time.perf_counter() - began < seconds:
+        before = time.perf_counter()
+        steps = trainer.train(0, 0)
+        fastest = min(fastest, (time.perf_counter() - before) / steps)
+    return fastest * (plan.training.num_steps + validation_work(plan))

@@ -1,0 +1,38 @@
+"""Whether a training keeps to its time."""
+
+import time
+from collections.abc import Callable
+from typing import final
+
+SHARE_BEFORE_JUDGING = 0.05  # of the work; before it, one slow moment would weigh too much
+
+
+@final
+class Pace:
+    """Tells how much work has to be left out for a training to end in time.
+
+    Work is counted in optimizer steps. Its speed is the mean since the first steps, which compile and are not counted.
+    """
+
+    def __init__(self, ends_by: float, *, clock: Callable[[], float] = time.perf_counter) -> None:
+        """Keep to a time of `clock`, in seconds."""
+        self._ends_by, self._clock = ends_by, clock
+        self._began: float | None = None
+        self._done = 0.0
+
+    def did(self, work: float) -> None:
+        """Take note of work that is done."""
+        if self._began is None:
+            self._began = self._clock()
+        else:
+            self._done += work
+
+    def too_much(self, left: float) -> int:
+        """Return how many whole steps of the work that is left do not fit any more."""
+        now = self._clock()
+        if now >= self._ends_by:
+            return int(left)
+        if self._began is None or not self._done or self._done < SHARE_BEFORE_JUDGING * (self._done + left):
+            return 0
+        fitting = (self._ends_by - now) * self._done / (now - self._began)
+        return max(0, int(left - fitting))
