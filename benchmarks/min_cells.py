@@ -7,7 +7,6 @@ text, in blocks of the training's own length from the zero state.
 
 import math
 import time
-from collections.abc import Callable
 from typing import Any, NamedTuple
 
 from benchmarks.commands import SHARED_TEXTS
@@ -43,29 +42,20 @@ def measure(*, scale: float = 1.0) -> Rows:
 def _measured(shape: Shape, training: Any, test: Any, vocab_size: int, seconds: float) -> dict[str, Any]:
     import keras
     import numpy as np
-    import tensorflow as tf
+
+    from chargen.training.parallel import num_shards
 
     keras.utils.set_random_seed(1)
     model = _model(shape, vocab_size)
-    optimizer = keras.optimizers.AdamW(RATE, weight_decay=0.05, beta_2=0.98, global_clipnorm=1.0)
-    optimizer.build(model.trainable_variables)
-
-    def loss_of(windows: Any) -> Any:
-        return tf.reduce_mean(
-            tf.nn.sparse_softmax_cross_entropy_with_logits(labels=windows[:, 1:], logits=model(windows[:, :-1]))
-        )
-
-    @tf.function(jit_compile=True)
-    def step(windows: Any) -> None:
-        with tf.GradientTape() as tape:
-            loss = loss_of(windows)
-        optimizer.apply(tape.gradient(loss, model.trainable_variables), model.trainable_variables)
-
-    steps = _train(step, optimizer, training, seconds)
+    model.compile(
+        optimizer=keras.optimizers.AdamW(RATE, weight_decay=0.05, beta_2=0.98, global_clipnorm=1.0),
+        loss=keras.losses.SparseCategoricalCrossentropy(from_logits=True, reduction="sum"),
+        jit_compile=False,
+    )
+    model.prepare(shards=num_shards(B), jit=True)
+    steps = _train(model, training, seconds)
     blocks = np.stack([test[place : place + T + 1] for place in range(0, len(test) - T, T)])
-    evaluate = tf.function(loss_of, jit_compile=True)
-    losses = [float(evaluate(blocks[first : first + B])) for first in range(0, len(blocks) // B * B, B)]
-    loss = float(np.mean(losses))
+    loss = _evaluated(model, blocks[: len(blocks) // B * B])
     return {
         "what": f"{shape.cell} {shape.num_layers}x{shape.hidden_size}, {seconds:g} s, {steps * B * T / seconds:,.0f} chars/s",
         "unit": "nats",
@@ -75,23 +65,42 @@ def _measured(shape: Shape, training: Any, test: Any, vocab_size: int, seconds: 
     }
 
 
-def _train(step: Callable[[Any], None], optimizer: Any, ids: Any, seconds: float) -> int:
+def _train(model: Any, ids: Any, seconds: float) -> int:
     """Take optimizer steps, the rate falling along a cosine over so many seconds, and return how many they were."""
     import numpy as np
+    import tensorflow as tf
 
-    rng = np.random.default_rng(1)
+    rng, rate, step = np.random.default_rng(1), model.optimizer.learning_rate, tf.function(model.train_step)
 
-    def windows() -> Any:
-        return ids[rng.integers(0, len(ids) - T - 1, B)[:, None] + np.arange(T + 1)]
+    def batch() -> Any:
+        return _batch(ids[rng.integers(0, len(ids) - T - 1, B)[:, None] + np.arange(T + 1)])
 
-    step(windows())  # compiles
+    step(batch())  # compiles
     began, steps = time.perf_counter(), 0
     while (elapsed := time.perf_counter() - began) < seconds:
         rise = min(1.0, (steps + 1) / WARMUP_STEPS)
-        optimizer.learning_rate.assign(RATE * rise * 0.5 * (1 + math.cos(math.pi * elapsed / seconds)))
-        step(windows())
+        rate.assign(RATE * rise * 0.5 * (1 + math.cos(math.pi * elapsed / seconds)))
+        step(batch())
         steps += 1
     return steps
+
+
+def _evaluated(model: Any, blocks: Any) -> float:
+    import tensorflow as tf
+
+    model.reset_metrics()
+    step = tf.function(model.test_step)
+    for first in range(0, len(blocks), B):
+        figures = step(_batch(blocks[first : first + B]))
+    return float(figures["cross_entropy"])
+
+
+def _batch(windows: Any) -> Any:
+    """Return the inputs, targets and weights of one optimizer step, (1, B, T) each, of windows of T + 1 ids."""
+    import tensorflow as tf
+
+    ids = tf.constant(windows[None])
+    return ids[:, :, :-1], ids[:, :, 1:], tf.ones_like(ids[:, :, 1:], "float32")
 
 
 def _model(shape: Shape, vocab_size: int) -> Any:
@@ -99,6 +108,7 @@ def _model(shape: Shape, vocab_size: int) -> Any:
     from keras import layers
 
     from chargen.training.layers import FusedLSTM
+    from chargen.training.parallel import ShardedModel
 
     values = ids = keras.Input((T,), dtype="int32")
     values = layers.Embedding(vocab_size, EMBEDDING)(values)
@@ -108,7 +118,7 @@ def _model(shape: Shape, vocab_size: int) -> Any:
         else:
             before = values if values.shape[-1] == shape.hidden_size else layers.Dense(shape.hidden_size)(values)
             values = before + _min_layer(shape)(layers.LayerNormalization()(before))
-    return keras.Model(ids, layers.Dense(vocab_size)(values))
+    return ShardedModel(ids, layers.Dense(vocab_size)(values))
 
 
 def _min_layer(shape: Shape) -> Any:

@@ -10,7 +10,7 @@ from collections.abc import Collection
 from dataclasses import replace
 from typing import Any, NamedTuple
 
-from chargen.config import Mapped, Settings
+from chargen.config import Mapped, NetworkConfig, Settings
 from chargen.corpus.documents import Corpus
 from chargen.network.network import weight_shapes
 from chargen.training.plan import FEWEST_EPOCHS, LONGEST_LINE_WINDOW, WARMUP_SHARE
@@ -69,14 +69,16 @@ def choose_recipe(corpus: Corpus, chosen: Chosen, *, minutes: float, cores: int)
     network |= _regularisation(chosen, passes, text.characters)
     streams = _streams(passes * text.positions) if _may_carry_state(corpus, chosen) else {}
     training = streams | _optimization(chosen, passes)
-    seen = passes * text.characters / weights
+    layer = _left_open({"network": network, "training": training}, chosen)
+    settled = _with_network(chosen.settings, layer["network"]).network
+    size, seen = f"{settled.num_layers}x{settled.hidden_size}", passes * text.characters / weights
     reasons = (
-        f"{_counted(minutes, 'minute')} on {_counted(cores, 'core')}: {_size_in_words(chosen, network)} reads the text "
+        f"{_counted(minutes, 'minute')} on {_counted(cores, 'core')}: {settled.cell} {size} reads the text "
         f"{passes:.2g} times, some {seen:.2g} characters for each weight",
-        _dropping_in_words(network),
+        _dropping_in_words(settled),
         _learning_in_words(training),
     )
-    return Recipe(_left_open({"network": network, "training": training}, chosen), passes, reasons)
+    return Recipe(layer, passes, reasons)
 
 
 class _TextSize(NamedTuple):
@@ -164,13 +166,8 @@ def _counted(number: float, unit: str) -> str:
     return f"{number:g} {unit}" if number == 1 else f"{number:g} {unit}s"
 
 
-def _size_in_words(chosen: Chosen, network: dict[str, Any]) -> str:
-    settings = _with_network(chosen.settings, network).network
-    return f"{settings.cell} {settings.num_layers}x{settings.hidden_size}"
-
-
-def _dropping_in_words(network: dict[str, Any]) -> str:
-    values, weights = network["dropout"], network.get("weight_drop", 0.0)
+def _dropping_in_words(network: NetworkConfig) -> str:
+    values, weights = network.dropout, network.weight_drop
     if not values and not weights:
         return "it reads too little twice to learn it by heart: nothing is dropped"
     return (

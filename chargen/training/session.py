@@ -53,18 +53,18 @@ def forecast_session(plan: TrainingPlan, *, verbosity: int = 1) -> dict[str, Any
 
 
 def fit_session(plan: TrainingPlan, *, seconds: float, most_passes: float, verbosity: int = 1) -> TrainingPlan:
-    """Return the plan with as many steps as fit into so many seconds from now on, by the speed that is measured first."""
+    """Return the plan with as many steps as fit into so many seconds from now on, by the speed that is measured first.
+
+    The speed is taken at its best: a training that keeps its pace can leave steps out, but not add any.
+    """
     display = Display(Console(stderr=True), verbosity=verbosity)
     display.note("measuring how fast this machine is")
-    began = time.perf_counter()
+    ends_by = time.perf_counter() + seconds - SECONDS_AFTER_TRAINING
     trainer = _make_trainer(plan, Display(Console(stderr=True), verbosity=0))
-    built = time.perf_counter()
     per_epoch = seconds_per_epoch(trainer, plan, seconds=FIT_SECONDS)
-    measured = time.perf_counter()
-    compiling = measured - built - FIT_SECONDS  # which training will have to do once more
-    passes = max(0.0, seconds - SECONDS_AFTER_TRAINING - (measured - began) - compiling) / per_epoch
+    passes = max(0.0, ends_by - time.perf_counter()) / per_epoch
     fitting = plan.lasting(max(1, int(min(passes, most_passes) * plan.training.num_steps)))
-    return replace(fitting, ends_by=began + seconds - SECONDS_AFTER_TRAINING)
+    return replace(fitting, ends_by=ends_by)
 
 
 def _make_trainer(plan: TrainingPlan, display: Display) -> Trainer:

@@ -102,6 +102,11 @@ def test_three_reasons_name_the_network_what_is_dropped_and_how_it_learns() -> N
     assert "state is carried on" in learning
 
 
+def test_the_reasons_tell_what_a_user_has_chosen() -> None:
+    _, dropped, _ = recipe(PROSE * 1000, network={"dropout": 0.17, "weight_drop": 0.07}).reasons
+    assert "17% of its outputs and 7% of its recurrent weights" in dropped
+
+
 def budget(
     preset: str | None = None, minutes: float | None = None, *, new: bool = True, configured: bool = False, found: Resolved
 ) -> Budget | None:
