@@ -122,7 +122,12 @@ def measure_quality(texts: tuple[str, ...] = quality.TEXTS, seeds: int = 3, scal
     """Nats a character on the test parts of public texts, within minutes; what is known of other texts is kept."""
     known = _results().get("quality", {"rows": []})["rows"] if scale == 1 else []
     others = [row for row in known if row["text"] not in texts]
-    _report("quality", lambda: others + quality.measure(texts=texts, seeds=seeds, scale=scale), as_json, keep=scale == 1)
+
+    def measure() -> Rows:
+        rows = others + quality.measure(texts=texts, seeds=seeds, scale=scale)
+        return sorted(rows, key=lambda row: quality.TEXTS.index(row["text"]))
+
+    _report("quality", measure, as_json, keep=scale == 1)
 
 
 @main.command("ablation")

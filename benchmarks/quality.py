@@ -14,14 +14,34 @@ Rows = list[dict[str, Any]]
 
 
 class Record(NamedTuple):
-    """A text and the minutes that a training on it may take."""
+    """A training on the rest of a text: by the defaults within so many minutes, or as a config says for so many epochs."""
 
+    name: str
     text: str
-    minutes: float
+    minutes: float = 0
+    config: str = ""
+    epochs: int = 0
+
+    def options(self, scale: float) -> tuple[object, ...]:
+        """Return the options of `chargen train`, for a training `scale` times as long."""
+        if self.minutes:
+            return ("--minutes", self.minutes * scale)
+        return ("--config", self.config, "--epochs", max(1, round(self.epochs * scale)))
+
+    def what(self, scale: float) -> str:
+        """Name the training for a table."""
+        options = self.options(scale)
+        return f"{options[1]:g} minutes" if self.minutes else f"the {self.config} config, {options[3]} epochs"
 
 
-RECORDS = (Record("tinyshakespeare", 10), Record("names", 5), Record("nietzsche", 3))
-TEXTS = tuple(record.text for record in RECORDS)
+RECORDS = (
+    Record("tinyshakespeare", "tinyshakespeare", minutes=10),
+    Record("tinyshakespeare-long", "tinyshakespeare", minutes=120),
+    Record("names", "names", minutes=5),
+    Record("nietzsche", "nietzsche", minutes=3),
+    Record("nietzsche-classic", "nietzsche", config="nietzsche", epochs=20),
+)
+TEXTS = tuple(record.name for record in RECORDS)
 NAMES_TEST = 1000  # lines
 LAST_WEIGHTS = ("--validation-split", 0)
 
@@ -43,18 +63,17 @@ ABLATED: dict[str, tuple[object, ...]] = {
 
 
 def measure(*, texts: tuple[str, ...] = TEXTS, seeds: int = 3, scale: float = 1.0) -> Rows:
-    """Measure the records of some texts, `scale` times as long as they are, in nats a character on the test part."""
+    """Measure some of the records, `scale` times as long as they are, in nats a character on the test part."""
     rows: Rows = []
-    for record in (one for one in RECORDS if one.text in texts):
+    for record in (one for one in RECORDS if one.name in texts):
         with tempfile.TemporaryDirectory() as name:
-            split, minutes = _split(record.text, Path(name)), record.minutes * scale
-            options = ("--minutes", minutes, *LAST_WEIGHTS)
+            split, options = _split(record.text, Path(name)), (*record.options(scale), *LAST_WEIGHTS)
             runs = [train(split.training, *options, "--random-seed", seed, folder=Path(name)) for seed in range(1, seeds + 1)]
             by_run = [evaluate(run / "last.safetensors", split.test) for run, _ in runs]
             seconds = max(seconds for _, seconds in runs)
-        what = f"{record.text}, {minutes:g} minutes ({seconds:,.0f} s)"
+        what = f"{record.text}, {record.what(scale)} ({seconds:,.0f} s)"
         rows += [
-            _row(f"{what}, {protocol}", [figures[protocol] for figures in by_run]) | {"text": record.text}
+            _row(f"{what}, {protocol}", [figures[protocol] for figures in by_run]) | {"text": record.name}
             for protocol in by_run[0]
         ]
     return rows

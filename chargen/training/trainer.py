@@ -17,7 +17,7 @@ from chargen.training.recording import EpochRecorder, Figures, PlannedRun
 from chargen.training.signals import RequestedSignal, TrainingInterrupted, deferred_signals
 
 PROBE_SECONDS = 1.0
-AFRESH_SHARE = 0.05  # of the steps
+AFRESH_SHARE = 0.15  # of the steps
 FORWARD_SHARE = 3  # a training step costs three times its forward pass
 
 
