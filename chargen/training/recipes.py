@@ -27,7 +27,8 @@ HIDDEN_SIZES = (64, 128, 256, 512, 768, 1024)
 MOST_PASSES = 60  # over the text; what comes after is learnt by heart
 VOCABULARY = {"char": 80, "byte": 200, "word": 10_000, "bpe": 1_000}  # tokens, as long as they are not counted
 CHARACTERS_PER_TOKEN = {"char": 1, "byte": 1, "word": 5, "bpe": 3}
-DROPPED_BY_PASSES = ((2, 0.0), (5, 0.1), (10, 0.2), (25, 0.3), (math.inf, 0.4))  # up to so many passes, this share
+# Up to so many passes, these shares of the outputs and of the recurrent weights.
+DROPPED_BY_PASSES = ((2, 0.0, 0.0), (5, 0.1, 0.1), (10, 0.2, 0.1), (25, 0.3, 0.2), (math.inf, 0.4, 0.4))
 SHORT_TEXT, MOST_DROPPED_OF_SHORT_TEXT = 20_000, 0.1  # characters; the steps over it are too few to make up for more
 FEWEST_STEPS = 3000  # of the optimizer, in all; a short text is read in small batches to get there
 SMALLEST_BATCH, LARGEST_BATCH = 8, 32
@@ -122,11 +123,11 @@ def _num_weights(settings: Settings) -> int:
 
 
 def _regularisation(chosen: Chosen, passes: float, characters: float) -> dict[str, Any]:
-    share = next(share for most, share in DROPPED_BY_PASSES if passes <= most)
-    share = min(share, MOST_DROPPED_OF_SHORT_TEXT) if characters < SHORT_TEXT else share
-    dropped = chosen.settings.network.dropout if chosen.any("network.dropout") else share
+    shares = next(shares for most, *shares in DROPPED_BY_PASSES if passes <= most)
+    outputs, weights = (min(share, MOST_DROPPED_OF_SHORT_TEXT) if characters < SHORT_TEXT else share for share in shares)
+    dropped = chosen.settings.network.dropout if chosen.any("network.dropout") else outputs
     by_hand, cell = chosen.settings.training.backend == "numpy", chosen.settings.network.cell
-    weight_drop = {} if cell == "dense" or by_hand else {"weight_drop": share}
+    weight_drop = {} if cell == "dense" or by_hand else {"weight_drop": weights}
     return {"dropout": dropped, "locked_dropout": dropped > 0 and not by_hand} | weight_drop
 
 

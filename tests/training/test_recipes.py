@@ -165,6 +165,6 @@ PLAN = plan_within(Budget(minutes=1, exact=False, began=0.0), resolved(), corpus
 def test_only_jittered_streams_begin_afresh_and_seldom() -> None:
     jittered = TrainingConfig(stateful=True, jitter=True)
     share = np.mean([begins_afresh(jittered, 3, step, 1) for step in range(4000)])
-    assert share == pytest.approx(0.05, abs=0.015)  # a standard error is 0.0034
+    assert share == pytest.approx(0.15, abs=0.025)  # a standard error is 0.0056
     assert np.mean([begins_afresh(jittered, 3, step, 40) for step in range(400)]) > 0.8
     assert not any(begins_afresh(TrainingConfig(stateful=True), 3, step, 40) for step in range(400))
