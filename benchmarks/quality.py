@@ -46,7 +46,7 @@ NAMES_TEST = 1000  # lines
 LAST_WEIGHTS = ("--validation-split", 0)
 
 # A text so short that it is read often: what keeps a network from learning it by heart shows its worth.
-ABLATION_TEXT, ABLATION_CHARACTERS = "nietzsche", 300_000
+ABLATION_TEXT, ABLATION_CHARACTERS = "nietzsche", 150_000
 ABLATION = ("--hidden-size", 256, "--epochs", 12, *LAST_WEIGHTS)
 ABLATED: dict[str, tuple[object, ...]] = {
     "all of it": (),
@@ -59,6 +59,8 @@ ABLATED: dict[str, tuple[object, ...]] = {
     "dropout drawn at each step": ("--no-locked-dropout",),
     "without weight drop": ("--weight-drop", 0),
     "dropout of inputs, too": ("--input-dropout", 0.1),
+    "two layers of as many weights in all": ("--layers", 2, "--hidden-size", 156),
+    "two layers, layer norm between them": ("--layers", 2, "--hidden-size", 156, "--layer-norm"),
 }
 
 
