@@ -20,7 +20,7 @@ from chargen.training.trainer import Trainer, seconds_per_epoch, train
 from chargen.training.transfer import transferred
 
 FIT_SECONDS = 3.0  # of training by which the speed is measured
-SECONDS_AFTER_TRAINING = 2.0  # until the command has ended
+SECONDS_AFTER_TRAINING = 3.0  # until the command has ended
 
 
 def run_session(
