@@ -1,6 +1,7 @@
 """Every setting of a run: its name, default, unit and bounds, in one place.
 
-A setting whose default is None is chosen from the text once the text is known (see `chargen.training.plan`).
+A setting whose default is None is chosen from the text once the text is known (see `chargen.training.plan`), unless its
+`unset` says what else None stands for.
 """
 
 import dataclasses
@@ -20,7 +21,8 @@ class Setting:
     """What is known of one setting beside its type and default.
 
     `flag` is its command-line name where that is not the field's; `shorthands` are flags that stand for one value each.
-    `by_text`: without a config the default is none, what suits the text and the minutes is chosen.
+    `by_text`: without a config the default is none, what suits the text and the minutes is chosen. `unset`: what a default of
+    None stands for.
     """
 
     help: str
@@ -31,6 +33,7 @@ class Setting:
     flag: str | None = None
     shorthands: Mapping[str, Any] = field(default_factory=dict)
     by_text: bool = False
+    unset: str = "chosen from the text"
 
 
 def flag_name(name: str, detail: Setting) -> str:
@@ -67,8 +70,10 @@ class CorpusConfig:
         "Label each document by its file's name or folder; sample --label writes like one of them.",
         choices=("none", "file", "folder"),
     )
-    text_column: str | None = setting(None, "Column of a table that holds the texts to classify.")
-    label_column: str | None = setting(None, "Column of a table that holds their labels.")
+    text_column: str | None = setting(
+        None, "Column of a table that holds the texts to classify.", unset="found by its usual names"
+    )
+    label_column: str | None = setting(None, "Column of a table that holds their labels.", unset="found by its usual names")
     mix: tuple[str, ...] = setting((), "PATH:WEIGHT, given several times: how often windows are drawn from which text.")
     validation_split: float = setting(0.1, "Share of the text held out for validation.", minimum=0.0, maximum=0.9)
 
@@ -143,12 +148,15 @@ class TrainingConfig:
         6, "Epochs without a better validation loss before training stops; 0 never stops.", minimum=0, by_text=True
     )
     start_from: str | None = setting(
-        None, "Run or model file whose weights training goes on from; tokens are matched by their text.", flag="--from"
+        None,
+        "Run or model file whose weights training goes on from; tokens are matched by their text.",
+        flag="--from",
+        unset="none",
     )
-    until_loss: float | None = setting(None, "Stop once the training loss of an epoch is this or less, in nats.", minimum=0.0)
-    epoch_steps: int | None = setting(
-        None, "Optimizer steps that count as an epoch; a pass over the text unless given.", minimum=1
+    until_loss: float | None = setting(
+        None, "Stop once the training loss of an epoch is this or less, in nats.", minimum=0.0, unset="none"
     )
+    epoch_steps: int | None = setting(None, "Optimizer steps that count as an epoch.", minimum=1, unset="a pass over the text")
     optimizer: str = setting("adam", "Optimizer.", choices=("adam", "adamw", "rmsprop", "adagrad", "sgd"), by_text=True)
     learning_rate: float = setting(0.003, "Learning rate, at its highest.", above=0.0, maximum=100.0, by_text=True)
     weight_decay: float = setting(
@@ -215,7 +223,15 @@ class TrackingConfig:
     """Where a run is logged besides its own directory."""
 
     wandb: bool = setting(False, "Log the run to Weights & Biases.")
-    wandb_project: str = setting("chargen", "Weights & Biases project.")
+    wandb_project: str | None = setting(None, "Weights & Biases project.", unset="WANDB_PROJECT, else chargen")
+    wandb_mode: str | None = setting(
+        None,
+        "Send it to Weights & Biases while training, keep it in the run directory for wandb sync, or neither.",
+        choices=("online", "offline", "disabled"),
+        unset="WANDB_MODE, else online",
+    )
+    wandb_group: str | None = setting(None, "Weights & Biases group of runs.", unset="WANDB_RUN_GROUP, else none")
+    wandb_tags: tuple[str, ...] = setting((), "Weights & Biases tag; may be given several times.", flag="--wandb-tag")
     tensorboard: bool = setting(False, "Write TensorBoard event files into the run directory.")
 
 

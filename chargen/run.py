@@ -12,6 +12,7 @@ from datetime import datetime
 from pathlib import Path
 from typing import Any
 
+import tomli_w
 from filelock import FileLock, Timeout
 
 from chargen.config import Settings
@@ -79,6 +80,11 @@ class RunDirectory:
         return self.path / "samples.txt"
 
     @property
+    def versions(self) -> Path:
+        """What trained: Python, chargen and the packages that computed."""
+        return self.path / "versions.toml"
+
+    @property
     def report(self) -> Path:
         """The page that tells all of it."""
         return self.path / "report.html"
@@ -86,10 +92,11 @@ class RunDirectory:
     def write_config(self, settings: Settings, comments: Sequence[str] = ()) -> None:
         """Write config.toml, comments in front. Raises RunError where that cannot be done."""
         commented = "".join(f"# {comment}\n" for comment in comments)
-        try:
-            write_atomically(self.config, commented + settings.to_toml())
-        except OSError as error:
-            raise RunError(f"cannot write {self.config}: {error.strerror}", hint="choose another --runs-dir") from error
+        _write_first(self.config, commented + settings.to_toml())
+
+    def write_versions(self, versions: Mapping[str, str]) -> None:
+        """Write versions.toml. Raises RunError where that cannot be done."""
+        _write_first(self.versions, tomli_w.dumps(versions))
 
     def write_metrics(self, rows: Sequence[Mapping[str, Any]]) -> None:
         """Write metrics.csv whole; the first row's keys are its columns."""
@@ -98,6 +105,14 @@ class RunDirectory:
     def write_gradients(self, rows: Sequence[Mapping[str, Any]]) -> None:
         """Write gradients.csv whole; the first row's keys are its columns."""
         _write_table(self.gradients, rows)
+
+
+def _write_first(path: Path, text: str) -> None:
+    """Write a file that there is before training begins. Raises RunError where that cannot be done."""
+    try:
+        write_atomically(path, text)
+    except OSError as error:
+        raise RunError(f"cannot write {path}: {error.strerror}", hint="choose another --runs-dir") from error
 
 
 def _write_table(path: Path, rows: Sequence[Mapping[str, Any]]) -> None:

@@ -24,7 +24,7 @@ def show(files: tuple[str, ...], config_name: str | None, as_json: bool, verbosi
     """Print the settings that `chargen train` with the same arguments would start from, as TOML.
 
     The comment behind each names its origin: default, the config file, or the command line. What is left out is chosen from
-    the text.
+    the text, or stands for what `chargen train --help` says.
     """
     resolved = resolve_options(files, config_name, given)
     echo(json.dumps(_table(resolved), ensure_ascii=False) if as_json else _toml(resolved))

@@ -43,7 +43,9 @@ def _setting_option(flag: str, parameter: str, kind: Any, detail: Setting, defau
     multiple = get_origin(kind) is tuple
     if multiple or isinstance(kind, UnionType):
         kind = get_args(kind)[0]
-    shown_default = f"chosen from the text; {_shown(default)} with a config" if detail.by_text else _shown(default)
+    shown_default = detail.unset if default is None else _shown(default)
+    if detail.by_text:
+        shown_default = f"{detail.unset}; {shown_default} with a config"
     help_text = f"{detail.help}  [default: {shown_default}]"
     if kind is bool:
         return click.option(f"{flag}/--no-{flag[2:]}", parameter, default=None, help=help_text)
@@ -52,8 +54,6 @@ def _setting_option(flag: str, parameter: str, kind: Any, detail: Setting, defau
 
 
 def _shown(default: Any) -> str:
-    if default is None:
-        return "chosen from the text"
     if isinstance(default, tuple):
         return " ".join(map(str, default))
     return {True: "yes", False: "no"}.get(default, str(default)) if isinstance(default, bool) else str(default)

@@ -130,7 +130,10 @@ def _close_stdout() -> None:
     "chargen",
     cls=Program,
     epilog="Exit codes: 0 done, 1 failed, 2 something you can mend, 130 interrupted (Ctrl-C), 143 terminated.",
-    context_settings={"help_option_names": ["-h", "--help"]},
+    context_settings={
+        "help_option_names": ["-h", "--help"],
+        "token_normalize_func": lambda name: name.replace("_", "-"),  # sweep agents say --batch_size=32
+    },
 )
 @click.version_option(chargen.__version__, prog_name="chargen")
 def program() -> None:

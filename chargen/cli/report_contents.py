@@ -89,6 +89,9 @@ def _facts(record: Any) -> Iterator[tuple[str, str]]:
     if record.seconds is not None:
         yield "training time", f"{timedelta(seconds=round(record.seconds))}, validation and sample texts not counted"
     yield "trained by", f"{training.backend}, random seed {training.random_seed}"
+    versions = ", ".join(f"{name} {version}" for name, version in record.versions.items())
+    if versions or "versions" in record.notes:
+        yield "versions", versions or record.notes["versions"]
     yield "page by", f"chargen {chargen.__version__}"
 
 
@@ -109,7 +112,7 @@ def _value(value: Any) -> str:
 
 
 def _default(value: Any) -> str:
-    return "chosen from the text" if value is None else _value(value) or "none"
+    return _value(value) or "none"
 
 
 def _curves(record: Any) -> list[Any]:

@@ -1,5 +1,6 @@
 """All that is known of one run, for people: what was trained, what each epoch brought, what it has written, how new that is."""
 
+import tomllib
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from math import prod
@@ -33,14 +34,15 @@ class RunRecord:
     """What the files of a run tell without running it.
 
     metadata: the model file's, as `read_metadata` gives it. history: None before the first epoch was done. reasons: why
-    settings were chosen. seconds: of training, None where no checkpoint tells. best: epoch and figures of the best validation.
-    notes: what could not be read, by the part that it belongs to.
+    settings were chosen. versions: of what trained, by name; none of older runs. seconds: of training, None where no checkpoint
+    tells. best: epoch and figures of the best validation. notes: what could not be read, by the part that it belongs to.
     """
 
     run: RunDirectory
     metadata: dict[str, Any]
     settings: Settings
     reasons: Sequence[str]
+    versions: Mapping[str, str]
     num_parameters: int
     history: History | None
     seconds: float | None
@@ -57,7 +59,7 @@ class RunRecord:
 
 @dataclass(frozen=True, kw_only=True)
 class SettingRow:
-    """A setting that is not its default. default: None where it is chosen from the text."""
+    """A setting that is not its default. default: its value, or words for what it stands for where that is open."""
 
     name: str
     value: Any
@@ -97,6 +99,7 @@ def read_record(model: Path) -> RunRecord:
         metadata=metadata,
         settings=settings,
         reasons=_comments(run.config),
+        versions=read("versions", _versions, run.versions, {}),
         num_parameters=_num_parameters(metadata),
         history=history,
         seconds=training_seconds(run),
@@ -112,6 +115,15 @@ def _num_parameters(metadata: dict[str, Any]) -> int:
     return sum(map(prod, weight_shapes(metadata["network"], len(metadata["vocabulary"]), num_outputs=outputs).values()))
 
 
+def _versions(path: Path) -> dict[str, str]:
+    if not path.is_file():
+        return {}
+    try:
+        return {name: str(version) for name, version in tomllib.loads(path.read_text(encoding="utf-8")).items()}
+    except (OSError, UnicodeDecodeError, tomllib.TOMLDecodeError) as error:
+        raise RunError(f"{path} cannot be read: {error}") from error
+
+
 def _comments(config: Path) -> list[str]:
     """Return the lines in front of a run's settings, which say why they were chosen."""
     lines = config.read_text(encoding="utf-8").splitlines()
@@ -124,7 +136,8 @@ def changed_settings(settings: Settings) -> list[SettingRow]:
     values = settings.to_mapping()
     rows = []
     for section, one, _, detail in declared_settings():
-        value, default = getattr(getattr(settings, section), one.name), one.default
+        value = getattr(getattr(settings, section), one.name)
+        default = detail.unset if one.default is None else one.default
         if one.name in values[section] and value != default:
             rows.append(SettingRow(name=f"{section}.{one.name}", value=value, default=default, help=detail.help))
     return rows

@@ -7,7 +7,7 @@ from typing import Any
 from chargen.network.classifier import TextClassifier, save_classifier
 from chargen.network.network import Network
 from chargen.run import RunDirectory
-from chargen.tracking import Tracker
+from chargen.tracking.tracker import Tracker
 from chargen.training.classifier_plan import ClassifierPlan
 from chargen.training.classifier_results import ClassifierEpoch
 from chargen.training.display import Display
@@ -52,7 +52,8 @@ class ClassifierRecorder(EpochRecorder):
 
     def show(self, result: EpochResult, seconds_left: float) -> None:
         self.display.note(_epoch(result).line(epochs=self.epochs, seconds_left=seconds_left))
-        self.tracker.log({name: value for name, value in result.row().items() if value is not None})
+        best = min(one.monitored for one in self.results)
+        self.track(result, {"texts_per_second": _epoch(result).texts_per_second, "best_cross_entropy": best})
 
 
 def _epoch(result: EpochResult) -> ClassifierEpoch:

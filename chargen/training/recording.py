@@ -18,7 +18,7 @@ from chargen.errors import RunError, TrainingError
 from chargen.network.model_file import TextModel, save_model
 from chargen.network.network import Network
 from chargen.run import RunDirectory
-from chargen.tracking import Tracker
+from chargen.tracking.tracker import Tracker
 from chargen.training.display import Display
 from chargen.training.gradients import describe_flow, measure_flow, worst_flow
 from chargen.training.plan import TrainingPlan
@@ -134,6 +134,10 @@ class EpochRecorder(ABC):
             "num_targets": round(training.num_targets * (1 - (self._first_step + self._num_left_out) / training.num_steps)),
         }
 
+    def track(self, result: EpochResult, rest: dict[str, float]) -> None:
+        """Tell the tracker what an epoch brought: what metrics.csv says of it, and the rest."""
+        self.tracker.log({name: value for name, value in (result.row() | rest).items() if value is not None})
+
     def _seconds_left(self, epoch: int) -> float:
         done = epoch - self._first_epoch
         return (time.perf_counter() - self._began) / done * (self.epochs - epoch)
@@ -240,19 +244,21 @@ class TextRecorder(EpochRecorder):
 
     def show(self, result: EpochResult, seconds_left: float) -> None:
         self.display.epoch_ends(result, epochs=self.epochs, seconds_left=seconds_left)
-        speed = {"characters_per_second": result.characters_per_second}
-        self.tracker.log({name: value for name, value in (result.row() | speed).items() if value is not None})
 
     def after_epoch(self, network: Network, result: EpochResult) -> None:
-        self._log_gradients(network, result.epoch)
+        norms = self._log_gradients(network, result.epoch)
+        best = min(one.bits_per_character for one in self.results)
+        rest = {"characters_per_second": result.characters_per_second, "best_bits_per_character": best}
+        self.track(result, rest | {f"gradient_norm/{layer}": norm for layer, norm in norms.items()})
         every = self._plan.settings.samples.sample_every
         if every and result.epoch % every == 0:
             self._write_sample(self._text_model(network), result.epoch)
 
-    def _log_gradients(self, network: Network, epoch: int) -> None:
+    def _log_gradients(self, network: Network, epoch: int) -> dict[str, float]:
+        """Keep and show how gradients flow, and return their norm in each layer; none where that is not known."""
         flows = measure_flow(network, self._plan)
         if not flows:
-            return
+            return {}
         self._flows += [{"epoch": epoch} | flow._asdict() for flow in flows]
         self.run.write_gradients(self._flows)
         for line in describe_flow(flows):
@@ -261,6 +267,7 @@ class TextRecorder(EpochRecorder):
         if trouble and not self._warned:
             self.display.note(trouble)
             self._warned = True
+        return {flow.layer: flow.gradient_norm for flow in flows}
 
     def _write_sample(self, model: TextModel, epoch: int) -> None:
         rows = sample_rows(model, self._plan, epoch)

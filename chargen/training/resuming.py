@@ -33,6 +33,8 @@ def is_finished(checkpoint: Checkpoint | None, plan: PlannedRun) -> bool:
 
 def _check_settings(run: RunDirectory, given: Mapping[str, Any], stored: Mapping[str, Any]) -> None:
     for section, values in given.items():
+        if section == "tracking":  # where else a run is logged changes nothing in it
+            continue
         for name in {**stored.get(section, {}), **values}:
             asked, had = values.get(name), stored.get(section, {}).get(name)
             if asked != had:

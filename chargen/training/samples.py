@@ -7,7 +7,7 @@ from chargen.corpus.vocabulary import Ids, Vocabulary
 from chargen.network.generation import sample_texts
 from chargen.network.model_file import TextModel
 from chargen.network.sampling import Sampler
-from chargen.tracking import SampleRow
+from chargen.tracking.tracker import SampleRow
 from chargen.training.plan import TrainingPlan
 
 NAMES_IN_A_SAMPLE = 10  # documents written for a sample text of a corpus of lines

@@ -9,7 +9,9 @@ from rich.console import Console
 from chargen.checkpoints import Checkpoint
 from chargen.config import Settings
 from chargen.run import RunDirectory
-from chargen.tracking import TensorBoardTracker, Tracker, Trackers, WandbTracker
+from chargen.tracking.tensorboard_tracker import TensorBoardTracker
+from chargen.tracking.tracker import Tracker, Trackers
+from chargen.tracking.wandb_tracker import WandbTracker
 from chargen.training.backend import accelerated, load_backend
 from chargen.training.display import Display
 from chargen.training.pace import Pace
@@ -104,8 +106,9 @@ def make_tracker(settings: Settings, display: Display) -> Tracker:
     """Return the trackers that the settings ask for, as one."""
     tracking = settings.tracking
     trackers: dict[str, Tracker] = {}
-    if tracking.wandb:
-        trackers["W&B"] = WandbTracker(tracking.wandb_project)
+    if tracking.wandb and tracking.wandb_mode != "disabled":
+        names = {"project": tracking.wandb_project, "group": tracking.wandb_group, "tags": tracking.wandb_tags}
+        trackers["W&B"] = WandbTracker(names | {"mode": tracking.wandb_mode}, say=display.note)
     if tracking.tensorboard:
         trackers["TensorBoard"] = TensorBoardTracker()
     return Trackers(trackers, warn=display.note)

@@ -15,6 +15,7 @@ from chargen.network.network import Network
 from chargen.training.pace import Pace
 from chargen.training.recording import EpochRecorder, Figures, PlannedRun
 from chargen.training.signals import RequestedSignal, TrainingInterrupted, deferred_signals
+from chargen.training.versions import trained_by
 
 PROBE_SECONDS = 1.0
 AFRESH_SHARE = 0.15  # of the steps
@@ -94,7 +95,10 @@ def train(
     loss is no longer finite.
     """
     display, tracker = recorder.display, recorder.tracker
-    tracker.start(recorder.run.name, recorder.run.path, plan.settings.to_mapping())
+    run, versions = recorder.run, trained_by(plan.settings.training.backend)
+    run.write_versions(versions)
+    facts = {"corpus_sha256": plan.corpus.sha256, "versions": versions}
+    tracker.start(run.name, run.path, plan.settings.to_mapping(), facts)
     interrupted_by, finished = None, False
     try:
         with display.running(), deferred_signals() as requested:
@@ -104,7 +108,8 @@ def train(
         interrupted_by = interruption.signal_number
         recorder.interrupted(trainer.network())
     finally:
-        tracker.finish(failed=not finished)
+        files = {"best": run.model, "latest": run.last_model}
+        tracker.finish(failed=not finished, models={alias: path for alias, path in files.items() if path.exists()})
     return interrupted_by
 
 

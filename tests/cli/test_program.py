@@ -2,11 +2,13 @@ import subprocess
 import sys
 from collections.abc import Callable
 
+import click
 import pytest
 from click.testing import Result
 
 import chargen
-from chargen.cli.program import COMMANDS
+from chargen.cli.program import COMMANDS, program
+from chargen.cli.train import command as train
 from chargen.config import declared_settings, flag_name
 
 Invoke = Callable[..., Result]
@@ -41,6 +43,23 @@ def test_train_has_an_option_for_every_setting(invoke: Invoke) -> None:
             assert flag_name(one.name, detail) in shown
         for shorthand in detail.shorthands:
             assert shorthand in shown
+
+
+@pytest.mark.parametrize("option", [one for one in train.params if isinstance(one, click.Option)], ids=lambda one: one.opts[0])
+def test_train_takes_underscores_for_hyphens(option: click.Option) -> None:
+    """As sweep agents spell options."""
+    context = click.Context(train, parent=click.Context(program, **program.context_settings))
+    for flag in filter(lambda flag: flag.startswith("--"), [*option.opts, *option.secondary_opts]):
+        value = [] if option.is_flag else ["3"]
+        given, rest, _ = train.make_parser(context).parse_args(["--" + flag[2:].replace("-", "_"), *value])
+        assert option.name in given
+        assert rest == []
+
+
+def test_choices_keep_their_underscores(invoke: Invoke) -> None:
+    shown = invoke("config", "show", "--recurrent_init=glorot_uniform", "--no_unit_forget_bias").stdout
+    assert 'recurrent_init = "glorot_uniform"  # command line' in shown
+    assert "unit_forget_bias = false  # command line" in shown
 
 
 def test_version(invoke: Invoke) -> None:

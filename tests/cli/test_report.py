@@ -3,6 +3,7 @@
 import csv
 import json
 import math
+import platform
 from collections.abc import Callable, Iterator
 from html.parser import HTMLParser
 from pathlib import Path
@@ -11,6 +12,7 @@ from typing import Any
 import pytest
 from click.testing import CliRunner, Result
 
+import chargen
 from chargen.cli.program import program
 from chargen.insight.trained_text import read_settings
 from chargen.run import RunDirectory
@@ -91,6 +93,14 @@ def assert_one_line(result: Result, *parts: str) -> None:
         assert part in line
 
 
+def test_versions_that_cannot_be_read_are_told_of(invoke: Invoke, train: Callable[..., RunDirectory]) -> None:
+    run = train("--epochs", 1)
+    run.versions.write_bytes(b"python = ")
+    assert f"{run.versions} cannot be read" in reported(invoke, "--no-evaluation").sections["trained"]
+    run.versions.unlink()
+    assert "versions" not in reported(invoke, "--no-evaluation").sections["trained"]
+
+
 def test_all_parts_of_a_run(invoke: Invoke, train: Callable[..., RunDirectory]) -> None:
     run = train("--epochs", 3, "--schedule", "cosine")
     page = reported(invoke)
@@ -107,6 +117,7 @@ def test_all_parts_of_a_run(invoke: Invoke, train: Callable[..., RunDirectory]) 
     assert "training.epochs" in told["trained"]
     assert "corpus.glob" not in told["trained"]
     assert "3 of 3 at most" in told["trained"]
+    assert f"python {platform.python_version()}, chargen {chargen.__version__}, numpy " in told["trained"]
     assert f"chargen sample --run {run.path}" in told["commands"]
 
 

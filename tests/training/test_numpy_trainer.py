@@ -1,8 +1,10 @@
 """Training by hand makes the same kind of run as training with Keras, and loads no backend."""
 
 import csv
+import platform
 import subprocess
 import sys
+import tomllib
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -11,6 +13,7 @@ import numpy as np
 import pytest
 from click.testing import Result
 
+import chargen
 from chargen.network.model_file import load_model
 
 Train = Callable[..., Any]
@@ -39,8 +42,10 @@ def test_the_run_is_one_like_any_other(train: Train, names: Path) -> None:
     run = train(names, *BY_HAND, "--epochs", 2, "--schedule", "cosine").run
     assert {path.name for path in run.path.iterdir()} == {
         ".lock", "checkpoints", "config.toml", "metrics.csv", "gradients.csv", "samples.txt",
-        "model.safetensors", "last.safetensors",
+        "model.safetensors", "last.safetensors", "versions.toml",
     }  # fmt: skip
+    versions = tomllib.loads(run.versions.read_text(encoding="utf-8"))
+    assert versions == {"python": platform.python_version(), "chargen": chargen.__version__, "numpy": np.__version__}
     with run.metrics.open(encoding="utf-8", newline="") as file:
         rows = list(csv.DictReader(file))
     assert [float(row["learning_rate"]) for row in rows] == pytest.approx([0.0015, 0.0])

@@ -132,6 +132,12 @@ def test_other_settings_are_refused(
     assert "was trained with" in result.stderr
 
 
+def test_where_else_it_is_logged_may_change(invoke_train: Callable[..., Result], stopped: RunDirectory) -> None:
+    result = invoke_train("--resume", stopped.path, "--tensorboard")
+    assert result.exit_code == 0, result.output
+    assert list(stopped.path.glob("tensorboard/*"))
+
+
 def test_another_text_is_refused(invoke_train: Callable[..., Result], stopped: RunDirectory, prose: Path) -> None:
     prose.write_text(prose.read_text(encoding="utf-8").replace("cat", "cow"), encoding="utf-8")
     result = invoke_train("--resume", stopped.path)

@@ -5,7 +5,9 @@ import re
 import signal
 import subprocess
 import sys
+import tomllib
 from collections.abc import Callable
+from importlib.metadata import version
 from pathlib import Path
 from typing import Any
 
@@ -179,8 +181,11 @@ def test_the_run_directory_holds_everything(train: Train, names: Path) -> None:
     assert run.name.startswith("names-lstm-")
     assert {path.name for path in run.path.iterdir()} == {
         ".lock", "checkpoints", "config.toml", "metrics.csv", "gradients.csv", "samples.txt",
-        "model.safetensors", "last.safetensors",
+        "model.safetensors", "last.safetensors", "versions.toml",
     }  # fmt: skip
+    versions = tomllib.loads(run.versions.read_text(encoding="utf-8"))
+    assert set(versions) == {"python", "chargen", "numpy", "keras", "tensorflow"}
+    assert versions["keras"] == version("keras")
     assert [row["epoch"] for row in rows(run)] == ["1", "2", "3"]
     samples = run.samples.read_text(encoding="utf-8")
     assert samples.count("----- diversity: 0.3") == 1

@@ -1,68 +1,55 @@
 import csv
-import os
 import struct
 import subprocess
 import sys
 import tomllib
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from textwrap import dedent
-from types import SimpleNamespace
 from typing import Any
 
 import pytest
 from tensorboard.compat.proto.event_pb2 import Event
 
-from chargen.tracking import TensorBoardTracker, Trackers, WandbTracker
+from chargen.tracking.tensorboard_tracker import TensorBoardTracker
+from chargen.tracking.tracker import SampleRow, Trackers
 
 SETTINGS = {"network": {"cell": "lstm"}}
+FACTS = {"corpus_sha256": "00", "versions": {"python": "3.11"}}
 ROWS = [(1, "Ha", 0.5, "Harold"), (1, "Ha", 1.2, "Haxq")]
 
 
-class FakeWandb(SimpleNamespace):
-    """Records what a run is told; `failing` names the calls that raise."""
+class Recording:
+    """A tracker that keeps what it is told; `failing` names the calls that raise."""
 
     def __init__(self, *failing: str) -> None:
-        super().__init__(logged=[], started={}, finished=None)
         self.failing = failing
+        self.told: list[tuple[Any, ...]] = []
 
-    def Settings(self, **options: Any) -> dict[str, Any]:  # noqa: N802
-        return options
+    def start(self, *arguments: Any) -> None:
+        self._take("start", *arguments)
 
-    def Table(self, columns: list[str], data: list[list[Any]]) -> list[dict[str, Any]]:  # noqa: N802
-        return [dict(zip(columns, row, strict=True)) for row in data]
+    def log(self, metrics: Mapping[str, float]) -> None:
+        self._take("log", metrics)
 
-    def init(self, **options: Any) -> "FakeWandb":
-        self._fail("init")
-        self.started = options
-        return self
+    def log_samples(self, rows: Sequence[SampleRow]) -> None:
+        self._take("log_samples", rows)
 
-    def log(self, metrics: dict[str, Any]) -> None:
-        self._fail("log")
-        self.logged.append(metrics)
+    def finish(self, *, failed: bool, models: Mapping[str, Path]) -> None:
+        self._take("finish", failed, models)
 
-    def finish(self, exit_code: int) -> None:
-        self._fail("finish")
-        self.finished = exit_code
-
-    def _fail(self, call: str) -> None:
+    def _take(self, call: str, *arguments: Any) -> None:
         if call in self.failing:
             raise RuntimeError(f"{call} failed\nwith details")
-
-
-def tracked(fake: FakeWandb, monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> list[str]:
-    monkeypatch.setitem(sys.modules, "wandb", fake)
-    warnings: list[str] = []
-    tell_of_a_training(Trackers({"W&B": WandbTracker("project")}, warn=warnings.append), tmp_path)
-    return warnings
+        self.told.append((call, *arguments))
 
 
 def tell_of_a_training(trackers: Trackers, folder: Path) -> None:
-    trackers.start("name", folder, SETTINGS)
+    trackers.start("name", folder, SETTINGS, FACTS)
     trackers.log({"epoch": 1, "cross_entropy": 2.5})
     trackers.log_samples(ROWS[:1])
     trackers.log_samples(ROWS[1:])
-    trackers.finish(failed=False)
+    trackers.finish(failed=False, models={"best": folder / "model.safetensors"})
 
 
 def events(folder: Path) -> Iterator[Event]:
@@ -86,22 +73,27 @@ def values(folder: Path) -> dict[tuple[str, int], Any]:
     return found
 
 
-def test_settings_metrics_and_a_growing_table_of_samples_are_logged(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
-    fake = FakeWandb()
-    assert tracked(fake, monkeypatch, tmp_path) == []
-    assert fake.started["config"] == SETTINGS
-    assert (fake.started["project"], fake.started["name"], fake.started["dir"]) == ("project", "name", str(tmp_path))
-    metrics, first, second = fake.logged
-    assert metrics == {"epoch": 1, "cross_entropy": 2.5}
-    assert first["samples"] == [{"epoch": 1, "prompt": "Ha", "diversity": 0.5, "text": "Harold"}]
-    assert [row["text"] for row in second["samples"]] == ["Harold", "Haxq"]
-    assert fake.finished == 0
+def test_every_tracker_is_told_everything(tmp_path: Path) -> None:
+    one, other = Recording(), Recording()
+    tell_of_a_training(Trackers({"one": one, "other": other}), tmp_path)
+    assert one.told == other.told
+    assert one.told == [
+        ("start", "name", tmp_path, SETTINGS, FACTS),
+        ("log", {"epoch": 1, "cross_entropy": 2.5}),
+        ("log_samples", ROWS[:1]),
+        ("log_samples", ROWS[1:]),
+        ("finish", False, {"best": tmp_path / "model.safetensors"}),
+    ]
 
 
-@pytest.mark.parametrize("call", ["init", "log", "finish"])
-def test_a_failure_is_one_warning(call: str, monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
-    warnings = tracked(FakeWandb(call), monkeypatch, tmp_path)
-    assert warnings == [f"W&B is off for the rest of this run: {call} failed"]
+@pytest.mark.parametrize("call", ["start", "log", "log_samples", "finish"])
+def test_a_failure_is_one_warning_and_leaves_the_others_alone(call: str, tmp_path: Path) -> None:
+    warnings: list[str] = []
+    bad, good = Recording(call), Recording()
+    tell_of_a_training(Trackers({"bad": bad, "good": good}, warn=warnings.append), tmp_path)
+    assert warnings == [f"bad is off for the rest of this run: {call} failed"]
+    assert len(good.told) == 5
+    assert call not in [told for told, *_ in bad.told]
 
 
 def test_tensorboard_gets_settings_metrics_and_sample_texts(tmp_path: Path) -> None:
@@ -111,6 +103,7 @@ def test_tensorboard_gets_settings_metrics_and_sample_texts(tmp_path: Path) -> N
     assert next(events(tmp_path)).file_version == "brain.Event:2"
     found = values(tmp_path)
     assert tomllib.loads(found.pop(("settings", 0))) == SETTINGS
+    assert tomllib.loads(found.pop(("facts", 0))) == FACTS
     assert found == {
         ("cross_entropy", 1): 2.5,
         ("samples/diversity 0.5", 1): "Harold",
@@ -146,22 +139,16 @@ def test_an_event_file_that_cannot_be_written_is_one_warning(tmp_path: Path) -> 
     assert len(warnings) == 1
 
 
-def test_a_tracker_that_fails_leaves_the_others_alone(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setitem(sys.modules, "wandb", FakeWandb("log"))
-    warnings: list[str] = []
-    both = {"W&B": WandbTracker("project"), "TensorBoard": TensorBoardTracker()}
-    tell_of_a_training(Trackers(both, warn=warnings.append), tmp_path)
-    assert warnings == ["W&B is off for the rest of this run: log failed"]
-    assert ("samples/diversity 1.2", 1) in values(tmp_path)
-
-
 def test_an_error_without_a_message_is_told_by_its_name(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
-    class Silent(WandbTracker):  # type: ignore[misc]
-        def start(self, *arguments: object) -> None:
-            raise KeyError
+    class Silent(Exception):  # noqa: N818
+        """Says nothing."""
 
-    tell_of_a_training(Trackers({"W&B": Silent("project")}), tmp_path)
-    assert capsys.readouterr().err == "W&B is off for the rest of this run: KeyError\n"
+    class Failing(Recording):
+        def _take(self, call: str, *arguments: Any) -> None:
+            raise Silent
+
+    tell_of_a_training(Trackers({"W&B": Failing()}), tmp_path)
+    assert capsys.readouterr().err == "W&B is off for the rest of this run: Silent\n"
 
 
 def test_no_tracker_at_all_is_fine(tmp_path: Path) -> None:
@@ -172,12 +159,11 @@ def test_no_tracker_at_all_is_fine(tmp_path: Path) -> None:
 def test_tracked_runs_change_no_byte(tmp_path: Path) -> None:
     corpus = tmp_path / "names.txt"
     corpus.write_text("Ada\nAlan\nGrace\nLinus\n" * 8, encoding="utf-8")
-    environment = os.environ | {"WANDB_MODE": "offline"}
     models = []
-    for extra in ([], ["--wandb", "--tensorboard"]):
+    for extra in ([], ["--wandb", "--wandb-mode", "offline", "--tensorboard"]):
         command = [sys.executable, "-m", "chargen", "train", str(corpus), "--hidden-size", "5", "--epochs", "2", *extra]
-        done = subprocess.run(command, cwd=tmp_path, capture_output=True, text=True, env=environment, check=True)
-        assert "is off" not in done.stderr
+        done = subprocess.run(command, cwd=tmp_path, capture_output=True, text=True, check=True)
+        assert "is off for" not in done.stderr
         models.append(tmp_path / done.stdout.strip() / "model.safetensors")
     without, tracked = models
     assert without.read_bytes() == tracked.read_bytes()

@@ -1,0 +1,59 @@
+"""Where a run is logged besides its own files. A tracker may fail in any way; training does not notice."""
+
+from collections.abc import Callable, Mapping, Sequence
+from pathlib import Path
+from typing import Any, Protocol, final
+
+from chargen.terminal import echo
+
+SampleRow = tuple[int, str, float, str]  # epoch, prompt, diversity, text
+
+
+class Tracker(Protocol):
+    """What training tells a tracker."""
+
+    def start(self, name: str, folder: Path, settings: Mapping[str, Any], facts: Mapping[str, Any]) -> None:
+        """Begin a run; `folder` is its run directory, `facts` what else is known: its text, what trains it."""
+
+    def log(self, metrics: Mapping[str, float]) -> None:
+        """Take the metrics of one epoch, "epoch" among them."""
+
+    def log_samples(self, rows: Sequence[SampleRow]) -> None:
+        """Take the sample texts of one epoch."""
+
+    def finish(self, *, failed: bool, models: Mapping[str, Path]) -> None:
+        """End the run; `models` are its model files by what they are: "best" and "latest"."""
+
+
+@final
+class Trackers:
+    """Trackers by name, as one; the first failure of each is one warning, and it is told nothing after it."""
+
+    def __init__(self, trackers: Mapping[str, Tracker], *, warn: Callable[[str], None] | None = None) -> None:
+        self._trackers = dict(trackers)
+        self._warn = warn or (lambda line: echo(line, err=True))
+
+    def start(self, name: str, folder: Path, settings: Mapping[str, Any], facts: Mapping[str, Any]) -> None:
+        """Begin a run everywhere."""
+        self._tell(lambda tracker: tracker.start(name, folder, settings, facts))
+
+    def log(self, metrics: Mapping[str, float]) -> None:
+        """Log the metrics of one epoch everywhere."""
+        self._tell(lambda tracker: tracker.log(metrics))
+
+    def log_samples(self, rows: Sequence[SampleRow]) -> None:
+        """Log the sample texts of one epoch everywhere."""
+        self._tell(lambda tracker: tracker.log_samples(rows))
+
+    def finish(self, *, failed: bool, models: Mapping[str, Path]) -> None:
+        """End the run everywhere."""
+        self._tell(lambda tracker: tracker.finish(failed=failed, models=models))
+
+    def _tell(self, action: Callable[[Tracker], object]) -> None:
+        for name, tracker in tuple(self._trackers.items()):
+            try:
+                action(tracker)
+            except Exception as error:  # whatever it was, training goes on
+                del self._trackers[name]
+                reason = str(error).strip().splitlines()
+                self._warn(f"{name} is off for the rest of this run: {reason[0] if reason else type(error).__name__}")

@@ -1,0 +1,175 @@
+"""Logging to Weights & Biases, by a process of its own that training neither waits for nor fails with."""
+
+import json
+import os
+import secrets
+import select
+import shlex
+import subprocess
+import sys
+import time
+from collections.abc import Callable, Mapping, Sequence
+from contextlib import suppress
+from pathlib import Path
+from typing import Any, NamedTuple, final
+
+from chargen.files import write_atomically
+from chargen.tracking.tracker import SampleRow
+
+PROGRAM = Path(__file__).with_name("wandb_process.py")
+RUN_ID = "wandb-id"  # a file of the run directory
+MOST_UNSENT = 64_000_000  # bytes
+CHUNK = 65536
+LEAVING_SECONDS = 2.0  # that its process has to end once the run has finished
+QUIET_SECONDS = 3.0  # of waiting, before it is told of
+
+
+class Patience(NamedTuple):
+    """Seconds that the end of a run waits for W&B at most: of one that ends by itself, and of one that is stopped or fails."""
+
+    finished: float
+    stopped: float
+
+
+PATIENCE = Patience(finished=60.0, stopped=10.0)
+
+
+@final
+class WandbTracker:
+    """Log to Weights & Biases.
+
+    wandb runs in another process, `wandb_process.py`: there it may hang, exit, be killed, take signals for its own or leave
+    threads behind. Messages go there as lines of JSON through a pipe that is never waited for; answers come back the same way
+    and are read when the next message is sent. Only the end waits, as long as PATIENCE says.
+
+    options: project, mode, group and tags, None for what wandb's own environment and files say. say: shows a line to the user.
+    """
+
+    def __init__(self, options: Mapping[str, Any], *, say: Callable[[str], None]) -> None:
+        self._options, self._say = dict(options), say
+        self._process: subprocess.Popen[bytes] | None = None
+        self._unsent, self._heard = bytearray(), bytearray()
+        self._folder = ""  # of wandb's own files, once there is one
+        self._finished = False
+
+    def start(self, name: str, folder: Path, settings: Mapping[str, Any], facts: Mapping[str, Any]) -> None:
+        run_id, resume = _run_id(folder)
+        self._process = subprocess.Popen(
+            [sys.executable, "-P", str(PROGRAM)],  # -P: its neighbours are no modules of its own
+            stdin=subprocess.PIPE,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.DEVNULL,
+            bufsize=0,
+            start_new_session=True,  # Ctrl-C is ours, and without a terminal wandb does not ask for a key
+        )
+        for pipe in self._pipes:
+            os.set_blocking(pipe.fileno(), False)
+        run = {"name": name, "folder": str(folder.resolve()), "id": run_id, "resume": resume, "watched": os.getpid()}
+        self._tell("start", run | self._options | {"config": {**settings, **facts}})
+
+    def log(self, metrics: Mapping[str, float]) -> None:
+        self._tell("log", metrics)
+
+    def log_samples(self, rows: Sequence[SampleRow]) -> None:
+        self._tell("samples", rows)
+
+    def finish(self, *, failed: bool, models: Mapping[str, Path]) -> None:
+        """End the run. Ctrl-C ends the waiting alone: everything else is done by now."""
+        files = {alias: str(path.resolve()) for alias, path in models.items()}
+        self._tell("finish", {"exit_code": int(failed), "models": files})
+        assert self._process
+        try:
+            self._wait(PATIENCE.stopped if failed else PATIENCE.finished)
+            with suppress(subprocess.TimeoutExpired):
+                self._process.wait(LEAVING_SECONDS)
+        except KeyboardInterrupt:
+            raise TimeoutError(f"it was not waited for{self._later}") from None
+        finally:
+            self._end()
+
+    @property
+    def _pipes(self) -> tuple[Any, Any]:
+        assert self._process
+        return self._process.stdin, self._process.stdout
+
+    @property
+    def _later(self) -> str:
+        """How to send what has not been sent."""
+        return f"; wandb sync {self._folder} sends the rest" if self._folder else ""
+
+    def _tell(self, message: str, content: Any) -> None:
+        """Send a message as far as that goes without waiting, and hear what there is. A failure ends the process."""
+        self._unsent += json.dumps([message, content]).encode() + b"\n"
+        try:
+            if len(self._unsent) > MOST_UNSENT:
+                raise TimeoutError(f"it takes nothing any more{self._later}")
+            self._exchange()
+        except BaseException:
+            self._end()
+            raise
+
+    def _exchange(self) -> None:
+        """Send and hear what can be without waiting. Raises RuntimeError if the process has failed."""
+        assert self._process
+        ended = self._process.poll()  # before its last words are heard
+        sending, hearing = self._pipes
+        try:
+            while self._unsent and (sent := sending.write(self._unsent[:CHUNK])):
+                del self._unsent[:sent]
+        except BrokenPipeError:
+            self._unsent.clear()
+        while chunk := hearing.read(CHUNK):
+            self._heard += chunk
+        *lines, rest = self._heard.split(b"\n")
+        self._heard = bytearray(rest)
+        for line in lines:
+            self._hear(*json.loads(line))
+        if ended is not None and not self._finished:
+            raise RuntimeError(f"its process was ended by signal {-ended}" if ended < 0 else f"its process ended with {ended}")
+
+    def _hear(self, message: str, content: Any) -> None:
+        if message == "failed":
+            raise RuntimeError(content)
+        if message == "finished":
+            self._finished = True
+            return
+        self._folder = shlex.quote(os.path.relpath(content["folder"]))
+        if content["offline"]:
+            why = f" ({content['problem']})" if content["problem"] else ""
+            self._say(f"W&B is offline for this run{why}; wandb sync {self._folder} sends it later")
+        elif content["url"]:
+            self._say(f"W&B: {content['url']}")
+
+    def _wait(self, seconds: float) -> None:
+        """Wait for the process to finish the run. Raises TimeoutError, and what `_exchange` raises."""
+        assert self._process
+        sending, hearing = self._pipes
+        began, told = time.monotonic(), False
+        while self._process.poll() is None and not self._finished:
+            waited = time.monotonic() - began
+            if waited >= seconds:
+                raise TimeoutError(f"no answer within {seconds:g} s{self._later}")
+            if waited >= QUIET_SECONDS and not told:
+                self._say(f"waiting for W&B, {seconds:g} s at most; Ctrl-C ends that")
+                told = True
+            select.select([hearing], [sending] if self._unsent else [], [], 0.1)
+            self._exchange()
+        self._exchange()
+
+    def _end(self) -> None:
+        """End the process, if it has not ended."""
+        assert self._process
+        self._process.kill()
+        self._process.wait()
+        for pipe in self._pipes:
+            pipe.close()
+
+
+def _run_id(folder: Path) -> tuple[str, bool]:
+    """Return the id of a run directory's W&B run, and whether there was one before: a training that is resumed keeps it."""
+    path = folder / RUN_ID
+    if path.is_file() and (known := path.read_text(encoding="utf-8").strip()):
+        return known, True
+    new = os.environ.get("WANDB_RUN_ID") or secrets.token_hex(4)
+    write_atomically(path, f"{new}\n")
+    return new, False
