@@ -7,6 +7,7 @@ A setting whose default is None is chosen from the text once the text is known (
 import dataclasses
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
+from keyword import iskeyword
 from typing import Any, get_type_hints
 
 import tomli_w
@@ -14,6 +15,7 @@ import tomli_w
 Mapped = dict[str, dict[str, Any]]
 
 COMMAND_LINE = "command line"  # the layer whose settings are named by their flags
+KEYWORDS = "keyword arguments"  # the layer of the Python interface
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -39,6 +41,21 @@ class Setting:
 def flag_name(name: str, detail: Setting) -> str:
     """Return the command-line name of a setting."""
     return detail.flag or "--" + name.replace("_", "-")
+
+
+def keyword_name(name: str, detail: Setting) -> str:
+    """Return the name of a setting's keyword argument, which is its flag's."""
+    return keyword_of(flag_name(name, detail))
+
+
+def keyword_of(flag: str) -> str:
+    """Return a flag as a keyword argument.
+
+    >>> keyword_of("--hidden-size"), keyword_of("--from")
+    ('hidden_size', 'from_')
+    """
+    name = flag.removeprefix("--").replace("-", "_")
+    return f"{name}_" if iskeyword(name) else name
 
 
 def setting(default: Any, help: str, **details: Any) -> Any:

@@ -12,6 +12,9 @@ class ChargenError(Exception):
         self.message = message
         self.hint = hint
 
+    def __str__(self) -> str:
+        return f"{self.message}; {self.hint}" if self.hint else self.message
+
 
 class CorpusError(ChargenError):
     """A text that cannot be read, or that is not enough to train on."""

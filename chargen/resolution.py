@@ -4,15 +4,27 @@ Settings come in layers (defaults, a config file, the command line); later layer
 """
 
 import math
+import os
 import tomllib
-from collections.abc import Iterator, Mapping
-from dataclasses import dataclass
+from collections.abc import Collection, Iterator, Mapping, Sequence
+from dataclasses import Field, dataclass
 from difflib import get_close_matches
 from pathlib import Path
 from types import UnionType
 from typing import Any, get_args, get_origin
 
-from chargen.config import COMMAND_LINE, SECTIONS, Mapped, Setting, Settings, declared_settings, flag_name
+from chargen.config import (
+    COMMAND_LINE,
+    KEYWORDS,
+    SECTIONS,
+    Mapped,
+    Setting,
+    Settings,
+    declared_settings,
+    flag_name,
+    keyword_name,
+    keyword_of,
+)
 from chargen.conflicts import check_together
 from chargen.errors import ConfigError
 from chargen.shipped import nearest_shipped, shipped_folder
@@ -83,8 +95,56 @@ def _checked(layer: str, sections: Mapping[str, Any]) -> Iterator[tuple[str, str
             if name not in known:
                 raise _unknown(layer, f"key {section}.{name}", name, known)
             kind, detail = known[name]
-            label = flag_name(name, detail) if layer == COMMAND_LINE else f"{layer}: {section}.{name}"
-            yield section, name, check_value(label, value, kind, detail)
+            yield section, name, check_value(_label(layer, section, name, detail), value, kind, detail)
+
+
+def _label(layer: str, section: str, name: str, detail: Setting) -> str:
+    """Return what a setting is called where it was given."""
+    if layer == COMMAND_LINE:
+        return flag_name(name, detail)
+    return keyword_name(name, detail) if layer == KEYWORDS else f"{layer}: {section}.{name}"
+
+
+def keyword_layer(files: Sequence[str], given: Mapping[str, Any]) -> tuple[str, Mapped]:
+    """Return the layer of keyword arguments, which are named as the flags are.
+
+    A setting without a default may be None, which leaves it open, and a flag for one value may be False. Raises ConfigError
+    for a keyword that is unknown and for a setting given in two ways.
+    """
+    known = _keywords()
+    sections: Mapped = {"corpus": {"files": list(files)}} if files else {}
+    for keyword, value in given.items():
+        if keyword not in known:
+            raise unknown_keyword(keyword, known)
+        section, one, shorthand = known[keyword]
+        if shorthand is not None:
+            value = shorthand if check_value(keyword, value, bool, Setting(help="")) else None
+        elif value is None and one.default is not None:
+            raise ConfigError(f"{keyword} is None, expected a value", hint="leave it out for the default")
+        if value is None:
+            continue
+        values = sections.setdefault(section, {})
+        if one.name in values:
+            raise ConfigError(f"{section}.{one.name} is given in two ways that exclude each other", hint="choose one")
+        values[one.name] = os.fspath(value) if isinstance(value, os.PathLike) else value
+    return KEYWORDS, sections
+
+
+def _keywords() -> dict[str, tuple[str, Field[Any], Any]]:
+    """Return section, field and, of a flag for one value, that value, by the keyword."""
+    known: dict[str, tuple[str, Field[Any], Any]] = {}
+    for section, one, _, detail in declared_settings():
+        known |= {keyword_of(flag): (section, one, value) for flag, value in detail.shorthands.items()}
+        known[keyword_name(one.name, detail)] = (section, one, None)
+    del known["files"]  # which come by their places
+    return known
+
+
+def unknown_keyword(keyword: str, known: Collection[str]) -> ConfigError:
+    """Return the error that tells of a keyword argument that there is not, and which may have been meant."""
+    likely = get_close_matches(keyword, known, n=1) or [name for name in known if keyword in name]
+    hint = f"did you mean {likely[0]}?" if likely else f"known: {', '.join(known)}"
+    return ConfigError(f"unknown keyword {keyword}", hint=hint)
 
 
 def _unknown(layer: str, what: str, name: str, known: Mapping[str, Any]) -> ConfigError:

@@ -34,9 +34,13 @@ MAY_IMPORT: dict[str, set[str]] = {
     "training": LIGHT
     | {"config", "corpus", "network", "run", "tracking", "scratch", "checkpoints", "export", "resolution", "conflicts"},
     "insight": LIGHT | {"config", "corpus", "network", "run", "scratch", "checkpoints", "resolution"},
-    "cli": LIGHT | {"config", "resolution", "corpus", "network", "run", "tracking", "training", "insight", "export", "web"},
+    "tasks": LIGHT | {"config", "resolution", "corpus", "network", "run", "training", "insight"},
+    "keywords": set(),
+    "api": LIGHT | {"config", "keywords", "resolution", "corpus", "network", "run", "training", "insight", "web", "tasks"},
+    "cli": LIGHT
+    | {"config", "resolution", "corpus", "network", "run", "tracking", "training", "insight", "export", "web", "tasks"},
     "__main__": {"cli"},
-    "__init__": set(),
+    "__init__": {"api", "errors"},
 }
 
 SERVERS = {"web/server.py", "cli/serve.py"}  # the latter to see whether they are installed
@@ -179,3 +183,22 @@ def test_help_loads_no_numpy(in_folder: Path) -> None:
     report = REPORT.replace("{", "{'numpy', ", 1)
     done = subprocess.run([sys.executable, "-c", report, "--help"], capture_output=True, text=True, check=True)
     assert "loaded:\n" in done.stderr
+
+
+LIBRARY = """
+import sys
+import chargen
+heavy = {heavy} & set(sys.modules)
+assert not heavy, heavy
+"""
+
+
+def test_importing_the_package_loads_nothing(in_folder: Path) -> None:
+    code = LIBRARY.format(heavy={*HEAVY, "numpy", "click", "chargen.api"})
+    subprocess.run([sys.executable, "-c", code], check=True)
+
+
+def test_the_python_interface_writes_without_keras(write_run: Callable[..., Path], in_folder: Path) -> None:
+    write_run()
+    code = LIBRARY.replace("import chargen\n", "import chargen\nchargen.load().generate('aH')\n").format(heavy={*HEAVY, "rich"})
+    subprocess.run([sys.executable, "-c", code], check=True, cwd=in_folder)

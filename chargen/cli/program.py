@@ -97,7 +97,7 @@ class Program(click.Group):
 def _explained(error: Exception) -> tuple[str, int]:
     """Return the one line that tells a user of an error, and the exit code."""
     if isinstance(error, ChargenError):
-        return (f"{error.message}; {error.hint}" if error.hint else error.message), error.exit_code
+        return str(error), error.exit_code
     if isinstance(error, click.UsageError):
         name = error.ctx.command_path if error.ctx else "chargen"
         return f"{_uncapitalized(error.format_message())} ({name} -h explains)", 2

@@ -1,6 +1,6 @@
 import json
-from collections.abc import Callable, Iterable
-from functools import partial
+from collections.abc import Iterable
+from dataclasses import asdict
 from itertools import chain
 from pathlib import Path
 from typing import Any
@@ -65,12 +65,7 @@ def command(
     ensemble: str,
     prompt: str,
     sampling: SamplingOptions,
-    min_length: int,
-    max_length: int | None,
-    must_contain: str,
-    novel: bool,
-    copy_length: int,
-    on_unknown: str,
+    count: int | None,
     output: Path | None,
     runs_dir: Path,
     raw: bool,
@@ -91,38 +86,24 @@ def command(
       chargen sample --run book-lstm-20260101-120000 --run book-gru-20260101-130000
     """
     from chargen.network.ensemble import load_models
-    from chargen.network.request import Request
-    from chargen.network.selection import Wanted
     from chargen.run import find_model
+    from chargen.tasks.writing import WritingOptions, compose
 
     paths = [find_model(spec, runs_dir) for spec in run_specs or [None]]
     model = load_models(paths, ensemble, label=label)
-    new = is_new(paths, model.reading, copy_length) if novel else None
-    wanted = Wanted(min_length=min_length, max_length=max_length, contains=must_contain, novel=new)
-    request = Request(sampling=sampling, wanted=wanted, **asked)
-    ids = model.vocabulary.encode(prompt, on_unknown=on_unknown)
-    prompt = model.vocabulary.decode(ids)  # what is left of it
+    text = compose(model, paths, prompt, WritingOptions(**asdict(sampling), **asked), count=count)
     pieces: Iterable[str]
-    if request.count_for(model) == 1 and not as_json:
-        pieces = chain([prompt], request.stream(model, ids), ["\n"])
+    if text.count == 1 and not as_json:
+        pieces = chain(text.stream(), ["\n"])
     else:
-        written = request.write(model, ids)
+        written = text.write()
         separator = "\n" if model.reading == "line" else "\n\n"
-        texts = [prompt + text for text in written.texts]
-        content = _json(prompt, texts, written.log_probabilities) if as_json else separator.join(texts)
+        content = _json(text.prompt, *written) if as_json else separator.join(written.texts)
         pieces = [content, "\n"]
     if output is not None:
         write_output(output, "".join(pieces))
     else:
         echo_stream(pieces, raw=raw)
-
-
-def is_new(paths: list[Path], reading: str, copy_length: int) -> Callable[[str, str], bool]:
-    """Return what tells whether a prompt and its continuation are new to the corpora of some models."""
-    from chargen.insight.novelty import Judge
-    from chargen.insight.trained_text import training_texts
-
-    return partial(Judge(training_texts(paths), reading).is_new, copy_length=copy_length)
 
 
 def _json(prompt: str, texts: list[str], log_probabilities: list[float] | None) -> str:

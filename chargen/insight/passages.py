@@ -7,7 +7,7 @@ from typing import NamedTuple
 from chargen.corpus.vocabulary import Ids, Vocabulary
 from chargen.corpus.words import split_words
 from chargen.errors import CorpusError
-from chargen.network.model_file import TextModel
+from chargen.network.prediction import AnyModel
 from chargen.network.sampling import token_texts
 
 
@@ -31,7 +31,7 @@ class Line(NamedTuple):
     stop: int
 
 
-def read_passages(model: TextModel, text: str, *, on_unknown: str = "error") -> list[Passage]:
+def read_passages(model: AnyModel, text: str, *, on_unknown: str = "error") -> list[Passage]:
     """Return the lines of a text that are not blank, for a model of lines, else the text as one.
 
     Raises UnknownTokenError for characters that the vocabulary does not hold, unless they are left out or replaced, and

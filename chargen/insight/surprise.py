@@ -11,8 +11,7 @@ import numpy.typing as npt
 from chargen.corpus.vocabulary import BOUNDARY, TokenIds
 from chargen.insight.passages import Line, Passage, lines_of
 from chargen.network.cells import Floats
-from chargen.network.model_file import TextModel
-from chargen.network.prediction import begin, forbid_end
+from chargen.network.prediction import AnyModel, begin, forbid_end
 from chargen.network.sampling import Doubles, Logits, log_softmax
 
 ALTERNATIVES = 5
@@ -79,7 +78,7 @@ class Surprise:
         return [Alternative(self.names[token], chance) for token, chance in pairs if chance > 0]
 
 
-def measure_surprise(model: TextModel, passages: Sequence[Passage]) -> Surprise:
+def measure_surprise(model: AnyModel, passages: Sequence[Passage]) -> Surprise:
     """Read passages, each from its own beginning as an empty prompt has it, and return the bits of all of it.
 
     Probabilities are those at temperature 1 that sampling draws by: a model that cannot end a text never expects the end. But
@@ -113,7 +112,7 @@ def _whole_characters(pieces: list[str], measured: Measured) -> tuple[list[str],
     return [pieces[end] for end in ends], Measured(bits, measured.choices[ends], measured.chances[ends])
 
 
-def _measure(model: TextModel, rows: Sequence[TokenIds]) -> Iterator[Measured]:
+def _measure(model: AnyModel, rows: Sequence[TokenIds]) -> Iterator[Measured]:
     """Read rows of ids side by side and yield what the model thought of each."""
     lengths = [len(row) for row in rows]
     ids = np.full((max(lengths), len(rows)), BOUNDARY, np.intp)  # (T, B)
@@ -126,7 +125,7 @@ def _measure(model: TextModel, rows: Sequence[TokenIds]) -> Iterator[Measured]:
         yield Measured(bits[:length, column], choices[:length, column], chances[:length, column])
 
 
-def _blocks(model: TextModel, ids: npt.NDArray[np.intp], steps: int) -> Iterator[Measured]:
+def _blocks(model: AnyModel, ids: npt.NDArray[np.intp], steps: int) -> Iterator[Measured]:
     """Read ids, (T, B), and yield what was thought of them, (S, B, ...), for some steps at a time."""
     logits, predictor = begin(model, ids[:0, 0], ids.shape[1])
     seen: list[Logits] = []

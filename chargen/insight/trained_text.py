@@ -106,19 +106,29 @@ def read_files(
     A character that the model has never seen is left out or replaced, or is an UnknownTokenError, as `on_unknown` says.
     Raises CorpusError for what cannot be read, and ConfigError for a model of labelled documents without a label.
     """
+    encoding = None if model.vocabulary.kind == "byte" and config.encoding == "auto" else config.encoding
+    sources = read_sources(files, glob=config.glob, encoding=encoding)
+    texts = [str(source.text) for source in sources]
+    name = Path(sources[0].name).name
+    return as_documents(texts, model, name=name, label=label, on_unknown=on_unknown), digest_of(sources)
+
+
+def as_documents(texts: Sequence[str], model: TextModel, *, name: str, label: str | None, on_unknown: str) -> list[Document]:
+    """Return texts as documents of the kind that a model reads; name: what to call them where there is nothing to read.
+
+    Raises what `read_files` raises.
+    """
     if model.vocabulary.labels and label is None:
         known = ", ".join(model.vocabulary.labels)
         raise ConfigError("the model knows documents by their labels", hint=f"choose --label from {known}")
     if label is not None:
         model.vocabulary.label_id(label)
-    encoding = None if model.vocabulary.kind == "byte" and config.encoding == "auto" else config.encoding
-    sources = read_sources(files, glob=config.glob, encoding=encoding)
-    texts = [text for source in sources for text in _documents(str(source.text), model.reading)]
-    documents = [Document(_readable(text, model.vocabulary, on_unknown), label) for text in texts]
+    parts = [part for text in texts for part in _documents(text, model.reading)]
+    documents = [Document(_readable(part, model.vocabulary, on_unknown), label) for part in parts]
     documents = [one for one in documents if str(one.text).strip()]
     if not documents:
-        raise CorpusError(f"{Path(sources[0].name).name} holds no text that the model can read")
-    return documents, digest_of(sources)
+        raise CorpusError(f"{name} holds no text that the model can read")
+    return documents
 
 
 def _documents(text: str, reading: str) -> list[str]:

@@ -55,16 +55,19 @@ def load_models(paths: Sequence[Path], how: str = AVERAGE, *, label: str | None 
 
     Raises ModelFileError, what `join_models` raises, and ConfigError where models of labelled documents are given no label.
     """
-    return join_models([(str(path), _labelled(path, label)) for path in paths], how)
+    return join_models([(str(path), labelled(str(path), load_model(path), label)) for path in paths], how)
 
 
-def _labelled(path: Path, label: str | None) -> TextModel:
-    model = load_model(path)
+def labelled(name: str, model: TextModel, label: str | None) -> TextModel:
+    """Return a named model as it writes documents of a label; None is for those that know none.
+
+    Raises UnknownTokenError for a label that it does not know, and ConfigError where one is missing.
+    """
     if label is not None:
         return model.with_label(label)
     if model.vocabulary.labels:
         known = ", ".join(model.vocabulary.labels)
-        raise ConfigError(f"{path} writes in several ways, one for each label", hint=f"choose --label from {known}")
+        raise ConfigError(f"{name} writes in several ways, one for each label", hint=f"choose --label from {known}")
     return model
 
 

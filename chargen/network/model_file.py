@@ -219,6 +219,9 @@ def _reason(error: Exception) -> str:
         return error.strerror
     if isinstance(error, MemoryError):
         return "it takes more memory than there is"
-    reason = f"its metadata lacks {error.args[0]!r}" if isinstance(error, KeyError) else str(error)
+    if isinstance(error, ConfigError):
+        reason = error.message
+    else:
+        reason = f"its metadata lacks {error.args[0]!r}" if isinstance(error, KeyError) else str(error)
     printable = "".join(one if one.isprintable() else "?" for one in reason[:LONGEST_REASON])
     return printable or type(error).__name__

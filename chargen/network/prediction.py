@@ -75,13 +75,13 @@ class Guess(NamedTuple):
     guess_probability: float
 
 
-def next_probabilities(model: TextModel, prompt: TokenIds) -> Doubles:
+def next_probabilities(model: AnyModel, prompt: TokenIds) -> Doubles:
     """Return the probabilities, (V,), of what follows a prompt, (P,), at temperature 1, as sampling draws them."""
     logits, _ = begin(model, prompt, 1)
     return _probabilities(model, logits, begun=len(prompt) > 0)
 
 
-def most_probable(model: TextModel, prompt: TokenIds, count: int) -> list[tuple[int, float]]:
+def most_probable(model: AnyModel, prompt: TokenIds, count: int) -> list[tuple[int, float]]:
     """Return the ids that most probably follow a prompt, (P,), with their probabilities, at most `count`, the best first."""
     probabilities = next_probabilities(model, prompt)
     best = np.argsort(-probabilities, kind="stable")[:count]
@@ -112,7 +112,7 @@ def _readings(model: TextModel, tokens: TokenIds, *, primed_for: TokenIds) -> It
         yield stepper.step(np.array([token]))
 
 
-def _probabilities(model: TextModel, logits: Logits, *, begun: bool) -> Doubles:
+def _probabilities(model: AnyModel, logits: Logits, *, begun: bool) -> Doubles:
     forbid_end(model, logits, begun=begun)
     silence(model, logits)
     return softmax(logits)[0]

@@ -5,9 +5,13 @@ import signal
 import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
+from contextvars import ContextVar
 from types import FrameType
+from typing import Any
 
 GRACE_SECONDS = 4.0  # for the step under way; compiling a large network can take longer, and cannot be interrupted
+
+_patient: ContextVar[bool] = ContextVar("patient", default=False)
 
 
 class TrainingInterrupted(Exception):  # noqa: N818
@@ -24,6 +28,7 @@ class RequestedSignal:
     def __init__(self) -> None:
         self._number: int | None = None
         self.noticed = threading.Event()
+        self.handlers: dict[int, Any] = {}  # what was there before
 
     def check(self) -> None:
         """Raise TrainingInterrupted if a signal came."""
@@ -32,32 +37,61 @@ class RequestedSignal:
             raise TrainingInterrupted(self._number)
 
     def handle(self, number: int, frame: FrameType | None) -> None:
-        """Remember the first signal."""
-        if self._number is not None:
-            raise SystemExit(128 + number)
-        self._number = number
+        """Remember the first signal; leave the second to whoever handled it before."""
+        if self._number is None:
+            self._number = number
+            return
+        signal.signal(number, self.handlers[number])
+        signal.raise_signal(number)
+
+
+@contextmanager
+def patience() -> Iterator[None]:
+    """Wait within for the step that is under way, however long it takes: the process is not ours to end."""
+    token = _patient.set(True)
+    try:
+        yield
+    finally:
+        _patient.reset(token)
 
 
 @contextmanager
 def deferred_signals() -> Iterator[RequestedSignal]:
     """Hold the first Ctrl-C or SIGTERM back within, for the step that is under way to finish.
 
-    A step that takes too long is not waited for: the process ends, and what is lost is what came after the last checkpoint.
+    A step that takes too long is not waited for, unless within `patience`: the process ends, and what is lost is what came
+    after the last checkpoint. In another thread than the main one nothing is held back, since no signal arrives there.
     """
     requested = RequestedSignal()
-    previous = {number: signal.signal(number, requested.handle) for number in (signal.SIGINT, signal.SIGTERM)}
+    if threading.current_thread() is not threading.main_thread():
+        yield requested
+        return
+    for number in (signal.SIGINT, signal.SIGTERM):
+        requested.handlers[number] = signal.signal(number, requested.handle)
+    try:
+        if _patient.get():
+            yield requested
+        else:
+            with _watched(requested.noticed):
+                yield requested
+    finally:
+        for installed, handler in requested.handlers.items():
+            signal.signal(installed, handler)
+
+
+@contextmanager
+def _watched(noticed: threading.Event) -> Iterator[None]:
+    """Have the process end if a signal that comes within is not noticed in time."""
     reading, writing = os.pipe()
     os.set_blocking(writing, False)
     wakeup = signal.set_wakeup_fd(writing, warn_on_full_buffer=False)
-    threading.Thread(target=_watch, args=(reading, requested.noticed), daemon=True).start()
+    threading.Thread(target=_watch, args=(reading, noticed), daemon=True).start()
     try:
-        yield requested
+        yield
     finally:
         signal.set_wakeup_fd(wakeup)
-        requested.noticed.set()
+        noticed.set()
         os.close(writing)
-        for number, handler in previous.items():
-            signal.signal(number, handler)
 
 
 def _watch(reading: int, noticed: threading.Event) -> None:

@@ -2,6 +2,7 @@ import os
 import signal
 import subprocess
 import sys
+import threading
 
 import pytest
 
@@ -15,9 +16,23 @@ def test_the_first_signal_waits_to_be_noticed_and_the_second_acts() -> None:
         with pytest.raises(TrainingInterrupted) as interrupted:
             requested.check()
         assert interrupted.value.signal_number == signal.SIGTERM
-        with pytest.raises(SystemExit) as ended:
+        with pytest.raises(KeyboardInterrupt):
             os.kill(os.getpid(), signal.SIGINT)
-        assert ended.value.code == 130
+
+
+def test_another_thread_gets_no_signals_and_changes_no_handlers() -> None:
+    before = signal.getsignal(signal.SIGINT)
+    found: list[object] = []
+
+    def work() -> None:
+        with deferred_signals() as requested:
+            requested.check()
+            found.append(signal.getsignal(signal.SIGINT))
+
+    thread = threading.Thread(target=work)
+    thread.start()
+    thread.join()
+    assert found == [before]
 
 
 def test_handlers_are_given_back() -> None:
@@ -36,6 +51,30 @@ with signals.deferred_signals():
     libc = ctypes.CDLL(None)
     while True:
         libc.sleep(60)
+"""
+
+
+def test_a_patient_one_waits_for_a_step_that_takes_too_long() -> None:
+    script = LONG_STEP.replace("import signals\n", "import signals\nimport time\n").replace(
+        "with signals.deferred_signals():", "with signals.patience(), signals.deferred_signals() as requested:"
+    )
+    script = script.replace("    while True:\n        libc.sleep(60)\n", WAITED_FOR)
+    process = subprocess.Popen([sys.executable, "-c", script], stdout=subprocess.PIPE, text=True)
+    assert process.stdout is not None
+    process.stdout.readline()
+    process.send_signal(signal.SIGINT)
+    stdout, _ = process.communicate(timeout=30)
+    assert (process.returncode, stdout) == (0, "noticed\n")
+
+
+WAITED_FOR = """
+    end = time.monotonic() + 1
+    while time.monotonic() < end:
+        libc.sleep(1)
+    try:
+        requested.check()
+    except signals.TrainingInterrupted:
+        print("noticed")
 """
 
 

@@ -1,0 +1,160 @@
+"""A training from settings to a run directory: `chargen train` and `chargen.train` are this."""
+
+import time
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from datetime import datetime
+from functools import partial
+from pathlib import Path
+from typing import Any
+
+from chargen.config import Settings
+from chargen.resolution import Resolved, read_config, resolve
+from chargen.run import RunDirectory, check_room, find_resumable, locked, started_run
+from chargen.terminal import echo
+from chargen.training.budget import Budget, find_budget
+from chargen.training.results import TrainingOutcome
+from chargen.training.resuming import find_checkpoint, is_finished
+from chargen.training.transfer import Start, find_start
+
+BYTES_PER_WEIGHT = 4 * (2 + 3 * 3)  # two models, three checkpoints of weights and two optimizer slots
+
+Layer = tuple[str, Mapping[str, Any]]
+
+
+@dataclass(frozen=True, kw_only=True)
+class Trained:
+    """A run and what its training brought; outcome: None where there was nothing left to do."""
+
+    run: RunDirectory
+    outcome: TrainingOutcome | None
+    baselines: Mapping[str, float]
+
+    @property
+    def exit_code(self) -> int:
+        """The exit code of a process that did nothing else."""
+        return self.outcome.exit_code if self.outcome else 0
+
+    def summary(self) -> dict[str, Any]:
+        """Return what `chargen train --json` prints."""
+        summary = self.outcome.summary() if self.outcome else {}
+        summary |= {"run": str(self.run.path), "model": str(self.run.model)}
+        return summary | ({"baselines": dict(self.baselines)} if self.baselines else {})
+
+
+@dataclass(frozen=True, kw_only=True)
+class PlannedTraining:
+    """A training of which everything is known that a user may have got wrong.
+
+    resumed: the run that goes on, None for a new one. session: trains into a run directory. compare: returns figures of
+    baselines that an outcome is held against.
+    """
+
+    plan: Any
+    runs_dir: Path
+    resumed: RunDirectory | None
+    verbosity: int
+    forecast: Callable[[], dict[str, Any]]
+    session: Callable[..., Any]
+    compare: Callable[[Any], dict[str, float]] | None = None
+
+    def train(self) -> Trained:
+        """Train into a new run directory, or on in one. Raises ChargenError for what goes wrong on the way."""
+        run, outcome = self._train_new() if self.resumed is None else self._train_on(self.resumed)
+        baselines = self.compare(outcome) if outcome and self.compare else {}
+        return Trained(run=run, outcome=outcome, baselines=baselines)
+
+    def _train_new(self) -> tuple[RunDirectory, Any]:
+        plan = self.plan
+        cell = plan.settings.network.cell
+        with started_run(self.runs_dir, corpus=plan.corpus.name, cell=cell, now=datetime.now()) as run:
+            run.write_config(plan.settings, getattr(plan, "reasons", ()))
+            check_room(run, BYTES_PER_WEIGHT * plan.num_parameters)
+            return run, self.session(run)
+
+    def _train_on(self, run: RunDirectory) -> tuple[RunDirectory, Any]:
+        """Go on in a run directory; the outcome is None if there is nothing left to do."""
+        with locked(run):
+            checkpoint, notes = find_checkpoint(run, self.plan)
+            if is_finished(checkpoint, self.plan):
+                notes.append(f"{run.path} is finished; to train on: --from {run.path}")
+            for note in notes if self.verbosity else []:
+                echo(note, err=True)
+            if is_finished(checkpoint, self.plan):
+                return run, None
+            check_room(run, BYTES_PER_WEIGHT * self.plan.num_parameters)
+            return run, self.session(run, checkpoint=checkpoint)
+
+
+def plan_training(
+    layers: Sequence[Layer],
+    *,
+    runs_dir: Path,
+    resume: str | None = None,
+    configured: bool = False,
+    preset: str | None = None,
+    minutes: float | None = None,
+    verbosity: int = 1,
+) -> PlannedTraining:
+    """Lay settings over each other, read the text, and choose what is left open.
+
+    layers: named ones, later ones winning, of which `configured` says whether one is a config. resume: the run that goes on,
+    nothing for the newest, None for a new one. preset, minutes: as `chargen train` takes them. Minutes begin now. Raises
+    ChargenError for what a user can mend.
+    """
+    began = time.perf_counter()
+    resumed = find_resumable(resume or None, runs_dir) if resume is not None else None
+    if resumed:
+        layers = [read_config(str(resumed.config)), *layers]
+    start = find_start(layers, runs_dir)
+    resolved = resolve(*([start.layer] if start else []), *layers)
+    budget = find_budget(preset, minutes, resolved, began=began, new=resumed is None, configured=configured)
+    if resolved.settings.training.task == "classify":
+        work = _classification(resolved.settings, verbosity)
+    else:
+        work = _generation(resolved, budget, start, verbosity)
+    return PlannedTraining(**work, runs_dir=runs_dir, resumed=resumed, verbosity=verbosity)
+
+
+def _generation(resolved: Resolved, budget: Budget | None, start: Start | None, verbosity: int) -> dict[str, Any]:
+    """Plan a network that writes text."""
+    from chargen.corpus.documents import load_corpus
+    from chargen.training.budget import plan_within
+    from chargen.training.plan import make_plan
+    from chargen.training.session import forecast_session, run_session
+
+    settings = resolved.settings
+    corpus = load_corpus(settings.corpus, stateful=settings.training.stateful)
+    plan = plan_within(budget, resolved, corpus, verbosity=verbosity) if budget else make_plan(settings, corpus, start=start)
+    return {
+        "plan": plan,
+        "forecast": partial(forecast_session, plan, verbosity=verbosity),
+        "session": partial(run_session, plan, verbosity=verbosity),
+    }
+
+
+def _classification(settings: Settings, verbosity: int) -> dict[str, Any]:
+    """Plan a network that tells labels; its accuracy is compared with what baselines reach."""
+    from chargen.corpus.examples import load_examples
+    from chargen.insight.labels import baseline_accuracies
+    from chargen.training.classifier_plan import make_classifier_plan
+    from chargen.training.classifier_session import forecast_classifier, run_classifier_session
+
+    plan = make_classifier_plan(settings, load_examples(settings.corpus))
+
+    def compare(outcome: Any) -> dict[str, float]:
+        if not plan.held_out or outcome.interrupted_by is not None:
+            return {}
+        baselines = baseline_accuracies(plan.documents, plan.held_out)
+        if verbosity:
+            told = {"network": outcome.summary()["accuracy"]} | baselines
+            figures = "  ".join(f"{name} {accuracy:.3f}" for name, accuracy in told.items())
+            echo(f"accuracy on the {len(plan.held_out):,} texts held out: {figures}", err=True)
+        return baselines
+
+    return {
+        "plan": plan,
+        "forecast": partial(forecast_classifier, plan, verbosity=verbosity),
+        "session": partial(run_classifier_session, plan, verbosity=verbosity),
+        "compare": compare,
+    }

@@ -1,0 +1,106 @@
+"""A text from a prompt, as it is asked for: `chargen sample` and `Model.generate` are this."""
+
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, fields
+from functools import partial
+from itertools import chain
+from pathlib import Path
+from typing import Any, get_type_hints
+
+from chargen.config import SamplingOptions, Setting, setting
+from chargen.network.prediction import AnyModel, TokenIds
+from chargen.network.request import Request, Written
+from chargen.network.selection import Wanted
+from chargen.resolution import check_value, unknown_keyword
+
+
+@dataclass(frozen=True, kw_only=True)
+class WritingOptions(SamplingOptions):
+    """All that can be asked of a text besides its prompt and how many there are to be; None leaves it open."""
+
+    length: int | None = setting(None, "Characters to write, at most.", minimum=0)
+    until: str | None = setting(None, "Stop once this text has been written.")
+    beam: int | None = setting(None, "Search for the most probable texts, keeping so many.", minimum=1)
+    min_length: int = setting(0, "No line ends before it has so many characters.", minimum=0)
+    max_length: int | None = setting(None, "Only whole lines of up to so many characters.", minimum=1)
+    must_contain: str = setting("", "Only texts that hold this text.")
+    novel: bool = setting(False, "Only new texts.")
+    copy_length: int = setting(20, "Characters from which on a stretch that stands in the corpus is a copy.", minimum=1)
+    tries: int | None = setting(None, "Texts drawn before it gives up.", minimum=1)
+    random_seed: int | None = setting(None, "Seed of the draws.", minimum=0)
+    on_unknown: str = setting("error", "What to do with unknown characters.", choices=("error", "skip", "nearest"))
+
+
+def read_options(given: Mapping[str, Any]) -> WritingOptions:
+    """Return keyword arguments as options; a single temperature is one of several. Raises ConfigError for a bad one."""
+    kinds, known = get_type_hints(WritingOptions), {one.name: one for one in fields(WritingOptions)}
+    options = {}
+    for name, value in given.items():
+        if name not in known:
+            raise unknown_keyword(name, known)
+        if name == "temperature" and isinstance(value, int | float):
+            value = (value,)
+        if value is None and known[name].default is None:
+            continue
+        options[name] = check_value(name, value, kinds[name], known[name].metadata.get("setting", Setting(help="")))
+    return WritingOptions(**options)
+
+
+@dataclass(frozen=True, kw_only=True)
+class Composition:
+    """A prompt as a model reads it, and how it is to be continued."""
+
+    model: AnyModel
+    prompt: str
+    ids: TokenIds
+    request: Request
+
+    @property
+    def count(self) -> int:
+        """How many texts are asked for."""
+        return self.request.count_for(self.model)
+
+    def stream(self) -> Iterator[str]:
+        """Return the pieces of one text as they come, the prompt first; what cannot be is known before."""
+        return chain([self.prompt], self.request.stream(self.model, self.ids))
+
+    def write(self) -> Written:
+        """Return all texts, each with the prompt in front. Raises SamplingError if too few are found."""
+        written = self.request.write(self.model, self.ids)
+        return written._replace(texts=[self.prompt + text for text in written.texts])
+
+
+def compose(
+    model: AnyModel, paths: Sequence[Path], prompt: str, options: WritingOptions, *, count: int | None = None
+) -> Composition:
+    """Make ready to continue a prompt with the model of some files; what it does not know is left out, or replaced.
+
+    Raises UnknownTokenError for a prompt with characters that the model does not hold, ConfigError for options that exclude
+    each other.
+    """
+    wanted = Wanted(
+        min_length=options.min_length,
+        max_length=options.max_length,
+        contains=options.must_contain,
+        novel=_novelty_test(paths, model.reading, options.copy_length) if options.novel else None,
+    )
+    request = Request(
+        sampling=SamplingOptions(**{one.name: getattr(options, one.name) for one in fields(SamplingOptions)}),
+        wanted=wanted,
+        length=options.length,
+        count=count,
+        until=options.until,
+        beam=options.beam,
+        tries=options.tries,
+        random_seed=options.random_seed,
+    )
+    ids = model.vocabulary.encode(prompt, on_unknown=options.on_unknown)
+    return Composition(model=model, prompt=model.vocabulary.decode(ids), ids=ids, request=request)
+
+
+def _novelty_test(paths: Sequence[Path], reading: str, copy_length: int) -> Callable[[str, str], bool]:
+    """Return what tells whether a prompt and its continuation are new to the corpora of some models."""
+    from chargen.insight.novelty import Judge
+    from chargen.insight.trained_text import training_texts
+
+    return partial(Judge(training_texts(paths), reading).is_new, copy_length=copy_length)
