@@ -206,9 +206,9 @@ class Model:
         text. Raises UnknownTokenError for a prompt with characters that the model does not know, ConfigError for options that
         cannot be, and SamplingError where too few texts are as asked.
 
-        >>> model.generate("He ", greedy=True, length=20) == model.generate("He ", temperature=0, length=20)
+        >>> model.generate("The ", greedy=True, length=20) == model.generate("The ", temperature=0, length=20)
         True
-        >>> model.generate("He ", temperature=-1)
+        >>> model.generate("The ", temperature=-1)
         Traceback (most recent call last):
             ...
         chargen.errors.ConfigError: temperature is -1, expected 0 or more; try 0.5 to 1.2
@@ -218,9 +218,9 @@ class Model:
     def stream(self, prompt: str = "", **options: Unpack[SamplingSettings]) -> Iterator[str]:
         """Yield the text of `generate` piece by piece, as it comes, the prompt first. Raises at once what `generate` raises.
 
-        >>> pieces = model.stream("He ", length=5, random_seed=1)
+        >>> pieces = model.stream("The ", length=5, random_seed=1)
         >>> next(pieces)
-        'He '
+        'The '
         """
         return self._composition(prompt, options, count=1).stream()
 
@@ -229,7 +229,7 @@ class Model:
 
         Without a count ten lines of a model of lines, else one text; with a beam, the most probable ones that it finds.
 
-        >>> len(model.texts("He ", count=3, length=10))
+        >>> len(model.texts("The ", count=3, length=10))
         3
         """
         if count is not None:
@@ -241,7 +241,7 @@ class Model:
 
         None is the end of a line, in a model of lines.
 
-        >>> expected = model.next("He ", top=3)
+        >>> expected = model.next("The ", top=3)
         >>> len(expected), sum(probability for _, probability in expected) <= 1
         (3, True)
         """
@@ -255,8 +255,8 @@ class Model:
 
         A model of lines reads each line by itself, and its end as a newline.
 
-        >>> [piece for piece, bits in model.surprise("He sat.")]
-        ['H', 'e', ' ', 's', 'a', 't', '.']
+        >>> [piece for piece, bits in model.surprise("The cat.")]
+        ['T', 'h', 'e', ' ', 'c', 'a', 't', '.']
         """
         from chargen.insight.passages import read_passages
         from chargen.insight.surprise import measure_surprise
@@ -273,7 +273,7 @@ class Model:
         bits_per_character in bits a character. Raises ConfigError for several models at once, and CorpusError where the text
         that training held out is gone or has changed.
 
-        >>> figures = model.evaluate("He sat on the stairs.")
+        >>> figures = model.evaluate("The stairs are cold.")
         >>> sorted(figures), sorted(figures["stream"])[:2]
         (['blocks of 256', 'stream'], ['bits_per_character', 'characters'])
         """

@@ -142,7 +142,7 @@ def _keywords() -> dict[str, tuple[str, Field[Any], Any]]:
 
 def unknown_keyword(keyword: str, known: Collection[str]) -> ConfigError:
     """Return the error that tells of a keyword argument that there is not, and which may have been meant."""
-    likely = get_close_matches(keyword, known, n=1) or [name for name in known if keyword in name]
+    likely = [name for name in known if keyword in name] or get_close_matches(keyword, known, n=1)
     hint = f"did you mean {likely[0]}?" if likely else f"known: {', '.join(known)}"
     return ConfigError(f"unknown keyword {keyword}", hint=hint)
 

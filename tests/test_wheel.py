@@ -38,6 +38,7 @@ def environment(tmp_path_factory: pytest.TempPathFactory) -> Path:
 def test_it_is_the_wheel_that_runs(environment: Path, tmp_path: Path) -> None:
     where = run(environment / "python", "-c", "import chargen; print(chargen.__file__)", folder=tmp_path)
     assert Path(where.strip()).is_relative_to(environment.parent)
+    assert Path(where.strip()).with_name("py.typed").is_file()
     assert "chargen" in run(environment / "chargen", "--version", folder=tmp_path)
 
 
