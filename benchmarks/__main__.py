@@ -12,7 +12,7 @@ from typing import Any
 
 import click
 
-from benchmarks import classic_time, cost, memory, min_cells, plot, quality, sample, serve, startup, table, train
+from benchmarks import classic_time, cost, memory, min_cells, options, plot, quality, sample, serve, startup, table, train
 from benchmarks.engines import ENGINES, SIZES
 from benchmarks.machine import describe_machine
 
@@ -44,10 +44,10 @@ as_json = click.option("--json", "as_json", is_flag=True, help="Print JSON.")
 @click.group(invoke_without_command=True, help=__doc__)
 @click.pass_context
 def main(context: click.Context) -> None:
-    """Run everything but what `make quality` runs, unless a benchmark is named."""
+    """Run all that measures but what `make quality` runs, unless a benchmark is named."""
     if context.invoked_subcommand is None:
         for command in context.command.commands.values():
-            if command not in (*OF_QUALITY, show_table, plot_results):
+            if command not in (*OF_QUALITY, write_options, show_table, plot_results):
                 context.invoke(command)
 
 
@@ -155,6 +155,12 @@ def measure_min_cells(scale: float = 1.0, as_json: bool = False) -> None:
 
 
 OF_QUALITY = (measure_quality, measure_ablation, measure_min_cells)
+
+
+@main.command("options")
+def write_options() -> None:
+    """Write benchmarks/options.md: what each option does to the text, by small networks (some minutes)."""
+    options.PAGE.write_text(options.page(options.measure()), encoding="utf-8")
 
 
 @main.command("table")

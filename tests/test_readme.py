@@ -73,6 +73,15 @@ def assert_serves(command: str, folder: Path) -> None:
     assert process.returncode == 130, stderr
 
 
+def test_the_python_example_works(folder: Path) -> None:
+    (code,) = re.findall(r"```python\n(.*?)```", README, re.DOTALL)
+    small = re.sub(r"hidden_size=\d+, epochs=\d+", "hidden_size=4, epochs=1, batch_size=4, sample_every=0", code)
+    assert small != code
+    done = subprocess.run([sys.executable, "-c", small], cwd=folder, capture_output=True, text=True, check=False)
+    assert done.returncode == 0, done.stderr
+    assert len(done.stdout.splitlines()) == 7
+
+
 @pytest.mark.parametrize("command", [one for one in commands() if one.startswith("make")])
 def test_a_make_target_exists(command: str) -> None:
     subprocess.run([*command.split(), "--dry-run"], cwd=REPOSITORY, check=True, capture_output=True)
