@@ -1,11 +1,13 @@
 """The page about the options is what its code makes, whatever texts came out."""
 
+import doctest
 import re
 from pathlib import Path
 
 import click
 import pytest
 
+from benchmarks import options
 from benchmarks.options import LESSONS, PAGE, TRAINING, WRITING, Lesson, Outcome, flags, measure, page, split
 from chargen.cli.sample import command as sample_command
 from chargen.cli.train import command as train_command
@@ -22,6 +24,10 @@ def test_the_page_is_what_the_code_makes() -> None:
     assert page([[next(outcomes) for _ in lesson.variants] for lesson in LESSONS]) == written
     assert next(outcomes, None) is None
     assert all(text.strip() for _, text in found)
+
+
+def test_the_examples_work() -> None:
+    assert doctest.testmod(options).failed == 0 < doctest.testmod(options).attempted
 
 
 def opts(command: click.Command) -> set[str]:
