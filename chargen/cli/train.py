@@ -8,6 +8,7 @@ from typing import Any, NamedTuple
 
 import click
 
+from chargen.cli.environment import typed
 from chargen.cli.options import common_options, json_option, option_layers, runs_dir_option, setting_options
 from chargen.config import Settings
 from chargen.resolution import Resolved, read_config, resolve
@@ -70,6 +71,9 @@ def command(
     from chargen.training.transfer import find_start
 
     began = time.perf_counter()
+    if resume is not None:  # it goes on with the settings that it began with, whatever the environment says now
+        config_name, preset, minutes = typed({"config_name": config_name, "preset": preset, "minutes": minutes}).values()
+        given = typed(given)
     resumed = find_resumable(resume or None, runs_dir) if resume is not None else None
     layers = option_layers(files, config_name, given)
     if resumed:
