@@ -3,7 +3,9 @@ from pathlib import Path
 
 import click
 
+from chargen.cli.completing import complete_files
 from chargen.cli.options import common_options, json_option, runs_dir_option
+from chargen.cli.reading import run_option
 from chargen.errors import ConfigError
 from chargen.terminal import echo
 
@@ -12,8 +14,10 @@ STDIN = "-"
 
 @click.command("classify")
 @click.argument("texts", nargs=-1, metavar="[TEXT]...")
-@click.option("--run", "run_spec", metavar="NAME|PATH", help="Run or model file; the newest run unless given.")
-@click.option("--file", "files", multiple=True, metavar="FILE", help="Read texts from a file, one a line.")
+@run_option
+@click.option(
+    "--file", "files", multiple=True, metavar="FILE", shell_complete=complete_files, help="Read texts from a file, one a line."
+)
 @click.option(
     "--prior",
     "priors",

@@ -6,16 +6,16 @@ from typing import Any
 import click
 
 from chargen.cli.options import common_options, json_option, on_unknown_option, runs_dir_option
+from chargen.cli.reading import run_option, shown_token
 from chargen.cli.sampling import label_option
 from chargen.terminal import echo
 
-END = "(end)"
 SHOWN_BEFORE = 20  # characters of the text before a guess
 
 
 @click.command("next")
 @click.argument("text", default="")
-@click.option("--run", "run_spec", metavar="NAME|PATH", help="Run or model file; the newest run unless given.")
+@run_option
 @click.option("--top", type=click.IntRange(1), default=10, show_default=True, metavar="N", help="Characters to show.")
 @label_option
 @on_unknown_option
@@ -71,7 +71,7 @@ def _report(model: Any, ids: Any, top: int) -> dict[str, Any]:
 def _told(report: dict[str, Any]) -> list[str]:
     """Return the lines that tell people of a report."""
     lines = [f"after {report['text']!r}:"]
-    lines += [f"  {_shown(one['token']):8}{one['probability']:7.1%}" for one in report["next"]]
+    lines += [f"  {shown_token(one['token']):8}{one['probability']:7.1%}" for one in report["next"]]
     if not report["read"]:
         return lines
     right = sum(one["right"] for one in report["read"])
@@ -79,8 +79,8 @@ def _told(report: dict[str, Any]) -> list[str]:
     before = ""
     rows = [("after", "came", "", "guessed", "", "")]
     for one in report["read"]:
-        came = (_shown(one["token"]), f"{one['probability']:.1%}")
-        guessed = (_shown(one["guess"]), f"{one['guess_probability']:.1%}", "right" if one["right"] else "")
+        came = (shown_token(one["token"]), f"{one['probability']:.1%}")
+        guessed = (shown_token(one["guess"]), f"{one['guess_probability']:.1%}", "right" if one["right"] else "")
         rows.append((repr(before[-SHOWN_BEFORE:]), *came, *guessed))
         before += one["token"]
     return lines + _columns(rows)
@@ -94,7 +94,3 @@ def _columns(rows: Sequence[tuple[str, ...]]) -> list[str]:
         cells = [cell.rjust(width) if "%" in cell[-1:] else cell.ljust(width) for cell, width in zip(row, widths, strict=True)]
         lines.append("  " + "  ".join(cells).rstrip())
     return lines
-
-
-def _shown(token: str | None) -> str:
-    return END if token is None else repr(token)

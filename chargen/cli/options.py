@@ -8,6 +8,7 @@ from typing import Any, NamedTuple, TypeVar, get_args, get_origin
 
 import click
 
+from chargen.cli.completing import complete_configs, complete_runs
 from chargen.cli.environment import is_from_environment, misspelt, variable_name
 from chargen.config import COMMAND_LINE, Mapped, Setting, declared_settings, flag_name
 from chargen.errors import ConfigError, RunError
@@ -66,6 +67,8 @@ def _setting_option(row: _Row, parameter: str, kind: Any, detail: Setting, defau
     if kind is bool:
         return click.option(f"{row.flag}/--no-{row.flag[2:]}", parameter, **details)
     shown: Any = click.Choice(detail.choices) if detail.choices else kind
+    if row.name == "start_from":
+        details["shell_complete"] = complete_runs
     return click.option(row.flag, parameter, type=shown, multiple=multiple, **details)
 
 
@@ -136,6 +139,7 @@ config_option = click.option(
     "config_name",
     metavar="NAME|PATH",
     envvar=variable_name(SETTINGS_OF, "--config"),
+    shell_complete=complete_configs,
     help="Settings from a TOML file or a shipped config.",
 )
 

@@ -12,8 +12,10 @@ from types import FrameType
 from typing import Any, NoReturn
 
 import click
+from click.shell_completion import add_completion_class
 
 import chargen
+from chargen.cli.completing import Bash
 from chargen.cli.environment import behind, name_variable, name_variables
 from chargen.errors import ChargenError
 from chargen.terminal import echo
@@ -37,10 +39,13 @@ COMMANDS = {
     "report": "Write a page that tells all of a run.",
     "corpora": "List the texts that are found by name, fetch more.",
     "config": "Show settings and where each comes from.",
+    "completion": "Let a shell complete what you type.",
 }
 
 EXIT_INTERRUPTED = 130
 EXIT_TERMINATED = 143
+
+add_completion_class(Bash)
 
 
 class Program(click.Group):

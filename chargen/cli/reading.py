@@ -6,10 +6,19 @@ from typing import Any
 
 import click
 
+from chargen.cli.completing import complete_runs, complete_runs_and_texts
 from chargen.cli.options import Command
 from chargen.errors import ConfigError
 
 END = "(end)"
+
+run_option = click.option(
+    "--run",
+    "run_spec",
+    metavar="NAME|PATH",
+    shell_complete=complete_runs,
+    help="Run or model file; the newest run unless given.",
+)
 
 html_option = click.option(
     "--html",
@@ -28,7 +37,7 @@ def run_and_file(command: Command) -> Command:
             raise ConfigError(f"{len(names)} names are given, expected [RUN] FILE", hint="FILE alone is read by the newest run")
         return command(run_spec=names[0] if len(names) == 2 else None, file=names[-1], **given)
 
-    return click.argument("names", nargs=-1, metavar="[RUN] FILE")(split)  # type: ignore[return-value]
+    return click.argument("names", nargs=-1, metavar="[RUN] FILE", shell_complete=complete_runs_and_texts)(split)  # type: ignore[return-value]
 
 
 def given_text(file: str) -> tuple[str, str]:

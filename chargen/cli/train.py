@@ -8,6 +8,7 @@ from typing import Any, NamedTuple
 
 import click
 
+from chargen.cli.completing import complete_resumable, complete_texts
 from chargen.cli.environment import typed
 from chargen.cli.options import common_options, json_option, option_layers, runs_dir_option, setting_options
 from chargen.config import Settings
@@ -18,7 +19,7 @@ BYTES_PER_WEIGHT = 4 * (2 + 3 * 3)  # two models, three checkpoints of weights a
 
 
 @click.command("train")
-@click.argument("files", nargs=-1)
+@click.argument("files", nargs=-1, shell_complete=complete_texts)
 @setting_options
 @runs_dir_option
 @click.option(
@@ -26,6 +27,7 @@ BYTES_PER_WEIGHT = 4 * (2 + 3 * 3)  # two models, three checkpoints of weights a
     is_flag=False,
     flag_value="",
     metavar="[RUN]",
+    shell_complete=complete_resumable,
     help="Go on with a training that was stopped, exactly where it was; the newest one unless RUN is given.",
 )
 @click.option(
