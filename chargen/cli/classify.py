@@ -72,12 +72,12 @@ def command(
 
 def _read_texts(texts: tuple[str, ...], files: tuple[str, ...]) -> list[str]:
     """Return the texts of the arguments and, line by line, of stdin and the files. Raises ConfigError where there is none."""
-    from chargen.corpus.reading import read_sources
+    from chargen.corpus.reading import read_texts
 
     given: list[str] = []
     for text in texts:
-        given += _lines(str(read_sources([STDIN])[0].text)) if text == STDIN else [text]
-    for source in read_sources(files) if files else []:
+        given += _lines(str(read_texts([STDIN])[0].text)) if text == STDIN else [text]
+    for source in read_texts(files) if files else []:
         given += _lines(str(source.text))
     if not given:
         raise ConfigError("there is no text to classify", hint='give one, as in chargen classify "Harold", or --file')

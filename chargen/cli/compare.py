@@ -38,7 +38,8 @@ def command(runs: tuple[str, ...], evaluate: bool, block_length: int, runs_dir: 
     from chargen.run import find_run
 
     if len(runs) < 2:
-        raise ConfigError(f"{len(runs)} runs were named, expected two or more", hint="chargen runs lists them")
+        counted = "1 run was" if runs else "no runs were"
+        raise ConfigError(f"{counted} named, expected two or more", hint="chargen runs lists them")
     facts = read_facts([find_run(spec, runs_dir) for spec in runs])
     problem = why_not_comparable(facts)
     if problem and verbosity:

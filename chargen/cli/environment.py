@@ -121,6 +121,7 @@ def _mentions(line: str, flag: str, value: str) -> bool:
 def name_variable(error: click.BadParameter, arguments: Sequence[str]) -> None:
     """Let an error in an option's value name the option's variable, if the value came from there."""
     option = error.param
-    if isinstance(option, click.Option) and option.envvar and os.environ.get(str(option.envvar)):
-        if not _typed_flags(arguments) & {*option.opts, *option.secondary_opts}:
-            error.param_hint = str(option.envvar)
+    if not isinstance(option, click.Option) or _typed_flags(arguments) & {*option.opts, *option.secondary_opts}:
+        return
+    if option.envvar and os.environ.get(str(option.envvar)):
+        error.param_hint = str(option.envvar)

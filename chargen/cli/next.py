@@ -5,9 +5,7 @@ from typing import Any
 
 import click
 
-from chargen.cli.options import common_options, json_option, on_unknown_option, runs_dir_option
-from chargen.cli.reading import run_option, shown_token
-from chargen.cli.sampling import label_option
+from chargen.cli.reading import load_reader, reading_options, run_option, shown_token
 from chargen.terminal import echo
 
 SHOWN_BEFORE = 20  # characters of the text before a guess
@@ -17,11 +15,7 @@ SHOWN_BEFORE = 20  # characters of the text before a guess
 @click.argument("text", default="")
 @run_option
 @click.option("--top", type=click.IntRange(1), default=10, show_default=True, metavar="N", help="Characters to show.")
-@label_option
-@on_unknown_option
-@runs_dir_option
-@json_option
-@common_options
+@reading_options
 def command(
     text: str,
     run_spec: str | None,
@@ -41,10 +35,7 @@ def command(
       chargen next "The wor"
       chargen next "Har" --top 3 --json
     """
-    from chargen.network.ensemble import load_models
-    from chargen.run import find_model
-
-    model = load_models([find_model(run_spec, runs_dir)], label=label)
+    _, model = load_reader(run_spec, runs_dir, label)
     report = _report(model, model.vocabulary.encode(text, on_unknown=on_unknown), top)
     echo(json.dumps(report, ensure_ascii=False) if as_json else "\n".join(_told(report)))
 

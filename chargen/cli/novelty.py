@@ -91,9 +91,9 @@ def command(
 
 def _given_texts(file: str, reading: str) -> list[str]:
     """Return the lines of a file that are not blank, or for models of documents the text as one."""
-    from chargen.corpus.reading import read_sources
+    from chargen.corpus.reading import read_texts
 
-    texts = [str(source.text) for source in read_sources([file])]
+    texts = [str(source.text) for source in read_texts([file])]
     return [line for text in texts for line in text.split("\n") if line.strip()] if reading == "line" else texts
 
 

@@ -7,7 +7,7 @@ from typing import Any
 
 from chargen.config import CorpusConfig, Settings
 from chargen.corpus.documents import Document, cut_corpus, digest_of, read_corpus, split_documents
-from chargen.corpus.reading import STDIN, SourceText, read_sources
+from chargen.corpus.reading import STDIN, SourceText, read_texts
 from chargen.corpus.vocabulary import Vocabulary
 from chargen.errors import ConfigError, CorpusError, RunError
 from chargen.network.model_file import TextModel, read_metadata
@@ -112,7 +112,7 @@ def read_files(
     if label is not None:
         model.vocabulary.label_id(label)
     encoding = None if model.vocabulary.kind == "byte" and config.encoding == "auto" else config.encoding
-    sources = read_sources(files, glob=config.glob, encoding=encoding)
+    sources = read_texts(files, glob=config.glob, encoding=encoding)
     texts = [text for source in sources for text in _documents(str(source.text), model.reading)]
     documents = [Document(_readable(text, model.vocabulary, on_unknown), label) for text in texts]
     documents = [one for one in documents if str(one.text).strip()]
