@@ -20,6 +20,10 @@ class CorpusError(ChargenError):
     """A text that cannot be read, or that is not enough to train on."""
 
 
+class ReadingError(CorpusError):
+    """A text that cannot be read as the settings say; the hint names those of `chargen train` that say otherwise."""
+
+
 class DownloadError(CorpusError):
     """A public text that could not be fetched, though its name is right."""
 

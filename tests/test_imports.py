@@ -1,6 +1,7 @@
 """Who may import whom, and what a light command never loads."""
 
 import ast
+import os
 import subprocess
 import sys
 from collections.abc import Callable, Iterator
@@ -142,7 +143,10 @@ main()
         ["plot", "missing", "--output", "loss.svg"],
         ["config", "show", "--config", "char-rnn"],
         ["corpora"],
+        ["corpora", "list", "--json"],
         ["corpora", "get", "missing"],
+        ["corpora", "get", "tiny", "-o", "copy.txt"],
+        ["completion", "bash"],
         ["train", "missing.txt"],
         ["train", "--config", "missing"],
         ["train", "tiny.txt", "--context-length", "100000"],
@@ -179,9 +183,11 @@ def _write_trained(name: str, folder: Path) -> None:
     (folder / done.stdout.strip()).rename(folder / "runs" / name)
 
 
+NO_NUMPY = REPORT.replace("{", "{'numpy', ", 1)
+
+
 def test_help_loads_no_numpy(in_folder: Path) -> None:
-    report = REPORT.replace("{", "{'numpy', ", 1)
-    done = subprocess.run([sys.executable, "-c", report, "--help"], capture_output=True, text=True, check=True)
+    done = subprocess.run([sys.executable, "-c", NO_NUMPY, "--help"], capture_output=True, text=True, check=True)
     assert "loaded:\n" in done.stderr
 
 
@@ -202,3 +208,13 @@ def test_the_python_interface_writes_without_keras(write_run: Callable[..., Path
     write_run()
     code = LIBRARY.replace("import chargen\n", "import chargen\nchargen.load().generate('aH')\n").format(heavy={*HEAVY, "rich"})
     subprocess.run([sys.executable, "-c", code], check=True, cwd=in_folder)
+
+
+@pytest.mark.parametrize("words", ["chargen ", "chargen train --config ", "chargen train ", "chargen sample --run "])
+def test_a_completion_loads_no_numpy(words: str, in_folder: Path) -> None:
+    asked = {"_CHARGEN_COMPLETE": "bash_complete", "COMP_WORDS": words, "COMP_CWORD": str(words.count(" "))}
+    done = subprocess.run(
+        [sys.executable, "-c", NO_NUMPY], cwd=in_folder, env=os.environ | asked, capture_output=True, text=True, check=True
+    )
+    assert done.stderr == "loaded:\n"
+    assert done.stdout

@@ -3,7 +3,9 @@ from pathlib import Path
 
 import click
 
+from chargen.cli.completing import complete_files
 from chargen.cli.options import common_options, json_option, runs_dir_option
+from chargen.cli.reading import run_option
 from chargen.errors import ConfigError
 from chargen.terminal import echo
 
@@ -12,8 +14,10 @@ STDIN = "-"
 
 @click.command("classify")
 @click.argument("texts", nargs=-1, metavar="[TEXT]...")
-@click.option("--run", "run_spec", metavar="NAME|PATH", help="Run or model file; the newest run unless given.")
-@click.option("--file", "files", multiple=True, metavar="FILE", help="Read texts from a file, one a line.")
+@run_option
+@click.option(
+    "--file", "files", multiple=True, metavar="FILE", shell_complete=complete_files, help="Read texts from a file, one a line."
+)
 @click.option(
     "--prior",
     "priors",
@@ -68,12 +72,12 @@ def command(
 
 def _read_texts(texts: tuple[str, ...], files: tuple[str, ...]) -> list[str]:
     """Return the texts of the arguments and, line by line, of stdin and the files. Raises ConfigError where there is none."""
-    from chargen.corpus.reading import read_sources
+    from chargen.corpus.reading import read_texts
 
     given: list[str] = []
     for text in texts:
-        given += _lines(str(read_sources([STDIN])[0].text)) if text == STDIN else [text]
-    for source in read_sources(files) if files else []:
+        given += _lines(str(read_texts([STDIN])[0].text)) if text == STDIN else [text]
+    for source in read_texts(files) if files else []:
         given += _lines(str(source.text))
     if not given:
         raise ConfigError("there is no text to classify", hint='give one, as in chargen classify "Harold", or --file')

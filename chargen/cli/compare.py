@@ -6,6 +6,7 @@ from typing import Any
 
 import click
 
+from chargen.cli.completing import complete_runs
 from chargen.cli.measuring import ProgressBars, block_length_option, use_one_thread
 from chargen.cli.options import common_options, json_option, runs_dir_option
 from chargen.cli.tables import aligned, shown
@@ -16,7 +17,7 @@ UNKNOWN = "-"
 
 
 @click.command("compare")
-@click.argument("runs", nargs=-1, metavar="RUN RUN...")
+@click.argument("runs", nargs=-1, metavar="RUN RUN...", shell_complete=complete_runs)
 @click.option("--evaluate", is_flag=True, help="Measure each on its held-out part, as chargen evaluate does.")
 @block_length_option
 @runs_dir_option
@@ -37,7 +38,8 @@ def command(runs: tuple[str, ...], evaluate: bool, block_length: int, runs_dir: 
     from chargen.run import find_run
 
     if len(runs) < 2:
-        raise ConfigError(f"{len(runs)} runs were named, expected two or more", hint="chargen runs lists them")
+        counted = "1 run was" if runs else "no runs were"
+        raise ConfigError(f"{counted} named, expected two or more", hint="chargen runs lists them")
     facts = read_facts([find_run(spec, runs_dir) for spec in runs])
     problem = why_not_comparable(facts)
     if problem and verbosity:

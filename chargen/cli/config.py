@@ -4,6 +4,7 @@ from typing import Any
 import click
 import tomli_w
 
+from chargen.cli.completing import complete_texts
 from chargen.cli.options import common_options, json_option, resolve_options, setting_options
 from chargen.config import SECTIONS
 from chargen.resolution import Resolved
@@ -16,7 +17,7 @@ def command() -> None:
 
 
 @command.command("show")
-@click.argument("files", nargs=-1)
+@click.argument("files", nargs=-1, shell_complete=complete_texts)
 @setting_options
 @json_option
 @common_options

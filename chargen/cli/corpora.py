@@ -1,10 +1,14 @@
 import json
+from collections.abc import Callable
+from functools import partial
+from pathlib import Path
 from typing import Any
 
 import click
 
-from chargen.cli.options import common_options, json_option
-from chargen.errors import CorpusError
+from chargen.cli.completing import complete_corpora
+from chargen.cli.options import common_options, json_option, write_output
+from chargen.errors import ConfigError, CorpusError
 from chargen.shipped import shipped_files
 from chargen.terminal import echo
 
@@ -17,45 +21,74 @@ def command(context: click.Context, as_json: bool, verbosity: int) -> None:
     """List the texts that `chargen train` finds by name, and those that can be fetched.
 
     \b
-      chargen corpora
+      chargen corpora list
       chargen corpora get tinyshakespeare
       chargen train tinyshakespeare.txt
+      chargen corpora get male -o names.txt
     """
     if context.invoked_subcommand is None:
-        rows = _corpora()
-        echo(json.dumps(rows, ensure_ascii=False) if as_json else _table(rows))
+        _list(as_json)
+
+
+@command.command("list")
+@json_option
+@common_options
+def list_corpora(as_json: bool, verbosity: int) -> None:
+    """List the texts: name, size, whether it is here, what it is. `chargen corpora` does the same."""
+    _list(as_json)
 
 
 @command.command("get")
-@click.argument("names", nargs=-1, required=True)
+@click.argument("names", nargs=-1, required=True, shell_complete=complete_corpora)
+@click.option(
+    "-o",
+    "--output",
+    type=click.Path(path_type=Path, dir_okay=False),
+    metavar="FILE",
+    help="Write the text to FILE as well, byte for byte; for one NAME.",
+)
 @json_option
 @common_options
-def get(names: tuple[str, ...], as_json: bool, verbosity: int) -> None:
-    """Fetch the texts of these NAMES into your cache; stdout gets the path of each.
+def get(names: tuple[str, ...], output: Path | None, as_json: bool, verbosity: int) -> None:
+    """Get the texts of these NAMES; stdout gets the path of each, which is FILE with -o.
 
-    Each comes from the address that `chargen corpora --json` tells, once, and its sha256 is checked. The folder is your
-    system's cache folder, or $CHARGEN_CACHE.
+    Those that do not come with chargen are fetched into your cache: each from the address that `chargen corpora list --json`
+    tells, once, and its sha256 is checked. The folder is your system's cache folder, or $CHARGEN_CACHE.
     """
+    if output and len(names) > 1:
+        raise ConfigError(f"--output is one file, {len(names)} names are given", hint="get one text at a time")
+    for find in [_finder(name) for name in names]:  # all are known before the first is fetched
+        path = find(verbosity)
+        if output:
+            write_output(output, path.read_bytes())
+        row = {"name": path.name, "path": str(output or path)}
+        echo(json.dumps(row, ensure_ascii=False) if as_json else row["path"])
+
+
+def _finder(name: str) -> Callable[[int], Path]:
+    """Return what finds a text, or fetches it. Raises CorpusError where there is none of that name."""
+    from chargen.corpus.fetching import find_public
+
+    shipped = {known: path for path in shipped_files("corpora") for known in (path.name, path.stem)}
+    if name in shipped:
+        return lambda verbosity: shipped[name]
+    if text := find_public(name):
+        return partial(_fetched, text)
+    known = ", ".join(row["name"] for row in _corpora())
+    raise CorpusError(f"no text is called {name}", hint=f"there are {known}")
+
+
+def _fetched(text: Any, verbosity: int) -> Path:
     from chargen.corpus.fetching import fetch, fetched_path
 
-    texts = [_wanted(name) for name in names]
-    for text in texts:
-        if verbosity and not fetched_path(text):
-            echo(f"fetching {text.name}, {text.size:,} bytes, from {text.url}", err=True)
-        path = str(fetch(text))
-        echo(json.dumps({"name": text.name, "path": path}, ensure_ascii=False) if as_json else path)
+    if verbosity and not fetched_path(text):
+        echo(f"fetching {text.name}, {text.size:,} bytes, from {text.url}", err=True)
+    return fetch(text)
 
 
-def _wanted(name: str) -> Any:
-    """Return the public text of a name. Raises CorpusError where there is none."""
-    from chargen.corpus.fetching import PUBLIC_TEXTS, find_public
-
-    if text := find_public(name):
-        return text
-    known = ", ".join(one.name for one in PUBLIC_TEXTS)
-    shipped = name in {path.name for path in shipped_files("corpora")}
-    hint = f"chargen train {name} finds it" if shipped else f"there are {known}"
-    raise CorpusError(f"{name} comes with chargen" if shipped else f"no text to fetch is called {name}", hint=hint)
+def _list(as_json: bool) -> None:
+    rows = _corpora()
+    echo(json.dumps(rows, ensure_ascii=False) if as_json else _table(rows))
 
 
 def _corpora() -> list[dict[str, Any]]:

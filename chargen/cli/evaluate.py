@@ -6,6 +6,7 @@ from typing import Any
 
 import click
 
+from chargen.cli.completing import complete_runs_and_texts
 from chargen.cli.measuring import ProgressBars, block_length_option, use_one_thread
 from chargen.cli.options import common_options, json_option, on_unknown_option, runs_dir_option
 from chargen.errors import ConfigError, CorpusError, RunError
@@ -13,7 +14,7 @@ from chargen.terminal import echo
 
 
 @click.command("evaluate")
-@click.argument("run_and_files", nargs=-1, metavar="[RUN] [FILE]...")
+@click.argument("run_and_files", nargs=-1, metavar="[RUN] [FILE]...", shell_complete=complete_runs_and_texts)
 @block_length_option
 @click.option("--training", "with_training", is_flag=True, help="Measure the part that was trained on as well.")
 @click.option("--baselines/--no-baselines", default=True, show_default=True, help="Measure n-grams, gzip and xz as well.")

@@ -4,6 +4,7 @@ from typing import Any
 
 import click
 
+from chargen.cli.completing import complete_runs
 from chargen.cli.options import common_options, runs_dir_option, write_output
 from chargen.errors import ConfigError
 from chargen.terminal import echo
@@ -13,7 +14,7 @@ HALVED = ("html",)  # what is sent around has half weights, unless it is to have
 
 
 @click.command("export")
-@click.argument("run_spec", metavar="[RUN]", required=False)
+@click.argument("run_spec", metavar="[RUN]", required=False, shell_complete=complete_runs)
 @click.option(
     "--format",
     "kind",

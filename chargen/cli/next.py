@@ -5,23 +5,17 @@ from typing import Any
 
 import click
 
-from chargen.cli.options import common_options, json_option, on_unknown_option, runs_dir_option
-from chargen.cli.sampling import label_option
+from chargen.cli.reading import load_reader, reading_options, run_option, shown_token
 from chargen.terminal import echo
 
-END = "(end)"
 SHOWN_BEFORE = 20  # characters of the text before a guess
 
 
 @click.command("next")
 @click.argument("text", default="")
-@click.option("--run", "run_spec", metavar="NAME|PATH", help="Run or model file; the newest run unless given.")
+@run_option
 @click.option("--top", type=click.IntRange(1), default=10, show_default=True, metavar="N", help="Characters to show.")
-@label_option
-@on_unknown_option
-@runs_dir_option
-@json_option
-@common_options
+@reading_options
 def command(
     text: str,
     run_spec: str | None,
@@ -41,10 +35,7 @@ def command(
       chargen next "The wor"
       chargen next "Har" --top 3 --json
     """
-    from chargen.network.ensemble import load_models
-    from chargen.run import find_model
-
-    model = load_models([find_model(run_spec, runs_dir)], label=label)
+    _, model = load_reader(run_spec, runs_dir, label)
     report = _report(model, model.vocabulary.encode(text, on_unknown=on_unknown), top)
     echo(json.dumps(report, ensure_ascii=False) if as_json else "\n".join(_told(report)))
 
@@ -71,7 +62,7 @@ def _report(model: Any, ids: Any, top: int) -> dict[str, Any]:
 def _told(report: dict[str, Any]) -> list[str]:
     """Return the lines that tell people of a report."""
     lines = [f"after {report['text']!r}:"]
-    lines += [f"  {_shown(one['token']):8}{one['probability']:7.1%}" for one in report["next"]]
+    lines += [f"  {shown_token(one['token']):8}{one['probability']:7.1%}" for one in report["next"]]
     if not report["read"]:
         return lines
     right = sum(one["right"] for one in report["read"])
@@ -79,8 +70,8 @@ def _told(report: dict[str, Any]) -> list[str]:
     before = ""
     rows = [("after", "came", "", "guessed", "", "")]
     for one in report["read"]:
-        came = (_shown(one["token"]), f"{one['probability']:.1%}")
-        guessed = (_shown(one["guess"]), f"{one['guess_probability']:.1%}", "right" if one["right"] else "")
+        came = (shown_token(one["token"]), f"{one['probability']:.1%}")
+        guessed = (shown_token(one["guess"]), f"{one['guess_probability']:.1%}", "right" if one["right"] else "")
         rows.append((repr(before[-SHOWN_BEFORE:]), *came, *guessed))
         before += one["token"]
     return lines + _columns(rows)
@@ -94,7 +85,3 @@ def _columns(rows: Sequence[tuple[str, ...]]) -> list[str]:
         cells = [cell.rjust(width) if "%" in cell[-1:] else cell.ljust(width) for cell, width in zip(row, widths, strict=True)]
         lines.append("  " + "  ".join(cells).rstrip())
     return lines
-
-
-def _shown(token: str | None) -> str:
-    return END if token is None else repr(token)

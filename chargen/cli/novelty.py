@@ -5,6 +5,7 @@ from typing import Any
 
 import click
 
+from chargen.cli.completing import complete_files, complete_runs
 from chargen.cli.options import common_options, json_option, runs_dir_option
 from chargen.cli.sampling import copy_length_option, label_option, sampling_options
 from chargen.config import SamplingOptions
@@ -17,8 +18,14 @@ SHOWN_CHARACTERS = 200  # of the longest copy
 
 
 @click.command("novelty")
-@click.argument("run_spec", metavar="[RUN]", required=False)
-@click.option("--file", "file", metavar="FILE", help="Judge the text of a file, - for stdin, instead of drawing some.")
+@click.argument("run_spec", metavar="[RUN]", required=False, shell_complete=complete_runs)
+@click.option(
+    "--file",
+    "file",
+    metavar="FILE",
+    shell_complete=complete_files,
+    help="Judge the text of a file, - for stdin, instead of drawing some.",
+)
 @sampling_options
 @click.option("--length", type=click.IntRange(1), help="Characters to draw, at most.  [default: 1000]")
 @click.option("--count", type=click.IntRange(1), help="Texts to draw.  [default: 10, or 100 lines from a model of lines]")
@@ -84,9 +91,9 @@ def command(
 
 def _given_texts(file: str, reading: str) -> list[str]:
     """Return the lines of a file that are not blank, or for models of documents the text as one."""
-    from chargen.corpus.reading import read_sources
+    from chargen.corpus.reading import read_texts
 
-    texts = [str(source.text) for source in read_sources([file])]
+    texts = [str(source.text) for source in read_texts([file])]
     return [line for text in texts for line in text.split("\n") if line.strip()] if reading == "line" else texts
 
 

@@ -1,23 +1,42 @@
 """Options that several commands share; those of the settings are made from the settings themselves."""
 
 from collections.abc import Callable
+from functools import wraps
 from pathlib import Path
 from types import UnionType
-from typing import Any, TypeVar, get_args, get_origin
+from typing import Any, NamedTuple, TypeVar, get_args, get_origin
 
 import click
 
+from chargen.cli.completing import complete_configs, complete_runs
+from chargen.cli.environment import is_from_environment, misspelt, variable_name
 from chargen.config import COMMAND_LINE, Mapped, Setting, declared_settings, flag_name
 from chargen.errors import ConfigError, RunError
 from chargen.files import write_atomically
 from chargen.resolution import Resolved, read_config, resolve
+from chargen.terminal import echo
 
 Command = TypeVar("Command", bound=Callable[..., Any])
 
 _POSITIONAL = ("corpus", "files")
 
-# One row of a settings option: the parameter's name, section, setting, and the value that a shorthand flag stands for.
-_rows: dict[str, tuple[str, str, Any]] = {}
+SETTINGS_OF = "train"  # the command that the variables of all settings are named after
+
+
+class _Row(NamedTuple):
+    """What an option of a setting stands for; `shorthand` is the value of a flag that stands for one."""
+
+    section: str
+    name: str
+    flag: str
+    shorthand: Any = None
+
+    @property
+    def variable(self) -> str:
+        return variable_name(SETTINGS_OF, self.flag)
+
+
+_rows: dict[str, _Row] = {}  # by the parameter's name
 
 
 def setting_options(command: Command) -> Command:
@@ -27,19 +46,16 @@ def setting_options(command: Command) -> Command:
             continue
         for flag, value in detail.shorthands.items():
             parameter = f"{section}__{one.name}__{value}"
-            _rows[parameter] = (section, one.name, value)
-            command = click.option(flag, parameter, is_flag=True, help=f"Short for {flag_name(one.name, detail)} {value}.")(
-                command
-            )
+            row = _rows[parameter] = _Row(section, one.name, flag, value)
+            shown = f"Short for {flag_name(one.name, detail)} {value}."
+            command = click.option(flag, parameter, is_flag=True, envvar=row.variable, help=shown)(command)
         parameter = f"{section}__{one.name}"
-        _rows[parameter] = (section, one.name, None)
-        command = _setting_option(flag_name(one.name, detail), parameter, kind, detail, one.default)(command)
-    return click.option("--config", "config_name", metavar="NAME|PATH", help="Settings from a TOML file or a shipped config.")(
-        command
-    )
+        row = _rows[parameter] = _Row(section, one.name, flag_name(one.name, detail))
+        command = _setting_option(row, parameter, kind, detail, one.default)(command)
+    return config_option(command)
 
 
-def _setting_option(flag: str, parameter: str, kind: Any, detail: Setting, default: Any) -> Callable[[Command], Command]:
+def _setting_option(row: _Row, parameter: str, kind: Any, detail: Setting, default: Any) -> Callable[[Command], Command]:
     multiple = get_origin(kind) is tuple
     if multiple or isinstance(kind, UnionType):
         kind = get_args(kind)[0]
@@ -47,10 +63,13 @@ def _setting_option(flag: str, parameter: str, kind: Any, detail: Setting, defau
     if detail.by_text:
         shown_default = f"{detail.unset}; {shown_default} with a config"
     help_text = f"{detail.help}  [default: {shown_default}]"
+    details: dict[str, Any] = {"default": None, "envvar": row.variable, "help": help_text}
     if kind is bool:
-        return click.option(f"{flag}/--no-{flag[2:]}", parameter, default=None, help=help_text)
+        return click.option(f"{row.flag}/--no-{row.flag[2:]}", parameter, **details)
     shown: Any = click.Choice(detail.choices) if detail.choices else kind
-    return click.option(flag, parameter, type=shown, default=None, multiple=multiple, help=help_text)
+    if row.name == "start_from":
+        details["shell_complete"] = complete_runs
+    return click.option(row.flag, parameter, type=shown, multiple=multiple, **details)
 
 
 def _shown(default: Any) -> str:
@@ -60,7 +79,7 @@ def _shown(default: Any) -> str:
 
 
 def resolve_options(files: tuple[str, ...], config_name: str | None, given: dict[str, Any]) -> Resolved:
-    """Lay the defaults, the config file and the given options over each other.
+    """Lay the defaults, the config file, the environment and the given options over each other.
 
     Raises ConfigError for a setting given in two ways, and what `chargen.resolution.resolve` raises.
     """
@@ -68,30 +87,61 @@ def resolve_options(files: tuple[str, ...], config_name: str | None, given: dict
 
 
 def option_layers(files: tuple[str, ...], config_name: str | None, given: dict[str, Any]) -> list[tuple[str, Mapped]]:
-    """Return the layers that a user has named: the config file and the given options."""
+    """Return the layers that a user has named: the config file, a layer for each variable, and the command line."""
     layers: list[tuple[str, Mapped]] = [read_config(config_name)] if config_name else []
-    return [*layers, (COMMAND_LINE, _given_settings(files, given))]
+    variables = {name: value for name, value in given.items() if name in _rows and is_from_environment(name)}
+    _sections(variables, "variable")  # where two of them exclude each other, none of them is the later one
+    layers += [(f"environment {_rows[name].variable}", _sections({name: variables[name]})) for name in variables]
+    command_line = _sections({name: value for name, value in given.items() if name not in variables})
+    if files:
+        command_line.setdefault("corpus", {})["files"] = list(files)
+    return [*layers, (COMMAND_LINE, command_line)]
 
 
-def _given_settings(files: tuple[str, ...], given: dict[str, Any]) -> Mapped:
-    sections: Mapped = {"corpus": {"files": list(files)}} if files else {}
-    for parameter, (section, name, shorthand) in _rows.items():
+def _sections(given: dict[str, Any], called: str = "flag") -> Mapped:
+    """Return the settings that some options stand for; each option is called by its flag, or by its variable."""
+    sections: Mapped = {}
+    ways: dict[tuple[str, str], str] = {}
+    for parameter, row in _rows.items():
         value = given.get(parameter)
-        if value is None or (value is False and shorthand is not None) or value == ():
+        if value is None or (value is False and row.shorthand is not None) or value == ():
             continue
-        values = sections.setdefault(section, {})
-        if name in values:
-            raise ConfigError(f"{section}.{name} is given in two ways that exclude each other", hint="choose one")
-        values[name] = shorthand if shorthand is not None else value
+        way = getattr(row, called)
+        before = ways.setdefault((row.section, row.name), way)
+        if before != way:
+            raise ConfigError(
+                f"{before} and {way} exclude each other, both set {row.section}.{row.name}", hint="leave one of them out"
+            )
+        sections.setdefault(row.section, {})[row.name] = value if row.shorthand is None else row.shorthand
     return sections
 
 
 def common_options(command: Command) -> Command:
-    """Add -q, -v and --debug; the command receives `verbosity`: 0 quiet, 1 usual, 2 verbose."""
-    command = click.option("--debug", is_flag=True, expose_value=False, help="Show where an error comes from.")(command)
-    command = click.option("-v", "--verbose", "verbosity", flag_value=2, type=int, help="Say more on stderr.")(command)
-    return click.option("-q", "--quiet", "verbosity", flag_value=0, type=int, default=1, help="Say only errors.")(command)
+    """Add -q, -v and --debug; the command receives `verbosity`: 0 quiet, 1 usual, 2 verbose.
 
+    Before it begins, what is probably misspelt in the environment is told.
+    """
+
+    @wraps(command)
+    def warned(*arguments: Any, verbosity: int, **given: Any) -> Any:
+        context = click.get_current_context()
+        for line in misspelt(context) if verbosity and context.invoked_subcommand is None else ():
+            echo(line, err=True)
+        return command(*arguments, verbosity=verbosity, **given)
+
+    made = click.option("--debug", is_flag=True, expose_value=False, help="Show where an error comes from.")(warned)
+    made = click.option("-v", "--verbose", "verbosity", flag_value=2, type=int, help="Say more on stderr.")(made)
+    return click.option("-q", "--quiet", "verbosity", flag_value=0, type=int, default=1, help="Say only errors.")(made)  # type: ignore[return-value]
+
+
+config_option = click.option(
+    "--config",
+    "config_name",
+    metavar="NAME|PATH",
+    envvar=variable_name(SETTINGS_OF, "--config"),
+    shell_complete=complete_configs,
+    help="Settings from a TOML file or a shipped config.",
+)
 
 runs_dir_option = click.option(
     "--runs-dir",

@@ -3,12 +3,13 @@ from pathlib import Path
 
 import click
 
+from chargen.cli.completing import complete_runs
 from chargen.cli.options import common_options, json_option, runs_dir_option
 from chargen.terminal import echo
 
 
 @click.command("plot")
-@click.argument("runs", nargs=-1, metavar="[RUN]...")
+@click.argument("runs", nargs=-1, metavar="[RUN]...", shell_complete=complete_runs)
 @click.option("--unit", type=click.Choice(["bits", "nats"]), default="bits", show_default=True, help="Unit of the loss.")
 @click.option(
     "--output",

@@ -12,8 +12,11 @@ from types import FrameType
 from typing import Any, NoReturn
 
 import click
+from click.shell_completion import add_completion_class
 
 import chargen
+from chargen.cli.completing import Bash
+from chargen.cli.environment import behind, name_variable, name_variables
 from chargen.errors import ChargenError
 from chargen.terminal import echo
 
@@ -36,10 +39,13 @@ COMMANDS = {
     "report": "Write a page that tells all of a run.",
     "corpora": "List the texts that are found by name, fetch more.",
     "config": "Show settings and where each comes from.",
+    "completion": "Let a shell complete what you type.",
 }
 
 EXIT_INTERRUPTED = 130
 EXIT_TERMINATED = 143
+
+add_completion_class(Bash)
 
 
 class Program(click.Group):
@@ -55,10 +61,11 @@ class Program(click.Group):
         if cmd_name not in COMMANDS:
             return None
         command: click.Command = import_module(f"chargen.cli.{cmd_name}").command
+        name_variables(command, cmd_name)
         return command
 
     def resolve_command(self, ctx: click.Context, args: list[str]) -> tuple[str | None, click.Command | None, list[str]]:
-        if args and not args[0].startswith("-") and args[0] not in COMMANDS:
+        if args and not args[0].startswith("-") and args[0] not in COMMANDS and not ctx.resilient_parsing:
             matches = get_close_matches(args[0], COMMANDS, n=1)
             hint = f"did you mean {matches[0]}?" if matches else f"commands: {', '.join(COMMANDS)}"
             raise click.UsageError(f"no such command {args[0]!r}; {hint}", ctx)
@@ -90,20 +97,27 @@ class Program(click.Group):
             if "--debug" in arguments:
                 echo(traceback.format_exc(), err=True, end="")
                 sys.exit(1)
-            code = _say(*_explained(error))
+            code = _say(*self._explained(error, arguments))
         sys.exit(code if isinstance(code, int) else 0)
 
+    def _explained(self, error: Exception, arguments: Sequence[str]) -> tuple[str, int]:
+        """Return the one line that tells a user of an error, and the exit code."""
+        if isinstance(error, ChargenError):
+            return str(error) + self._blame(str(error), arguments), error.exit_code
+        if isinstance(error, click.BadParameter):
+            name_variable(error, arguments)
+        if isinstance(error, click.UsageError):
+            name = error.ctx.command_path if error.ctx else "chargen"
+            return f"{_uncapitalized(error.format_message())} ({name} -h explains)", 2
+        if isinstance(error, click.ClickException):
+            return error.format_message(), 2
+        return f"internal error: {type(error).__name__}: {error}; --debug shows where", 1
 
-def _explained(error: Exception) -> tuple[str, int]:
-    """Return the one line that tells a user of an error, and the exit code."""
-    if isinstance(error, ChargenError):
-        return str(error), error.exit_code
-    if isinstance(error, click.UsageError):
-        name = error.ctx.command_path if error.ctx else "chargen"
-        return f"{_uncapitalized(error.format_message())} ({name} -h explains)", 2
-    if isinstance(error, click.ClickException):
-        return error.format_message(), 2
-    return f"internal error: {type(error).__name__}: {error}; --debug shows where", 1
+    def _blame(self, line: str, arguments: Sequence[str]) -> str:
+        """Return what is to be added to an error's line where the environment has had a part in it."""
+        command = self.get_command(click.Context(self), arguments[0]) if arguments else None
+        names = behind(line, command, arguments) if command else []
+        return f" ({', '.join(names)} {'is' if len(names) == 1 else 'are'} set)" if names else ""
 
 
 def _say(line: str, code: int) -> int:
@@ -129,7 +143,12 @@ def _close_stdout() -> None:
 @click.command(
     "chargen",
     cls=Program,
-    epilog="Exit codes: 0 done, 1 failed, 2 something you can mend, 130 interrupted (Ctrl-C), 143 terminated.",
+    epilog="""\b
+Environment: CHARGEN_TRAIN_EPOCHS=20 stands for chargen train --epochs 20, and so on for every command and option;
+  a flag is 1 or 0, several values have spaces between them. CHARGEN_RUNS is the folder of all runs, CHARGEN_CACHE that of
+  fetched texts. The command line comes first, then the environment, then a config.
+Exit codes: 0 done, 1 failed, 2 something you can mend, 130 interrupted (Ctrl-C), 143 terminated.
+""",
     context_settings={
         "help_option_names": ["-h", "--help"],
         "token_normalize_func": lambda name: name.replace("_", "-"),  # sweep agents say --batch_size=32

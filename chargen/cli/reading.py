@@ -6,10 +6,20 @@ from typing import Any
 
 import click
 
-from chargen.cli.options import Command
+from chargen.cli.completing import complete_runs, complete_runs_and_texts
+from chargen.cli.options import Command, common_options, json_option, on_unknown_option, runs_dir_option
+from chargen.cli.sampling import label_option
 from chargen.errors import ConfigError
 
 END = "(end)"
+
+run_option = click.option(
+    "--run",
+    "run_spec",
+    metavar="NAME|PATH",
+    shell_complete=complete_runs,
+    help="Run or model file; the newest run unless given.",
+)
 
 html_option = click.option(
     "--html",
@@ -17,6 +27,25 @@ html_option = click.option(
     metavar="FILE",
     help="Write a page that stands alone, instead of text on stdout.",
 )
+
+
+def reading_options(command: Command) -> Command:
+    """Add the options of a command that lets one network read a text: --label, --on-unknown, --runs-dir, --json and the usual.
+
+    It receives `label`, `on_unknown`, `runs_dir`, `as_json` and `verbosity`.
+    """
+    for option in (common_options, json_option, runs_dir_option, on_unknown_option, label_option):
+        command = option(command)
+    return command
+
+
+def load_reader(run_spec: str | None, runs_dir: Path, label: str | None) -> tuple[Path, Any]:
+    """Return the model file of a run, the newest one for None, and its model. Raises RunError, ModelFileError, ConfigError."""
+    from chargen.network.ensemble import load_models
+    from chargen.run import find_model
+
+    path = find_model(run_spec, runs_dir)
+    return path, load_models([path], label=label)
 
 
 def run_and_file(command: Command) -> Command:
@@ -28,14 +57,14 @@ def run_and_file(command: Command) -> Command:
             raise ConfigError(f"{len(names)} names are given, expected [RUN] FILE", hint="FILE alone is read by the newest run")
         return command(run_spec=names[0] if len(names) == 2 else None, file=names[-1], **given)
 
-    return click.argument("names", nargs=-1, metavar="[RUN] FILE")(split)  # type: ignore[return-value]
+    return click.argument("names", nargs=-1, metavar="[RUN] FILE", shell_complete=complete_runs_and_texts)(split)  # type: ignore[return-value]
 
 
 def given_text(file: str) -> tuple[str, str]:
     """Return the name and the text of a file, a shipped text or, for -, stdin. Raises CorpusError."""
-    from chargen.corpus.reading import read_sources
+    from chargen.corpus.reading import read_texts
 
-    sources = read_sources([file])
+    sources = read_texts([file])
     if len(sources) > 1:
         raise ConfigError(f"{file} is a folder, expected a file", hint="name one of the files in it")
     return sources[0].name, str(sources[0].text)

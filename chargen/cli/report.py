@@ -4,6 +4,7 @@ from typing import Any
 
 import click
 
+from chargen.cli.completing import complete_runs
 from chargen.cli.measuring import ProgressBars, use_one_thread
 from chargen.cli.options import common_options, runs_dir_option, write_output
 from chargen.terminal import echo
@@ -12,7 +13,7 @@ BLOCK_LENGTH = 256  # tokens, as chargen evaluate has it
 
 
 @click.command("report")
-@click.argument("run_spec", metavar="[RUN]", required=False)
+@click.argument("run_spec", metavar="[RUN]", required=False, shell_complete=complete_runs)
 @click.option(
     "--output",
     type=click.Path(path_type=Path, dir_okay=False),

@@ -6,6 +6,7 @@ from typing import Any
 
 import click
 
+from chargen.cli.completing import complete_runs
 from chargen.cli.options import Command
 from chargen.config import SamplingOptions
 
@@ -90,5 +91,6 @@ def model_options(command: Command) -> Command:
         "run_specs",
         multiple=True,
         metavar="NAME|PATH",
+        shell_complete=complete_runs,
         help="Run or model file; the newest run unless given. Given several times, the models write together.",
     )(label_option(command))

@@ -2,13 +2,14 @@ from pathlib import Path
 
 import click
 
+from chargen.cli.completing import complete_runs
 from chargen.cli.options import common_options, runs_dir_option
 from chargen.errors import ConfigError
 from chargen.terminal import echo
 
 
 @click.command("serve")
-@click.argument("run_spec", metavar="[RUN]", required=False)
+@click.argument("run_spec", metavar="[RUN]", required=False, shell_complete=complete_runs)
 @click.option(
     "--host", default="127.0.0.1", show_default=True, help="Address to listen on; the default is for this machine alone."
 )

@@ -4,9 +4,8 @@ from typing import Any
 
 import click
 
-from chargen.cli.options import common_options, json_option, on_unknown_option, runs_dir_option, write_output
-from chargen.cli.reading import given_text, html_option, run_and_file, shown_token
-from chargen.cli.sampling import label_option
+from chargen.cli.options import write_output
+from chargen.cli.reading import given_text, html_option, load_reader, reading_options, run_and_file, shown_token
 from chargen.errors import ConfigError
 from chargen.terminal import echo
 
@@ -26,11 +25,7 @@ LARGEST_PAGE = 100_000  # characters
 )
 @click.option("--lines", type=click.IntRange(1), metavar="N", help="Lines to show.  [default: 10, all in the text's order]")
 @html_option
-@label_option
-@on_unknown_option
-@runs_dir_option
-@json_option
-@common_options
+@reading_options
 def command(
     run_spec: str | None,
     file: str,
@@ -55,11 +50,8 @@ def command(
     """
     from chargen.insight.passages import read_passages
     from chargen.insight.surprise import measure_surprise
-    from chargen.network.ensemble import load_models
-    from chargen.run import find_model
 
-    path = find_model(run_spec, runs_dir)
-    model: Any = load_models([path], label=label)
+    path, model = load_reader(run_spec, runs_dir, label)
     name, text = given_text(file)
     if html and len(text) > LARGEST_PAGE:
         raise ConfigError(

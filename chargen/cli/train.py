@@ -4,12 +4,14 @@ from typing import Any
 
 import click
 
+from chargen.cli.completing import complete_resumable, complete_texts
+from chargen.cli.environment import typed
 from chargen.cli.options import common_options, json_option, option_layers, runs_dir_option, setting_options
 from chargen.terminal import echo
 
 
 @click.command("train")
-@click.argument("files", nargs=-1)
+@click.argument("files", nargs=-1, shell_complete=complete_texts)
 @setting_options
 @runs_dir_option
 @click.option(
@@ -17,6 +19,7 @@ from chargen.terminal import echo
     is_flag=False,
     flag_value="",
     metavar="[RUN]",
+    shell_complete=complete_resumable,
     help="Go on with a training that was stopped, exactly where it was; the newest one unless RUN is given.",
 )
 @click.option(
@@ -59,6 +62,9 @@ def command(
     """
     from chargen.tasks.training import plan_training
 
+    if resume is not None:  # it goes on with the settings that it began with, whatever the environment says now
+        config_name, preset, minutes = typed({"config_name": config_name, "preset": preset, "minutes": minutes}).values()
+        given = typed(given)
     training = plan_training(
         option_layers(files, config_name, given),
         runs_dir=runs_dir,

@@ -4,9 +4,8 @@ from typing import Any
 
 import click
 
-from chargen.cli.options import common_options, json_option, on_unknown_option, runs_dir_option, write_output
-from chargen.cli.reading import given_text, html_option, run_and_file
-from chargen.cli.sampling import label_option
+from chargen.cli.options import write_output
+from chargen.cli.reading import given_text, html_option, load_reader, reading_options, run_and_file
 from chargen.errors import ConfigError
 from chargen.terminal import echo
 
@@ -31,11 +30,7 @@ PAGE_BYTES = 1 << 20  # activations that a page holds
 )
 @click.option("--top", type=click.IntRange(1), default=10, show_default=True, metavar="N", help="Units to list.")
 @html_option
-@label_option
-@on_unknown_option
-@runs_dir_option
-@json_option
-@common_options
+@reading_options
 def command(
     run_spec: str | None,
     file: str,
@@ -64,13 +59,10 @@ def command(
     """
     from chargen.insight.passages import read_passages
     from chargen.insight.units import record_units
-    from chargen.network.ensemble import load_models
-    from chargen.run import find_model
 
     if wanted and unit:
         raise ConfigError("--find and --unit exclude each other", hint="leave out one")
-    path = find_model(run_spec, runs_dir)
-    model: Any = load_models([path], label=label)
+    path, model = load_reader(run_spec, runs_dir, label)
     name, text = given_text(file)
     activations = record_units(model, read_passages(model, text[:length], on_unknown=on_unknown))
     chosen = _one_unit(activations, unit, layer, state) if unit else None

@@ -6,7 +6,7 @@ import re
 from collections.abc import Iterator
 from contextlib import contextmanager
 
-from chargen.errors import CorpusError
+from chargen.errors import CorpusError, ReadingError
 
 AUTO = "auto"
 DETECTION_BYTES = 1 << 20  # as much as the encoding is guessed from; the whole text is still decoded strictly
@@ -90,12 +90,12 @@ def guess_encoding(raw: bytes, error: UnicodeDecodeError, name: str) -> str:
 
 @contextmanager
 def decoding(name: str, encoding: str) -> Iterator[None]:
-    """Turn the errors of a codec into CorpusError, which tells the place."""
+    """Turn the errors of a codec into ReadingError, which tells the place."""
     try:
         yield
     except (UnicodeError, ValueError) as error:
         where = f" at byte {error.start}" if isinstance(error, UnicodeDecodeError) else ""
-        raise CorpusError(f"{name} is not {encoding} text{where}", hint="--encoding NAME forces another encoding") from error
+        raise ReadingError(f"{name} is not {encoding} text{where}", hint="--encoding NAME forces another encoding") from error
 
 
 def refuse_surrogates(name: str, text: str) -> None:
@@ -104,9 +104,9 @@ def refuse_surrogates(name: str, text: str) -> None:
         raise not_text(name, f"it holds half a surrogate pair, U+{ord(found.group()):04X}")
 
 
-def not_text(name: str, why: str) -> CorpusError:
+def not_text(name: str, why: str) -> ReadingError:
     """Return the error for bytes that are no text."""
-    return CorpusError(f"{name} is not text: {why}", hint="--encoding NAME forces an encoding, --tokens byte takes any file")
+    return ReadingError(f"{name} is not text: {why}", hint="--encoding NAME forces an encoding, --tokens byte takes any file")
 
 
 def _known(encoding: str) -> str:

@@ -18,7 +18,7 @@ from chargen.corpus.encodings import (
 )
 from chargen.corpus.fetching import fetched_path, find_public
 from chargen.corpus.large_text import LargeText, Text, decoded_blocks
-from chargen.errors import CorpusError
+from chargen.errors import CorpusError, ReadingError
 from chargen.shipped import nearest_shipped, shipped_folder
 
 LARGE_BYTES = 1 << 26  # from this size on a file is not read into memory
@@ -53,6 +53,14 @@ def read_sources(files: Iterable[str], *, glob: str = "**/*.txt", encoding: str 
     return sources
 
 
+def read_texts(files: Iterable[str], *, glob: str = "**/*.txt", encoding: str | None = AUTO) -> list[SourceText]:
+    """Read as `read_sources` does, for those whose users have no options to say how: no error hints at one."""
+    try:
+        return read_sources(files, glob=glob, encoding=encoding)
+    except ReadingError as error:
+        raise CorpusError(error.message, hint="give a text file, in UTF-8 if it can be") from error
+
+
 def _paths(name: str, glob: str) -> list[Path]:
     path = Path(name)
     try:
@@ -82,9 +90,9 @@ def _folder_files(folder: Path, glob: str) -> list[Path]:
     try:
         found = sorted(path for path in folder.glob(glob) if path.is_file())
     except (ValueError, NotImplementedError) as error:
-        raise CorpusError(f"--glob {glob!r} is not a pattern within a folder", hint="for example --glob '**/*.md'") from error
+        raise ReadingError(f"--glob {glob!r} is not a pattern within a folder", hint="for example --glob '**/*.md'") from error
     if not found:
-        raise CorpusError(f"no file in {folder} matches {glob}", hint="choose another pattern with --glob, such as '**/*.md'")
+        raise ReadingError(f"no file in {folder} matches {glob}", hint="choose another pattern with --glob, such as '**/*.md'")
     return found
 
 

@@ -7,7 +7,7 @@ from typing import Any
 
 from chargen.config import CorpusConfig, Settings
 from chargen.corpus.documents import Document, cut_corpus, digest_of, read_corpus, split_documents
-from chargen.corpus.reading import STDIN, SourceText, read_sources
+from chargen.corpus.reading import STDIN, SourceText, read_texts
 from chargen.corpus.vocabulary import Vocabulary
 from chargen.errors import ConfigError, CorpusError, RunError
 from chargen.network.model_file import TextModel, read_metadata
@@ -107,7 +107,7 @@ def read_files(
     Raises CorpusError for what cannot be read, and ConfigError for a model of labelled documents without a label.
     """
     encoding = None if model.vocabulary.kind == "byte" and config.encoding == "auto" else config.encoding
-    sources = read_sources(files, glob=config.glob, encoding=encoding)
+    sources = read_texts(files, glob=config.glob, encoding=encoding)
     texts = [str(source.text) for source in sources]
     name = Path(sources[0].name).name
     return as_documents(texts, model, name=name, label=label, on_unknown=on_unknown), digest_of(sources)

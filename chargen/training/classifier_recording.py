@@ -51,7 +51,7 @@ class ClassifierRecorder(EpochRecorder):
         save_classifier(path, classifier)
 
     def show(self, result: EpochResult, seconds_left: float) -> None:
-        self.display.note(_epoch(result).line(epochs=self.epochs, seconds_left=seconds_left))
+        self.display.epoch(_epoch(result).line(epochs=self.epochs, seconds_left=seconds_left))
         best = min(one.monitored for one in self.results)
         self.track(result, {"texts_per_second": _epoch(result).texts_per_second, "best_cross_entropy": best})
 

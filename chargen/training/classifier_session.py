@@ -2,8 +2,6 @@
 
 from typing import Any
 
-from rich.console import Console
-
 from chargen.checkpoints import Checkpoint
 from chargen.run import RunDirectory
 from chargen.training.backend import load_backend
@@ -19,7 +17,7 @@ def run_classifier_session(
     plan: ClassifierPlan, run: RunDirectory, *, checkpoint: Checkpoint | None = None, verbosity: int = 1
 ) -> ClassifierOutcome:
     """Train as planned and tell the user on stderr what happens. Raises what `chargen.training.trainer.train` raises."""
-    display = Display(Console(stderr=True), verbosity=verbosity)
+    display = Display(verbosity=verbosity)
     for line in (*plan.corpus.notes, *plan.describe()):
         display.note(line)
     recorder = ClassifierRecorder(plan, run, display, make_tracker(plan.settings, display))
@@ -32,7 +30,7 @@ def run_classifier_session(
 
 def forecast_classifier(plan: ClassifierPlan, *, verbosity: int = 1) -> dict[str, Any]:
     """Return what training would do, with the time it would take at most, measured by a short probe."""
-    display = Display(Console(stderr=True), verbosity=verbosity)
+    display = Display(verbosity=verbosity)
     for line in plan.corpus.notes:
         display.note(line)
     seconds = seconds_per_epoch(_make_trainer(plan), plan)

@@ -4,8 +4,6 @@ import time
 from dataclasses import replace
 from typing import Any
 
-from rich.console import Console
-
 from chargen.checkpoints import Checkpoint
 from chargen.config import Settings
 from chargen.run import RunDirectory
@@ -29,7 +27,7 @@ def run_session(
     plan: TrainingPlan, run: RunDirectory, *, checkpoint: Checkpoint | None = None, verbosity: int = 1
 ) -> TrainingOutcome:
     """Train as planned and tell the user on stderr what happens. Raises what `chargen.training.trainer.train` raises."""
-    display = Display(Console(stderr=True), verbosity=verbosity)
+    display = Display(verbosity=verbosity)
     for line in (*plan.corpus.notes, *plan.reasons, *plan.describe()):
         display.note(line)
     trainer = _make_trainer(plan, display)
@@ -43,7 +41,7 @@ def run_session(
 
 def forecast_session(plan: TrainingPlan, *, verbosity: int = 1) -> dict[str, Any]:
     """Return what training would do, with the time it would take at most, measured by a short probe."""
-    display = Display(Console(stderr=True), verbosity=verbosity)
+    display = Display(verbosity=verbosity)
     for line in (*plan.corpus.notes, *plan.reasons):
         display.note(line)
     seconds = seconds_per_epoch(_make_trainer(plan, display), plan)
@@ -59,10 +57,10 @@ def fit_session(plan: TrainingPlan, *, seconds: float, most_passes: float, verbo
 
     The speed is taken at its best: a training that keeps its pace can leave steps out, but not add any.
     """
-    display = Display(Console(stderr=True), verbosity=verbosity)
+    display = Display(verbosity=verbosity)
     display.note("measuring how fast this machine is")
     ends_by = time.perf_counter() + seconds - SECONDS_AFTER_TRAINING
-    trainer = _make_trainer(plan, Display(Console(stderr=True), verbosity=0))
+    trainer = _make_trainer(plan, Display(verbosity=0))
     per_epoch = seconds_per_epoch(trainer, plan, seconds=FIT_SECONDS)
     passes = max(0.0, ends_by - time.perf_counter()) / per_epoch
     fitting = plan.lasting(max(1, int(min(passes, most_passes) * plan.training.num_steps)))

@@ -6,14 +6,10 @@ from pathlib import Path
 import pytest
 from click.testing import Result
 
+from tests.cli.results import text_of
+
 Invoke = Callable[..., Result]
 WriteRun = Callable[..., Path]
-
-
-def text_of(result: Result) -> str:
-    assert result.exit_code == 0, result.stderr
-    assert result.stderr == ""
-    return result.stdout
 
 
 def refusal(result: Result) -> str:

@@ -87,7 +87,12 @@ def test_what_cannot_be_compared(
     write_classifier("critic")
     metrics = in_folder / "runs" / name / "metrics.csv"
     (in_folder / "runs/critic/metrics.csv").write_bytes(metrics.read_bytes())
-    cases = (([name], "1 runs were named"), ([name, "missing"], "no such run: missing"), ([name, "critic"], "classifier"))
+    cases = (
+        ([name], "chargen: 1 run was named, expected two or more"),
+        ([], "no runs were named"),
+        ([name, "missing"], "no such run: missing"),
+        ([name, "critic"], "classifier"),
+    )
     for runs, told in cases:
         result = invoke("compare", *runs)
         assert (result.exit_code, result.stdout) == (2, "")

@@ -9,6 +9,8 @@ from pathlib import Path
 import pytest
 from click.testing import Result
 
+from tests.cli.results import assert_one_line
+
 Invoke = Callable[..., Result]
 
 PROSE = "It was a dark night, and nobody could sleep. " * 5
@@ -34,15 +36,6 @@ def files(in_folder: Path) -> Path:
     (in_folder / "folder").mkdir()
     (in_folder / "folder" / "notes.md").write_text(PROSE, encoding="utf-8")
     return in_folder
-
-
-def assert_one_line(result: Result, *parts: str) -> None:
-    assert result.exit_code == 2
-    assert result.stdout == ""
-    (line,) = result.stderr.splitlines()
-    assert line.startswith("chargen: ")
-    for part in parts:
-        assert part in line
 
 
 TRAIN_ERRORS: list[tuple[list[str], list[str]]] = [

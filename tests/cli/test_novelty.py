@@ -8,6 +8,8 @@ from pathlib import Path
 import pytest
 from click.testing import Result
 
+from tests.cli.results import assert_one_line, text_of
+
 Invoke = Callable[..., Result]
 TrainOn = Callable[..., Path]
 
@@ -25,19 +27,6 @@ def train_on(in_folder: Path, write_trained: Callable[..., Path]) -> Callable[..
         return write_trained(files=("corpus.txt",), reading=reading, characters="".join(characters))
 
     return write
-
-
-def text_of(result: Result) -> str:
-    assert result.exit_code == 0, result.stderr
-    assert result.stderr == ""
-    return result.stdout
-
-
-def assert_one_line(result: Result, *parts: str, code: int = 2) -> None:
-    assert (result.exit_code, result.stdout) == (code, "")
-    (line,) = result.stderr.splitlines()
-    for part in parts:
-        assert part in line
 
 
 def test_a_given_text_is_judged(invoke: Invoke, train_on: TrainOn) -> None:

@@ -16,6 +16,7 @@ import chargen
 from chargen.cli.program import program
 from chargen.insight.trained_text import read_settings
 from chargen.run import RunDirectory
+from tests.cli.results import assert_one_line
 
 Invoke = Callable[..., Result]
 
@@ -84,13 +85,6 @@ def reported(invoke: Invoke, *arguments: object) -> Page:
     assert (result.exit_code, result.stderr) == (0, ""), result.output
     (line,) = result.stdout.splitlines()
     return Page(Path(line))
-
-
-def assert_one_line(result: Result, *parts: str) -> None:
-    assert (result.exit_code, result.stdout) == (2, "")
-    (line,) = result.stderr.splitlines()
-    for part in parts:
-        assert part in line
 
 
 def test_versions_that_cannot_be_read_are_told_of(invoke: Invoke, train: Callable[..., RunDirectory]) -> None:

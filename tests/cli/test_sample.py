@@ -10,15 +10,10 @@ import pytest
 from click.testing import Result
 
 from chargen.corpus.vocabulary import CharacterVocabulary
+from tests.cli.results import text_of
 
 Invoke = Callable[..., Result]
 WriteRun = Callable[..., Path]
-
-
-def text_of(result: Result) -> str:
-    assert result.exit_code == 0, result.stderr
-    assert result.stderr == ""
-    return result.stdout
 
 
 def test_the_newest_run_is_taken(invoke: Invoke, write_run: WriteRun) -> None:

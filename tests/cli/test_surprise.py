@@ -8,6 +8,8 @@ from pathlib import Path
 import pytest
 from click.testing import Result
 
+from tests.cli.results import assert_one_line, text_of
+
 Invoke = Callable[..., Result]
 WriteRun = Callable[..., Path]
 
@@ -19,19 +21,6 @@ def text_file(in_folder: Path) -> Path:
     path = in_folder / "text.txt"
     path.write_text(TEXT, encoding="utf-8")
     return path
-
-
-def text_of(result: Result) -> str:
-    assert result.exit_code == 0, result.stderr
-    assert result.stderr == ""
-    return result.stdout
-
-
-def assert_one_line(result: Result, *parts: str) -> None:
-    assert (result.exit_code, result.stdout) == (2, "")
-    (line,) = result.stderr.splitlines()
-    for part in parts:
-        assert part in line
 
 
 def test_bits_are_those_that_next_tells(invoke: Invoke, write_run: WriteRun) -> None:
@@ -108,5 +97,9 @@ def test_what_cannot_be_read_is_one_line(invoke: Invoke, write_run: WriteRun, te
         (in_folder / "texts").mkdir(exist_ok=True)
         (in_folder / "texts" / name).write_text(TEXT, encoding="utf-8")
     assert_one_line(invoke("surprise", "texts"), "texts is a folder, expected a file")
+    (in_folder / "picture.png").write_bytes(b"\x89PNG\r\n\x1a\n\x00\x00")
+    for command in ("surprise", "units", "evaluate"):  # which have no --encoding and no --tokens
+        refused = invoke(command, "picture.png")
+        assert_one_line(refused, "picture.png is not text: byte 8 is zero; give a text file, in UTF-8 if it can be")
     write_run("labelled", labels=("x", "y"))
     assert_one_line(invoke("surprise", "labelled", text_file), "choose --label from x, y")

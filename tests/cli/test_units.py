@@ -8,6 +8,8 @@ from pathlib import Path
 import pytest
 from click.testing import Result
 
+from tests.cli.results import assert_one_line, text_of
+
 Invoke = Callable[..., Result]
 WriteRun = Callable[..., Path]
 
@@ -22,19 +24,6 @@ def text_file(in_folder: Path, write_run: WriteRun) -> Path:
     path = in_folder / "text.txt"
     path.write_text(TEXT, encoding="utf-8")
     return path
-
-
-def text_of(result: Result) -> str:
-    assert result.exit_code == 0, result.stderr
-    assert result.stderr == ""
-    return result.stdout
-
-
-def assert_one_line(result: Result, *parts: str) -> None:
-    assert (result.exit_code, result.stdout) == (2, "")
-    (line,) = result.stderr.splitlines()
-    for part in parts:
-        assert part in line
 
 
 def test_the_best_unit_for_each_property(invoke: Invoke, text_file: Path) -> None:

@@ -18,6 +18,7 @@ from chargen.corpus import fetching
 from chargen.corpus.fetching import PUBLIC_TEXTS, PublicText
 from chargen.corpus.reading import read_sources
 from chargen.errors import CorpusError, DownloadError
+from chargen.shipped import shipped_folder
 
 Invoke = Callable[..., Result]
 CONTENT = b"It was late, and the river was high.\n" * 3000
@@ -239,7 +240,9 @@ def test_what_there_is_is_listed(text_at: Callable[[str], PublicText], invoke: I
     assert got.stdout == f"{cache / 'river.txt'}\n"
     assert text.url in got.stderr
     assert invoke("corpora").stdout.splitlines()[-1].split()[3] == "here"
-    listed = {one["name"]: one for one in json.loads(invoke("corpora", "--json").stdout)}
+    assert invoke("corpora", "list").stdout == invoke("corpora").stdout
+    assert invoke("corpora", "list", "--json").stdout == invoke("corpora", "--json").stdout
+    listed = {one["name"]: one for one in json.loads(invoke("corpora", "list", "--json").stdout)}
     assert listed["river.txt"]["url"] == text.url
     assert listed["river.txt"]["path"] == str(cache / "river.txt")
     assert Path(listed["male.txt"]["path"]).is_file()
@@ -249,16 +252,34 @@ def test_what_there_is_is_listed(text_at: Callable[[str], PublicText], invoke: I
     }
 
 
+def test_a_text_is_written_whole(text_at: Callable[[str], PublicText], invoke: Invoke, in_folder: Path, cache: Path) -> None:
+    text_at("text")
+    for name, content in (("river", CONTENT), ("male", shipped("male.txt")), ("book.txt", shipped("book.txt"))):
+        (in_folder / "copy.txt").write_text("old", encoding="utf-8")
+        assert invoke("corpora", "get", "-q", name, "-o", "copy.txt").stdout == "copy.txt\n"
+        assert (in_folder / "copy.txt").read_bytes() == content
+    got = invoke("corpora", "get", "-q", "male", "river", "--json").stdout.splitlines()
+    assert [json.loads(one)["path"] for one in got] == [str(shipped_folder("corpora") / "male.txt"), str(cache / "river.txt")]
+
+
+def shipped(name: str) -> bytes:
+    return (shipped_folder("corpora") / name).read_bytes()
+
+
 @pytest.mark.parametrize(
-    ("name", "told"),
+    ("arguments", "told"),
     [
-        ("male.txt", "male.txt comes with chargen; chargen train male.txt finds it"),
-        ("moby-dick", "no text to fetch is called moby-dick; there are tinyshakespeare.txt, nietzsche.txt, names.txt"),
+        (["male", "moby-dick"], "no text is called moby-dick; there are book.txt, "),
+        (["male", "book", "-o", "x"], "--output is one file, 2 names are given; get one text at a time"),
+        (["male", "-o", "missing/x"], "cannot write missing/x: No such file or directory; choose another file with --output"),
+        (["male", "-o", "."], "invalid value for '-o' / '--output': File '.' is a directory (chargen corpora get -h explains)"),
+        ([], "missing argument 'NAMES...'"),
     ],
 )
-def test_names_that_cannot_be_fetched(name: str, told: str, invoke: Invoke) -> None:
-    result = invoke("corpora", "get", name)
-    assert (result.exit_code, result.stdout, result.stderr) == (2, "", f"chargen: {told}\n")
+def test_what_cannot_be_had_is_one_line(arguments: list[str], told: str, invoke: Invoke) -> None:
+    result = invoke("corpora", "get", *arguments)
+    assert (result.exit_code, result.stdout, result.stderr.count("\n")) == (2, "", 1)
+    assert result.stderr.startswith(f"chargen: {told}")
 
 
 def test_the_register() -> None:

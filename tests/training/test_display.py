@@ -6,6 +6,7 @@ from rich.console import Console
 from chargen.training.display import Display
 from chargen.training.plan import CharacterRate
 from chargen.training.results import EpochResult, TrainingOutcome
+from chargen.training.screens import ConsoleScreen
 
 RESULT = EpochResult(
     epoch=3,
@@ -21,7 +22,7 @@ RESULT = EpochResult(
 
 def shown(*, verbosity: int = 1, terminal: bool = False) -> str:
     stream = io.StringIO()
-    display = Display(Console(file=stream, force_terminal=terminal, width=200), verbosity=verbosity)
+    display = Display(ConsoleScreen(Console(file=stream, force_terminal=terminal, width=200)), verbosity=verbosity)
     with display.running():
         display.epoch_begins(3, epochs=12, steps=10)
         if display.due():
@@ -40,7 +41,7 @@ def test_an_epoch_is_one_plain_line() -> None:
 def test_a_terminal_gets_no_control_characters_and_a_file_gets_all() -> None:
     for terminal, expected in ((False, "a\x1b[2J\tb\u202e\rc\x07\n"), (True, "a       bc\n")):
         stream = io.StringIO()
-        Display(Console(file=stream, force_terminal=terminal, width=200)).note("a\x1b[2J\tb\u202e\rc\x07")
+        Display(ConsoleScreen(Console(file=stream, force_terminal=terminal, width=200))).note("a\x1b[2J\tb\u202e\rc\x07")
         assert stream.getvalue() == expected
 
 

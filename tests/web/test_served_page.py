@@ -14,11 +14,11 @@ from chargen.network.model_file import TextModel
 from chargen.network.prediction import guesses, most_probable
 from chargen.web.service import Limits
 from tests.export.forms import make_model
+from tests.web.pages import begin, text_of, wait_until, watch, write
 from tests.web.served import Served, served
 from tests.web.test_server import BY_KIND, LINES, sampled
 
 LSTM = NetworkConfig(hidden_size=5, embedding_size=4)
-AS_FAST_AS_IT_CAN = "4"
 
 Open = Callable[..., tuple[Any, Served]]
 
@@ -33,46 +33,13 @@ def open_page(browser: Any) -> Iterator[Open]:
         def open_it(model: TextModel, **limits: Any) -> tuple[Any, Served]:
             server = stack.enter_context(served(model, **limits))
             page = stack.enter_context(context.new_page())
-            page.set_default_timeout(10_000)
-            page.on("request", lambda one: None if one.url.startswith(server.url) else odd.append(f"request {one.url}"))
-            page.on("dialog", lambda dialog: odd.append(f"dialog {dialog.message}"))
-            page.on("console", lambda message: odd.append(f"console {message.text}"))
-            page.on("pageerror", lambda error: odd.append(f"error {error}"))
+            watch(page, odd, is_expected=lambda url: url.startswith(server.url))
             page.goto(server.url)
             wait_until(page, "manuscript.ready")
             return page, server
 
         yield open_it
     assert odd == []
-
-
-def wait_until(page: Any, condition: str) -> None:
-    """Wait until an expression is true. Playwright's own way evaluates a string in the page, which its policy forbids."""
-    for _ in range(1000):
-        if page.evaluate(condition):
-            return
-        page.wait_for_timeout(10)
-    raise AssertionError(f"never {condition}")
-
-
-def begin(page: Any, prompt: str, temperature: str = "0") -> None:
-    page.locator("#pace").fill(AS_FAST_AS_IT_CAN)
-    page.locator("#temperature").fill(temperature)
-    page.locator("#prompt").fill(prompt)
-    wait_until(page, "manuscript.ready")
-
-
-def write(page: Any, tokens: int) -> str:
-    """Have so many tokens written, or a few more, and return all text."""
-    page.get_by_role("button", name="Write").click()
-    wait_until(page, f"manuscript.drawn >= {tokens}")
-    if page.evaluate("writing !== null"):
-        page.keyboard.press("Escape")
-    return text_of(page)
-
-
-def text_of(page: Any) -> str:
-    return page.evaluate("manuscript.pieces.map((piece) => piece.text).join('')")
 
 
 @BY_KIND

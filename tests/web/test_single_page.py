@@ -23,10 +23,10 @@ from chargen.network.prediction import guesses, most_probable, next_probabilitie
 from chargen.network.sampling import Sampler
 from chargen.web.single_page import FOLDER, make_page
 from tests.export.forms import FORMS, E, H, halved, make_model, name_of, some_ids
+from tests.web.pages import begin, text_of, wait_until, watch, write
 
 LSTM = NetworkConfig(hidden_size=H, embedding_size=E)
 LINES = {"reading": "line", "primer": (0,), "ends": True}
-AS_FAST_AS_IT_CAN = "4"
 READ_IDS = """([rows, described, weights]) => {
   const one = described ? new Network(described, unpackWeights(weights, described.precision, described.tensors)) : network;
   return rows.map((row) => {
@@ -50,50 +50,17 @@ def open_page(context: Any, tmp_path: Path) -> Iterator[Open]:
     """Open the page of a model once it has read its prompt. Afterwards there were no requests, no dialogs and no errors."""
     odd: list[str] = []
 
-    def asked(request: Any) -> None:
-        if not request.url.endswith("/page.html"):
-            odd.append(f"request {request.url}")
-
     def open_it(model: TextModel, precision: str = "float32") -> Any:
         path = tmp_path / "page.html"
         path.write_text(make_page(model, precision), encoding="ascii")
         page = context.new_page()
-        page.set_default_timeout(10_000)
-        page.on("request", asked)
-        page.on("dialog", lambda dialog: odd.append(f"dialog {dialog.message}"))
-        page.on("console", lambda message: odd.append(f"console {message.text}"))
-        page.on("pageerror", lambda error: odd.append(f"error {error}"))
+        watch(page, odd, is_expected=lambda url: url.endswith("/page.html"))
         page.goto(path.as_uri())
         wait_until(page, "manuscript.ready")
         return page
 
     yield open_it
     assert odd == []
-
-
-def wait_until(page: Any, condition: str) -> None:
-    """Wait until an expression is true. Playwright's own way evaluates a string in the page, which its policy forbids."""
-    for _ in range(1000):
-        if page.evaluate(condition):
-            return
-        page.wait_for_timeout(10)
-    raise AssertionError(f"never {condition}")
-
-
-def begin(page: Any, prompt: str, temperature: str = "0") -> None:
-    page.locator("#pace").fill(AS_FAST_AS_IT_CAN)
-    page.locator("#temperature").fill(temperature)
-    page.locator("#prompt").fill(prompt)
-    wait_until(page, "manuscript.ready")
-
-
-def write(page: Any, tokens: int) -> str:
-    """Have so many tokens written, or a few more, and return all text."""
-    page.get_by_role("button", name="Write").click()
-    wait_until(page, f"manuscript.drawn >= {tokens}")
-    if page.evaluate("writing !== null"):
-        page.keyboard.press("Escape")
-    return page.evaluate("manuscript.pieces.map((piece) => piece.text).join('')")
 
 
 def greedy(model: TextModel, prompt: str, length: int) -> str:
@@ -220,7 +187,7 @@ def test_a_chosen_character_comes_next(open_page: Open) -> None:
     chosen = page.locator("#next button").nth(2)
     text = page.evaluate("vocabulary.texts[rows[2].token]")
     chosen.click()
-    assert page.evaluate("manuscript.pieces.map((piece) => piece.text).join('')") == "ab" + text
+    assert text_of(page) == "ab" + text
 
 
 def test_surprise_colours_each_character_by_its_bits(open_page: Open) -> None:

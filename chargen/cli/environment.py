@@ -1,0 +1,127 @@
+"""Environment variables that stand for options: CHARGEN_TRAIN_EPOCHS is `chargen train --epochs`.
+
+Every option has one, named after its command and its flag, but those that are about one call: -q, -v, --debug and --help.
+"""
+
+import os
+import re
+from collections.abc import Iterator, Mapping, Sequence
+from difflib import get_close_matches
+from typing import Any
+
+import click
+from click.core import ParameterSource
+
+PREFIX = "CHARGEN_"
+OTHERS = {"CHARGEN_CACHE"}  # variables that stand for no option
+ABOUT_ONE_CALL = ("verbosity", "debug")
+
+
+def variable_name(command: str, flag: str) -> str:
+    """Return the name of the variable that stands for a command's flag."""
+    return PREFIX + re.sub(r"\W", "_", f"{command} {flag.removeprefix('--')}").upper()
+
+
+def name_variables(command: click.Command, path: str) -> None:
+    """Let the options of a command, and of those below it, be given by variables, where they have none yet."""
+    for name, below in _below(command).items():
+        name_variables(below, f"{path} {name}")
+    for option in _options(command):
+        if option.envvar is None and option.name not in ABOUT_ONE_CALL:
+            option.envvar = variable_name(path, _flag(option))
+
+
+def _below(command: click.Command) -> Mapping[str, click.Command]:
+    return command.commands if isinstance(command, click.Group) else {}
+
+
+def _options(command: click.Command) -> list[click.Option]:
+    return [one for one in command.params if isinstance(one, click.Option)]
+
+
+def _flag(option: click.Option) -> str:
+    return next(one for one in option.opts if one.startswith("--"))
+
+
+def variables_of(command: click.Command) -> dict[str, str]:
+    """Return the flag of each variable that a command, or one below it, reads."""
+    found = {str(one.envvar): _flag(one) for one in _options(command) if one.envvar}
+    for below in _below(command).values():
+        found |= variables_of(below)
+    return found
+
+
+def is_from_environment(parameter: str) -> bool:
+    """Tell whether a parameter of the command that runs was given by its variable."""
+    context = click.get_current_context(silent=True)
+    return context is not None and context.get_parameter_source(parameter) is ParameterSource.ENVIRONMENT
+
+
+def typed(given: Mapping[str, Any]) -> dict[str, Any]:
+    """Return the values of parameters as they are without the environment: None for those that came from there."""
+    return {name: None if is_from_environment(name) else value for name, value in given.items()}
+
+
+def misspelt(context: click.Context) -> Iterator[str]:
+    """Yield a line for each variable that was probably meant for the command that runs, and that nobody reads."""
+    root = context.find_root()
+    program, running = root.command, context.command_path.removeprefix(root.command_path).split()
+    if not isinstance(program, click.Group) or not running:
+        return
+    prefixes = {variable_name(name, ""): name for name in program.list_commands(root)}
+    known = _known(program, root, running[0]) | OTHERS
+    judged = [prefix for prefix in prefixes if any(name.startswith(prefix) for name in known)]
+    for prefix in judged:  # those of `config show` are of `train`, which reads others besides
+        known |= _known(program, root, prefixes[prefix])
+    for name in sorted(os.environ):
+        if name.startswith(PREFIX) and name not in known:
+            owner = next((prefix for prefix in judged if name.startswith(prefix)), None)
+            if owner or not name.startswith(tuple(prefixes)):
+                yield from _suggestion(name, known, owner)
+
+
+def _known(program: click.Group, root: click.Context, name: str) -> set[str]:
+    command = program.get_command(root, name)
+    return set(variables_of(command)) if command else set()
+
+
+def _suggestion(name: str, known: set[str], owner: str | None) -> Iterator[str]:
+    """Yield what is said of an unknown variable of a command, its `owner`; little of one that may be somebody else's."""
+    prefix = owner or PREFIX
+    rest = {one.removeprefix(prefix): one for one in known if one.startswith(prefix)}
+    wanted = name.removeprefix(prefix)
+    matches = get_close_matches(wanted, rest, n=1, cutoff=0.6 if owner else 0.75)
+    matches += sorted((one for one in rest if one.endswith(f"_{wanted}")), key=len)  # the command was forgotten
+    if matches:
+        yield f"nothing reads {name}; did you mean {rest[matches[0]]}?"
+    elif owner:
+        yield f"nothing reads {name}: there is no such option"
+
+
+def behind(line: str, command: click.Command, arguments: Sequence[str]) -> list[str]:
+    """Return the variables that an error was probably about: what they say, or their flag, stands in its line."""
+    flags = _typed_flags(arguments)
+    return [
+        name
+        for name, flag in variables_of(command).items()
+        if (value := os.environ.get(name)) and name not in line and flag not in flags and _mentions(line, flag, value)
+    ]
+
+
+def _typed_flags(arguments: Sequence[str]) -> set[str]:
+    """Return the flags among some arguments, --batch_size as --batch-size."""
+    return {one.partition("=")[0].replace("_", "-") for one in arguments}
+
+
+def _mentions(line: str, flag: str, value: str) -> bool:
+    parts = [flag, *filter(None, re.split(r"[,\s]+", value))]
+    return any(re.search(rf"(?<![\w-]){re.escape(one)}(?![\w-])", line) for one in parts)
+
+
+def name_variable(error: click.BadParameter, arguments: Sequence[str]) -> None:
+    """Let an error in an option's value name the option's variable, if the value came from there."""
+    option = error.param
+    if not isinstance(option, click.Option) or _typed_flags(arguments) & {*option.opts, *option.secondary_opts}:
+        return
+    if option.envvar and os.environ.get(str(option.envvar)):
+        error.param_hint = str(option.envvar)

@@ -1,0 +1,44 @@
+"""What the tests of the page share, exported or served: how a browser is watched, and how one writes in it."""
+
+from collections.abc import Callable
+from typing import Any
+
+AS_FAST_AS_IT_CAN = "4"
+
+
+def watch(page: Any, odd: list[str], *, is_expected: Callable[[str], bool]) -> None:
+    """Note dialogs, errors, what is said on the console, and requests to other addresses than the expected ones."""
+    page.set_default_timeout(10_000)
+    page.on("request", lambda one: None if is_expected(one.url) else odd.append(f"request {one.url}"))
+    page.on("dialog", lambda dialog: odd.append(f"dialog {dialog.message}"))
+    page.on("console", lambda message: odd.append(f"console {message.text}"))
+    page.on("pageerror", lambda error: odd.append(f"error {error}"))
+
+
+def wait_until(page: Any, condition: str) -> None:
+    """Wait until an expression is true. Playwright's own way evaluates a string in the page, which its policy forbids."""
+    for _ in range(1000):
+        if page.evaluate(condition):
+            return
+        page.wait_for_timeout(10)
+    raise AssertionError(f"never {condition}")
+
+
+def begin(page: Any, prompt: str, temperature: str = "0") -> None:
+    page.locator("#pace").fill(AS_FAST_AS_IT_CAN)
+    page.locator("#temperature").fill(temperature)
+    page.locator("#prompt").fill(prompt)
+    wait_until(page, "manuscript.ready")
+
+
+def write(page: Any, tokens: int) -> str:
+    """Have so many tokens written, or a few more, and return all text."""
+    page.get_by_role("button", name="Write").click()
+    wait_until(page, f"manuscript.drawn >= {tokens}")
+    if page.evaluate("writing !== null"):
+        page.keyboard.press("Escape")
+    return text_of(page)
+
+
+def text_of(page: Any) -> str:
+    return page.evaluate("manuscript.pieces.map((piece) => piece.text).join('')")
