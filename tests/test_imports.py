@@ -34,7 +34,9 @@ MAY_IMPORT: dict[str, set[str]] = {
     "training": LIGHT
     | {"config", "corpus", "network", "run", "tracking", "scratch", "checkpoints", "export", "resolution", "conflicts"},
     "insight": LIGHT | {"config", "corpus", "network", "run", "scratch", "checkpoints", "resolution"},
-    "cli": LIGHT | {"config", "resolution", "corpus", "network", "run", "tracking", "training", "insight", "export", "web"},
+    "tuning": LIGHT | {"config", "resolution", "corpus", "run", "training"},
+    "cli": LIGHT
+    | {"config", "resolution", "corpus", "network", "run", "tracking", "training", "tuning", "insight", "export", "web"},
     "__main__": {"cli"},
     "__init__": set(),
 }
@@ -76,6 +78,8 @@ def test_rooms_import_only_from_those_below(module: Path) -> None:
             assert module.relative_to(PACKAGE).as_posix() == TRACKERS.get(top), f"{module} imports {name}"
         if top in {"starlette", "uvicorn"}:
             assert module.relative_to(PACKAGE).as_posix() in SERVERS, f"{module} imports {name}"
+        if top == "optuna":
+            assert module.relative_to(PACKAGE).as_posix() == "tuning/study.py", f"{module} imports {name}"
         assert top not in {"pickle", "cPickle", "dill", "joblib"}, f"{module} imports {name}"
 
 
@@ -97,7 +101,7 @@ def test_models_are_loaded_by_our_own_reader_alone() -> None:
 
 REPORT = """
 import atexit, sys
-heavy = {"keras", "tensorflow", "jax", "torch", "wandb", "tensorboard", "matplotlib", "starlette", "uvicorn"}
+heavy = {"keras", "tensorflow", "jax", "torch", "wandb", "tensorboard", "matplotlib", "optuna", "starlette", "uvicorn"}
 atexit.register(lambda: print("loaded:", *sorted(heavy & set(sys.modules)), file=sys.stderr))
 from chargen.cli import main
 main()
@@ -140,6 +144,9 @@ main()
         ["corpora"],
         ["corpora", "get", "missing"],
         ["train", "missing.txt"],
+        ["tune", "--help"],
+        ["tune", "missing.txt"],
+        ["tune", "tiny.txt", "--search", "network.cell=transformer"],
         ["train", "--config", "missing"],
         ["train", "tiny.txt", "--context-length", "100000"],
         ["train", "tiny.txt", "--task", "classify"],
