@@ -58,10 +58,9 @@ def command(
         option_layers(files, config_name, given), minutes=minutes, search=search, configured=config_name is not None
     )
     folder = runs_dir / (study_name or f"{task.name}-tune")
-    from chargen.tuning.study import Study  # says so if Optuna is not installed
-    from chargen.tuning.tuner import tune
+    from chargen.tuning.tuner import tune  # says so if Optuna is not installed
 
-    outcome = tune(task, Study(folder), trials=trials, verbosity=verbosity)
+    outcome = tune(task, folder, trials=trials, verbosity=verbosity)
     echo(json.dumps(outcome.summary(), ensure_ascii=False) if as_json else aligned(_rows(outcome)))
     if verbosity:
         echo(_farewell(outcome), err=True)
@@ -82,6 +81,9 @@ def _rows(outcome: Any) -> list[tuple[str, ...]]:
 
 def _farewell(outcome: Any) -> str:
     interrupted = "interrupted, everything is saved; " if outcome.interrupted_by else ""
+    running = sum(one.state == "running" for one in outcome.results)
+    if running:
+        interrupted += f"other processes are at work on {running} of the trials; "
     if outcome.best:
         best = f"best {outcome.best.bits_per_character:.3f} bits/char, {outcome.best.run.path}"
         return f"{interrupted}{best}; to train it again: {outcome.command}"

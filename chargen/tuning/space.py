@@ -39,7 +39,7 @@ SEARCHED_OF_TRAINING = (
 
 @dataclass(frozen=True, kw_only=True)
 class Range:
-    """Numbers from `low` to `high`, both included; of whole numbers only those if `low` is one. `step` is from one to the next."""
+    """Numbers from `low` to `high`, both included, whole ones if `low` is whole. `step` is from one to the next."""
 
     low: float
     high: float

@@ -1,8 +1,8 @@
 """A study on disk: which trials there are, who works on which, what came of them. The only module that knows Optuna.
 
-The study's folder holds Optuna's journal, one file that any number of processes append to, and a run directory for each trial. A
-process holds the lock of its trial's run directory as long as it trains; a trial that is said to run, and whose directory nobody
-holds, has lost its process.
+The study's folder holds Optuna's journal, one file that any number of processes append to, and a run directory for each trial.
+A process holds the lock of its trial's run directory as long as it trains; a trial that is said to run, and whose directory
+nobody holds, has lost its process.
 """
 
 import os
@@ -47,7 +47,7 @@ WORDS = {
 
 @dataclass(frozen=True, kw_only=True)
 class TrialResult:
-    """What is known of a trial. bits_per_character: the best of its epochs; reason: why it was given up, where that is known."""
+    """What is known of a trial. bits_per_character: the best of its epochs. reason: why it was given up, if it was."""
 
     state: str
     bits_per_character: float | None
@@ -112,15 +112,19 @@ class Study:
         with explained(self.folder), FileLock(self.folder / LOCK):
             yield
 
-    def facts(self, make: Callable[[], tuple[dict[str, Any], Mapping[str, Any] | None]]) -> dict[str, Any]:
-        """Return what the study was begun with; `make` makes it, and the values of a first trial, where there is nothing yet."""
+    def begin(self, make: Callable[[], tuple[dict[str, Any], Mapping[str, Any] | None]]) -> None:
+        """Keep what a new study is begun with: its facts, and the values of a first trial if there is to be one."""
         with self.held():
             if FACTS not in self._study.user_attrs:
                 facts, first = make()
                 self._study.set_user_attr(FACTS, facts)
                 if first is not None:
                     self._study.enqueue_trial(dict(first))
-            return dict(self._study.user_attrs[FACTS])
+
+    @property
+    def facts(self) -> dict[str, Any]:
+        """What the study was begun with."""
+        return dict(self._study.user_attrs[FACTS])
 
     def take(self, space: Space, *, most: int, random_seed: int) -> Trial | None:
         """Return a trial to work on: one that was interrupted, else a new one; None where there are `most` of them."""

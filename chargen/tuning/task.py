@@ -105,6 +105,7 @@ def make_task(
             raise ConfigError(f"{name} is searched and given ({resolved.origin[name]})", hint="leave one of them out")
     if minutes is None and resolved.origin["training.epochs"] == "default":
         minutes = DEFAULT_MINUTES
+    find_budget(None, minutes, resolved, began=0.0, new=True, configured=configured)  # refuses minutes that cannot be
     # Trials have epochs of different lengths; only on all of the held-out text do their figures compare.
     whole: tuple[str, Mapped] = (TUNE, {"training": {"validate_whole": True}})
     return TuningTask(layers=[whole, *layers], minutes=minutes, configured=configured, asked=asked)

@@ -4,6 +4,7 @@ import shlex
 import signal
 from collections.abc import Sequence
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any
 
 from chargen.errors import ConfigError, CorpusError, TrainingError
@@ -14,7 +15,7 @@ from chargen.training.results import EXIT_SIGNAL, EpochResult, TrainingOutcome
 from chargen.training.resuming import find_checkpoint
 from chargen.training.session import run_session
 from chargen.tuning.space import Values, parse_space, sections
-from chargen.tuning.study import Study, Trial, TrialResult
+from chargen.tuning.study import JOURNAL, Study, Trial, TrialResult
 from chargen.tuning.task import TuningTask, check_same
 
 
@@ -66,12 +67,16 @@ def _row(result: TrialResult) -> dict[str, Any]:
     }
 
 
-def tune(task: TuningTask, study: Study, *, trials: int, verbosity: int = 1) -> TuningOutcome:
-    """Work on a study until it has so many trials, those of other processes among them, or a signal comes.
+def tune(task: TuningTask, folder: Path, *, trials: int, verbosity: int = 1) -> TuningOutcome:
+    """Work on the study in a folder until it has so many trials, those of other processes among them, or a signal comes.
 
     Raises ConfigError for a study that was begun with something else, and what a training raises that no settings are to blame
     for; the trial under way is then taken up again at the next start.
     """
+    begun = None if (folder / JOURNAL).exists() else _begun(task)  # what cannot be tuned leaves no folder behind
+    study = Study(folder)
+    study.begin(lambda: begun or _begun(task))
+    check_same(task.identity(), study.facts, str(folder))
     search = _Search(task, study, verbosity=verbosity)
     interrupted_by = None
     while interrupted_by is None:
@@ -87,9 +92,7 @@ class _Search:
 
     def __init__(self, task: TuningTask, study: Study, *, verbosity: int) -> None:
         self._task, self._study, self._verbosity = task, study, verbosity
-        identity = task.identity()
-        facts = study.facts(lambda: _begun(task, identity))
-        check_same(identity, facts, str(study.folder))
+        facts = study.facts
         self.space = parse_space(f"{name}={text}" for name, text in facts["space"].items())
         self._fixed = facts["fixed"]
         self.random_seed = resolve(*task.layers).settings.training.random_seed
@@ -171,9 +174,10 @@ class _Watch:
         return self.worse
 
 
-def _begun(task: TuningTask, identity: dict[str, Any]) -> tuple[dict[str, Any], Values | None]:
+def _begun(task: TuningTask) -> tuple[dict[str, Any], Values | None]:
+    """Return what a new study is begun with."""
     space, fixed, first = task.settle()
-    return identity | {"space": {name: str(one) for name, one in space.items()}, "fixed": fixed}, first
+    return task.identity() | {"space": {name: str(one) for name, one in space.items()}, "fixed": fixed}, first
 
 
 def short_name(name: str) -> str:
