@@ -19,7 +19,8 @@ Invoke = Callable[..., Result]
 
 SMALL = ["--backend", "numpy", "--hidden-size", "6", "--embedding", "5", "--context-length", "9", "--sample-length", "5"]
 SEARCH = ["--search", "training.learning_rate=1e-4..1e-1"]
-TUNE = ["tune", "text.txt", *SMALL, *SEARCH, "--config", "plain"]
+PLAIN = ["tune", "text.txt", *SMALL, "--config", "plain"]
+TUNE = [*PLAIN, *SEARCH]
 
 
 @pytest.fixture
@@ -56,8 +57,7 @@ def test_trials_are_ordinary_runs_and_the_best_is_repeated_by_the_command_told(i
 
 @pytest.mark.usefixtures("text")
 def test_a_trial_worse_than_half_of_the_others_is_stopped(invoke: Invoke) -> None:
-    command = [one for one in TUNE if one not in SEARCH]
-    result = invoke(*command, "--search", "training.learning_rate=1e-6,0.03", "--trials", 8, "--epochs", 5, "--json")
+    result = invoke(*PLAIN, "--search", "training.learning_rate=1e-6,0.03", "--trials", 12, "--epochs", 4, "--json")
     assert result.exit_code == 0, result.output
     trials = json.loads(result.stdout)["trials"]
     stopped = [one for one in trials if one["state"] == "pruned"]
@@ -66,7 +66,7 @@ def test_a_trial_worse_than_half_of_the_others_is_stopped(invoke: Invoke) -> Non
         assert (one["epochs"], one["reason"]) == (3, "worse than half of the others after epoch 3")
         assert one["settings"] == {"training.learning_rate": 1e-6}
         assert RunDirectory(Path(one["run"])).model.is_file()
-    assert all(one["epochs"] == 5 for one in trials if one not in stopped)
+    assert all(one["epochs"] == 4 for one in trials if one not in stopped)
 
 
 @pytest.mark.usefixtures("text")
@@ -96,8 +96,7 @@ def test_json_tells_of_every_trial(invoke: Invoke) -> None:
 
 @pytest.mark.usefixtures("text")
 def test_settings_that_do_not_go_together_are_given_up_and_told(invoke: Invoke) -> None:
-    search = ("--search", "network.layer_norm=true,false")
-    result = invoke(*TUNE, "--trials", 6, "--epochs", 1, *search)
+    result = invoke(*PLAIN, "--trials", 3, "--epochs", 1, "--search", "network.layer_norm=true,false")
     assert result.exit_code == 0, result.output
     rows = [row.split() for row in result.stdout.splitlines()[1:]]
     assert {(state, norm) for _, state, *_, norm in rows} == {("finished", "no"), ("pruned", "yes")}
@@ -108,8 +107,7 @@ def test_settings_that_do_not_go_together_are_given_up_and_told(invoke: Invoke) 
 def test_a_loss_that_is_no_longer_finite_is_given_up(invoke: Invoke) -> None:
     """Where all trials are, the exit code says so."""
     options = ("--optimizer", "sgd", "--clip-norm", 0, "--activation", "relu", "--cell", "simplernn")
-    command = [one for one in TUNE if one not in SEARCH]
-    result = invoke(*command, "--search", "training.learning_rate=90..100", "--trials", 2, "--epochs", 3, *options)
+    result = invoke(*PLAIN, "--search", "training.learning_rate=90..100", "--trials", 2, "--epochs", 3, *options)
     assert result.exit_code == 1, result.output
     assert result.stderr.splitlines()[-1].startswith("no trial is finished; the loss is ")
     assert [row.split()[1] for row in result.stdout.splitlines()[1:]] == ["pruned"] * 2
