@@ -67,8 +67,8 @@ def fit_session(
 ) -> TrainingPlan:
     """Return the plan with as many steps as fit into so many seconds from now on, by the speed that is measured first.
 
-    The steps are told in so many `epochs`, or in as many as suit them. The speed is taken at its best: a training that keeps its
-    pace can leave steps out, but not add any.
+    The steps are told in so many `epochs`, or in as many as suit them. The speed is taken at its best: a training that keeps
+    its pace can leave steps out, but not add any.
     """
     display = Display(Console(stderr=True), verbosity=verbosity)
     display.note("measuring how fast this machine is")
