@@ -174,6 +174,9 @@ class TrainingConfig:
         None, "Stop once the training loss of an epoch is this or less, in nats.", minimum=0.0, unset="none"
     )
     epoch_steps: int | None = setting(None, "Optimizer steps that count as an epoch.", minimum=1, unset="a pass over the text")
+    validate_whole: bool = setting(
+        False, "Measure all of the held-out text after each epoch, also where --epoch-steps makes epochs short."
+    )
     optimizer: str = setting("adam", "Optimizer.", choices=("adam", "adamw", "rmsprop", "adagrad", "sgd"), by_text=True)
     learning_rate: float = setting(0.003, "Learning rate, at its highest.", above=0.0, maximum=100.0, by_text=True)
     weight_decay: float = setting(

@@ -38,8 +38,12 @@ MAY_IMPORT: dict[str, set[str]] = {
     "tasks": LIGHT | {"config", "resolution", "corpus", "network", "run", "training", "insight"},
     "keywords": set(),
     "api": LIGHT | {"config", "keywords", "resolution", "corpus", "network", "run", "training", "insight", "web", "tasks"},
+    "tuning": LIGHT | {"config", "resolution", "corpus", "run", "training"},
     "cli": LIGHT
-    | {"config", "resolution", "corpus", "network", "run", "tracking", "training", "insight", "export", "web", "tasks"},
+    | {
+        *("config", "resolution", "corpus", "network", "run", "tracking", "training", "tuning", "insight", "export", "web"),
+        "tasks",
+    },
     "__main__": {"cli"},
     "__init__": {"api", "errors"},
 }
@@ -81,6 +85,8 @@ def test_rooms_import_only_from_those_below(module: Path) -> None:
             assert module.relative_to(PACKAGE).as_posix() == TRACKERS.get(top), f"{module} imports {name}"
         if top in {"starlette", "uvicorn"}:
             assert module.relative_to(PACKAGE).as_posix() in SERVERS, f"{module} imports {name}"
+        if top == "optuna":
+            assert module.relative_to(PACKAGE).as_posix() == "tuning/study.py", f"{module} imports {name}"
         assert top not in {"pickle", "cPickle", "dill", "joblib"}, f"{module} imports {name}"
 
 
@@ -102,7 +108,7 @@ def test_models_are_loaded_by_our_own_reader_alone() -> None:
 
 REPORT = """
 import atexit, sys
-heavy = {"keras", "tensorflow", "jax", "torch", "wandb", "tensorboard", "matplotlib", "starlette", "uvicorn"}
+heavy = {"keras", "tensorflow", "jax", "torch", "wandb", "tensorboard", "matplotlib", "optuna", "starlette", "uvicorn"}
 atexit.register(lambda: print("loaded:", *sorted(heavy & set(sys.modules)), file=sys.stderr))
 from chargen.cli import main
 main()
@@ -148,6 +154,9 @@ main()
         ["corpora", "get", "tiny", "-o", "copy.txt"],
         ["completion", "bash"],
         ["train", "missing.txt"],
+        ["tune", "--help"],
+        ["tune", "missing.txt"],
+        ["tune", "tiny.txt", "--search", "network.cell=transformer"],
         ["train", "--config", "missing"],
         ["train", "tiny.txt", "--context-length", "100000"],
         ["train", "tiny.txt", "--task", "classify"],

@@ -23,6 +23,7 @@ from chargen.terminal import echo
 # What `chargen --help` lists; a command lives in the module of its name and is imported when it is called.
 COMMANDS = {
     "train": "Train a network on a text.",
+    "tune": "Search for the settings with which a network learns a text best.",
     "sample": "Write new text with a trained network.",
     "next": "Show what a network expects after a text.",
     "play": "Write a text together with a network.",

@@ -64,16 +64,21 @@ def _check(option: str, minutes: float | None, resolved: Resolved, *, new: bool)
         raise ConfigError("--minutes and training.epochs both say how long training lasts", hint="leave one of them out")
 
 
-def plan_within(budget: Budget, resolved: Resolved, corpus: Corpus, *, verbosity: int = 1) -> TrainingPlan:
-    """Choose the settings that are open for a budget, and how many steps to take. Raises what `make_plan` raises."""
+def plan_within(
+    budget: Budget, resolved: Resolved, corpus: Corpus, *, epochs: int | None = None, verbosity: int = 1
+) -> TrainingPlan:
+    """Choose the settings that are open for a budget, and how many steps to take. Raises what `make_plan` raises.
+
+    The steps are told in so many `epochs`, or in as many as suit them.
+    """
     chosen = Chosen(resolved.settings, [name for name, origin in resolved.origin.items() if origin != "default"])
     recipe = choose_recipe(corpus, chosen, minutes=budget.minutes, cores=len(os.sched_getaffinity(0)))
     plan = replace(make_plan(_applied(recipe, resolved.settings), corpus), reasons=recipe.reasons)
     if chosen.any("training.epochs"):
         return plan
     if not budget.exact:
-        return plan.lasting(max(1, round(recipe.passes * plan.training.num_steps)))
-    return fit_session(plan, seconds=budget.seconds_left, most_passes=MOST_PASSES, verbosity=verbosity)
+        return plan.lasting(max(1, round(recipe.passes * plan.training.num_steps)), epochs=epochs)
+    return fit_session(plan, seconds=budget.seconds_left, most_passes=MOST_PASSES, epochs=epochs, verbosity=verbosity)
 
 
 def _applied(recipe: Recipe, settings: Settings) -> Settings:

@@ -80,10 +80,13 @@ class TrainingPlan:
     reasons: tuple[str, ...] = ()  # why settings were chosen as they are
     ends_by: float | None = None  # by `time.perf_counter`, where training has to end in time
 
-    def lasting(self, steps: int) -> "TrainingPlan":
-        """Return the plan with so many optimizer steps in all, told in epochs of a pass over the text where that can be."""
+    def lasting(self, steps: int, *, epochs: int | None = None) -> "TrainingPlan":
+        """Return the plan with so many optimizer steps in all.
+
+        They are told in so many `epochs`; unless those are given, in epochs of a pass over the text where that can be.
+        """
         per_pass = self.training.num_steps
-        epochs = min(max(round(steps / per_pass), FEWEST_EPOCHS), MOST_EPOCHS, steps)
+        epochs = min(epochs or min(max(round(steps / per_pass), FEWEST_EPOCHS), MOST_EPOCHS), steps)
         epoch_steps = steps // epochs
         whole = per_pass <= epoch_steps < per_pass * 1.03
         training = replace(
@@ -264,8 +267,8 @@ def _epochs(batches: BatchPlan, settings: Settings) -> BatchPlan:
 
 
 def _capped(validation: BatchPlan, settings: Settings) -> BatchPlan:
-    """Return as many of the held-out batches, from the first on, as may be measured after each epoch that was cut short."""
-    steps = settings.training.epoch_steps
+    """Return as many of the held-out batches, from the first on, as may be measured after each epoch."""
+    steps = None if settings.training.validate_whole else settings.training.epoch_steps
     most = validation.num_steps if steps is None else max(1, int(VALIDATION_SHARE * steps))
     return validation if validation.num_steps <= most else Portions(validation, most)
 

@@ -5,7 +5,7 @@ import math
 import os
 import time
 from abc import ABC, abstractmethod
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any, Protocol
@@ -27,6 +27,7 @@ from chargen.training.samples import sample_layout, sample_rows
 from chargen.training.stopping import Progress
 
 Figures = Mapping[str, float]  # "cross_entropy" in nats a token or text, and what else was measured
+Watch = Callable[[Sequence[EpochResult]], bool]  # takes all epochs so far after each one, and tells whether to stop
 
 
 class PlannedRun(Protocol):
@@ -48,7 +49,10 @@ class PlannedRun(Protocol):
 class EpochRecorder(ABC):
     """Writes the models, metrics.csv and checkpoints, and tells the tracker and the display."""
 
-    def __init__(self, plan: PlannedRun, run: RunDirectory, display: Display, tracker: Tracker) -> None:
+    def __init__(
+        self, plan: PlannedRun, run: RunDirectory, display: Display, tracker: Tracker, *, watch: Watch | None = None
+    ) -> None:
+        self._watch = watch
         self.run, self.display, self.tracker = run, display, tracker
         self._run_plan = plan
         self.results: list[EpochResult] = []
@@ -123,6 +127,8 @@ class EpochRecorder(ABC):
         self.show(result, self._seconds_left(epoch))
         with self._explained_failure("the sample text"):
             self.after_epoch(network, result)
+        if self._watch and self._watch(self.results):
+            self.progress.stop = True
 
     def _common(self, epoch: int, rate: float) -> dict[str, Any]:
         training = self._run_plan.training
@@ -207,8 +213,10 @@ def _plain(result: EpochResult) -> dict[str, Any]:
 class TextRecorder(EpochRecorder):
     """Records a network that writes text: also sample text and the gradient log."""
 
-    def __init__(self, plan: TrainingPlan, run: RunDirectory, display: Display, tracker: Tracker) -> None:
-        super().__init__(plan, run, display, tracker)
+    def __init__(
+        self, plan: TrainingPlan, run: RunDirectory, display: Display, tracker: Tracker, *, watch: Watch | None = None
+    ) -> None:
+        super().__init__(plan, run, display, tracker, watch=watch)
         self._plan = plan
         self._flows: list[dict[str, Any]] = []
         self._warned = False

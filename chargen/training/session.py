@@ -14,9 +14,9 @@ from chargen.training.backend import accelerated, load_backend
 from chargen.training.display import Display
 from chargen.training.pace import Pace
 from chargen.training.plan import TrainingPlan
-from chargen.training.recording import TextRecorder
+from chargen.training.recording import TextRecorder, Watch
 from chargen.training.results import TrainingOutcome
-from chargen.training.trainer import Trainer, seconds_per_epoch, train
+from chargen.training.trainer import Trainer, seconds_per_epoch, train, validation_work
 from chargen.training.transfer import transferred
 
 FIT_SECONDS = 3.0  # of training by which the speed is measured
@@ -24,14 +24,22 @@ SECONDS_AFTER_TRAINING = 3.0  # until the command has ended
 
 
 def run_session(
-    plan: TrainingPlan, run: RunDirectory, *, checkpoint: Checkpoint | None = None, verbosity: int = 1
+    plan: TrainingPlan,
+    run: RunDirectory,
+    *,
+    checkpoint: Checkpoint | None = None,
+    watch: Watch | None = None,
+    verbosity: int = 1,
 ) -> TrainingOutcome:
-    """Train as planned and tell the user on stderr what happens. Raises what `chargen.training.trainer.train` raises."""
+    """Train as planned and tell the user on stderr what happens. Raises what `chargen.training.trainer.train` raises.
+
+    Training ends early where `watch` says so after an epoch.
+    """
     display = Display(verbosity=verbosity)
     for line in (*plan.corpus.notes, *plan.reasons, *plan.describe()):
         display.note(line)
     trainer = _make_trainer(plan, display)
-    recorder = TextRecorder(plan, run, display, make_tracker(plan.settings, display))
+    recorder = TextRecorder(plan, run, display, make_tracker(plan.settings, display), watch=watch)
     pace = Pace(plan.ends_by) if plan.ends_by is not None else None
     interrupted_by = train(trainer, plan, recorder, checkpoint=checkpoint, pace=pace)
     outcome = TrainingOutcome(results=tuple(recorder.results), interrupted_by=interrupted_by)
@@ -52,10 +60,13 @@ def forecast_session(plan: TrainingPlan, *, verbosity: int = 1) -> dict[str, Any
     }
 
 
-def fit_session(plan: TrainingPlan, *, seconds: float, most_passes: float, verbosity: int = 1) -> TrainingPlan:
+def fit_session(
+    plan: TrainingPlan, *, seconds: float, most_passes: float, epochs: int | None = None, verbosity: int = 1
+) -> TrainingPlan:
     """Return the plan with as many steps as fit into so many seconds from now on, by the speed that is measured first.
 
-    The speed is taken at its best: a training that keeps its pace can leave steps out, but not add any.
+    The steps are told in so many `epochs`, or in as many as suit them. The speed is taken at its best: a training that keeps
+    its pace can leave steps out, but not add any.
     """
     display = Display(verbosity=verbosity)
     display.note("measuring how fast this machine is")
@@ -63,7 +74,10 @@ def fit_session(plan: TrainingPlan, *, seconds: float, most_passes: float, verbo
     trainer = _make_trainer(plan, Display(verbosity=0))
     per_epoch = seconds_per_epoch(trainer, plan, seconds=FIT_SECONDS)
     passes = max(0.0, ends_by - time.perf_counter()) / per_epoch
-    fitting = plan.lasting(max(1, int(min(passes, most_passes) * plan.training.num_steps)))
+    if epochs:  # `per_epoch` has a validation for each pass, there will be one for each epoch
+        validation = validation_work(plan) / plan.training.num_steps  # in passes
+        passes = max(0.0, passes * (1 + validation) - epochs * validation)
+    fitting = plan.lasting(max(1, int(min(passes, most_passes) * plan.training.num_steps)), epochs=epochs)
     return replace(fitting, ends_by=ends_by)
 
 

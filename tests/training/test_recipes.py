@@ -1,3 +1,4 @@
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
@@ -12,6 +13,7 @@ from chargen.errors import ConfigError
 from chargen.resolution import Resolved, resolve
 from chargen.scratch.network import supported
 from chargen.training.budget import Budget, find_budget, plan_within
+from chargen.training.plan import make_plan
 from chargen.training.recipes import PRESETS, Chosen, Recipe, choose_recipe
 from chargen.training.trainer import begins_afresh
 
@@ -150,6 +152,26 @@ def test_a_plan_lasts_as_many_steps_as_it_is_told(steps: int) -> None:
     assert steps - training.epochs < taken <= steps or (taken <= steps and training.epoch_steps is None)
     assert plan.training.batch(0, 0).inputs.shape == (8, 64)
     assert training.epoch_steps is None or plan.training.num_steps == training.epoch_steps
+
+
+@given(st.integers(1, 5000), st.integers(1, 30))
+def test_a_plan_is_told_in_as_many_epochs_as_are_asked_for(steps: int, epochs: int) -> None:
+    plan = PLAN.lasting(steps, epochs=epochs)
+    assert plan.settings.training.epochs == min(epochs, steps)
+    assert steps - epochs < plan.settings.training.epochs * plan.training.num_steps <= steps
+
+
+def test_short_epochs_are_validated_on_part_of_the_text_or_on_all_of_it() -> None:
+    training = PLAN.settings.training
+    part, whole = (
+        make_plan(replace(PLAN.settings, training=replace(training, epoch_steps=8, validate_whole=all_of_it)), PLAN.corpus)
+        for all_of_it in (False, True)
+    )
+    assert part.validation is not None
+    assert part.validation.num_steps == 2
+    assert whole.validation is not None
+    assert PLAN.validation is not None
+    assert whole.validation.num_steps == PLAN.validation.num_steps > 2
 
 
 def test_a_plan_within_a_budget_keeps_what_was_given() -> None:

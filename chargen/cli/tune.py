@@ -1,0 +1,91 @@
+import json
+from pathlib import Path
+from typing import Any
+
+import click
+
+from chargen.cli.options import common_options, json_option, option_layers, runs_dir_option, setting_options
+from chargen.cli.tables import aligned
+from chargen.terminal import echo
+
+
+@click.command("tune")
+@click.argument("files", nargs=-1)
+@click.option(
+    "--trials", type=click.IntRange(min=1), default=20, show_default=True, help="Trials of the study in all, by all processes."
+)
+@click.option("--minutes", type=float, help="Minutes that a trial takes.  [default: 1, unless --epochs are given]")
+@click.option(
+    "--search",
+    multiple=True,
+    metavar="SETTING=VALUES",
+    help="What is searched: network.cell=lstm,gru or training.learning_rate=1e-4..1e-2; may be given several times.  "
+    "[default: sizes, dropping, learning rate, batch and context, around what train would choose]",
+)
+@click.option("--study", "study_name", metavar="NAME", help="Folder of the study in --runs-dir.  [default: CORPUS-tune]")
+@setting_options
+@runs_dir_option
+@json_option
+@common_options
+def command(
+    files: tuple[str, ...],
+    trials: int,
+    minutes: float | None,
+    search: tuple[str, ...],
+    study_name: str | None,
+    config_name: str | None,
+    runs_dir: Path,
+    as_json: bool,
+    verbosity: int,
+    **given: Any,
+) -> int:
+    """Search for the settings with which a network learns FILES best, in trials of equal cost.
+
+    Each trial is a training as `chargen train` with the same options would do it, in a run directory below the study's. One
+    that is worse than half of the others by then is stopped. The same command goes on with the study; any number of processes,
+    on any machines that share its folder, may work on it at once.
+
+    The trials are printed to stdout at the end, the best first. Ctrl-C ends this process's part with everything saved.
+
+    \b
+      chargen tune book.txt --trials 30 --minutes 2
+      chargen tune male.txt --cell gru --epochs 12 --search training.learning_rate=1e-4..1e-2
+      chargen tune book.txt --search network.cell=lstm,gru --search network.hidden_size=64..256/64
+    """
+    from chargen.tuning.task import make_task
+
+    task = make_task(
+        option_layers(files, config_name, given), minutes=minutes, search=search, configured=config_name is not None
+    )
+    folder = runs_dir / (study_name or f"{task.name}-tune")
+    from chargen.tuning.tuner import tune  # says so if Optuna is not installed
+
+    outcome = tune(task, folder, trials=trials, verbosity=verbosity)
+    echo(json.dumps(outcome.summary(), ensure_ascii=False) if as_json else aligned(_rows(outcome)))
+    if verbosity:
+        echo(_farewell(outcome), err=True)
+    return outcome.exit_code
+
+
+def _rows(outcome: Any) -> list[tuple[str, ...]]:
+    from chargen.tuning.tuner import short_name, shown
+
+    names = list(dict.fromkeys(name for result in outcome.results for name in result.values))
+    rows: list[tuple[str, ...]] = [("trial", "state", "epochs", "bits/char", *map(short_name, names))]
+    for one in outcome.results:
+        bits = "-" if one.bits_per_character is None else f"{one.bits_per_character:.3f}"
+        values = (shown(one.values[name]) if name in one.values else "-" for name in names)
+        rows.append((one.run.name, one.state, str(one.epochs), bits, *values))
+    return rows
+
+
+def _farewell(outcome: Any) -> str:
+    interrupted = "interrupted, everything is saved; " if outcome.interrupted_by else ""
+    running = sum(one.state == "running" for one in outcome.results)
+    if running:
+        interrupted += f"other processes are at work on {running} of the trials; "
+    if outcome.best:
+        best = f"best {outcome.best.bits_per_character:.3f} bits/char, {outcome.best.run.path}"
+        return f"{interrupted}{best}; to train it again: {outcome.command}"
+    reasons = [one.reason for one in outcome.results if one.reason]
+    return f"{interrupted}no trial is finished" + (f"; {reasons[0]}" if reasons else "")

@@ -1,0 +1,191 @@
+"""What a search may choose from: a range or some choices for each of its settings."""
+
+import math
+from collections.abc import Collection, Iterable, Mapping
+from dataclasses import dataclass
+from decimal import Decimal
+from types import UnionType
+from typing import Any, get_args
+
+from chargen.config import Mapped, NetworkConfig, Setting, Settings, declared_settings
+from chargen.errors import ConfigError
+from chargen.resolution import check_value, resolve
+
+Values = Mapping[str, Any]  # "section.name" to a value
+
+LOG_SCALE_FROM = 10  # times the lowest value: a range that goes so far is drawn from on a logarithmic scale
+
+# What all trials have to share, so that their figures and their costs compare, is not here.
+SEARCHED_OF_CORPUS = ("tokens", "vocab_size")
+SEARCHED_OF_TRAINING = (
+    "context_length",
+    "stride",
+    "stateful",
+    "jitter",
+    "batch_size",
+    "optimizer",
+    "learning_rate",
+    "weight_decay",
+    "beta_2",
+    "schedule",
+    "warmup_epochs",
+    "decay_epochs",
+    "decay_factor",
+    "clip_norm",
+    "clip_value",
+    "precision",
+)
+
+
+@dataclass(frozen=True, kw_only=True)
+class Range:
+    """Numbers from `low` to `high`, both included, whole ones if `low` is whole. `step` is from one to the next."""
+
+    low: float
+    high: float
+    step: float | None = None
+
+    @property
+    def log(self) -> bool:
+        """Whether numbers are drawn by their logarithm."""
+        return self.step is None and self.low > 0 and self.high >= LOG_SCALE_FROM * self.low
+
+    def __contains__(self, value: object) -> bool:
+        if not isinstance(value, int | float) or not self.low <= value <= self.high:
+            return False
+        return self.step is None or (_exact(value) - _exact(self.low)) % _exact(self.step) == 0
+
+    def __str__(self) -> str:
+        return f"{self.low}..{self.high}" + (f"/{self.step}" if self.step is not None else "")
+
+
+@dataclass(frozen=True)
+class Choices:
+    """Some values."""
+
+    values: tuple[str | int | float | bool, ...]
+
+    def __contains__(self, value: object) -> bool:
+        return value in self.values
+
+    def __str__(self) -> str:
+        return ",".join(str(one).lower() if isinstance(one, bool) else str(one) for one in self.values)
+
+
+Space = dict[str, Range | Choices]
+
+
+def parse_space(specs: Iterable[str]) -> Space:
+    """Return what texts such as "network.cell=lstm,gru" and "training.learning_rate=1e-4..1e-2" say.
+
+    A range may have a step: 64..512/64. Raises ConfigError for a setting that is not searched, or values that it cannot have.
+    """
+    space: Space = {}
+    for spec in specs:
+        name, equals, text = spec.partition("=")
+        if not equals:
+            raise ConfigError(
+                f"--search {spec} has no values", hint="such as --search network.cell=lstm,gru or network.dropout=0..0.5"
+            )
+        if name in space:
+            raise ConfigError(f"--search {name} is given twice", hint="leave one of them out")
+        kind, detail = _known(name)
+        space[name] = _parsed(f"--search {name}", text, kind, detail)
+    return space
+
+
+def default_space(settings: Settings, fixed: Collection[str]) -> Space:
+    """Return what is searched unless somebody says otherwise: a neighbourhood of `settings`, all chosen, without what is fixed.
+
+    The context length is part of it for streams alone: with the state carried on it changes how a network learns, and without,
+    also what is measured.
+    """
+    network, training = settings.network, settings.training
+    assert training.batch_size is not None
+    assert training.context_length is not None
+    size = max(network.hidden_size, 4)
+    share = Range(low=0.0, high=0.5, step=0.05)
+    space: Space = {
+        "network.hidden_size": Range(low=size // 2, high=2 * size, step=size // 4),
+        "network.num_layers": Range(low=1, high=3),
+        "network.dropout": share,
+        "network.weight_drop": share,
+        "training.learning_rate": Range(low=training.learning_rate / 8, high=training.learning_rate * 4),
+        "training.batch_size": _around(training.batch_size),
+    }
+    if network.cell == "dense" or training.backend == "numpy":
+        del space["network.weight_drop"]
+    if training.stateful:
+        space["training.context_length"] = _around(training.context_length)
+    return {name: one for name, one in space.items() if name not in fixed}
+
+
+def sections(values: Values) -> Mapped:
+    """Return a layer of settings.
+
+    >>> sections({"network.cell": "gru", "training.batch_size": 8})
+    {'network': {'cell': 'gru'}, 'training': {'batch_size': 8}}
+    """
+    layer: Mapped = {}
+    for name, value in values.items():
+        section, _, key = name.partition(".")
+        layer.setdefault(section, {})[key] = value
+    return layer
+
+
+def values_of(settings: Settings, names: Iterable[str]) -> dict[str, Any]:
+    """Return the values that some settings have."""
+    return {name: getattr(getattr(settings, name.partition(".")[0]), name.partition(".")[2]) for name in names}
+
+
+def _around(size: int) -> Choices:
+    return Choices(tuple(one for one in (size // 2, size, size * 2) if one))
+
+
+def _known(name: str) -> tuple[type, Setting]:
+    """Return the type of a setting that may be searched, and what is known of it."""
+    section, _, key = name.partition(".")
+    searched = {"corpus": SEARCHED_OF_CORPUS, "training": SEARCHED_OF_TRAINING}
+    searched["network"] = tuple(NetworkConfig.__dataclass_fields__)
+    resolve(("--search", {section: {}}))  # refuses a section that is none
+    declared = {one.name: (kind, detail) for where, one, kind, detail in declared_settings() if where == section}
+    if key in searched.get(section, ()):
+        kind, detail = declared[key]
+        return next(one for one in get_args(kind) if one is not type(None)) if isinstance(kind, UnionType) else kind, detail
+    if key in declared:
+        raise ConfigError(f"--search {name}: it is the same for all trials", hint=f"searched can be {_named(searched)}")
+    raise ConfigError(f"--search {name}: there is no such setting", hint=f"searched can be {_named(searched)}")
+
+
+def _named(searched: Mapping[str, Collection[str]]) -> str:
+    return f"all of network, corpus.{', corpus.'.join(searched['corpus'])}, training.{', '.join(searched['training'])}"
+
+
+def _parsed(label: str, text: str, kind: type, detail: Setting) -> Range | Choices:
+    low, dots, rest = text.partition("..")
+    if not dots or kind in (str, bool):
+        values = tuple(check_value(label, _value(label, one, kind), kind, detail) for one in text.split(","))
+        return Choices(tuple(dict.fromkeys(values)))
+    high, slash, step = rest.partition("/")
+    ends = [check_value(label, _value(label, one, kind), kind, detail) for one in (low, high)]
+    by = _value(label, step, kind) if slash else None
+    if not ends[0] < ends[1] or (by is not None and not 0 < by <= ends[1] - ends[0]):
+        raise ConfigError(f"{label}={text} is no range", hint="such as 64..512, or 64..512/64 for steps of 64")
+    if by is not None:  # the last step may not reach the end
+        ends[1] = kind(_exact(ends[1]) - (_exact(ends[1]) - _exact(ends[0])) % _exact(by))
+    return Range(low=ends[0], high=ends[1], step=by)
+
+
+def _value(label: str, text: str, kind: type) -> Any:
+    try:
+        value = {"true": True, "false": False}[text] if kind is bool else kind(text)
+    except (ValueError, KeyError):
+        nouns = {int: "a whole number", float: "a number", bool: "true or false"}
+        raise ConfigError(f"{label}: {text!r} is given, expected {nouns[kind]}", hint="ranges: 1..9, choices: 1,4,9") from None
+    if isinstance(value, float) and not math.isfinite(value):
+        raise ConfigError(f"{label}: {text!r} is given, expected a finite number")
+    return value
+
+
+def _exact(number: float) -> Decimal:
+    return Decimal(str(number))

@@ -1,0 +1,111 @@
+import pytest
+
+from chargen.config import Settings
+from chargen.errors import ConfigError
+from chargen.resolution import resolve
+from chargen.tuning.space import Choices, Range, Space, default_space, parse_space, values_of
+
+
+def parse(spec: str) -> Range | Choices:
+    (one,) = parse_space([spec]).values()
+    return one
+
+
+@pytest.mark.parametrize(
+    ("spec", "expected"),
+    [
+        ("network.cell=lstm,gru", Choices(("lstm", "gru"))),
+        ("network.hidden_size=64,128", Choices((64, 128))),
+        ("network.layer_norm=true,false", Choices((True, False))),
+        ("training.context_length=32,64", Choices((32, 64))),
+        ("corpus.tokens=char,char,bpe", Choices(("char", "bpe"))),
+        ("network.hidden_size=64..512", Range(low=64, high=512)),
+        ("network.hidden_size=64..500/64", Range(low=64, high=448, step=64)),
+        ("network.dropout=0..0.5/0.1", Range(low=0.0, high=0.5, step=0.1)),
+        ("training.learning_rate=1e-4..1e-2", Range(low=1e-4, high=1e-2)),
+    ],
+)
+def test_what_is_searched_is_said_in_one_line(spec: str, expected: Range | Choices) -> None:
+    one = parse(spec)
+    assert one == expected
+    assert parse(f"{spec.partition('=')[0]}={one}") == expected
+
+
+def test_a_range_over_a_factor_of_ten_is_drawn_from_by_its_logarithm() -> None:
+    assert parse("training.learning_rate=1e-3..1e-2").log
+    assert not parse("training.learning_rate=1e-3..9e-3").log
+    assert not parse("network.dropout=0..0.9").log
+    assert not parse("network.hidden_size=8..512/8").log
+
+
+def test_what_a_range_holds() -> None:
+    steps = Range(low=0.0, high=0.5, step=0.05)
+    assert 0.35 in steps  # which is no multiple of 0.05 in binary
+    assert 0.36 not in steps
+    assert 0.55 not in steps
+    assert 0.36 in Range(low=0.0, high=0.5)
+    assert "lstm" not in steps
+    assert None not in steps
+
+
+@pytest.mark.parametrize(
+    ("spec", "told"),
+    [
+        ("network.cell", "--search network.cell has no values"),
+        (
+            "network.cell=lstm,transformer",
+            "--search network.cell is 'transformer', expected one of simplernn, dense, lstm, gru",
+        ),
+        ("network.hidden_size=many", "'many' is given, expected a whole number"),
+        ("network.hidden_size=8.5,9", "'8.5' is given, expected a whole number"),
+        ("network.layer_norm=maybe", "'maybe' is given, expected true or false"),
+        ("network.dropout=0..2", "--search network.dropout is 2.0, expected 0.95 or less"),
+        ("network.dropout=nan", "expected a finite number"),
+        ("network.dropout=0.5..0.1", "network.dropout=0.5..0.1 is no range"),
+        ("network.hidden_size=8..64/0", "is no range"),
+        ("network.hidden_size=8..64/100", "is no range"),
+        ("training.learning_rates=1", "there is no such setting"),
+        ("network=1", "there is no such setting"),
+        ("netwrk.cell=lstm", "--search: unknown section [netwrk]"),
+        ("training.epochs=1,2", "training.epochs: it is the same for all trials"),
+        ("corpus.validation_split=0.1,0.2", "it is the same for all trials"),
+        ("tracking.wandb=true,false", "it is the same for all trials"),
+    ],
+)
+def test_what_cannot_be_searched_is_told(spec: str, told: str) -> None:
+    with pytest.raises(ConfigError) as caught:
+        parse(spec)
+    assert told in caught.value.message
+
+
+def test_a_setting_is_searched_once() -> None:
+    with pytest.raises(ConfigError, match=r"network\.cell is given twice"):
+        parse_space(["network.cell=lstm", "network.cell=gru"])
+
+
+def chosen(**training: object) -> Settings:
+    return resolve(("test", {"training": {"context_length": 64, "batch_size": 16} | training})).settings
+
+
+def names(space: Space) -> set[str]:
+    return {name.partition(".")[2] for name in space}
+
+
+def test_by_default_the_neighbourhood_of_what_train_would_choose_is_searched() -> None:
+    settings = chosen(stateful=True)
+    space = default_space(settings, fixed=())
+    assert names(space) == {
+        "hidden_size", "num_layers", "dropout", "weight_drop", "learning_rate", "batch_size", "context_length",
+    }  # fmt: skip
+    assert all(value in space[name] for name, value in values_of(settings, space).items())
+    assert space["network.hidden_size"] == Range(low=64, high=256, step=32)
+    assert space["training.batch_size"] == Choices((8, 16, 32))
+    assert space["training.learning_rate"].log
+
+
+def test_what_is_given_or_would_not_go_with_it_is_not_searched_by_default() -> None:
+    assert "hidden_size" not in names(default_space(chosen(), fixed={"network.hidden_size"}))
+    assert "context_length" not in names(default_space(chosen(), fixed=()))  # windows that begin from nothing
+    assert "weight_drop" not in names(default_space(chosen(backend="numpy"), fixed=()))
+    dense = resolve(("test", {"network": {"cell": "dense"}, "training": {"context_length": 3, "batch_size": 4}})).settings
+    assert "weight_drop" not in names(default_space(dense, fixed=()))
