@@ -10,7 +10,7 @@ from chargen.checkpoints import Checkpoint
 from chargen.config import Settings
 from chargen.run import RunDirectory
 from chargen.tracking import TensorBoardTracker, Tracker, Trackers, WandbTracker
-from chargen.training.backend import accelerated, load_backend
+from chargen.training.backend import accelerated, describe_device, load_backend
 from chargen.training.display import Display
 from chargen.training.pace import Pace
 from chargen.training.plan import TrainingPlan
@@ -80,12 +80,13 @@ def _fresh_trainer(plan: TrainingPlan, display: Display) -> Trainer:
         from chargen.training.numpy_trainer import NumpyTrainer
 
         return NumpyTrainer(plan)
-    load_backend()
-    from chargen.training.keras_trainer import KerasTrainer, new_model  # imports Keras, so its chatter has to be muted by now
+    load_backend(plan.settings.training.backend)
+    from chargen.training.keras_trainer import text_trainer  # imports Keras, so its chatter has to be muted by now
 
+    display.note(describe_device())
     if advice := _advice(plan.settings):
         display.note(advice)
-    return KerasTrainer(new_model(plan), plan)
+    return text_trainer(plan)
 
 
 def _advice(settings: Settings) -> str | None:
