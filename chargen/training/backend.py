@@ -16,14 +16,17 @@ LARGEST_INT = 2**31 - 1
 LONGEST_WAIT_SECONDS = 7 * 24 * 3600
 
 
-def load_backend(name: str = "tensorflow") -> None:
+def load_backend(name: str | None = None) -> None:
     """Import Keras on "tensorflow", "jax" or "torch", silently; what is said while that fails is shown.
 
-    Raises ConfigError if the backend is not installed, or if this process has loaded another one: Keras has one a process.
+    None takes the backend that is loaded, or else TensorFlow. Raises ConfigError if the backend is not installed, or if this
+    process has loaded another: Keras has one for all its life.
     """
-    if "keras" in sys.modules and _loaded() != name:
+    loaded = _loaded() if "keras" in sys.modules else None
+    name = name or loaded or "tensorflow"
+    if loaded not in (None, name):
         raise ConfigError(
-            f"training.backend is {name}, this process has loaded Keras on {_loaded()}", hint="train in a process of its own"
+            f"training.backend is {name}, this process has loaded Keras on {loaded}", hint="train in a process of its own"
         )
     if find_spec(name) is None:
         raise ConfigError(f"training.backend is {name}, which is not installed", hint=f"pip install 'chargen[{name}]'")
@@ -139,4 +142,3 @@ def keep_freed_memory() -> None:
         mallopt = ctypes.CDLL(None).mallopt
         for parameter, value in ((M_ARENA_MAX, 1), (M_MMAP_MAX, 0), (M_TRIM_THRESHOLD, LARGEST_INT)):
             mallopt(parameter, value)
-

@@ -1,4 +1,7 @@
-"""Dropout whose random numbers cost little, XLA's own take a hundred times as long on a CPU, and are the same on each backend."""
+"""Dropout whose random numbers are the same on each backend and cost little.
+
+XLA's own take a hundred times as long on a CPU.
+"""
 
 import math
 from collections.abc import Sequence
@@ -31,7 +34,10 @@ def _int32(word: int) -> Tensor:
 
 
 def hashed_dropout(inputs: Tensor, rate: float, seed: Tensor, shape: Sequence[int]) -> Tensor:
-    """Set a share of the values to zero, and scale the others up; what is dropped, of a `shape`, is hashed from a seed, (2,)."""
+    """Set a share of the values to zero, hashed from a seed, (2,), and scale the others up.
+
+    Along an axis that `shape` has as 1 values are dropped together.
+    """
     places = ops.arange(math.prod(shape), dtype="int32")
     seed = ops.cast(seed, "int32")
     first = mixed(seed[0] + mixed(seed[1]))

@@ -21,8 +21,8 @@ SEED_STATE = "seed_generator_state"  # Keras's name for what its random layers d
 class Engine(ABC):
     """A functional model and an optimizer that takes several steps an execution.
 
-    A batch is cut into shards of rows, which share the weights, but neither recurrent states nor what is dropped: the seeds of a
-    shard are the model's own plus the shard's number. So the outcome depends on the number of shards, and not on the backend.
+    A batch is cut into shards of rows, which share the weights, but neither recurrent states nor what is dropped: the seeds of
+    a shard are the model's own plus the shard's number. So the outcome depends on the number of shards, and not on the backend.
     The optimizer sees the gradient of the mean over the positions that weigh; the figures are exact over an epoch however the
     weights fall on its batches.
     """

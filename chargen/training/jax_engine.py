@@ -56,6 +56,8 @@ class JaxEngine(Engine):
         self._steps = len(largest.inputs)
         self._mesh = jax.make_mesh((shards,), (AXIS,), devices=jax.devices()[:shards])
         self._train, self._test = self._compiled(self._train_step), self._compiled(self._test_step)
+        self._carried_states: Arrays = []
+        self._measured: jax.Array = None
         self.reset_states()
         self.reset_figures()
 
@@ -77,8 +79,10 @@ class JaxEngine(Engine):
         self._carried_states, self._measured = after.states, after.sums
 
     def _carried(self) -> Carried:
-        groups = [[self._placed(one.value, WHOLE) for one in variables] for variables in self._variables().values()]
-        return Carried(*groups, self._carried_states, self._measured)
+        weights, optimizer, others = (
+            [self._placed(one.value, WHOLE) for one in variables] for variables in self._variables().values()
+        )
+        return Carried(weights, optimizer, others, self._carried_states, self._measured)
 
     def _placed(self, array: Any, place: PartitionSpec) -> jax.Array:
         """Return a whole array as it lies on the devices; nothing is moved if it is there."""

@@ -118,7 +118,8 @@ def _engine(plan: ExecutedPlan, build: Callable[[int], keras.Model], figures: Ma
     shards = 1 if network.embedding_norm == "batch" else num_shards(plan.training.batch_size)
     model = build(plan.training.batch_size // shards)
     optimizer = make_optimizer(training, steps_per_epoch=plan.training.num_steps)
-    return engine_type()(model, optimizer, figures, shards=shards, largest=plan.training.batches(0, 0, plan.steps_per_execution))
+    largest = plan.training.batches(0, 0, plan.steps_per_execution)
+    return engine_type()(model, optimizer, figures, shards=shards, largest=largest)
 
 
 def engine_type() -> type[Engine]:

@@ -1,6 +1,6 @@
 """What is measured of a batch, on any backend."""
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable
 from typing import Any
 
 import keras
@@ -23,5 +23,5 @@ def num_right(logits: Tensor, targets: Tensor, weights: Tensor) -> Tensor:
 
 
 # Training lowers the first of them.
-FIGURES_OF_TEXT: Mapping[str, Summed] = {"cross_entropy": summed_cross_entropy}
-FIGURES_OF_LABELS: Mapping[str, Summed] = FIGURES_OF_TEXT | {"accuracy": num_right}
+FIGURES_OF_TEXT: dict[str, Summed] = {"cross_entropy": summed_cross_entropy}
+FIGURES_OF_LABELS: dict[str, Summed] = FIGURES_OF_TEXT | {"accuracy": num_right}

@@ -46,7 +46,7 @@ def build_model(
     """Build the network that `chargen.network.Network` computes in NumPy, with layers named as `weight_shapes` names them.
 
     Inputs are ids of shape (B, T), outputs float32 logits of shape (B, T, V), or (B, V) with targets "last". With a
-    `batch_size` the model is stateful and bound to it. `precision` is the name of a Keras dtype policy. The weights are still to
+    `batch_size` the model is stateful and bound to it. `precision` is the name of a Keras dtype policy. The weights are yet to
     be set (`chargen.scratch.initializers`): those that Keras draws are others on each backend.
     """
     with dtype_policy(precision):
@@ -103,7 +103,6 @@ def _recurrent_layer(network: NetworkConfig, layer: int, *, return_sequences: bo
     kinds = {"simplernn": FusedSimpleRNN, "lstm": FusedLSTM, "gru": FusedGRU}
     options: dict[str, dict[str, object]] = {
         "simplernn": {"activation": network.activation},
-        "lstm": {"unit_forget_bias": network.unit_forget_bias},
         "gru": {"reset_after": network.reset_after},
     }
     layer_of_cell = kinds[network.cell](
@@ -113,7 +112,7 @@ def _recurrent_layer(network: NetworkConfig, layer: int, *, return_sequences: bo
         recurrent_initializer="zeros",
         recurrent_dropout=network.recurrent_dropout,
         name=name,
-        **options[network.cell],
+        **options.get(network.cell, {}),
     )
     layer_of_cell.weight_drop = HashedDropout(network.weight_drop) if network.weight_drop else None
     return layer_of_cell

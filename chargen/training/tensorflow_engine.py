@@ -80,7 +80,7 @@ class TensorFlowEngine(Engine):
                 variable.assign(value)
         return results
 
-    def _shard_gradients(self, values: Tensors, carried: Tensors, *rows: tf.Tensor) -> tuple[tuple[tf.Tensor, Tensors], Tensors]:
+    def _shard_gradients(self, values: Tensors, carried: Tensors, *rows: tf.Tensor) -> tuple[tuple[Any, Tensors], Tensors]:
         """Return ((figures, gradients of the first), what is carried on) of some rows of a batch."""
         with tf.GradientTape() as tape:
             tape.watch(values)

@@ -9,7 +9,8 @@ from keras import ops
 from chargen.corpus.windows import Batch
 from chargen.training.engine import SEED_STATE, Engine
 
-Tensors = list[torch.Tensor]
+Tensor = Any  # of PyTorch
+Tensors = list[Tensor]
 
 
 class TorchEngine(Engine):
@@ -17,6 +18,8 @@ class TorchEngine(Engine):
 
     def __init__(self, *arguments: Any, **options: Any) -> None:
         super().__init__(*arguments, **options)
+        self._carried_states: Tensors = []
+        self._measured: Tensor = None
         self.reset_states()
         self.reset_figures()
 
@@ -30,19 +33,18 @@ class TorchEngine(Engine):
             total = torch.clamp(rows[-1].sum(), min=1)
             self.optimizer.apply([gradient / total for gradient in gradients], variables)
 
-    @torch.no_grad()
     def test(self, batches: Batch) -> None:
         values = [variable.value for variable in self.model.trainable_variables]
-        for rows in self._batches(batches):
-            for _ in self._passes(values, rows, training=False):
-                pass
+        with torch.no_grad():
+            for rows in self._batches(batches):
+                list(self._passes(values, rows, training=False))  # for what they sum up to
 
     @staticmethod
     def _batches(batches: Batch) -> Iterator[Tensors]:
         """Yield ids, targets and weights of each batch."""
         yield from zip(*[ops.convert_to_tensor(array) for array in batches], strict=True)
 
-    def _passes(self, values: Tensors, rows: Tensors, *, training: bool) -> Iterator[torch.Tensor]:
+    def _passes(self, values: Tensors, rows: Tensors, *, training: bool) -> Iterator[Tensor]:
         """Pass each shard's rows through the network and yield their figures; keep what they sum up to and what is carried."""
         others = self.model.non_trainable_variables
         before, states = [variable.value for variable in others], []

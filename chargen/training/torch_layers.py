@@ -1,11 +1,13 @@
 """PyTorch's own recurrent kernels on Keras's weights. Imported only where Keras runs on PyTorch.
 
-Each takes inputs, (B, T, D), the weights of a Keras cell and states, (B, H), and returns outputs, (B, T, H), and the last states.
+Each takes inputs, (B, T, D), the weights of a Keras cell and states, (B, H); returns outputs, (B, T, H), and the last states.
 """
+
+from typing import Any
 
 import torch
 
-Tensor = torch.Tensor
+Tensor = Any  # of PyTorch
 
 
 def torch_simple_rnn(
@@ -24,9 +26,7 @@ def torch_lstm(
     """Run an LSTM; the order of the gates is PyTorch's own."""
     weights = [kernel.T, recurrent_kernel.T, bias, torch.zeros_like(bias)]
     states = (hidden[None], cell[None])
-    outputs, last_hidden, last_cell = torch.lstm(
-        sequences, states, weights, True, 1, 0.0, torch.is_grad_enabled(), False, True
-    )
+    outputs, last_hidden, last_cell = torch.lstm(sequences, states, weights, True, 1, 0.0, torch.is_grad_enabled(), False, True)
     return outputs, last_hidden[0], last_cell[0]
 
 
