@@ -62,14 +62,17 @@ def _prepare_tensorflow() -> None:
 def _prepare_jax() -> None:
     """Have JAX take a GPU's memory as it needs it, and see a device in each core of a CPU, so that a batch can be shared."""
     os.environ.setdefault("XLA_PYTHON_CLIENT_PREALLOCATE", "false")
-    # A core that waits for another longer than this ends the process; it may wait for a process that was put to sleep.
-    waiting = f"--xla_cpu_collective_call_terminate_timeout_seconds={LONGEST_WAIT_SECONDS}"
-    os.environ["XLA_FLAGS"] = f"{os.environ.get('XLA_FLAGS', '')} {waiting}".strip()
     import jax
 
     with suppress(RuntimeError):  # the devices are in use already
         jax.config.update("jax_num_cpu_devices", num_cores())
-    jax.devices()
+    given = os.environ.get("XLA_FLAGS", "")
+    # A core that waits for another longer than this ends the process; it may wait for a process that was put to sleep.
+    os.environ["XLA_FLAGS"] = f"{given} --xla_cpu_collective_call_terminate_timeout_seconds={LONGEST_WAIT_SECONDS}"
+    try:
+        jax.devices()  # reads the flags, which other processes may not know
+    finally:
+        os.environ["XLA_FLAGS"] = given
 
 
 def num_cores() -> int:
@@ -89,10 +92,11 @@ def accelerated() -> bool:
     return bool(_gpus())
 
 
-def describe_device() -> str:
-    """Say in a line what training computes on and with; call it after `load_backend`."""
+def describe_device(backend: str) -> str:
+    """Say in a line what training computes on with a backend, which is loaded if it is one of Keras."""
     cores = num_cores()
-    return f"training on {', '.join(_gpus()) or f'CPU, {cores} core' + 's' * (cores > 1)}, {_loaded()}"
+    gpus = [] if backend == "numpy" else _gpus()
+    return f"training on {', '.join(gpus) or f'CPU, {cores} core' + 's' * (cores > 1)}, {backend}"
 
 
 def _gpus() -> list[str]:

@@ -46,5 +46,5 @@ def _make_trainer(plan: ClassifierPlan, display: Display) -> Trainer:
     load_backend(plan.settings.training.backend)
     from chargen.training.classifier import classifier_trainer  # imports Keras, so its chatter has to be muted by now
 
-    display.note(describe_device())
+    display.note(describe_device(plan.settings.training.backend))
     return classifier_trainer(plan)

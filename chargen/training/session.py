@@ -79,11 +79,12 @@ def _fresh_trainer(plan: TrainingPlan, display: Display) -> Trainer:
     if plan.settings.training.backend == "numpy":
         from chargen.training.numpy_trainer import NumpyTrainer
 
+        display.note(describe_device("numpy"))
         return NumpyTrainer(plan)
     load_backend(plan.settings.training.backend)
     from chargen.training.keras_trainer import text_trainer  # imports Keras, so its chatter has to be muted by now
 
-    display.note(describe_device())
+    display.note(describe_device(plan.settings.training.backend))
     if advice := _advice(plan.settings):
         display.note(advice)
     return text_trainer(plan)
@@ -98,6 +99,8 @@ def _advice(settings: Settings) -> str | None:
     lost = "--recurrent-dropout" if network.recurrent_dropout else None
     if network.cell == "gru" and not network.reset_after:
         lost = "--no-reset-after"
+    if network.cell == "gru" and settings.training.backend == "jax":
+        lost = "--backend jax, for a GRU,"
     return f"{lost} keeps the GPU from cuDNN's layers, which are many times faster" if lost else None
 
 
