@@ -11,8 +11,8 @@ class DenseRecurrent:
     """
 
     def __init__(self, units: int, activation: str, *, return_sequences: bool, name: str) -> None:
-        self.input_to_hidden = layers.Dense(units, name=f"{name}.input_to_hidden")
-        self.hidden_to_hidden = layers.Dense(units, use_bias=False, name=f"{name}.hidden_to_hidden")
+        self.input_to_hidden = layers.Dense(units, name=f"{name}_input_to_hidden")
+        self.hidden_to_hidden = layers.Dense(units, use_bias=False, name=f"{name}_hidden_to_hidden")
         self.activation = keras.activations.get(activation)
         self.return_sequences = return_sequences
 

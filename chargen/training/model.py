@@ -43,7 +43,7 @@ def build_model(
     batch_size: int | None = None,
     precision: str = "float32",
 ) -> keras.Model:
-    """Build the network that `chargen.network.Network` computes in NumPy, with layers named as `weight_shapes` names them.
+    """Build the network that `chargen.network.Network` computes in NumPy, layers named as in `weight_shapes`, but "_" for ".".
 
     Inputs are ids of shape (B, T), outputs float32 logits of shape (B, T, V), or (B, V) with targets "last". With a
     `batch_size` the model is stateful and bound to it. `precision` is the name of a Keras dtype policy. The weights are yet to
@@ -77,7 +77,7 @@ def recurrent_stack(
         recurrent = _recurrent_layer(network, layer, return_sequences=every_step, stateful=batch_size is not None)
         values = _read_tokens(network, ids, recurrent, vocab_size) if layer == 0 else recurrent(values)
         if network.layer_norm and layer < network.num_layers - 1:
-            values = layers.LayerNormalization(name=f"norm.{layer}")(values)
+            values = layers.LayerNormalization(name=f"norm_{layer}")(values)
         values = _dropped(values, network.dropout, locked=network.locked_dropout and every_step)
     if network.dense_size:
         values = layers.Dense(network.dense_size, activation="relu", name="dense")(values)  # at every position by itself
@@ -97,7 +97,7 @@ def _read_tokens(network: NetworkConfig, ids: keras.KerasTensor, recurrent: Recu
 
 
 def _recurrent_layer(network: NetworkConfig, layer: int, *, return_sequences: bool, stateful: bool) -> Recurrent:
-    name = f"recurrent.{layer}"
+    name = f"recurrent_{layer}"
     if network.cell == "dense":
         return DenseRecurrent(network.hidden_size, network.activation, return_sequences=return_sequences, name=name)
     kinds = {"simplernn": FusedSimpleRNN, "lstm": FusedLSTM, "gru": FusedGRU}

@@ -37,7 +37,7 @@ def first_steps(tmp_path_factory: pytest.TempPathFactory) -> Callable[[str, str]
 
     def read(backend: str, form: str) -> dict[str, np.ndarray]:
         if backend not in done:
-            command = [sys.executable, "-W", "error", "-m", "tests.training.first_steps", backend, str(folder)]
+            command = [sys.executable, "-m", "tests.training.first_steps", backend, str(folder)]
             subprocess.run(command, cwd=REPOSITORY, check=True)
             done.add(backend)
         with np.load(folder / f"{backend}-{form}.npz") as arrays:
