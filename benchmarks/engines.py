@@ -49,9 +49,8 @@ def chargen_trainer(cell: str, size: Size, *, backend: str = "tensorflow") -> Tr
     load_backend(backend)
     from chargen.config import NetworkConfig, TrainingConfig
     from chargen.corpus.windows import SlidingWindows, TokenStream
-    from chargen.training.backend import num_shards
     from chargen.training.dataset import Executions
-    from chargen.training.keras_trainer import engine_type
+    from chargen.training.keras_trainer import choose_shards, engine_type
     from chargen.training.losses import FIGURES_OF_TEXT
     from chargen.training.model import build_model, make_optimizer
     from chargen.training.plan import choose_steps_per_execution
@@ -70,9 +69,8 @@ def chargen_trainer(cell: str, size: Size, *, backend: str = "tensorflow") -> Tr
     optimizer = make_optimizer(TrainingConfig(learning_rate=LEARNING_RATE, clip_norm=0.0))
     together = choose_steps_per_execution(model.count_params(), size.batch_size * size.context_length)
     executions, step = Executions(plan, steps=together), 0
-    engine = engine_type()(
-        model, optimizer, FIGURES_OF_TEXT, shards=num_shards(size.batch_size), largest=plan.batches(0, 0, together)
-    )
+    shards = choose_shards(network, size.batch_size)
+    engine = engine_type()(model, optimizer, FIGURES_OF_TEXT, shards=shards, largest=plan.batches(0, 0, together))
 
     def train(steps: int) -> int:
         nonlocal step

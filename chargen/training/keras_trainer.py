@@ -8,6 +8,7 @@ import keras
 import numpy as np
 
 from chargen.checkpoints import Arrays
+from chargen.config import NetworkConfig
 from chargen.corpus.vocabulary import Vocabulary
 from chargen.network.cells import Floats
 from chargen.network.network import Network
@@ -114,12 +115,23 @@ def _engine(plan: ExecutedPlan, build: Callable[[int], keras.Model], figures: Ma
     """Return the engine of the loaded backend."""
     network, training = plan.settings.network, plan.settings.training
     random.seed(training.random_seed)  # Keras's random layers draw their seeds there; its own function would load TensorFlow
-    # Statistics over a batch are over the whole batch, on any number of cores.
-    shards = 1 if network.embedding_norm == "batch" else num_shards(plan.training.batch_size)
+    shards = choose_shards(network, plan.training.batch_size)
     model = build(plan.training.batch_size // shards)
     optimizer = make_optimizer(training, steps_per_epoch=plan.training.num_steps)
     largest = plan.training.batches(0, 0, plan.steps_per_execution)
     return engine_type()(model, optimizer, figures, shards=shards, largest=largest)
+
+
+def choose_shards(network: NetworkConfig, batch_size: int) -> int:
+    """Return into how many shards a batch of the loaded backend is cut: one a core, but for two cases.
+
+    Statistics over a batch are over the whole batch, on any number of cores. PyTorch shares the work among the cores by itself,
+    and needs shards only to drop what the other backends drop.
+    """
+    draws_nothing = network == network.undropped()
+    if network.embedding_norm == "batch" or (keras.backend.backend() == "torch" and draws_nothing):
+        return 1
+    return num_shards(batch_size)
 
 
 def engine_type() -> type[Engine]:
