@@ -5,11 +5,11 @@ MINUTES ?= 10
 SCALE ?= 1
 SEEDS ?= 3
 
-.PHONY: help setup demo test fuzz torture lint format bench quality corpora clean
+.PHONY: help setup demo test test-backends fuzz torture lint format bench quality corpora clean
 .DEFAULT_GOAL := help
 
 help: ## list the targets
-	@sed -n 's/^\([a-z]*\):.*## /\1|/p' Makefile | awk -F'|' '{ printf "  make %-8s  %s\n", $$1, $$2 }'
+	@sed -n 's/^\([a-z-]*\):.*## /\1|/p' Makefile | awk -F'|' '{ printf "  make %-13s  %s\n", $$1, $$2 }'
 
 setup: $(READY) ## make the environment in .venv
 
@@ -24,6 +24,11 @@ demo: $(READY) ## train an LSTM on male.txt and print new names
 
 test: $(READY) ## run the whole test suite
 	$(BIN)/python -m pytest
+
+# On Linux the PyTorch that pip finds by itself may bring CUDA along; PIP_EXTRA_INDEX_URL names where its CPU builds are.
+test-backends: $(READY) ## install JAX and PyTorch and test training with them
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check --constraint constraints.txt --editable '.[dev,jax,torch]'
+	$(BIN)/python -m pytest tests/training/test_backends.py tests/training/test_torch_layers.py
 
 fuzz: $(READY) ## damage model files for ten minutes (MINUTES=10): each has to load, or be refused in one line
 	$(BIN)/python -m tests.hostile.fuzz_model_file --minutes $(MINUTES)

@@ -8,6 +8,7 @@ import os
 import sys
 import time
 from collections.abc import Callable
+from functools import partial
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -41,18 +42,17 @@ def read_ids() -> np.ndarray:
     return (ids + 1).astype(np.uint8)
 
 
-def chargen_trainer(cell: str, size: Size) -> Trainer:
+def chargen_trainer(cell: str, size: Size, *, backend: str = "tensorflow") -> Trainer:
     """Our layers, our data path, our loop."""
     from chargen.training.backend import load_backend
 
-    load_backend()
-    import tensorflow as tf
-
+    load_backend(backend)
     from chargen.config import NetworkConfig, TrainingConfig
     from chargen.corpus.windows import SlidingWindows, TokenStream
     from chargen.training.dataset import Executions
-    from chargen.training.model import build_model, compile_model
-    from chargen.training.parallel import num_shards
+    from chargen.training.keras_trainer import choose_shards, engine_type
+    from chargen.training.losses import FIGURES_OF_TEXT
+    from chargen.training.model import build_model, make_optimizer
     from chargen.training.plan import choose_steps_per_execution
 
     ids = read_ids()
@@ -66,21 +66,21 @@ def chargen_trainer(cell: str, size: Size) -> Trainer:
     )
     network = NetworkConfig(cell=cell, num_layers=size.num_layers, hidden_size=size.hidden_size, embedding_size=EMBEDDING_SIZE)
     model = build_model(network, vocab_size=VOCAB_SIZE, context_length=size.context_length)
-    compile_model(model, TrainingConfig(learning_rate=LEARNING_RATE, clip_norm=0.0), shards=num_shards(size.batch_size))
+    optimizer = make_optimizer(TrainingConfig(learning_rate=LEARNING_RATE, clip_norm=0.0))
     together = choose_steps_per_execution(model.count_params(), size.batch_size * size.context_length)
     executions, step = Executions(plan, steps=together), 0
-    signature = tuple(tf.TensorSpec((None, *array.shape), array.dtype) for array in plan.batch(0, 0))
-    run = tf.function(model.train_step, input_signature=[signature])
+    shards = choose_shards(network, size.batch_size)
+    engine = engine_type()(model, optimizer, FIGURES_OF_TEXT, shards=shards, largest=plan.batches(0, 0, together))
 
     def train(steps: int) -> int:
         nonlocal step
         taken = 0
         while taken < steps:
             batches = executions.take(step // plan.num_steps, step % plan.num_steps)
-            run(tuple(batches))
+            engine.train(batches)
             step += len(batches.inputs)
             taken += len(batches.inputs)
-        model.get_metrics_result()["cross_entropy"].numpy()
+        engine.figures()
         return taken
 
     return train
@@ -150,6 +150,8 @@ def _windows(size: Size) -> np.ndarray:
 
 ENGINES: dict[str, Callable[[str, Size], Trainer]] = {
     "chargen": chargen_trainer,
+    "chargen-jax": partial(chargen_trainer, backend="jax"),
+    "chargen-torch": partial(chargen_trainer, backend="torch"),
     "torch": torch_trainer,
     "keras": keras_trainer,
 }

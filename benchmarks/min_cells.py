@@ -43,19 +43,17 @@ def _measured(shape: Shape, training: Any, test: Any, vocab_size: int, seconds: 
     import keras
     import numpy as np
 
-    from chargen.training.parallel import num_shards
+    from chargen.training.backend import num_shards
+    from chargen.training.losses import FIGURES_OF_TEXT
+    from chargen.training.tensorflow_engine import TensorFlowEngine
 
     keras.utils.set_random_seed(1)
-    model = _model(shape, vocab_size)
-    model.compile(
-        optimizer=keras.optimizers.AdamW(RATE, weight_decay=0.05, beta_2=0.98, global_clipnorm=1.0),
-        loss=keras.losses.SparseCategoricalCrossentropy(from_logits=True, reduction="sum"),
-        jit_compile=False,
-    )
-    model.prepare(shards=num_shards(B), jit=True)
-    steps = _train(model, training, seconds)
+    optimizer = keras.optimizers.AdamW(RATE, weight_decay=0.05, beta_2=0.98, global_clipnorm=1.0)
+    model, first = _model(shape, vocab_size), _batch(training[: T + 1][None].repeat(B, axis=0))
+    engine = TensorFlowEngine(model, optimizer, FIGURES_OF_TEXT, shards=num_shards(B), largest=first)
+    steps = _train(engine, training, seconds)
     blocks = np.stack([test[place : place + T + 1] for place in range(0, len(test) - T, T)])
-    loss = _evaluated(model, blocks[: len(blocks) // B * B])
+    loss = _evaluated(engine, blocks[: len(blocks) // B * B])
     return {
         "what": f"{shape.cell} {shape.num_layers}x{shape.hidden_size}, {seconds:g} s, {steps * B * T / seconds:,.0f} chars/s",
         "unit": "nats",
@@ -65,42 +63,39 @@ def _measured(shape: Shape, training: Any, test: Any, vocab_size: int, seconds: 
     }
 
 
-def _train(model: Any, ids: Any, seconds: float) -> int:
+def _train(engine: Any, ids: Any, seconds: float) -> int:
     """Take optimizer steps, the rate falling along a cosine over so many seconds, and return how many they were."""
     import numpy as np
-    import tensorflow as tf
 
-    rng, rate, step = np.random.default_rng(1), model.optimizer.learning_rate, tf.function(model.train_step)
+    rng, rate = np.random.default_rng(1), engine.optimizer.learning_rate
 
     def batch() -> Any:
         return _batch(ids[rng.integers(0, len(ids) - T - 1, B)[:, None] + np.arange(T + 1)])
 
-    step(batch())  # compiles
+    engine.train(batch())  # compiles
     began, steps = time.perf_counter(), 0
     while (elapsed := time.perf_counter() - began) < seconds:
         rise = min(1.0, (steps + 1) / WARMUP_STEPS)
         rate.assign(RATE * rise * 0.5 * (1 + math.cos(math.pi * elapsed / seconds)))
-        step(batch())
+        engine.train(batch())
         steps += 1
     return steps
 
 
-def _evaluated(model: Any, blocks: Any) -> float:
-    import tensorflow as tf
-
-    model.reset_metrics()
-    step = tf.function(model.test_step)
+def _evaluated(engine: Any, blocks: Any) -> float:
+    engine.reset_figures()
     for first in range(0, len(blocks), B):
-        figures = step(_batch(blocks[first : first + B]))
-    return float(figures["cross_entropy"])
+        engine.test(_batch(blocks[first : first + B]))
+    return engine.figures()["cross_entropy"]
 
 
 def _batch(windows: Any) -> Any:
     """Return the inputs, targets and weights of one optimizer step, (1, B, T) each, of windows of T + 1 ids."""
-    import tensorflow as tf
+    import numpy as np
 
-    ids = tf.constant(windows[None])
-    return ids[:, :, :-1], ids[:, :, 1:], tf.ones_like(ids[:, :, 1:], "float32")
+    from chargen.corpus.windows import Batch
+
+    return Batch(windows[None, :, :-1], windows[None, :, 1:], np.ones((1, B, T), np.float32))
 
 
 def _model(shape: Shape, vocab_size: int) -> Any:
@@ -108,7 +103,6 @@ def _model(shape: Shape, vocab_size: int) -> Any:
     from keras import layers
 
     from chargen.training.layers import FusedLSTM
-    from chargen.training.parallel import ShardedModel
 
     values = ids = keras.Input((T,), dtype="int32")
     values = layers.Embedding(vocab_size, EMBEDDING)(values)
@@ -118,7 +112,7 @@ def _model(shape: Shape, vocab_size: int) -> Any:
         else:
             before = values if values.shape[-1] == shape.hidden_size else layers.Dense(shape.hidden_size)(values)
             values = before + _min_layer(shape)(layers.LayerNormalization()(before))
-    return ShardedModel(ids, layers.Dense(vocab_size)(values))
+    return keras.Model(ids, layers.Dense(vocab_size)(values))
 
 
 def _min_layer(shape: Shape) -> Any:

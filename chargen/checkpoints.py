@@ -13,7 +13,7 @@ from safetensors.numpy import load, save
 
 from chargen.files import sync_folder, write_durably
 
-FORMAT_VERSION = 1
+FORMAT_VERSION = 2
 KEPT = 2
 ARRAYS, FACTS, MANIFEST = "arrays.safetensors", "facts.json", "manifest.json"
 UNFINISHED = ".writing-"

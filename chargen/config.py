@@ -200,8 +200,8 @@ class TrainingConfig:
     clip_value: float = setting(0.0, "Largest entry of the gradient; 0 does not clip.", minimum=0.0)
     backend: str = setting(
         "tensorflow",
-        "What trains: Keras on TensorFlow, or a hand-written NumPy trainer.",
-        choices=("tensorflow", "numpy"),
+        "What trains: Keras on TensorFlow, JAX or PyTorch, or a hand-written NumPy trainer.",
+        choices=("tensorflow", "jax", "torch", "numpy"),
     )
     precision: str = setting(
         "float32",

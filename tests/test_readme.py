@@ -5,6 +5,7 @@ import re
 import signal
 import subprocess
 import sys
+from importlib.util import find_spec
 from pathlib import Path
 from urllib.request import urlopen
 
@@ -46,6 +47,9 @@ def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
 @pytest.mark.parametrize("command", [one for one in commands() if not one.startswith("make")])
 def test_a_command_works(command: str, folder: Path) -> None:
     """The commands share a folder and run in the README's order, so that samples find the runs before them."""
+    backend = re.search(r"--backend (jax|torch)", command)
+    if backend and find_spec(backend[1]) is None:
+        pytest.skip(f"{backend[1]} is not installed: make test-backends installs it")
     if "--minutes" in command:
         command = re.sub(r"--minutes \d+", f"--minutes 0.05 {SMALL.removeprefix('--epochs 1')}", command)
     elif "chargen train" in command:

@@ -9,13 +9,16 @@ from chargen.network.network import weight_shapes
 EMBEDDING_LIMIT = 0.05
 
 
-def initial_weights(config: NetworkConfig, vocab_size: int, rng: np.random.Generator) -> dict[str, Floats]:
+def initial_weights(
+    config: NetworkConfig, vocab_size: int, rng: np.random.Generator, *, num_outputs: int | None = None
+) -> dict[str, Floats]:
     """Draw float32 weights, named and shaped as `weight_shapes` says, from `rng`.
 
     Kernels are Glorot uniform, recurrent kernels as configured, embeddings uniform within 0.05 of zero, biases zero, an LSTM's
-    forget gate's one if so configured.
+    forget gate's one if so configured. What normalises begins by changing nothing.
     """
-    weights = {name: _initial(name, shape, config, rng) for name, shape in weight_shapes(config, vocab_size).items()}
+    shapes = weight_shapes(config, vocab_size, num_outputs=num_outputs)
+    weights = {name: _initial(name, shape, config, rng) for name, shape in shapes.items()}
     if config.cell == "lstm" and config.unit_forget_bias:
         H = config.hidden_size
         for layer in range(config.num_layers):
@@ -25,8 +28,10 @@ def initial_weights(config: NetworkConfig, vocab_size: int, rng: np.random.Gener
 
 def _initial(name: str, shape: tuple[int, ...], config: NetworkConfig, rng: np.random.Generator) -> Floats:
     kind = name.rpartition(".")[-1]
-    if kind == "bias":
+    if kind in ("bias", "beta", "moving_mean"):
         return np.zeros(shape, np.float32)
+    if kind in ("gamma", "moving_variance"):
+        return np.ones(shape, np.float32)
     if kind == "embedding":
         return rng.uniform(-EMBEDDING_LIMIT, EMBEDDING_LIMIT, shape).astype(np.float32)
     if kind == "kernel" or config.recurrent_init == "glorot_uniform":

@@ -1,4 +1,4 @@
-"""Loading TensorFlow without its start-up chatter."""
+"""Loading Keras on one of its backends without start-up chatter, and what it will compute on."""
 
 import ctypes
 import os
@@ -7,23 +7,112 @@ import tempfile
 import warnings
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
+from importlib.util import find_spec
+
+from chargen.errors import ConfigError
 
 M_TRIM_THRESHOLD, M_MMAP_MAX, M_ARENA_MAX = -1, -4, -8  # of glibc's malloc.h
 LARGEST_INT = 2**31 - 1
+LONGEST_WAIT_SECONDS = 7 * 24 * 3600
 
 
-def load_backend() -> None:
-    """Import Keras on TensorFlow, silently; what is said while that fails is shown."""
+def load_backend(name: str | None = None) -> None:
+    """Import Keras on "tensorflow", "jax" or "torch", silently; what is said while that fails is shown.
+
+    None takes the backend that is loaded, or else TensorFlow. Raises ConfigError if the backend is not installed, or if this
+    process has loaded another: Keras has one for all its life.
+    """
+    loaded = _loaded() if "keras" in sys.modules else None
+    name = name or loaded or "tensorflow"
+    if loaded not in (None, name):
+        raise ConfigError(
+            f"training.backend is {name}, this process has loaded Keras on {loaded}", hint="train in a process of its own"
+        )
+    if find_spec(name) is None:
+        raise ConfigError(f"training.backend is {name}, which is not installed", hint=f"pip install 'chargen[{name}]'")
     keep_freed_memory()
-    os.environ["KERAS_BACKEND"] = "tensorflow"
+    os.environ["KERAS_BACKEND"] = name
     os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "2")
     with muted_stderr(), warnings.catch_warnings():
         warnings.simplefilter("ignore")
+        if name == "tensorflow":
+            _prepare_tensorflow()
+        if name == "jax":
+            _prepare_jax()
         import keras
-        import tensorflow as tf
 
-        tf.config.list_physical_devices()  # the search for a GPU speaks too
         keras.config.disable_interactive_logging()
+
+
+def _loaded() -> str:
+    import keras
+
+    return str(keras.backend.backend())
+
+
+def _prepare_tensorflow() -> None:
+    """Have TensorFlow take a GPU's memory as it needs it, not all at once."""
+    import tensorflow as tf
+
+    for gpu in tf.config.list_physical_devices("GPU"):  # the search for one speaks too
+        with suppress(RuntimeError):  # it is in use already
+            tf.config.experimental.set_memory_growth(gpu, True)
+
+
+def _prepare_jax() -> None:
+    """Have JAX take a GPU's memory as it needs it, and see a device in each core of a CPU, so that a batch can be shared."""
+    os.environ.setdefault("XLA_PYTHON_CLIENT_PREALLOCATE", "false")
+    import jax
+
+    with suppress(RuntimeError):  # the devices are in use already
+        jax.config.update("jax_num_cpu_devices", num_cores())
+    given = os.environ.get("XLA_FLAGS", "")
+    # A core that waits for another longer than this ends the process; it may wait for a process that was put to sleep.
+    os.environ["XLA_FLAGS"] = f"{given} --xla_cpu_collective_call_terminate_timeout_seconds={LONGEST_WAIT_SECONDS}"
+    try:
+        jax.devices()  # reads the flags, which other processes may not know
+    finally:
+        os.environ["XLA_FLAGS"] = given
+
+
+def num_cores() -> int:
+    """Return how many cores this process may use."""
+    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+
+
+def num_shards(batch_size: int) -> int:
+    """Return into how many equal shards a batch is cut: as many as there are cores, if that divides it."""
+    if accelerated():
+        return 1
+    return next(count for count in range(min(num_cores(), batch_size), 0, -1) if batch_size % count == 0)
+
+
+def accelerated() -> bool:
+    """Tell whether training runs on a GPU, where cuDNN's recurrent layers are the fastest."""
+    return bool(_gpus())
+
+
+def describe_device(backend: str) -> str:
+    """Say in a line what training computes on with a backend, which is loaded if it is one of Keras."""
+    cores = num_cores()
+    gpus = [] if backend == "numpy" else _gpus()
+    return f"training on {', '.join(gpus) or f'CPU, {cores} core' + 's' * (cores > 1)}, {backend}"
+
+
+def _gpus() -> list[str]:
+    """Return the name of the GPU that the loaded backend computes on, if there is one."""
+    if _loaded() == "jax":
+        import jax
+
+        return [device.device_kind for device in jax.local_devices()[:1] if device.platform != "cpu"]
+    if _loaded() == "torch":
+        import torch
+
+        return [torch.cuda.get_device_name(0)] if torch.cuda.is_available() else []
+    import tensorflow as tf
+
+    found = tf.config.list_physical_devices("GPU")[:1]
+    return [tf.config.experimental.get_device_details(gpu).get("device_name", "GPU") for gpu in found]
 
 
 @contextmanager
@@ -57,10 +146,3 @@ def keep_freed_memory() -> None:
         mallopt = ctypes.CDLL(None).mallopt
         for parameter, value in ((M_ARENA_MAX, 1), (M_MMAP_MAX, 0), (M_TRIM_THRESHOLD, LARGEST_INT)):
             mallopt(parameter, value)
-
-
-def accelerated() -> bool:
-    """Tell whether training runs on a GPU, where cuDNN's recurrent layers are the fastest."""
-    import tensorflow as tf
-
-    return bool(tf.config.list_physical_devices("GPU"))

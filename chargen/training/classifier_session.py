@@ -4,7 +4,7 @@ from typing import Any
 
 from chargen.checkpoints import Checkpoint
 from chargen.run import RunDirectory
-from chargen.training.backend import load_backend
+from chargen.training.backend import describe_device, load_backend
 from chargen.training.classifier_plan import ClassifierPlan
 from chargen.training.classifier_recording import ClassifierRecorder
 from chargen.training.classifier_results import ClassifierEpoch, ClassifierOutcome
@@ -21,7 +21,7 @@ def run_classifier_session(
     for line in (*plan.corpus.notes, *plan.describe()):
         display.note(line)
     recorder = ClassifierRecorder(plan, run, display, make_tracker(plan.settings, display))
-    interrupted_by = train(_make_trainer(plan), plan, recorder, checkpoint=checkpoint)
+    interrupted_by = train(_make_trainer(plan, display), plan, recorder, checkpoint=checkpoint)
     epochs = tuple(one for one in recorder.results if isinstance(one, ClassifierEpoch))
     outcome = ClassifierOutcome(results=epochs, interrupted_by=interrupted_by)
     display.note(f'{outcome.describe()}; to use it: chargen classify --run {run.path} "some text"')
@@ -33,15 +33,16 @@ def forecast_classifier(plan: ClassifierPlan, *, verbosity: int = 1) -> dict[str
     display = Display(verbosity=verbosity)
     for line in plan.corpus.notes:
         display.note(line)
-    seconds = seconds_per_epoch(_make_trainer(plan), plan)
+    seconds = seconds_per_epoch(_make_trainer(plan, display), plan)
     return plan.summary() | {
         "seconds_per_epoch": round(seconds, 2),
         "seconds_at_most": round(seconds * plan.settings.training.epochs, 1),
     }
 
 
-def _make_trainer(plan: ClassifierPlan) -> Trainer:
-    load_backend()
+def _make_trainer(plan: ClassifierPlan, display: Display) -> Trainer:
+    load_backend(plan.settings.training.backend)
     from chargen.training.classifier import classifier_trainer  # imports Keras, so its chatter has to be muted by now
 
+    display.note(describe_device(plan.settings.training.backend))
     return classifier_trainer(plan)

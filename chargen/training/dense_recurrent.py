@@ -10,13 +10,9 @@ class DenseRecurrent:
     It starts from the zero state, so that the first position has no recurrent term.
     """
 
-    def __init__(
-        self, units: int, activation: str, initializer: keras.Initializer, *, return_sequences: bool, name: str
-    ) -> None:
-        self.input_to_hidden = layers.Dense(units, name=f"{name}.input_to_hidden")
-        self.hidden_to_hidden = layers.Dense(
-            units, use_bias=False, kernel_initializer=initializer, name=f"{name}.hidden_to_hidden"
-        )
+    def __init__(self, units: int, activation: str, *, return_sequences: bool, name: str) -> None:
+        self.input_to_hidden = layers.Dense(units, name=f"{name}_input_to_hidden")
+        self.hidden_to_hidden = layers.Dense(units, use_bias=False, name=f"{name}_hidden_to_hidden")
         self.activation = keras.activations.get(activation)
         self.return_sequences = return_sequences
 

@@ -1,6 +1,10 @@
-"""Dropout whose random numbers cost little: XLA's own take a hundred times as long on a CPU."""
+"""Dropout whose random numbers are the same on each backend and cost little.
+
+XLA's own take a hundred times as long on a CPU.
+"""
 
 import math
+from collections.abc import Sequence
 from typing import Any
 
 import keras
@@ -12,11 +16,36 @@ FACTORS = (0x7FEB352D, 0x846CA68B)  # of lowbias32 (Wellons 2018), a hash of 32 
 SHIFTS = (16, 15, 16)
 
 
+def _signed(word: int) -> int:
+    """Return the int32 of the same bits: PyTorch cannot calculate with uint32."""
+    return (word & 0xFFFFFFFF ^ 0x80000000) - 0x80000000
+
+
 def mixed(values: Tensor) -> Tensor:
-    """Return a hash of each 32-bit value: every bit of it depends on every bit of the value."""
+    """Return a hash of each 32-bit value, an int32: every bit of it depends on every bit of the value."""
     for shift, factor in zip(SHIFTS, (*FACTORS, 1), strict=True):
-        values = ops.bitwise_xor(values, ops.right_shift(values, ops.cast(shift, "uint32"))) * ops.cast(factor, "uint32")
+        shifted = ops.bitwise_and(ops.right_shift(values, _int32(shift)), _int32((1 << 32 - shift) - 1))
+        values = ops.bitwise_xor(values, shifted) * _int32(factor)
     return values
+
+
+def _int32(word: int) -> Tensor:
+    return ops.convert_to_tensor(_signed(word), "int32")
+
+
+def hashed_dropout(inputs: Tensor, rate: float, seed: Tensor, shape: Sequence[int]) -> Tensor:
+    """Set a share of the values to zero, hashed from a seed, (2,), and scale the others up.
+
+    Along an axis that `shape` has as 1 values are dropped together.
+    """
+    places = ops.arange(math.prod(shape), dtype="int32")
+    seed = ops.cast(seed, "int32")
+    first = mixed(seed[0] + mixed(seed[1]))
+    second = mixed(first + _int32(1))
+    drawn = mixed(ops.bitwise_xor(mixed(places + first), second))
+    least = _int32(int(rate * 2**32) ^ 0x80000000)  # compared as unsigned numbers would be
+    kept = ops.reshape(ops.bitwise_xor(drawn, _int32(0x80000000)) >= least, shape)
+    return ops.where(kept, inputs / (1 - rate), ops.zeros_like(inputs))
 
 
 @keras.saving.register_keras_serializable(package="chargen")
@@ -32,10 +61,16 @@ class HashedDropout(layers.Dropout):
             return inputs
         whole = ops.shape(inputs)
         shape = [size if noise is None else noise for size, noise in zip(whole, self.noise_shape or whole, strict=True)]
-        places = ops.cast(ops.arange(math.prod(shape), dtype="int32"), "uint32")
-        seed = ops.cast(self.seed_generator.next(), "uint32")  # (2,)
-        first = mixed(seed[0] + mixed(seed[1]))
-        second = mixed(first + ops.cast(1, "uint32"))
-        drawn = mixed(ops.bitwise_xor(mixed(places + first), second))
-        kept = ops.reshape(drawn >= ops.cast(int(self.rate * 2**32), "uint32"), shape)
-        return ops.where(kept, inputs / (1 - self.rate), ops.zeros_like(inputs))
+        return hashed_dropout(inputs, self.rate, self.seed_generator.next(), shape)
+
+
+def hash_masks(cell: Any) -> None:
+    """Have the cell of a Keras layer draw what it drops in the same way."""
+
+    def masks(step_input: Tensor, rate: float) -> Any:
+        """Return what a step's inputs or states are multiplied with, or a list where every gate has its own."""
+        ones, count = ops.ones_like(step_input), getattr(cell, "dropout_mask_count", None)
+        drawn = [hashed_dropout(ones, rate, cell.seed_generator.next(), ops.shape(ones)) for _ in range(count or 1)]
+        return drawn if count else drawn[0]
+
+    cell.__dict__["_create_dropout_mask"] = masks

@@ -25,9 +25,10 @@ def find_variable(model: keras.Model, name: str) -> keras.Variable:
     layer_name, _, attribute = name.rpartition(".")
     if not layer_name:
         layer_name, attribute = name, "embeddings"
+    layer_name = layer_name.replace(".", "_")  # PyTorch has no dots in names
     by_name = {layer.name: layer for layer in model._flatten_layers()}
-    if f"{layer_name}.input_to_hidden" in by_name:  # the graph of Dense layers keeps the two kernels apart
+    if f"{layer_name}_input_to_hidden" in by_name:  # the graph of Dense layers keeps the two kernels apart
         place = "hidden_to_hidden" if attribute == "recurrent_kernel" else "input_to_hidden"
-        return getattr(by_name[f"{layer_name}.{place}"], attribute.removeprefix("recurrent_"))
+        return getattr(by_name[f"{layer_name}_{place}"], attribute.removeprefix("recurrent_"))
     layer = by_name[layer_name]
     return getattr(getattr(layer, "cell", layer), attribute)

@@ -1,20 +1,24 @@
-"""Training with Keras."""
+"""Training with Keras, on whichever backend is loaded."""
 
-from collections.abc import Mapping
+import random
+from collections.abc import Callable, Mapping
 from typing import Protocol
 
 import keras
 import numpy as np
-import tensorflow as tf
 
 from chargen.checkpoints import Arrays
+from chargen.config import NetworkConfig
 from chargen.corpus.vocabulary import Vocabulary
 from chargen.network.cells import Floats
 from chargen.network.network import Network
+from chargen.scratch.initializers import initial_weights
+from chargen.training.backend import num_shards
 from chargen.training.dataset import Executions
+from chargen.training.engine import Engine
 from chargen.training.export import export_network, find_variable
-from chargen.training.model import build_model, compile_model
-from chargen.training.parallel import ShardedModel, num_shards
+from chargen.training.losses import FIGURES_OF_TEXT, Summed
+from chargen.training.model import build_model, make_optimizer
 from chargen.training.plan import TrainingPlan
 from chargen.training.recording import Figures
 from chargen.training.signals import RequestedSignal
@@ -34,44 +38,53 @@ class ExecutedPlan(TrainedPlan, Protocol):
 
 
 class KerasTrainer:
-    """A compiled Keras model, several optimizer steps taken at a time."""
+    """A Keras model that an engine trains, several optimizer steps at a time."""
 
-    def __init__(self, model: ShardedModel, plan: ExecutedPlan, *, num_outputs: int | None = None) -> None:
-        """Train `model` as planned; `num_outputs` is the width of its output layer where that is not the vocabulary's."""
-        self._model, self._plan, self._num_outputs = model, plan, num_outputs
-        self._stateful = plan.settings.training.stateful
-        signature = tuple(tf.TensorSpec((None, *array.shape), array.dtype) for array in plan.training.batch(0, 0))
-        self._train = tf.function(model.train_step, input_signature=[signature])
-        self._test = tf.function(model.test_step, input_signature=[signature])
+    def __init__(
+        self,
+        plan: ExecutedPlan,
+        build: Callable[[int], keras.Model],
+        figures: Mapping[str, Summed],
+        *,
+        num_outputs: int | None = None,
+    ) -> None:
+        """Train as planned a model that `build` makes for the rows of a shard, its weights drawn from the random seed.
+
+        `num_outputs` is the width of its output layer where that is not the vocabulary's.
+        """
+        self._plan, self._num_outputs = plan, num_outputs
+        self._engine = _engine(plan, build, figures)
+        network, seed = plan.settings.network, plan.settings.training.random_seed
+        rng = np.random.default_rng([seed, 0])
+        self.set_weights(initial_weights(network, len(plan.vocabulary), rng, num_outputs=num_outputs))
         steps = plan.steps_per_execution
         self._training = Executions(plan.training, steps=steps)
         self._validation = Executions(plan.validation, steps=steps, same_epoch=True) if plan.validation else None
 
     def network(self) -> Network:
         config, vocab_size = self._plan.settings.network, len(self._plan.vocabulary)
-        return export_network(self._model, config, vocab_size, num_outputs=self._num_outputs)
+        return export_network(self._engine.model, config, vocab_size, num_outputs=self._num_outputs)
 
     def set_weights(self, weights: Mapping[str, Floats]) -> None:
         for name, weight in weights.items():
-            find_variable(self._model, name).assign(weight)
+            find_variable(self._engine.model, name).assign(weight)
 
     def begin_epoch(self) -> None:
-        self._model.reset_metrics()
-        if self._stateful:
-            self._model.reset_states()
+        self._engine.reset_figures()
+        self._engine.reset_states()
 
     def train(self, epoch: int, first: int) -> int:
         if begins_afresh(self._plan.settings.training, epoch, first, self._plan.steps_per_execution):
-            self._model.reset_states()
+            self._engine.reset_states()
         batches = self._training.take(epoch, first)
-        self._train(tuple(batches))
+        self._engine.train(batches)
         return len(batches.inputs)
 
     def leave_out(self, steps: int) -> None:
-        self._model.optimizer.iterations.assign_add(steps)
+        self._engine.optimizer.iterations.assign_add(steps)
 
     def figures(self) -> Figures:
-        return {name: float(value) for name, value in self._model.get_metrics_result().items()}
+        return self._engine.figures()
 
     def measure(self, requested: RequestedSignal) -> Figures:
         assert self._validation is not None
@@ -80,36 +93,73 @@ class KerasTrainer:
         while step < self._validation.num_steps:
             requested.check()
             batches = self._validation.take(0, step)
-            self._test(tuple(batches))
+            self._engine.test(batches)
             step += len(batches.inputs)
         return self.figures()
 
     @property
     def rate(self) -> float:
-        return float(keras.ops.convert_to_numpy(self._model.optimizer.learning_rate))
+        return float(keras.ops.convert_to_numpy(self._engine.optimizer.learning_rate))
 
     def set_rate(self, rate: float) -> None:
-        self._model.optimizer.learning_rate = rate
+        self._engine.optimizer.learning_rate = rate
 
     def state(self) -> Arrays:
-        return {name: np.asarray(array) for name, array in self._model.training_state().items()}
+        return self._engine.state()
 
     def restore(self, state: Arrays) -> None:
-        self._model.restore_training_state(state)
+        self._engine.restore(state)
 
 
-def new_model(plan: TrainingPlan) -> ShardedModel:
-    """Build and compile the planned network, its weights drawn from the random seed."""
+def _engine(plan: ExecutedPlan, build: Callable[[int], keras.Model], figures: Mapping[str, Summed]) -> Engine:
+    """Return the engine of the loaded backend."""
+    network, training = plan.settings.network, plan.settings.training
+    random.seed(training.random_seed)  # Keras's random layers draw their seeds there; its own function would load TensorFlow
+    shards = choose_shards(network, plan.training.batch_size)
+    model = build(plan.training.batch_size // shards)
+    optimizer = make_optimizer(training, steps_per_epoch=plan.training.num_steps)
+    largest = plan.training.batches(0, 0, plan.steps_per_execution)
+    return engine_type()(model, optimizer, figures, shards=shards, largest=largest)
+
+
+def choose_shards(network: NetworkConfig, batch_size: int) -> int:
+    """Return into how many shards a batch of the loaded backend is cut: one a core, but for two cases.
+
+    Statistics over a batch are over the whole batch, on any number of cores. PyTorch shares the work among the cores by itself,
+    and needs shards only to drop what the other backends drop.
+    """
+    draws_nothing = network == network.undropped()
+    if network.embedding_norm == "batch" or (keras.backend.backend() == "torch" and draws_nothing):
+        return 1
+    return num_shards(batch_size)
+
+
+def engine_type() -> type[Engine]:
+    """Return the kind of engine that goes with the loaded backend, and load no other."""
+    if keras.backend.backend() == "jax":
+        from chargen.training.jax_engine import JaxEngine
+
+        return JaxEngine
+    if keras.backend.backend() == "torch":
+        from chargen.training.torch_engine import TorchEngine
+
+        return TorchEngine
+    from chargen.training.tensorflow_engine import TensorFlowEngine
+
+    return TensorFlowEngine
+
+
+def text_trainer(plan: TrainingPlan) -> KerasTrainer:
+    """Return what trains a fresh network that writes text."""
     settings = plan.settings
-    keras.utils.set_random_seed(settings.training.random_seed)
-    # Statistics over a batch are over the whole batch, on any number of cores.
-    shards = 1 if settings.network.embedding_norm == "batch" else num_shards(plan.windows.batch_size)
-    model = build_model(
-        settings.network,
-        vocab_size=len(plan.vocabulary),
-        context_length=plan.windows.context_length,
-        batch_size=plan.windows.batch_size // shards if settings.training.stateful else None,
-        precision=settings.training.precision,
-    )
-    compile_model(model, settings.training, shards=shards, steps_per_epoch=plan.training.num_steps)
-    return model
+
+    def build(rows: int) -> keras.Model:
+        return build_model(
+            settings.network,
+            vocab_size=len(plan.vocabulary),
+            context_length=plan.windows.context_length,
+            batch_size=rows if settings.training.stateful else None,
+            precision=settings.training.precision,
+        )
+
+    return KerasTrainer(plan, build, FIGURES_OF_TEXT)

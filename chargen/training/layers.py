@@ -1,8 +1,9 @@
 """Recurrent layers that are faster than Keras's own on a CPU, and equal to them.
 
 Only the recurrent product stays in the loop over the steps. The input product of all steps is one matrix product before it (or
-rows of a table, for token ids), and the weight gradients are one matrix product after the hand-written backward loop. What a
-layer cannot do this way (masks, recurrent dropout, other activations) it leaves to the Keras layer it derives from.
+rows of a table, for token ids), and the weight gradients are one matrix product after the hand-written backward loop. PyTorch,
+which compiles no loops, has kernels of its own for the same (`chargen.training.torch_layers`). What a layer cannot do this way
+(masks, recurrent dropout, other activations) it leaves to the Keras layer it derives from.
 
 Shapes: T steps, B rows, D inputs, H units, V tokens; inside, time comes first.
 """
@@ -15,6 +16,7 @@ import keras
 from keras import layers, ops
 
 from chargen.training.backend import accelerated
+from chargen.training.dropout import hash_masks
 
 Tensor = Any  # of the backend
 LoopState = tuple[Tensor, ...]
@@ -208,9 +210,13 @@ class FusedRecurrent(layers.Layer):
     With `reads_projected` a call takes inputs that are projected already, (B, T, G), as `TokenRecurrent` makes them.
     """
 
-    reads_projected = False
-    weight_drop: layers.Dropout | None = None  # what the recurrent kernel passes through in training (Wan et al. 2013)
     activations: tuple[Callable[[Tensor], Tensor], ...] = (keras.activations.tanh,)
+
+    def __init__(self, *arguments: Any, **options: Any) -> None:
+        super().__init__(*arguments, **options)
+        self.reads_projected = False
+        self.weight_drop: layers.Dropout | None = None  # what the recurrent kernel passes through in training (Wan et al. 2013)
+        hash_masks(self.cell)
 
     def inner_loop(self, sequences: Tensor, initial_state: Any, mask: Any, training: bool = False) -> Any:
         """Run all steps; return the last output, (B, H), all outputs, (B, T, H), and the last states."""
@@ -231,25 +237,34 @@ class FusedRecurrent(layers.Layer):
             attributes["recurrent_kernel"] = kernel
 
     def _inner_loop(self, sequences: Tensor, initial_state: Any, mask: Any, training: bool) -> Any:
-        if mask is not None or not self.fusable:
-            return super().inner_loop(sequences, initial_state, mask, training=training)
         states = initial_state if isinstance(initial_state, list | tuple) else [initial_state]
+        if mask is not None or accelerated() or not self.plain:
+            return super().inner_loop(sequences, initial_state, mask, training=training)
+        if keras.backend.backend() == "torch":
+            outputs, *states = self._run_on_torch(sequences, *states)
+            return states[0], outputs, states
+        if not self.fusable:
+            return super().inner_loop(sequences, initial_state, mask, training=training)
         rows = ops.transpose(sequences, (1, 0, 2))  # time first; XLA leaves out what the layer before has turned the other way
         projected = rows if self.reads_projected else ops.matmul(rows, self.cell.kernel) + self.input_bias
         outputs, *states = self._run(projected, *states)
         return states[0], ops.transpose(outputs, (1, 0, 2)), states
 
     @property
-    def fusable(self) -> bool:
-        """Whether this is a CPU and the settings are those of the fused form; masks are looked at on each call.
-
-        In bfloat16 XLA on a CPU is many times slower than Keras's own layers without it.
-        """
-        if accelerated() or self.compute_dtype == "bfloat16":
-            return False
+    def plain(self) -> bool:
+        """Whether the settings are those of the fused form; masks are looked at on each call."""
         cell = self.cell
         plain = cell.use_bias and not (cell.dropout or cell.recurrent_dropout or self.go_backwards or self.unroll)
         return plain and cell.activation in self.activations
+
+    @property
+    def fusable(self) -> bool:
+        """Whether the loops of this module are the fastest: on a CPU, compiled by XLA.
+
+        In bfloat16 XLA on a CPU is many times slower than Keras's own layers without it.
+        """
+        compiled = keras.backend.backend() != "torch" and not accelerated()
+        return compiled and self.compute_dtype != "bfloat16" and self.plain
 
     @property
     def input_bias(self) -> Tensor:
@@ -257,7 +272,17 @@ class FusedRecurrent(layers.Layer):
         return ops.copy(self.cell.bias)
 
     def _run(self, projected: Tensor, *states: Tensor) -> tuple[Tensor, ...]:
+        """Run all steps over projected inputs, (T, B, G); return the outputs, (T, B, H), and the last states."""
         raise NotImplementedError
+
+    def _run_on_torch(self, sequences: Tensor, *states: Tensor) -> tuple[Tensor, ...]:
+        """Run all steps over inputs, (B, T, D); return the outputs, (B, T, H), and the last states."""
+        raise NotImplementedError
+
+    @property
+    def _weights(self) -> tuple[Tensor, ...]:
+        """Kernel, recurrent kernel and bias, in the type that the layer computes in."""
+        return tuple(ops.copy(one) for one in (self.cell.kernel, self.cell.recurrent_kernel, self.cell.bias))
 
 
 @keras.saving.register_keras_serializable(package="chargen")
@@ -270,17 +295,27 @@ class FusedSimpleRNN(FusedRecurrent, layers.SimpleRNN):
         relu = self.cell.activation is keras.activations.relu
         return run_simple_rnn(projected, ops.copy(self.cell.recurrent_kernel), *states, relu=relu)
 
+    def _run_on_torch(self, sequences: Tensor, *states: Tensor) -> tuple[Tensor, ...]:
+        from chargen.training.torch_layers import torch_simple_rnn
+
+        return torch_simple_rnn(sequences, *self._weights, *states, relu=self.cell.activation is keras.activations.relu)
+
 
 @keras.saving.register_keras_serializable(package="chargen")
 class FusedLSTM(FusedRecurrent, layers.LSTM):
     """keras.layers.LSTM, fused."""
 
     @property
-    def fusable(self) -> bool:
-        return super().fusable and self.cell.recurrent_activation is keras.activations.sigmoid
+    def plain(self) -> bool:
+        return super().plain and self.cell.recurrent_activation is keras.activations.sigmoid
 
     def _run(self, projected: Tensor, *states: Tensor) -> tuple[Tensor, ...]:
         return run_lstm(projected, ops.copy(self.cell.recurrent_kernel), *states)
+
+    def _run_on_torch(self, sequences: Tensor, *states: Tensor) -> tuple[Tensor, ...]:
+        from chargen.training.torch_layers import torch_lstm
+
+        return torch_lstm(sequences, *self._weights, *states)
 
 
 @keras.saving.register_keras_serializable(package="chargen")
@@ -288,9 +323,9 @@ class FusedGRU(FusedRecurrent, layers.GRU):
     """keras.layers.GRU, fused; with reset_after only."""
 
     @property
-    def fusable(self) -> bool:
+    def plain(self) -> bool:
         cell = self.cell
-        return super().fusable and cell.reset_after and cell.recurrent_activation is keras.activations.sigmoid
+        return super().plain and cell.reset_after and cell.recurrent_activation is keras.activations.sigmoid
 
     @property
     def input_bias(self) -> Tensor:
@@ -299,6 +334,11 @@ class FusedGRU(FusedRecurrent, layers.GRU):
     def _run(self, projected: Tensor, *states: Tensor) -> tuple[Tensor, ...]:
         kernel, bias = ops.copy(self.cell.recurrent_kernel), ops.copy(self.cell.bias)
         return run_gru(projected, kernel, bias[1], *states)
+
+    def _run_on_torch(self, sequences: Tensor, *states: Tensor) -> tuple[Tensor, ...]:
+        from chargen.training.torch_layers import torch_gru
+
+        return torch_gru(sequences, *self._weights, *states)
 
 
 class TokenRecurrent(layers.Layer):

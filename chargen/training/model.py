@@ -8,11 +8,9 @@ import keras
 from keras import layers, ops
 
 from chargen.config import NetworkConfig, TrainingConfig
-from chargen.training.backend import accelerated
 from chargen.training.dense_recurrent import DenseRecurrent
 from chargen.training.dropout import HashedDropout
 from chargen.training.layers import FusedGRU, FusedLSTM, FusedRecurrent, FusedSimpleRNN, TokenRecurrent
-from chargen.training.parallel import ShardedModel
 from chargen.training.schedules import learning_rate
 
 Recurrent = FusedRecurrent | DenseRecurrent
@@ -44,16 +42,17 @@ def build_model(
     context_length: int,
     batch_size: int | None = None,
     precision: str = "float32",
-) -> ShardedModel:
-    """Build the network that `chargen.network.Network` computes in NumPy, with layers named as `weight_shapes` names them.
+) -> keras.Model:
+    """Build the network that `chargen.network.Network` computes in NumPy, layers named as in `weight_shapes`, but "_" for ".".
 
     Inputs are ids of shape (B, T), outputs float32 logits of shape (B, T, V), or (B, V) with targets "last". With a
-    `batch_size` the model is stateful and bound to it. `precision` is the name of a Keras dtype policy.
+    `batch_size` the model is stateful and bound to it. `precision` is the name of a Keras dtype policy. The weights are yet to
+    be set (`chargen.scratch.initializers`): those that Keras draws are others on each backend.
     """
     with dtype_policy(precision):
         ids, values = recurrent_stack(network, vocab_size, context_length, batch_size)
         logits = layers.Dense(vocab_size, name="output")(values)
-        return ShardedModel(ids, ops.cast(logits, "float32"), name="chargen")
+        return keras.Model(ids, ops.cast(logits, "float32"), name="chargen")
 
 
 @contextmanager
@@ -78,7 +77,7 @@ def recurrent_stack(
         recurrent = _recurrent_layer(network, layer, return_sequences=every_step, stateful=batch_size is not None)
         values = _read_tokens(network, ids, recurrent, vocab_size) if layer == 0 else recurrent(values)
         if network.layer_norm and layer < network.num_layers - 1:
-            values = layers.LayerNormalization(name=f"norm.{layer}")(values)
+            values = layers.LayerNormalization(name=f"norm_{layer}")(values)
         values = _dropped(values, network.dropout, locked=network.locked_dropout and every_step)
     if network.dense_size:
         values = layers.Dense(network.dense_size, activation="relu", name="dense")(values)  # at every position by itself
@@ -98,26 +97,22 @@ def _read_tokens(network: NetworkConfig, ids: keras.KerasTensor, recurrent: Recu
 
 
 def _recurrent_layer(network: NetworkConfig, layer: int, *, return_sequences: bool, stateful: bool) -> Recurrent:
-    name = f"recurrent.{layer}"
-    initializer = keras.initializers.get(network.recurrent_init)
+    name = f"recurrent_{layer}"
     if network.cell == "dense":
-        return DenseRecurrent(
-            network.hidden_size, network.activation, initializer, return_sequences=return_sequences, name=name
-        )
+        return DenseRecurrent(network.hidden_size, network.activation, return_sequences=return_sequences, name=name)
     kinds = {"simplernn": FusedSimpleRNN, "lstm": FusedLSTM, "gru": FusedGRU}
     options: dict[str, dict[str, object]] = {
         "simplernn": {"activation": network.activation},
-        "lstm": {"unit_forget_bias": network.unit_forget_bias},
         "gru": {"reset_after": network.reset_after},
     }
     layer_of_cell = kinds[network.cell](
         network.hidden_size,
         return_sequences=return_sequences,
         stateful=stateful,
-        recurrent_initializer=initializer,
+        recurrent_initializer="zeros",
         recurrent_dropout=network.recurrent_dropout,
         name=name,
-        **options[network.cell],
+        **options.get(network.cell, {}),
     )
     layer_of_cell.weight_drop = HashedDropout(network.weight_drop) if network.weight_drop else None
     return layer_of_cell
@@ -139,8 +134,8 @@ class PlannedRate(keras.optimizers.schedules.LearningRateSchedule):
         return learning_rate(ops.cast(step, "float32"), self.training, steps_per_epoch=self.steps_per_epoch, xp=ops)
 
 
-def compile_model(model: ShardedModel, training: TrainingConfig, *, shards: int = 1, steps_per_epoch: int = 1) -> None:
-    """Give a model its optimizer and its loss, the cross-entropy in nats, summed over the positions that weigh."""
+def make_optimizer(training: TrainingConfig, *, steps_per_epoch: int = 1) -> keras.optimizers.Optimizer:
+    """Return the configured optimizer, which clips gradients and knows the schedule of its learning rate."""
     kinds = {
         "adam": keras.optimizers.Adam,
         "adamw": keras.optimizers.AdamW,
@@ -155,9 +150,4 @@ def compile_model(model: ShardedModel, training: TrainingConfig, *, shards: int 
         "adam": {"beta_2": training.beta_2},
         "adamw": {"beta_2": training.beta_2, "weight_decay": training.weight_decay},
     }
-    model.compile(
-        optimizer=kinds[training.optimizer](rate, **clipping, **own.get(training.optimizer, {})),
-        loss=keras.losses.SparseCategoricalCrossentropy(from_logits=True, reduction="sum"),
-        jit_compile=False,  # the shards are compiled one by one
-    )
-    model.prepare(shards=shards, jit=not accelerated() and training.precision == "float32")
+    return kinds[training.optimizer](rate, **clipping, **own.get(training.optimizer, {}))

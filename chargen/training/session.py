@@ -10,7 +10,7 @@ from chargen.run import RunDirectory
 from chargen.tracking.tensorboard_tracker import TensorBoardTracker
 from chargen.tracking.tracker import Tracker, Trackers
 from chargen.tracking.wandb_tracker import WandbTracker
-from chargen.training.backend import accelerated, load_backend
+from chargen.training.backend import accelerated, describe_device, load_backend
 from chargen.training.display import Display
 from chargen.training.pace import Pace
 from chargen.training.plan import TrainingPlan
@@ -93,13 +93,15 @@ def _fresh_trainer(plan: TrainingPlan, display: Display) -> Trainer:
     if plan.settings.training.backend == "numpy":
         from chargen.training.numpy_trainer import NumpyTrainer
 
+        display.note(describe_device("numpy"))
         return NumpyTrainer(plan)
-    load_backend()
-    from chargen.training.keras_trainer import KerasTrainer, new_model  # imports Keras, so its chatter has to be muted by now
+    load_backend(plan.settings.training.backend)
+    from chargen.training.keras_trainer import text_trainer  # imports Keras, so its chatter has to be muted by now
 
+    display.note(describe_device(plan.settings.training.backend))
     if advice := _advice(plan.settings):
         display.note(advice)
-    return KerasTrainer(new_model(plan), plan)
+    return text_trainer(plan)
 
 
 def _advice(settings: Settings) -> str | None:
@@ -111,6 +113,8 @@ def _advice(settings: Settings) -> str | None:
     lost = "--recurrent-dropout" if network.recurrent_dropout else None
     if network.cell == "gru" and not network.reset_after:
         lost = "--no-reset-after"
+    if network.cell == "gru" and settings.training.backend == "jax":
+        lost = "--backend jax, for a GRU,"
     return f"{lost} keeps the GPU from cuDNN's layers, which are many times faster" if lost else None
 
 

@@ -32,7 +32,7 @@ def stock_file(model: TextModel) -> bytes:
 
 
 def stock_model(network: NetworkConfig, vocab_size: int) -> keras.Model:
-    """Build a network from Keras's own layers, named as `weight_shapes` names them, without dropout.
+    """Build a network from Keras's own layers, named as in `weight_shapes` but "_" for ".", without dropout.
 
     Inputs are ids, (B, T), for any T; outputs float32 logits, (B, T, V), or (B, V) with targets "last".
     """
@@ -43,7 +43,7 @@ def stock_model(network: NetworkConfig, vocab_size: int) -> keras.Model:
         every_step = network.targets == "all" or layer < last
         values = _recurrent_layer(network, layer, return_sequences=every_step)(values)
         if network.layer_norm and layer < last:
-            values = layers.LayerNormalization(name=f"norm.{layer}")(values)
+            values = layers.LayerNormalization(name=f"norm_{layer}")(values)
     if network.dense_size:
         values = layers.Dense(network.dense_size, activation="relu", name="dense")(values)
     return keras.Model(ids, layers.Dense(vocab_size, name="output")(values), name="chargen")
@@ -60,7 +60,7 @@ def _inputs(network: NetworkConfig, ids: keras.KerasTensor, vocab_size: int) -> 
 
 
 def _recurrent_layer(network: NetworkConfig, layer: int, *, return_sequences: bool) -> layers.Layer:
-    shared: dict[str, Any] = {"return_sequences": return_sequences, "name": f"recurrent.{layer}"}
+    shared: dict[str, Any] = {"return_sequences": return_sequences, "name": f"recurrent_{layer}"}
     if network.cell == "lstm":
         return layers.LSTM(network.hidden_size, **shared)
     if network.cell == "gru":

@@ -1,0 +1,138 @@
+"""Optimizer steps on JAX: several an execution in one compiled function, each device training on its shard of the rows.
+
+A CPU shows a device for each core (see `chargen.training.backend`), so that all cores are at work there. What a shard does is
+written as one program for all devices (`jax.shard_map`); only the gradients and the figures are added up over them.
+"""
+
+from collections.abc import Callable, Mapping, Sequence
+from typing import Any, NamedTuple
+
+import jax
+import keras
+import numpy as np
+from jax import lax
+from jax import numpy as jnp
+from jax.sharding import NamedSharding, PartitionSpec
+
+from chargen.corpus.windows import Batch
+from chargen.training.engine import SEED_STATE, Engine
+from chargen.training.losses import Summed
+
+Arrays = list[jax.Array]
+
+AXIS = "batch"
+WHOLE, ROWS = PartitionSpec(), PartitionSpec(AXIS)  # the same on all devices; shared among them by the first axis
+STACKED_ROWS = PartitionSpec(None, AXIS)  # (K, B, ...)
+
+
+class Carried(NamedTuple):
+    """What goes from step to step. sums: of the figures and of the weights, (F + 1,)."""
+
+    weights: Any
+    optimizer: Any
+    others: Any
+    states: Any
+    sums: Any
+
+
+PLACES = Carried(weights=WHOLE, optimizer=WHOLE, others=WHOLE, states=ROWS, sums=WHOLE)
+
+Step = Callable[..., Carried]  # what is carried, ids, targets and weights of a device's rows, to what is carried after
+
+
+class JaxEngine(Engine):
+    """Several steps an execution in one compiled function, which takes back the memory of what it is given to carry on."""
+
+    def __init__(
+        self,
+        model: keras.Model,
+        optimizer: keras.optimizers.Optimizer,
+        figures: Mapping[str, Summed],
+        *,
+        shards: int,
+        largest: Batch,
+    ) -> None:
+        super().__init__(model, optimizer, figures, shards=shards, largest=largest)
+        self._steps = len(largest.inputs)
+        self._mesh = jax.make_mesh((shards,), (AXIS,), devices=jax.devices()[:shards])
+        self._train, self._test = self._compiled(self._train_step), self._compiled(self._test_step)
+        self._carried_states: Arrays = []
+        self._measured: jax.Array = None
+        self.reset_states()
+        self.reset_figures()
+
+    def train(self, batches: Batch) -> None:
+        self._execute(self._train, batches)
+
+    def test(self, batches: Batch) -> None:
+        self._execute(self._test, batches)
+
+    def _execute(self, run: Callable[..., Carried], batches: Batch) -> None:
+        """Run so many steps, filled up to as many as there are at most, so that one compiled function serves all."""
+        count = len(batches.inputs)
+        filled = [np.concatenate([one, np.zeros((self._steps - count, *one.shape[1:]), one.dtype)]) for one in batches]
+        after = run(self._carried(), *[self._placed(one, STACKED_ROWS) for one in filled], count)
+        jax.block_until_ready(after.sums)  # or Python would be far ahead, and no speed could be measured
+        for variables, values in zip(self._variables().values(), after[:3], strict=True):
+            for variable, value in zip(variables, values, strict=True):
+                variable.assign(value)
+        self._carried_states, self._measured = after.states, after.sums
+
+    def _carried(self) -> Carried:
+        weights, optimizer, others = (
+            [self._placed(one.value, WHOLE) for one in variables] for variables in self._variables().values()
+        )
+        return Carried(weights, optimizer, others, self._carried_states, self._measured)
+
+    def _placed(self, array: Any, place: PartitionSpec) -> jax.Array:
+        """Return a whole array as it lies on the devices; nothing is moved if it is there."""
+        return jax.device_put(array, NamedSharding(self._mesh, place))
+
+    def _compiled(self, step: Step) -> Callable[..., Carried]:
+        def run(carried: Carried, ids: jax.Array, targets: jax.Array, weights: jax.Array, count: jax.Array) -> Carried:
+            return lax.fori_loop(0, count, lambda k, now: step(now, ids[k], targets[k], weights[k]), carried)
+
+        places = (PLACES, STACKED_ROWS, STACKED_ROWS, STACKED_ROWS, WHOLE)
+        shared = jax.shard_map(run, mesh=self._mesh, in_specs=places, out_specs=PLACES, check_vma=False)
+        return jax.jit(shared, donate_argnums=0)
+
+    def _train_step(self, carried: Carried, *rows: jax.Array) -> Carried:
+        def loss(values: Arrays) -> tuple[jax.Array, Any]:
+            figures, others, states = self._pass(values, carried, *rows, training=True)
+            return figures[0], (figures, others, states)
+
+        gradients, (figures, others, states) = jax.grad(loss, has_aux=True)(carried.weights)
+        gradients, sums = lax.psum((gradients, self._with_weight(figures, rows[-1])), AXIS)
+        mean = [gradient / jnp.maximum(sums[-1], 1) for gradient in gradients]
+        weights, optimizer = self.optimizer.stateless_apply(carried.optimizer, mean, carried.weights)
+        return Carried(weights, optimizer, others, states, carried.sums + sums)
+
+    def _test_step(self, carried: Carried, *rows: jax.Array) -> Carried:
+        figures, others, states = self._pass(carried.weights, carried, *rows, training=False)
+        sums = lax.psum(self._with_weight(figures, rows[-1]), AXIS)
+        return carried._replace(others=others, states=states, sums=carried.sums + sums)
+
+    @staticmethod
+    def _with_weight(figures: jax.Array, weights: jax.Array) -> jax.Array:
+        return jnp.append(figures, weights.sum())
+
+    def _pass(self, values: Arrays, carried: Carried, *rows: jax.Array, training: bool) -> tuple[jax.Array, Arrays, Arrays]:
+        """Return the figures of a device's rows, the other variables and the states after them."""
+        variables, shard = self.model.non_trainable_variables, lax.axis_index(AXIS)
+        offsets = [shard.astype(one.dtype) if one.name == SEED_STATE else 0 for one in variables]
+        given = [value + offset for value, offset in zip(carried.others, offsets, strict=True)]
+        figures, after = self._forward(values, [*given, *carried.states], *rows, training=training)
+        others = [value - offset for value, offset in zip(after[: len(offsets)], offsets, strict=True)]
+        return figures, others, after[len(offsets) :]
+
+    def _states(self) -> Arrays:
+        return self._carried_states
+
+    def _set_states(self, states: Sequence[Any]) -> None:
+        self._carried_states = [self._placed(state, ROWS) for state in states]
+
+    def _sums(self) -> jax.Array:
+        return self._measured
+
+    def _set_sums(self, sums: Any) -> None:
+        self._measured = self._placed(sums, WHOLE)

@@ -1,0 +1,119 @@
+"""Train one batch on all cores at once: each core takes a share of the rows through the whole network.
+
+Within a recurrent layer there is too little work between two steps to share it among cores; between the rows of a batch there
+is nothing to share at all. So each shard runs forward and backward as one XLA computation on a thread of its own, and the
+gradients are added up before the one optimizer step.
+"""
+
+from collections.abc import Callable, Mapping, Sequence
+from functools import partial
+from typing import Any
+
+import keras
+import numpy as np
+import tensorflow as tf
+
+from chargen.corpus.windows import Batch
+from chargen.training.backend import accelerated
+from chargen.training.engine import SEED_STATE, Engine
+from chargen.training.losses import Summed
+
+Tensors = list[tf.Tensor]
+
+
+class TensorFlowEngine(Engine):
+    """Several steps an execution in one TensorFlow graph, each cut into shards that XLA has compiled where that is faster."""
+
+    def __init__(
+        self,
+        model: keras.Model,
+        optimizer: keras.optimizers.Optimizer,
+        figures: Mapping[str, Summed],
+        *,
+        shards: int,
+        largest: Batch,
+    ) -> None:
+        super().__init__(model, optimizer, figures, shards=shards, largest=largest)
+        self._measured = tf.Variable(tf.zeros(len(figures) + 1), trainable=False)
+        self._by_shard = [self._carried_variables, *(self._copies() for _ in range(1, shards))]
+        self._set_states(self._states())
+        jit = not accelerated() and model.compute_dtype == "float32"
+        self._compiled_gradients = tf.function(self._shard_gradients, jit_compile=jit)
+        self._compiled_figures = tf.function(self._shard_figures, jit_compile=jit)
+        self._compiled_update = tf.function(self._apply_gradients, jit_compile=jit)
+        signature = [tf.TensorSpec((None, *array.shape[1:]), array.dtype) for array in largest]
+        self._train = tf.function(partial(self._execute, self._train_on_batch), input_signature=signature)
+        self._test = tf.function(partial(self._execute, self._test_on_batch), input_signature=signature)
+
+    def train(self, batches: Batch) -> None:
+        self._train(*batches)
+
+    def test(self, batches: Batch) -> None:
+        self._test(*batches)
+
+    def _execute(self, step: Callable[..., tf.Tensor], ids: tf.Tensor, targets: tf.Tensor, weights: tf.Tensor) -> None:
+        def body(number: tf.Tensor, figures: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor]:
+            return number + 1, figures + step(ids[number], targets[number], weights[number])
+
+        num_steps = tf.shape(ids)[0]
+        none = tf.zeros(len(self._figures))
+        _, figures = tf.while_loop(lambda number, _: number < num_steps, body, (0, none), parallel_iterations=1)
+        self._measured.assign_add(tf.concat([figures, [tf.reduce_sum(weights)]], axis=0))
+
+    def _train_on_batch(self, *batch: tf.Tensor) -> tf.Tensor:
+        values = [variable.value for variable in self.model.trainable_variables]
+        results = self._run(lambda carried, *rows: self._compiled_gradients(values, carried, *rows), batch)
+        self._compiled_update([gradients for _, gradients in results], tf.reduce_sum(batch[-1]))
+        return tf.add_n([figures for figures, _ in results])
+
+    def _test_on_batch(self, *batch: tf.Tensor) -> tf.Tensor:
+        values = [variable.value for variable in self.model.trainable_variables]
+        return tf.add_n(self._run(lambda carried, *rows: self._compiled_figures(values, carried, *rows), batch))
+
+    def _run(self, shard: Callable[..., tuple[Any, Tensors]], batch: tuple[tf.Tensor, ...]) -> list[Any]:
+        """Call `shard(carried, *rows)` for each shard's rows of a batch; keep what it carries on, return the other results."""
+        results = []
+        for variables, *rows in zip(self._by_shard, *[tf.split(array, self.shards) for array in batch], strict=True):
+            result, after = shard([tf.convert_to_tensor(one) for one in variables], *rows)
+            results.append(result)
+            for variable, value in zip(variables, after, strict=True):
+                variable.assign(value)
+        return results
+
+    def _shard_gradients(self, values: Tensors, carried: Tensors, *rows: tf.Tensor) -> tuple[tuple[Any, Tensors], Tensors]:
+        """Return ((figures, gradients of the first), what is carried on) of some rows of a batch."""
+        with tf.GradientTape() as tape:
+            tape.watch(values)
+            figures, after = self._forward(values, carried, *rows, training=True)
+            loss = figures[0]
+        return (figures, tape.gradient(loss, values)), after
+
+    def _shard_figures(self, values: Tensors, carried: Tensors, *rows: tf.Tensor) -> tuple[tf.Tensor, Tensors]:
+        return self._forward(values, carried, *rows, training=False)
+
+    def _apply_gradients(self, by_shard: list[Tensors], total: tf.Tensor) -> None:
+        gradients = [tf.add_n(shares) / tf.maximum(total, 1) for shares in zip(*by_shard, strict=True)]
+        self.optimizer.apply(gradients, self.model.trainable_variables)
+
+    def _copies(self) -> list[tf.Variable]:
+        """Return what another shard carries: the first shard's are the model's own variables."""
+        return [tf.Variable(one.value, trainable=False) for one in self._carried_variables]
+
+    def _states(self) -> list[tf.Tensor]:
+        first = len(self._carried_variables) - len(self._state_variables)
+        by_shard = [[tf.convert_to_tensor(state) for state in variables[first:]] for variables in self._by_shard]
+        return [tf.concat(parts, axis=0) for parts in zip(*by_shard, strict=True)]
+
+    def _set_states(self, states: Sequence[Any]) -> None:
+        parts = [tf.split(tf.convert_to_tensor(state), self.shards) for state in states]
+        others = self.model.non_trainable_variables
+        for shard, variables in enumerate(self._by_shard):
+            seeds = [one.value + tf.cast(shard, one.dtype) if one.name == SEED_STATE else one.value for one in others]
+            for variable, value in zip(variables, [*seeds, *(part[shard] for part in parts)], strict=True):
+                variable.assign(value)
+
+    def _sums(self) -> Any:
+        return self._measured.numpy()
+
+    def _set_sums(self, sums: Any) -> None:
+        self._measured.assign(np.asarray(sums))

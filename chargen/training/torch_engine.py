@@ -1,0 +1,73 @@
+"""Optimizer steps on PyTorch, one after the other: its layers are at work on all cores by themselves."""
+
+from collections.abc import Iterator, Sequence
+from typing import Any
+
+import torch
+from keras import ops
+
+from chargen.corpus.windows import Batch
+from chargen.training.engine import SEED_STATE, Engine
+
+Tensor = Any  # of PyTorch
+Tensors = list[Tensor]
+
+
+class TorchEngine(Engine):
+    """A step at a time, and a shard at a time within it."""
+
+    def __init__(self, *arguments: Any, **options: Any) -> None:
+        super().__init__(*arguments, **options)
+        self._carried_states: Tensors = []
+        self._measured: Tensor = None
+        self.reset_states()
+        self.reset_figures()
+
+    def train(self, batches: Batch) -> None:
+        variables = self.model.trainable_variables
+        for rows in self._batches(batches):
+            values = [variable.value for variable in variables]
+            gradients = [torch.zeros_like(value) for value in values]
+            for figures in self._passes(values, rows, training=True):
+                torch._foreach_add_(gradients, torch.autograd.grad(figures[0], values))
+            total = torch.clamp(rows[-1].sum(), min=1)
+            self.optimizer.apply([gradient / total for gradient in gradients], variables)
+
+    def test(self, batches: Batch) -> None:
+        values = [variable.value for variable in self.model.trainable_variables]
+        with torch.no_grad():
+            for rows in self._batches(batches):
+                list(self._passes(values, rows, training=False))  # for what they sum up to
+
+    @staticmethod
+    def _batches(batches: Batch) -> Iterator[Tensors]:
+        """Yield ids, targets and weights of each batch."""
+        yield from zip(*[ops.convert_to_tensor(array) for array in batches], strict=True)
+
+    def _passes(self, values: Tensors, rows: Tensors, *, training: bool) -> Iterator[Tensor]:
+        """Pass each shard's rows through the network and yield their figures; keep what they sum up to and what is carried."""
+        others = self.model.non_trainable_variables
+        before, states = [variable.value for variable in others], []
+        parts = zip(*[torch.chunk(one, self.shards) for one in (*rows, *self._carried_states)], strict=True)
+        for shard, (ids, targets, weights, *carried) in enumerate(parts):
+            seeds = [value + shard if one.name == SEED_STATE else value for one, value in zip(others, before, strict=True)]
+            figures, after = self._forward(values, [*seeds, *carried], ids, targets, weights, training=training)
+            self._measured = self._measured + torch.cat([figures.detach(), weights.sum()[None]])
+            states.append([state.detach() for state in after[len(others) :]])
+            if shard == 0:
+                for variable, value in zip(others, after, strict=False):  # the states come after them
+                    variable.assign(value.detach())
+            yield figures
+        self._carried_states = [torch.cat(parts) for parts in zip(*states, strict=True)]
+
+    def _states(self) -> Tensors:
+        return self._carried_states
+
+    def _set_states(self, states: Sequence[Any]) -> None:
+        self._carried_states = [ops.convert_to_tensor(state) for state in states]
+
+    def _sums(self) -> Any:
+        return self._measured.cpu().numpy()
+
+    def _set_sums(self, sums: Any) -> None:
+        self._measured = ops.convert_to_tensor(sums)

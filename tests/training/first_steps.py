@@ -1,0 +1,84 @@
+"""`python -m tests.training.first_steps BACKEND FOLDER` trains small networks of every kind for 20 steps, a step at a time.
+
+Into FOLDER go, for each form, the losses of the steps, the weights before and after them, and the weights of a training that
+was stopped after half of them and went on in another trainer.
+"""
+
+import sys
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from chargen.corpus.documents import load_corpus
+from chargen.corpus.examples import load_examples
+from chargen.resolution import resolve
+from chargen.training import plan
+from chargen.training.backend import load_backend
+from chargen.training.classifier_plan import make_classifier_plan
+
+STEPS = 20
+SIZES = {"hidden_size": 7, "embedding_size": 5}
+DROPPED = {"dropout": 0.3, "input_dropout": 0.1, "locked_dropout": True, "weight_drop": 0.3}
+STREAM = {"stateful": True, "jitter": True, "optimizer": "adamw", "schedule": "cosine", "warmup_epochs": 0.5, "epochs": 2}
+
+# Each: settings of the network, settings of the training.
+FORMS: dict[str, tuple[dict[str, Any], dict[str, Any]]] = {
+    "lstm": ({"cell": "lstm", "num_layers": 2} | DROPPED, STREAM),
+    "gru": ({"cell": "gru", "num_layers": 2, "layer_norm": True, "recurrent_dropout": 0.3}, {"optimizer": "rmsprop"}),
+    "simplernn": ({"cell": "simplernn", "activation": "relu", "embedding_size": 0, "targets": "last"}, {"clip_value": 0.01}),
+    "classifier": ({"cell": "gru", "embedding_norm": "batch"}, {"task": "classify", "optimizer": "adagrad"}),
+}
+
+
+def make_trainer(form: str, backend: str, folder: Path) -> Any:
+    """Return a fresh trainer of a form."""
+    from chargen.training.classifier import classifier_trainer
+    from chargen.training.keras_trainer import text_trainer
+
+    network, training = FORMS[form]
+    clipping = {"clip_norm": 0.0} if "clip_value" in training else {}
+    classify = training.get("task") == "classify"
+    file = folder / ("reviews.csv" if classify else "prose.txt")
+    sections = {
+        "corpus": {"files": [str(file)]},
+        "network": SIZES | network,
+        "training": {"batch_size": 4, "context_length": 9, "backend": backend} | clipping | training,
+    }
+    settings = resolve(("test", sections)).settings
+    if classify:
+        return classifier_trainer(make_classifier_plan(settings, load_examples(settings.corpus)))
+    corpus = load_corpus(settings.corpus, stateful=settings.training.stateful)
+    return text_trainer(plan.make_plan(settings, corpus))
+
+
+def losses(trainer: Any, first: int, last: int) -> list[float]:
+    """Take the steps from `first` on up to `last`; return the loss of each."""
+    found = []
+    for step in range(first, last):
+        before = trainer.state()["figures"]
+        trainer.train(0, step)
+        loss, *_, weight = trainer.state()["figures"] - before
+        found.append(loss / weight)
+    return found
+
+
+def main(backend: str, folder: Path) -> None:
+    """Train every form."""
+    plan.WORK_PER_EXECUTION = 1.0  # a step at a time
+    load_backend(backend)
+    for form in FORMS:
+        trainer, other = make_trainer(form, backend, folder), make_trainer(form, backend, folder)
+        arrays = {f"before.{name}": weight for name, weight in trainer.network().weights.items()}
+        trainer.begin_epoch()
+        half = losses(trainer, 0, STEPS // 2)
+        other.restore(trainer.state())
+        arrays["losses"] = np.array(half + losses(trainer, STEPS // 2, STEPS))
+        losses(other, STEPS // 2, STEPS)
+        arrays |= {f"after.{name}": weight for name, weight in trainer.network().weights.items()}
+        arrays |= {f"resumed.{name}": weight for name, weight in other.network().weights.items()}
+        np.savez(folder / f"{backend}-{form}.npz", **arrays)
+
+
+if __name__ == "__main__":
+    main(sys.argv[1], Path(sys.argv[2]))

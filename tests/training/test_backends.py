@@ -1,0 +1,110 @@
+"""JAX and PyTorch train as TensorFlow does. Keras has one backend a process, so each of them has one of its own."""
+
+import os
+import subprocess
+import sys
+from collections.abc import Callable
+from importlib.util import find_spec
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+
+from chargen.errors import ConfigError
+from chargen.network.model_file import load_model, read_metadata
+from chargen.run import RunDirectory
+from chargen.training.backend import load_backend
+from tests.training.first_steps import FORMS, STEPS
+
+REPOSITORY = Path(__file__).parents[2]
+
+
+def needs(name: str) -> pytest.MarkDecorator:
+    return pytest.mark.skipif(find_spec(name) is None, reason=f"{name} is not installed: make test-backends installs it")
+
+
+OTHERS = [pytest.param(name, marks=needs(name)) for name in ("jax", "torch")]
+
+
+@pytest.fixture(scope="module")
+def first_steps(tmp_path_factory: pytest.TempPathFactory) -> Callable[[str, str], dict[str, np.ndarray]]:
+    """Return what `tests.training.first_steps` wrote of a backend and a form; each backend is run once."""
+    folder, done = tmp_path_factory.mktemp("steps"), set()
+    (folder / "prose.txt").write_text("the cat sat on the mat.\nthe dog sat on the log.\n" * 25, encoding="utf-8")
+    reviews = [f"the {noun} was {word},{word > 'e'}" for noun in ("film", "plot", "cast") for word in ("good", "bad")]
+    (folder / "reviews.csv").write_text("review,label\n" + "\n".join(reviews * 20) + "\n", encoding="utf-8")
+
+    def read(backend: str, form: str) -> dict[str, np.ndarray]:
+        if backend not in done:
+            command = [sys.executable, "-m", "tests.training.first_steps", backend, str(folder)]
+            subprocess.run(command, cwd=REPOSITORY, check=True)
+            done.add(backend)
+        with np.load(folder / f"{backend}-{form}.npz") as arrays:
+            return dict(arrays)
+
+    return read
+
+
+@pytest.mark.parametrize("form", FORMS)
+@pytest.mark.parametrize("backend", OTHERS)
+def test_the_first_steps_are_those_of_tensorflow(first_steps: Callable[..., Any], backend: str, form: str) -> None:
+    expected, given = first_steps("tensorflow", form), first_steps(backend, form)
+    assert given.keys() == expected.keys()
+    assert given["losses"].shape == (STEPS,)
+    np.testing.assert_allclose(given["losses"], expected["losses"], atol=1e-4)
+    for name in expected:
+        if name.startswith("before."):
+            np.testing.assert_array_equal(given[name], expected[name])
+        if name.startswith("after."):
+            np.testing.assert_allclose(given[name], expected[name], atol=2e-3)
+
+
+@pytest.mark.parametrize("form", FORMS)
+@pytest.mark.parametrize("backend", OTHERS)
+def test_a_training_goes_on_from_its_state_with_the_same_bytes(
+    first_steps: Callable[..., Any], backend: str, form: str
+) -> None:
+    given = first_steps(backend, form)
+    assert np.abs(given["after.output.bias"]).max() > 0
+    for name in given:
+        if name.startswith("after."):
+            np.testing.assert_array_equal(given[name.replace("after.", "resumed.")], given[name])
+
+
+def command(*arguments: object, cwd: Path) -> subprocess.CompletedProcess[str]:
+    environment = {name: value for name, value in os.environ.items() if not name.startswith(("TF_", "KERAS_"))}
+    started = [sys.executable, "-m", "chargen", "train", *map(str, arguments)]
+    return subprocess.run(started, cwd=cwd, env=environment, capture_output=True, text=True, check=False)
+
+
+@pytest.mark.parametrize("backend", OTHERS)
+def test_a_run_of_one_backend_is_the_start_of_another(
+    train: Callable[..., Any], small: tuple[str, ...], prose: Path, tmp_path: Path, backend: str
+) -> None:
+    start = train(prose, "--backend", "numpy", "--epochs", 2).run
+    still = ("--epochs", 1, "--optimizer", "sgd", "--learning-rate", 1e-20, "--sample-every", 0)
+    done = command(prose, *small, "--backend", backend, "--from", start.path, *still, cwd=tmp_path)
+    assert done.returncode == 0, done.stderr
+    chatter = [line for line in done.stderr.splitlines() if "training on " in line]
+    assert chatter[0].endswith(f", {backend}")
+    assert len(done.stderr.splitlines()) == 6, done.stderr  # text, network, start, device, epoch, farewell
+    run = RunDirectory(tmp_path / done.stdout.strip())
+    before, after = load_model(start.last_model).network.weights, load_model(run.model).network.weights
+    for name, weight in before.items():
+        np.testing.assert_array_equal(after[name], weight)
+    assert backend not in str(read_metadata(run.model))
+
+
+def test_what_is_not_installed_is_said_with_the_way_to_it(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.delitem(sys.modules, "keras", raising=False)
+    monkeypatch.setattr("chargen.training.backend.find_spec", lambda name: None)
+    with pytest.raises(ConfigError, match=r"training\.backend is jax, which is not installed") as caught:
+        load_backend("jax")
+    assert caught.value.hint == "pip install 'chargen[jax]'"
+
+
+def test_a_process_has_one_backend() -> None:
+    load_backend()
+    with pytest.raises(ConfigError, match=r"training\.backend is torch, this process has loaded Keras on tensorflow"):
+        load_backend("torch")

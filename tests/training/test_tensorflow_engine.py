@@ -1,0 +1,140 @@
+"""A batch trained in shards is a batch trained at once, and both are what Keras makes of it."""
+
+import os
+
+import numpy as np
+import pytest
+
+from chargen.config import NetworkConfig, TrainingConfig
+from chargen.corpus.windows import Batch
+from chargen.scratch.initializers import initial_weights
+from chargen.training.backend import load_backend, num_shards
+
+load_backend()
+
+import keras  # noqa: E402
+import tensorflow as tf  # noqa: E402
+
+from chargen.training.export import find_variable  # noqa: E402
+from chargen.training.losses import FIGURES_OF_TEXT  # noqa: E402
+from chargen.training.model import build_model, make_optimizer  # noqa: E402
+from chargen.training.tensorflow_engine import TensorFlowEngine  # noqa: E402
+
+K, B, T, V = 3, 4, 5, 7
+CONFIG = NetworkConfig(cell="lstm", num_layers=2, hidden_size=6, embedding_size=3)
+TRAINING = TrainingConfig(learning_rate=0.01, clip_norm=0.5)
+
+
+def initialized(config: NetworkConfig, *, batch_size: int | None = None) -> keras.Model:
+    keras.utils.set_random_seed(1)
+    model = build_model(config, vocab_size=V, context_length=T, batch_size=batch_size)
+    for name, weight in initial_weights(config, V, np.random.default_rng(1)).items():
+        find_variable(model, name).assign(weight)
+    return model
+
+
+def engine(config: NetworkConfig = CONFIG, *, shards: int, stateful: bool = False) -> TensorFlowEngine:
+    model = initialized(config, batch_size=B // shards if stateful else None)
+    return TensorFlowEngine(model, make_optimizer(TRAINING), FIGURES_OF_TEXT, shards=shards, largest=data())
+
+
+def data(seed: int = 0) -> Batch:
+    rng = np.random.default_rng(seed)
+    weights = rng.integers(0, 2, (K, B, T)).astype(np.float32)
+    return Batch(rng.integers(0, V, (K, B, T)).astype(np.int32), rng.integers(0, V, (K, B, T)).astype(np.int32), weights)
+
+
+def trained(engine: TensorFlowEngine, seed: int = 0) -> float:
+    engine.train(data(seed))
+    return engine.figures()["cross_entropy"]
+
+
+def measured(engine: TensorFlowEngine, seed: int = 0) -> float:
+    engine.reset_figures()
+    engine.test(data(seed))
+    return engine.figures()["cross_entropy"]
+
+
+def weights_of(model: keras.Model) -> list[np.ndarray]:
+    return [variable.numpy() for variable in model.trainable_variables]
+
+
+@pytest.mark.parametrize("stateful", [False, True])
+def test_shards_add_up_to_the_batch(stateful: bool) -> None:
+    whole, halves = engine(shards=1, stateful=stateful), engine(shards=2, stateful=stateful)
+    for seed in range(2):
+        assert trained(halves, seed) == pytest.approx(trained(whole, seed), abs=1e-5)
+    for one, other in zip(weights_of(halves.model), weights_of(whole.model), strict=True):
+        np.testing.assert_allclose(one, other, atol=1e-4)
+    assert measured(halves, 2) == pytest.approx(measured(whole, 2), abs=1e-4)
+
+
+def test_a_step_is_the_step_that_keras_takes() -> None:
+    """The same graph, trained by Keras's own train_step with its weighted mean of the loss."""
+    sharded, stock = engine(shards=2), initialized(CONFIG)
+    stock.compile(
+        optimizer=keras.optimizers.Adam(TRAINING.learning_rate, global_clipnorm=TRAINING.clip_norm),
+        loss=keras.losses.SparseCategoricalCrossentropy(from_logits=True, reduction="mean_with_sample_weight"),
+        jit_compile=False,
+    )
+    sharded.train(data())
+    for ids, targets, weights in zip(*data(), strict=True):
+        stock.train_on_batch(ids, targets, sample_weight=weights)
+    for one, other in zip(weights_of(sharded.model), weights_of(stock), strict=True):
+        np.testing.assert_allclose(one, other, atol=1e-5)
+
+
+def test_the_cross_entropy_is_the_mean_of_the_positions_that_weigh() -> None:
+    sharded = engine(shards=2)
+    ids, targets, weights = data()
+    logits = np.stack([np.asarray(sharded.model(rows)) for rows in ids])
+    log_probabilities = logits - np.log(np.exp(logits).sum(axis=-1, keepdims=True))
+    losses = -np.take_along_axis(log_probabilities, targets[..., None], axis=-1)[..., 0]
+    assert measured(sharded) == pytest.approx((losses * weights).sum() / weights.sum(), abs=1e-5)
+
+
+def test_the_state_is_carried_within_a_shard_and_reset() -> None:
+    sharded = engine(shards=2, stateful=True)
+    fresh = measured(sharded)
+    assert measured(sharded) != pytest.approx(fresh, abs=1e-7)
+    sharded.reset_states()
+    assert measured(sharded) == pytest.approx(fresh, abs=1e-7)
+
+
+def test_shards_drop_different_values() -> None:
+    config = NetworkConfig(cell="simplernn", hidden_size=6, embedding_size=3, dropout=0.5)
+    ids, targets, _ = (tf.repeat(part[0, :1], B, axis=0) for part in data())  # all rows the same
+    sharded = engine(config, shards=B)
+    values = [one.value for one in sharded.model.trainable_variables]
+    results = sharded._run(
+        lambda carried, *rows: sharded._compiled_gradients(values, carried, *rows), (ids, targets, tf.ones((B, T)))
+    )
+    assert len({float(figures[0]) for figures, _ in results}) == B
+
+
+def test_as_many_shards_as_cores_where_that_divides_the_batch(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(os, "sched_getaffinity", lambda process: set(range(4)), raising=False)
+    assert [num_shards(size) for size in (1, 2, 6, 7, 64)] == [1, 2, 3, 1, 4]
+
+
+def test_the_state_goes_back_and_forth() -> None:
+    """What is trained after a restored state is what was trained after it the first time."""
+    config = NetworkConfig(cell="gru", num_layers=2, hidden_size=6, embedding_size=3, dropout=0.3)
+    made = engine(config, shards=2, stateful=True)
+    made.train(data(1))
+    kept = made.state()
+    first = trained(made, 2)
+    after = weights_of(made.model)
+    made.train(data(3))
+    made.restore(kept)
+    assert trained(made, 2) == first
+    for one, other in zip(weights_of(made.model), after, strict=True):
+        np.testing.assert_array_equal(one, other)
+
+
+def test_a_state_is_taken_over_by_another_number_of_shards() -> None:
+    """Another machine may have more cores; without dropout it trains on as if it had been there from the beginning."""
+    two, four = engine(shards=2, stateful=True), engine(shards=4, stateful=True)
+    two.train(data(1))
+    four.restore(two.state())
+    assert trained(four, 2) == pytest.approx(trained(two, 2), abs=1e-5)
