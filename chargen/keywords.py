@@ -68,7 +68,10 @@ class TrainSettings(TypedDict, total=False):
     diversity: Sequence[float]
     sample_length: int
     wandb: bool
-    wandb_project: str
+    wandb_project: str | None
+    wandb_mode: Literal["online", "offline", "disabled"]
+    wandb_group: str | None
+    wandb_tag: Sequence[str]
     tensorboard: bool
 
 
