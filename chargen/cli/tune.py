@@ -68,7 +68,7 @@ def command(
 
 
 def _rows(outcome: Any) -> list[tuple[str, ...]]:
-    from chargen.tuning.tuner import short_name, shown
+    from chargen.tuning.space import short_name, shown
 
     names = list(dict.fromkeys(name for result in outcome.results for name in result.values))
     rows: list[tuple[str, ...]] = [("trial", "state", "epochs", "bits/char", *map(short_name, names))]

@@ -1,6 +1,7 @@
 """What a search may choose from: a range or some choices for each of its settings."""
 
 import math
+import random
 from collections.abc import Collection, Iterable, Mapping
 from dataclasses import dataclass
 from decimal import Decimal
@@ -13,6 +14,7 @@ from chargen.resolution import check_value, resolve
 
 Values = Mapping[str, Any]  # "section.name" to a value
 
+MOST_DRAWS = 1000  # until there is nothing new to be found
 LOG_SCALE_FROM = 10  # times the lowest value: a range that goes so far is drawn from on a logarithmic scale
 
 # What all trials have to share, so that their figures and their costs compare, is not here.
@@ -55,6 +57,18 @@ class Range:
             return False
         return self.step is None or (_exact(value) - _exact(self.low)) % _exact(self.step) == 0
 
+    def draw(self, rng: random.Random) -> float:
+        """Return one of the numbers."""
+        step = self.step or (1 if isinstance(self.low, int) else None)
+        if step is not None:
+            number = _exact(self.low) + _exact(step) * rng.randint(
+                0, int((_exact(self.high) - _exact(self.low)) / _exact(step))
+            )
+            return type(self.low)(number)
+        if self.log:
+            return math.exp(rng.uniform(math.log(self.low), math.log(self.high)))
+        return rng.uniform(self.low, self.high)
+
     def __str__(self) -> str:
         return f"{self.low}..{self.high}" + (f"/{self.step}" if self.step is not None else "")
 
@@ -67,6 +81,10 @@ class Choices:
 
     def __contains__(self, value: object) -> bool:
         return value in self.values
+
+    def draw(self, rng: random.Random) -> str | int | float | bool:
+        """Return one of the values."""
+        return rng.choice(self.values)
 
     def __str__(self) -> str:
         return ",".join(str(one).lower() if isinstance(one, bool) else str(one) for one in self.values)
@@ -120,6 +138,20 @@ def default_space(settings: Settings, fixed: Collection[str]) -> Space:
     return {name: one for name, one in space.items() if name not in fixed}
 
 
+def same_values(values: Values) -> tuple[tuple[str, str], ...]:
+    """Return what is equal for equal values, whatever their last bits are."""
+    return tuple(sorted((name, f"{value:.9g}" if isinstance(value, float) else repr(value)) for name, value in values.items()))
+
+
+def draw_other(space: Space, tried: Collection[object], rng: random.Random) -> dict[str, Any] | None:
+    """Return values that are not among those tried, as `same_values` tells them; None where hardly any are left."""
+    for _ in range(MOST_DRAWS):
+        values = {name: one.draw(rng) for name, one in space.items()}
+        if same_values(values) not in tried:
+            return values
+    return None
+
+
 def sections(values: Values) -> Mapped:
     """Return a layer of settings.
 
@@ -136,6 +168,18 @@ def sections(values: Values) -> Mapped:
 def values_of(settings: Settings, names: Iterable[str]) -> dict[str, Any]:
     """Return the values that some settings have."""
     return {name: getattr(getattr(settings, name.partition(".")[0]), name.partition(".")[2]) for name in names}
+
+
+def short_name(name: str) -> str:
+    """Return the name of a setting without its section."""
+    return name.partition(".")[2]
+
+
+def shown(value: Any) -> str:
+    """Return a value as people are told of it."""
+    if isinstance(value, bool):
+        return "yes" if value else "no"
+    return f"{value:.3g}" if isinstance(value, float) else str(value)
 
 
 def _around(size: int) -> Choices:

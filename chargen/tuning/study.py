@@ -5,7 +5,9 @@ A process holds the lock of its trial's run directory as long as it trains; a tr
 nobody holds, has lost its process.
 """
 
+import math
 import os
+import random
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
@@ -17,7 +19,7 @@ from filelock import FileLock, Timeout
 from chargen.errors import ConfigError, RunError
 from chargen.files import write_atomically
 from chargen.run import RunDirectory, locked
-from chargen.tuning.space import Choices, Range, Space
+from chargen.tuning.space import Choices, Range, Space, draw_other, same_values
 
 try:
     import optuna
@@ -35,7 +37,8 @@ JOURNAL, LOCK, BEST = "study.journal", ".lock", "best.toml"
 FACTS, RUN, FAULTS, REASON = "facts", "run", "faults", "reason"  # names of attributes
 UNPRUNED_TRIALS = 4  # that have to be finished before one is compared with them
 UNPRUNED_EPOCHS = 2  # of a trial
-MOST_FAULTS = 3  # of a trial that its process dies of, say for want of memory; then it is let alone
+MOST_FAULTS = 3  # of a trial that its process dies of, say for want of memory; then it is given up
+DIED = f"its process has died {MOST_FAULTS} times"
 COUNTED = (TrialState.RUNNING, TrialState.COMPLETE, TrialState.PRUNED)
 WORDS = {
     TrialState.COMPLETE: "finished",
@@ -127,19 +130,32 @@ class Study:
         return dict(self._study.user_attrs[FACTS])
 
     def take(self, space: Space, *, most: int, random_seed: int) -> Trial | None:
-        """Return a trial to work on: one that was interrupted, else a new one; None where there are `most` of them."""
+        """Return a trial to work on: one that was interrupted, else a new one.
+
+        None where there are `most` of them, or where everything has been tried.
+        """
         with self.held():
             self._give_back_lost()
             if len(self._study.get_trials(deepcopy=False, states=COUNTED)) >= most:
                 return None
             return self._ask(space, random_seed)
 
-    def _ask(self, space: Space, random_seed: int) -> Trial:
+    def _ask(self, space: Space, random_seed: int) -> Trial | None:
+        before = self._study.get_trials(deepcopy=False)
         # Every trial is drawn with a seed of its own, whichever process draws it: equal seeds would draw equal trials.
-        num_trials = len(self._study.get_trials(deepcopy=False))
-        self._study.sampler = TPESampler(seed=(random_seed * 1_000_003 + num_trials) % 2**32)
-        asked = self._study.ask({name: _distribution(one) for name, one in space.items()})
-        name = asked.user_attrs.get(RUN, f"trial-{asked.number:03}")
+        seed = (random_seed * 1_000_003 + len(before)) % 2**32
+        self._study.sampler = TPESampler(seed=seed)
+        distributions = {name: _distribution(one) for name, one in space.items()}
+        asked = self._study.ask(distributions)
+        tried = {same_values(_values(one)) for one in before if one.state in WORDS and one.number != asked.number}
+        if RUN not in asked.user_attrs and same_values(asked.params) in tried:  # it would bring the same bytes once more
+            self._study.tell(asked, state=TrialState.FAIL)
+            other = draw_other(space, tried, random.Random(seed))
+            if other is None:
+                return None
+            self._study.enqueue_trial(other)
+            asked = self._study.ask(distributions)
+        name = asked.user_attrs.get(RUN, f"trial-{len({one.user_attrs[RUN] for one in before if RUN in one.user_attrs}):03}")
         asked.set_user_attr(RUN, name)
         run = RunDirectory(self.folder / name)
         run.path.mkdir(exist_ok=True)
@@ -169,25 +185,30 @@ class Study:
             self._enqueue_again(self._study.trials[trial.number], fault=fault)
             trial.let_go()
 
-    def _give_back_lost(self) -> None:
+    def give_back_lost(self) -> None:
         """Let trials be taken again whose process has died."""
+        with self.held():
+            self._give_back_lost()
+
+    def _give_back_lost(self) -> None:
         for trial in self._study.get_trials(deepcopy=False, states=[TrialState.RUNNING]):
-            if _is_free(self._run(trial)):
+            if RUN not in trial.user_attrs or _is_free(self._run(trial)):
                 self._enqueue_again(trial, fault=True)
 
     def _enqueue_again(self, trial: FrozenTrial, *, fault: bool) -> None:
-        self._study.tell(trial.number, state=TrialState.FAIL)
         faults = trial.user_attrs.get(FAULTS, 0) + fault
-        if faults < MOST_FAULTS:
-            self._study.enqueue_trial(trial.params, user_attrs={RUN: self._run(trial).name, FAULTS: faults})
+        if faults >= MOST_FAULTS:
+            self._study.tell(trial.number, state=TrialState.PRUNED)
+            return
+        self._study.tell(trial.number, state=TrialState.FAIL)
+        self._study.enqueue_trial(trial.params, user_attrs=trial.user_attrs | {FAULTS: faults})
 
     def results(self) -> list[TrialResult]:
-        """Return all trials, the best first; one that was interrupted and taken again is there once."""
-        trials = [one for one in self._study.get_trials(deepcopy=False) if one.state in WORDS]
+        """Return all trials that were begun, the best first; one that was interrupted and taken again is there once."""
         order = list(WORDS)
-        results = sorted((order.index(one.state), _figure(one) or 0.0, one.number) for one in trials)
-        by_number = {one.number: one for one in trials}
-        return [self._result(by_number[number]) for _, _, number in results]
+        begun = [one for one in self._study.get_trials(deepcopy=False) if one.state in WORDS and RUN in one.user_attrs]
+        begun.sort(key=lambda one: (order.index(one.state), _figure(one) or math.inf, one.number))
+        return [self._result(one) for one in begun]
 
     def _result(self, trial: FrozenTrial) -> TrialResult:
         return TrialResult(
@@ -195,12 +216,17 @@ class Study:
             bits_per_character=_figure(trial),
             epochs=max(trial.intermediate_values, default=0),
             run=self._run(trial),
-            values=trial.params or trial.system_attrs.get("fixed_params", {}),
-            reason=trial.user_attrs.get(REASON),
+            values=_values(trial),
+            reason=trial.user_attrs.get(REASON, DIED) if trial.state == TrialState.PRUNED else None,
         )
 
     def _run(self, trial: FrozenTrial) -> RunDirectory:
-        return RunDirectory(self.folder / trial.user_attrs.get(RUN, f"trial-{trial.number:03}"))
+        return RunDirectory(self.folder / trial.user_attrs[RUN])
+
+
+def _values(trial: FrozenTrial) -> Mapping[str, Any]:
+    """Return the values of a trial, which are fixed before it is taken where it was interrupted."""
+    return trial.params or trial.system_attrs.get("fixed_params", {})
 
 
 def _figure(trial: FrozenTrial) -> float | None:

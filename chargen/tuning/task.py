@@ -1,5 +1,7 @@
 """What is tuned: which settings are searched, which are the same for all trials, and what one trial trains."""
 
+import dataclasses
+import json
 import time
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
@@ -36,6 +38,18 @@ class TuningTask:
     minutes: float | None
     configured: bool
     asked: Space
+
+    def to_json(self) -> str:
+        """Return the task as a text that `from_json` reads back."""
+        search = [f"{name}={one}" for name, one in self.asked.items()]
+        return json.dumps({**dataclasses.asdict(self), "asked": search})
+
+    @classmethod
+    def from_json(cls, text: str) -> "TuningTask":
+        """Return the task that `to_json` has written."""
+        fields = json.loads(text)
+        layers = [(label, sections) for label, sections in fields.pop("layers")]
+        return cls(**fields | {"layers": layers, "asked": parse_space(fields["asked"])})
 
     @property
     def name(self) -> str:

@@ -1,22 +1,27 @@
-"""The search: trial after trial, each an ordinary training in a run directory of its own."""
+"""The search: trial after trial, each in a process of its own."""
 
+import json
+import os
 import shlex
 import signal
-from collections.abc import Sequence
+import subprocess
+import sys
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
+from types import FrameType
 from typing import Any
 
-from chargen.errors import ConfigError, CorpusError, TrainingError
-from chargen.resolution import read_config, resolve
+import chargen
+from chargen.errors import ChargenError, TrainingError
 from chargen.terminal import echo
-from chargen.training.plan import make_plan
-from chargen.training.results import EXIT_SIGNAL, EpochResult, TrainingOutcome
-from chargen.training.resuming import find_checkpoint
-from chargen.training.session import run_session
-from chargen.tuning.space import Values, parse_space, sections
-from chargen.tuning.study import JOURNAL, Study, Trial, TrialResult
+from chargen.training.results import EXIT_SIGNAL
+from chargen.tuning.space import Values, short_name
+from chargen.tuning.study import JOURNAL, Study, TrialResult
 from chargen.tuning.task import TuningTask, check_same
+
+MOST_DEATHS = 10  # of processes in a row, more than one trial is to blame for
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -77,116 +82,95 @@ def tune(task: TuningTask, folder: Path, *, trials: int, verbosity: int = 1) -> 
     study = Study(folder)
     study.begin(lambda: begun or _begun(task))
     check_same(task.identity(), study.facts, str(folder))
-    search = _Search(task, study, verbosity=verbosity)
-    interrupted_by = None
-    while interrupted_by is None:
-        trial = study.take(search.space, most=trials, random_seed=search.random_seed)
-        if trial is None:
-            break
-        interrupted_by = search.run(trial)
-    return TuningOutcome(study=study, results=study.results(), interrupted_by=interrupted_by)
+    if verbosity:
+        searched = ", ".join(f"{short_name(name)} {text}" for name, text in study.facts["space"].items())
+        echo(f"{folder}: searching {searched}", err=True)
+    request = {"task": task.to_json(), "folder": str(folder), "trials": trials, "verbosity": verbosity}
+    with _Worker(json.dumps(request)).listening() as worker:
+        while worker.takes_a_trial():
+            pass
+    study.give_back_lost()
+    return TuningOutcome(study=study, results=study.results(), interrupted_by=worker.interrupted_by)
 
 
-class _Search:
-    """What a process needs to work on trials."""
+class _Worker:
+    """Starts processes that take a trial each.
 
-    def __init__(self, task: TuningTask, study: Study, *, verbosity: int) -> None:
-        self._task, self._study, self._verbosity = task, study, verbosity
-        facts = study.facts
-        self.space = parse_space(f"{name}={text}" for name, text in facts["space"].items())
-        self._fixed = facts["fixed"]
-        self.random_seed = resolve(*task.layers).settings.training.random_seed
-        self._say(f"{study.folder}: searching {', '.join(f'{short_name(name)} {one}' for name, one in self.space.items())}")
-
-    def run(self, trial: Trial) -> int | None:
-        """Train one trial and tell the study what came of it. Returns the number of the signal that ended it, if one did."""
-        self._say(
-            f"{trial.run.name}: {', '.join(f'{short_name(name)} {shown(value)}' for name, value in trial.values.items())}"
-        )
-        watch = _Watch(trial)
-        try:
-            outcome = self._train(trial, watch)
-        except (ConfigError, CorpusError, TrainingError) as error:  # such as a loss that is not finite
-            self._study.prune(trial, error.message)
-            self._say(f"{trial.run.name}: given up, {error.message}")
-            return None
-        except KeyboardInterrupt:
-            self._study.give_back(trial, fault=False)
-            return signal.SIGINT
-        except BaseException as error:
-            self._study.give_back(trial, fault=isinstance(error, Exception))
-            raise
-        if outcome.interrupted_by is not None:
-            self._study.give_back(trial, fault=False)
-            return outcome.interrupted_by
-        self._judge(trial, outcome, watch)
-        return None
-
-    def _train(self, trial: Trial, watch: "_Watch") -> TrainingOutcome:
-        """Train a trial from its beginning, or from the last checkpoint of one that was interrupted."""
-        run, task = trial.run, self._task
-        if run.config.is_file():
-            settings = resolve(read_config(str(run.config))).settings
-            plan = make_plan(settings, task.corpus(settings.corpus))
-        else:
-            plan = task.plan(sections({**self._fixed, **trial.values}), verbosity=self._verbosity - 1)
-            run.write_config(plan.settings, plan.reasons)
-        checkpoint, notes = find_checkpoint(run, plan)
-        for note in notes:
-            self._say(note)
-        watch.epochs = plan.settings.training.epochs
-        outcome = run_session(plan, run, checkpoint=checkpoint, watch=watch, verbosity=self._verbosity - 1)
-        if watch.worse is None and outcome.interrupted_by is None:  # the process that took the last epoch told nobody
-            watch(outcome.results)
-        return outcome
-
-    def _judge(self, trial: Trial, outcome: TrainingOutcome, watch: "_Watch") -> None:
-        """Tell the study, and the user, what a trial that was not interrupted came to."""
-        best = outcome.best
-        assert best is not None
-        told = f"{trial.run.name}: {best.bits_per_character:.3f} bits/char"
-        if watch.worse:
-            self._study.prune(trial, f"worse than half of the others after epoch {len(outcome.results)}")
-            self._say(f"{told} after epoch {len(outcome.results)} of {watch.epochs}, pruned")
-        else:
-            first = self._study.finish(trial, best.bits_per_character)
-            self._say(f"{told}, the best so far" if first else told)
-
-    def _say(self, line: str) -> None:
-        if self._verbosity:
-            echo(line, err=True)
-
-
-class _Watch:
-    """Stops a training that is worse than half of the others; but not after its last epoch, when there is nothing to save.
-
-    worse: whether it did; None as long as it was not asked.
+    Ctrl-C and SIGTERM are handed on to the one at work, which ends in order.
     """
 
-    def __init__(self, trial: Trial) -> None:
-        self._trial = trial
-        self.epochs = 0
-        self.worse: bool | None = None
+    def __init__(self, request: str) -> None:
+        self._request = request
+        self._process: subprocess.Popen[str] | None = None
+        self._num_deaths = 0
+        self.interrupted_by: int | None = None
 
-    def __call__(self, results: Sequence[EpochResult]) -> bool:
-        worse = self._trial.report([result.bits_per_character for result in results])
-        self.worse = worse and len(results) < self.epochs
-        return self.worse
+    @contextmanager
+    def listening(self) -> Iterator["_Worker"]:
+        """Take signals within."""
+        previous = {number: signal.signal(number, self._handle) for number in (signal.SIGINT, signal.SIGTERM)}
+        try:
+            yield self
+        finally:
+            for number, handler in previous.items():
+                signal.signal(number, handler)
+
+    def _handle(self, number: int, frame: FrameType | None) -> None:
+        self.interrupted_by = number
+        if self._process:
+            self._process.send_signal(number)
+
+    def takes_a_trial(self) -> bool:
+        """Let a process work on a trial, and tell whether there may be another. Raises the error that it ended with."""
+        if self.interrupted_by is not None:
+            return False
+        answer = self._answer()
+        if "error" in answer:
+            error = ChargenError(answer["error"], hint=answer["hint"])
+            error.exit_code = answer["exit_code"]
+            raise error
+        return bool(answer["trial"])
+
+    def _answer(self) -> dict[str, Any]:
+        command = [sys.executable, "-P", "-m", "chargen.tuning.worker"]
+        with subprocess.Popen(
+            command,
+            stdin=subprocess.PIPE,  # open as long as this process lives: its end is the worker's
+            stdout=subprocess.PIPE,
+            env=os.environ | {"PYTHONPATH": _python_path()},
+            start_new_session=True,  # a terminal's Ctrl-C comes once, from here
+            text=True,
+        ) as process:
+            self._process = process
+            if self.interrupted_by is not None:  # it came too early for the handler
+                process.send_signal(self.interrupted_by)
+            assert process.stdin is not None
+            assert process.stdout is not None
+            with suppress(BrokenPipeError):
+                process.stdin.write(self._request + "\n")
+                process.stdin.flush()
+            lines = process.stdout.read().splitlines()
+        self._process = None
+        if lines:
+            self._num_deaths = 0
+            return json.loads(lines[-1])
+        return self._died(process.returncode)
+
+    def _died(self, code: int) -> dict[str, Any]:
+        """Answer for a process that could not: the next one takes the trial up again."""
+        self._num_deaths += 1
+        if self.interrupted_by is None and self._num_deaths > MOST_DEATHS:
+            raise TrainingError(f"{self._num_deaths} trials in a row have died, the last one with exit code {code}")
+        return {"trial": self.interrupted_by is None}
+
+
+def _python_path() -> str:
+    """Return where the worker finds this very package, and what else this process was told of."""
+    package = Path(chargen.__file__).parent.parent
+    return os.pathsep.join([str(package), *filter(None, [os.environ.get("PYTHONPATH")])])
 
 
 def _begun(task: TuningTask) -> tuple[dict[str, Any], Values | None]:
     """Return what a new study is begun with."""
     space, fixed, first = task.settle()
     return task.identity() | {"space": {name: str(one) for name, one in space.items()}, "fixed": fixed}, first
-
-
-def short_name(name: str) -> str:
-    """Return the name of a setting without its section."""
-    return name.partition(".")[2]
-
-
-def shown(value: Any) -> str:
-    """Return a value as people are told of it."""
-    if isinstance(value, bool):
-        return "yes" if value else "no"
-    return f"{value:.3g}" if isinstance(value, float) else str(value)

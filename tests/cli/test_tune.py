@@ -95,12 +95,12 @@ def test_json_tells_of_every_trial(invoke: Invoke) -> None:
 
 
 @pytest.mark.usefixtures("text")
-def test_settings_that_do_not_go_together_are_given_up_and_told(invoke: Invoke) -> None:
+def test_settings_that_do_not_go_together_are_given_up_and_told(invoke: Invoke, capfd: pytest.CaptureFixture[str]) -> None:
     result = invoke(*PLAIN, "--trials", 3, "--epochs", 1, "--search", "network.layer_norm=true,false")
     assert result.exit_code == 0, result.output
     rows = [row.split() for row in result.stdout.splitlines()[1:]]
     assert {(state, norm) for _, state, *_, norm in rows} == {("finished", "no"), ("pruned", "yes")}
-    assert "given up, network.layer_norm stands between recurrent layers" in result.stderr
+    assert "given up, network.layer_norm stands between recurrent layers" in capfd.readouterr().err
 
 
 @pytest.mark.usefixtures("text")

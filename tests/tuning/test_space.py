@@ -1,9 +1,11 @@
+import random
+
 import pytest
 
 from chargen.config import Settings
 from chargen.errors import ConfigError
 from chargen.resolution import resolve
-from chargen.tuning.space import Choices, Range, Space, default_space, parse_space, values_of
+from chargen.tuning.space import Choices, Range, Space, default_space, draw_other, parse_space, same_values, values_of
 
 
 def parse(spec: str) -> Range | Choices:
@@ -81,6 +83,36 @@ def test_what_cannot_be_searched_is_told(spec: str, told: str) -> None:
 def test_a_setting_is_searched_once() -> None:
     with pytest.raises(ConfigError, match=r"network\.cell is given twice"):
         parse_space(["network.cell=lstm", "network.cell=gru"])
+
+
+@pytest.mark.parametrize(
+    ("spec", "expected"),
+    [
+        ("network.hidden_size=3..5", {3, 4, 5}),
+        ("network.hidden_size=3..8/2", {3, 5, 7}),
+        ("network.dropout=0..0.3/0.1", {0.0, 0.1, 0.2, 0.3}),
+        ("network.cell=lstm,gru", {"lstm", "gru"}),
+    ],
+)
+def test_every_value_is_drawn(spec: str, expected: set[object]) -> None:
+    rng, one = random.Random(1), parse(spec)
+    assert {one.draw(rng) for _ in range(100)} == expected
+
+
+def test_numbers_of_a_wide_range_are_drawn_by_their_logarithm() -> None:
+    rng, wide = random.Random(1), Range(low=1e-4, high=1.0)
+    drawn = [wide.draw(rng) for _ in range(1000)]
+    assert all(number in wide for number in drawn)
+    assert sum(number < 0.01 for number in drawn) == pytest.approx(500, abs=80)  # a standard deviation is 16
+    narrow = Range(low=0.0, high=1.0)
+    assert sum(narrow.draw(rng) < 0.01 for _ in range(1000)) < 50
+
+
+def test_other_values_than_those_tried_are_drawn_as_long_as_there_are_any() -> None:
+    space = parse_space(["network.dropout=0..0.2/0.1"])
+    tried = {same_values({"network.dropout": value}) for value in (0.0, 0.1 + 1e-17)}
+    assert draw_other(space, tried, random.Random(1)) == {"network.dropout": 0.2}
+    assert draw_other(space, tried | {same_values({"network.dropout": 0.2})}, random.Random(1)) is None
 
 
 def chosen(**training: object) -> Settings:

@@ -10,7 +10,7 @@ pytest.importorskip("optuna", reason="optuna is not installed: pip install 'char
 
 from chargen.errors import RunError
 from chargen.tuning.space import Choices, Range, Space
-from chargen.tuning.study import BEST, JOURNAL, MOST_FAULTS, UNPRUNED_TRIALS, Study, Trial
+from chargen.tuning.study import BEST, DIED, JOURNAL, MOST_FAULTS, UNPRUNED_TRIALS, Study, Trial
 
 SPACE: Space = {
     "training.learning_rate": Range(low=1e-4, high=1e-2),
@@ -72,6 +72,18 @@ def test_the_same_seed_draws_the_same_trials(study: Study, tmp_path: Path) -> No
     assert taken(study).values == taken(Study(tmp_path / "other")).values
 
 
+def test_no_trial_is_drawn_twice(study: Study) -> None:
+    """The same settings bring the same figures."""
+    space: Space = {"network.cell": Choices(("lstm", "gru")), "network.num_layers": Range(low=1, high=3)}
+    drawn = []
+    while trial := study.take(space, most=MANY, random_seed=1):
+        drawn.append(tuple(trial.values.values()))
+        trial.run.config.touch()
+        study.finish(trial, 1.0)
+    assert sorted(drawn) == [(cell, layers) for cell in ("gru", "lstm") for layers in (1, 2, 3)]
+    assert [result.run.name for result in study.results()] == [f"trial-{number:03}" for number in range(6)]
+
+
 def test_trials_are_counted_over_all_processes(study: Study) -> None:
     finished(study, 3.0)
     running = taken(reopened(study))
@@ -115,7 +127,7 @@ def test_a_trial_whose_process_was_killed_is_taken_up_again(study: Study) -> Non
     assert sorted(result.state for result in study.results()) == ["running", "running"]
 
 
-def test_a_trial_that_processes_die_of_is_let_alone_in_the_end(study: Study) -> None:
+def test_a_trial_that_processes_die_of_is_given_up_in_the_end(study: Study) -> None:
     first = taken(study)
     study.give_back(first, fault=True)
     for _ in range(MOST_FAULTS - 1):
@@ -123,6 +135,8 @@ def test_a_trial_that_processes_die_of_is_let_alone_in_the_end(study: Study) -> 
         assert again.run == first.run
         study.give_back(again, fault=True)
     assert taken(study).run != first.run
+    (given_up,) = [result for result in study.results() if result.state == "pruned"]
+    assert (given_up.run, given_up.reason) == (first.run, DIED)
 
 
 def test_ctrl_c_is_no_fault(study: Study) -> None:

@@ -5,6 +5,7 @@ import pytest
 
 from chargen.config import COMMAND_LINE, Mapped
 from chargen.errors import ConfigError
+from chargen.resolution import resolve
 from chargen.training import session
 from chargen.tuning.space import Range, sections
 from chargen.tuning.task import DEFAULT_MINUTES, TRIAL_EPOCHS, TuningTask, check_same, make_task
@@ -51,6 +52,16 @@ def test_streams_are_kept_where_the_context_length_is_searched(prose: Path) -> N
 def test_the_first_trial_is_left_out_where_it_would_lie_outside(prose: Path) -> None:
     _, _, first = task_of(prose, search=("training.learning_rate=0.1..1",)).settle()
     assert first is None
+
+
+def test_a_task_is_told_to_other_processes_whole(prose: Path) -> None:
+    task = task_of(
+        prose, minutes=2, search=("network.dropout=0..0.5/0.1", "network.cell=lstm,gru"), samples={"diversity": (0.5,)}
+    )
+    read = TuningTask.from_json(task.to_json())
+    assert read.asked == task.asked
+    assert read.identity() == task.identity()
+    assert resolve(*read.layers) == resolve(*task.layers)
 
 
 def test_nothing_left_to_search_is_told(prose: Path) -> None:

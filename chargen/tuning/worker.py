@@ -1,0 +1,150 @@
+"""One trial in a process of its own: what it leaves behind in memory goes with it, and what kills it kills nothing else.
+
+It is told what to do in a line of JSON on stdin, and answers in one on stdout. When stdin ends, so has the process that started
+it, and the trial is given back.
+"""
+
+import json
+import os
+import signal
+import sys
+import threading
+from collections.abc import Sequence
+from contextlib import suppress
+from pathlib import Path
+from typing import Any
+
+from chargen.errors import ChargenError, ConfigError, CorpusError, TrainingError
+from chargen.resolution import read_config, resolve
+from chargen.terminal import echo
+from chargen.training.plan import make_plan
+from chargen.training.results import EpochResult, TrainingOutcome
+from chargen.training.resuming import find_checkpoint
+from chargen.training.session import run_session
+from chargen.tuning.space import parse_space, sections, short_name, shown
+from chargen.tuning.study import Study, Trial
+from chargen.tuning.task import TuningTask
+
+
+def main() -> None:
+    """Work on one trial as stdin says."""
+    signal.signal(signal.SIGTERM, lambda number, _: sys.exit(128 + number))
+    request = json.loads(sys.stdin.readline())
+    threading.Thread(target=_end_with_stdin, daemon=True).start()
+    try:
+        answer = _answer(request)
+    except (KeyboardInterrupt, SystemExit):  # the trial is given back
+        answer = {"trial": True}
+    with suppress(BrokenPipeError):
+        echo(json.dumps(answer), raw=True)
+
+
+def _end_with_stdin() -> None:
+    os.read(sys.stdin.fileno(), 1)  # past its buffer, whose lock the interpreter takes as it ends
+    os.kill(os.getpid(), signal.SIGTERM)
+
+
+def _answer(request: dict[str, Any]) -> dict[str, Any]:
+    task = TuningTask.from_json(request["task"])
+    try:
+        work = _Work(task, Study(Path(request["folder"])), verbosity=request["verbosity"])
+        return {"trial": work.take(request["trials"])}
+    except ChargenError as error:
+        return {"error": error.message, "hint": error.hint, "exit_code": error.exit_code}
+
+
+class _Work:
+    """A trial of a study."""
+
+    def __init__(self, task: TuningTask, study: Study, *, verbosity: int) -> None:
+        self._task, self._study, self._verbosity = task, study, verbosity
+
+    def take(self, most: int) -> bool:
+        """Take a trial, train it, and tell the study what came of it; where there are `most` of them, return False."""
+        space = parse_space(f"{name}={text}" for name, text in self._study.facts["space"].items())
+        seed = resolve(*self._task.layers).settings.training.random_seed
+        trial = self._study.take(space, most=most, random_seed=seed)
+        if trial is not None:
+            self._run(trial)
+        return trial is not None
+
+    def _run(self, trial: Trial) -> None:
+        self._say(
+            f"{trial.run.name}: {', '.join(f'{short_name(name)} {shown(value)}' for name, value in trial.values.items())}"
+        )
+        watch = _Watch(trial)
+        try:
+            outcome = self._train(trial, watch)
+        except (ConfigError, CorpusError, TrainingError) as error:  # such as a loss that is not finite
+            self._study.prune(trial, error.message)
+            self._say(f"{trial.run.name}: given up, {error.message}")
+            return
+        except ChargenError:  # such as a full disk, which no other settings would help
+            self._study.give_back(trial, fault=True)
+            raise
+        except Exception as error:  # such as a GPU without memory enough
+            self._study.give_back(trial, fault=True)
+            self._say(f"{trial.run.name}: failed, {type(error).__name__}: {error}")
+            return
+        except BaseException:
+            self._study.give_back(trial, fault=False)
+            raise
+        if outcome.interrupted_by is not None:
+            self._study.give_back(trial, fault=False)
+        else:
+            self._judge(trial, outcome, watch)
+
+    def _train(self, trial: Trial, watch: "_Watch") -> TrainingOutcome:
+        """Train a trial from its beginning, or from the last checkpoint of one that was interrupted."""
+        run, task = trial.run, self._task
+        if run.config.is_file():
+            settings = resolve(read_config(str(run.config))).settings
+            plan = make_plan(settings, task.corpus(settings.corpus))
+        else:
+            plan = task.plan(sections({**self._study.facts["fixed"], **trial.values}), verbosity=self._verbosity - 1)
+            run.write_config(plan.settings, plan.reasons)
+        checkpoint, notes = find_checkpoint(run, plan)
+        for note in notes:
+            self._say(note)
+        watch.epochs = plan.settings.training.epochs
+        outcome = run_session(plan, run, checkpoint=checkpoint, watch=watch, verbosity=self._verbosity - 1)
+        if watch.worse is None and outcome.interrupted_by is None:  # the process that took the last epoch told nobody
+            watch(outcome.results)
+        return outcome
+
+    def _judge(self, trial: Trial, outcome: TrainingOutcome, watch: "_Watch") -> None:
+        """Tell the study, and the user, what a trial that was not interrupted came to."""
+        best = outcome.best
+        assert best is not None
+        told = f"{trial.run.name}: {best.bits_per_character:.3f} bits/char"
+        if watch.worse:
+            self._study.prune(trial, f"worse than half of the others after epoch {len(outcome.results)}")
+            self._say(f"{told} after epoch {len(outcome.results)} of {watch.epochs}, pruned")
+        else:
+            first = self._study.finish(trial, best.bits_per_character)
+            self._say(f"{told}, the best so far" if first else told)
+
+    def _say(self, line: str) -> None:
+        if self._verbosity:
+            echo(line, err=True)
+
+
+class _Watch:
+    """Stops a training that is worse than half of the others; but not after its last epoch, when there is nothing to save.
+
+    worse: whether it did; None as long as it was not asked.
+    """
+
+    def __init__(self, trial: Trial) -> None:
+        self._trial = trial
+        self.epochs = 0
+        self.worse: bool | None = None
+
+    def __call__(self, results: Sequence[EpochResult]) -> bool:
+        worse = self._trial.report([result.bits_per_character for result in results])
+        self.worse = worse and len(results) < self.epochs
+        return self.worse
+
+
+if __name__ == "__main__":
+    main()
