@@ -12,25 +12,28 @@ from keras import layers, ops
 
 Tensor = Any  # of the backend
 
-FACTORS = (0x7FEB352D, 0x846CA68B)  # of lowbias32 (Wellons 2018), a hash of 32 bits
-SHIFTS = (16, 15, 16)
+SIGN = 0x80000000
 
 
 def _signed(word: int) -> int:
     """Return the int32 of the same bits: PyTorch cannot calculate with uint32."""
-    return (word & 0xFFFFFFFF ^ 0x80000000) - 0x80000000
+    return (word ^ SIGN) - SIGN
+
+
+ROUNDS = ((16, _signed(0x7FEB352D)), (15, _signed(0x846CA68B)))  # of lowbias32 (Wellons 2018), a hash of 32 bits
+LAST_SHIFT = 16
 
 
 def mixed(values: Tensor) -> Tensor:
-    """Return a hash of each 32-bit value, an int32: every bit of it depends on every bit of the value."""
-    for shift, factor in zip(SHIFTS, (*FACTORS, 1), strict=True):
-        shifted = ops.bitwise_and(ops.right_shift(values, _int32(shift)), _int32((1 << 32 - shift) - 1))
-        values = ops.bitwise_xor(values, shifted) * _int32(factor)
-    return values
+    """Return a hash of each int32: every bit of it depends on every bit of the value."""
+    for shift, factor in ROUNDS:
+        values = (values ^ _shifted(values, shift)) * factor
+    return values ^ _shifted(values, LAST_SHIFT)
 
 
-def _int32(word: int) -> Tensor:
-    return ops.convert_to_tensor(_signed(word), "int32")
+def _shifted(values: Tensor, shift: int) -> Tensor:
+    """Return the values shifted to the right, zeros coming in from the left."""
+    return ops.right_shift(values, shift) & ((1 << 32 - shift) - 1)
 
 
 def hashed_dropout(inputs: Tensor, rate: float, seed: Tensor, shape: Sequence[int]) -> Tensor:
@@ -41,11 +44,9 @@ def hashed_dropout(inputs: Tensor, rate: float, seed: Tensor, shape: Sequence[in
     places = ops.arange(math.prod(shape), dtype="int32")
     seed = ops.cast(seed, "int32")
     first = mixed(seed[0] + mixed(seed[1]))
-    second = mixed(first + _int32(1))
-    drawn = mixed(ops.bitwise_xor(mixed(places + first), second))
-    least = _int32(int(rate * 2**32) ^ 0x80000000)  # compared as unsigned numbers would be
-    kept = ops.reshape(ops.bitwise_xor(drawn, _int32(0x80000000)) >= least, shape)
-    return ops.where(kept, inputs / (1 - rate), ops.zeros_like(inputs))
+    drawn = mixed(mixed(places + first) ^ mixed(first + 1))
+    kept = (drawn ^ _signed(SIGN)) >= _signed(int(rate * 2**32) ^ SIGN)  # compared as unsigned numbers would be
+    return ops.where(ops.reshape(kept, shape), inputs / (1 - rate), ops.zeros_like(inputs))
 
 
 @keras.saving.register_keras_serializable(package="chargen")

@@ -46,19 +46,17 @@ class TorchEngine(Engine):
 
     def _passes(self, values: Tensors, rows: Tensors, *, training: bool) -> Iterator[Tensor]:
         """Pass each shard's rows through the network and yield their figures; keep what they sum up to and what is carried."""
-        others = self.model.non_trainable_variables
-        before, states = [variable.value for variable in others], []
+        others, carried = self.model.non_trainable_variables, []
         parts = zip(*[torch.chunk(one, self.shards) for one in (*rows, *self._carried_states)], strict=True)
-        for shard, (ids, targets, weights, *carried) in enumerate(parts):
-            seeds = [value + shard if one.name == SEED_STATE else value for one, value in zip(others, before, strict=True)]
-            figures, after = self._forward(values, [*seeds, *carried], ids, targets, weights, training=training)
+        for shard, (ids, targets, weights, *states) in enumerate(parts):
+            seeds = [one.value + shard if one.name == SEED_STATE else one.value for one in others]
+            figures, after = self._forward(values, [*seeds, *states], ids, targets, weights, training=training)
             self._measured = self._measured + torch.cat([figures.detach(), weights.sum()[None]])
-            states.append([state.detach() for state in after[len(others) :]])
-            if shard == 0:
-                for variable, value in zip(others, after, strict=False):  # the states come after them
-                    variable.assign(value.detach())
+            carried.append([one.detach() for one in after])
             yield figures
-        self._carried_states = [torch.cat(parts) for parts in zip(*states, strict=True)]
+        for variable, value in zip(others, carried[0], strict=False):  # the states come after them
+            variable.assign(value)
+        self._carried_states = [torch.cat(one) for one in zip(*[after[len(others) :] for after in carried], strict=True)]
 
     def _states(self) -> Tensors:
         return self._carried_states

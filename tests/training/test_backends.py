@@ -18,6 +18,7 @@ from chargen.training.backend import load_backend
 from tests.training.first_steps import FORMS, STEPS
 
 REPOSITORY = Path(__file__).parents[2]
+ONE_THREAD = {"OMP_NUM_THREADS": "1"}  # PyTorch's threads wait for each other at full speed where other tests need the cores
 
 
 def needs(name: str) -> pytest.MarkDecorator:
@@ -38,7 +39,7 @@ def first_steps(tmp_path_factory: pytest.TempPathFactory) -> Callable[[str, str]
     def read(backend: str, form: str) -> dict[str, np.ndarray]:
         if backend not in done:
             command = [sys.executable, "-m", "tests.training.first_steps", backend, str(folder)]
-            subprocess.run(command, cwd=REPOSITORY, check=True)
+            subprocess.run(command, cwd=REPOSITORY, env=os.environ | ONE_THREAD, check=True)
             done.add(backend)
         with np.load(folder / f"{backend}-{form}.npz") as arrays:
             return dict(arrays)
@@ -73,7 +74,7 @@ def test_a_training_goes_on_from_its_state_with_the_same_bytes(
 
 
 def command(*arguments: object, cwd: Path) -> subprocess.CompletedProcess[str]:
-    environment = {name: value for name, value in os.environ.items() if not name.startswith(("TF_", "KERAS_"))}
+    environment = {name: value for name, value in os.environ.items() if not name.startswith(("TF_", "KERAS_"))} | ONE_THREAD
     started = [sys.executable, "-m", "chargen", "train", *map(str, arguments)]
     return subprocess.run(started, cwd=cwd, env=environment, capture_output=True, text=True, check=False)
 
