@@ -59,7 +59,7 @@ class TrainSettings(TypedDict, total=False):
     decay_factor: float
     clip_norm: float
     clip_value: float
-    backend: Literal["tensorflow", "numpy"]
+    backend: Literal["tensorflow", "jax", "torch", "numpy"]
     precision: Literal["float32", "mixed_bfloat16"]
     checkpoint_seconds: float
     checkpoint_steps: int
