@@ -206,7 +206,7 @@ class TrainingConfig:
     precision: str = setting(
         "float32",
         "Numbers that layers compute in; weights, sums of gradients and the loss are float32 always.",
-        choices=("float32", "mixed_bfloat16"),
+        choices=("float32", "mixed_bfloat16", "mixed_float16"),
     )
     checkpoint_seconds: float = setting(60.0, "Seconds between two checkpoints; there is one after each epoch too.", above=0.0)
     checkpoint_steps: int = setting(0, "Optimizer steps between two checkpoints; 0 leaves it to the seconds.", minimum=0)

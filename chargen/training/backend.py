@@ -42,6 +42,8 @@ def load_backend(name: str | None = None) -> None:
         import keras
 
         keras.config.disable_interactive_logging()
+    if name == "torch":  # said of layers on a GPU, where Keras keeps each weight by itself
+        warnings.filterwarnings("ignore", message="RNN module weights are not part of single contiguous chunk of memory")
 
 
 def _loaded() -> str:
@@ -89,30 +91,33 @@ def num_shards(batch_size: int) -> int:
 
 def accelerated() -> bool:
     """Tell whether training runs on a GPU, where cuDNN's recurrent layers are the fastest."""
-    return bool(_gpus())
+    return gpu_name() is not None
 
 
 def describe_device(backend: str) -> str:
     """Say in a line what training computes on with a backend, which is loaded if it is one of Keras."""
     cores = num_cores()
-    gpus = [] if backend == "numpy" else _gpus()
-    return f"training on {', '.join(gpus) or f'CPU, {cores} core' + 's' * (cores > 1)}, {backend}"
+    gpu = None if backend == "numpy" else gpu_name()
+    return f"training on {gpu or f'CPU, {cores} core' + 's' * (cores > 1)}, {backend}"
 
 
-def _gpus() -> list[str]:
-    """Return the name of the GPU that the loaded backend computes on, if there is one."""
+def gpu_name() -> str | None:
+    """Return the name of the GPU that the loaded backend computes on, or None."""
     if _loaded() == "jax":
         import jax
 
-        return [device.device_kind for device in jax.local_devices()[:1] if device.platform != "cpu"]
+        device = jax.local_devices()[0]
+        return None if device.platform == "cpu" else str(device.device_kind)
     if _loaded() == "torch":
         import torch
+        from keras import ops
 
-        return [torch.cuda.get_device_name(0)] if torch.cuda.is_available() else []
+        kind = ops.zeros(()).device.type  # Keras chooses: also Apple's, or what KERAS_TORCH_DEVICE names
+        return torch.cuda.get_device_name() if kind == "cuda" else {"cpu": None}.get(kind, kind)
     import tensorflow as tf
 
-    found = tf.config.list_physical_devices("GPU")[:1]
-    return [tf.config.experimental.get_device_details(gpu).get("device_name", "GPU") for gpu in found]
+    found = tf.config.list_physical_devices("GPU")
+    return str(tf.config.experimental.get_device_details(found[0]).get("device_name", "GPU")) if found else None
 
 
 @contextmanager

@@ -40,11 +40,10 @@ class ClassifierPlan:
         """The labels in the order of the network's outputs."""
         return self.corpus.labels
 
-    @property
-    def steps_per_execution(self) -> int:
-        """Optimizer steps that are taken without returning to Python."""
+    def steps_per_execution(self, *, gpu: bool) -> int:
+        """Return how many optimizer steps are taken without returning to Python, on a GPU or a CPU."""
         tokens = self.training.batch_size * self.context_length
-        return min(choose_steps_per_execution(self.num_parameters, tokens), self.training.num_steps)
+        return min(choose_steps_per_execution(self.num_parameters, tokens, gpu=gpu), self.training.num_steps)
 
     def summary(self) -> dict[str, Any]:
         """Return the figures of the plan."""

@@ -4,10 +4,11 @@ from typing import Any
 
 from chargen.checkpoints import Checkpoint
 from chargen.run import RunDirectory
-from chargen.training.backend import describe_device, load_backend
+from chargen.training.backend import load_backend
 from chargen.training.classifier_plan import ClassifierPlan
 from chargen.training.classifier_recording import ClassifierRecorder
 from chargen.training.classifier_results import ClassifierEpoch, ClassifierOutcome
+from chargen.training.cudnn import describe_start
 from chargen.training.display import Display
 from chargen.training.session import make_tracker
 from chargen.training.trainer import Trainer, seconds_per_epoch, train
@@ -44,5 +45,6 @@ def _make_trainer(plan: ClassifierPlan, display: Display) -> Trainer:
     load_backend(plan.settings.training.backend)
     from chargen.training.classifier import classifier_trainer  # imports Keras, so its chatter has to be muted by now
 
-    display.note(describe_device(plan.settings.training.backend))
+    for line in describe_start(plan.settings):
+        display.note(line)
     return classifier_trainer(plan)

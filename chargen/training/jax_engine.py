@@ -99,7 +99,9 @@ class JaxEngine(Engine):
     def _train_step(self, carried: Carried, *rows: jax.Array) -> Carried:
         def loss(values: Arrays) -> tuple[jax.Array, Any]:
             figures, others, states = self._pass(values, carried, *rows, training=True)
-            return figures[0], (figures, others, states)
+            given = zip(self.optimizer.variables, carried.optimizer, strict=True)
+            with keras.StatelessScope(state_mapping=list(given)):
+                return self.optimizer.scale_loss(figures[0]), (figures, others, states)
 
         gradients, (figures, others, states) = jax.grad(loss, has_aux=True)(carried.weights)
         gradients, sums = lax.psum((gradients, self._with_weight(figures, rows[-1])), AXIS)

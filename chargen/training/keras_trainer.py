@@ -13,7 +13,7 @@ from chargen.corpus.vocabulary import Vocabulary
 from chargen.network.cells import Floats
 from chargen.network.network import Network
 from chargen.scratch.initializers import initial_weights
-from chargen.training.backend import num_shards
+from chargen.training.backend import accelerated, num_shards
 from chargen.training.dataset import Executions
 from chargen.training.engine import Engine
 from chargen.training.export import export_network, find_variable
@@ -32,9 +32,8 @@ class ExecutedPlan(TrainedPlan, Protocol):
     def vocabulary(self) -> Vocabulary:
         """The tokens of the ids."""
 
-    @property
-    def steps_per_execution(self) -> int:
-        """Optimizer steps that are taken without returning to Python."""
+    def steps_per_execution(self, *, gpu: bool) -> int:
+        """Return how many optimizer steps are taken without returning to Python, on a GPU or a CPU."""
 
 
 class KerasTrainer:
@@ -53,13 +52,13 @@ class KerasTrainer:
         `num_outputs` is the width of its output layer where that is not the vocabulary's.
         """
         self._plan, self._num_outputs = plan, num_outputs
-        self._engine = _engine(plan, build, figures)
+        self._steps = plan.steps_per_execution(gpu=accelerated())
+        self._engine = _engine(plan, build, figures, self._steps)
         network, seed = plan.settings.network, plan.settings.training.random_seed
         rng = np.random.default_rng([seed, 0])
         self.set_weights(initial_weights(network, len(plan.vocabulary), rng, num_outputs=num_outputs))
-        steps = plan.steps_per_execution
-        self._training = Executions(plan.training, steps=steps)
-        self._validation = Executions(plan.validation, steps=steps, same_epoch=True) if plan.validation else None
+        self._training = Executions(plan.training, steps=self._steps)
+        self._validation = Executions(plan.validation, steps=self._steps, same_epoch=True) if plan.validation else None
 
     def network(self) -> Network:
         config, vocab_size = self._plan.settings.network, len(self._plan.vocabulary)
@@ -74,7 +73,7 @@ class KerasTrainer:
         self._engine.reset_states()
 
     def train(self, epoch: int, first: int) -> int:
-        if begins_afresh(self._plan.settings.training, epoch, first, self._plan.steps_per_execution):
+        if begins_afresh(self._plan.settings.training, epoch, first, self._steps):
             self._engine.reset_states()
         batches = self._training.take(epoch, first)
         self._engine.train(batches)
@@ -111,14 +110,14 @@ class KerasTrainer:
         self._engine.restore(state)
 
 
-def _engine(plan: ExecutedPlan, build: Callable[[int], keras.Model], figures: Mapping[str, Summed]) -> Engine:
-    """Return the engine of the loaded backend."""
+def _engine(plan: ExecutedPlan, build: Callable[[int], keras.Model], figures: Mapping[str, Summed], steps: int) -> Engine:
+    """Return the engine of the loaded backend, for executions of at most so many steps."""
     network, training = plan.settings.network, plan.settings.training
     random.seed(training.random_seed)  # Keras's random layers draw their seeds there; its own function would load TensorFlow
     shards = choose_shards(network, plan.training.batch_size)
     model = build(plan.training.batch_size // shards)
     optimizer = make_optimizer(training, steps_per_epoch=plan.training.num_steps)
-    largest = plan.training.batches(0, 0, plan.steps_per_execution)
+    largest = plan.training.batches(0, 0, steps)
     return engine_type()(model, optimizer, figures, shards=shards, largest=largest)
 
 

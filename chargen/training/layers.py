@@ -238,7 +238,7 @@ class FusedRecurrent(layers.Layer):
 
     def _inner_loop(self, sequences: Tensor, initial_state: Any, mask: Any, training: bool) -> Any:
         states = initial_state if isinstance(initial_state, list | tuple) else [initial_state]
-        if mask is not None or accelerated() or not self.plain:
+        if mask is not None or not self.plain:
             return super().inner_loop(sequences, initial_state, mask, training=training)
         if keras.backend.backend() == "torch":
             outputs, *states = self._run_on_torch(sequences, *states)
@@ -264,7 +264,7 @@ class FusedRecurrent(layers.Layer):
         In bfloat16 XLA on a CPU is many times slower than Keras's own layers without it.
         """
         compiled = keras.backend.backend() != "torch" and not accelerated()
-        return compiled and self.compute_dtype != "bfloat16" and self.plain
+        return compiled and self.compute_dtype == "float32" and self.plain
 
     @property
     def input_bias(self) -> Tensor:
@@ -304,6 +304,11 @@ class FusedSimpleRNN(FusedRecurrent, layers.SimpleRNN):
 @keras.saving.register_keras_serializable(package="chargen")
 class FusedLSTM(FusedRecurrent, layers.LSTM):
     """keras.layers.LSTM, fused."""
+
+    def __init__(self, *arguments: Any, **options: Any) -> None:
+        super().__init__(*arguments, **options)
+        if keras.backend.backend() == "jax" and self.compute_dtype != "float32":
+            self.use_cudnn = False  # JAX hands float32 alone to cuDNN, and refuses others when it is too late for Keras
 
     @property
     def plain(self) -> bool:

@@ -135,7 +135,10 @@ class PlannedRate(keras.optimizers.schedules.LearningRateSchedule):
 
 
 def make_optimizer(training: TrainingConfig, *, steps_per_epoch: int = 1) -> keras.optimizers.Optimizer:
-    """Return the configured optimizer, which clips gradients and knows the schedule of its learning rate."""
+    """Return the configured optimizer, which clips gradients and knows the schedule of its learning rate.
+
+    For float16, whose range is narrow, it scales the loss and leaves out steps in which a gradient was too large for it.
+    """
     kinds = {
         "adam": keras.optimizers.Adam,
         "adamw": keras.optimizers.AdamW,
@@ -150,4 +153,8 @@ def make_optimizer(training: TrainingConfig, *, steps_per_epoch: int = 1) -> ker
         "adam": {"beta_2": training.beta_2},
         "adamw": {"beta_2": training.beta_2, "weight_decay": training.weight_decay},
     }
-    return kinds[training.optimizer](rate, **clipping, **own.get(training.optimizer, {}))
+    optimizer = kinds[training.optimizer](rate, **clipping, **own.get(training.optimizer, {}))
+    if training.precision != "mixed_float16":
+        return optimizer
+    # An engine's loss is a sum over positions, so it begins as large as a mean that is scaled by thousands.
+    return keras.optimizers.LossScaleOptimizer(optimizer, initial_scale=1.0)

@@ -32,6 +32,7 @@ BYTES_PER_CHARACTER = 8  # the text, its documents, their ids
 VALUES_PER_UNIT = 6  # gates and states of an LSTM, the largest cell
 COPIES_OF_WEIGHTS = 4  # the weights, their gradients, two optimizer slots
 WORK_PER_EXECUTION = 4e10  # floating-point operations: some 200 ms, so that Python between two executions costs little
+WORK_ON_GPU, MOST_STEPS_ON_GPU = 2e12, 32  # a small network waits for each step of its windows, whatever work there is in it
 FEWEST_EPOCHS, MOST_EPOCHS = 4, 20  # that a training of a given length is told in
 WARMUP_SHARE = 0.03  # of a training
 VALIDATION_SHARE = 0.25  # of an epoch's steps, which cost three times as much
@@ -99,11 +100,10 @@ class TrainingPlan:
         validation = _capped(self.validation, settings) if self.validation else None
         return replace(self, settings=settings, training=_epochs(self.training, settings), validation=validation)
 
-    @property
-    def steps_per_execution(self) -> int:
-        """Optimizer steps that are taken without returning to Python."""
+    def steps_per_execution(self, *, gpu: bool) -> int:
+        """Return how many optimizer steps are taken without returning to Python, on a GPU or a CPU."""
         tokens = self.windows.batch_size * self.windows.context_length
-        return min(choose_steps_per_execution(self.num_parameters, tokens), self.training.num_steps)
+        return min(choose_steps_per_execution(self.num_parameters, tokens, gpu=gpu), self.training.num_steps)
 
     def summary(self) -> dict[str, Any]:
         """Return the figures of the plan."""
@@ -185,9 +185,10 @@ def make_plan(settings: Settings, corpus: Corpus, *, start: Start | None = None)
     )
 
 
-def choose_steps_per_execution(num_parameters: int, tokens: int) -> int:
+def choose_steps_per_execution(num_parameters: int, tokens: int, *, gpu: bool) -> int:
     """Return how many steps of so many tokens are taken at once: an optimizer step does 6 operations a weight and token."""
-    return max(1, int(WORK_PER_EXECUTION / (6 * num_parameters * tokens)))
+    steps = max(1, int((WORK_ON_GPU if gpu else WORK_PER_EXECUTION) / (6 * num_parameters * tokens)))
+    return min(steps, MOST_STEPS_ON_GPU) if gpu else steps
 
 
 def choose_windows(settings: Settings, corpus: Corpus, *, longest: int) -> WindowSizes:

@@ -10,7 +10,8 @@ from chargen.run import RunDirectory
 from chargen.tracking.tensorboard_tracker import TensorBoardTracker
 from chargen.tracking.tracker import Tracker, Trackers
 from chargen.tracking.wandb_tracker import WandbTracker
-from chargen.training.backend import accelerated, describe_device, load_backend
+from chargen.training.backend import describe_device, load_backend
+from chargen.training.cudnn import describe_start
 from chargen.training.display import Display
 from chargen.training.pace import Pace
 from chargen.training.plan import TrainingPlan
@@ -98,24 +99,9 @@ def _fresh_trainer(plan: TrainingPlan, display: Display) -> Trainer:
     load_backend(plan.settings.training.backend)
     from chargen.training.keras_trainer import text_trainer  # imports Keras, so its chatter has to be muted by now
 
-    display.note(describe_device(plan.settings.training.backend))
-    if advice := _advice(plan.settings):
-        display.note(advice)
+    for line in describe_start(plan.settings):
+        display.note(line)
     return text_trainer(plan)
-
-
-def _advice(settings: Settings) -> str | None:
-    """Say which setting costs a lot of time on this machine, if one does."""
-    network = settings.network
-    if not accelerated():
-        slow = settings.training.precision != "float32"
-        return "mixed_bfloat16 is for GPUs: on a CPU the float32 layers are faster" if slow else None
-    lost = "--recurrent-dropout" if network.recurrent_dropout else None
-    if network.cell == "gru" and not network.reset_after:
-        lost = "--no-reset-after"
-    if network.cell == "gru" and settings.training.backend == "jax":
-        lost = "--backend jax, for a GRU,"
-    return f"{lost} keeps the GPU from cuDNN's layers, which are many times faster" if lost else None
 
 
 def make_tracker(settings: Settings, display: Display) -> Tracker:

@@ -85,7 +85,7 @@ class TensorFlowEngine(Engine):
         with tf.GradientTape() as tape:
             tape.watch(values)
             figures, after = self._forward(values, carried, *rows, training=True)
-            loss = figures[0]
+            loss = self.optimizer.scale_loss(figures[0])
         return (figures, tape.gradient(loss, values)), after
 
     def _shard_figures(self, values: Tensors, carried: Tensors, *rows: tf.Tensor) -> tuple[tf.Tensor, Tensors]:

@@ -29,7 +29,7 @@ class TorchEngine(Engine):
             values = [variable.value for variable in variables]
             gradients = [torch.zeros_like(value) for value in values]
             for figures in self._passes(values, rows, training=True):
-                torch._foreach_add_(gradients, torch.autograd.grad(figures[0], values))
+                torch._foreach_add_(gradients, torch.autograd.grad(self.optimizer.scale_loss(figures[0]), values))
             total = torch.clamp(rows[-1].sum(), min=1)
             self.optimizer.apply([gradient / total for gradient in gradients], variables)
 

@@ -1,0 +1,44 @@
+"""What training computes on, and which settings keep its layers from cuDNN's kernels there.
+
+Looked up in Keras 3.15, JAX 0.10 and PyTorch 2.13. Dropout of inputs, of outputs and of weights, locked or not, and carried
+states are outside of what the kernels compute: they keep none from them. A simple RNN has no such kernel but on PyTorch.
+"""
+
+from chargen.config import Settings
+from chargen.training.backend import accelerated, describe_device
+
+BFLOAT16_SINCE = 91300  # the version of cuDNN that runs recurrent layers in bfloat16 for PyTorch
+
+
+def describe_start(settings: Settings) -> list[str]:
+    """Say what training computes on with the backend that is loaded, and which setting costs time there, if one does."""
+    training = settings.training
+    lines = [describe_device(training.backend)]
+    if not accelerated():
+        if training.precision != "float32":
+            lines.append(f"{training.precision} is for GPUs: on a CPU the float32 layers are faster")
+    elif lost := keeps_from_cudnn(settings):
+        lines.append(f"{lost} keeps the {settings.network.cell.upper()} from cuDNN's kernels, so it trains more slowly")
+    return lines
+
+
+def keeps_from_cudnn(settings: Settings) -> str | None:
+    """Return the setting that keeps an LSTM or a GRU from cuDNN on a GPU, as it is given on the command line, or None."""
+    network, backend, precision = settings.network, settings.training.backend, settings.training.precision
+    if network.cell not in ("lstm", "gru"):
+        return None
+    if network.recurrent_dropout:
+        return "--recurrent-dropout"
+    if network.cell == "gru" and not network.reset_after:
+        return "--no-reset-after"
+    if backend == "jax" and (network.cell == "gru" or precision != "float32"):  # it has an LSTM alone, for float32
+        return "--backend jax" if network.cell == "gru" else f"--precision {precision} on jax"
+    if backend == "torch" and precision == "mixed_bfloat16" and not _bfloat16_on_torch():
+        return f"--precision {precision} with this cuDNN"
+    return None
+
+
+def _bfloat16_on_torch() -> bool:
+    import torch
+
+    return (torch.backends.cudnn.version() or 0) >= BFLOAT16_SINCE
