@@ -1,7 +1,8 @@
 """Programs that train the same network on the same text, each in a process of its own.
 
-`python -m benchmarks.engines ENGINE CELL SIZE` (SIZE: A, B, C, or as in 1x128x40x128) builds its network, trains until
-everything is compiled, and trains for some two seconds for every line on stdin, answering each with the characters a second.
+`python -m benchmarks.engines ENGINE CELL SIZE SECONDS` (SIZE: A, B, C, or as in 1x128x40x128) builds its network, trains until
+everything is compiled, and trains for about so long for every line on stdin, answering each with the characters a second. Each
+takes the GPU if it sees one, and has done all its work there before it answers.
 """
 
 import os
@@ -16,7 +17,6 @@ import numpy as np
 
 VOCAB_SIZE, EMBEDDING_SIZE = 66, 64  # the 65 characters of tinyshakespeare and the boundary
 LEARNING_RATE = 0.001
-SECONDS = 2.0
 TEXT = Path(__file__).parents[2] / "shared" / "data" / "tinyshakespeare.txt"
 
 
@@ -30,6 +30,12 @@ class Size(NamedTuple):
 
 
 SIZES = {"A": Size(1, 128, 40, 128), "B": Size(2, 256, 64, 64), "C": Size(2, 512, 100, 50)}
+
+
+def parse_size(text: str) -> Size:
+    """Return the size of a name, or of numbers such as 1x128x40x128. Raises ValueError, or TypeError for too few."""
+    return SIZES.get(text) or Size(*map(int, text.split("x")))
+
 
 Trainer = Callable[[int], int]  # takes at least that many optimizer steps and returns how many it took
 
@@ -49,6 +55,7 @@ def chargen_trainer(cell: str, size: Size, *, backend: str = "tensorflow") -> Tr
     load_backend(backend)
     from chargen.config import NetworkConfig, TrainingConfig
     from chargen.corpus.windows import SlidingWindows, TokenStream
+    from chargen.training.backend import accelerated
     from chargen.training.dataset import Executions
     from chargen.training.keras_trainer import choose_shards, engine_type
     from chargen.training.losses import FIGURES_OF_TEXT
@@ -67,7 +74,8 @@ def chargen_trainer(cell: str, size: Size, *, backend: str = "tensorflow") -> Tr
     network = NetworkConfig(cell=cell, num_layers=size.num_layers, hidden_size=size.hidden_size, embedding_size=EMBEDDING_SIZE)
     model = build_model(network, vocab_size=VOCAB_SIZE, context_length=size.context_length)
     optimizer = make_optimizer(TrainingConfig(learning_rate=LEARNING_RATE, clip_norm=0.0))
-    together = choose_steps_per_execution(model.count_params(), size.batch_size * size.context_length)
+    tokens = size.batch_size * size.context_length
+    together = min(choose_steps_per_execution(model.count_params(), tokens, gpu=accelerated()), plan.num_steps)
     executions, step = Executions(plan, steps=together), 0
     shards = choose_shards(network, size.batch_size)
     engine = engine_type()(model, optimizer, FIGURES_OF_TEXT, shards=shards, largest=plan.batches(0, 0, together))
@@ -80,7 +88,7 @@ def chargen_trainer(cell: str, size: Size, *, backend: str = "tensorflow") -> Tr
             engine.train(batches)
             step += len(batches.inputs)
             taken += len(batches.inputs)
-        engine.figures()
+        engine.figures()  # they are known once all steps are done
         return taken
 
     return train
@@ -116,28 +124,31 @@ def keras_trainer(cell: str, size: Size) -> Trainer:
 
 
 def torch_trainer(cell: str, size: Size) -> Trainer:
-    """PyTorch's own layers, its fused Adam, the whole text in memory."""
+    """PyTorch's own layers, its fused Adam, the whole text in memory, that of the GPU if there is one."""
     import torch
     from torch import nn
 
     kind = {"lstm": nn.LSTM, "gru": nn.GRU, "simplernn": nn.RNN}[cell]
-    embedding = nn.Embedding(VOCAB_SIZE, EMBEDDING_SIZE)
-    recurrent = kind(EMBEDDING_SIZE, size.hidden_size, size.num_layers)
-    output = nn.Linear(size.hidden_size, VOCAB_SIZE)
+    device = "cuda" if torch.cuda.is_available() else "cpu"
+    embedding = nn.Embedding(VOCAB_SIZE, EMBEDDING_SIZE).to(device)
+    recurrent = kind(EMBEDDING_SIZE, size.hidden_size, size.num_layers).to(device)
+    output = nn.Linear(size.hidden_size, VOCAB_SIZE).to(device)
     weights = [*embedding.parameters(), *recurrent.parameters(), *output.parameters()]
     optimizer = torch.optim.Adam(weights, LEARNING_RATE, fused=True)
-    windows = torch.from_numpy(_windows(size))
-    generator = torch.Generator().manual_seed(1)
+    windows = torch.from_numpy(_windows(size)).to(device)
+    generator = torch.Generator(device).manual_seed(1)
 
     def train(steps: int) -> int:
         for _ in range(steps):
-            chosen = torch.randint(len(windows), (size.batch_size,), generator=generator)
+            chosen = torch.randint(len(windows), (size.batch_size,), generator=generator, device=device)
             ids = windows[chosen].long().T  # (T + 1, B)
             hidden, _ = recurrent(embedding(ids[:-1]))
             loss = nn.functional.cross_entropy(output(hidden).flatten(0, 1), ids[1:].flatten())
             optimizer.zero_grad()
             loss.backward()
             optimizer.step()
+        if device == "cuda":
+            torch.cuda.synchronize()
         return steps
 
     return train
@@ -157,12 +168,12 @@ ENGINES: dict[str, Callable[[str, Size], Trainer]] = {
 }
 
 
-def serve(engine: str, cell: str, size: Size) -> None:
+def serve(engine: str, cell: str, size: Size, seconds: float) -> None:
     """Get ready, say so, and measure once for each line on stdin."""
     train = ENGINES[engine](cell, size)
     train(3)
     characters = size.batch_size * size.context_length
-    steps = max(2, round(SECONDS * _steps_a_second(train, 3)))
+    steps = max(2, round(seconds * _steps_a_second(train, 3)))
     print("ready", flush=True)
     for _ in sys.stdin:
         print(_steps_a_second(train, steps) * characters, flush=True)
@@ -177,4 +188,4 @@ def _steps_a_second(train: Trainer, steps: int) -> float:
 if __name__ == "__main__":
     os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
     arguments: Any = sys.argv[1:]
-    serve(arguments[0], arguments[1], SIZES.get(arguments[2]) or Size(*map(int, arguments[2].split("x"))))
+    serve(arguments[0], arguments[1], parse_size(arguments[2]), float(arguments[3]))

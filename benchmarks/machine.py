@@ -3,7 +3,7 @@ import platform
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 
-PACKAGES = ("numpy", "tensorflow", "keras", "torch")
+PACKAGES = ("numpy", "tensorflow", "keras", "jax", "torch")
 
 
 def describe_machine() -> str:

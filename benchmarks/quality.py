@@ -68,17 +68,21 @@ def measure(*, texts: tuple[str, ...] = TEXTS, seeds: int = 3, scale: float = 1.
     """Measure some of the records, `scale` times as long as they are, in nats a character on the test part."""
     rows: Rows = []
     for record in (one for one in RECORDS if one.name in texts):
-        with tempfile.TemporaryDirectory() as name:
-            split, options = _split(record.text, Path(name)), (*record.options(scale), *LAST_WEIGHTS)
-            runs = [train(split.training, *options, "--random-seed", seed, folder=Path(name)) for seed in range(1, seeds + 1)]
-            by_run = [evaluate(run / "last.safetensors", split.test) for run, _ in runs]
-            seconds = max(seconds for _, seconds in runs)
-        what = f"{record.text}, {record.what(scale)} ({seconds:,.0f} s)"
-        rows += [
-            _row(f"{what}, {protocol}", [figures[protocol] for figures in by_run]) | {"text": record.name}
-            for protocol in by_run[0]
-        ]
+        rows += measure_record(record, seeds=seeds, scale=scale)
     return rows
+
+
+def measure_record(record: Record, *more: object, seeds: int, scale: float = 1.0) -> Rows:
+    """Measure a record, `scale` times as long as it is and with more options: a row for each protocol."""
+    options = (*record.options(scale), *LAST_WEIGHTS, *more)
+    with tempfile.TemporaryDirectory() as name:
+        split = _split(record.text, Path(name))
+        runs = [train(split.training, *options, "--random-seed", seed, folder=Path(name)) for seed in range(1, seeds + 1)]
+        by_run = [evaluate(run / "last.safetensors", split.test) for run, _ in runs]
+    what = f"{record.text}, {record.what(scale)} ({max(seconds for _, seconds in runs):,.0f} s)"
+    return [
+        _row(f"{what}, {protocol}", [figures[protocol] for figures in by_run]) | {"text": record.name} for protocol in by_run[0]
+    ]
 
 
 def measure_ablation(*, seeds: int = 3, scale: float = 1.0) -> Rows:

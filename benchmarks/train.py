@@ -9,13 +9,14 @@ from typing import Any
 from benchmarks.engines import SIZES
 
 REPETITIONS = 5
+SECONDS = 2.0  # of a turn
 
 
 class Worker:
     """An engine in a process of its own, ready and waiting for its turn."""
 
-    def __init__(self, engine: str, cell: str, size: str) -> None:
-        command = [sys.executable, "-m", "benchmarks.engines", engine, cell, size]
+    def __init__(self, engine: str, cell: str, size: str, seconds: float) -> None:
+        command = [sys.executable, "-m", "benchmarks.engines", engine, cell, size, str(seconds)]
         root = Path(__file__).parent.parent
         self._process = subprocess.Popen(
             command, cwd=root, stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True
@@ -50,19 +51,22 @@ def measure(
     rows = []
     for cell in cells:
         for size in sizes:
-            rates = _rates(["chargen", *against], cell, size)
+            rates = rates_in_turns(["chargen", *against], cell, size)
             rows += [_row(engine, cell, size, seen, rates["chargen"]) for engine, seen in rates.items()]
     return rows
 
 
-def _rates(engines: Sequence[str], cell: str, size: str) -> dict[str, list[float]]:
+def rates_in_turns(
+    engines: Sequence[str], cell: str, size: str, *, turns: int = REPETITIONS, seconds: float = SECONDS
+) -> dict[str, list[float]]:
+    """Return the characters a second of each engine, turn by turn: all are ready before the first begins."""
     with ExitStack() as stack:
         workers = {}
         for engine in engines:
-            workers[engine] = Worker(engine, cell, size)
+            workers[engine] = Worker(engine, cell, size, seconds)
             stack.callback(workers[engine].close)
-        turns = [{engine: worker.measure() for engine, worker in workers.items()} for _ in range(REPETITIONS)]
-    return {engine: [turn[engine] for turn in turns] for engine in engines}
+        taken = [{engine: worker.measure() for engine, worker in workers.items()} for _ in range(turns)]
+    return {engine: [turn[engine] for turn in taken] for engine in engines}
 
 
 def _row(engine: str, cell: str, size: str, rates: list[float], ours: list[float]) -> dict[str, Any]:

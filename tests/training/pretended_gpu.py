@@ -26,7 +26,6 @@ FORMS: dict[str, tuple[dict[str, Any], dict[str, Any]]] = {
     "lstm, all that is dropped, stateful": ({"cell": "lstm"} | DROPPED, STREAM),
     "gru, all that is dropped, stateful": ({"cell": "gru", "num_layers": 2, "layer_norm": True} | DROPPED, STREAM),
     "lstm, recurrent dropout": ({"cell": "lstm", "recurrent_dropout": 0.1}, {}),
-    "gru, recurrent dropout": ({"cell": "gru", "recurrent_dropout": 0.1}, {}),
     "gru, reset before": ({"cell": "gru", "reset_after": False}, {}),
     "lstm, float16": ({"cell": "lstm"}, HALF),
     "gru, float16": ({"cell": "gru"}, HALF),
@@ -80,7 +79,7 @@ def _on_torch(settings: Settings) -> bool:
 
     with torch.autograd.profiler.profile() as profile:
         engine, batches = _engine(settings)
-        engine.train(batches)
+        engine.train(type(batches)(*(one[:1] for one in batches)))
     return any(event.name == f"aten::{settings.network.cell}" for event in profile.function_events)
 
 
