@@ -1,7 +1,7 @@
 """`python -m tests.training.first_steps BACKEND FOLDER` trains small networks of every kind for 20 steps, a step at a time.
 
 Into FOLDER go, for each form, the losses of the steps, the weights before and after them, and the weights of a training that
-was stopped after half of them and went on in another trainer.
+was stopped after half of them and went on in another trainer; and what float16 does to a step that is too large for it.
 """
 
 import sys
@@ -29,6 +29,8 @@ FORMS: dict[str, tuple[dict[str, Any], dict[str, Any]]] = {
     "simplernn": ({"cell": "simplernn", "activation": "relu", "embedding_size": 0, "targets": "last"}, {"clip_value": 0.01}),
     "classifier": ({"cell": "gru", "embedding_norm": "batch"}, {"task": "classify", "optimizer": "adagrad"}),
 }
+HALF = ({"cell": "lstm"}, {"precision": "mixed_float16", "stateful": True, "schedule": "cosine"})
+TOO_LARGE = 2.0**20  # a scale of the loss
 
 
 def make_trainer(form: str, backend: str, folder: Path) -> Any:
@@ -36,7 +38,7 @@ def make_trainer(form: str, backend: str, folder: Path) -> Any:
     from chargen.training.classifier import classifier_trainer
     from chargen.training.keras_trainer import text_trainer
 
-    network, training = FORMS[form]
+    network, training = HALF if form == "float16" else FORMS[form]
     clipping = {"clip_norm": 0.0} if "clip_value" in training else {}
     classify = training.get("task") == "classify"
     file = folder / ("reviews.csv" if classify else "prose.txt")
@@ -63,6 +65,20 @@ def losses(trainer: Any, first: int, last: int) -> list[float]:
     return found
 
 
+def half_precision(trainer: Any) -> dict[str, Any]:
+    """Return the output's weights before a step that overflows, after it, and after one that does not; and the scale then."""
+    optimizer, found = trainer._engine.optimizer, {}
+    trainer.begin_epoch()
+    for step, (name, scale) in enumerate({"overflown": TOO_LARGE, "taken": 1.0}.items()):
+        found[f"before.{name}"] = trainer.network().weights["output.kernel"]
+        optimizer.dynamic_scale.assign(scale)
+        found[f"loss.{name}"] = losses(trainer, step, step + 1)
+        found[f"after.{name}"] = trainer.network().weights["output.kernel"]
+        found[f"scale.{name}"] = np.array(optimizer.dynamic_scale)
+        found[f"steps.{name}"] = np.array(optimizer.iterations)
+    return found
+
+
 def main(backend: str, folder: Path) -> None:
     """Train every form."""
     plan.WORK_PER_EXECUTION = 1.0  # a step at a time
@@ -78,6 +94,7 @@ def main(backend: str, folder: Path) -> None:
         arrays |= {f"after.{name}": weight for name, weight in trainer.network().weights.items()}
         arrays |= {f"resumed.{name}": weight for name, weight in other.network().weights.items()}
         np.savez(folder / f"{backend}-{form}.npz", **arrays)
+    np.savez(folder / f"{backend}-float16.npz", **half_precision(make_trainer("float16", backend, folder)))
 
 
 if __name__ == "__main__":

@@ -53,7 +53,7 @@ def _engine(settings: Settings) -> Any:
 
 
 def _on_tensorflow(settings: Settings) -> bool:
-    with mock.patch("keras.src.backend.tensorflow.rnn._is_gpu_available", lambda: True):
+    with mock.patch("keras.src.backend.tensorflow.rnn._is_gpu_available", return_value=True):
         engine, _ = _engine(settings)
         graph = engine._train.get_concrete_function().graph.as_graph_def()
     found = {node.op for function in graph.library.function for node in function.node_def}
@@ -66,7 +66,7 @@ def _on_jax(settings: Settings) -> bool:
     from chargen.training.jax_engine import STACKED_ROWS
 
     sizes = mock.Mock(compute_rnn_workspace_reserve_space_sizes=lambda *_: (3, 5))
-    with mock.patch("keras.src.backend.jax.rnn._is_gpu_available", lambda: True), mock.patch.object(rnn, "gpu_rnn", sizes):
+    with mock.patch("keras.src.backend.jax.rnn._is_gpu_available", return_value=True), mock.patch.object(rnn, "gpu_rnn", sizes):
         engine, batches = _engine(settings)
         rows = [engine._placed(one, STACKED_ROWS) for one in batches]
         step = str(engine._train.trace(engine._carried(), *rows, len(batches.inputs)).jaxpr)
@@ -87,7 +87,7 @@ def main(backend: str, folder: Path) -> None:
     """Look at every form."""
     devices.load_backend(backend)
     on = {"tensorflow": _on_tensorflow, "jax": _on_jax, "torch": _on_torch}[backend]
-    with mock.patch.object(devices, "gpu_name", lambda: "a GPU"):
+    with mock.patch.object(devices, "gpu_name", return_value="a GPU"):
         print(json.dumps({form: on(settings_of(form, backend, folder)) for form in FORMS}))
 
 

@@ -15,7 +15,7 @@ from chargen.errors import ConfigError
 from chargen.network.model_file import load_model, read_metadata
 from chargen.run import RunDirectory
 from chargen.training.backend import load_backend
-from tests.training.first_steps import FORMS, STEPS
+from tests.training.first_steps import FORMS, STEPS, TOO_LARGE
 
 REPOSITORY = Path(__file__).parents[2]
 ONE_THREAD = {"OMP_NUM_THREADS": "1"}  # PyTorch's threads wait for each other at full speed where other tests need the cores
@@ -71,6 +71,17 @@ def test_a_training_goes_on_from_its_state_with_the_same_bytes(
     for name in given:
         if name.startswith("after."):
             np.testing.assert_array_equal(given[name.replace("after.", "resumed.")], given[name])
+
+
+@pytest.mark.parametrize("backend", ["tensorflow", *OTHERS])
+def test_a_step_too_large_for_float16_is_left_out(first_steps: Callable[..., Any], backend: str) -> None:
+    given, expected = first_steps(backend, "float16"), first_steps("tensorflow", "float16")
+    np.testing.assert_array_equal(given["after.overflown"], given["before.overflown"])
+    assert (given["scale.overflown"], given["steps.overflown"]) == (TOO_LARGE / 2, 0)
+    assert np.abs(given["after.taken"] - given["before.taken"]).max() > 1e-4
+    assert (given["scale.taken"], given["steps.taken"]) == (1, 1)
+    np.testing.assert_allclose(given["after.taken"], expected["after.taken"], atol=1e-3)
+    assert given["loss.taken"] == pytest.approx(expected["loss.taken"], abs=1e-2)
 
 
 def command(*arguments: object, cwd: Path) -> subprocess.CompletedProcess[str]:

@@ -157,10 +157,11 @@ def test_every_optimizer_learns(train: Train, prose: Path, optimizer: str) -> No
     assert trained.validation[-1] < trained.validation[0]
 
 
-def test_mixed_bfloat16_learns_and_leaves_float32_weights(train: Train, prose: Path) -> None:
+@pytest.mark.parametrize("precision", ["mixed_bfloat16", "mixed_float16"])
+def test_mixed_precision_learns_and_leaves_float32_weights(train: Train, prose: Path, precision: str) -> None:
     options = ("--epochs", 3, "--batch-size", 4, "--learning-rate", 0.02)
-    half, full = (train(prose, *options, "--precision", precision) for precision in ("mixed_bfloat16", "float32"))
-    assert "on a CPU the float32 layers are faster" in half.stderr
+    half, full = (train(prose, *options, "--precision", one) for one in (precision, "float32"))
+    assert f"{precision} is for GPUs: on a CPU the float32 layers are faster" in half.stderr
     assert half.validation[-1] == pytest.approx(full.validation[-1], abs=0.1)
     assert rows(half.run) != rows(full.run)
     assert load_model(half.run.model).network.weights["output.kernel"].dtype == np.float32
