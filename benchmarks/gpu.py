@@ -51,7 +51,7 @@ def prepare(device: str) -> str:
     names = [_gpu_of(backend) for backend in BACKENDS]
     for backend, name in zip(BACKENDS, names, strict=True):
         if not name:
-            raise CannotMeasureError(f"{backend} sees no GPU; to try the script: --device cpu --sizes 1x256x16x64")
+            raise CannotMeasureError(f"{backend} sees no GPU; to try the script: --device cpu --sizes 1x256x16x256")
     return names[0]
 
 

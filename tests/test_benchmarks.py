@@ -26,11 +26,11 @@ def benchmark(*arguments: str) -> subprocess.CompletedProcess[str]:
 def test_all_engines_take_turns_and_nothing_is_kept_of_a_trial() -> None:
     results = REPOSITORY / "benchmarks" / "results.json"
     before = results.read_bytes()
-    done = benchmark("--device", "cpu", "--sizes", "1x256x16x64", "--turns", "2", "--seconds", "0.05", "--json")
+    done = benchmark("--device", "cpu", "--sizes", "1x256x16x256", "--turns", "2", "--seconds", "0.05", "--json")
     assert done.returncode == 0, done.stderr
     report = json.loads(done.stdout)
     assert report["machine"].startswith("no GPU")
-    assert [row["what"] for row in report["rows"]] == [f"lstm 1x256, 64 windows of 16, {engine}" for engine in ENGINES]
+    assert [row["what"] for row in report["rows"]] == [f"lstm 1x256, 256 windows of 16, {engine}" for engine in ENGINES]
     assert all(0 < row["min"] <= row["median"] <= row["max"] for row in report["rows"])
     assert ["chargen_is_faster_by" in row for row in report["rows"]] == [True, True, False]
     assert results.read_bytes() == before
@@ -41,7 +41,7 @@ def test_without_a_gpu_it_says_so_in_a_line(monkeypatch: pytest.MonkeyPatch) -> 
     monkeypatch.setenv("JAX_PLATFORMS", "cpu")
     done = benchmark()
     assert (done.returncode, done.stdout) == (2, "")
-    assert done.stderr == "Error: jax sees no GPU; to try the script: --device cpu --sizes 1x256x16x64\n"
+    assert done.stderr == "Error: jax sees no GPU; to try the script: --device cpu --sizes 1x256x16x256\n"
 
 
 def test_a_size_that_is_none_is_refused() -> None:
