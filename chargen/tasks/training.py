@@ -125,7 +125,10 @@ def _generation(resolved: Resolved, budget: Budget | None, start: Start | None, 
 
     settings = resolved.settings
     corpus = load_corpus(settings.corpus, stateful=settings.training.stateful)
-    plan = plan_within(budget, resolved, corpus, verbosity=verbosity) if budget else make_plan(settings, corpus, start=start)
+    if budget:
+        plan = plan_within(budget, resolved, corpus, start=start, verbosity=verbosity)
+    else:
+        plan = make_plan(settings, corpus, start=start)
     return {
         "plan": plan,
         "forecast": partial(forecast_session, plan, verbosity=verbosity),

@@ -11,6 +11,7 @@ from chargen.resolution import Resolved
 from chargen.training.plan import TrainingPlan, make_plan
 from chargen.training.recipes import DEFAULT_PRESET, MOST_PASSES, PRESETS, Chosen, Recipe, choose_recipe
 from chargen.training.session import fit_session
+from chargen.training.transfer import Start
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -65,7 +66,13 @@ def _check(option: str, minutes: float | None, resolved: Resolved, *, new: bool)
 
 
 def plan_within(
-    budget: Budget, resolved: Resolved, corpus: Corpus, *, epochs: int | None = None, verbosity: int = 1
+    budget: Budget,
+    resolved: Resolved,
+    corpus: Corpus,
+    *,
+    start: Start | None = None,
+    epochs: int | None = None,
+    verbosity: int = 1,
 ) -> TrainingPlan:
     """Choose the settings that are open for a budget, and how many steps to take. Raises what `make_plan` raises.
 
@@ -73,7 +80,7 @@ def plan_within(
     """
     chosen = Chosen(resolved.settings, [name for name, origin in resolved.origin.items() if origin != "default"])
     recipe = choose_recipe(corpus, chosen, minutes=budget.minutes, cores=len(os.sched_getaffinity(0)))
-    plan = replace(make_plan(_applied(recipe, resolved.settings), corpus), reasons=recipe.reasons)
+    plan = replace(make_plan(_applied(recipe, resolved.settings), corpus, start=start), reasons=recipe.reasons)
     if chosen.any("training.epochs"):
         return plan
     if not budget.exact:

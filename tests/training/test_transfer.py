@@ -8,12 +8,13 @@ import numpy as np
 import pytest
 from click.testing import Result
 
-from chargen.config import NetworkConfig
+from chargen.config import KEYWORDS, NetworkConfig
 from chargen.corpus.vocabulary import ByteVocabulary, CharacterVocabulary, Vocabulary
 from chargen.corpus.words import BpeVocabulary, WordVocabulary
 from chargen.errors import ConfigError
 from chargen.network.model_file import TextModel, load_model
 from chargen.network.network import Network, weight_shapes
+from chargen.tasks.training import plan_training
 from chargen.training.transfer import Start, check_fits, describe_transfer, transferred
 
 Train = Callable[..., Any]
@@ -131,3 +132,12 @@ def test_a_wrong_start_is_one_line(invoke_train: Callable[..., Result], train: T
         assert result.exit_code == 2
         assert told in result.stderr
         assert result.stderr.count("\n") == 1
+
+
+def test_a_training_within_a_budget_goes_on_from_a_run_too(train: Train, names: Path, prose: Path) -> None:
+    before = train(names, "--epochs", 1).run
+    layers = [(KEYWORDS, {"corpus": {"files": [str(prose)]}, "training": {"start_from": str(before.path)}})]
+    plan = plan_training(layers, runs_dir=before.path.parent, preset="fast", verbosity=0).plan
+    assert plan.start is not None
+    assert plan.settings.network.hidden_size == 7
+    assert plan.reasons
