@@ -49,6 +49,7 @@ class TrainSettings(TypedDict, total=False):
     from_: str | PathLike[str] | None
     until_loss: float | None
     epoch_steps: int | None
+    validate_whole: bool
     optimizer: Literal["adam", "adamw", "rmsprop", "adagrad", "sgd"]
     learning_rate: float
     weight_decay: float
@@ -59,7 +60,7 @@ class TrainSettings(TypedDict, total=False):
     decay_factor: float
     clip_norm: float
     clip_value: float
-    backend: Literal["tensorflow", "numpy"]
+    backend: Literal["tensorflow", "jax", "torch", "numpy"]
     precision: Literal["float32", "mixed_bfloat16"]
     checkpoint_seconds: float
     checkpoint_steps: int
