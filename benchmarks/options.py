@@ -27,7 +27,7 @@ BOOK: Options = {
     "tokens": "char",
     "context_length": 50,
     "batch_size": 16,
-    "learning_rate": 0.003,
+    "learning_rate": 0.01,
     "epochs": 15,
     "patience": 0,
 }
@@ -126,9 +126,9 @@ TRAINING = (
     ),
     Lesson(
         "`--cell`: what carries the memory",
-        "A SimpleRNN overwrites its state at each step. LSTM and GRU have gates, by which they learn what to keep. On "
-        "short texts and with a context of 50 characters the difference is small, and the SimpleRNN may even look as "
-        "good; the gates show their worth over longer distances, as with quotation marks that have to be closed.",
+        "A SimpleRNN overwrites its state at each step. LSTM and GRU have gates, by which they learn what to keep. After "
+        "so short a training the figures also tell which one learns fast. Gates show their worth over longer distances: "
+        "look for quotation marks that are closed again.",
         [Variant({"cell": value}) for value in ("simplernn", "lstm", "gru")],
         writing=COOL,
         measured=True,
@@ -155,27 +155,28 @@ TRAINING = (
     Lesson(
         "`--learning-rate`: how large the steps are",
         "Too small, and 15 epochs are not enough: the text looks like that of a network stopped early. Too large, and the "
-        "steps jump over what they are after. The best one is often not far below the one that no longer works.",
-        [Variant({"learning_rate": value}) for value in (0.0002, 0.003, 0.03)],
+        "steps jump over what they are after. In between there is room: the best value is worth a search, but a factor of "
+        "two rarely matters.",
+        [Variant({"learning_rate": value}) for value in (0.0003, 0.01, 0.2)],
         writing=COOL,
         measured=True,
     ),
     Lesson(
         "`--dropout`: against learning by heart",
-        "The text is short, and 50 epochs are many. Without dropout the network knows its text much better than new text. "
+        "The text is short, and 40 epochs are many. Without dropout the network knows its text much better than new text. "
         "Dropout hides part of the outputs at each step, at random, so that the network cannot rely on any of them: known "
         "text gets harder, new text easier. Look at the distance of the two figures, more than at the samples.",
         [Variant({"dropout": value}) for value in (0.0, 0.5)],
-        training=BOOK | {"epochs": 50},
+        training=BOOK | {"epochs": 40},
         writing=COOL,
         measured=True,
     ),
     Lesson(
         "`--embedding` or `--one-hot`: what a character looks like to the network",
-        "One-hot inputs make all characters equally different. An embedding is a table of numbers that is learnt: "
-        "characters that are used alike come to lie near each other. With some 60 characters that matters little, as the "
-        "first product with the weights is such a table itself; with thousands of words it is what makes training "
-        "possible.",
+        "An embedding is a table of numbers that is learnt, some for each character: characters that are used alike come "
+        "to lie near each other. With 4 numbers they are crowded. One-hot inputs make all characters equally different; "
+        "the first product with the weights then is such a table itself, which starts and learns in another way. With "
+        "thousands of words instead of some 60 characters an embedding is what makes training possible.",
         [Variant({"one_hot": True}), Variant({"embedding": 4}), Variant({}, "`--embedding 64`")],
         writing=COOL,
         measured=True,
@@ -183,18 +184,20 @@ TRAINING = (
     Lesson(
         "`--stateful`: one window after the other",
         "Usually windows come in random order, and each begins with an empty memory. With `--stateful` the text is read "
-        "in its order and the state is handed on from window to window, as it is when the network writes. The network "
-        "then learns to use what was before the window, though errors are not traced back there.",
+        "in its order and the state is handed on from window to window, as it is when the network writes. The network may "
+        "then use what was before the window, though errors are not traced back there. On a text as short as this one do "
+        "not expect to see much of it.",
         [Variant({}, "windows in random order"), Variant({"stateful": True})],
         writing=COOL,
         measured=True,
     ),
     Lesson(
         "`--tokens`: letters, bytes, words, or pieces of words",
-        "With characters the network has to learn to spell first. Words cannot be misspelt; but most words of a short "
-        "text come once or twice, too rarely to learn what they are for, and a word that is not in the list cannot be "
-        "written. BPE stands between: frequent words are one token, others are put together. Bytes are what characters "
-        "are made of; in an English text nearly the same. The figures are per character, so that they compare.",
+        "With characters the network has to learn to spell first. A word is spelt right as soon as it is known, and "
+        "figures are low early; but most words of a short text come once or twice, too rarely to learn what they are for, "
+        "and one that is not in the list cannot be written. BPE stands between: frequent words are one token, others are "
+        "put together. Bytes are what characters are made of; 256 of them can be written, and the network has to learn "
+        "first that most never come. The figures are per character, so that they compare.",
         [
             Variant({"tokens": "char"}),
             Variant({"tokens": "byte"}),

@@ -49,6 +49,7 @@ class TrainSettings(TypedDict, total=False):
     from_: str | PathLike[str] | None
     until_loss: float | None
     epoch_steps: int | None
+    validate_whole: bool
     optimizer: Literal["adam", "adamw", "rmsprop", "adagrad", "sgd"]
     learning_rate: float
     weight_decay: float
