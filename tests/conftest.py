@@ -8,6 +8,7 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
+import hypothesis
 import numpy as np
 import pytest
 from click.testing import CliRunner, Result
@@ -19,6 +20,9 @@ from chargen.corpus.vocabulary import CharacterVocabulary, Vocabulary
 from chargen.network.classifier import TextClassifier, save_classifier
 from chargen.network.model_file import TextModel, num_class_outputs, save_model
 from chargen.network.network import Network, weight_shapes
+
+hypothesis.settings.register_profile("untimed", deadline=None)  # this machine may be a busy one
+hypothesis.settings.load_profile("untimed")
 
 BROWSERS = ("chromium", "chromium-browser", "google-chrome")
 BROWSER_ARGUMENTS = [

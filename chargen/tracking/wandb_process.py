@@ -70,7 +70,8 @@ def _own_stdout() -> TextIO:
 
 def _answer(answers: TextIO, message: str, content: Any) -> None:
     with suppress(BrokenPipeError):  # the training was killed; its run is ended none the less
-        print(json.dumps([message, content]), file=answers, flush=True)
+        answers.write(json.dumps([message, content]) + "\n")
+        answers.flush()
 
 
 def _reason(error: BaseException) -> str:

@@ -94,7 +94,7 @@ def test_vocabularies_that_differ_are_refused_by_what_differs(random_model: Rand
     models = [("first", random_model(characters="abxy")), ("second", random_model(characters="abz"))]
     with pytest.raises(ConfigError, match="only first knows 'x', 'y', only second knows 'z'"):
         join_models(models)
-    with pytest.raises(ConfigError, match=r"only first knows 'c', 'd', 'e', 'f', 'g' and 2 more$"):
+    with pytest.raises(ConfigError, match="only first knows 'c', 'd', 'e', 'f', 'g' and 2 more;"):
         join_models([("first", random_model(characters="abcdefghi")), ("second", random_model(characters="ab"))])
 
 

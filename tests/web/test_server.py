@@ -297,7 +297,8 @@ def test_a_client_that_does_not_read_is_let_go(at_work: Served, monkeypatch: pyt
 
         await application(scope, receive, send)
 
-    asyncio.run(talk())
+    with ThreadPoolExecutor(1) as threads:  # a browser that is open has a loop of its own in this one
+        threads.submit(lambda: asyncio.run(talk())).result()
     service.close()
     assert service.working == 0
     assert " gone " in logged[0]
