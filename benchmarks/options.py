@@ -73,8 +73,8 @@ WRITING = (
     Lesson(
         "`--temp`: how bold the draws are",
         "The network gives each character a probability, and one is drawn. A low temperature makes probable characters "
-        "more probable still: the words are right, and the same phrases come again and again. A high one gives the rare "
-        "characters a chance: look for words that do not exist. At 1 the draws are what the network believes.",
+        "more probable still: nearly all words are right, and the same phrases come again and again. A high one gives the "
+        "rare characters a chance: look for words that do not exist. At 1 the draws are what the network believes.",
         [Variant({"temp": value}) for value in (0.2, 0.5, 1.0, 1.5)],
     ),
     Lesson(
@@ -127,8 +127,8 @@ TRAINING = (
     Lesson(
         "`--cell`: what carries the memory",
         "A SimpleRNN overwrites its state at each step. LSTM and GRU have gates, by which they learn what to keep. After "
-        "so short a training the figures also tell which one learns fast. Gates show their worth over longer distances: "
-        "look for quotation marks that are closed again.",
+        "so short a training the figures also tell which one learns fast, and with one training each their order is no "
+        "verdict. Gates show their worth over longer distances: look for quotation marks that are closed again.",
         [Variant({"cell": value}) for value in ("simplernn", "lstm", "gru")],
         writing=COOL,
         measured=True,
@@ -155,8 +155,7 @@ TRAINING = (
     Lesson(
         "`--learning-rate`: how large the steps are",
         "Too small, and 15 epochs are not enough: the text looks like that of a network stopped early. Too large, and the "
-        "steps jump over what they are after. In between there is room: the best value is worth a search, but a factor of "
-        "two rarely matters.",
+        "steps jump over what they are after. In between there is room; the best value is worth a search.",
         [Variant({"learning_rate": value}) for value in (0.0003, 0.01, 0.2)],
         writing=COOL,
         measured=True,

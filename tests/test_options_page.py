@@ -19,7 +19,7 @@ TINY = {"files": ("tiny.txt",), "hidden_size": 4, "epochs": 1, "backend": "numpy
 def test_the_page_is_what_the_code_makes() -> None:
     """All of it but the texts and figures, which are taken from it; after a change: python -m benchmarks options."""
     written = PAGE.read_text(encoding="utf-8")
-    found = re.findall(r"^\*\*.+?\*\*(?: \((.+)\))?\n\n```text\n(.*?)\n```$", written, re.DOTALL | re.MULTILINE)
+    found = re.findall(r"^\*\*[^\n]+\*\*(?: \(([^)\n]+)\))?\n\n```text\n(.*?)\n```$", written, re.DOTALL | re.MULTILINE)
     outcomes = iter([Outcome(text, figures) for figures, text in found])
     assert page([[next(outcomes) for _ in lesson.variants] for lesson in LESSONS]) == written
     assert next(outcomes, None) is None
