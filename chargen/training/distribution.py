@@ -73,7 +73,9 @@ def check_distributable(settings: Settings, *, minutes: float | None) -> None:
     if settings.training.task == "classify":
         raise ConfigError("--distribute is for networks that write text, training.task = classify", hint="leave it out")
     if settings.training.backend != "jax":
-        raise ConfigError(f"--distribute needs training.backend = jax, it is {settings.training.backend}", hint="give --backend jax")
+        raise ConfigError(
+            f"--distribute needs training.backend = jax, it is {settings.training.backend}", hint="give --backend jax"
+        )
     if settings.network.embedding_norm == "batch":
         raise ConfigError("network.embedding_norm = batch needs the whole batch on one device", hint="leave out --distribute")
 

@@ -21,6 +21,7 @@ from chargen.training.distribution import ADDRESSES, NUM_PROCESSES, PROCESS_ID, 
 from tests.training.together import FORMS
 
 REPOSITORY = Path(__file__).parents[2]
+VARIABLES_AS_ARRAYS = "ignore:__array__ implementation doesn't accept a copy keyword:DeprecationWarning"  # Keras, NumPy 2
 SECONDS = 120  # that any of these processes may take
 
 needs_jax = pytest.mark.skipif(find_spec("jax") is None, reason="jax is not installed: make test-backends installs it")
@@ -36,11 +37,16 @@ def environments(processes: int, devices: int) -> Iterator[dict[str, str]]:
         free.bind(("127.0.0.1", 0))
         port = free.getsockname()[1]
     for rank in range(processes):
-        yield own if processes == 1 else own | {
-            ADDRESSES: f"127.0.0.1:{port}",
-            NUM_PROCESSES: str(processes),
-            PROCESS_ID: str(rank),
-        }
+        yield (
+            own
+            if processes == 1
+            else own
+            | {
+                ADDRESSES: f"127.0.0.1:{port}",
+                NUM_PROCESSES: str(processes),
+                PROCESS_ID: str(rank),
+            }
+        )
 
 
 @contextmanager
@@ -81,7 +87,7 @@ def steps(tmp_path_factory: pytest.TempPathFactory) -> Callable[[str, int, int],
         place = folder / name
         if not place.exists():
             place.mkdir()
-            program = ("-W", "error", "-m", "tests.training.together", folder, place)
+            program = ("-W", "error", "-W", VARIABLES_AS_ARRAYS, "-m", "tests.training.together", folder, place)
             with started(*program, cwd=REPOSITORY, processes=processes, devices=devices) as found:
                 for code, stdout, stderr in ended(found):
                     assert (code, stdout) == (0, ""), stderr
@@ -94,9 +100,7 @@ def steps(tmp_path_factory: pytest.TempPathFactory) -> Callable[[str, int, int],
 @needs_jax
 @pytest.mark.parametrize("form", FORMS)
 @pytest.mark.parametrize(("processes", "devices"), [(1, 2), (2, 1), (4, 1)])
-def test_processes_together_train_as_one_does(
-    steps: Callable[..., Path], form: str, processes: int, devices: int
-) -> None:
+def test_processes_together_train_as_one_does(steps: Callable[..., Path], form: str, processes: int, devices: int) -> None:
     alone, together = steps("alone", 1, 1), steps(f"{processes}-{devices}", processes, devices)
     expected = dict(np.load(alone / f"{form}-all-0.npz"))
     assert np.abs(expected["weight.0"] - np.load(alone / f"{form}-half-0.npz")["weight.0"]).max() > 1e-3
@@ -184,14 +188,17 @@ def test_the_first_process_is_not_outlived(prose: Path, small: tuple[str, ...], 
         _, (code, stdout, stderr) = ended(found)
     assert code != 0
     assert stdout == ""
-    assert "another process of this training has ended" in stderr or "another task died" in stderr  # JAX may be the first to tell
+    assert (
+        "another process of this training has ended" in stderr or "another task died" in stderr
+    )  # JAX may be the first to tell
 
 
 @needs_jax
 def test_processes_that_differ_do_not_begin(prose: Path, small: tuple[str, ...], tmp_path: Path) -> None:
-    own = "import os, sys; sys.argv += ['--seed', os.environ['KERAS_DISTRIBUTION_PROCESS_ID']]; from chargen.cli import main; main()"
+    rank = "['--random-seed', os.environ['KERAS_DISTRIBUTION_PROCESS_ID']]"
+    own = f"import os, sys; sys.argv += {rank}; from chargen.cli import main; main()"
     arguments = ("train", "--distribute", prose, *small, "--backend", "jax", "--batch-size", 4)
-    with started("-c", own.replace("--seed", "--random-seed"), *arguments, cwd=tmp_path, processes=2) as found:
+    with started("-c", own, *arguments, cwd=tmp_path, processes=2) as found:
         for code, _, stderr in ended(found):
             assert code == 2
             assert stderr.splitlines()[-1].startswith("chargen: the processes do not have the same settings; ")
@@ -234,7 +241,10 @@ def test_what_does_not_go_with_it_is_said(
         ({NUM_PROCESSES: "2", PROCESS_ID: "0"}, f"{ADDRESSES} is not set"),
         ({ADDRESSES: "here:1", NUM_PROCESSES: "two", PROCESS_ID: "0"}, f"{NUM_PROCESSES} is 'two', expected a whole number"),
         ({ADDRESSES: "here:1", NUM_PROCESSES: "2", PROCESS_ID: "2"}, f"{PROCESS_ID} is 2, expected a number below"),
-        ({ADDRESSES: "here,there", NUM_PROCESSES: "2", PROCESS_ID: "0"}, f"{ADDRESSES} begins with 'here', expected the host:port"),
+        (
+            {ADDRESSES: "here,there", NUM_PROCESSES: "2", PROCESS_ID: "0"},
+            f"{ADDRESSES} begins with 'here', expected the host:port",
+        ),
     ],
 )
 def test_variables_that_make_no_sense_are_told(

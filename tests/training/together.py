@@ -1,4 +1,4 @@
-"""`python -m tests.training.together TEXTS FOLDER` trains small networks together with the processes that the environment names.
+"""`python -m tests.training.together TEXTS FOLDER` trains small networks with the processes that the environment names.
 
 Each process writes into FOLDER what it carries after half of the steps and after all, and after the second half of them if it
 goes on from what one process alone had carried after the first.
