@@ -22,7 +22,7 @@ from tests.training.together import FORMS
 
 REPOSITORY = Path(__file__).parents[2]
 VARIABLES_AS_ARRAYS = "ignore:__array__ implementation doesn't accept a copy keyword:DeprecationWarning"  # Keras, NumPy 2
-SECONDS = 120  # that any of these processes may take
+SECONDS = 300  # that any of these processes may take
 
 needs_jax = pytest.mark.skipif(find_spec("jax") is None, reason="jax is not installed: make test-backends installs it")
 

@@ -6,16 +6,23 @@ goes on from what one process alone had carried after the first.
 
 import sys
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 
 from chargen.training import plan
 from chargen.training.distribution import joined
-from tests.training.first_steps import STEPS, losses, make_trainer
+from tests.training.first_steps import STEPS, make_trainer
 
 FORMS = ("lstm", "gru")
 BATCH_SIZE = 4  # of the forms
 HALF = STEPS // 2
+
+
+def take_steps(trainer: Any, first: int, last: int) -> None:
+    """Take the steps from `first` on up to `last`."""
+    for step in range(first, last):
+        trainer.train(0, step)
 
 
 def main(texts: Path, folder: Path) -> None:
@@ -25,14 +32,14 @@ def main(texts: Path, folder: Path) -> None:
         for form in FORMS:
             trainer = make_trainer(form, "jax", texts, ranks)
             trainer.begin_epoch()
-            losses(trainer, 0, HALF)
+            take_steps(trainer, 0, HALF)
             half = trainer.state()
-            losses(trainer, HALF, STEPS)
+            take_steps(trainer, HALF, STEPS)
             np.savez(folder / f"{form}-half-{ranks.rank}.npz", **half)
             np.savez(folder / f"{form}-all-{ranks.rank}.npz", **trainer.state())
             with np.load(folder.parent / "alone" / f"{form}-half-0.npz") as arrays:
                 trainer.restore(arrays)
-            losses(trainer, HALF, STEPS)
+            take_steps(trainer, HALF, STEPS)
             np.savez(folder / f"{form}-resumed-{ranks.rank}.npz", **trainer.state())
 
 
