@@ -7,6 +7,7 @@ import click
 from chargen.cli.completing import complete_resumable, complete_texts
 from chargen.cli.environment import typed
 from chargen.cli.options import common_options, json_option, option_layers, runs_dir_option, setting_options
+from chargen.errors import ConfigError
 from chargen.terminal import echo
 
 
@@ -28,6 +29,11 @@ from chargen.terminal import echo
     help="How long training may take to become how good: about 1, 5 or 30 minutes.  [default: balanced, without a --config]",
 )
 @click.option("--minutes", type=float, help="Choose settings for so many minutes, and end within them.")
+@click.option(
+    "--distribute",
+    is_flag=True,
+    help="Share each batch among all devices, of this machine or of all processes that are started so.",
+)
 @click.option("--dry-run", is_flag=True, help="Print the plan with a time estimate from a short probe, and train nothing.")
 @json_option
 @common_options
@@ -38,6 +44,7 @@ def command(
     resume: str | None,
     preset: str | None,
     minutes: float | None,
+    distribute: bool,
     dry_run: bool,
     as_json: bool,
     verbosity: int,
@@ -72,14 +79,18 @@ def command(
         configured=config_name is not None,
         preset=preset,
         minutes=minutes,
+        distribute=distribute,
         verbosity=verbosity,
     )
+    if dry_run and distribute:
+        raise ConfigError("--dry-run measures one process, --distribute starts several", hint="leave one of them out")
     if dry_run:
         forecast = training.forecast()
         echo(json.dumps(forecast) if as_json else _aligned(forecast))
         return 0
     trained = training.train()
-    echo(json.dumps(trained.summary()) if as_json else str(trained.run.path))
+    if trained.leads:
+        echo(json.dumps(trained.summary()) if as_json else str(trained.run.path))
     return trained.exit_code
 
 

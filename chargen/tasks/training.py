@@ -2,7 +2,7 @@
 
 import time
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import datetime
 from functools import partial
 from pathlib import Path
@@ -13,6 +13,7 @@ from chargen.resolution import Resolved, read_config, resolve
 from chargen.run import RunDirectory, check_room, find_resumable, locked, started_run
 from chargen.terminal import echo
 from chargen.training.budget import Budget, find_budget
+from chargen.training.distribution import check_distributable
 from chargen.training.results import TrainingOutcome
 from chargen.training.resuming import find_checkpoint, is_finished
 from chargen.training.transfer import Start, find_start
@@ -24,11 +25,15 @@ Layer = tuple[str, Mapping[str, Any]]
 
 @dataclass(frozen=True, kw_only=True)
 class Trained:
-    """A run and what its training brought; outcome: None where there was nothing left to do."""
+    """A run and what its training brought; outcome: None where there was nothing left to do.
+
+    Of several processes that trained together the first one leads; the run of the others is but the folder of all runs.
+    """
 
     run: RunDirectory
     outcome: TrainingOutcome | None
     baselines: Mapping[str, float]
+    leads: bool = True
 
     @property
     def exit_code(self) -> int:
@@ -46,13 +51,14 @@ class Trained:
 class PlannedTraining:
     """A training of which everything is known that a user may have got wrong.
 
-    resumed: the run that goes on, None for a new one. session: trains into a run directory. compare: returns figures of
-    baselines that an outcome is held against.
+    resumed: the run that goes on, None for a new one. distribute: whether other processes train along. session: trains into a
+    run directory. compare: returns figures of baselines that an outcome is held against.
     """
 
     plan: Any
     runs_dir: Path
     resumed: RunDirectory | None
+    distribute: bool
     verbosity: int
     forecast: Callable[[], dict[str, Any]]
     session: Callable[..., Any]
@@ -60,9 +66,27 @@ class PlannedTraining:
 
     def train(self) -> Trained:
         """Train into a new run directory, or on in one. Raises ChargenError for what goes wrong on the way."""
+        if self.distribute:
+            return self._train_together()
         run, outcome = self._train_new() if self.resumed is None else self._train_on(self.resumed)
         baselines = self.compare(outcome) if outcome and self.compare else {}
         return Trained(run=run, outcome=outcome, baselines=baselines)
+
+    def _train_together(self) -> Trained:
+        """Train with other processes, of which the first has the run directory."""
+        from chargen.training.distribution import joined
+
+        plan, resumed = self.plan, self.resumed
+        with joined(plan.training.batch_size) as ranks:
+            checkpoint = find_checkpoint(resumed, plan)[0] if resumed else None
+            place = [resumed and resumed.name, checkpoint and checkpoint.position]
+            ranks.check_alike(settings=plan.settings.to_mapping(), text=plan.corpus.sha256, checkpoint=place)
+            session = partial(self.session, ranks=ranks)
+            if ranks.leads:
+                return replace(self, session=session, distribute=False).train()
+            everything = RunDirectory(self.runs_dir)
+            outcome = None if is_finished(checkpoint, plan) else session(everything, checkpoint=checkpoint)
+            return Trained(run=everything, outcome=outcome, baselines={}, leads=False)
 
     def _train_new(self) -> tuple[RunDirectory, Any]:
         plan = self.plan
@@ -94,13 +118,14 @@ def plan_training(
     configured: bool = False,
     preset: str | None = None,
     minutes: float | None = None,
+    distribute: bool = False,
     verbosity: int = 1,
 ) -> PlannedTraining:
     """Lay settings over each other, read the text, and choose what is left open.
 
     layers: named ones, later ones winning, of which `configured` says whether one is a config. resume: the run that goes on,
-    nothing for the newest, None for a new one. preset, minutes: as `chargen train` takes them. Minutes begin now. Raises
-    ChargenError for what a user can mend.
+    nothing for the newest, None for a new one. preset, minutes, distribute: as `chargen train` takes them. Minutes begin now.
+    Raises ChargenError for what a user can mend.
     """
     began = time.perf_counter()
     resumed = find_resumable(resume or None, runs_dir) if resume is not None else None
@@ -108,12 +133,14 @@ def plan_training(
         layers = [read_config(str(resumed.config)), *layers]
     start = find_start(layers, runs_dir)
     resolved = resolve(*([start.layer] if start else []), *layers)
+    if distribute:
+        check_distributable(resolved.settings, minutes=minutes)
     budget = find_budget(preset, minutes, resolved, began=began, new=resumed is None, configured=configured)
     if resolved.settings.training.task == "classify":
         work = _classification(resolved.settings, verbosity)
     else:
         work = _generation(resolved, budget, start, verbosity)
-    return PlannedTraining(**work, runs_dir=runs_dir, resumed=resumed, verbosity=verbosity)
+    return PlannedTraining(**work, runs_dir=runs_dir, resumed=resumed, distribute=distribute, verbosity=verbosity)
 
 
 def _generation(resolved: Resolved, budget: Budget | None, start: Start | None, verbosity: int) -> dict[str, Any]:

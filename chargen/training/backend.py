@@ -28,8 +28,7 @@ def load_backend(name: str | None = None) -> None:
         raise ConfigError(
             f"training.backend is {name}, this process has loaded Keras on {loaded}", hint="train in a process of its own"
         )
-    if find_spec(name) is None:
-        raise ConfigError(f"training.backend is {name}, which is not installed", hint=f"pip install 'chargen[{name}]'")
+    need_backend(name)
     keep_freed_memory()
     os.environ["KERAS_BACKEND"] = name
     os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "2")
@@ -44,6 +43,12 @@ def load_backend(name: str | None = None) -> None:
         keras.config.disable_interactive_logging()
     if name == "torch":  # said of layers on a GPU, where Keras keeps each weight by itself
         warnings.filterwarnings("ignore", message="RNN module weights are not part of single contiguous chunk of memory")
+
+
+def need_backend(name: str) -> None:
+    """Raise ConfigError if a backend is not installed."""
+    if find_spec(name) is None:
+        raise ConfigError(f"training.backend is {name}, which is not installed", hint=f"pip install 'chargen[{name}]'")
 
 
 def _loaded() -> str:
@@ -66,9 +71,10 @@ def _prepare_jax() -> None:
     os.environ.setdefault("XLA_PYTHON_CLIENT_PREALLOCATE", "false")
     import jax
 
-    with suppress(RuntimeError):  # the devices are in use already
-        jax.config.update("jax_num_cpu_devices", num_cores())
     given = os.environ.get("XLA_FLAGS", "")
+    if "xla_force_host_platform_device_count" not in given:
+        with suppress(RuntimeError):  # the devices are in use already
+            jax.config.update("jax_num_cpu_devices", num_cores())
     # A core that waits for another longer than this ends the process; it may wait for a process that was put to sleep.
     os.environ["XLA_FLAGS"] = f"{given} --xla_cpu_collective_call_terminate_timeout_seconds={LONGEST_WAIT_SECONDS}"
     try:

@@ -12,7 +12,7 @@ import keras
 import numpy as np
 from jax import lax
 from jax import numpy as jnp
-from jax.sharding import NamedSharding, PartitionSpec
+from jax.sharding import Mesh, NamedSharding, PartitionSpec
 
 from chargen.corpus.windows import Batch
 from chargen.training.engine import SEED_STATE, Engine
@@ -54,12 +54,16 @@ class JaxEngine(Engine):
     ) -> None:
         super().__init__(model, optimizer, figures, shards=shards, largest=largest)
         self._steps = len(largest.inputs)
-        self._mesh = jax.make_mesh((shards,), (AXIS,), devices=jax.devices()[:shards])
+        self._mesh = self._devices(shards)
         self._train, self._test = self._compiled(self._train_step), self._compiled(self._test_step)
         self._carried_states: Arrays = []
         self._measured: jax.Array = None
         self.reset_states()
         self.reset_figures()
+
+    @staticmethod
+    def _devices(shards: int) -> Mesh:
+        return jax.make_mesh((shards,), (AXIS,), devices=jax.devices()[:shards])
 
     def train(self, batches: Batch) -> None:
         self._execute(self._train, batches)

@@ -20,6 +20,7 @@ from chargen.training.export import export_network, find_variable
 from chargen.training.losses import FIGURES_OF_TEXT, Summed
 from chargen.training.model import build_model, make_optimizer
 from chargen.training.plan import TrainingPlan
+from chargen.training.ranks import ALONE, Ranks
 from chargen.training.recording import Figures
 from chargen.training.signals import RequestedSignal
 from chargen.training.trainer import TrainedPlan, begins_afresh
@@ -46,6 +47,7 @@ class KerasTrainer:
         figures: Mapping[str, Summed],
         *,
         num_outputs: int | None = None,
+        ranks: Ranks = ALONE,
     ) -> None:
         """Train as planned a model that `build` makes for the rows of a shard, its weights drawn from the random seed.
 
@@ -53,7 +55,7 @@ class KerasTrainer:
         """
         self._plan, self._num_outputs = plan, num_outputs
         self._steps = plan.steps_per_execution(gpu=accelerated())
-        self._engine = _engine(plan, build, figures, self._steps)
+        self._engine = _engine(plan, build, figures, self._steps, ranks)
         network, seed = plan.settings.network, plan.settings.training.random_seed
         rng = np.random.default_rng([seed, 0])
         self.set_weights(initial_weights(network, len(plan.vocabulary), rng, num_outputs=num_outputs))
@@ -110,15 +112,17 @@ class KerasTrainer:
         self._engine.restore(state)
 
 
-def _engine(plan: ExecutedPlan, build: Callable[[int], keras.Model], figures: Mapping[str, Summed], steps: int) -> Engine:
+def _engine(
+    plan: ExecutedPlan, build: Callable[[int], keras.Model], figures: Mapping[str, Summed], steps: int, ranks: Ranks
+) -> Engine:
     """Return the engine of the loaded backend, for executions of at most so many steps."""
     network, training = plan.settings.network, plan.settings.training
     random.seed(training.random_seed)  # Keras's random layers draw their seeds there; its own function would load TensorFlow
-    shards = choose_shards(network, plan.training.batch_size)
+    shards = ranks.num_devices or choose_shards(network, plan.training.batch_size)
     model = build(plan.training.batch_size // shards)
     optimizer = make_optimizer(training, steps_per_epoch=plan.training.num_steps)
     largest = plan.training.batches(0, 0, steps)
-    return engine_type()(model, optimizer, figures, shards=shards, largest=largest)
+    return engine_type(distributed=ranks.num_devices is not None)(model, optimizer, figures, shards=shards, largest=largest)
 
 
 def choose_shards(network: NetworkConfig, batch_size: int) -> int:
@@ -133,8 +137,12 @@ def choose_shards(network: NetworkConfig, batch_size: int) -> int:
     return num_shards(batch_size)
 
 
-def engine_type() -> type[Engine]:
+def engine_type(*, distributed: bool = False) -> type[Engine]:
     """Return the kind of engine that goes with the loaded backend, and load no other."""
+    if distributed:
+        from chargen.training.distributed_engine import DistributedEngine
+
+        return DistributedEngine
     if keras.backend.backend() == "jax":
         from chargen.training.jax_engine import JaxEngine
 
@@ -148,7 +156,7 @@ def engine_type() -> type[Engine]:
     return TensorFlowEngine
 
 
-def text_trainer(plan: TrainingPlan) -> KerasTrainer:
+def text_trainer(plan: TrainingPlan, ranks: Ranks = ALONE) -> KerasTrainer:
     """Return what trains a fresh network that writes text."""
     settings = plan.settings
 
@@ -161,4 +169,4 @@ def text_trainer(plan: TrainingPlan) -> KerasTrainer:
             precision=settings.training.precision,
         )
 
-    return KerasTrainer(plan, build, FIGURES_OF_TEXT)
+    return KerasTrainer(plan, build, FIGURES_OF_TEXT, ranks=ranks)

@@ -9,7 +9,7 @@ from keras import layers, ops
 
 from chargen.config import NetworkConfig, TrainingConfig
 from chargen.training.dense_recurrent import DenseRecurrent
-from chargen.training.dropout import HashedDropout
+from chargen.training.dropout import HashedDropout, HashedWeightDropout
 from chargen.training.layers import FusedGRU, FusedLSTM, FusedRecurrent, FusedSimpleRNN, TokenRecurrent
 from chargen.training.schedules import learning_rate
 
@@ -114,7 +114,7 @@ def _recurrent_layer(network: NetworkConfig, layer: int, *, return_sequences: bo
         name=name,
         **options.get(network.cell, {}),
     )
-    layer_of_cell.weight_drop = HashedDropout(network.weight_drop) if network.weight_drop else None
+    layer_of_cell.weight_drop = HashedWeightDropout(network.weight_drop) if network.weight_drop else None
     return layer_of_cell
 
 

@@ -119,12 +119,16 @@ class EpochRecorder(ABC):
         result = self.make_result(self._common(epoch, rate), figures, validation)
         best = self.progress.update(result)
         self.results.append(result)
+        self.keep(result, network, best=best)
+
+    def keep(self, result: EpochResult, network: Network, *, best: bool) -> None:
+        """Write and show an epoch. Raises RunError where that cannot be done."""
         with self._explained_failure("the models"):
             self.save(self.run.last_model, network)
             if best:
                 self.save(self.run.model, network)
             self.run.write_metrics([one.row() for one in self.results])
-        self.show(result, self._seconds_left(epoch))
+        self.show(result, self._seconds_left(result.epoch))
         with self._explained_failure("the sample text"):
             self.after_epoch(network, result)
         if self._watch and self._watch(self.results):
@@ -181,6 +185,11 @@ class EpochRecorder(ABC):
 
     def write_checkpoint(self, position: Position, state: Arrays) -> None:
         """Write all that training would go on from at a position. Raises RunError where that cannot be done."""
+        self.keep_checkpoint(position, state)
+        self._checkpoint_step, self._checkpoint_time = position.step, time.perf_counter()
+
+    def keep_checkpoint(self, position: Position, state: Arrays) -> None:
+        """Write the files of a checkpoint. Raises RunError where that cannot be done."""
         facts = {
             "settings": self._run_plan.settings.to_mapping(),
             "corpus": self._run_plan.corpus.sha256,
@@ -190,7 +199,6 @@ class EpochRecorder(ABC):
         }
         with self._explained_failure("a checkpoint"):
             write_checkpoint(self.run.checkpoints, Checkpoint(position, state, facts | self.more_facts()))
-        self._checkpoint_step, self._checkpoint_time = position.step, time.perf_counter()
 
     def more_facts(self) -> dict[str, Any]:
         """Return what else a checkpoint remembers."""
@@ -200,8 +208,12 @@ class EpochRecorder(ABC):
         """Take back what `write_checkpoint` wrote of the epochs; sample text that came after it is cut off."""
         self.results = [self.restored_result(fields) for fields in facts["results"]]
         self.progress.restore(facts["progress"])
+        self.cut_samples(facts["samples_bytes"])
+
+    def cut_samples(self, size: int) -> None:
+        """Leave so many bytes of the sample texts."""
         if self.run.samples.exists():
-            os.truncate(self.run.samples, facts["samples_bytes"])
+            os.truncate(self.run.samples, size)
 
 
 def _plain(result: EpochResult) -> dict[str, Any]:

@@ -13,8 +13,10 @@ from chargen.tracking.wandb_tracker import WandbTracker
 from chargen.training.backend import describe_device, load_backend
 from chargen.training.cudnn import describe_start
 from chargen.training.display import Display
+from chargen.training.following import FollowingRecorder
 from chargen.training.pace import Pace
 from chargen.training.plan import TrainingPlan
+from chargen.training.ranks import ALONE, Ranks
 from chargen.training.recording import TextRecorder, Watch
 from chargen.training.results import TrainingOutcome
 from chargen.training.trainer import Trainer, seconds_per_epoch, train, validation_work
@@ -31,18 +33,22 @@ def run_session(
     checkpoint: Checkpoint | None = None,
     watch: Watch | None = None,
     verbosity: int = 1,
+    ranks: Ranks = ALONE,
 ) -> TrainingOutcome:
     """Train as planned and tell the user on stderr what happens. Raises what `chargen.training.trainer.train` raises.
 
-    Training ends early where `watch` says so after an epoch.
+    Training ends early where `watch` says so after an epoch. Of several ranks the first one alone writes and speaks.
     """
-    display = Display(verbosity=verbosity)
-    for line in (*plan.corpus.notes, *plan.reasons, *plan.describe()):
+    display = Display(verbosity=verbosity if ranks.leads else 0)
+    for line in (*plan.corpus.notes, *plan.reasons, *plan.describe(), *ranks.describe()):
         display.note(line)
-    trainer = _make_trainer(plan, display)
-    recorder = TextRecorder(plan, run, display, make_tracker(plan.settings, display), watch=watch)
+    trainer = _make_trainer(plan, display, ranks)
+    if ranks.leads:
+        recorder = TextRecorder(plan, run, display, make_tracker(plan.settings, display), watch=watch)
+    else:
+        recorder = FollowingRecorder(plan, run, display, Trackers({}))
     pace = Pace(plan.ends_by) if plan.ends_by is not None else None
-    interrupted_by = train(trainer, plan, recorder, checkpoint=checkpoint, pace=pace)
+    interrupted_by = train(trainer, plan, recorder, checkpoint=checkpoint, pace=pace, ranks=ranks)
     outcome = TrainingOutcome(results=tuple(recorder.results), interrupted_by=interrupted_by)
     display.note(f"{outcome.describe()}; to write text: chargen sample --run {run.path}")
     return outcome
@@ -82,15 +88,15 @@ def fit_session(
     return replace(fitting, ends_by=ends_by)
 
 
-def _make_trainer(plan: TrainingPlan, display: Display) -> Trainer:
+def _make_trainer(plan: TrainingPlan, display: Display, ranks: Ranks = ALONE) -> Trainer:
     """Load what the plan is trained with, and give it the weights that it starts from."""
-    trainer = _fresh_trainer(plan, display)
+    trainer = _fresh_trainer(plan, display, ranks)
     if plan.start:
         trainer.set_weights(transferred(trainer.network().weights, plan.start, plan.vocabulary))
     return trainer
 
 
-def _fresh_trainer(plan: TrainingPlan, display: Display) -> Trainer:
+def _fresh_trainer(plan: TrainingPlan, display: Display, ranks: Ranks) -> Trainer:
     if plan.settings.training.backend == "numpy":
         from chargen.training.numpy_trainer import NumpyTrainer
 
@@ -101,7 +107,7 @@ def _fresh_trainer(plan: TrainingPlan, display: Display) -> Trainer:
 
     for line in describe_start(plan.settings):
         display.note(line)
-    return text_trainer(plan)
+    return text_trainer(plan, ranks)
 
 
 def make_tracker(settings: Settings, display: Display) -> Tracker:

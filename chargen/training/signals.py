@@ -9,6 +9,8 @@ from contextvars import ContextVar
 from types import FrameType
 from typing import Any
 
+from chargen.training.ranks import ALONE, Ranks
+
 GRACE_SECONDS = 4.0  # for the step under way; compiling a large network can take longer, and cannot be interrupted
 
 _patient: ContextVar[bool] = ContextVar("patient", default=False)
@@ -25,16 +27,18 @@ class TrainingInterrupted(Exception):  # noqa: N818
 class RequestedSignal:
     """The first SIGINT or SIGTERM that came; the second one acts at once."""
 
-    def __init__(self) -> None:
+    def __init__(self, ranks: Ranks = ALONE) -> None:
+        self._ranks = ranks
         self._number: int | None = None
         self.noticed = threading.Event()
         self.handlers: dict[int, Any] = {}  # what was there before
 
     def check(self) -> None:
-        """Raise TrainingInterrupted if a signal came."""
-        if self._number is not None:
+        """Raise TrainingInterrupted if a signal came, to whichever process that trains along."""
+        number = self._ranks.highest(self._number or 0)
+        if number:
             self.noticed.set()
-            raise TrainingInterrupted(self._number)
+            raise TrainingInterrupted(number)
 
     def handle(self, number: int, frame: FrameType | None) -> None:
         """Remember the first signal; leave the second to whoever handled it before."""
@@ -56,13 +60,13 @@ def patience() -> Iterator[None]:
 
 
 @contextmanager
-def deferred_signals() -> Iterator[RequestedSignal]:
+def deferred_signals(ranks: Ranks = ALONE) -> Iterator[RequestedSignal]:
     """Hold the first Ctrl-C or SIGTERM back within, for the step that is under way to finish.
 
     A step that takes too long is not waited for, unless within `patience`: the process ends, and what is lost is what came
     after the last checkpoint. In another thread than the main one nothing is held back, since no signal arrives there.
     """
-    requested = RequestedSignal()
+    requested = RequestedSignal(ranks)
     if threading.current_thread() is not threading.main_thread():
         yield requested
         return

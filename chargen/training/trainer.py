@@ -13,6 +13,7 @@ from chargen.corpus.windows import BatchPlan
 from chargen.network.cells import Floats
 from chargen.network.network import Network
 from chargen.training.pace import Pace
+from chargen.training.ranks import ALONE, Ranks
 from chargen.training.recording import EpochRecorder, Figures, PlannedRun
 from chargen.training.signals import RequestedSignal, TrainingInterrupted, deferred_signals
 from chargen.training.versions import trained_by
@@ -87,22 +88,24 @@ def train(
     *,
     checkpoint: Checkpoint | None = None,
     pace: Pace | None = None,
+    ranks: Ranks = ALONE,
 ) -> int | None:
     """Train until the planned epochs are over, or patience is, or a signal comes; go on from a checkpoint if there is one.
 
     The run directory holds a checkpoint at any moment, and the best and the last model after the first epoch and after a
-    signal, whose number is returned. With a pace, steps for which there is no time are left out. Raises TrainingError if the
-    loss is no longer finite.
+    signal, whose number is returned. With a pace, steps for which there is no time are left out. Several ranks take every
+    decision together. Raises TrainingError if the loss is no longer finite.
     """
     display, tracker = recorder.display, recorder.tracker
     run, versions = recorder.run, trained_by(plan.settings.training.backend)
-    run.write_versions(versions)
+    if ranks.leads:
+        run.write_versions(versions)
     facts = {"corpus_sha256": plan.corpus.sha256, "versions": versions}
     tracker.start(run.name, run.path, plan.settings.to_mapping(), facts)
     interrupted_by, finished = None, False
     try:
-        with display.running(), deferred_signals() as requested:
-            _Loop(trainer, plan, recorder, requested, pace).run(checkpoint)
+        with display.running(), deferred_signals(ranks) as requested:
+            _Loop(trainer, plan, recorder, requested, pace, ranks).run(checkpoint)
         finished = True
     except TrainingInterrupted as interruption:
         interrupted_by = interruption.signal_number
@@ -123,8 +126,10 @@ class _Loop:
         recorder: EpochRecorder,
         requested: RequestedSignal,
         pace: Pace | None,
+        ranks: Ranks,
     ) -> None:
         self._trainer, self._plan, self._recorder, self._requested, self._pace = trainer, plan, recorder, requested, pace
+        self._ranks = ranks
 
     def run(self, checkpoint: Checkpoint | None) -> None:
         """Train from a checkpoint, or from the beginning, to the end."""
@@ -155,7 +160,7 @@ class _Loop:
                 step += self._left_out(self._pace, epoch, step)
             if recorder.wants_loss:
                 recorder.step(step, trainer.figures()["cross_entropy"])
-            if recorder.wants_checkpoint(step) and step < plan.training.num_steps:
+            if self._ranks.highest(recorder.wants_checkpoint(step)) and step < plan.training.num_steps:
                 recorder.check_finite(epoch + 1, trainer.figures()["cross_entropy"])
                 recorder.write_checkpoint(Position(epoch, step), trainer.state())
         self._finish_epoch(epoch)

@@ -16,6 +16,7 @@ from chargen.resolution import resolve
 from chargen.training import plan
 from chargen.training.backend import load_backend
 from chargen.training.classifier_plan import make_classifier_plan
+from chargen.training.ranks import ALONE, Ranks
 
 STEPS = 20
 SIZES = {"hidden_size": 7, "embedding_size": 5}
@@ -33,7 +34,7 @@ HALF = ({"cell": "lstm"}, {"precision": "mixed_float16", "stateful": True, "sche
 TOO_LARGE = 2.0**20  # a scale of the loss
 
 
-def make_trainer(form: str, backend: str, folder: Path) -> Any:
+def make_trainer(form: str, backend: str, folder: Path, ranks: Ranks = ALONE) -> Any:
     """Return a fresh trainer of a form."""
     from chargen.training.classifier import classifier_trainer
     from chargen.training.keras_trainer import text_trainer
@@ -51,7 +52,7 @@ def make_trainer(form: str, backend: str, folder: Path) -> Any:
     if classify:
         return classifier_trainer(make_classifier_plan(settings, load_examples(settings.corpus)))
     corpus = load_corpus(settings.corpus, stateful=settings.training.stateful)
-    return text_trainer(plan.make_plan(settings, corpus))
+    return text_trainer(plan.make_plan(settings, corpus), ranks)
 
 
 def losses(trainer: Any, first: int, last: int) -> list[float]:

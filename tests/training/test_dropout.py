@@ -8,7 +8,7 @@ load_backend()
 import keras  # noqa: E402
 import tensorflow as tf  # noqa: E402
 
-from chargen.training.dropout import HashedDropout  # noqa: E402
+from chargen.training.dropout import HashedDropout, HashedWeightDropout, rows_from  # noqa: E402
 
 ONES = np.ones((40, 50, 60), np.float32)
 
@@ -60,3 +60,18 @@ def test_compiled_or_not_it_is_the_same() -> None:
 def test_a_layer_comes_back_from_its_config() -> None:
     layer = keras.layers.deserialize(keras.layers.serialize(HashedDropout(0.3, seed=5)))
     assert (type(layer), layer.rate) == (HashedDropout, 0.3)
+
+
+def test_rows_drop_what_they_drop_among_all_the_others() -> None:
+    whole = np.asarray(HashedDropout(0.5, seed=3)(ONES, training=True))
+    with rows_from(15):
+        part = np.asarray(HashedDropout(0.5, seed=3)(ONES[15:22], training=True))
+    np.testing.assert_array_equal(part, whole[15:22])
+    assert not np.array_equal(part, whole[:7])
+
+
+def test_weights_are_the_same_for_all_rows() -> None:
+    whole = np.asarray(HashedWeightDropout(0.5, seed=3)(ONES, training=True))
+    with rows_from(15):
+        again = np.asarray(HashedWeightDropout(0.5, seed=3)(ONES, training=True))
+    np.testing.assert_array_equal(again, whole)

@@ -1,0 +1,41 @@
+"""The JAX engine over the devices of all processes that train together."""
+
+from typing import Any
+
+import jax
+import keras
+import numpy as np
+from jax import lax
+from jax.experimental.multihost_utils import process_allgather
+from jax.sharding import Mesh, NamedSharding, PartitionSpec
+
+from chargen.training.dropout import rows_from
+from chargen.training.jax_engine import AXIS, Arrays, JaxEngine
+
+
+class DistributedEngine(JaxEngine):
+    """Each process holds the weights, and of a batch the rows of its own devices.
+
+    What is dropped depends on the place of a row in the whole batch, not on the device that it is on, so the outcome is that of
+    one device with the whole batch, but for the order in which gradients are added up.
+    """
+
+    @staticmethod
+    def _devices(shards: int) -> Mesh:
+        return keras.distribution.DataParallel(auto_shard_dataset=False).device_mesh.backend_mesh
+
+    def _placed(self, array: Any, place: PartitionSpec) -> jax.Array:
+        """Return an array that every process holds whole as it lies on the devices, each taking its part."""
+        sharding = NamedSharding(self._mesh, place)
+        if isinstance(array, jax.Array) and array.sharding.is_equivalent_to(sharding, array.ndim):
+            return array
+        whole = np.asarray(array)
+        return jax.make_array_from_callback(whole.shape, sharding, lambda part: whole[part])
+
+    def _pass(self, values: Arrays, carried: Any, *rows: jax.Array, training: bool) -> tuple[jax.Array, Arrays, Arrays]:
+        with rows_from(lax.axis_index(AXIS) * len(rows[0])):
+            figures, after = self._forward(values, [*carried.others, *carried.states], *rows, training=training)
+        return figures, after[: len(carried.others)], after[len(carried.others) :]
+
+    def _states(self) -> Arrays:
+        return [process_allgather(state, tiled=True) for state in self._carried_states]

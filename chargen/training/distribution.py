@@ -1,0 +1,220 @@
+"""Several processes that train one network together, each on its part of every batch.
+
+They find each other by the variables that `keras.distribution.initialize` reads, or by those of SLURM or Open MPI, which JAX
+knows. A process that finds none trains alone on all its devices.
+"""
+
+import atexit
+import hashlib
+import json
+import os
+import sys
+import threading
+import warnings
+from collections.abc import Iterator
+from contextlib import contextmanager
+from typing import Any
+
+import numpy as np
+
+from chargen.config import Settings
+from chargen.errors import ConfigError, TrainingError
+from chargen.training.backend import load_backend, muted_stderr, need_backend
+from chargen.training.ranks import Ranks
+
+ADDRESSES, NUM_PROCESSES, PROCESS_ID = (
+    f"KERAS_DISTRIBUTION_{name}" for name in ("JOB_ADDRESSES", "NUM_PROCESSES", "PROCESS_ID")
+)
+PATIENCE_SECONDS = 300  # in which all processes have to have started
+HEARTBEAT_SECONDS = 60  # without a sign of life, after which a process counts as lost
+
+
+class JoinedRanks(Ranks):
+    """The processes that JAX has joined."""
+
+    def __init__(self) -> None:
+        import jax
+
+        self.rank, self.count, self.num_devices = jax.process_index(), jax.process_count(), jax.device_count()
+
+    def highest(self, value: int) -> int:
+        from jax.experimental.multihost_utils import process_allgather
+
+        return int(np.max(process_allgather(np.int32(value))))
+
+    def check_alike(self, **facts: Any) -> None:
+        from jax.experimental.multihost_utils import process_allgather
+
+        digests = [hashlib.sha256(json.dumps(fact).encode()).digest() for fact in facts.values()]
+        given = process_allgather(np.array([np.frombuffer(one, np.uint8) for one in digests]))
+        everywhere = given.reshape(-1, *given.shape[-2:])  # (processes, facts, bytes)
+        for number, name in enumerate(facts):
+            if (everywhere[:, number] != everywhere[0, number]).any():
+                raise ConfigError(
+                    f"the processes do not have the same {name}", hint="start all with the same command, on the same files"
+                )
+
+    def describe(self) -> list[str]:
+        return [f"each batch is shared among {self.size()}"]
+
+    def size(self) -> str:
+        """Say how many devices of how many processes there are."""
+        devices, processes = f"{self.num_devices} device", f"{self.count} process"
+        return f"{devices}{'s' * (self.num_devices != 1)} of {processes}{'es' * (self.count != 1)}"
+
+
+def check_distributable(settings: Settings, *, minutes: float | None) -> None:
+    """Raise ConfigError for what does not go with several processes."""
+    if minutes is not None:
+        raise ConfigError(
+            "--minutes and --distribute exclude each other: each process would measure another speed",
+            hint="give --epochs or --preset",
+        )
+    if settings.training.task == "classify":
+        raise ConfigError("--distribute is for networks that write text, training.task = classify", hint="leave it out")
+    if settings.training.backend != "jax":
+        raise ConfigError(
+            f"--distribute needs training.backend = jax, it is {settings.training.backend}", hint="give --backend jax"
+        )
+    if settings.network.embedding_norm == "batch":
+        raise ConfigError("network.embedding_norm = batch needs the whole batch on one device", hint="leave out --distribute")
+
+
+@contextmanager
+def joined(batch_size: int) -> Iterator[Ranks]:
+    """Wait for the other processes and train together with them within; stdout is closed to what JAX says there.
+
+    Raises ConfigError for variables that make no sense, or if the batch cannot be shared, and TrainingError if a process is
+    lost. After an error this process ends without waiting for the others.
+    """
+    need_backend("jax")
+    parameters = _parameters(os.environ)
+    with _muted_stdout():
+        try:
+            _join(parameters)
+            load_backend("jax")
+            ranks = JoinedRanks()
+            _check_batch(batch_size, ranks)
+            yield ranks
+            _part()
+        except BaseException as error:
+            if lost := _lost_process(error):
+                _leave_at_once(lost)
+                raise lost from error
+            _leave_at_once(error)
+            raise
+
+
+def _parameters(environment: Any) -> dict[str, Any]:
+    """Return how JAX finds the other processes, nothing where it is to look for itself. Raises ConfigError."""
+    given = {name: environment.get(name) for name in (ADDRESSES, NUM_PROCESSES, PROCESS_ID)}
+    if not any(given.values()):
+        return {}
+    for name, value in given.items():
+        if not value:
+            raise ConfigError(f"{name} is not set, though others of its kind are", hint=f"set {', '.join(given)}, or none")
+    for name in (NUM_PROCESSES, PROCESS_ID):
+        if not str(given[name]).isdecimal():
+            raise ConfigError(f"{name} is {given[name]!r}, expected a whole number")
+    addresses, count, rank = given[ADDRESSES].split(","), int(given[NUM_PROCESSES]), int(given[PROCESS_ID])
+    if rank >= count:
+        raise ConfigError(f"{PROCESS_ID} is {rank}, expected a number below {NUM_PROCESSES}, which is {count}")
+    host, _, port = addresses[0].rpartition(":")
+    if not host or not port.isdecimal():
+        raise ConfigError(f"{ADDRESSES} begins with {addresses[0]!r}, expected the host:port of process 0")
+    return {"coordinator_address": addresses[0], "num_processes": count, "process_id": rank}
+
+
+def _join(parameters: dict[str, Any]) -> None:
+    """Have JAX wait until all processes are there; alone where there is nothing that tells of others."""
+    os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "2")
+    with muted_stderr(), warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        import jax
+
+    collectives = jax.config.jax_cpu_collectives_implementation
+    jax.config.update("jax_cpu_collectives_implementation", "gloo")
+    jax.config.update("jax_enable_preemption_service", False)  # which would take SIGTERM for itself
+    failure: list[Exception] = []
+
+    def join() -> None:
+        try:
+            # JAX's own end of patience would end the process without a word of ours.
+            longest = {"initialization_timeout": 2 * PATIENCE_SECONDS, "heartbeat_timeout_seconds": HEARTBEAT_SECONDS}
+            jax.distributed.initialize(**parameters, **longest)
+        except Exception as error:
+            failure.append(error)
+
+    waiting = threading.Thread(target=join, daemon=True)  # so that Ctrl-C need not wait
+    waiting.start()
+    waiting.join(PATIENCE_SECONDS)
+    if waiting.is_alive():
+        raise TrainingError(
+            f"not all processes came in {PATIENCE_SECONDS} seconds", hint="start all at once, where they reach process 0"
+        )
+    if failure and isinstance(failure[0], ValueError) and not parameters:  # it found no cluster
+        jax.config.update("jax_cpu_collectives_implementation", collectives)
+    elif failure:
+        raise TrainingError(f"the processes did not find each other: {_first_line(failure[0])}") from failure[0]
+
+
+def _check_batch(batch_size: int, ranks: JoinedRanks) -> None:
+    devices = ranks.num_devices or 1
+    if batch_size % devices:
+        below, above = batch_size // devices * devices, -(-batch_size // devices) * devices
+        raise ConfigError(
+            f"training.batch_size is {batch_size}, expected a multiple of the {ranks.size()}",
+            hint=f"give --batch-size {' or '.join(str(size) for size in (below, above) if size)}",
+        )
+
+
+def _lost_process(error: BaseException) -> TrainingError | None:
+    """Return what a user is told of an error of JAX where there are several processes: one of them is gone."""
+    import jax
+
+    if not isinstance(error, (jax.errors.JaxRuntimeError, ValueError)) or jax.process_count() == 1:
+        return None
+    return TrainingError(
+        f"another process of this training has ended ({_first_line(error)})",
+        hint="chargen train --resume goes on from the last checkpoint, with any number of processes",
+    )
+
+
+def _first_line(error: BaseException) -> str:
+    return (str(error).strip().splitlines() or [type(error).__name__])[0]
+
+
+def _leave_at_once(error: BaseException) -> None:
+    """Have the interpreter end without the farewell that JAX would wait for: other processes may never come to theirs."""
+    codes = {KeyboardInterrupt: 130, SystemExit: getattr(error, "code", 1)}
+    code = codes.get(type(error), getattr(error, "exit_code", 1))
+
+    def leave() -> None:
+        for stream in (sys.stdout, sys.stderr):
+            stream.flush()
+        os._exit(code if isinstance(code, int) else 1)
+
+    atexit.register(leave)
+
+
+def _part() -> None:
+    """Leave the others in order."""
+    import jax
+
+    jax.distributed.shutdown()
+
+
+@contextmanager
+def _muted_stdout() -> Iterator[None]:
+    """Send file descriptor 1 to nowhere: what connects processes speaks there, and stdout is for data."""
+    sys.stdout.flush()
+    saved = os.dup(1)
+    nowhere = os.open(os.devnull, os.O_WRONLY)
+    os.dup2(nowhere, 1)
+    try:
+        yield
+    finally:
+        sys.stdout.flush()
+        os.dup2(saved, 1)
+        os.close(nowhere)
+        os.close(saved)

@@ -1,0 +1,259 @@
+"""Several processes train one network on loopback, and end together."""
+
+import os
+import signal
+import socket
+import subprocess
+import sys
+import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from importlib.util import find_spec
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+from click.testing import Result
+
+from chargen.errors import ConfigError
+from chargen.training.distribution import ADDRESSES, NUM_PROCESSES, PROCESS_ID, joined
+from tests.training.together import FORMS
+
+REPOSITORY = Path(__file__).parents[2]
+VARIABLES_AS_ARRAYS = "ignore:__array__ implementation doesn't accept a copy keyword:DeprecationWarning"  # Keras, NumPy 2
+SECONDS = 300  # that any of these processes may take
+
+needs_jax = pytest.mark.skipif(find_spec("jax") is None, reason="jax is not installed: make test-backends installs it")
+
+Processes = list[subprocess.Popen[str]]
+
+
+def environments(processes: int, devices: int) -> Iterator[dict[str, str]]:
+    """Yield what each process has to find in its environment; one alone finds nothing."""
+    own = {name: value for name, value in os.environ.items() if not name.startswith(("TF_", "KERAS_"))}
+    own["XLA_FLAGS"] = f"--xla_force_host_platform_device_count={devices}"
+    with socket.socket() as free:
+        free.bind(("127.0.0.1", 0))
+        port = free.getsockname()[1]
+    for rank in range(processes):
+        yield (
+            own
+            if processes == 1
+            else own
+            | {
+                ADDRESSES: f"127.0.0.1:{port}",
+                NUM_PROCESSES: str(processes),
+                PROCESS_ID: str(rank),
+            }
+        )
+
+
+@contextmanager
+def started(*command: object, cwd: Path, processes: int = 1, devices: int = 1) -> Iterator[Processes]:
+    """Start the same Python program in so many processes, and leave none behind."""
+    found = [
+        subprocess.Popen(
+            [sys.executable, *map(str, command)],
+            cwd=cwd,
+            env=environment,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.PIPE,
+            text=True,
+        )
+        for environment in environments(processes, devices)
+    ]
+    try:
+        yield found
+    finally:
+        for process in found:
+            process.kill()
+            process.communicate()
+
+
+def ended(processes: Processes) -> list[tuple[int, str, str]]:
+    """Return exit code, stdout and stderr of each process, once all have ended."""
+    outputs = [process.communicate(timeout=SECONDS) for process in processes]
+    return [(process.returncode, *output) for process, output in zip(processes, outputs, strict=True)]
+
+
+@pytest.fixture(scope="module")
+def steps(tmp_path_factory: pytest.TempPathFactory) -> Callable[[str, int, int], Path]:
+    """Return the folder of what `tests.training.together` wrote in so many processes of so many devices; each is run once."""
+    folder = tmp_path_factory.mktemp("together")
+    (folder / "prose.txt").write_text("the cat sat on the mat.\nthe dog sat on the log.\n" * 25, encoding="utf-8")
+
+    def run(name: str, processes: int, devices: int) -> Path:
+        place = folder / name
+        if not place.exists():
+            place.mkdir()
+            program = ("-W", "error", "-W", VARIABLES_AS_ARRAYS, "-m", "tests.training.together", folder, place)
+            with started(*program, cwd=REPOSITORY, processes=processes, devices=devices) as found:
+                for code, stdout, stderr in ended(found):
+                    assert (code, stdout) == (0, ""), stderr
+        return place
+
+    run("alone", 1, 1)
+    return run
+
+
+@needs_jax
+@pytest.mark.parametrize("form", FORMS)
+@pytest.mark.parametrize(("processes", "devices"), [(1, 2), (2, 1), (4, 1)])
+def test_processes_together_train_as_one_does(steps: Callable[..., Path], form: str, processes: int, devices: int) -> None:
+    alone, together = steps("alone", 1, 1), steps(f"{processes}-{devices}", processes, devices)
+    expected = dict(np.load(alone / f"{form}-all-0.npz"))
+    assert np.abs(expected["weight.0"] - np.load(alone / f"{form}-half-0.npz")["weight.0"]).max() > 1e-3
+    for part in ("all", "resumed"):
+        first = dict(np.load(together / f"{form}-{part}-0.npz"))
+        assert first.keys() == expected.keys()
+        for name, array in first.items():
+            tolerance = 1e-3 if name == "figures" else 1e-5  # which are sums over all steps
+            np.testing.assert_allclose(array, expected[name], atol=tolerance, rtol=1e-5, err_msg=name)
+        for rank in range(1, processes):
+            other = np.load(together / f"{form}-{part}-{rank}.npz")
+            for name, array in first.items():
+                np.testing.assert_array_equal(other[name], array, err_msg=name)
+
+
+ENDLESS = ("--epochs", 100000, "--patience", 0, "--sample-every", 0, "--stateful", "--batch-size", 4, "--context-length", 9)
+
+
+def training(*arguments: object) -> tuple[object, ...]:
+    return ("-m", "chargen", "train", "--distribute", *arguments)
+
+
+def wait_for_epochs(run: Path, epochs: int) -> None:
+    """Wait until a run has so many epochs more."""
+    patience = time.monotonic() + SECONDS
+    first = finished_epochs(run)
+    while finished_epochs(run) < first + epochs:
+        assert time.monotonic() < patience
+        time.sleep(0.1)
+
+
+def finished_epochs(run: Path) -> int:
+    metrics = run / "metrics.csv"
+    return len(metrics.read_text(encoding="utf-8").splitlines()) - 1 if metrics.exists() else 0
+
+
+def only_run(folder: Path) -> Path:
+    """Wait for the run directory, of which there has to be one."""
+    patience = time.monotonic() + SECONDS
+    while not (found := list(folder.glob("runs/*"))):
+        assert time.monotonic() < patience
+        time.sleep(0.1)
+    assert len(found) == 1
+    return found[0]
+
+
+@needs_jax
+def test_a_lost_process_ends_the_others_and_any_number_goes_on(prose: Path, small: tuple[str, ...], tmp_path: Path) -> None:
+    with started(*training(prose, *small, "--backend", "jax", *ENDLESS), cwd=tmp_path, processes=2) as found:
+        run = only_run(tmp_path)
+        wait_for_epochs(run, 2)
+        found[1].kill()
+        left, killed = ended(found)
+    assert left[0] == 1
+    assert left[1] == ""
+    assert "each batch is shared among 2 devices of 2 processes" in left[2]
+    assert "chargen: another process of this training has ended" in left[2].splitlines()[-1]
+    assert killed[1:] == ("", "")
+
+    with started(*training("--resume"), cwd=tmp_path, devices=4) as found:
+        before = finished_epochs(run)
+        wait_for_epochs(run, 1)
+        found[0].send_signal(signal.SIGINT)
+        [(code, stdout, stderr)] = ended(found)
+    assert (code, stdout.strip()) == (130, str(run.relative_to(tmp_path))), stderr
+    assert "each batch is shared among 4 devices of 1 process\n" in stderr
+    assert finished_epochs(run) > before
+
+    with started(*training("--resume"), cwd=tmp_path, processes=4) as found:
+        before = finished_epochs(run)
+        wait_for_epochs(run, 1)
+        found[2].send_signal(signal.SIGTERM)
+        first, *others = ended(found)
+    assert (first[0], first[1].strip()) == (143, str(run.relative_to(tmp_path))), first[2]
+    assert others == [(143, "", "")] * 3
+    assert finished_epochs(run) > before
+    assert only_run(tmp_path) == run
+
+
+@needs_jax
+def test_the_first_process_is_not_outlived(prose: Path, small: tuple[str, ...], tmp_path: Path) -> None:
+    with started(*training(prose, *small, "--backend", "jax", *ENDLESS), cwd=tmp_path, processes=2) as found:
+        wait_for_epochs(only_run(tmp_path), 1)
+        found[0].kill()
+        _, (code, stdout, stderr) = ended(found)
+    assert code != 0
+    assert stdout == ""
+    assert (
+        "another process of this training has ended" in stderr or "another task died" in stderr
+    )  # JAX may be the first to tell
+
+
+@needs_jax
+def test_processes_that_differ_do_not_begin(prose: Path, small: tuple[str, ...], tmp_path: Path) -> None:
+    rank = "['--random-seed', os.environ['KERAS_DISTRIBUTION_PROCESS_ID']]"
+    own = f"import os, sys; sys.argv += {rank}; from chargen.cli import main; main()"
+    arguments = ("train", "--distribute", prose, *small, "--backend", "jax", "--batch-size", 4)
+    with started("-c", own, *arguments, cwd=tmp_path, processes=2) as found:
+        for code, _, stderr in ended(found):
+            assert code == 2
+            assert stderr.splitlines()[-1].startswith("chargen: the processes do not have the same settings; ")
+    assert not list(tmp_path.glob("runs/*"))
+
+
+@needs_jax
+def test_a_batch_that_cannot_be_shared_is_refused(prose: Path, small: tuple[str, ...], tmp_path: Path) -> None:
+    arguments = (prose, *small, "--backend", "jax", "--batch-size", 4)
+    with started(*training(*arguments), cwd=tmp_path, devices=3) as found:
+        [(code, stdout, stderr)] = ended(found)
+    assert (code, stdout) == (2, "")
+    assert stderr == (
+        "chargen: training.batch_size is 4, expected a multiple of the 3 devices of 1 process; give --batch-size 3 or 6\n"
+    )
+
+
+@pytest.mark.parametrize(
+    ("options", "message"),
+    [
+        ((), "--distribute needs training.backend = jax, it is tensorflow; give --backend jax"),
+        (("--backend", "jax", "--minutes", "1"), "--minutes and --distribute exclude each other"),
+        (("--backend", "jax", "--dry-run"), "--dry-run measures one process"),
+        (("--backend", "jax", "--task", "classify"), "--distribute is for networks that write text"),
+        (("--backend", "jax", "--embedding-norm", "batch"), "network.embedding_norm = batch needs the whole batch"),
+    ],
+)
+def test_what_does_not_go_with_it_is_said(
+    invoke_train: Callable[..., Result], prose: Path, options: tuple[str, ...], message: str
+) -> None:
+    result = invoke_train(prose, "--distribute", *options)
+    assert result.exit_code == 2
+    assert result.stderr.startswith(f"chargen: {message}")
+    assert len(result.stderr.splitlines()) == 1
+
+
+@pytest.mark.parametrize(
+    ("variables", "message"),
+    [
+        ({NUM_PROCESSES: "2", PROCESS_ID: "0"}, f"{ADDRESSES} is not set"),
+        ({ADDRESSES: "here:1", NUM_PROCESSES: "two", PROCESS_ID: "0"}, f"{NUM_PROCESSES} is 'two', expected a whole number"),
+        ({ADDRESSES: "here:1", NUM_PROCESSES: "2", PROCESS_ID: "2"}, f"{PROCESS_ID} is 2, expected a number below"),
+        (
+            {ADDRESSES: "here,there", NUM_PROCESSES: "2", PROCESS_ID: "0"},
+            f"{ADDRESSES} begins with 'here', expected the host:port",
+        ),
+    ],
+)
+def test_variables_that_make_no_sense_are_told(
+    monkeypatch: pytest.MonkeyPatch, variables: dict[str, Any], message: str
+) -> None:
+    monkeypatch.setattr("chargen.training.distribution.need_backend", lambda name: None)
+    for name in (ADDRESSES, NUM_PROCESSES, PROCESS_ID):
+        monkeypatch.delenv(name, raising=False)
+    for name, value in variables.items():
+        monkeypatch.setenv(name, value)
+    with pytest.raises(ConfigError, match=message), joined(4):
+        pass
