@@ -3,6 +3,7 @@ import os
 os.environ.setdefault("OPENBLAS_NUM_THREADS", "1")  # two workers with two threads each would wait for each other; before NumPy
 
 import shutil
+import signal
 from collections.abc import Callable, Iterator
 from dataclasses import replace
 from pathlib import Path
@@ -21,6 +22,7 @@ from chargen.network.classifier import TextClassifier, save_classifier
 from chargen.network.model_file import TextModel, num_class_outputs, save_model
 from chargen.network.network import Network, weight_shapes
 
+signal.signal(signal.SIGINT, signal.default_int_handler)  # which a shell leaves out for what it runs in the background
 hypothesis.settings.register_profile("untimed", deadline=None)  # this machine may be a busy one
 hypothesis.settings.load_profile("untimed")
 
