@@ -29,7 +29,8 @@ VOCABULARY = {"char": 80, "byte": 200, "word": 10_000, "bpe": 1_000}  # tokens, 
 CHARACTERS_PER_TOKEN = {"char": 1, "byte": 1, "word": 5, "bpe": 3}
 # Up to so many passes, these shares of the outputs and of the recurrent weights.
 DROPPED_BY_PASSES = ((2, 0.0, 0.0), (5, 0.1, 0.1), (10, 0.2, 0.1), (25, 0.3, 0.2), (math.inf, 0.4, 0.4))
-SHORT_TEXT, MOST_DROPPED_OF_SHORT_TEXT = 20_000, 0.1  # characters; the steps over it are too few to make up for more
+SHORT_TEXT = 20_000  # characters; the steps over it are too few to make up for much that is dropped
+MOST_DROPPED = 0.1  # of a short text, and of lines, which end before what is dropped is learnt in another way
 FEWEST_STEPS = 3000  # of the optimizer, in all; a short text is read in small batches to get there
 SMALLEST_BATCH, LARGEST_BATCH = 8, 32
 ADAMW = {"optimizer": "adamw", "weight_decay": 0.05, "beta_2": 0.98, "schedule": "cosine", "patience": 0}
@@ -67,7 +68,7 @@ def choose_recipe(corpus: Corpus, chosen: Chosen, *, minutes: float, cores: int)
         passes = float(chosen.settings.training.epochs)
     elif passes >= FEWEST_EPOCHS:
         passes = float(round(passes))
-    network |= _regularisation(chosen, passes, text.characters)
+    network |= _regularisation(chosen, passes, gently=corpus.reading == "line" or text.characters < SHORT_TEXT)
     streams = _streams(passes * text.positions) if _may_carry_state(corpus, chosen) else {}
     training = streams | _optimization(chosen, passes)
     layer = _left_open({"network": network, "training": training}, chosen)
@@ -122,13 +123,13 @@ def _num_weights(settings: Settings) -> int:
     return sum(math.prod(shape) for shape in weight_shapes(settings.network, vocab_size).values())
 
 
-def _regularisation(chosen: Chosen, passes: float, characters: float) -> dict[str, Any]:
+def _regularisation(chosen: Chosen, passes: float, *, gently: bool) -> dict[str, Any]:
     shares = next(shares for most, *shares in DROPPED_BY_PASSES if passes <= most)
-    outputs, weights = (min(share, MOST_DROPPED_OF_SHORT_TEXT) if characters < SHORT_TEXT else share for share in shares)
+    outputs, weights = (min(share, MOST_DROPPED) if gently else share for share in shares)
     dropped = chosen.settings.network.dropout if chosen.any("network.dropout") else outputs
     by_hand, cell = chosen.settings.training.backend == "numpy", chosen.settings.network.cell
     weight_drop = {} if cell == "dense" or by_hand else {"weight_drop": weights}
-    return {"dropout": dropped, "locked_dropout": dropped > 0 and not by_hand} | weight_drop
+    return {"dropout": dropped, "locked_dropout": dropped > 0 and not (gently or by_hand)} | weight_drop
 
 
 def _may_carry_state(corpus: Corpus, chosen: Chosen) -> bool:
