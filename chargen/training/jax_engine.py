@@ -4,7 +4,7 @@ A CPU shows a device for each core (see `chargen.training.backend`), so that all
 written as one program for all devices (`jax.shard_map`); only the gradients and the figures are added up over them.
 """
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Sequence
 from typing import Any, NamedTuple
 
 import jax
@@ -16,7 +16,6 @@ from jax.sharding import Mesh, NamedSharding, PartitionSpec
 
 from chargen.corpus.windows import Batch
 from chargen.training.engine import SEED_STATE, Engine
-from chargen.training.losses import Summed
 
 Arrays = list[jax.Array]
 
@@ -43,18 +42,10 @@ Step = Callable[..., Carried]  # what is carried, ids, targets and weights of a 
 class JaxEngine(Engine):
     """Several steps an execution in one compiled function, which takes back the memory of what it is given to carry on."""
 
-    def __init__(
-        self,
-        model: keras.Model,
-        optimizer: keras.optimizers.Optimizer,
-        figures: Mapping[str, Summed],
-        *,
-        shards: int,
-        largest: Batch,
-    ) -> None:
-        super().__init__(model, optimizer, figures, shards=shards, largest=largest)
+    def __init__(self, *arguments: Any, largest: Batch, **options: Any) -> None:
+        super().__init__(*arguments, largest=largest, **options)
         self._steps = len(largest.inputs)
-        self._mesh = self._devices(shards)
+        self._mesh = self._devices(self.shards)
         self._train, self._test = self._compiled(self._train_step), self._compiled(self._test_step)
         self._carried_states: Arrays = []
         self._measured: jax.Array = None

@@ -5,18 +5,16 @@ is nothing to share at all. So each shard runs forward and backward as one XLA c
 gradients are added up before the one optimizer step.
 """
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Sequence
 from functools import partial
 from typing import Any
 
-import keras
 import numpy as np
 import tensorflow as tf
 
 from chargen.corpus.windows import Batch
 from chargen.training.backend import accelerated
 from chargen.training.engine import SEED_STATE, Engine
-from chargen.training.losses import Summed
 
 Tensors = list[tf.Tensor]
 
@@ -24,20 +22,12 @@ Tensors = list[tf.Tensor]
 class TensorFlowEngine(Engine):
     """Several steps an execution in one TensorFlow graph, each cut into shards that XLA has compiled where that is faster."""
 
-    def __init__(
-        self,
-        model: keras.Model,
-        optimizer: keras.optimizers.Optimizer,
-        figures: Mapping[str, Summed],
-        *,
-        shards: int,
-        largest: Batch,
-    ) -> None:
-        super().__init__(model, optimizer, figures, shards=shards, largest=largest)
-        self._measured = tf.Variable(tf.zeros(len(figures) + 1), trainable=False)
-        self._by_shard = [self._carried_variables, *(self._copies() for _ in range(1, shards))]
+    def __init__(self, *arguments: Any, largest: Batch, **options: Any) -> None:
+        super().__init__(*arguments, largest=largest, **options)
+        self._measured = tf.Variable(tf.zeros(len(self._figures) + 1), trainable=False)
+        self._by_shard = [self._carried_variables, *(self._copies() for _ in range(1, self.shards))]
         self._set_states(self._states())
-        jit = not accelerated() and model.compute_dtype == "float32"
+        jit = not accelerated() and self.model.compute_dtype == "float32"
         self._compiled_gradients = tf.function(self._shard_gradients, jit_compile=jit)
         self._compiled_figures = tf.function(self._shard_figures, jit_compile=jit)
         self._compiled_update = tf.function(self._apply_gradients, jit_compile=jit)

@@ -3,6 +3,7 @@ import signal
 import subprocess
 import sys
 import threading
+import time
 
 import pytest
 
@@ -16,6 +17,7 @@ def test_the_first_signal_waits_to_be_noticed_and_the_second_acts() -> None:
         with pytest.raises(TrainingInterrupted) as interrupted:
             requested.check()
         assert interrupted.value.signal_number == signal.SIGTERM
+        time.sleep(0.1)  # for the thread that watches, which must take the second signal, too
         with pytest.raises(KeyboardInterrupt):
             os.kill(os.getpid(), signal.SIGINT)
 
