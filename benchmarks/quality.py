@@ -36,7 +36,7 @@ class Record(NamedTuple):
 
 RECORDS = (
     Record("tinyshakespeare", "tinyshakespeare", minutes=10),
-    Record("tinyshakespeare-long", "tinyshakespeare", minutes=120),
+    Record("tinyshakespeare-long", "tinyshakespeare", minutes=60),
     Record("names", "names", minutes=5),
     Record("nietzsche", "nietzsche", minutes=3),
     Record("nietzsche-classic", "nietzsche", config="nietzsche", epochs=20),
@@ -79,7 +79,8 @@ def measure_record(record: Record, *more: object, seeds: int, scale: float = 1.0
         split = _split(record.text, Path(name))
         runs = [train(split.training, *options, "--random-seed", seed, folder=Path(name)) for seed in range(1, seeds + 1)]
         by_run = [evaluate(run / "last.safetensors", split.test) for run, _ in runs]
-    what = f"{record.text}, {record.what(scale)} ({max(seconds for _, seconds in runs):,.0f} s)"
+    once = ", one seed" if seeds == 1 else ""
+    what = f"{record.text}, {record.what(scale)} ({max(seconds for _, seconds in runs):,.0f} s{once})"
     return [
         _row(f"{what}, {protocol}", [figures[protocol] for figures in by_run]) | {"text": record.name} for protocol in by_run[0]
     ]
