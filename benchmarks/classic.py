@@ -17,7 +17,7 @@ class ClassicGenerator:
     """The demo's model of a text."""
 
     def __init__(self, text: str) -> None:
-        from chargen.training.backend import load_backend
+        from chargen.training.devices.backend import load_backend
 
         load_backend()
         import keras

@@ -50,17 +50,17 @@ def read_ids() -> np.ndarray:
 
 def chargen_trainer(cell: str, size: Size, *, backend: str = "tensorflow") -> Trainer:
     """Our layers, our data path, our loop."""
-    from chargen.training.backend import load_backend
+    from chargen.training.devices.backend import load_backend
 
     load_backend(backend)
     from chargen.config import NetworkConfig, TrainingConfig
     from chargen.corpus.windows import SlidingWindows, TokenStream
-    from chargen.training.backend import accelerated
-    from chargen.training.dataset import Executions
+    from chargen.training.devices.backend import accelerated
+    from chargen.training.engines.dataset import Executions
+    from chargen.training.engines.losses import FIGURES_OF_TEXT
     from chargen.training.keras_trainer import choose_shards, engine_type
-    from chargen.training.losses import FIGURES_OF_TEXT
     from chargen.training.model import build_model, make_optimizer
-    from chargen.training.plan import choose_steps_per_execution
+    from chargen.training.planning.plan import choose_steps_per_execution
 
     ids = read_ids()
     plan = SlidingWindows(
@@ -96,7 +96,7 @@ def chargen_trainer(cell: str, size: Size, *, backend: str = "tensorflow") -> Tr
 
 def keras_trainer(cell: str, size: Size) -> Trainer:
     """Keras's own layers and defaults; the data set without the autotuning that would hold `fit` up for ten seconds."""
-    from chargen.training.backend import load_backend
+    from chargen.training.devices.backend import load_backend
 
     load_backend()
     import keras

@@ -23,7 +23,7 @@ SIZES = tuple(f"{network}x100x{batch}" for network in ("2x512", "3x1024") for ba
 WITHOUT_GPU = {"CUDA_VISIBLE_DEVICES": "", "JAX_PLATFORMS": "cpu"}
 PROBE = """
 import sys
-from chargen.training.backend import gpu_name, load_backend
+from chargen.training.devices.backend import gpu_name, load_backend
 load_backend(sys.argv[1])
 print(gpu_name() or "")
 """

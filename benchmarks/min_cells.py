@@ -43,9 +43,9 @@ def _measured(shape: Shape, training: Any, test: Any, vocab_size: int, seconds: 
     import keras
     import numpy as np
 
-    from chargen.training.backend import num_shards
-    from chargen.training.losses import FIGURES_OF_TEXT
-    from chargen.training.tensorflow_engine import TensorFlowEngine
+    from chargen.training.devices.backend import num_shards
+    from chargen.training.engines.losses import FIGURES_OF_TEXT
+    from chargen.training.engines.tensorflow_engine import TensorFlowEngine
 
     keras.utils.set_random_seed(1)
     optimizer = keras.optimizers.AdamW(RATE, weight_decay=0.05, beta_2=0.98, global_clipnorm=1.0)
@@ -102,7 +102,7 @@ def _model(shape: Shape, vocab_size: int) -> Any:
     import keras
     from keras import layers
 
-    from chargen.training.layers import FusedLSTM
+    from chargen.training.layers.recurrent import FusedLSTM
 
     values = ids = keras.Input((T,), dtype="int32")
     values = layers.Embedding(vocab_size, EMBEDDING)(values)

@@ -1,7 +1,7 @@
 """Every setting of a run: its name, default, unit and bounds, in one place.
 
-A setting whose default is None is chosen from the text once the text is known (see `chargen.training.plan`), unless its
-`unset` says what else None stands for.
+A setting whose default is None is chosen from the text once the text is known (see `chargen.training.planning.plan`), unless
+its `unset` says what else None stands for.
 """
 
 import dataclasses

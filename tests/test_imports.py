@@ -48,6 +48,16 @@ MAY_IMPORT: dict[str, set[str]] = {
     "__init__": {"api", "errors"},
 }
 
+# Within training: what a smaller room may import of the others. What lies beside them puts them together.
+TRAINING_MAY_IMPORT: dict[str, set[str]] = {
+    "devices": set(),
+    "layers": {"devices"},
+    "engines": {"devices", "layers"},
+    "planning": set(),
+    "recording": {"planning"},
+}
+KNOWS_KERAS = {"devices", "layers", "engines", "model", "export", "stock_keras", "keras_trainer", "classifying"}
+
 SERVERS = {"web/server.py", "cli/serve.py"}  # the latter to see whether they are installed
 
 # Who may import what a run is logged with; the former is a program of its own, which no module imports.
@@ -58,6 +68,10 @@ MODULES = sorted(PACKAGE.rglob("*.py"))
 
 def room(module: Path) -> str:
     return module.relative_to(PACKAGE).parts[0].removesuffix(".py")
+
+
+def room_of_training(module: Path) -> str:
+    return module.relative_to(PACKAGE / "training").parts[0].removesuffix(".py")
 
 
 def imports(module: Path) -> Iterator[tuple[str, bool]]:
@@ -81,6 +95,7 @@ def test_rooms_import_only_from_those_below(module: Path) -> None:
             assert rest.partition(".")[0] in MAY_IMPORT[here] | {here}, f"{module} imports {name}"
         if top in HEAVY:
             assert here == "training", f"{module} imports {name}"
+            assert room_of_training(module) in KNOWS_KERAS, f"{module} imports {name}"
         if top in TRACKERS or name == "chargen.tracking.wandb_process":
             assert module.relative_to(PACKAGE).as_posix() == TRACKERS.get(top), f"{module} imports {name}"
         if top in {"starlette", "uvicorn"}:
@@ -88,6 +103,14 @@ def test_rooms_import_only_from_those_below(module: Path) -> None:
         if top == "optuna":
             assert module.relative_to(PACKAGE).as_posix() == "tuning/study.py", f"{module} imports {name}"
         assert top not in {"pickle", "cPickle", "dill", "joblib"}, f"{module} imports {name}"
+
+
+@pytest.mark.parametrize("module", sorted(PACKAGE.glob("training/*/*.py")), ids=lambda path: str(path.relative_to(PACKAGE)))
+def test_rooms_of_training_import_only_from_those_below(module: Path) -> None:
+    here = room_of_training(module)
+    for name, _ in imports(module):
+        if name.startswith("chargen.training.") and here in TRAINING_MAY_IMPORT:
+            assert name.split(".")[2] in TRAINING_MAY_IMPORT[here] | {here}, f"{module} imports {name}"
 
 
 @pytest.mark.parametrize("module", sorted(PACKAGE.glob("cli/*.py")), ids=lambda path: path.name)

@@ -45,7 +45,7 @@ def resume() -> Outcome:
     for cell in ("simplernn", "lstm", "gru"):
         for form in ([], ["--stateful"]):
             options = ["--cell", cell, *form, "--dropout", "0.2", "--epochs", "3", "--patience", "0"]
-            with tempfile.TemporaryDirectory() as name, mock.patch("chargen.training.plan.WORK_PER_EXECUTION", 1.5e6):
+            with tempfile.TemporaryDirectory() as name, mock.patch("chargen.training.planning.plan.WORK_PER_EXECUTION", 1.5e6):
                 expected = _contents(_train(Path(name), ["text.txt", *options]))
                 for looks in rng.integers(0, 24, STOPS_EACH // 2).tolist():
                     stopped = _train(Path(name), ["text.txt", *options], looks=looks)

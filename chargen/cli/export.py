@@ -88,7 +88,7 @@ def _maker(kind: str) -> Callable[[Any, Any], str | bytes]:
         from chargen.export.onnx_graph import make_onnx
 
         return make_onnx
-    from chargen.training.backend import load_backend
+    from chargen.training.devices.backend import load_backend
 
     load_backend()
     from chargen.training.stock_keras import stock_file

@@ -13,10 +13,10 @@ from chargen.resolution import Resolved, read_config, resolve
 from chargen.run import RunDirectory, check_room, find_resumable, locked, started_run
 from chargen.terminal import echo
 from chargen.training.budget import Budget, find_budget
-from chargen.training.distribution import check_distributable
-from chargen.training.results import TrainingOutcome
+from chargen.training.devices.distribution import check_distributable
+from chargen.training.planning.transfer import Start, find_start
+from chargen.training.recording.results import TrainingOutcome
 from chargen.training.resuming import find_checkpoint, is_finished
-from chargen.training.transfer import Start, find_start
 
 BYTES_PER_WEIGHT = 4 * (2 + 3 * 3)  # two models, three checkpoints of weights and two optimizer slots
 
@@ -74,7 +74,7 @@ class PlannedTraining:
 
     def _train_together(self) -> Trained:
         """Train with other processes, of which the first has the run directory."""
-        from chargen.training.distribution import joined
+        from chargen.training.devices.distribution import joined
 
         plan, resumed = self.plan, self.resumed
         with joined(plan.training.batch_size) as ranks:
@@ -147,7 +147,7 @@ def _generation(resolved: Resolved, budget: Budget | None, start: Start | None, 
     """Plan a network that writes text."""
     from chargen.corpus.documents import load_corpus
     from chargen.training.budget import plan_within
-    from chargen.training.plan import make_plan
+    from chargen.training.planning.plan import make_plan
     from chargen.training.session import forecast_session, run_session
 
     settings = resolved.settings
@@ -167,8 +167,8 @@ def _classification(settings: Settings, verbosity: int) -> dict[str, Any]:
     """Plan a network that tells labels; its accuracy is compared with what baselines reach."""
     from chargen.corpus.examples import load_examples
     from chargen.insight.labels import baseline_accuracies
-    from chargen.training.classifier_plan import make_classifier_plan
-    from chargen.training.classifier_session import forecast_classifier, run_classifier_session
+    from chargen.training.classifying.plan import make_classifier_plan
+    from chargen.training.classifying.session import forecast_classifier, run_classifier_session
 
     plan = make_classifier_plan(settings, load_examples(settings.corpus))
 

@@ -8,10 +8,10 @@ from chargen.config import Settings
 from chargen.corpus.documents import Corpus
 from chargen.errors import ConfigError
 from chargen.resolution import Resolved
-from chargen.training.plan import TrainingPlan, make_plan
-from chargen.training.recipes import DEFAULT_PRESET, MOST_PASSES, PRESETS, Chosen, Recipe, choose_recipe
+from chargen.training.planning.plan import TrainingPlan, make_plan
+from chargen.training.planning.recipes import DEFAULT_PRESET, MOST_PASSES, PRESETS, Chosen, Recipe, choose_recipe
+from chargen.training.planning.transfer import Start
 from chargen.training.session import fit_session
-from chargen.training.transfer import Start
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -13,15 +13,15 @@ from chargen.corpus.vocabulary import Vocabulary
 from chargen.network.cells import Floats
 from chargen.network.network import Network
 from chargen.scratch.initializers import initial_weights
-from chargen.training.backend import accelerated, num_shards
-from chargen.training.dataset import Executions
-from chargen.training.engine import Engine
+from chargen.training.devices.backend import accelerated, num_shards
+from chargen.training.devices.ranks import ALONE, Ranks
+from chargen.training.engines.dataset import Executions
+from chargen.training.engines.engine import Engine
+from chargen.training.engines.losses import FIGURES_OF_TEXT, Summed
 from chargen.training.export import export_network, find_variable
-from chargen.training.losses import FIGURES_OF_TEXT, Summed
 from chargen.training.model import build_model, make_optimizer
-from chargen.training.plan import TrainingPlan
-from chargen.training.ranks import ALONE, Ranks
-from chargen.training.recording import Figures
+from chargen.training.planning.plan import TrainingPlan
+from chargen.training.recording.recorder import Figures
 from chargen.training.signals import RequestedSignal
 from chargen.training.trainer import TrainedPlan, begins_afresh
 
@@ -140,18 +140,18 @@ def choose_shards(network: NetworkConfig, batch_size: int) -> int:
 def engine_type(*, distributed: bool = False) -> type[Engine]:
     """Return the kind of engine that goes with the loaded backend, and load no other."""
     if distributed:
-        from chargen.training.distributed_engine import DistributedEngine
+        from chargen.training.engines.distributed_engine import DistributedEngine
 
         return DistributedEngine
     if keras.backend.backend() == "jax":
-        from chargen.training.jax_engine import JaxEngine
+        from chargen.training.engines.jax_engine import JaxEngine
 
         return JaxEngine
     if keras.backend.backend() == "torch":
-        from chargen.training.torch_engine import TorchEngine
+        from chargen.training.engines.torch_engine import TorchEngine
 
         return TorchEngine
-    from chargen.training.tensorflow_engine import TensorFlowEngine
+    from chargen.training.engines.tensorflow_engine import TensorFlowEngine
 
     return TensorFlowEngine
 

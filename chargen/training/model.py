@@ -8,9 +8,9 @@ import keras
 from keras import layers, ops
 
 from chargen.config import NetworkConfig, TrainingConfig
-from chargen.training.dense_recurrent import DenseRecurrent
-from chargen.training.dropout import HashedDropout, HashedWeightDropout
-from chargen.training.layers import FusedGRU, FusedLSTM, FusedRecurrent, FusedSimpleRNN, TokenRecurrent
+from chargen.training.layers.dense_recurrent import DenseRecurrent
+from chargen.training.layers.dropout import HashedDropout, HashedWeightDropout
+from chargen.training.layers.recurrent import FusedGRU, FusedLSTM, FusedRecurrent, FusedSimpleRNN, TokenRecurrent
 from chargen.training.schedules import learning_rate
 
 Recurrent = FusedRecurrent | DenseRecurrent

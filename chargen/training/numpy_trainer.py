@@ -12,9 +12,9 @@ from chargen.network.network import Network
 from chargen.scratch.initializers import initial_weights
 from chargen.scratch.network import ScratchNetwork, check_supported
 from chargen.scratch.optimizers import optimizer_type
-from chargen.training.backend import keep_freed_memory
-from chargen.training.plan import TrainingPlan
-from chargen.training.recording import Figures
+from chargen.training.devices.backend import keep_freed_memory
+from chargen.training.planning.plan import TrainingPlan
+from chargen.training.recording.recorder import Figures
 from chargen.training.schedules import learning_rate
 from chargen.training.signals import RequestedSignal
 from chargen.training.trainer import begins_afresh

@@ -6,7 +6,7 @@ from typing import Any
 from chargen.checkpoints import Checkpoint, read_newest
 from chargen.errors import ConfigError, CorpusError
 from chargen.run import RunDirectory
-from chargen.training.recording import PlannedRun
+from chargen.training.recording.recorder import PlannedRun
 
 
 def find_checkpoint(run: RunDirectory, plan: PlannedRun) -> tuple[Checkpoint | None, list[str]]:

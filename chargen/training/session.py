@@ -10,17 +10,17 @@ from chargen.run import RunDirectory
 from chargen.tracking.tensorboard_tracker import TensorBoardTracker
 from chargen.tracking.tracker import Tracker, Trackers
 from chargen.tracking.wandb_tracker import WandbTracker
-from chargen.training.backend import describe_device, load_backend
-from chargen.training.cudnn import describe_start
-from chargen.training.display import Display
-from chargen.training.following import FollowingRecorder
-from chargen.training.pace import Pace
-from chargen.training.plan import TrainingPlan
-from chargen.training.ranks import ALONE, Ranks
-from chargen.training.recording import TextRecorder, Watch
-from chargen.training.results import TrainingOutcome
+from chargen.training.devices.backend import describe_device, load_backend
+from chargen.training.devices.cudnn import describe_start
+from chargen.training.devices.ranks import ALONE, Ranks
+from chargen.training.planning.pace import Pace
+from chargen.training.planning.plan import TrainingPlan
+from chargen.training.planning.transfer import transferred
+from chargen.training.recording.display import Display
+from chargen.training.recording.following import FollowingRecorder
+from chargen.training.recording.recorder import TextRecorder, Watch
+from chargen.training.recording.results import TrainingOutcome
 from chargen.training.trainer import Trainer, seconds_per_epoch, train, validation_work
-from chargen.training.transfer import transferred
 
 FIT_SECONDS = 3.0  # of training by which the speed is measured
 SECONDS_AFTER_TRAINING = 3.0  # until the command has ended

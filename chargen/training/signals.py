@@ -9,7 +9,7 @@ from contextvars import ContextVar
 from types import FrameType
 from typing import Any
 
-from chargen.training.ranks import ALONE, Ranks
+from chargen.training.devices.ranks import ALONE, Ranks
 
 GRACE_SECONDS = 4.0  # for the step under way; compiling a large network can take longer, and cannot be interrupted
 

@@ -12,11 +12,11 @@ from chargen.config import TrainingConfig
 from chargen.corpus.windows import BatchPlan
 from chargen.network.cells import Floats
 from chargen.network.network import Network
-from chargen.training.pace import Pace
-from chargen.training.ranks import ALONE, Ranks
-from chargen.training.recording import EpochRecorder, Figures, PlannedRun
+from chargen.training.devices.ranks import ALONE, Ranks
+from chargen.training.planning.pace import Pace
+from chargen.training.recording.recorder import EpochRecorder, Figures, PlannedRun
+from chargen.training.recording.versions import trained_by
 from chargen.training.signals import RequestedSignal, TrainingInterrupted, deferred_signals
-from chargen.training.versions import trained_by
 
 PROBE_SECONDS = 1.0
 AFRESH_SHARE = 0.15  # of the steps

@@ -13,7 +13,7 @@ from chargen.corpus.documents import Corpus, load_corpus
 from chargen.errors import ConfigError
 from chargen.resolution import resolve
 from chargen.training.budget import find_budget, plan_within
-from chargen.training.plan import TrainingPlan, make_plan
+from chargen.training.planning.plan import TrainingPlan, make_plan
 from chargen.tuning.space import Space, default_space, parse_space, values_of
 
 DEFAULT_MINUTES = 1.0  # of a trial

@@ -16,7 +16,7 @@ from typing import Any
 import chargen
 from chargen.errors import ChargenError, TrainingError
 from chargen.terminal import echo
-from chargen.training.results import EXIT_SIGNAL
+from chargen.training.recording.results import EXIT_SIGNAL
 from chargen.tuning.space import Values, short_name
 from chargen.tuning.study import JOURNAL, Study, TrialResult
 from chargen.tuning.task import TuningTask, check_same

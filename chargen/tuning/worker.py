@@ -17,8 +17,8 @@ from typing import Any
 from chargen.errors import ChargenError, ConfigError, CorpusError, TrainingError
 from chargen.resolution import read_config, resolve
 from chargen.terminal import echo
-from chargen.training.plan import make_plan
-from chargen.training.results import EpochResult, TrainingOutcome
+from chargen.training.planning.plan import make_plan
+from chargen.training.recording.results import EpochResult, TrainingOutcome
 from chargen.training.resuming import find_checkpoint
 from chargen.training.session import run_session
 from chargen.tuning.space import parse_space, sections, short_name, shown

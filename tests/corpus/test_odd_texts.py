@@ -16,7 +16,7 @@ from chargen.corpus.documents import load_corpus
 from chargen.corpus.vocabulary import ByteVocabulary, CharacterVocabulary, Vocabulary
 from chargen.corpus.words import BpeVocabulary, WordVocabulary, split_words
 from chargen.errors import CorpusError, UnknownTokenError
-from chargen.training.plan import TrainingPlan, make_plan
+from chargen.training.planning.plan import TrainingPlan, make_plan
 
 Invoke = Callable[..., Result]
 

@@ -13,7 +13,7 @@ from click.testing import Result
 
 from chargen.config import NetworkConfig
 from chargen.network.model_file import save_model
-from chargen.training.backend import load_backend
+from chargen.training.devices.backend import load_backend
 from tests.export.forms import FORMS, NUM_MORE, expected_logits, make_model, name_of, some_ids
 
 load_backend()

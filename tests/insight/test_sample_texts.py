@@ -4,7 +4,7 @@ import pytest
 
 from chargen.errors import RunError
 from chargen.insight.sample_texts import SampleText, read_samples
-from chargen.training.samples import sample_layout
+from chargen.training.recording.samples import sample_layout
 
 ROWS = [
     (1, "Jo", 0.5, "Jore, Jon"),

@@ -10,14 +10,14 @@ import pytest
 from chargen.config import NetworkConfig, TrainingConfig
 from chargen.network.network import Network, weight_shapes
 from chargen.network.scoring import token_nats
-from chargen.training.backend import load_backend
+from chargen.training.devices.backend import load_backend
 
 load_backend()
 
 import keras  # noqa: E402
 
+from chargen.training.engines.losses import summed_cross_entropy  # noqa: E402
 from chargen.training.export import export_network, find_variable  # noqa: E402
-from chargen.training.losses import summed_cross_entropy  # noqa: E402
 from chargen.training.model import build_model, make_optimizer  # noqa: E402
 
 N, T, E, H, V, DENSE = 2, 3, 4, 5, 7, 6  # all different, so that swapped axes cannot pass

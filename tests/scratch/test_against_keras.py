@@ -8,7 +8,7 @@ import pytest
 from chargen.config import NetworkConfig
 from chargen.corpus.windows import Batch
 from chargen.scratch.network import ScratchNetwork
-from chargen.training.backend import load_backend
+from chargen.training.devices.backend import load_backend
 
 load_backend()
 

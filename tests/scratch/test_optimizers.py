@@ -7,7 +7,7 @@ from hypothesis import strategies as st
 from hypothesis.extra.numpy import arrays
 
 from chargen.scratch.optimizers import SGD, Adam, clip_by_norm, clip_by_value, optimizer_type
-from chargen.training.backend import load_backend
+from chargen.training.devices.backend import load_backend
 
 load_backend()
 

@@ -13,10 +13,10 @@ import numpy as np
 from chargen.corpus.documents import load_corpus
 from chargen.corpus.examples import load_examples
 from chargen.resolution import resolve
-from chargen.training import plan
-from chargen.training.backend import load_backend
-from chargen.training.classifier_plan import make_classifier_plan
-from chargen.training.ranks import ALONE, Ranks
+from chargen.training.classifying.plan import make_classifier_plan
+from chargen.training.devices.backend import load_backend
+from chargen.training.devices.ranks import ALONE, Ranks
+from chargen.training.planning import plan
 
 STEPS = 20
 SIZES = {"hidden_size": 7, "embedding_size": 5}
@@ -36,7 +36,7 @@ TOO_LARGE = 2.0**20  # a scale of the loss
 
 def make_trainer(form: str, backend: str, folder: Path, ranks: Ranks = ALONE) -> Any:
     """Return a fresh trainer of a form."""
-    from chargen.training.classifier import classifier_trainer
+    from chargen.training.classifying.model import classifier_trainer
     from chargen.training.keras_trainer import text_trainer
 
     network, training = HALF if form == "float16" else FORMS[form]

@@ -12,8 +12,8 @@ from unittest import mock
 from chargen.config import Settings
 from chargen.corpus.documents import load_corpus
 from chargen.resolution import resolve
-from chargen.training import backend as devices
-from chargen.training.plan import make_plan
+from chargen.training.devices import backend as devices
+from chargen.training.planning.plan import make_plan
 
 DROPPED = {"dropout": 0.3, "input_dropout": 0.1, "locked_dropout": True, "weight_drop": 0.3}
 STREAM = {"stateful": True, "jitter": True}
@@ -63,7 +63,7 @@ def _on_tensorflow(settings: Settings) -> bool:
 def _on_jax(settings: Settings) -> bool:
     from jax.experimental import rnn
 
-    from chargen.training.jax_engine import STACKED_ROWS
+    from chargen.training.engines.jax_engine import STACKED_ROWS
 
     sizes = mock.Mock(compute_rnn_workspace_reserve_space_sizes=lambda *_: (3, 5))
     with mock.patch("keras.src.backend.jax.rnn._is_gpu_available", return_value=True), mock.patch.object(rnn, "gpu_rnn", sizes):

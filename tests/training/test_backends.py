@@ -14,7 +14,7 @@ import pytest
 from chargen.errors import ConfigError
 from chargen.network.model_file import load_model, read_metadata
 from chargen.run import RunDirectory
-from chargen.training.backend import load_backend
+from chargen.training.devices.backend import load_backend
 from tests.training.first_steps import FORMS, STEPS, TOO_LARGE
 
 REPOSITORY = Path(__file__).parents[2]
@@ -110,7 +110,7 @@ def test_a_run_of_one_backend_is_the_start_of_another(
 
 def test_what_is_not_installed_is_said_with_the_way_to_it(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.delitem(sys.modules, "keras", raising=False)
-    monkeypatch.setattr("chargen.training.backend.find_spec", lambda name: None)
+    monkeypatch.setattr("chargen.training.devices.backend.find_spec", lambda name: None)
     with pytest.raises(ConfigError, match=r"training\.backend is jax, which is not installed") as caught:
         load_backend("jax")
     assert caught.value.hint == "pip install 'chargen[jax]'"

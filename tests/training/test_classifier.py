@@ -21,16 +21,16 @@ from chargen.network.classifier import TextClassifier, label_probabilities, load
 from chargen.network.model_file import num_class_outputs
 from chargen.resolution import resolve
 from chargen.run import RunDirectory
-from chargen.training.backend import load_backend
-from chargen.training.classifier_plan import make_classifier_plan
+from chargen.training.classifying.plan import make_classifier_plan
+from chargen.training.devices.backend import load_backend
 
 load_backend()
 
 import keras  # noqa: E402
 
-from chargen.training.classifier import build_classifier  # noqa: E402
+from chargen.training.classifying.model import build_classifier  # noqa: E402
+from chargen.training.engines.losses import FIGURES_OF_LABELS  # noqa: E402
 from chargen.training.export import export_network, find_variable  # noqa: E402
-from chargen.training.losses import FIGURES_OF_LABELS  # noqa: E402
 
 N, T, E, H, V = 2, 3, 4, 5, 7  # all different, so that swapped axes cannot pass
 TOLERANCE = 1e-5

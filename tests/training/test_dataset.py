@@ -4,7 +4,7 @@ import pytest
 from chargen.corpus.documents import Document
 from chargen.corpus.vocabulary import CharacterVocabulary
 from chargen.corpus.windows import SlidingWindows, tokenize
-from chargen.training.dataset import Executions
+from chargen.training.engines.dataset import Executions
 
 K = 3
 

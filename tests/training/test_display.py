@@ -3,10 +3,10 @@ import io
 import pytest
 from rich.console import Console
 
-from chargen.training.display import Display
-from chargen.training.plan import CharacterRate
-from chargen.training.results import EpochResult, TrainingOutcome
-from chargen.training.screens import ConsoleScreen
+from chargen.training.planning.plan import CharacterRate
+from chargen.training.recording.display import Display
+from chargen.training.recording.results import EpochResult, TrainingOutcome
+from chargen.training.recording.screens import ConsoleScreen
 
 RESULT = EpochResult(
     epoch=3,

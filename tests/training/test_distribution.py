@@ -17,7 +17,7 @@ import pytest
 from click.testing import Result
 
 from chargen.errors import ConfigError
-from chargen.training.distribution import ADDRESSES, NUM_PROCESSES, PROCESS_ID, joined
+from chargen.training.devices.distribution import ADDRESSES, NUM_PROCESSES, PROCESS_ID, joined
 from tests.training.together import FORMS
 
 REPOSITORY = Path(__file__).parents[2]
@@ -250,7 +250,7 @@ def test_what_does_not_go_with_it_is_said(
 def test_variables_that_make_no_sense_are_told(
     monkeypatch: pytest.MonkeyPatch, variables: dict[str, Any], message: str
 ) -> None:
-    monkeypatch.setattr("chargen.training.distribution.need_backend", lambda name: None)
+    monkeypatch.setattr("chargen.training.devices.distribution.need_backend", lambda name: None)
     for name in (ADDRESSES, NUM_PROCESSES, PROCESS_ID):
         monkeypatch.delenv(name, raising=False)
     for name, value in variables.items():

@@ -1,14 +1,14 @@
 import numpy as np
 import pytest
 
-from chargen.training.backend import load_backend
+from chargen.training.devices.backend import load_backend
 
 load_backend()
 
 import keras  # noqa: E402
 import tensorflow as tf  # noqa: E402
 
-from chargen.training.dropout import HashedDropout, HashedWeightDropout, rows_from  # noqa: E402
+from chargen.training.layers.dropout import HashedDropout, HashedWeightDropout, rows_from  # noqa: E402
 
 ONES = np.ones((40, 50, 60), np.float32)
 

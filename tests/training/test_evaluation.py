@@ -14,7 +14,7 @@ from chargen.corpus.documents import load_corpus
 from chargen.insight.trained_text import read_settings, read_trained_text
 from chargen.network.model_file import load_model
 from chargen.resolution import resolve
-from chargen.training.plan import make_plan
+from chargen.training.planning.plan import make_plan
 
 Train = Callable[..., Any]
 

@@ -9,8 +9,8 @@ from pathlib import Path
 import pytest
 
 from chargen.resolution import resolve
-from chargen.training import cudnn
-from chargen.training.plan import choose_steps_per_execution
+from chargen.training.devices import cudnn
+from chargen.training.planning.plan import choose_steps_per_execution
 from tests.training.pretended_gpu import FORMS, settings_of
 
 REPOSITORY = Path(__file__).parents[2]

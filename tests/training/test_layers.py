@@ -5,7 +5,7 @@ from typing import Any
 import numpy as np
 import pytest
 
-from chargen.training.backend import load_backend
+from chargen.training.devices.backend import load_backend
 
 load_backend()
 
@@ -13,8 +13,8 @@ import keras  # noqa: E402
 import tensorflow as tf  # noqa: E402
 from keras import layers  # noqa: E402
 
-from chargen.training.dropout import HashedDropout  # noqa: E402
-from chargen.training.layers import FusedGRU, FusedLSTM, FusedSimpleRNN, TokenRecurrent, look_up  # noqa: E402
+from chargen.training.layers.dropout import HashedDropout  # noqa: E402
+from chargen.training.layers.recurrent import FusedGRU, FusedLSTM, FusedSimpleRNN, TokenRecurrent, look_up  # noqa: E402
 
 B, T, D, H, V = 2, 3, 4, 5, 7
 PAIRS = [(layers.SimpleRNN, FusedSimpleRNN), (layers.LSTM, FusedLSTM), (layers.GRU, FusedGRU)]

@@ -11,8 +11,8 @@ from chargen.config import Settings
 from chargen.corpus.documents import load_corpus
 from chargen.resolution import resolve
 from chargen.run import started_run
-from chargen.training.pace import Pace
-from chargen.training.plan import make_plan
+from chargen.training.planning.pace import Pace
+from chargen.training.planning.plan import make_plan
 from chargen.training.session import run_session
 
 
@@ -70,7 +70,7 @@ def test_a_training_without_time_takes_a_few_steps_of_each_epoch(
     prose: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, backend: str
 ) -> None:
     epochs = 3
-    monkeypatch.setattr("chargen.training.plan.WORK_PER_EXECUTION", 1e5)  # or an epoch would be one execution
+    monkeypatch.setattr("chargen.training.planning.plan.WORK_PER_EXECUTION", 1e5)  # or an epoch would be one execution
     settings: Settings = resolve(
         (
             "test",

@@ -10,7 +10,7 @@ from chargen.corpus.vocabulary import BOUNDARY
 from chargen.corpus.windows import ContiguousStreams
 from chargen.errors import ConfigError, CorpusError
 from chargen.resolution import resolve
-from chargen.training.plan import TrainingPlan, WindowSizes, choose_windows, estimate_memory, make_plan
+from chargen.training.planning.plan import TrainingPlan, WindowSizes, choose_windows, estimate_memory, make_plan
 
 TEXT = "one line of it\nand another line\n" * 20
 

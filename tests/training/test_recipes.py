@@ -13,8 +13,8 @@ from chargen.errors import ConfigError
 from chargen.resolution import Resolved, resolve
 from chargen.scratch.network import supported
 from chargen.training.budget import Budget, find_budget, plan_within
-from chargen.training.plan import make_plan
-from chargen.training.recipes import PRESETS, Chosen, Recipe, choose_recipe
+from chargen.training.planning.plan import make_plan
+from chargen.training.planning.recipes import PRESETS, Chosen, Recipe, choose_recipe
 from chargen.training.trainer import begins_afresh
 
 PROSE = "It was a dark night, and the rain fell in torrents.\n"

@@ -1,7 +1,7 @@
 import numpy as np
 
 from chargen.corpus.vocabulary import CharacterVocabulary
-from chargen.training.samples import corpus_prompt, sample_layout
+from chargen.training.recording.samples import corpus_prompt, sample_layout
 
 
 def test_the_layout_is_the_classic_one() -> None:

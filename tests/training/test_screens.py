@@ -11,8 +11,8 @@ from typing import Any
 import pytest
 from click.testing import Result
 
-from chargen.training.display import Display
-from chargen.training.screens import LINES_KEPT, ConsoleScreen, NotebookScreen, find_screen
+from chargen.training.recording.display import Display
+from chargen.training.recording.screens import LINES_KEPT, ConsoleScreen, NotebookScreen, find_screen
 from tests.training.test_display import RESULT
 
 EPOCHS = 40
@@ -141,6 +141,7 @@ def test_ipython_in_a_terminal_is_no_notebook(kernel: SimpleNamespace) -> None:
 
 
 def test_elsewhere_ipython_is_not_looked_for() -> None:
-    code = "import sys; from chargen.training.display import Display; Display().note('here'); print('IPython' in sys.modules)"
+    display = "from chargen.training.recording.display import Display; Display().note('here')"
+    code = f"import sys; {display}; print('IPython' in sys.modules)"
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
     assert (done.stdout, done.stderr) == ("False\n", "here\n")

@@ -8,17 +8,17 @@ import pytest
 from chargen.config import NetworkConfig, TrainingConfig
 from chargen.corpus.windows import Batch
 from chargen.scratch.initializers import initial_weights
-from chargen.training.backend import load_backend, num_shards
+from chargen.training.devices.backend import load_backend, num_shards
 
 load_backend()
 
 import keras  # noqa: E402
 import tensorflow as tf  # noqa: E402
 
+from chargen.training.engines.losses import FIGURES_OF_TEXT  # noqa: E402
+from chargen.training.engines.tensorflow_engine import TensorFlowEngine  # noqa: E402
 from chargen.training.export import find_variable  # noqa: E402
-from chargen.training.losses import FIGURES_OF_TEXT  # noqa: E402
 from chargen.training.model import build_model, make_optimizer  # noqa: E402
-from chargen.training.tensorflow_engine import TensorFlowEngine  # noqa: E402
 
 K, B, T, V = 3, 4, 5, 7
 CONFIG = NetworkConfig(cell="lstm", num_layers=2, hidden_size=6, embedding_size=3)

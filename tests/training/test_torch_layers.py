@@ -7,14 +7,14 @@ import pytest
 
 torch = pytest.importorskip("torch", reason="torch is not installed: make test-backends installs it")
 
-from chargen.training.backend import load_backend  # noqa: E402
+from chargen.training.devices.backend import load_backend  # noqa: E402
 
 load_backend()
 
 import tensorflow as tf  # noqa: E402
 from keras import layers  # noqa: E402
 
-from chargen.training.torch_layers import torch_gru, torch_lstm, torch_simple_rnn  # noqa: E402
+from chargen.training.layers.torch_recurrent import torch_gru, torch_lstm, torch_simple_rnn  # noqa: E402
 
 B, T, D, H = 2, 3, 4, 5
 KINDS = [

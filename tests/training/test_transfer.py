@@ -15,7 +15,7 @@ from chargen.errors import ConfigError
 from chargen.network.model_file import TextModel, load_model
 from chargen.network.network import Network, weight_shapes
 from chargen.tasks.training import plan_training
-from chargen.training.transfer import Start, check_fits, describe_transfer, transferred
+from chargen.training.planning.transfer import Start, check_fits, describe_transfer, transferred
 
 Train = Callable[..., Any]
 E, H = 4, 5

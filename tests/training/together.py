@@ -10,8 +10,8 @@ from typing import Any
 
 import numpy as np
 
-from chargen.training import plan
-from chargen.training.distribution import joined
+from chargen.training.devices.distribution import joined
+from chargen.training.planning import plan
 from tests.training.first_steps import STEPS, make_trainer
 
 FORMS = ("lstm", "gru")

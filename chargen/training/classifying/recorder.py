@@ -8,12 +8,12 @@ from chargen.network.classifier import TextClassifier, save_classifier
 from chargen.network.network import Network
 from chargen.run import RunDirectory
 from chargen.tracking.tracker import Tracker
-from chargen.training.classifier_plan import ClassifierPlan
-from chargen.training.classifier_results import ClassifierEpoch
-from chargen.training.display import Display
-from chargen.training.plan import CharacterRate
-from chargen.training.recording import EpochRecorder, Figures
-from chargen.training.results import EpochResult
+from chargen.training.classifying.plan import ClassifierPlan
+from chargen.training.classifying.results import ClassifierEpoch
+from chargen.training.planning.plan import CharacterRate
+from chargen.training.recording.display import Display
+from chargen.training.recording.recorder import EpochRecorder, Figures
+from chargen.training.recording.results import EpochResult
 
 ACCURACY_DIGITS = 6  # a share of texts has no more in float32
 

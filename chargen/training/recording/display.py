@@ -5,8 +5,8 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from datetime import timedelta
 
-from chargen.training.results import EpochResult
-from chargen.training.screens import SECONDS_BETWEEN_MOVES, Screen, find_screen
+from chargen.training.recording.results import EpochResult
+from chargen.training.recording.screens import SECONDS_BETWEEN_MOVES, Screen, find_screen
 
 
 class Display:

@@ -2,8 +2,8 @@
 
 from chargen.checkpoints import Arrays, Position
 from chargen.network.network import Network
-from chargen.training.recording import TextRecorder
-from chargen.training.results import EpochResult
+from chargen.training.recording.recorder import TextRecorder
+from chargen.training.recording.results import EpochResult
 
 
 class FollowingRecorder(TextRecorder):

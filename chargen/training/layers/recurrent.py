@@ -2,8 +2,8 @@
 
 Only the recurrent product stays in the loop over the steps. The input product of all steps is one matrix product before it (or
 rows of a table, for token ids), and the weight gradients are one matrix product after the hand-written backward loop. PyTorch,
-which compiles no loops, has kernels of its own for the same (`chargen.training.torch_layers`). What a layer cannot do this way
-(masks, recurrent dropout, other activations) it leaves to the Keras layer it derives from.
+which compiles no loops, has kernels of its own for the same (`chargen.training.layers.torch_recurrent`). What a layer cannot
+do this way (masks, recurrent dropout, other activations) it leaves to the Keras layer it derives from.
 
 Shapes: T steps, B rows, D inputs, H units, V tokens; inside, time comes first.
 """
@@ -15,8 +15,8 @@ from typing import Any
 import keras
 from keras import layers, ops
 
-from chargen.training.backend import accelerated
-from chargen.training.dropout import hash_masks
+from chargen.training.devices.backend import accelerated
+from chargen.training.layers.dropout import hash_masks
 
 Tensor = Any  # of the backend
 LoopState = tuple[Tensor, ...]
@@ -296,7 +296,7 @@ class FusedSimpleRNN(FusedRecurrent, layers.SimpleRNN):
         return run_simple_rnn(projected, ops.copy(self.cell.recurrent_kernel), *states, relu=relu)
 
     def _run_on_torch(self, sequences: Tensor, *states: Tensor) -> tuple[Tensor, ...]:
-        from chargen.training.torch_layers import torch_simple_rnn
+        from chargen.training.layers.torch_recurrent import torch_simple_rnn
 
         return torch_simple_rnn(sequences, *self._weights, *states, relu=self.cell.activation is keras.activations.relu)
 
@@ -318,7 +318,7 @@ class FusedLSTM(FusedRecurrent, layers.LSTM):
         return run_lstm(projected, ops.copy(self.cell.recurrent_kernel), *states)
 
     def _run_on_torch(self, sequences: Tensor, *states: Tensor) -> tuple[Tensor, ...]:
-        from chargen.training.torch_layers import torch_lstm
+        from chargen.training.layers.torch_recurrent import torch_lstm
 
         return torch_lstm(sequences, *self._weights, *states)
 
@@ -341,7 +341,7 @@ class FusedGRU(FusedRecurrent, layers.GRU):
         return run_gru(projected, kernel, bias[1], *states)
 
     def _run_on_torch(self, sequences: Tensor, *states: Tensor) -> tuple[Tensor, ...]:
-        from chargen.training.torch_layers import torch_gru
+        from chargen.training.layers.torch_recurrent import torch_gru
 
         return torch_gru(sequences, *self._weights, *states)
 

@@ -8,7 +8,7 @@ from chargen.network.generation import sample_texts
 from chargen.network.model_file import TextModel
 from chargen.network.sampling import Sampler
 from chargen.tracking.tracker import SampleRow
-from chargen.training.plan import TrainingPlan
+from chargen.training.planning.plan import TrainingPlan
 
 NAMES_IN_A_SAMPLE = 10  # documents written for a sample text of a corpus of lines
 NAME_PROMPT_CHARACTERS = 2

@@ -4,7 +4,7 @@ from dataclasses import dataclass
 from datetime import timedelta
 from typing import Any
 
-from chargen.training.results import EpochResult, TrainingOutcome
+from chargen.training.recording.results import EpochResult, TrainingOutcome
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -10,7 +10,7 @@ from keras import ops
 
 from chargen.checkpoints import Arrays
 from chargen.corpus.windows import Batch
-from chargen.training.losses import Summed
+from chargen.training.engines.losses import Summed
 
 Tensor = Any  # of the backend
 Tensors = list[Tensor]

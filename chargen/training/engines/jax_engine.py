@@ -1,7 +1,7 @@
 """Optimizer steps on JAX: several an execution in one compiled function, each device training on its shard of the rows.
 
-A CPU shows a device for each core (see `chargen.training.backend`), so that all cores are at work there. What a shard does is
-written as one program for all devices (`jax.shard_map`); only the gradients and the figures are added up over them.
+A CPU shows a device for each core (see `chargen.training.devices.backend`), so that all cores are at work there. What a shard
+does is written as one program for all devices (`jax.shard_map`); only the gradients and the figures are added up over them.
 """
 
 from collections.abc import Callable, Sequence
@@ -15,7 +15,7 @@ from jax import numpy as jnp
 from jax.sharding import Mesh, NamedSharding, PartitionSpec
 
 from chargen.corpus.windows import Batch
-from chargen.training.engine import SEED_STATE, Engine
+from chargen.training.engines.engine import SEED_STATE, Engine
 
 Arrays = list[jax.Array]
 

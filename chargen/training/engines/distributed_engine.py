@@ -9,8 +9,8 @@ from jax import lax
 from jax.experimental.multihost_utils import process_allgather
 from jax.sharding import Mesh, NamedSharding, PartitionSpec
 
-from chargen.training.dropout import rows_from
-from chargen.training.jax_engine import AXIS, Arrays, JaxEngine
+from chargen.training.engines.jax_engine import AXIS, Arrays, JaxEngine
+from chargen.training.layers.dropout import rows_from
 
 
 class DistributedEngine(JaxEngine):

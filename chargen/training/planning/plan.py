@@ -23,7 +23,7 @@ from chargen.corpus.windows import (
 )
 from chargen.errors import ConfigError, CorpusError
 from chargen.network.network import weight_shapes
-from chargen.training.transfer import Start, check_fits, describe_transfer
+from chargen.training.planning.transfer import Start, check_fits, describe_transfer
 
 LONGEST_LINE_WINDOW = 200  # tokens; a longer line is cut into several windows
 LAST_LINES_CHARACTERS = 10_000  # at the end of a document, where the beginning of its last line is looked for

@@ -5,7 +5,7 @@ from collections.abc import Mapping
 from typing import Any
 
 from chargen.config import TrainingConfig
-from chargen.training.results import EpochResult
+from chargen.training.recording.results import EpochResult
 
 
 class Progress:

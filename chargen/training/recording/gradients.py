@@ -6,7 +6,7 @@ from chargen.corpus.windows import Batch
 from chargen.network.network import Network
 from chargen.scratch.flow import LayerFlow, gradient_flow
 from chargen.scratch.network import ScratchNetwork, supported
-from chargen.training.plan import TrainingPlan
+from chargen.training.planning.plan import TrainingPlan
 
 ROWS, STEPS = 8, 128  # of the one batch that is looked at: it costs less than a training step
 EXPLODING, SATURATING = 1e3, 0.5

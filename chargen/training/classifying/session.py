@@ -4,12 +4,12 @@ from typing import Any
 
 from chargen.checkpoints import Checkpoint
 from chargen.run import RunDirectory
-from chargen.training.backend import load_backend
-from chargen.training.classifier_plan import ClassifierPlan
-from chargen.training.classifier_recording import ClassifierRecorder
-from chargen.training.classifier_results import ClassifierEpoch, ClassifierOutcome
-from chargen.training.cudnn import describe_start
-from chargen.training.display import Display
+from chargen.training.classifying.plan import ClassifierPlan
+from chargen.training.classifying.recorder import ClassifierRecorder
+from chargen.training.classifying.results import ClassifierEpoch, ClassifierOutcome
+from chargen.training.devices.backend import load_backend
+from chargen.training.devices.cudnn import describe_start
+from chargen.training.recording.display import Display
 from chargen.training.session import make_tracker
 from chargen.training.trainer import Trainer, seconds_per_epoch, train
 
@@ -43,7 +43,7 @@ def forecast_classifier(plan: ClassifierPlan, *, verbosity: int = 1) -> dict[str
 
 def _make_trainer(plan: ClassifierPlan, display: Display) -> Trainer:
     load_backend(plan.settings.training.backend)
-    from chargen.training.classifier import classifier_trainer  # imports Keras, so its chatter has to be muted by now
+    from chargen.training.classifying.model import classifier_trainer  # imports Keras, so its chatter has to be muted by now
 
     for line in describe_start(plan.settings):
         display.note(line)

@@ -19,8 +19,8 @@ import numpy as np
 
 from chargen.config import Settings
 from chargen.errors import ConfigError, TrainingError
-from chargen.training.backend import load_backend, muted_stderr, need_backend
-from chargen.training.ranks import Ranks
+from chargen.training.devices.backend import load_backend, muted_stderr, need_backend
+from chargen.training.devices.ranks import Ranks
 
 ADDRESSES, NUM_PROCESSES, PROCESS_ID = (
     f"KERAS_DISTRIBUTION_{name}" for name in ("JOB_ADDRESSES", "NUM_PROCESSES", "PROCESS_ID")

@@ -5,7 +5,7 @@ states are outside of what the kernels compute: they keep none from them. A simp
 """
 
 from chargen.config import Settings
-from chargen.training.backend import accelerated, describe_device
+from chargen.training.devices.backend import accelerated, describe_device
 
 BFLOAT16_SINCE = 91300  # the version of cuDNN that runs recurrent layers in bfloat16 for PyTorch
 

@@ -7,7 +7,7 @@ import torch
 from keras import ops
 
 from chargen.corpus.windows import Batch
-from chargen.training.engine import SEED_STATE, Engine
+from chargen.training.engines.engine import SEED_STATE, Engine
 
 Tensor = Any  # of PyTorch
 Tensors = list[Tensor]

@@ -19,12 +19,12 @@ from chargen.network.model_file import TextModel, save_model
 from chargen.network.network import Network
 from chargen.run import RunDirectory
 from chargen.tracking.tracker import Tracker
-from chargen.training.display import Display
-from chargen.training.gradients import describe_flow, measure_flow, worst_flow
-from chargen.training.plan import TrainingPlan
-from chargen.training.results import EpochResult
-from chargen.training.samples import sample_layout, sample_rows
-from chargen.training.stopping import Progress
+from chargen.training.planning.plan import TrainingPlan
+from chargen.training.recording.display import Display
+from chargen.training.recording.gradients import describe_flow, measure_flow, worst_flow
+from chargen.training.recording.results import EpochResult
+from chargen.training.recording.samples import sample_layout, sample_rows
+from chargen.training.recording.stopping import Progress
 
 Figures = Mapping[str, float]  # "cross_entropy" in nats a token or text, and what else was measured
 Watch = Callable[[Sequence[EpochResult]], bool]  # takes all epochs so far after each one, and tells whether to stop

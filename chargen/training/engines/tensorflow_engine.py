@@ -13,8 +13,8 @@ import numpy as np
 import tensorflow as tf
 
 from chargen.corpus.windows import Batch
-from chargen.training.backend import accelerated
-from chargen.training.engine import SEED_STATE, Engine
+from chargen.training.devices.backend import accelerated
+from chargen.training.engines.engine import SEED_STATE, Engine
 
 Tensors = list[tf.Tensor]
 

@@ -3,7 +3,7 @@
 from dataclasses import dataclass
 from typing import Any
 
-from chargen.training.plan import CharacterRate
+from chargen.training.planning.plan import CharacterRate
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -5,9 +5,9 @@ from keras import layers, ops
 
 from chargen.config import NetworkConfig
 from chargen.network.model_file import num_class_outputs
-from chargen.training.classifier_plan import ClassifierPlan
+from chargen.training.classifying.plan import ClassifierPlan
+from chargen.training.engines.losses import FIGURES_OF_LABELS
 from chargen.training.keras_trainer import KerasTrainer
-from chargen.training.losses import FIGURES_OF_LABELS
 from chargen.training.model import dtype_policy, recurrent_stack
 
 
