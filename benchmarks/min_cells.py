@@ -32,6 +32,9 @@ def measure(*, scale: float = 1.0) -> Rows:
     """Train each shape for `scale` times two minutes, not counting compilation; return nats a character on the last tenth."""
     import numpy as np
 
+    from chargen.training.devices.backend import load_backend
+
+    load_backend("tensorflow")
     text = (SHARED_TEXTS / "tinyshakespeare.txt").read_text(encoding="utf-8")
     tokens = {character: number for number, character in enumerate(sorted(set(text)))}
     ids = np.array([tokens[character] for character in text], np.int32)
