@@ -215,8 +215,8 @@ def seconds_per_epoch(trainer: Trainer, plan: TrainedPlan, *, seconds: float = P
     """
     trainer.begin_epoch()
     trainer.train(0, 0)  # compiles
-    began, fastest = time.perf_counter(), math.inf
-    while time.perf_counter() - began < seconds:
+    ends, fastest = time.perf_counter() + seconds, math.inf
+    while math.isinf(fastest) or time.perf_counter() < ends:  # once at least, however busy the machine
         before = time.perf_counter()
         steps = trainer.train(0, 0)
         fastest = min(fastest, (time.perf_counter() - before) / steps)

@@ -1,5 +1,6 @@
 """A training that has to end in time does, and its learning rate comes down all the way."""
 
+import math
 import time
 from dataclasses import replace
 from datetime import datetime
@@ -11,9 +12,11 @@ from chargen.config import Settings
 from chargen.corpus.documents import load_corpus
 from chargen.resolution import resolve
 from chargen.run import started_run
+from chargen.training.numpy_trainer import NumpyTrainer
 from chargen.training.planning.pace import Pace
-from chargen.training.planning.plan import make_plan
+from chargen.training.planning.plan import TrainingPlan, make_plan
 from chargen.training.session import run_session
+from chargen.training.trainer import seconds_per_epoch
 
 
 class Clock:
@@ -65,28 +68,37 @@ def test_compiling_is_not_taken_for_a_slow_machine() -> None:
     assert steps_left_out([50.0, *[1.0] * 99], ends_by=150)[0] == 0
 
 
-@pytest.mark.parametrize("backend", ["numpy", "tensorflow"])
-def test_a_training_without_time_takes_a_few_steps_of_each_epoch(
-    prose: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, backend: str
-) -> None:
-    epochs = 3
-    monkeypatch.setattr("chargen.training.planning.plan.WORK_PER_EXECUTION", 1e5)  # or an epoch would be one execution
+def small_plan(text: Path, *, backend: str, epochs: int = 1) -> TrainingPlan:
     settings: Settings = resolve(
         (
             "test",
             {
-                "corpus": {"files": [str(prose)]},
+                "corpus": {"files": [str(text)]},
                 "network": {"hidden_size": 5, "embedding_size": 3},
                 "training": {"backend": backend, "epochs": epochs, "batch_size": 1, "context_length": 4, "schedule": "cosine"},
                 "samples": {"sample_every": 0},
             },
         )
     ).settings
-    plan = make_plan(settings, load_corpus(settings.corpus, stateful=False))
+    return make_plan(settings, load_corpus(settings.corpus, stateful=False))
+
+
+@pytest.mark.parametrize("backend", ["numpy", "tensorflow"])
+def test_a_training_without_time_takes_a_few_steps_of_each_epoch(
+    prose: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, backend: str
+) -> None:
+    monkeypatch.setattr("chargen.training.planning.plan.WORK_PER_EXECUTION", 1e5)  # or an epoch would be one execution
+    plan = small_plan(prose, backend=backend, epochs=3)
     with started_run(tmp_path / "runs", corpus="prose", cell="lstm", now=datetime.now()) as run:
         late = replace(plan, ends_by=time.perf_counter())
         results = run_session(late, run, verbosity=0).results
     assert [result.epoch for result in results] == [1, 2, 3]
     assert 0 < results[-1].num_targets < plan.training.num_targets
     assert results[-1].learning_rate == pytest.approx(0, abs=1e-9)
-    assert results[0].learning_rate == pytest.approx(settings.training.learning_rate * 0.75)  # of a cosine, after a third
+    assert results[0].learning_rate == pytest.approx(plan.settings.training.learning_rate * 0.75)  # of a cosine, after a third
+
+
+def test_the_speed_is_measured_by_one_execution_at_least(prose: Path) -> None:
+    """A busy machine may let no time be left for it."""
+    plan = small_plan(prose, backend="numpy")
+    assert 0 < seconds_per_epoch(NumpyTrainer(plan), plan, seconds=0) < math.inf
