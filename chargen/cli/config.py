@@ -5,7 +5,7 @@ import click
 import tomli_w
 
 from chargen.cli.completing import complete_texts
-from chargen.cli.options import common_options, json_option, resolve_options, setting_options
+from chargen.cli.options import SettingsCommand, common_options, json_option, resolve_options, setting_options
 from chargen.config import SECTIONS
 from chargen.resolution import Resolved
 from chargen.terminal import echo
@@ -16,7 +16,7 @@ def command() -> None:
     """Show settings and where each comes from."""
 
 
-@command.command("show")
+@command.command("show", cls=SettingsCommand)
 @click.argument("files", nargs=-1, shell_complete=complete_texts)
 @setting_options
 @json_option

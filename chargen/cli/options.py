@@ -10,7 +10,7 @@ import click
 
 from chargen.cli.completing import complete_configs, complete_runs
 from chargen.cli.environment import is_from_environment, misspelt, variable_name
-from chargen.config import COMMAND_LINE, Mapped, Setting, declared_settings, flag_name
+from chargen.config import COMMAND_LINE, SECTIONS, Mapped, Setting, declared_settings, flag_name
 from chargen.errors import ConfigError, RunError
 from chargen.files import write_atomically
 from chargen.resolution import Resolved, read_config, resolve
@@ -37,6 +37,20 @@ class _Row(NamedTuple):
 
 
 _rows: dict[str, _Row] = {}  # by the parameter's name
+
+
+class SettingsCommand(click.Command):
+    """A command with `setting_options`, whose help lists its own options first and then those of each section."""
+
+    def format_options(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
+        sections: dict[str, list[tuple[str, str]]] = {"options": []} | {section: [] for section in SECTIONS}
+        for parameter in self.get_params(ctx):
+            row, record = _rows.get(parameter.name or ""), parameter.get_help_record(ctx)
+            if record and isinstance(parameter, click.Option):
+                sections[row.section if row else "options"].append(record)
+        for section, records in sections.items():
+            with formatter.section(section.capitalize()):
+                formatter.write_dl(records)
 
 
 def setting_options(command: Command) -> Command:
@@ -74,7 +88,7 @@ def _setting_option(row: _Row, parameter: str, kind: Any, detail: Setting, defau
 
 def _shown(default: Any) -> str:
     if isinstance(default, tuple):
-        return " ".join(map(str, default))
+        return " ".join(map(str, default)) or "none"
     return {True: "yes", False: "no"}.get(default, str(default)) if isinstance(default, bool) else str(default)
 
 

@@ -12,6 +12,7 @@ from types import FrameType
 from typing import Any, NoReturn
 
 import click
+from click.exceptions import NoArgsIsHelpError
 from click.shell_completion import add_completion_class
 
 import chargen
@@ -92,6 +93,9 @@ class Program(click.Group):
         arguments = list(sys.argv[1:] if args is None else args)
         try:
             code = super().main(arguments, prog_name or "chargen", **extra | {"standalone_mode": False})
+        except NoArgsIsHelpError as error:
+            echo(error.format_message(), err=True)
+            code = error.exit_code
         except (KeyboardInterrupt, click.Abort):
             code = _say("interrupted", EXIT_INTERRUPTED)
         except Exception as error:

@@ -6,12 +6,12 @@ import click
 
 from chargen.cli.completing import complete_resumable, complete_texts
 from chargen.cli.environment import typed
-from chargen.cli.options import common_options, json_option, option_layers, runs_dir_option, setting_options
+from chargen.cli.options import SettingsCommand, common_options, json_option, option_layers, runs_dir_option, setting_options
 from chargen.errors import ConfigError
 from chargen.terminal import echo
 
 
-@click.command("train")
+@click.command("train", cls=SettingsCommand)
 @click.argument("files", nargs=-1, shell_complete=complete_texts)
 @setting_options
 @runs_dir_option

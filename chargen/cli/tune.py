@@ -4,12 +4,12 @@ from typing import Any
 
 import click
 
-from chargen.cli.options import common_options, json_option, option_layers, runs_dir_option, setting_options
+from chargen.cli.options import SettingsCommand, common_options, json_option, option_layers, runs_dir_option, setting_options
 from chargen.cli.tables import aligned
 from chargen.terminal import echo
 
 
-@click.command("tune")
+@click.command("tune", cls=SettingsCommand)
 @click.argument("files", nargs=-1)
 @click.option(
     "--trials", type=click.IntRange(min=1), default=20, show_default=True, help="Trials of the study in all, by all processes."

@@ -1,3 +1,4 @@
+import re
 import subprocess
 import sys
 from collections.abc import Callable
@@ -9,7 +10,7 @@ from click.testing import Result
 import chargen
 from chargen.cli.program import COMMANDS, program
 from chargen.cli.train import command as train
-from chargen.config import declared_settings, flag_name
+from chargen.config import SECTIONS, declared_settings, flag_name
 
 Invoke = Callable[..., Result]
 
@@ -29,6 +30,26 @@ def test_every_command_explains_itself(command: str, invoke: Invoke) -> None:
     assert result.exit_code == 0
     assert result.stdout.startswith(f"Usage: chargen {command}")
     assert "\\b" not in result.stdout
+
+
+@pytest.mark.parametrize("arguments", [[], ["config"]])
+def test_a_command_is_missing(arguments: list[str], invoke: Invoke) -> None:
+    result = invoke(*arguments)
+    assert (result.exit_code, result.stdout) == (2, "")
+    assert result.stderr == invoke(*arguments, "-h").stdout
+
+
+@pytest.mark.parametrize("command", [["train"], ["tune"], ["config", "show"]], ids=" ".join)
+def test_help_lists_settings_by_section(command: list[str], invoke: Invoke) -> None:
+    shown = invoke(*command, "--help").stdout
+    parts = re.split(r"^([A-Z]\w+):\n", shown, flags=re.MULTILINE)
+    assert parts[1::2] == ["Options", *(section.capitalize() for section in SECTIONS)]
+    by_section = dict(zip(parts[1::2], parts[2::2], strict=True))
+    assert "--config" in by_section["Options"]
+    assert "FILES" not in by_section["Options"]
+    assert "--hidden-size" in by_section["Network"]
+    assert "--one-hot" in by_section["Network"]
+    assert "--batch-size" in by_section["Training"]
 
 
 def test_examples_stand_on_lines_of_their_own(invoke: Invoke) -> None:
