@@ -43,7 +43,7 @@ class SettingsCommand(click.Command):
     """A command with `setting_options`, whose help lists its own options first and then those of each section."""
 
     def format_options(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
-        sections: dict[str, list[tuple[str, str]]] = {"options": []} | {section: [] for section in SECTIONS}
+        sections: dict[str, list[tuple[str, str]]] = {section: [] for section in ("options", *SECTIONS)}
         for parameter in self.get_params(ctx):
             row, record = _rows.get(parameter.name or ""), parameter.get_help_record(ctx)
             if record and isinstance(parameter, click.Option):
