@@ -27,7 +27,7 @@ from chargen.config import (
 )
 from chargen.conflicts import check_together
 from chargen.errors import ConfigError
-from chargen.shipped import nearest_shipped, shipped_folder
+from chargen.shipped import nearest_shipped, shipped_files, shipped_folder
 
 
 @dataclass(frozen=True)
@@ -77,7 +77,8 @@ def _config_path(name: str) -> Path:
     if Path(name).name == name and shipped.is_file():
         return shipped
     nearest = nearest_shipped("configs", name)
-    hint = f"did you mean {nearest}?" if nearest else "give a TOML file, or a shipped config's name"
+    known = ", ".join(path.stem for path in shipped_files("configs"))
+    hint = f"did you mean {nearest}?" if nearest else f"give a TOML file, or one of {known}"
     raise ConfigError(f"no such config: {name}", hint=hint)
 
 
