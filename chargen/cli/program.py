@@ -22,27 +22,40 @@ from chargen.errors import ChargenError
 from chargen.terminal import echo
 
 # What `chargen --help` lists; a command lives in the module of its name and is imported when it is called.
-COMMANDS = {
-    "train": "Train a network on a text.",
-    "tune": "Search for the settings with which a network learns a text best.",
-    "sample": "Write new text with a trained network.",
-    "next": "Show what a network expects after a text.",
-    "play": "Write a text together with a network.",
-    "classify": "Tell which label a text has.",
-    "evaluate": "Measure how well a run predicts text, beside baselines.",
-    "novelty": "Tell what a network copies from its corpus.",
-    "surprise": "Show how surprising each character of a text is.",
-    "units": "Show what hidden units do over a text.",
-    "export": "Turn a network into one file that works without chargen.",
-    "serve": "Serve a page to write with, and an API.",
-    "runs": "List the trained runs.",
-    "compare": "Show runs side by side.",
-    "plot": "Draw the loss curves of runs.",
-    "report": "Write a page that tells all of a run.",
-    "corpora": "List the texts that are found by name, fetch more.",
-    "config": "Show settings and where each comes from.",
-    "completion": "Let a shell complete what you type.",
+TOPICS = {
+    "Train": {
+        "train": "Train a network on a text.",
+        "tune": "Search for the settings with which a network learns a text best.",
+    },
+    "Write": {
+        "sample": "Write new text with a trained network.",
+        "next": "Show what a network expects after a text.",
+        "play": "Write a text together with a network.",
+    },
+    "Measure": {
+        "evaluate": "Measure how well a run predicts text, beside baselines.",
+        "novelty": "Tell what a network copies from its corpus.",
+        "surprise": "Show how surprising each character of a text is.",
+        "units": "Show what hidden units do over a text.",
+        "classify": "Tell which label a text has.",
+    },
+    "Share": {
+        "export": "Turn a network into one file that works without chargen.",
+        "serve": "Serve a page to write with, and an API.",
+        "report": "Write a page that tells all of a run.",
+    },
+    "Runs": {
+        "runs": "List the trained runs.",
+        "compare": "Show runs side by side.",
+        "plot": "Draw the loss curves of runs.",
+    },
+    "Settings": {
+        "config": "Show settings and where each comes from.",
+        "corpora": "List the texts that are found by name, fetch more.",
+        "completion": "Let a shell complete what you type.",
+    },
 }
+COMMANDS = {name: text for commands in TOPICS.values() for name, text in commands.items()}
 
 EXIT_INTERRUPTED = 130
 EXIT_TERMINATED = 143
@@ -74,8 +87,10 @@ class Program(click.Group):
         return super().resolve_command(ctx, args)
 
     def format_commands(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
-        with formatter.section("Commands"):
-            formatter.write_dl(list(COMMANDS.items()))
+        width = max(map(len, COMMANDS))
+        for topic, commands in TOPICS.items():
+            with formatter.section(topic):
+                formatter.write_dl([(name.ljust(width), text) for name, text in commands.items()])
 
     def invoke(self, ctx: click.Context) -> Any:
         try:
@@ -149,10 +164,15 @@ def _close_stdout() -> None:
     "chargen",
     cls=Program,
     epilog="""\b
-Environment: CHARGEN_TRAIN_EPOCHS=20 stands for chargen train --epochs 20, and so on for every command and option;
-  a flag is 1 or 0, several values have spaces between them. CHARGEN_RUNS is the folder of all runs, CHARGEN_CACHE that of
-  fetched texts. The command line comes first, then the environment, then a config.
-Exit codes: 0 done, 1 failed, 2 something you can mend, 130 interrupted (Ctrl-C), 143 terminated.
+Environment: CHARGEN_TRAIN_EPOCHS=20 stands for chargen train --epochs 20,
+  and so on for every command and option; a flag is 1 or 0, several values
+  have spaces between them. CHARGEN_RUNS is the folder of all runs,
+  CHARGEN_CACHE that of fetched texts. The command line comes first, then
+  the environment, then a config.
+
+\b
+Exit codes: 0 done, 1 failed, 2 something you can mend,
+  130 interrupted (Ctrl-C), 143 terminated.
 """,
     context_settings={
         "help_option_names": ["-h", "--help"],
