@@ -1,11 +1,18 @@
 import json
+import os
 import subprocess
 import sys
 import time
+from collections.abc import Callable, Iterable
+from concurrent.futures import ThreadPoolExecutor
+from functools import partial
 from pathlib import Path
-from typing import NamedTuple
+from queue import SimpleQueue
+from typing import NamedTuple, TypeVar
 
 import numpy as np
+
+Item, Outcome = TypeVar("Item"), TypeVar("Outcome")
 
 SHARED_TEXTS = Path(__file__).parents[2] / "shared" / "data"
 
@@ -44,6 +51,23 @@ def evaluate(model: Path, text: Path) -> dict[str, float]:
 def _chargen(*arguments: object) -> str:
     command = [sys.executable, "-m", "chargen", *map(str, arguments)]
     return subprocess.run(command, capture_output=True, text=True, check=True).stdout
+
+
+def side_by_side(work: Callable[[Item], Outcome], items: Iterable[Item]) -> list[Outcome]:
+    """Do a work that starts processes for each item, on one core each and on all at a time; return the outcomes in order.
+
+    Only for what is not timed.
+    """
+    cores: SimpleQueue[int] = SimpleQueue()
+    for core in os.sched_getaffinity(0):
+        cores.put(core)
+    keep_to_one = partial(_keep_to_one, cores)  # a thread's processes are where the thread is
+    with ThreadPoolExecutor(cores.qsize(), initializer=keep_to_one) as threads:
+        return list(threads.map(work, items))
+
+
+def _keep_to_one(cores: SimpleQueue[int]) -> None:
+    os.sched_setaffinity(0, {cores.get()})
 
 
 def split_tail(name: str, folder: Path, *, share: float = 0.1, most: int | None = None) -> Split:

@@ -4,11 +4,12 @@ Nothing is chosen by the test part: training is given the rest alone and holds n
 """
 
 import tempfile
+from itertools import product
 from pathlib import Path
 from statistics import fmean
 from typing import Any, NamedTuple
 
-from benchmarks.commands import Split, evaluate, split_lines, split_tail, train
+from benchmarks.commands import Split, evaluate, side_by_side, split_lines, split_tail, train
 
 Rows = list[dict[str, Any]]
 
@@ -91,15 +92,15 @@ def measure_ablation(*, seeds: int = 3, scale: float = 1.0) -> Rows:
     with tempfile.TemporaryDirectory() as name:
         folder = Path(name)
         split = split_tail(ABLATION_TEXT, folder, most=round(ABLATION_CHARACTERS * scale))
-        losses = {
-            what: [_ablated(split, options, seed, folder) for seed in range(1, seeds + 1)] for what, options in ABLATED.items()
-        }
-    rows = [_row(what, values) for what, values in losses.items()]
+        trials = list(product(ABLATED, range(1, seeds + 1)))
+        losses = side_by_side(lambda trial: _ablated(split, *trial, folder), trials)
+    by_part = [losses[first : first + seeds] for first in range(0, len(losses), seeds)]
+    rows = [_row(what, values) for what, values in zip(ABLATED, by_part, strict=True)]
     return [row | {"worth": row["median"] - rows[0]["median"]} for row in rows]
 
 
-def _ablated(split: Split, options: tuple[object, ...], seed: int, folder: Path) -> float:
-    trained = train(split.training, *ABLATION, *options, "--random-seed", seed, folder=folder)
+def _ablated(split: Split, what: str, seed: int, folder: Path) -> float:
+    trained = train(split.training, *ABLATION, *ABLATED[what], "--random-seed", seed, folder=folder)
     return evaluate(trained.run / "last.safetensors", split.test)["stream"]
 
 

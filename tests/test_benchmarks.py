@@ -1,6 +1,7 @@
-"""The benchmark of a GPU, tried on a CPU."""
+"""The benchmark of a GPU, tried on a CPU, and how benchmarks share the cores."""
 
 import json
+import os
 import subprocess
 import sys
 from importlib.util import find_spec
@@ -8,6 +9,7 @@ from pathlib import Path
 
 import pytest
 
+from benchmarks.commands import side_by_side
 from benchmarks.table import markdown
 
 REPOSITORY = Path(__file__).parents[1]
@@ -58,3 +60,15 @@ def test_figures_of_a_gpu_have_a_table() -> None:
     shown = markdown({"gpu": {"machine": "a GPU", "rows": rows}}).splitlines()
     assert "| lstm 2x5, 4 windows of 6, chargen-jax | 2,000 chars/s | 1.25 x |" in shown
     assert "| lstm 2x5, 4 windows of 6, torch | 1,600 chars/s |  |" in shown
+
+
+def test_work_side_by_side_has_a_core_each_and_keeps_its_order() -> None:
+    own = os.sched_getaffinity(0)
+    script = "import os, sys; print(sys.argv[1], len(os.sched_getaffinity(0)))"
+
+    def work(number: int) -> str:
+        command = [sys.executable, "-c", script, str(number)]
+        return subprocess.run(command, capture_output=True, text=True, check=True).stdout.strip()
+
+    assert side_by_side(work, range(5)) == [f"{number} 1" for number in range(5)]
+    assert os.sched_getaffinity(0) == own
