@@ -39,12 +39,12 @@ def train(text: Path, *options: object, folder: Path) -> Trained:
     return Trained(Path(run), time.perf_counter() - began)
 
 
-def evaluate(model: Path, text: Path) -> dict[str, float]:
-    """Run `chargen evaluate` and return the nats a character by the name of each protocol.
+def evaluate(*models: Path, text: Path) -> dict[str, float]:
+    """Run `chargen evaluate` on a model, or on several together, and return the nats a character by each protocol's name.
 
     A character that training never saw is left out: nietzsche's test part has one.
     """
-    told = json.loads(_chargen("evaluate", model, text, "--no-baselines", "--on-unknown", "skip", "--json", "-q"))
+    told = json.loads(_chargen("evaluate", *models, text, "--no-baselines", "--on-unknown", "skip", "--json", "-q"))
     return {row["name"]: row["cross_entropy"] for row in told["results"]}
 
 

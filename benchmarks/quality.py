@@ -74,17 +74,22 @@ def measure(*, texts: tuple[str, ...] = TEXTS, seeds: int = 3, scale: float = 1.
 
 
 def measure_record(record: Record, *more: object, seeds: int, scale: float = 1.0) -> Rows:
-    """Measure a record, `scale` times as long as it is and with more options: a row for each protocol."""
+    """Measure a record, `scale` times as long as it is and with more options.
+
+    Each protocol has a row of the seeds' trainings, and one of all of their networks together.
+    """
     options = (*record.options(scale), *LAST_WEIGHTS, *more)
     with tempfile.TemporaryDirectory() as name:
         split = _split(record.text, Path(name))
         runs = [train(split.training, *options, "--random-seed", seed, folder=Path(name)) for seed in range(1, seeds + 1)]
-        by_run = [evaluate(run / "last.safetensors", split.test) for run, _ in runs]
+        models = [run / "last.safetensors" for run, _ in runs]
+        by_run, together = [evaluate(model, text=split.test) for model in models], evaluate(*models, text=split.test)
     once = ", one seed" if seeds == 1 else ""
     what = f"{record.text}, {record.what(scale)} ({max(seconds for _, seconds in runs):,.0f} s{once})"
-    return [
-        _row(f"{what}, {protocol}", [figures[protocol] for figures in by_run]) | {"text": record.name} for protocol in by_run[0]
-    ]
+    rows = [_row(f"{what}, {protocol}", [figures[protocol] for figures in by_run]) for protocol in together]
+    if seeds > 1:
+        rows += [_row(f"{record.text}, these {seeds} together, {protocol}", [nats]) for protocol, nats in together.items()]
+    return [row | {"text": record.name} for row in rows]
 
 
 def measure_ablation(*, seeds: int = 3, scale: float = 1.0) -> Rows:
@@ -101,7 +106,7 @@ def measure_ablation(*, seeds: int = 3, scale: float = 1.0) -> Rows:
 
 def _ablated(split: Split, what: str, seed: int, folder: Path) -> float:
     trained = train(split.training, *ABLATION, *ABLATED[what], "--random-seed", seed, folder=folder)
-    return evaluate(trained.run / "last.safetensors", split.test)["stream"]
+    return evaluate(trained.run / "last.safetensors", text=split.test)["stream"]
 
 
 def _split(text: str, folder: Path) -> Split:

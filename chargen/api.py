@@ -270,8 +270,9 @@ class Model:
         """Measure how well the model predicts a text, or what its training held out: what `chargen evaluate` measures.
 
         Returns the figures of each way of reading: "lines", or "stream" and "blocks of 256". cross_entropy is in nats and
-        bits_per_character in bits a character. Raises ConfigError for several models at once, and CorpusError where the text
-        that training held out is gone or has changed.
+        bits_per_character in bits a character. Several models are measured by the average of their probabilities. Raises
+        ConfigError for models that take turns or held out different texts, and CorpusError where the text that training held
+        out is gone or has changed.
 
         >>> figures = model.evaluate("The stairs are cold.")
         >>> sorted(figures), sorted(figures["stream"])[:2]
@@ -284,12 +285,12 @@ class Model:
         from chargen.insight.trained_text import as_documents
 
         check_value("block_length", block_length, int, Setting(help="", minimum=2))
-        path, model = self._single()
         if text is None:
-            subject = held_out_subject(RunDirectory(path.parent), model)
+            members = zip(self._paths, self._members, strict=True)
+            documents = held_out_subject([(RunDirectory(path.parent), model) for path, model in members]).documents
         else:
-            documents = as_documents([text], model, name="the text", label=self._label, on_unknown=on_unknown)
-            subject = Subject(model=model, documents=documents, held_out=False)
+            documents = as_documents([text], self._members[0], name="the text", label=self._label, on_unknown=on_unknown)
+        subject = Subject(model=join_models(self._named, self._how), documents=documents, held_out=text is None)
         rows = assess(subject, lambda name, total: nullcontext(ignore), block_length=block_length, with_baselines=False)
         return {row.name: row.quality.row() for row in rows}
 
@@ -301,20 +302,23 @@ class Model:
         """
         from chargen.web.model_card import describe_model
 
-        return describe_model(self._single()[1]).card
+        return describe_model(self._single()).card
 
     @cached_property
     def _writer(self) -> AnyModel:
-        named = [(str(path), model) for path, model in zip(self._paths, self._members, strict=True)]
-        return join_models([(name, labelled(name, model, self._label)) for name, model in named], self._how)
+        return join_models([(name, labelled(name, model, self._label)) for name, model in self._named], self._how)
+
+    @property
+    def _named(self) -> list[tuple[str, TextModel]]:
+        return [(str(path), model) for path, model in zip(self._paths, self._members, strict=True)]
 
     def _composition(self, prompt: str, options: Mapping[str, Any], *, count: int | None) -> Composition:
         return compose(self._writer, self._paths, prompt, read_options(options), count=count)
 
-    def _single(self) -> tuple[Path, TextModel]:
+    def _single(self) -> TextModel:
         if len(self._members) > 1:
             raise ConfigError(f"{len(self._members)} models write together, expected one", hint="load it by itself")
-        return self._paths[0], self._members[0]
+        return self._members[0]
 
 
 class Classifier:

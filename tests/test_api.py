@@ -210,7 +210,12 @@ def test_measures_are_those_of_the_commands(invoke: Invoke, write_trained: Write
             "ensemble is 'sum', expected one of average, turns",
         ),
         (lambda: chargen.load("critic"), errors.ModelFileError, "holds a classifier"),
-        (lambda: chargen.load("noise", "noise").evaluate("a"), errors.ConfigError, "2 models write together, expected one"),
+        (lambda: chargen.load("noise", "noise").describe(), errors.ConfigError, "2 models write together, expected one"),
+        (
+            lambda: chargen.load("noise", "noise", ensemble="turns").evaluate("a"),
+            errors.ConfigError,
+            "models that take turns cannot be measured together",
+        ),
         (lambda: chargen.load("noise").generate("?"), errors.UnknownTokenError, "'?'"),
         (lambda: chargen.load("noise").generate(seed=4), errors.ConfigError, "unknown keyword seed; did you mean random_seed?"),
         (lambda: chargen.load("noise").generate(temp=4), errors.ConfigError, "did you mean temperature?"),

@@ -60,7 +60,7 @@ def _measure(facts: Any, block_length: int, verbosity: int) -> list[Any]:
     from chargen.insight.assessment import assess, held_out_subject
     from chargen.network.model_file import load_model
 
-    subject = held_out_subject(facts.run, load_model(facts.run.model))
+    subject = held_out_subject([(facts.run, load_model(facts.run.model))])
     return list(assess(subject, ProgressBars(verbosity).stage, block_length=block_length, with_baselines=False))
 
 

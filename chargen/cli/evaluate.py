@@ -1,6 +1,7 @@
 import json
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager
+from itertools import takewhile
 from pathlib import Path
 from typing import Any
 
@@ -14,7 +15,7 @@ from chargen.terminal import echo
 
 
 @click.command("evaluate")
-@click.argument("run_and_files", nargs=-1, metavar="[RUN] [FILE]...", shell_complete=complete_runs_and_texts)
+@click.argument("run_and_files", nargs=-1, metavar="[RUN]... [FILE]...", shell_complete=complete_runs_and_texts)
 @block_length_option
 @click.option("--training", "with_training", is_flag=True, help="Measure the part that was trained on as well.")
 @click.option("--baselines/--no-baselines", default=True, show_default=True, help="Measure n-grams, gzip and xz as well.")
@@ -45,7 +46,8 @@ def command(
 ) -> None:
     """Measure how well a run predicts what its training held out, or whole FILEs: nats and bits a character, perplexity.
 
-    RUN is a run or a model file, the newest run unless given. Every character counts, and the end of each line or document as
+    RUN is a run or a model file, the newest run unless given; several are measured as they write together, by the average of
+    their probabilities. Every character counts, and the end of each line or document as
     one. Documents are read in two ways: as one stream, the state carried from start to end, and in blocks from the zero state
     each, which is harder. Lines are read one by one from the zero state.
 
@@ -58,6 +60,7 @@ def command(
     \b
       chargen evaluate
       chargen evaluate male-lstm-20260101-120000 female.txt
+      chargen evaluate male-lstm-20260101-120000 male-gru-20260101-120100 female.txt
       chargen evaluate --block-length 64 --training --dynamic --json
     """
     use_one_thread()
@@ -66,17 +69,17 @@ def command(
     from chargen.network.model_file import load_model
     from chargen.run import RunDirectory, find_model
 
-    run_spec, files = _told_apart(run_and_files, runs_dir)
-    path = find_model(run_spec, runs_dir)
-    run, model = RunDirectory(path.parent), load_model(path)
+    specs, files = _told_apart(run_and_files, runs_dir)
+    paths = [find_model(spec, runs_dir) for spec in specs or (None,)]
+    members = [(RunDirectory(path.parent), load_model(path)) for path in paths]
     if files:
-        with _explained_typo(run_spec, files):
-            subject = file_subject(run, model, files, label=label, on_unknown=on_unknown)
+        with _explained_typo(specs, files):
+            subject = file_subject(members, files, label=label, on_unknown=on_unknown)
     else:
         _refuse_label(label)
-        subject = held_out_subject(run, model)
+        subject = held_out_subject(members)
     no_baselines = why_no_baselines(subject) if baselines else ""
-    for line in (_heading(path, subject), *subject.notes, no_baselines) if verbosity else ():
+    for line in (*_heading(paths, members, subject), *subject.notes, no_baselines) if verbosity else ():
         if line:
             echo(line, err=True)
     rate = (dynamic_rate or RATE) if dynamic or dynamic_rate else None
@@ -89,7 +92,7 @@ def command(
         dynamic_rate=rate,
     )
     if as_json:
-        facts = {"model": str(path), "files": list(files), "block_length": block_length}
+        facts = {"models": list(map(str, paths)), "files": list(files), "block_length": block_length}
         echo(json.dumps(facts | {"results": [row.to_mapping() for row in rows]}, ensure_ascii=False))
         return
     _print_table(
@@ -97,20 +100,21 @@ def command(
     )
 
 
-def _told_apart(given: tuple[str, ...], runs_dir: Path) -> tuple[str | None, tuple[str, ...]]:
-    """Return the run, None for the newest, and the files among [RUN] [FILE]..."""
+def _told_apart(given: tuple[str, ...], runs_dir: Path) -> tuple[tuple[str, ...], tuple[str, ...]]:
+    """Return the runs and the files among [RUN]... [FILE]..."""
     from chargen.run import names_run
 
-    return (given[0], given[1:]) if given and names_run(given[0], runs_dir) else (None, given)
+    runs = tuple(takewhile(lambda spec: names_run(spec, runs_dir), given))
+    return runs, given[len(runs) :]
 
 
 @contextmanager
-def _explained_typo(run_spec: str | None, files: tuple[str, ...]) -> Iterator[None]:
+def _explained_typo(specs: Sequence[str], files: tuple[str, ...]) -> Iterator[None]:
     """Say of a first argument that is neither a run nor a text that it is neither."""
     try:
         yield
     except CorpusError as error:
-        if run_spec is None and error.message == f"no such file: {files[0]}":
+        if not specs and error.message == f"no such file: {files[0]}":
             raise RunError(f"no such run or text: {files[0]}", hint=error.hint or "chargen runs lists the runs") from error
         raise
 
@@ -120,14 +124,14 @@ def _refuse_label(label: str | None) -> None:
         raise ConfigError("--label says how to read FILE, and there is none", hint="the held-out part has its own labels")
 
 
-def _heading(path: Path, subject: Any) -> str:
-    """Say what is measured on what."""
-    config = subject.model.network.config
-    network = f"{config.cell} {config.num_layers}x{config.hidden_size}"
+def _heading(paths: Sequence[Path], members: Sequence[tuple[Any, Any]], subject: Any) -> list[str]:
+    """Say what is measured on what: a line for each model, the last one with the text."""
+    networks = [f"{one.cell} {one.num_layers}x{one.hidden_size}" for one in (model.network.config for _, model in members)]
     measured = sum(len(document.text) for document in subject.documents)
     learnt = sum(len(document.text) for document in subject.training)
     part = f"{measured:,} characters held out of {measured + learnt:,}" if subject.held_out else f"{measured:,} characters"
-    return f"{path}: {network}; {part}"
+    lines = [f"{path}: {network}" for path, network in zip(paths, networks, strict=True)]
+    return [*lines[:-1], f"{lines[-1]}; {part}"]
 
 
 def _print_table(rows: Iterable[Any], width: int) -> None:

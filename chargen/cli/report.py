@@ -61,7 +61,7 @@ def _measured(run: Any, model: Any, bars: ProgressBars) -> Any:
     """Return what is measured, and the figures of a run on it and those of the baselines."""
     from chargen.insight.assessment import assess, held_out_subject
 
-    subject = held_out_subject(run, model)
+    subject = held_out_subject([(run, model)])
     return subject, list(assess(subject, bars.stage, block_length=BLOCK_LENGTH))
 
 

@@ -1,4 +1,4 @@
-"""One model measured on one text, in all ways that go together, beside baselines that learnt from the same training part."""
+"""A model, or several together, measured on one text in all ways that there are, beside baselines that learnt the same."""
 
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import AbstractContextManager
@@ -14,14 +14,17 @@ from chargen.insight.baseline import NgramModel
 from chargen.insight.compression import compressed_nats, joined
 from chargen.insight.dynamic import check_dynamic, evaluate_dynamic
 from chargen.insight.evaluation import Passage, Protocol, Quality, Report, count_characters, protocols
-from chargen.insight.trained_text import read_files, read_settings, read_trained_text
+from chargen.insight.trained_text import TrainedText, read_files, read_settings, read_trained_text
+from chargen.network.ensemble import Ensemble, join_models
 from chargen.network.model_file import TextModel
+from chargen.network.prediction import AnyModel
 from chargen.run import RunDirectory
 
 ORDER = 6
 FILE_HINT = "chargen evaluate RUN FILE takes another text"
 LARGEST_BASELINE = 10_000_000  # characters; n-grams of more take gigabytes
 
+Member = tuple[RunDirectory, TextModel]
 Stage = Callable[[str, int], AbstractContextManager[Report]]  # of a name and a number of tokens, for a progress bar
 
 
@@ -33,7 +36,7 @@ class Subject:
     is at hand. notes: for the user.
     """
 
-    model: TextModel
+    model: AnyModel
     documents: Sequence[Document]
     held_out: bool
     training: Sequence[Document] = ()
@@ -54,11 +57,23 @@ class Row:
         return {"name": self.name, "kind": self.kind, "part": self.part} | self.quality.row()
 
 
-def held_out_subject(run: RunDirectory, model: TextModel) -> Subject:
-    """Return a run's model and what its training held out.
+def held_out_subject(members: Sequence[Member]) -> Subject:
+    """Return what the training of a run held out, or of several, whose models are measured together.
 
-    Raises ConfigError where that is nothing, and what `read_trained_text` raises.
+    Raises ConfigError where that is nothing, or not the same: what one held out, another may have learnt from. Raises what
+    `read_trained_text` and `join_models` raise.
     """
+    first, *others = [_held_out(run, model) for run, model in members]
+    for (run, _), other in zip(members[1:], others, strict=True):
+        if other.held_out != first.held_out:
+            raise ConfigError(
+                f"{run.path} and {members[0][0].path} held out different texts, and may have learnt each other's",
+                hint=f"{FILE_HINT}; runs of one --random-seed hold out the same",
+            )
+    return Subject(model=_joined(members), documents=first.held_out, held_out=True, training=first.training)
+
+
+def _held_out(run: RunDirectory, model: TextModel) -> TrainedText:
     try:
         text = read_trained_text(run, model)
     except ChargenError as error:
@@ -66,14 +81,15 @@ def held_out_subject(run: RunDirectory, model: TextModel) -> Subject:
         raise
     if not text.held_out:
         raise ConfigError("the run held out nothing, corpus.validation_split is 0", hint=FILE_HINT)
-    return Subject(model=model, documents=text.held_out, held_out=True, training=text.training)
+    return text
 
 
-def file_subject(run: RunDirectory, model: TextModel, files: Sequence[str], *, label: str | None, on_unknown: str) -> Subject:
-    """Return a model and texts that are measured whole; its own training part comes along where it is at hand.
+def file_subject(members: Sequence[Member], files: Sequence[str], *, label: str | None, on_unknown: str) -> Subject:
+    """Return the models of some runs and texts that are measured whole.
 
-    Raises what `read_files` raises.
+    The training part of the first comes along where it is at hand. Raises what `read_files` and `join_models` raise.
     """
+    run, model = members[0]
     config, text, notes = CorpusConfig(), None, []
     try:
         config = read_settings(run).corpus
@@ -83,7 +99,17 @@ def file_subject(run: RunDirectory, model: TextModel, files: Sequence[str], *, l
     documents, sha256 = read_files(files, model, config, label=label, on_unknown=on_unknown)
     if text and text.sha256 == sha256:
         notes.append("this is the text that the model was trained on: the figures say how well it is remembered")
-    return Subject(model=model, documents=documents, held_out=False, training=text.training if text else (), notes=tuple(notes))
+    return Subject(
+        model=_joined(members),
+        documents=documents,
+        held_out=False,
+        training=text.training if text else (),
+        notes=tuple(notes),
+    )
+
+
+def _joined(members: Sequence[Member]) -> AnyModel:
+    return join_models([(str(run.path), model) for run, model in members])
 
 
 def assess(
@@ -100,17 +126,16 @@ def assess(
     Raises ConfigError before anything is measured where something that is asked for cannot be.
     """
     model, part = subject.model, "held out" if subject.held_out else "file"
+    adapting = _adaptable(model) if dynamic_rate else None
     if (with_training or dynamic_rate) and not subject.training:
         raise ConfigError("the text that the run was trained on is not at hand", hint="leave out --training and --dynamic")
-    if dynamic_rate:
-        check_dynamic(model)
     ways, passage = protocols(model, block_length=block_length), Passage.of(subject.documents, model.vocabulary)
     yield from _measured(ways, model, passage, part, stage)
-    if dynamic_rate:
+    if adapting and dynamic_rate:
         name = f"{ways[0].name}, dynamic"
         with stage(name, passage.num_targets) as report:
             learnt = tokenize(subject.training, model.vocabulary)
-            quality = evaluate_dynamic(model, passage, learnt, rate=dynamic_rate, report=report)
+            quality = evaluate_dynamic(adapting, passage, learnt, rate=dynamic_rate, report=report)
         yield Row(name, "dynamic", part, quality)
     if with_training:
         yield from _measured(ways, model, Passage.of(subject.training, model.vocabulary), "training", stage)
@@ -120,7 +145,14 @@ def assess(
         yield from (Row(name, "baseline", part, quality) for name, quality in found.items())
 
 
-def _measured(ways: Sequence[Protocol], model: TextModel, passage: Passage, part: str, stage: Stage) -> Iterator[Row]:
+def _adaptable(model: AnyModel) -> TextModel:
+    if isinstance(model, Ensemble):
+        raise ConfigError(f"--dynamic adapts one network, {len(model.members)} are given", hint="leave out --dynamic")
+    check_dynamic(model)
+    return model
+
+
+def _measured(ways: Sequence[Protocol], model: AnyModel, passage: Passage, part: str, stage: Stage) -> Iterator[Row]:
     for way in ways:
         name = f"{way.name}, training part" if part == "training" else way.name
         with stage(name, passage.num_targets) as report:

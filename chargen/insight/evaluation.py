@@ -6,6 +6,7 @@ target first, so all of its positions count, also those where the network knows 
 training begin, and the protocol of nanoGPT. Of lines each is read by itself, from what generation begins a line with.
 
 The same tokens are predicted in each way, and the same as in training's validation: all but the boundary before a document.
+Several models are measured by the mean of their probabilities.
 """
 
 import math
@@ -20,9 +21,8 @@ from chargen.corpus.documents import Document
 from chargen.corpus.large_text import text_blocks
 from chargen.corpus.vocabulary import Vocabulary
 from chargen.corpus.windows import SlidingWindows, TokenStream, tokenize
-from chargen.network.model_file import TextModel
-from chargen.network.network import NetworkState
-from chargen.network.scoring import token_nats
+from chargen.network.prediction import AnyModel
+from chargen.network.scorer import Scorer
 
 STREAM_PIECE = 4096  # tokens between two reports
 ROWS_AT_ONCE = 256  # blocks or lines that are read side by side
@@ -102,24 +102,24 @@ def count_characters(documents: Sequence[Document]) -> int:
     return sum(len(document.text) + 1 for document in documents)
 
 
-def evaluate_stream(model: TextModel, passage: Passage, report: Report = ignore) -> Quality:
+def evaluate_stream(model: AnyModel, passage: Passage, report: Report = ignore) -> Quality:
     """Read a passage from end to end, the state carried."""
-    network, stream = model.network, passage.stream
-    state, nats = network.zero_state(1), 0.0
+    scorer, stream, nats = Scorer(model), passage.stream, 0.0
+    states = scorer.zero_states(1)
     for first in range(0, stream.num_targets, STREAM_PIECE):
         ids = stream.ids[first : first + STREAM_PIECE + 1].astype(np.int32)
-        costs, state = token_nats(network, ids[None, :-1], stream.as_targets(ids[None, 1:]), state)
+        costs, states = scorer.nats(ids[None, :-1], stream.as_targets(ids[None, 1:]), states)
         nats += float(costs.sum())
         report(costs.size)
     return passage.quality(nats)
 
 
-def evaluate_blocks(model: TextModel, passage: Passage, block_length: int, report: Report = ignore) -> Quality:
+def evaluate_blocks(model: AnyModel, passage: Passage, block_length: int, report: Report = ignore) -> Quality:
     """Read a passage in blocks of so many tokens, 2 or more, each from the zero state and within one document.
 
     In a labelled text the label stands in the place of a block's first token, as in training; blocks then overlap by it.
     """
-    stream, nats = passage.stream, 0.0
+    scorer, stream, nats = Scorer(model), passage.stream, 0.0
     stride = block_length - 1 if stream.labelled else block_length
     at_most = stream.num_targets // stride + len(stream.starts)
     rows = max(1, min(ROWS_AT_ONCE, at_most, TOKENS_AT_ONCE // block_length))
@@ -128,22 +128,21 @@ def evaluate_blocks(model: TextModel, passage: Passage, block_length: int, repor
     )
     for step in range(blocks.num_steps):
         inputs, targets, weights = blocks.batch(0, step)
-        costs, _ = token_nats(model.network, inputs, targets, model.network.zero_state(rows))
+        costs, _ = scorer.nats(inputs, targets, scorer.zero_states(rows))
         nats += float((costs * weights).sum())
         report(int(weights.sum()))
     return passage.quality(nats)
 
 
-def evaluate_lines(model: TextModel, passage: Passage, report: Report = ignore) -> Quality:
+def evaluate_lines(model: AnyModel, passage: Passage, report: Report = ignore) -> Quality:
     """Read each document of a passage by itself, from the zero state and what a line begins with."""
-    stream, nats = passage.stream, 0.0
+    scorer, stream, nats = Scorer(model), passage.stream, 0.0
     lengths = np.diff(stream.starts)  # predicted tokens of each
     order = np.argsort(lengths, kind="stable")
     for first in range(0, len(order), ROWS_AT_ONCE):
         chosen = order[first : first + ROWS_AT_ONCE]
         inputs, targets, counted = _line_rows(stream, chosen, lengths[chosen])
-        state = _primed(model, inputs[:, 0])
-        costs, _ = token_nats(model.network, inputs, targets, state)
+        costs, _ = scorer.nats(inputs, targets, scorer.line_states(inputs[:, 0]))
         nats += float(costs[counted].sum())
         report(int(counted.sum()))
     return passage.quality(nats)
@@ -159,23 +158,15 @@ def _line_rows(
     return ids[:, :-1], stream.as_targets(ids[:, 1:]), steps[:-1] < lengths[:, None]
 
 
-def _primed(model: TextModel, begins: npt.NDArray[np.integer]) -> NetworkState:
-    """Return the state after all of the primer but its last token; begins: (B,) that token, the boundary or a label."""
-    state = model.network.zero_state(len(begins))
-    for _ in model.primer[1:]:
-        _, state = model.network.advance(begins, state)
-    return state
-
-
 @dataclass(frozen=True)
 class Protocol:
     """A way to read a passage, by its name."""
 
     name: str
-    evaluate: Callable[[TextModel, Passage, Report], Quality]
+    evaluate: Callable[[AnyModel, Passage, Report], Quality]
 
 
-def protocols(model: TextModel, *, block_length: int) -> list[Protocol]:
+def protocols(model: AnyModel, *, block_length: int) -> list[Protocol]:
     """Return the ways in which a model's texts are read: line by line, or as a stream and in blocks."""
     if model.reading == "line":
         return [Protocol("lines", evaluate_lines)]

@@ -52,7 +52,7 @@ def test_as_json(run: str, invoke: Invoke) -> None:
     result = invoke("evaluate", run, "--no-baselines", "--block-length", 5, "--json", "-q")
     told = json.loads(result.stdout)
     assert result.stderr == ""
-    assert (told["model"], told["files"], told["block_length"]) == (f"runs/{run}/model.safetensors", [], 5)
+    assert (told["models"], told["files"], told["block_length"]) == ([f"runs/{run}/model.safetensors"], [], 5)
     assert [(row["name"], row["kind"], row["part"]) for row in told["results"]] == [
         ("stream", "model", "held out"),
         ("blocks of 5", "model", "held out"),
@@ -88,7 +88,7 @@ def test_a_model_file_needs_a_text_and_has_no_baselines(run: str, invoke: Invoke
 
 def test_the_last_model_of_a_run_is_measured_on_its_held_out_part(run: str, invoke: Invoke) -> None:
     told = json.loads(invoke("evaluate", f"runs/{run}/last.safetensors", "--no-baselines", "--json").stdout)
-    assert told["model"].endswith("last.safetensors")
+    assert told["models"][0].endswith("last.safetensors")
     assert told["results"][0]["part"] == "held out"
 
 
@@ -139,6 +139,37 @@ def test_labels(invoke: Invoke, write_run: WriteRun, in_folder: Path) -> None:
     figures = [json.loads(invoke("evaluate", "text.txt", "--label", one, "--json").stdout)["results"] for one in "xy"]
     assert figures[0] != figures[1]
     assert "there is none" in invoke("evaluate", "--label", "x").stderr
+
+
+def test_several_runs_are_measured_together(run: str, invoke: Invoke, in_folder: Path) -> None:
+    other = Path(invoke("train", "prose.txt", *SMALL, "--cell", "gru").stdout.strip()).name
+
+    def measured(*given: str) -> dict[str, float]:
+        told = json.loads(invoke("evaluate", *given, "--json", "-q").stdout)
+        assert told["models"] == [f"runs/{name}/model.safetensors" for name in given if name != "other.txt"]
+        return {row["name"]: row["cross_entropy"] for row in told["results"]}
+
+    (in_folder / "other.txt").write_text("the dog sat on the cat.\n", encoding="utf-8")
+    for files in ((), ("other.txt",)):
+        one, two, both = measured(run, *files), measured(other, *files), measured(run, other, *files)
+        assert both.keys() == one.keys()
+        assert all(both[name] <= (one[name] + two[name]) / 2 for name in ("stream", "blocks of 256"))
+        assert both["6-gram"] == one["6-gram"]
+    heading = invoke("evaluate", run, other, "--no-baselines").stderr.splitlines()
+    assert heading == [
+        f"runs/{run}/model.safetensors: lstm 1x4",
+        f"runs/{other}/model.safetensors: gru 1x4; 58 characters held out of 576",
+    ]
+    refused = invoke("evaluate", run, other, "--dynamic")
+    assert (refused.exit_code, "--dynamic adapts one network, 2 are given" in refused.stderr) == (2, True)
+
+
+def test_runs_that_held_out_different_texts_are_not_measured_together(run: str, invoke: Invoke, in_folder: Path) -> None:
+    (in_folder / "other.txt").write_text(PROSE.replace("cat", "tac"), encoding="utf-8")
+    other = Path(invoke("train", "other.txt", *SMALL).stdout.strip()).name
+    refused = invoke("evaluate", run, other)
+    assert (refused.exit_code, refused.stdout) == (2, "")
+    assert f"runs/{other} and runs/{run} held out different texts" in refused.stderr
 
 
 @pytest.mark.parametrize(

@@ -9,15 +9,18 @@ import pytest
 from chargen.corpus.documents import Document
 from chargen.corpus.vocabulary import BOUNDARY
 from chargen.corpus.words import WordVocabulary
+from chargen.errors import ConfigError
 from chargen.insight.evaluation import (
     Passage,
     Quality,
     evaluate_blocks,
     evaluate_lines,
     evaluate_stream,
+    ignore,
     protocols,
 )
 from chargen.network.classification import log_softmax
+from chargen.network.ensemble import join_models
 from chargen.network.model_file import TextModel
 
 RandomModel = Callable[..., TextModel]
@@ -29,11 +32,15 @@ def documents(texts: Sequence[str], labels: Sequence[str | None] = (None, None, 
     return [Document(text, label) for text, label in zip(texts, labels, strict=True)]
 
 
-def cost(model: TextModel, read: Sequence[int], targets: Sequence[int]) -> float:
-    """Return what the last targets cost after reading some ids from the zero state."""
+def costs(model: TextModel, read: Sequence[int], targets: Sequence[int]) -> list[float]:
+    """Return what each of the last targets costs after reading some ids from the zero state."""
     logits, _ = model.network.logits(np.array([read]), model.network.zero_state(1))
     logs = log_softmax(logits[0])[-len(targets) :]
-    return -float(sum(row[target] for row, target in zip(logs, targets, strict=True)))
+    return [-float(row[target]) for row, target in zip(logs, targets, strict=True)]
+
+
+def cost(model: TextModel, read: Sequence[int], targets: Sequence[int]) -> float:
+    return sum(costs(model, read, targets))
 
 
 def encoded(model: TextModel, text: str) -> list[int]:
@@ -140,3 +147,26 @@ def test_each_protocol_reads_every_character(reading: str, random_model: RandomM
     for one in protocols(model, block_length=2):
         reported: list[int] = []
         assert one.evaluate(model, passage, reported.append).characters == sum(reported)
+
+
+@pytest.mark.parametrize("reading", ["line", "document"])
+def test_several_models_are_measured_by_the_mean_of_their_probabilities(reading: str, random_model: RandomModel) -> None:
+    """The second one has the same characters in another order."""
+    models = [random_model(reading=reading), random_model(reading=reading, characters="Hab\u00e9c\n", seed=1)]
+    pair = join_models([("first", models[0]), ("second", models[1])])
+    expected = 0.0
+    for text in TEXTS:
+        by_model = []
+        for model in models:
+            targets = [*encoded(model, text), BOUNDARY]
+            by_model.append(costs(model, [BOUNDARY, *targets[:-1]], targets))
+        expected -= np.log(np.mean(np.exp(-np.array(by_model)), axis=0)).sum()
+    passage = Passage.of(documents(TEXTS), pair.vocabulary)
+    found = protocols(pair, block_length=100)[-1].evaluate(pair, passage, ignore)
+    assert found.nats == pytest.approx(expected, rel=1e-6)
+
+
+def test_models_that_take_turns_are_not_measured_together(random_model: RandomModel) -> None:
+    pair = join_models([("first", random_model()), ("second", random_model(seed=1))], "turns")
+    with pytest.raises(ConfigError, match="take turns"):
+        evaluate_stream(pair, Passage.of(documents(TEXTS), pair.vocabulary))

@@ -40,11 +40,11 @@ def test_another_text_of_the_same_name(trained: Callable[..., tuple[RunDirectory
     run, model = trained()
     (in_folder / "text.txt").write_text("abcH" * 31, encoding="utf-8")
     with pytest.raises(CorpusError, match="trained on cannot be used: it has changed since, its sha256 is ") as raised:
-        held_out_subject(run, model)
+        held_out_subject([(run, model)])
     assert "put it back" in str(raised.value.hint)
     assert "evaluate RUN FILE" in str(raised.value.hint)
     with pytest.raises(CorpusError, match="has changed"):
-        held_out_subject(run, replace(model, provenance={}))
+        held_out_subject([(run, replace(model, provenance={}))])
 
 
 def test_a_text_is_found_from_another_folder(
@@ -81,7 +81,7 @@ def test_a_text_of_nothing_that_the_model_knows(in_folder: Path, random_model: R
 
 def test_baselines_learn_from_the_training_part_alone(trained: Callable[..., tuple[RunDirectory, TextModel]]) -> None:
     run, model = trained("abcH" * 200)
-    subject = held_out_subject(run, model)
+    subject = held_out_subject([(run, model)])
     found = baselines(subject.training, subject.documents)
     assert list(found) == [*(f"{order}-gram" for order in range(1, 7)), "gzip", "xz"]
     assert found["2-gram"].cross_entropy < 0.1 < 1.3 < found["1-gram"].cross_entropy
@@ -91,7 +91,7 @@ def test_baselines_learn_from_the_training_part_alone(trained: Callable[..., tup
 def test_a_text_too_large_has_no_baselines(
     trained: Callable[..., tuple[RunDirectory, TextModel]], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    subject = held_out_subject(*trained())
+    subject = held_out_subject([trained()])
     assert not why_no_baselines(subject)
     monkeypatch.setattr("chargen.insight.assessment.LARGEST_BASELINE", 121)
     assert "more than 121 characters" in why_no_baselines(subject)
