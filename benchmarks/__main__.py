@@ -133,14 +133,25 @@ scale_option = click.option("--scale", default=1.0, show_default=True, help="Mul
 @click.option("--texts", type=CommaSeparated(quality.TEXTS), default=",".join(quality.TEXTS), show_default=True)
 @seeds_option
 @scale_option
+@click.option(
+    "--runs-dir",
+    type=click.Path(path_type=Path, file_okay=False),
+    help="Keep the trainings there, and only measure those that are there already.",
+)
 @as_json
-def measure_quality(texts: tuple[str, ...] = quality.TEXTS, seeds: int = 3, scale: float = 1.0, as_json: bool = False) -> None:
+def measure_quality(
+    texts: tuple[str, ...] = quality.TEXTS,
+    seeds: int = 3,
+    scale: float = 1.0,
+    runs_dir: Path | None = None,
+    as_json: bool = False,
+) -> None:
     """Nats a character on the test parts of public texts, within minutes; what is known of other texts is kept."""
     known = _results().get("quality", {"rows": []})["rows"] if scale == 1 else []
     others = [row for row in known if row["text"] not in texts]
 
     def measure() -> Rows:
-        rows = others + quality.measure(texts=texts, seeds=seeds, scale=scale)
+        rows = others + quality.measure(texts=texts, seeds=seeds, scale=scale, runs_dir=runs_dir)
         return sorted(rows, key=lambda row: quality.TEXTS.index(row["text"]))
 
     _report("quality", measure, as_json, keep=scale == 1)

@@ -3,13 +3,15 @@
 Nothing is chosen by the test part: training is given the rest alone and holds nothing out, so that the last weights are kept.
 """
 
+import json
 import tempfile
+from contextlib import nullcontext
 from itertools import product
 from pathlib import Path
 from statistics import fmean
 from typing import Any, NamedTuple
 
-from benchmarks.commands import Split, evaluate, side_by_side, split_lines, split_tail, train
+from benchmarks.commands import Split, Trained, evaluate, side_by_side, split_lines, split_tail, train
 
 Rows = list[dict[str, Any]]
 
@@ -65,23 +67,28 @@ ABLATED: dict[str, tuple[object, ...]] = {
 }
 
 
-def measure(*, texts: tuple[str, ...] = TEXTS, seeds: int = 3, scale: float = 1.0) -> Rows:
-    """Measure some of the records, `scale` times as long as they are, in nats a character on the test part."""
+def measure(*, texts: tuple[str, ...] = TEXTS, seeds: int = 3, scale: float = 1.0, runs_dir: Path | None = None) -> Rows:
+    """Measure some of the records, `scale` times as long as they are, in nats a character on the test part.
+
+    Trainings are kept in `runs_dir`, if there is one, and those that are there already are only measured.
+    """
     rows: Rows = []
     for record in (one for one in RECORDS if one.name in texts):
-        rows += measure_record(record, seeds=seeds, scale=scale)
+        rows += measure_record(record, seeds=seeds, scale=scale, runs_dir=runs_dir)
     return rows
 
 
-def measure_record(record: Record, *more: object, seeds: int, scale: float = 1.0) -> Rows:
+def measure_record(record: Record, *more: object, seeds: int, scale: float = 1.0, runs_dir: Path | None = None) -> Rows:
     """Measure a record, `scale` times as long as it is and with more options.
 
     Each protocol has a row of the seeds' trainings, and one of all of their networks together.
     """
     options = (*record.options(scale), *LAST_WEIGHTS, *more)
-    with tempfile.TemporaryDirectory() as name:
-        split = _split(record.text, Path(name))
-        runs = [train(split.training, *options, "--random-seed", seed, folder=Path(name)) for seed in range(1, seeds + 1)]
+    with nullcontext(runs_dir) if runs_dir else tempfile.TemporaryDirectory() as name:
+        folder = Path(name) / record.name
+        folder.mkdir(parents=True, exist_ok=True)
+        split = _split(record.text, folder)
+        runs = [_trained_once(split, (*options, "--random-seed", seed), folder) for seed in range(1, seeds + 1)]
         models = [run / "last.safetensors" for run, _ in runs]
         by_run, together = [evaluate(model, text=split.test) for model in models], evaluate(*models, text=split.test)
     once = ", one seed" if seeds == 1 else ""
@@ -90,6 +97,18 @@ def measure_record(record: Record, *more: object, seeds: int, scale: float = 1.0
     if seeds > 1:
         rows += [_row(f"{record.text}, these {seeds} together, {protocol}", [nats]) for protocol, nats in together.items()]
     return [row | {"text": record.name} for row in rows]
+
+
+def _trained_once(split: Split, options: tuple[object, ...], folder: Path) -> Trained:
+    """Train, or find the training of the same options that the folder keeps."""
+    kept = folder / "trained.json"
+    known = json.loads(kept.read_text(encoding="utf-8")) if kept.is_file() else {}
+    key = " ".join(map(str, options))
+    if key not in known:
+        run, seconds = train(split.training, *options, folder=folder)
+        known[key] = {"run": run.name, "seconds": seconds}
+        kept.write_text(json.dumps(known, indent=1), encoding="utf-8")
+    return Trained(folder / known[key]["run"], known[key]["seconds"])
 
 
 def measure_ablation(*, seeds: int = 3, scale: float = 1.0) -> Rows:
