@@ -29,15 +29,17 @@ def markdown(results: dict[str, Any]) -> str:
 
 
 def _quality(heading: str, rows: list[dict[str, Any]]) -> str:
-    lines = [f"| {row['what']} | {row['median']:.3f} | {row['min']:.3f} to {row['max']:.3f} |" for row in rows]
+    lines = [f"| {row['what']} | {row['median']:.3f} | {_spread(row)} |" for row in rows]
     return "\n".join([f"| {heading} | nats a character | of all seeds |", "| --- | ---: | ---: |", *lines])
 
 
 def _ablation(heading: str, rows: list[dict[str, Any]]) -> str:
-    lines = [
-        f"| {row['what']} | {row['median']:.3f} | {row['min']:.3f} to {row['max']:.3f} | {row['worth']:+.3f} |" for row in rows
-    ]
+    lines = [f"| {row['what']} | {row['median']:.3f} | {_spread(row)} | {row['worth']:+.3f} |" for row in rows]
     return "\n".join([f"| {heading} | nats a character | of all seeds | worth |", "| --- | ---: | ---: | ---: |", *lines])
+
+
+def _spread(row: dict[str, Any]) -> str:
+    return f"{row['min']:.3f} to {row['max']:.3f}" if row["min"] < row["max"] else ""
 
 
 def _training(rows: list[dict[str, Any]]) -> str:
