@@ -43,6 +43,14 @@ def test_prose_is_read_with_the_state_carried_on_and_names_are_not() -> None:
     assert "stateful" not in recipe(PROSE * 1000, training={"stride": 3}).layer["training"]
 
 
+@pytest.mark.parametrize("training", [{"stateful": True}, {"stateful": False}, {"context_length": 64}])
+def test_windows_of_prose_are_as_many_as_streams_would_be(training: dict[str, Any]) -> None:
+    streams, windows = (recipe(PROSE * 1000, training=one).layer["training"] for one in ({}, training))
+    assert streams["batch_size"] == windows["batch_size"] < 32
+    assert windows.get("jitter", False) == training.get("stateful", False)
+    assert ("context_length" in windows) == ("context_length" not in training)
+
+
 @given(st.sampled_from([1, 30, 3000]), st.floats(0.1, 100), st.floats(1, 20))
 def test_more_minutes_never_give_a_smaller_network(length: int, minutes: float, factor: float) -> None:
     less, more = (recipe(PROSE * length, minutes=one).layer["network"]["hidden_size"] for one in (minutes, minutes * factor))

@@ -69,8 +69,7 @@ def choose_recipe(corpus: Corpus, chosen: Chosen, *, minutes: float, cores: int)
     elif passes >= FEWEST_EPOCHS:
         passes = float(round(passes))
     network |= _regularisation(chosen, passes, gently=corpus.reading == "line" or text.characters < SHORT_TEXT)
-    streams = _streams(passes * text.positions) if _may_carry_state(corpus, chosen) else {}
-    training = streams | _optimization(chosen, passes)
+    training = _windows(corpus, chosen, passes * text.positions) | _optimization(chosen, passes)
     layer = _left_open({"network": network, "training": training}, chosen)
     settled = _with_network(chosen.settings, layer["network"]).network
     size, seen = f"{settled.num_layers}x{settled.hidden_size}", passes * text.characters / weights
@@ -132,21 +131,18 @@ def _regularisation(chosen: Chosen, passes: float, *, gently: bool) -> dict[str,
     return {"dropout": dropped, "locked_dropout": dropped > 0 and not (gently or by_hand)} | weight_drop
 
 
-def _may_carry_state(corpus: Corpus, chosen: Chosen) -> bool:
-    """Tell whether the text can be read as contiguous streams."""
-    decided = ("training.stateful", "training.stride", "training.context_length", "network.targets", "corpus.mix")
-    prose = corpus.reading == "document" and not corpus.labels and chosen.settings.network.cell != "dense"
-    long_enough = corpus.num_characters >= SHORT_TEXT
-    return prose and long_enough and not chosen.any(*decided)
-
-
-def _streams(tokens: float) -> dict[str, Any]:
-    """Return how a text is read as streams so that so many tokens make steps enough."""
-    per_step = tokens / FEWEST_STEPS
-    context_length = 128 if per_step >= LARGEST_BATCH * 128 / 2 else 64
+def _windows(corpus: Corpus, chosen: Chosen, tokens: float) -> dict[str, Any]:
+    """Return how prose is read so that so many tokens make steps enough: as streams, unless that is decided."""
+    prose = corpus.reading == "document" and not corpus.labels and corpus.num_characters >= SHORT_TEXT
+    classic = chosen.settings.network.cell == "dense" or chosen.any("network.targets", "training.stride", "corpus.mix")
+    if classic or not prose:
+        return {}
+    training, per_step = chosen.settings.training, tokens / FEWEST_STEPS
+    context_length = training.context_length or (128 if per_step >= LARGEST_BATCH * 128 / 2 else 64)
     batch_size = 2 ** int(math.log2(max(per_step / context_length, 1)))
-    batch_size = min(max(batch_size, SMALLEST_BATCH), LARGEST_BATCH)
-    return {"stateful": True, "jitter": True, "context_length": context_length, "batch_size": batch_size}
+    sizes = {"context_length": context_length, "batch_size": min(max(batch_size, SMALLEST_BATCH), LARGEST_BATCH)}
+    stateful = training.stateful if chosen.any("training.stateful") else not training.context_length
+    return ({"stateful": True, "jitter": True} if stateful else {}) | sizes
 
 
 def _optimization(chosen: Chosen, passes: float) -> dict[str, Any]:
