@@ -30,10 +30,11 @@ from optuna.distributions import BaseDistribution, CategoricalDistribution, Floa
 from optuna.pruners import MedianPruner
 from optuna.samplers import TPESampler
 from optuna.storages import JournalStorage
-from optuna.storages.journal import JournalFileBackend, JournalFileSymlinkLock
+from optuna.storages.journal import JournalFileBackend
 from optuna.trial import FrozenTrial, TrialState
 
-JOURNAL, LOCK, BEST = "study.journal", ".lock", "best.toml"
+JOURNAL, BEST = "study.journal", "best.toml"
+LOCK, JOURNAL_LOCK = ".lock", ".journal.lock"
 FACTS, RUN, FAULTS, REASON = "facts", "run", "faults", "reason"  # names of attributes
 UNPRUNED_TRIALS = 4  # that have to be finished before one is compared with them
 UNPRUNED_EPOCHS = 2  # of a trial
@@ -94,11 +95,10 @@ class Study:
         optuna.logging.set_verbosity(optuna.logging.WARNING)
         _check_folder(folder)
         with self.held():
-            journal = str(folder / JOURNAL)
-            lock = JournalFileSymlinkLock(journal)
+            lock = FileLock(folder / JOURNAL_LOCK)  # which the system gives up with its holder; Optuna's own may stay for ever
             _mend(folder / JOURNAL, lock)
             self._study = optuna.create_study(
-                storage=JournalStorage(JournalFileBackend(journal, lock)),
+                storage=JournalStorage(JournalFileBackend(str(folder / JOURNAL), lock)),
                 study_name=folder.name,
                 pruner=MedianPruner(n_startup_trials=UNPRUNED_TRIALS, n_warmup_steps=UNPRUNED_EPOCHS + 1),
                 load_if_exists=True,
@@ -245,23 +245,20 @@ def _check_folder(folder: Path) -> None:
     """Make the folder of a study. Raises RunError for one that holds something else."""
     try:
         folder.mkdir(parents=True, exist_ok=True)
-        others = [path.name for path in folder.iterdir() if path.name != LOCK]
+        others = [path.name for path in folder.iterdir() if path.name not in (LOCK, JOURNAL_LOCK)]
     except OSError as error:
         raise RunError(f"cannot make the folder {folder}: {error.strerror}", hint="choose another with --study") from error
     if others and JOURNAL not in others:
         raise RunError(f"{folder} is no study: it has no {JOURNAL}", hint="choose another name with --study")
 
 
-def _mend(journal: Path, lock: JournalFileSymlinkLock) -> None:
+def _mend(journal: Path, lock: FileLock) -> None:
     """Cut off a last line that was not written to its end, such as by a full disk: whoever appended to it would damage both."""
     if not journal.exists():
         return
-    lock.acquire()
-    try:
+    with lock:
         content = journal.read_bytes()
         os.truncate(journal, content.rfind(b"\n") + 1)
-    finally:
-        lock.release()
 
 
 def _is_free(run: RunDirectory) -> bool:

@@ -1,5 +1,6 @@
 import json
 import os
+import signal
 import subprocess
 import sys
 from pathlib import Path
@@ -30,6 +31,9 @@ trial = Study(Path(folder)).take(parse_space(specs), most=9, random_seed=1)
 print(trial.run.name, flush=True)
 os.kill(os.getpid(), signal.SIGKILL)
 """
+
+# A process that is killed while it writes to the journal.
+KILLED_WRITING = KILLED.replace("trial = Study", "os.fsync = lambda file: os.kill(os.getpid(), signal.SIGKILL)\ntrial = Study")
 
 
 def take(study: Study, *, most: int = MANY) -> Trial | None:
@@ -208,3 +212,13 @@ def test_a_file_in_the_place_of_the_folder_is_told(tmp_path: Path) -> None:
     (tmp_path / "file").touch()
     with pytest.raises(RunError, match="cannot make the folder"):
         Study(tmp_path / "file")
+
+
+def test_a_process_killed_while_it_writes_holds_nobody_up(study: Study) -> None:
+    relative = os.path.relpath(study.folder)
+    killed, other = (
+        subprocess.run([sys.executable, "-c", script, relative, "training.learning_rate=1e-4..1e-2"], timeout=60, check=False)
+        for script in (KILLED_WRITING, KILLED)
+    )
+    assert killed.returncode == other.returncode == -signal.SIGKILL
+    assert taken(study).run.name
