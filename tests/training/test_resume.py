@@ -14,7 +14,7 @@ import numpy as np
 import pytest
 from click.testing import Result
 
-from chargen.run import RunDirectory
+from chargen.run import RunDirectory, locked
 from chargen.training import signals
 from chargen.training.signals import RequestedSignal
 
@@ -183,7 +183,7 @@ def test_what_cannot_be_resumed(invoke_train: Callable[..., Result], tmp_path: P
 
 
 def test_a_run_is_trained_by_one_process_at_a_time(stopped: RunDirectory, tmp_path: Path) -> None:
-    """Of several that start at once one goes on; the others name it."""
+    """Of several that start at once one goes on; the others name it, if it has come to write its name."""
     command = [
         sys.executable,
         "-m",
@@ -206,7 +206,14 @@ def test_a_run_is_trained_by_one_process_at_a_time(stopped: RunDirectory, tmp_pa
     refused = [error for process, error in zip(started, errors, strict=True) if process.returncode]
     assert len(refused) < 5
     for error in refused:
-        assert "is in use by process" in error
+        assert "is in use by" in error
+
+
+def test_the_process_that_trains_a_run_is_named(invoke_train: Train, stopped: RunDirectory) -> None:
+    with locked(stopped):
+        refused = invoke_train("--resume", str(stopped.path))
+    assert refused.exit_code == 2
+    assert f"is in use by process {os.getpid()} on " in refused.stderr
 
 
 def test_killed_at_any_moment_nothing_is_lost(prose: Path, tmp_path: Path, small: tuple[str, ...]) -> None:
