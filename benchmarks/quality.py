@@ -42,7 +42,8 @@ RECORDS = (
     Record("tinyshakespeare-long", "tinyshakespeare", minutes=60),
     Record("names", "names", minutes=5),
     Record("nietzsche", "nietzsche", minutes=3),
-    Record("nietzsche-classic", "nietzsche", config="nietzsche", epochs=20),
+    Record("nietzsche-example", "nietzsche", config="keras-example", epochs=40),
+    Record("nietzsche-lesson", "nietzsche", config="nietzsche", epochs=20),
 )
 TEXTS = tuple(record.name for record in RECORDS)
 NAMES_TEST = 1000  # lines
