@@ -39,7 +39,7 @@ class Record(NamedTuple):
 
 RECORDS = (
     Record("tinyshakespeare", "tinyshakespeare", minutes=10),
-    Record("tinyshakespeare-long", "tinyshakespeare", minutes=60),
+    Record("tinyshakespeare-best", "tinyshakespeare", minutes=30),
     Record("names", "names", minutes=5),
     Record("nietzsche", "nietzsche", minutes=3),
     Record("nietzsche-example", "nietzsche", config="keras-example", epochs=40),
