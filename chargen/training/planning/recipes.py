@@ -28,7 +28,7 @@ MOST_PASSES = 60  # over the text; what comes after is learnt by heart
 VOCABULARY = {"char": 80, "byte": 200, "word": 10_000, "bpe": 1_000}  # tokens, as long as they are not counted
 CHARACTERS_PER_TOKEN = {"char": 1, "byte": 1, "word": 5, "bpe": 3}
 # Up to so many passes, these shares of the outputs and of the recurrent weights.
-DROPPED_BY_PASSES = ((2, 0.0, 0.0), (5, 0.1, 0.1), (10, 0.2, 0.1), (math.inf, 0.3, 0.2))
+DROPPED_BY_PASSES = ((2, 0.0, 0.0), (5, 0.1, 0.1), (10, 0.2, 0.1), (40, 0.3, 0.2), (math.inf, 0.4, 0.4))
 SHORT_TEXT = 20_000  # characters; the steps over it are too few to make up for much that is dropped
 MOST_DROPPED = 0.1  # of a short text, and of lines, which end before what is dropped is learnt in another way
 FEWEST_STEPS = 3000  # of the optimizer, in all; a short text is read in small batches to get there
