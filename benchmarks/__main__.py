@@ -148,7 +148,7 @@ def measure_quality(
 ) -> None:
     """Nats a character on the test parts of public texts, within minutes; what is known of other texts is kept."""
     known = _results().get("quality", {"rows": []})["rows"] if scale == 1 else []
-    others = [row for row in known if row["text"] not in texts]
+    others = [row for row in known if row["text"] in set(quality.TEXTS) - set(texts)]
 
     def measure() -> Rows:
         rows = others + quality.measure(texts=texts, seeds=seeds, scale=scale, runs_dir=runs_dir)
