@@ -5,6 +5,7 @@ import io
 import os
 import platform
 import shutil
+import time
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -21,6 +22,7 @@ from chargen.files import write_atomically
 from chargen.network.model_file import MODEL_SUFFIX, read_metadata
 
 TIME_FORMAT = "%Y%m%d-%H%M%S"
+SECONDS_TO_WRITE_A_NAME = 5  # into a run directory that was locked just now
 
 
 @dataclass(frozen=True)
@@ -131,9 +133,7 @@ def locked(run: RunDirectory) -> Iterator[None]:
     """
     lock = FileLock(run.lock)
     try:
-        lock.acquire(blocking=False)
-    except Timeout:
-        raise RunError(f"{run.path} is in use by {_holder(run)}", hint="wait for it to end") from None
+        _acquire(lock, run)
     except OSError as error:
         raise RunError(f"cannot lock {run.path}: {error.strerror}", hint="choose another --runs-dir") from error
     try:
@@ -144,11 +144,25 @@ def locked(run: RunDirectory) -> Iterator[None]:
         lock.release()
 
 
+def _acquire(lock: FileLock, run: RunDirectory) -> None:
+    """Take the lock, or tell who has it: a holder without a name is about to write it, or to let go."""
+    looks_until = time.monotonic() + SECONDS_TO_WRITE_A_NAME
+    while True:
+        try:
+            lock.acquire(blocking=False)
+            return
+        except Timeout:
+            holder = _holder(run)
+        if holder or time.monotonic() > looks_until:
+            raise RunError(f"{run.path} is in use by {holder or 'another process'}", hint="wait for it to end")
+        time.sleep(0.05)
+
+
 def _holder(run: RunDirectory) -> str:
     try:
-        return run.holder.read_text(encoding="utf-8") or "another process"
+        return run.holder.read_text(encoding="utf-8")
     except OSError:
-        return "another process"
+        return ""
 
 
 @contextmanager

@@ -142,7 +142,7 @@ def lock() -> Outcome:
         ]
         told = [(process.communicate()[1], process.returncode) for process in started]
     trained = sum("epoch 30/30" in stderr and code == 0 for stderr, code in told)
-    refused = sum("is in use by" in stderr and code == 2 for stderr, code in told)
+    refused = sum("is in use by process" in stderr and code == 2 for stderr, code in told)
     finished = sum("is finished" in stderr and code == 0 for stderr, code in told)
     return Outcome(STARTS, trained + refused + finished if trained == 1 else 0)
 

@@ -13,6 +13,7 @@ from typing import Any
 import numpy as np
 import pytest
 from click.testing import Result
+from filelock import FileLock
 
 from chargen.run import RunDirectory, locked
 from chargen.training import signals
@@ -183,7 +184,7 @@ def test_what_cannot_be_resumed(invoke_train: Callable[..., Result], tmp_path: P
 
 
 def test_a_run_is_trained_by_one_process_at_a_time(stopped: RunDirectory, tmp_path: Path) -> None:
-    """Of several that start at once one goes on; the others name it, if it has come to write its name."""
+    """Of several that start at once one goes on; the others name it."""
     command = [
         sys.executable,
         "-m",
@@ -206,7 +207,7 @@ def test_a_run_is_trained_by_one_process_at_a_time(stopped: RunDirectory, tmp_pa
     refused = [error for process, error in zip(started, errors, strict=True) if process.returncode]
     assert len(refused) < 5
     for error in refused:
-        assert "is in use by" in error
+        assert "is in use by process" in error
 
 
 def test_the_process_that_trains_a_run_is_named(invoke_train: Train, stopped: RunDirectory) -> None:
@@ -214,6 +215,16 @@ def test_the_process_that_trains_a_run_is_named(invoke_train: Train, stopped: Ru
         refused = invoke_train("--resume", str(stopped.path))
     assert refused.exit_code == 2
     assert f"is in use by process {os.getpid()} on " in refused.stderr
+
+
+def test_a_process_that_has_yet_to_write_its_name_is_waited_for(
+    invoke_train: Train, stopped: RunDirectory, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    with FileLock(stopped.lock):
+        monkeypatch.setattr("chargen.run.time.sleep", lambda _: stopped.holder.write_text("process 7 on here"))
+        refused = invoke_train("--resume", str(stopped.path))
+    assert refused.exit_code == 2
+    assert "is in use by process 7 on here" in refused.stderr
 
 
 def test_killed_at_any_moment_nothing_is_lost(prose: Path, tmp_path: Path, small: tuple[str, ...]) -> None:
