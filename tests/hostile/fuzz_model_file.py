@@ -2,7 +2,7 @@
 
     python -m tests.hostile.fuzz_model_file --minutes 10
 
-What does neither is kept in tests/findings, which the ordinary tests replay.
+A file that does neither is kept in tests/findings, and the ordinary tests load it again.
 """
 
 import argparse
@@ -10,7 +10,10 @@ import hashlib
 import sys
 import tempfile
 import time
+from collections.abc import Iterable
+from itertools import count, takewhile
 from pathlib import Path
+from typing import NamedTuple
 
 import numpy as np
 
@@ -22,22 +25,29 @@ FINDINGS = Path(__file__).parents[1] / "findings"
 SLOW = 5.0  # seconds; no small file may take so long
 
 
-def fuzz(seconds: float, *, random_seed: int) -> tuple[int, int, dict[str, Path]]:
-    """Damage valid files at random for a while; return how many were tried and loaded, and the findings."""
+class Fuzzed(NamedTuple):
+    """How many damaged files were tried, how many of them loaded, and the file that shows each fault."""
+
+    tried: int
+    loaded: int
+    findings: dict[str, Path]
+
+
+def fuzz(rounds: Iterable[int], *, random_seed: int, keep_in: Path = FINDINGS) -> Fuzzed:
+    """Damage a valid file at random in each round, load the result, and keep one file for each fault."""
     rng = np.random.default_rng(random_seed)
     files = list(valid_files().values())
     tried, loaded, findings = 0, 0, dict[str, Path]()
-    until = time.monotonic() + seconds
     with tempfile.TemporaryDirectory() as folder:
         path = Path(folder, "model.safetensors")
-        while time.monotonic() < until:
+        for _ in rounds:
             content = mutate(files[rng.integers(len(files))], rng)
             path.write_bytes(content)
             wrong, is_model = _outcome(path)
             tried, loaded = tried + 1, loaded + is_model
             if wrong and wrong not in findings:
-                findings[wrong] = _keep(content, wrong)
-    return tried, loaded, findings
+                findings[wrong] = _keep(content, wrong, keep_in)
+    return Fuzzed(tried, loaded, findings)
 
 
 def _outcome(path: Path) -> tuple[str | None, bool]:
@@ -50,8 +60,8 @@ def _outcome(path: Path) -> tuple[str | None, bool]:
     return ("slow" if time.monotonic() - began > SLOW else None), is_model
 
 
-def _keep(content: bytes, wrong: str) -> Path:
-    path = FINDINGS / f"{hashlib.sha256(content).hexdigest()[:16]}.safetensors"
+def _keep(content: bytes, wrong: str, folder: Path) -> Path:
+    path = folder / f"{hashlib.sha256(content).hexdigest()[:16]}.safetensors"
     path.write_bytes(content)
     print(f"{path.name}: {wrong}", file=sys.stderr)
     return path
@@ -64,7 +74,8 @@ def main() -> None:
     parser.add_argument("--random-seed", type=int, default=None)
     options = parser.parse_args()
     random_seed = time.time_ns() % 2**32 if options.random_seed is None else options.random_seed
-    tried, loaded, findings = fuzz(60 * options.minutes, random_seed=random_seed)
+    until = time.monotonic() + 60 * options.minutes
+    tried, loaded, findings = fuzz(takewhile(lambda _: time.monotonic() < until, count()), random_seed=random_seed)
     print(f"{tried:,} damaged files (seed {random_seed}): {loaded:,} loaded, {len(findings)} findings")
     sys.exit(1 if findings else 0)
 
