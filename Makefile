@@ -4,8 +4,9 @@ READY := .venv/.ready
 MINUTES ?= 10
 SCALE ?= 1
 SEEDS ?= 3
+COUNT ?= 300
 
-.PHONY: help setup demo test test-backends fuzz torture lint format bench quality corpora clean
+.PHONY: help setup demo test test-backends fuzz torture mutate lint format bench quality corpora clean
 .DEFAULT_GOAL := help
 
 help: ## list the targets
@@ -35,6 +36,10 @@ fuzz: $(READY) ## damage model files for ten minutes (MINUTES=10): each has to l
 
 torture: $(READY) ## run the long loops: kill, resume, faults, attacks, terminal (some 20 minutes)
 	$(BIN)/python -m tests.torture
+
+mutate: $(READY) ## change the code in COUNT=300 places, one at a time, and count how many changes the tests find (an hour)
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check --constraint constraints.txt --editable '.[dev,mutation]'
+	$(BIN)/python -m tests.mutation --count $(COUNT)
 
 lint: $(READY) ## check style and types
 	$(BIN)/ruff check .

@@ -1,0 +1,197 @@
+"""Mutation testing: change the code in one place at a time, and count how many of the changes make a test fail.
+
+    python -m tests.mutation --count 300
+
+needs `pip install 'chargen[mutation]'`. The mutants are drawn at random from all places of the rooms below that an operator of
+Cosmic Ray can change, at most one for each place; annotations are left alone. Each mutant is tested in a copy of the
+repository by the tests of its room, those named after its module first. A survivor is printed with its change.
+"""
+
+import argparse
+import ast
+import difflib
+import os
+import random
+import shutil
+import subprocess
+import sys
+import tempfile
+from collections import defaultdict
+from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+from queue import SimpleQueue
+from typing import NamedTuple
+
+from cosmic_ray.ast import ast_nodes, get_ast_from_path
+from cosmic_ray.mutating import mutate_code
+from cosmic_ray.plugins import get_operator, operator_names
+
+ROOT = Path(__file__).parents[1]
+ROOMS = {
+    "chargen/corpus": "tests/corpus",
+    "chargen/network": "tests/network",
+    "chargen/training/planning": "tests/training",
+}
+NOT_TESTS_OF_ROOM = {  # tests that start many processes, or train
+    "tests/network": {"test_hostile_model_files.py", "test_against_keras.py"},
+    "tests/training": {path.name for path in (ROOT / "tests/training").glob("test_*.py")}
+    - {"test_plan.py", "test_recipes.py", "test_pace.py", "test_transfer.py"},
+}
+SECONDS = 240  # for the tests of one mutant; one that takes longer counts as found
+SURVIVED = 0  # exit code of pytest where all tests pass
+
+Position = tuple[int, int]  # line, column
+
+
+class Mutant(NamedTuple):
+    """One change: the module, relative to the repository, and the change's number among those of one operator."""
+
+    module: Path
+    operator: str
+    occurrence: int
+    line: int
+
+
+def find_mutants(module: Path) -> dict[Position, list[Mutant]]:
+    """Return the mutants of a module by their place."""
+    found: dict[Position, list[Mutant]] = defaultdict(list)
+    tree, annotated = get_ast_from_path(ROOT / module), _annotations(ROOT / module)
+    for name in operator_names():
+        operator = get_operator(name)
+        if operator.arguments():
+            continue
+        places = (place for node in ast_nodes(tree) for place, _ in operator().mutation_positions(node))
+        for occurrence, place in enumerate(places):
+            if not any(start <= place < end for start, end in annotated):
+                found[place].append(Mutant(module, name, occurrence, place[0]))
+    return found
+
+
+def _annotations(path: Path) -> list[tuple[Position, Position]]:
+    """Return where the annotations of a module start and end."""
+    nodes: list[ast.expr | None] = []
+    for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
+        if isinstance(node, ast.arg | ast.AnnAssign):
+            nodes.append(node.annotation)
+        if isinstance(node, ast.FunctionDef):
+            nodes.append(node.returns)
+    return [
+        ((node.lineno, node.col_offset), (node.end_lineno or 0, node.end_col_offset or 0)) for node in nodes if node is not None
+    ]
+
+
+def draw_mutants(count: int, *, seed: int) -> list[Mutant]:
+    """Draw so many mutants, each at another place."""
+    rng = random.Random(seed)
+    modules = sorted(path.relative_to(ROOT) for room in ROOMS for path in (ROOT / room).rglob("*.py"))
+    places = [mutants for module in modules for _, mutants in sorted(find_mutants(module).items())]
+    return [rng.choice(mutants) for mutants in rng.sample(places, min(count, len(places)))]
+
+
+def mutated(mutant: Mutant) -> tuple[str, str]:
+    """Return a module's code before and after the change."""
+    code = (ROOT / mutant.module).read_text(encoding="utf-8")
+    changed = mutate_code(code, get_operator(mutant.operator)(), mutant.occurrence)
+    assert changed is not None
+    return code, changed
+
+
+def tests_of(module: Path, root: Path) -> list[str]:
+    """Return the tests of a module's room, those named after the module first."""
+    room = next(tests for code, tests in ROOMS.items() if module.is_relative_to(code))
+    files = [path for path in (root / room).glob("test_*.py") if path.name not in NOT_TESTS_OF_ROOM.get(room, ())]
+    doctests = [root / module] if room != "tests/training" else []
+    return [str(path) for path in [*doctests, *sorted(files, key=lambda path: (module.stem not in path.stem, path.name))]]
+
+
+def passes(module: Path, root: Path) -> bool:
+    """Run the tests of a module in a copy of the repository, and return whether all pass in time."""
+    options = ["-x", "-q", "-n", "0", "-p", "no:cacheprovider"]
+    environment = os.environ | {"PYTHONPATH": str(root), "PYTHONDONTWRITEBYTECODE": "1"}
+    command = [sys.executable, "-m", "pytest", *options, *tests_of(module, root)]
+    try:
+        return subprocess.run(command, cwd=root, env=environment, capture_output=True, timeout=SECONDS).returncode == SURVIVED
+    except subprocess.TimeoutExpired:
+        return False
+
+
+def survives(mutant: Mutant, root: Path) -> bool:
+    """Test a mutant in a copy of the repository at `root`, and undo the change."""
+    before, after = mutated(mutant)
+    path = root / mutant.module
+    path.write_text(after, encoding="utf-8")
+    try:
+        return passes(mutant.module, root)
+    finally:
+        path.write_text(before, encoding="utf-8")
+
+
+def copies(count: int, folder: Path) -> SimpleQueue[Path]:
+    """Copy the files that git knows into so many folders."""
+    names = subprocess.run(["git", "ls-files", "-z"], cwd=ROOT, capture_output=True, check=True).stdout.decode().split("\0")
+    made: SimpleQueue[Path] = SimpleQueue()
+    for number in range(count):
+        root = folder / str(number) / "chargen"
+        for name in filter(None, names):
+            (root / name).parent.mkdir(parents=True, exist_ok=True)
+            shutil.copyfile(ROOT / name, root / name)
+        if (ROOT.parent / "shared").exists():
+            (root.parent / "shared").symlink_to(ROOT.parent / "shared")
+        made.put(root)
+    return made
+
+
+def try_mutants(mutants: list[Mutant], *, jobs: int) -> Iterator[tuple[Mutant, bool]]:
+    """Test mutants, `jobs` at a time, and yield each with whether it survived."""
+    with tempfile.TemporaryDirectory() as folder, ThreadPoolExecutor(jobs) as pool:
+        free = copies(jobs, Path(folder))
+        _check_unchanged(free)
+
+        def test(mutant: Mutant) -> bool:
+            root = free.get()
+            try:
+                return survives(mutant, root)
+            finally:
+                free.put(root)
+
+        yield from zip(mutants, pool.map(test, mutants), strict=True)
+
+
+def _check_unchanged(free: SimpleQueue[Path]) -> None:
+    """Stop if the tests fail without any change: they would find every mutant."""
+    root = free.get()
+    for room in ROOMS:
+        if not passes(Path(room, "__init__.py"), root):
+            sys.exit(f"the tests of {room} fail, or take longer than {SECONDS} s, without a mutant")
+    free.put(root)
+
+
+def describe(mutant: Mutant) -> str:
+    """Return a mutant's change as a diff without context."""
+    before, after = (code.splitlines() for code in mutated(mutant))
+    lines = [line for line in difflib.unified_diff(before, after, n=0, lineterm="") if line[:2] not in ("--", "++", "@@")]
+    return "\n".join([f"{mutant.module}:{mutant.line} {mutant.operator}", *(f"    {line}" for line in lines)])
+
+
+def main() -> None:
+    """Run the command line."""
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--count", type=int, default=300, help="mutants to test")
+    parser.add_argument("--seed", type=int, default=1, help="seed of the choice of mutants")
+    parser.add_argument("--jobs", type=int, default=os.cpu_count() or 1, help="mutants tested at the same time")
+    options = parser.parse_args()
+    tested: dict[str, list[bool]] = defaultdict(list)
+    for mutant, survived in try_mutants(draw_mutants(options.count, seed=options.seed), jobs=options.jobs):
+        room = next(room for room in ROOMS if mutant.module.is_relative_to(room))
+        tested[room].append(survived)
+        if survived:
+            print(describe(mutant), flush=True)
+    for room, outcomes in sorted(tested.items()):
+        print(f"{room}: {outcomes.count(False)} of {len(outcomes)} mutants found by the tests")
+    outcomes = [survived for each in tested.values() for survived in each]
+    print(f"all: {outcomes.count(False)} of {len(outcomes)} ({outcomes.count(False) / max(1, len(outcomes)):.0%})")
+
+
+if __name__ == "__main__":
+    main()
