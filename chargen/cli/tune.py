@@ -55,7 +55,11 @@ def command(
     from chargen.tuning.task import make_task
 
     task = make_task(
-        option_layers(files, config_name, given), minutes=minutes, search=search, configured=config_name is not None
+        option_layers(files, config_name, given),
+        minutes=minutes,
+        search=search,
+        configured=config_name is not None,
+        verbosity=verbosity,
     )
     folder = runs_dir / (study_name or f"{task.name}-tune")
     from chargen.tuning.tuner import tune  # says so if Optuna is not installed

@@ -13,6 +13,7 @@ from chargen.resolution import Resolved, read_config, resolve
 from chargen.run import RunDirectory, check_room, find_resumable, locked, started_run
 from chargen.terminal import echo
 from chargen.training.budget import Budget, find_budget
+from chargen.training.choosing import choose_backend
 from chargen.training.devices.distribution import check_distributable
 from chargen.training.planning.transfer import Start, find_start
 from chargen.training.recording.results import TrainingOutcome
@@ -132,7 +133,9 @@ def plan_training(
     if resumed:
         layers = [read_config(str(resumed.config)), *layers]
     start = find_start(layers, runs_dir)
-    resolved = resolve(*([start.layer] if start else []), *layers)
+    layers = [*([start.layer] if start else []), *layers]
+    resolved = resolve(*layers)
+    resolved = resolve(*choose_backend(resolved, verbosity=verbosity), *layers)
     if distribute:
         check_distributable(resolved.settings, minutes=minutes)
     budget = find_budget(preset, minutes, resolved, began=began, new=resumed is None, configured=configured)

@@ -76,6 +76,8 @@ def _answer(answers: TextIO, message: str, content: Any) -> None:
 
 def _reason(error: BaseException) -> str:
     """Return one line that says what went wrong."""
+    if isinstance(error, ModuleNotFoundError):
+        return f"{error.name} is not installed; pip install {error.name}"
     lines = str(error).strip().splitlines()
     return lines[0].rstrip(".") if lines else type(error).__name__
 

@@ -13,6 +13,7 @@ from chargen.corpus.documents import Corpus, load_corpus
 from chargen.errors import ConfigError
 from chargen.resolution import resolve
 from chargen.training.budget import find_budget, plan_within
+from chargen.training.choosing import choose_backend
 from chargen.training.planning.plan import TrainingPlan, make_plan
 from chargen.tuning.space import Space, default_space, parse_space, values_of
 
@@ -103,9 +104,15 @@ class TuningTask:
 
 
 def make_task(
-    layers: Sequence[tuple[str, Mapped]], *, minutes: float | None, search: Sequence[str], configured: bool
+    layers: Sequence[tuple[str, Mapped]],
+    *,
+    minutes: float | None,
+    search: Sequence[str],
+    configured: bool,
+    verbosity: int = 0,
 ) -> TuningTask:
     """Return what a user asks for. Raises ConfigError for what cannot be tuned."""
+    layers = [*choose_backend(resolve(*layers), verbosity=verbosity), *layers]
     resolved = resolve(*layers)
     training, asked = resolved.settings.training, parse_space(search)
     if training.task == "classify":

@@ -11,6 +11,8 @@ from importlib.util import find_spec
 
 from chargen.errors import ConfigError
 
+INSTALLED_BY = {"tensorflow": "tensorflow", "jax": "'chargen[jax]'", "torch": "'chargen[torch]'"}  # those of Keras
+
 M_TRIM_THRESHOLD, M_MMAP_MAX, M_ARENA_MAX = -1, -4, -8  # of glibc's malloc.h
 LARGEST_INT = 2**31 - 1
 LONGEST_WAIT_SECONDS = 7 * 24 * 3600
@@ -46,9 +48,19 @@ def load_backend(name: str | None = None) -> None:
 
 
 def need_backend(name: str) -> None:
-    """Raise ConfigError if a backend is not installed."""
+    """Raise ConfigError if a backend of Keras is not installed."""
     if find_spec(name) is None:
-        raise ConfigError(f"training.backend is {name}, which is not installed", hint=f"pip install 'chargen[{name}]'")
+        others = " or ".join(installed_backends())
+        hint = f"pip install {INSTALLED_BY[name]}"
+        raise ConfigError(
+            f"training.backend is {name}, which is not installed",
+            hint=f"give --backend {others}, or {hint}" if others else hint,
+        )
+
+
+def installed_backends() -> list[str]:
+    """Return the backends of Keras that are installed, TensorFlow first, and import none of them."""
+    return [name for name in INSTALLED_BY if find_spec(name) is not None]
 
 
 def _loaded() -> str:
