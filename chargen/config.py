@@ -72,9 +72,15 @@ class CorpusConfig:
     encoding: str = setting("auto", "Encoding of the text; auto finds it out.")
     reading: str = setting(
         "auto",
-        "Whether a line or a whole file is a document; auto finds name lists.",
+        "Whether a line or a whole file is a document; auto judges each file, a list of names is read by lines.",
         choices=("auto", "line", "document"),
         shorthands={"--per-line": "line", "--document": "document"},
+    )
+    file_readings: tuple[str, ...] = setting(
+        (),
+        "The same for each file, in the order in which they are read; given once for each.",
+        choices=("line", "document"),
+        flag="--file-reading",
     )
     tokens: str = setting(
         "char", "What the text is cut into; byte takes any file as it is.", choices=("char", "byte", "word", "bpe")

@@ -6,19 +6,14 @@ import random
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 from chargen.config import CorpusConfig
+from chargen.corpus.cutting import choose_readings, describe_readings, main_reading
 from chargen.corpus.encodings import AUTO
 from chargen.corpus.large_text import Text, text_blocks
 from chargen.corpus.reading import SourceText, read_sources
 from chargen.errors import ConfigError, CorpusError
-
-# What a list of names looks like: many short lines of few words, hardly any of them empty.
-NAME_LIST_MIN_LINES = 20
-NAME_LIST_MAX_CHARACTERS = 40
-NAME_LIST_MAX_WORDS = 3
-NAME_LIST_MIN_SHARE = 0.98
 
 MIN_DOCUMENTS_TO_SPLIT = 10  # with fewer, each gives its tail to the validation part
 
@@ -35,8 +30,8 @@ class Document(NamedTuple):
 class Corpus:
     """The documents of a training text.
 
-    `reading` is "line" where every line of the text is a document, else "document". `notes` are for the user. `weights`: how
-    often windows are drawn from each part of a mix.
+    `reading` is "line" where every line of most of the text is a document, else "document"; `file_readings` are those of each
+    file. `notes` are for the user. `weights`: how often windows are drawn from each part of a mix.
     """
 
     name: str
@@ -45,6 +40,13 @@ class Corpus:
     sha256: str
     notes: tuple[str, ...] = ()
     weights: tuple[float, ...] = (1.0,)
+    file_readings: tuple[str, ...] = ()
+
+    @property
+    def recorded(self) -> dict[str, Any]:
+        """The settings that cut the same texts in the same way."""
+        differ = len(set(self.file_readings)) > 1
+        return {"reading": self.reading, "file_readings": self.file_readings if differ else ()}
 
     @property
     def texts(self) -> tuple[Text, ...]:
@@ -78,23 +80,18 @@ def load_corpus(config: CorpusConfig, *, stateful: bool = False) -> Corpus:
 
 
 def cut_corpus(config: CorpusConfig, sources: Sequence[tuple[int, SourceText]], *, stateful: bool = False) -> Corpus:
-    """Cut texts, as `read_corpus` returns them, into documents.
+    """Cut texts, as `read_corpus` returns them, into documents, each as `choose_readings` chooses.
 
-    Stateful training reads on from line to line, so it never chooses lines by itself. Raises CorpusError if the text is too
-    short to predict anything, or has one label only.
+    Raises CorpusError if the text is too short to predict anything, or has one label only, and what `choose_readings` raises.
     """
     notes = [source.note for _, source in sources if source.note]
-    reading = config.reading
-    if reading == "auto":
-        names = not stateful and all(looks_like_name_list(source.text) for _, source in sources)
-        reading = "line" if names else "document"
-        if names:
-            notes.append("a list of names: each line is a document of its own (--document reads on across lines)")
+    texts = choose_readings([(source.name, source.text) for _, source in sources], config, stateful=stateful)
+    cut = [list(text.documents()) for text in texts]
+    notes += describe_readings(texts, list(map(len, cut)))
     documents = [
         Document(text, _label(source, config.label_by), part)
-        for part, source in sources
-        for text in (_lines(source.text) if reading == "line" else [source.text])
-        if not _is_blank(text)
+        for (part, source), found in zip(sources, cut, strict=True)
+        for text in found
     ]
     if sum(len(document.text) for document in documents) < 2:
         what = "no text beside blank lines" if not documents else "one character"
@@ -104,9 +101,10 @@ def cut_corpus(config: CorpusConfig, sources: Sequence[tuple[int, SourceText]], 
     corpus = Corpus(
         corpus_name(files),
         tuple(documents),
-        reading,
+        main_reading(texts),
         digest_of([source for _, source in sources]),
         tuple(notes),
+        file_readings=tuple(text.reading for text in texts),
         weights=tuple(weight for _, weight in parts),
     )
     if config.label_by != "none" and len(corpus.labels) < 2:
@@ -159,29 +157,6 @@ def _mix_part(given: str) -> tuple[tuple[str, ...], float]:
     return (path,), weight
 
 
-def looks_like_name_list(text: Text) -> bool:
-    r"""Tell whether a text reads as one short name or phrase a line; of a large one, whether its beginning does.
-
-    >>> looks_like_name_list("Ada\nGrace\n" * 20)
-    True
-    >>> looks_like_name_list("It was a dark and stormy night.\n" * 20)
-    False
-    """
-    lines = next(text_blocks(text), "").strip().split("\n")
-    short = sum(map(_is_short_entry, lines))
-    return len(lines) >= NAME_LIST_MIN_LINES and short >= NAME_LIST_MIN_SHARE * len(lines)
-
-
-def _is_short_entry(line: str) -> bool:
-    """Tell whether a line is a few words, neither indented nor ended like a sentence, a statement or a list item."""
-    return (
-        0 < len(line) <= NAME_LIST_MAX_CHARACTERS
-        and not line[0].isspace()
-        and line[-1] not in ",;:{}()[]!?"
-        and len(line.split()) <= NAME_LIST_MAX_WORDS
-    )
-
-
 def split_documents(corpus: Corpus, fraction: float, *, seed: int) -> tuple[list[Document], list[Document]]:
     """Hold out a share of the corpus and return (training, validation) documents.
 
@@ -203,14 +178,6 @@ def split_documents(corpus: Corpus, fraction: float, *, seed: int) -> tuple[list
         heads.append(document._replace(text=document.text[:cut]))
         tails.append(document._replace(text=document.text[cut:]))
     return [head for head in heads if len(head.text)], tails
-
-
-def _lines(text: Text) -> list[Text]:
-    return [*str(text).split("\n")]
-
-
-def _is_blank(text: Text) -> bool:
-    return not any(block.strip() for block in text_blocks(text))
 
 
 def corpus_name(files: Sequence[str]) -> str:

@@ -15,7 +15,12 @@ from chargen.network.network import weight_shapes
 from chargen.run import RunDirectory
 
 TOLD_APART = {"network.cell", "network.num_layers", "network.hidden_size"}  # settings that have lines of their own
-HELD_OUT_BY = ("reading", "validation_split", "label_by")  # what besides the text decides which part is held out
+HELD_OUT_BY = (
+    "reading",
+    "file_readings",
+    "validation_split",
+    "label_by",
+)  # what besides the text decides which part is held out
 
 
 @dataclass(frozen=True, kw_only=True)

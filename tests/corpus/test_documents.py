@@ -1,3 +1,4 @@
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -6,38 +7,13 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from chargen.config import CorpusConfig
-from chargen.corpus.documents import Corpus, Document, load_corpus, looks_like_name_list, split_documents
+from chargen.corpus.documents import Corpus, Document, load_corpus, split_documents
 from chargen.errors import ConfigError, CorpusError
-from chargen.shipped import shipped_folder
 
 NAMES = "".join(f"{name}\n" for name in ("Ada", "Mary Ann", "Jean-Luc", "O'Neil", "Zoë") * 6)
 PROSE = "It was late, and the river was high.\nNobody had seen the ferryman since noon.\n" * 12
 CODE = "def area(radius):\n    return 3.14 * radius ** 2\n\nprint(area(2))\n" * 9
 DIALOGUE = "ANNA:\nWho goes there?\n\nBORIS:\nOnly the wind, my lady.\n\n" * 9
-
-
-@pytest.mark.parametrize(
-    ("text", "expected"),
-    [
-        (NAMES, True),
-        (NAMES.rstrip("\n"), True),
-        (PROSE, False),
-        (CODE, False),
-        (DIALOGUE, False),
-        ("Ada\n" * 5, False),
-        ("", False),
-    ],
-    ids=["names", "no last newline", "prose", "code", "dialogue", "few", "empty"],
-)
-def test_name_lists_are_told_from_texts(text: str, expected: bool) -> None:
-    assert looks_like_name_list(text) is expected
-
-
-@pytest.mark.parametrize(
-    ("name", "expected"), [("male.txt", True), ("female.txt", True), ("book.txt", False), ("tiny.txt", False)]
-)
-def test_the_shipped_corpora_are_read_as_what_they_are(name: str, expected: bool) -> None:
-    assert looks_like_name_list((shipped_folder("corpora") / name).read_text(encoding="utf-8")) is expected
 
 
 def load(folder: Path, *texts: str, stateful: bool = False, **options: Any) -> Corpus:
@@ -47,18 +23,69 @@ def load(folder: Path, *texts: str, stateful: bool = False, **options: Any) -> C
     return load_corpus(CorpusConfig(files=tuple(names), **options), stateful=stateful)
 
 
-def test_lines_of_a_name_list_are_documents_and_that_is_said(in_folder: Path) -> None:
+def test_lines_of_a_list_are_documents_and_a_note_shows_some(in_folder: Path) -> None:
     corpus = load(in_folder, NAMES + "\n  \n")
     assert corpus.reading == "line"
     assert corpus.texts[:2] == ("Ada", "Mary Ann")
     assert len(corpus.documents) == 30
-    assert any("list of names" in note and "--document" in note for note in corpus.notes)
+    assert corpus.notes == (
+        "a list of names or titles, 30 lines such as 'Mary Ann', 'Jean-Luc': each line is one document "
+        "(--document reads the text as a whole)",
+    )
+
+
+@pytest.mark.parametrize("text", [PROSE, CODE, DIALOGUE], ids=["prose", "code", "dialogue"])
+def test_running_text_is_one_document(text: str, in_folder: Path) -> None:
+    corpus = load(in_folder, text)
+    assert (corpus.reading, corpus.texts) == ("document", (text,))
+
+
+def test_a_note_tells_of_short_lines_that_are_read_as_one_document(in_folder: Path) -> None:
+    corpus = load(in_folder, "Ada\nBess\nCarl\nDora\nEwan\n")
+    assert corpus.reading == "document"
+    assert corpus.notes == ("5 short lines, read as one document (--per-line makes each one of its own), such as 'Ada'",)
+    assert load(in_folder, PROSE).notes == ()
 
 
 def test_reading_can_be_chosen(in_folder: Path) -> None:
     assert load(in_folder, NAMES, reading="document").texts == (NAMES,)
     assert load(in_folder, PROSE, reading="line").texts[1] == "Nobody had seen the ferryman since noon."
     assert load(in_folder, NAMES, stateful=True).texts == (NAMES,)
+
+
+def test_files_are_judged_each_by_itself(in_folder: Path) -> None:
+    readme = "These names were made up for a test. Do with them as you please.\n"
+    corpus = load(in_folder, NAMES, readme, NAMES)
+    assert corpus.reading == "line"
+    assert corpus.file_readings == ("line", "document", "line")
+    assert len(corpus.documents) == 61
+    assert readme in corpus.texts
+    assert corpus.notes == (
+        "0.txt, 2.txt: 2 lists of names or titles, 60 lines such as 'Mary Ann', 'Jean-Luc': each line is one document "
+        "(--document reads each file as a whole)",
+        "1.txt: read as a whole, one document for each file (--file-reading chooses for each file)",
+    )
+    assert load(in_folder, NAMES, PROSE).reading == "document"
+    assert len(load(in_folder, NAMES, PROSE).documents) == 31
+
+
+def test_a_short_list_among_lists_is_one(in_folder: Path) -> None:
+    corpus = load(in_folder, NAMES, "Ada\nBess\n")
+    assert (corpus.reading, len(corpus.documents)) == ("line", 32)
+
+
+@pytest.mark.parametrize("texts", [[NAMES], [PROSE], [NAMES, PROSE], [PROSE, "Ada\n", NAMES * 20]])
+def test_what_is_recorded_cuts_the_same_texts_in_the_same_way(texts: list[str], in_folder: Path) -> None:
+    corpus = load(in_folder, *texts)
+    again = load(in_folder, *texts, **corpus.recorded)
+    assert again == replace(corpus, notes=())
+    assert bool(corpus.recorded["file_readings"]) == (len(set(corpus.file_readings)) > 1)
+
+
+def test_the_reading_of_each_file_can_be_chosen(in_folder: Path) -> None:
+    assert load(in_folder, PROSE, NAMES, file_readings=("line", "document")).file_readings == ("line", "document")
+    with pytest.raises(ConfigError, match="1 values of --file-reading for 2 files"):
+        load(in_folder, PROSE, NAMES, file_readings=("line",))
 
 
 def test_every_file_is_a_document(in_folder: Path) -> None:

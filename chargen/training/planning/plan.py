@@ -158,7 +158,7 @@ def make_plan(settings: Settings, corpus: Corpus, *, start: Start | None = None)
     windows = choose_windows(settings, corpus, longest=longest)
     settings = replace(
         settings,
-        corpus=replace(settings.corpus, reading=corpus.reading),
+        corpus=replace(settings.corpus, **corpus.recorded),
         training=replace(settings.training, **windows._asdict()),
     )
     check_together(settings)

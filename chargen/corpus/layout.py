@@ -1,0 +1,345 @@
+"""Judge whether the lines of a text are entries of a list, such as names or titles, or belong to running text.
+
+Each sign below is a share or a mean over the lines, and is worth some points. Points above 0 mean that lines belong together,
+points below 0 that each stands by itself. A text is a list unless its points add up to `TEXT_POINTS`. The points were set by
+hand on a labelled table of small texts, a third of which was held back (tests/corpus/layouts).
+"""
+
+import re
+import unicodedata
+from collections import Counter
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from functools import cached_property
+from itertools import pairwise
+from statistics import fmean, pstdev
+from typing import NamedTuple
+
+from chargen.corpus.large_text import Text
+
+FEWEST_LINES = 8  # of a list
+SAMPLE = 20_000  # characters that are looked at, once at the beginning and once in the middle
+TEXT_POINTS, CERTAIN_POINTS = 0.7, 2.0
+LONGEST_UNSPACED_NAME = 6  # letters
+MOST = 0.8  # share of the lines that have to be dressed alike
+
+# Blocks of scripts that put no spaces between words, and how many letters a name of one word or a title has at most.
+_HAN, _KANA, _OTHERS = "㐀-䶿一-鿿豈-﫿", "぀-ヿ", "฀-๿ກ-໿ༀ-࿿က-႟ក-៿"
+_UNSPACED = {_HAN: (6, 11), _HAN + _KANA: (9, 15), _OTHERS: (13, 22)}
+
+_SENTENCE_END = re.compile(r"[!?…。！？।॥؟۔።။៕]|\.(?<!\b[A-Z]\.)(?<!\b[A-Z][a-z]\.)(?<!\b[A-Z][a-z]{2}\.)")
+_END = re.compile(rf"(?:{_SENTENCE_END.pattern})[\"'”’»)」』]*$")
+_INSIDE = re.compile(rf"(?:(?<=[^\W\d_]{2})(?<![A-Z][a-z])[.!?…][\"'”’»)]*\s+\S)|[。！？।॥؟۔።။៕]")
+_CLAUSE = re.compile(r"[,;，；、،؛၊—](?:\s|$|[^\x00-\x7f])|[\"”“»«]")
+_LABEL = re.compile(r"[^\s:=]{1,20}\s?[:=](?:\s+\S|$)|.{1,30}:$")
+_CELL = re.compile(r"[,;|\t](?=[^\s,;|])")
+_SYMBOL = re.compile(r"[={}()\[\]<>|\\/;$%@#*+_~^:]")
+_BRACKETED = re.compile(r"\s*(?:\([^()]*\)|\[[^\[\]]*\])$")
+_QUOTES = "\"'“”„‘’«»《》「」『』〈〉`"
+_DRESSES = (
+    (re.compile(r"^(?:[-*•–·+‣]|[\[(]?\d{1,5}[.):、\]]|\d{1,5}(?=\s))\s*"), ""),  # a bullet or a number
+    (re.compile(rf"^[{_QUOTES}]+"), ""),
+    (re.compile(r"\s*[,;]$"), ""),
+    (re.compile(rf"[{_QUOTES}]+$"), ""),
+    (re.compile(r"^([^\s,]+(?: [^\s,]+)?), ([^\s,]+(?: [^\s,]+)?)$"), r"\1 \2"),  # the last name, the first name
+)
+_WORD_GAP = re.compile(r"[\s・·＝]+")
+
+# Words that sentences are full of and titles are not: pronouns, auxiliaries, negations.
+_PRONOUNS_AND_SUCH = """
+    i you he she it we they me him her us them my your his its our their is was are were be been have has had do did not no
+    will would can could there what when who so but if because don't can't i'm it's
+    ich du er sie es wir ihr mich mir ihm ihn ist war sind hat habe hatte nicht kein wird aber auch noch als dass
+    je tu il elle nous vous ils me te lui est était sont ai avait pas ne qui que mais se
+    yo tú él ella lo le se es era son ha había no que pero mi su
+    eu ele ela você não é são foi que mas io lui lei non è sono era che ma mi si
+    ik hij zij wij is was zijn heeft niet maar jag han hon är var har inte men jeg er ikke var som så meg deg
+    я ты он она оно мы вы они мне его её их не был была было были это что как но и же бы
+    ben sen o biz siz onlar bu bir değil ama minä sinä hän me te he on oli ei ja että kun
+    और है था थी हैं नहीं में वह यह मैं ने को की के από και να το είναι ήταν δεν που την τον
+"""
+_SENTENCE_WORDS = frozenset(_PRONOUNS_AND_SUCH.split())
+_SENTENCE_LETTERS = frozenset("的了是在我你他她们不有就也这那着过吗呢去はがをにでもたてるいだ")
+
+
+class Sign(NamedTuple):
+    """One thing that is measured: by `measure`, which is worth nothing up to `low` and all the points from `high` on."""
+
+    name: str
+    points: float
+    low: float
+    high: float
+    measure: Callable[["Lines"], float]
+
+    def points_of(self, lines: "Lines") -> float:
+        """Return how many of the points the lines of a text get."""
+        share = (self.measure(lines) - self.low) / (self.high - self.low)
+        return self.points * min(max(share, 0.0), 1.0)
+
+
+@dataclass(frozen=True)
+class Layout:
+    """What a text is.
+
+    kind: "list"; "text"; "doubtful", where it is more like a text; or "short", where it is like a list of too few lines. signs:
+    the points of each. lines: how many lines that are not blank were looked at; examples: two of them.
+    """
+
+    kind: str
+    signs: dict[str, float]
+    lines: int
+    mean_length: float
+    examples: tuple[str, ...]
+
+    @property
+    def points(self) -> float:
+        """The points of all signs."""
+        return sum(self.signs.values())
+
+
+def judge_layout(text: Text) -> Layout:
+    r"""Judge a text by its lines; a long one by the lines of its beginning and of its middle.
+
+    >>> judge_layout("Ada\nMary Ann\nGrace\nZoë\n" * 5).kind
+    'list'
+    >>> judge_layout("It was a dark and\nstormy night, and nobody\nslept. The wind\nblew.\n" * 5).kind
+    'text'
+    """
+    lines = Lines(_sampled(text))
+    signs = {sign.name: points for sign in SIGNS if lines.bare and (points := round(sign.points_of(lines), 3))}
+    mean_length = fmean(map(len, lines.full)) if lines.full else 0.0
+    examples = tuple(line.strip() for line in lines.full[:2])
+    return Layout(_kind(lines, sum(signs.values())), signs, lines.count, mean_length, examples)
+
+
+def _kind(lines: "Lines", points: float) -> str:
+    if lines.full and not lines.bare:  # nothing but numbers or bullets
+        return "text"
+    if points >= TEXT_POINTS:
+        return "doubtful" if points < CERTAIN_POINTS else "text"
+    return "list" if lines.count >= FEWEST_LINES else "short"
+
+
+def _sampled(text: Text) -> str:
+    """Return the whole of a short text, whole lines of the beginning and of the middle of a long one."""
+    if len(text) <= 2 * SAMPLE:
+        return str(text)
+    beginning, middle = str(text[:SAMPLE]), str(text[len(text) // 2 :][:SAMPLE])
+    return beginning.rpartition("\n")[0] + "\n" + middle.partition("\n")[2].rpartition("\n")[0]
+
+
+class Lines:
+    """The lines of a text that are not blank, and the same without what dresses all of them alike: `bare`.
+
+    The first of many lines may be a heading, and comments may stand above a list; they are left out.
+    """
+
+    def __init__(self, text: str) -> None:
+        whole = [line.rstrip() for line in text.split("\n")]
+        self.blocks = [block for block in "\n".join(whole).split("\n\n") if block.strip()]
+        full = [line for line in whole if line]
+        self.count = len(full)
+        while len(full) > FEWEST_LINES and full[0].startswith(("#", "//", ";", "--")):
+            del full[0]
+        self.full = full[1:] if len(full) > FEWEST_LINES else full
+        self.bare = [line for line in _undressed(self.full) if line]
+
+    @cached_property
+    def words(self) -> list[list[str]]:
+        """The words of each bare line, without the marks around them."""
+        words = [[word.strip(".,;:!?…\"'”“’()") for word in _WORD_GAP.split(line)] for line in self.bare]
+        return [[word for word in line if word] for line in words]
+
+    @cached_property
+    def all_words(self) -> list[str]:
+        """The words of all lines."""
+        return [word for line in self.words for word in line]
+
+    @cached_property
+    def later_words(self) -> list[str]:
+        """The words of all lines that do not begin one."""
+        return [word for line in self.words for word in line[1:]]
+
+    @cached_property
+    def shouts(self) -> bool:
+        """Whether there are capital letters only."""
+        return not any(word != word.upper() for word in self.all_words)
+
+    @cached_property
+    def letters(self) -> Counter[str]:
+        """How often each letter is there."""
+        return Counter(letter for line in self.bare for letter in line.casefold() if letter.isalpha())
+
+    def share(self, test: Callable[[str], object]) -> float:
+        """Return the share of the bare lines that pass a test."""
+        return fmean(bool(test(line)) for line in self.bare)
+
+
+def _undressed(lines: Sequence[str]) -> list[str]:
+    """Return lines without what most of them are dressed in, and without what stands in brackets at their end."""
+    bare = [_BRACKETED.sub("", line.strip()) or line.strip() for line in lines]
+    for pattern, replacement in _DRESSES:
+        if sum(bool(pattern.search(line)) for line in bare) >= MOST * len(bare):
+            bare = [pattern.sub(replacement, line) for line in bare]
+    return bare
+
+
+def _is_plain(word: str, lines: Lines) -> bool:
+    """Tell whether a word has no capital letter where others have."""
+    return word[0].isalpha() and (lines.shouts or not word[0].isupper())
+
+
+def _mean_per_line(count: int, lines: Lines) -> float:
+    return count / len(lines.bare)
+
+
+def _plain_words(lines: Lines) -> float:
+    plain = sum(_is_plain(word, lines) for word in lines.later_words)
+    return _mean_per_line(plain, lines)
+
+
+def _capitals(lines: Lines) -> float:
+    later = [word for word in lines.later_words if word[0].isalpha()]
+    return fmean(word[0].isupper() for word in later) if later and not lines.shouts else 0.0
+
+
+def _running_on(lines: Lines) -> float:
+    """Share of lines that begin with a small letter, where capitals begin others."""
+    begins = [line[0][0] for line in lines.words if len(line) > 1 and line[0][0].isalpha()]
+    small, capital = sum(map(str.islower, begins)), sum(map(str.isupper, begins))
+    return small / len(begins) if capital > 0.02 * len(begins) else 0.0
+
+
+def _sentence_words(lines: Lines) -> float:
+    """Return the share of words that sentences are full of; in scripts without spaces, of such letters in longer lines."""
+    if any(letter in _SENTENCE_LETTERS for letter in lines.letters):
+        long = "".join(line for line in lines.bare if _width(line) > LONGEST_UNSPACED_NAME)
+        return sum(letter in _SENTENCE_LETTERS for letter in long) / lines.letters.total()
+    words = [line[0] for line in lines.words if line] + [word for word in lines.later_words if _is_plain(word, lines)]
+    found = sum(word.casefold().replace("’", "'") in _SENTENCE_WORDS for word in words)
+    return found / max(len(lines.all_words), 1)
+
+
+def _width(line: str) -> int:
+    """Return the letters and marks of a line, those that stand above or below another letter not counted."""
+    return len(line) if line.isascii() else sum(unicodedata.category(letter) != "Mn" for letter in line)
+
+
+def _evenness(lines: Lines) -> float:
+    """Return 1 for lines of one length, less the more lengths differ."""
+    widths = [_width(line) for line in lines.full[: -1 if len(lines.full) > FEWEST_LINES else None]]
+    least = 5 if _unspaced_share(lines, _HAN + _KANA) > 0.5 else 18
+    return 1 - pstdev(widths) / fmean(widths) if len(widths) > 2 and fmean(widths) >= least else 0.0
+
+
+def _unspaced_share(lines: Lines, block: str) -> float:
+    letters = lines.letters.total()
+    return sum(count for letter, count in lines.letters.items() if re.match(f"[{block}]", letter)) / letters if letters else 0.0
+
+
+def _unspaced(lines: Lines) -> float:
+    """Return how much longer than names and titles the words of a script without spaces are: 0 to 1."""
+    if not lines.all_words:
+        return 0.0
+    for block, (low, high) in _UNSPACED.items():
+        if _unspaced_share(lines, block) > 0.8:
+            longest = [max(map(_width, line), default=0) for line in lines.words]
+            return (fmean(longest) - low) / (high - low)
+    return 0.0
+
+
+def _long_words(lines: Lines) -> float:
+    if _unspaced(lines) > 0:
+        return 0.0
+    words = [part for word in lines.all_words for part in re.split(r"[-./_@]", word) if part]
+    return fmean(map(len, words)) if words else 0.0
+
+
+def _few_letters(lines: Lines) -> float:
+    """Return 1 where lines that are not all the same have next to no letters, as DNA and typing drills have."""
+    letters = [letter for line in set(lines.bare) for letter in line.casefold() if letter.isalpha()]
+    return 1.0 if len(letters) >= 60 and len(set(letters)) <= 10 else 0.0
+
+
+def _short_words(lines: Lines) -> float:
+    """Return the mean length of small-letter words below 4, where lines have several."""
+    words = [word for word in lines.later_words if _is_plain(word, lines) and word.isascii()]
+    return 4 - fmean(map(len, words)) if _mean_per_line(len(words), lines) > 0.5 else 0.0
+
+
+def _repeats(lines: Lines) -> float:
+    """Return the share of words that were in their own line before."""
+    repeated = sum(len(line) - len({word.casefold() for word in line}) for line in lines.words)
+    return repeated / max(len(lines.all_words), 1)
+
+
+def _closed_vocabulary(lines: Lines) -> float:
+    """Return how often the words come back, where lines have several: 0 for never."""
+    words = [word.casefold() for word in lines.all_words]
+    return 1 - len(set(words)) / len(words) if _mean_per_line(len(words), lines) >= 2 else 0.0
+
+
+def _digits(lines: Lines) -> float:
+    shown = sum(not letter.isspace() for line in lines.bare for letter in line)
+    return sum(letter.isdigit() for line in lines.bare for letter in line) / max(shown, 1)
+
+
+def _symbols(lines: Lines) -> float:
+    several = [line for line in lines.bare if " " in line] or lines.bare
+    return sum(len(_SYMBOL.findall(line)) for line in several) / max(sum(map(len, several)), 1)
+
+
+def _indents(lines: Lines) -> float:
+    """Return the share of lines that are indented unlike most."""
+    indents = Counter(line[: len(line) - len(line.lstrip())] for line in lines.full)
+    return 1 - indents.most_common(1)[0][1] / indents.total()
+
+
+def _stanzas(lines: Lines) -> float:
+    """Return 1 for lines that stand together in blocks with blank lines between."""
+    sizes = [block.count("\n") + 1 for block in lines.blocks]
+    return 1.0 if len(sizes) > 1 and fmean(sizes) >= 2 and max(sizes) < lines.count - 1 else 0.0
+
+
+def _same_beginning(lines: Lines) -> float:
+    """Return the share of lines, each counted once, that are long and begin with the same three words."""
+    distinct = {tuple(line) for line in lines.words}
+    begins = Counter(line[:3] for line in distinct if len(line) >= 6)
+    return begins.most_common(1)[0][1] / len(distinct) if begins and len(distinct) >= FEWEST_LINES - 1 else 0.0
+
+
+def _sorted(lines: Lines) -> float:
+    words = [line.casefold() for line in lines.bare if line[0].isalpha()]
+    if len(words) < max(FEWEST_LINES - 1, MOST * len(lines.bare)) or len(set(words)) < len(words) / 2:
+        return 0.0
+    return fmean(one <= two for one, two in pairwise(words))
+
+
+def _headers(lines: Lines) -> float:
+    return fmean(line.startswith(">") for line in lines.full)
+
+
+SIGNS = (
+    Sign("sentences", 1.2, 0.2, 0.6, lambda lines: lines.share(lambda line: _END.search(line) or _INSIDE.search(line))),
+    Sign("clauses", 0.9, 0.2, 0.6, lambda lines: lines.share(_CLAUSE.search)),
+    Sign("running on", 1.2, 0.15, 0.5, _running_on),
+    Sign("plain words a line", 1.0, 2.0, 5.0, _plain_words),
+    Sign("words of sentences", 0.9, 0.06, 0.16, _sentence_words),
+    Sign("even widths", 1.2, 0.84, 0.95, _evenness),
+    Sign("long runs without spaces", 1.2, 0.0, 1.0, _unspaced),
+    Sign("long words", 1.2, 16, 25, _long_words),
+    Sign("few letters", 1.2, 0.0, 1.0, _few_letters),
+    Sign("short words", 1.0, 0.4, 1.2, _short_words),
+    Sign("words repeated in a line", 1.2, 0.2, 0.4, _repeats),
+    Sign("few words", 0.5, 0.6, 0.8, _closed_vocabulary),
+    Sign("digits", 1.4, 0.15, 0.35, _digits),
+    Sign("symbols", 1.3, 0.03, 0.12, _symbols),
+    Sign("labels", 1.0, 0.3, 0.8, lambda lines: lines.share(_LABEL.match)),
+    Sign("columns", 1.2, 0.3, 0.8, lambda lines: lines.share(lambda line: len(_CELL.findall(line)) > 1)),
+    Sign("headers", 1.5, 0.0, 0.1, _headers),
+    Sign("indents", 1.0, 0.1, 0.3, _indents),
+    Sign("stanzas", 0.4, 0.0, 1.0, _stanzas),
+    Sign("capitals", -1.0, 0.25, 0.6, _capitals),
+    Sign("same beginning", -4.0, 0.4, 0.9, _same_beginning),
+    Sign("sorted", -1.0, 0.9, 1.0, _sorted),
+)
