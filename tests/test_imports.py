@@ -2,6 +2,7 @@
 
 import ast
 import os
+import shutil
 import subprocess
 import sys
 from collections.abc import Callable, Iterator
@@ -138,6 +139,18 @@ main()
 """
 
 
+@pytest.fixture(scope="module")
+def trained_folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A folder with the text long.txt and the run runs/small that was trained on it, in a process of its own."""
+    folder = tmp_path_factory.mktemp("trained")
+    (folder / "long.txt").write_text("abcH" * 20, encoding="utf-8")
+    small = ["--hidden-size", "4", "--context-length", "8", "--epochs", "1", "--backend", "numpy", "-q"]
+    command = [sys.executable, "-m", "chargen", "train", "long.txt", *small]
+    done = subprocess.run(command, cwd=folder, capture_output=True, text=True, check=True)
+    (folder / done.stdout.strip()).rename(folder / "runs" / "small")
+    return folder
+
+
 @pytest.mark.parametrize(
     "arguments",
     [
@@ -191,13 +204,13 @@ def test_light_commands_stay_light(
     write_run: Callable[..., Path],
     write_trained: Callable[..., Path],
     write_classifier: Callable[..., Path],
+    trained_folder: Path,
     in_folder: Path,
 ) -> None:
+    shutil.copytree(trained_folder, in_folder, dirs_exist_ok=True)
     (in_folder / "text.txt").write_text("abH\nab\n", encoding="utf-8")
-    (in_folder / "long.txt").write_text("abcH" * 20, encoding="utf-8")
     write_trained("trained", files=("text.txt",))
     write_classifier("critic")
-    _write_trained("small", in_folder)
     write_run("labelled", labels=("x", "y"))
     (write_run().parent / "metrics.csv").write_text("epoch,cross_entropy,learning_rate\n1,2.5,0.003\n", encoding="utf-8")
     done = subprocess.run(
@@ -205,14 +218,6 @@ def test_light_commands_stay_light(
     )
     assert done.returncode in (0, 2)
     assert "loaded:\n" in done.stderr
-
-
-def _write_trained(name: str, folder: Path) -> None:
-    """Write a run that was trained, in another process, since that loads what light commands do not."""
-    small = ["--hidden-size", "4", "--context-length", "8", "--epochs", "1", "--backend", "numpy", "-q"]
-    command = [sys.executable, "-m", "chargen", "train", "long.txt", *small]
-    done = subprocess.run(command, cwd=folder, capture_output=True, text=True, check=True)
-    (folder / done.stdout.strip()).rename(folder / "runs" / name)
 
 
 NO_NUMPY = REPORT.replace("{", "{'numpy', ", 1)
