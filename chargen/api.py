@@ -37,6 +37,7 @@ from chargen.network.classifier import label_probabilities, load_labelled
 from chargen.network.ensemble import AVERAGE, join_models, labelled
 from chargen.network.model_file import TextModel, load_model
 from chargen.network.prediction import AnyModel, most_probable
+from chargen.network.prompt import read_prompt
 from chargen.resolution import check_value, keyword_layer, read_config
 from chargen.run import RunDirectory, find_model
 from chargen.tasks.writing import Composition, compose, read_options
@@ -202,9 +203,9 @@ class Model:
     def generate(self, prompt: str = "", **options: Unpack[SamplingSettings]) -> str:
         """Continue a prompt, and return the text with the prompt in front: what `chargen sample --count 1` writes.
 
-        Keywords are those of `chargen sample --help`; several temperatures take turns. The same random_seed gives the same
-        text. Raises UnknownTokenError for a prompt with characters that the model does not know, ConfigError for options that
-        cannot be, and SamplingError where too few texts are as asked.
+        Keywords are those of `chargen sample --help`; lengths are in characters, several temperatures take turns. The same
+        random_seed gives the same text. Raises UnknownTokenError for a prompt with characters or words that the model does not
+        know, ConfigError for options that conflict or are out of range, and SamplingError where too few texts are as asked.
 
         >>> model.generate("The ", greedy=True, length=20) == model.generate("The ", temperature=0, length=20)
         True
@@ -227,7 +228,9 @@ class Model:
     def texts(self, prompt: str = "", *, count: int | None = None, **options: Unpack[SamplingSettings]) -> list[str]:
         """Return several texts, each with the prompt in front: what `chargen sample --count` writes.
 
-        Without a count ten lines of a model of lines, else one text; with a beam, the most probable ones that it finds.
+        Without a count ten lines of a model of lines, else one text; with a beam, the most probable ones that it finds. Several
+        lines all differ: there are fewer than `count` where the model writes no more different ones. distinct=True raises
+        SamplingError then, distinct=False allows repeats.
 
         >>> len(model.texts("The ", count=3, length=10))
         3
@@ -247,8 +250,8 @@ class Model:
         """
         check_value("top", top, int, Setting(help="", minimum=1))
         tokens = [None, *self.vocabulary]  # by token id
-        ids = self.vocabulary.encode(text, on_unknown=on_unknown)
-        return [(tokens[token], probability) for token, probability in most_probable(self._writer, ids, top)]
+        prompt = read_prompt(self.vocabulary, text, on_unknown=on_unknown)
+        return [(tokens[token], probability) for token, probability in most_probable(self._writer, prompt.ids, top)]
 
     def surprise(self, text: str, *, on_unknown: OnUnknown = "error") -> list[tuple[str, float]]:
         """Return the pieces of a text, one a token, each with its bits, as `chargen surprise` measures them.

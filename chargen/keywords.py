@@ -95,6 +95,7 @@ class SamplingSettings(TypedDict, total=False):
     must_contain: str
     novel: bool
     copy_length: int
+    distinct: bool | None
     tries: int | None
     random_seed: int | None
     on_unknown: Literal["error", "skip", "nearest"]

@@ -35,28 +35,31 @@ def command(
       chargen next "The wor"
       chargen next "Har" --top 3 --json
     """
+    from chargen.network.prompt import read_prompt
+
     _, model = load_reader(run_spec, runs_dir, label)
-    report = _report(model, model.vocabulary.encode(text, on_unknown=on_unknown), top)
+    report = _report(model, read_prompt(model.vocabulary, text, on_unknown=on_unknown), top)
     echo(json.dumps(report, ensure_ascii=False) if as_json else "\n".join(_told(report)))
 
 
-def _report(model: Any, ids: Any, top: int) -> dict[str, Any]:
-    """Return what a model expects after some ids, and what it expected before each of them."""
+def _report(model: Any, prompt: Any, top: int) -> dict[str, Any]:
+    """Return what a model expects after a prompt, and what it expected before each token of it."""
     from chargen.network.prediction import guesses, most_probable
 
     pieces = [None, *model.vocabulary]  # by token id
     read = [
         {
-            "token": pieces[one.token],
+            "token": piece,
             "probability": one.probability,
             "guess": pieces[one.guess],
             "guess_probability": one.guess_probability,
             "right": one.guess == one.token,
         }
-        for one in guesses(model, ids)
+        for piece, one in zip(prompt.tokens(model.vocabulary), guesses(model, prompt.ids), strict=True)
     ]
-    following = [{"token": pieces[token], "probability": probability} for token, probability in most_probable(model, ids, top)]
-    return {"text": model.vocabulary.decode(ids), "next": following, "read": read}
+    expected = most_probable(model, prompt.ids, top)
+    following = [{"token": pieces[token], "probability": probability} for token, probability in expected]
+    return {"text": prompt.text, "next": following, "read": read}
 
 
 def _told(report: dict[str, Any]) -> list[str]:

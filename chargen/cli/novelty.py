@@ -61,6 +61,7 @@ def command(
     from chargen.insight.novelty import Judge
     from chargen.insight.trained_text import training_texts
     from chargen.network.ensemble import load_models
+    from chargen.network.prompt import read_prompt
     from chargen.network.request import Request
     from chargen.run import find_model
 
@@ -80,8 +81,9 @@ def command(
             random_seed=random_seed,
             count=count or (LINES if by_line else TEXTS),
             length=length or (None if by_line else LENGTH),
+            distinct=False,
         )
-        texts = request.write(model, model.vocabulary.encode("")).texts
+        texts = request.write(model, read_prompt(model.vocabulary, "")).texts
     report = judge.judge(texts, copy_length)
     if as_json:
         echo(json.dumps(_mapping(report, texts, copy_length), ensure_ascii=False))

@@ -68,26 +68,29 @@ class Proposer:
     """The network's side of a session."""
 
     def __init__(self, model: Any, *, count: int, length: int, random_seed: int | None) -> None:
-        """Propose `count` continuations of up to `length` tokens at a time."""
+        """Propose `count` continuations of up to `length` characters at a time."""
         import numpy as np
 
         self._model = model
         self._drawn: dict[str, Any] = {"count": count, "length": length, "rng": np.random.default_rng(random_seed)}
 
     def propose(self, text: str, sampling: SamplingOptions) -> list[Proposal]:
-        """Draw continuations of a text, whose unknown characters the models skip. Raises ConfigError."""
+        """Draw continuations of a text, in which the models skip what they do not know. Raises ConfigError."""
+        from chargen.network.prompt import read_prompt
         from chargen.network.sampling import make_sampler
         from chargen.network.selection import distinct_continuations
 
         sampler = make_sampler(sampling, self._model.vocabulary)
-        ids = self._model.vocabulary.encode(text, on_unknown="skip")
-        found = distinct_continuations(self._model, ids, sampler=sampler, **self._drawn)
+        prompt = read_prompt(self._model.vocabulary, text, on_unknown="skip")
+        found = distinct_continuations(self._model, prompt, sampler=sampler, **self._drawn)
         return [Proposal(one.text, one.complete) for one in found]
 
     def unknown(self, text: str) -> str:
-        """Return what is to be said of characters that the models do not know; nothing if they know all."""
+        """Return a line about characters or words that the models do not know, or nothing."""
+        from chargen.network.prompt import read_prompt
+
         try:
-            self._model.vocabulary.encode(text)
+            read_prompt(self._model.vocabulary, text)
         except UnknownTokenError as error:
             return error.message
         return ""

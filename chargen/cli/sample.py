@@ -1,7 +1,6 @@
 import json
-from collections.abc import Iterable
+from collections.abc import Iterator, Sequence
 from dataclasses import asdict
-from itertools import chain
 from pathlib import Path
 from typing import Any
 
@@ -10,7 +9,7 @@ import click
 from chargen.cli.options import common_options, json_option, on_unknown_option, output_option, runs_dir_option, write_output
 from chargen.cli.sampling import copy_length_option, model_options, raw_option, sampling_options
 from chargen.config import SamplingOptions
-from chargen.terminal import echo_stream
+from chargen.terminal import echo, echo_stream
 
 
 @click.command("sample")
@@ -47,9 +46,14 @@ from chargen.terminal import echo_stream
 )
 @copy_length_option
 @click.option(
+    "--distinct/--no-distinct",
+    default=None,
+    help="No text twice.  [default: for several lines, as far as there are different ones]",
+)
+@click.option(
     "--tries",
     type=click.IntRange(1),
-    help="Texts drawn for --max-length, --must-contain and --novel before it gives up.  "
+    help="Texts drawn for --max-length, --must-contain, --novel and --distinct before it gives up.  "
     "[default: 20000, 1000 for --novel without lines, or 100 times --count]",
 )
 @click.option("--random-seed", type=click.IntRange(0), help="Seed of the draws; the same one gives the same text.")
@@ -92,22 +96,52 @@ def command(
     paths = [find_model(spec, runs_dir) for spec in run_specs or [None]]
     model = load_models(paths, ensemble, label=label)
     text = compose(model, paths, prompt, WritingOptions(**asdict(sampling), **asked), count=count)
-    pieces: Iterable[str]
-    if text.count == 1 and not as_json:
-        pieces = chain(text.stream(), ["\n"])
-    else:
-        written = text.write()
-        separator = "\n" if model.reading == "line" else "\n\n"
-        content = _json(text.prompt, *written) if as_json else separator.join(written.texts)
-        pieces = [content, "\n"]
+    notes: list[str] = []
+    pieces = _json(text, notes) if as_json else _text(text, notes)
     if output is not None:
         write_output(output, "".join(pieces))
     else:
         echo_stream(pieces, raw=raw)
+    for note in notes if verbosity else ():
+        echo(note, err=True)
 
 
-def _json(prompt: str, texts: list[str], log_probabilities: list[float] | None) -> str:
-    content: dict[str, Any] = {"prompt": prompt, "texts": texts}
-    if log_probabilities is not None:
-        content["log_probabilities"] = log_probabilities
-    return json.dumps(content, ensure_ascii=False)
+def _text(text: Any, notes: list[str]) -> Iterator[str]:
+    """Yield the texts, a single one as it is written, and add what the user should know of them to the notes."""
+    if text.count == 1:
+        stopped = [(yield from text.stream())]
+    else:
+        written = text.write()
+        stopped = written.stopped
+        yield ("\n" if text.model.reading == "line" else "\n\n").join(written.texts)
+        notes += _too_few(written.texts, text.count)
+    yield "\n"
+    notes += _not_until(text.request, stopped)
+
+
+def _json(text: Any, notes: list[str]) -> Iterator[str]:
+    written = text.write()
+    content: dict[str, Any] = {"prompt": text.prompt.text, "texts": written.texts, "stopped": written.stopped}
+    if written.log_probabilities is not None:
+        content["log_probabilities"] = written.log_probabilities
+    yield json.dumps(content, ensure_ascii=False)
+    yield "\n"
+    notes += _too_few(written.texts, text.count)
+
+
+def _too_few(texts: Sequence[str], count: int) -> Iterator[str]:
+    if len(texts) < count:
+        hint = "a higher --temp gives more variety, --no-distinct allows repeats"
+        yield f"the network wrote only {len(texts):,} different text{'s' * (len(texts) > 1)}, of {count:,}; {hint}"
+
+
+def _not_until(request: Any, stopped: Sequence[str]) -> Iterator[str]:
+    """Yield a note if --until did not stop every text."""
+    missed = [one for one in stopped if one != "until"]
+    if not request.until or not missed:
+        return
+    if len(stopped) > 1:
+        where = f"in {len(missed):,} of {len(stopped):,} texts"
+    else:
+        where = f"within {request.most_characters:,} characters" if missed == ["length"] else "before the text came to its end"
+    yield f"--until {request.until!r} did not occur {where}"

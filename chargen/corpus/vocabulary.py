@@ -3,6 +3,7 @@
 import unicodedata
 from abc import ABC, abstractmethod
 from collections.abc import Iterable, Iterator, Sequence
+from functools import cached_property
 from typing import Any, ClassVar
 
 import numpy as np
@@ -14,6 +15,7 @@ from chargen.errors import UnknownTokenError
 BOUNDARY = 0  # the token before and after every document; it stands for no text
 BLOCK_CHARACTERS = 1 << 20  # encoded at a time: in between, a character takes four bytes
 UNKNOWN_CHOICES = ("error", "skip", "nearest")
+HOW_TO_GO_ON = "leave it out, or choose --on-unknown skip or --on-unknown nearest"
 
 Ids = npt.NDArray[np.unsignedinteger]
 TokenIds = Sequence[int] | npt.NDArray[np.integer]
@@ -52,6 +54,10 @@ class Vocabulary(ABC):
         ("nearest").
         """
 
+    def encode_prompt(self, text: str, *, on_unknown: str = "error") -> Ids:
+        """Return the ids of a text that a user typed, as `encode` does; unknown words are treated as unknown characters are."""
+        return self.encode(text, on_unknown=on_unknown)
+
     @abstractmethod
     def decode(self, ids: TokenIds) -> str:
         """Return the text of some ids; boundary and label tokens stand for nothing."""
@@ -63,6 +69,11 @@ class Vocabulary(ABC):
     def spelling_nats(self, text: str) -> float:
         """Return what it would cost to spell, in nats, what the tokens of a text leave out: unknown words."""
         return 0.0
+
+    @cached_property
+    def texts(self) -> list[str]:
+        """The text of each id by itself, (V,); boundary and label tokens stand for nothing."""
+        return [self.decode([token]) for token in range(len(self))]
 
     @property
     def silent_ids(self) -> Sequence[int]:
@@ -119,26 +130,7 @@ class CharacterVocabulary(Vocabulary):
             ids[start : start + len(codes)] = self._ids_by_code[np.minimum(codes, len(self._ids_by_code) - 1)]
         if (ids != BOUNDARY).all():
             return ids
-        return self.encode(self._known_text(text, on_unknown))
-
-    def _known_text(self, text: str, on_unknown: str) -> str:
-        unknown = sorted(set(text) - set(self.characters))
-        if on_unknown == "skip":
-            return text.translate(dict.fromkeys(map(ord, unknown)))
-        if on_unknown == "nearest":
-            return text.translate({ord(one): self.nearest(one) for one in unknown})
-        raise UnknownTokenError(
-            f"the model has never seen {name_characters(unknown)}",
-            hint="leave it out, or say --on-unknown skip or --on-unknown nearest",
-        )
-
-    def nearest(self, character: str) -> str:
-        """Return the known character that stands in best for an unknown one."""
-        base = unicodedata.normalize("NFKD", character)[:1]
-        for candidate in (character.swapcase(), base, base.swapcase()):
-            if candidate in self:
-                return candidate
-        return min(self.characters, key=lambda known: abs(ord(known) - ord(character)))
+        return self.encode(known_text(text, self.characters, on_unknown))
 
     def decode(self, ids: TokenIds) -> str:
         chosen = np.asarray(ids)
@@ -172,6 +164,28 @@ class ByteVocabulary(Vocabulary):
 
     def to_mapping(self) -> dict[str, Any]:
         return {"kind": self.kind, "labels": list(self.labels)}
+
+
+def known_text(text: str, characters: str, on_unknown: str) -> str:
+    """Return a text of some characters only: the others are left out, or give their place to the nearest known one.
+
+    Raises UnknownTokenError for other characters where on_unknown is "error".
+    """
+    unknown = sorted(set(text) - set(characters))
+    if on_unknown == "skip":
+        return text.translate(dict.fromkeys(map(ord, unknown)))
+    if on_unknown == "nearest":
+        return text.translate({ord(one): nearest_character(one, characters) for one in unknown})
+    raise UnknownTokenError(f"the model has never seen {name_characters(unknown)}", hint=HOW_TO_GO_ON)
+
+
+def nearest_character(character: str, known: str) -> str:
+    """Return the known character that can best replace an unknown one."""
+    base = unicodedata.normalize("NFKD", character)[:1]
+    for candidate in (character.swapcase(), base, base.swapcase()):
+        if len(candidate) == 1 and candidate in known:
+            return candidate
+    return min(known, key=lambda one: abs(ord(one) - ord(character)))
 
 
 def name_characters(characters: Iterable[str]) -> str:

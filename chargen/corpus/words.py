@@ -10,7 +10,7 @@ from typing import Any
 import numpy as np
 
 from chargen.corpus.large_text import Text, characters_of, text_blocks
-from chargen.corpus.vocabulary import BOUNDARY, Ids, TokenIds, Vocabulary, name_characters
+from chargen.corpus.vocabulary import BOUNDARY, HOW_TO_GO_ON, Ids, TokenIds, Vocabulary, known_text, name_characters
 from chargen.errors import ConfigError, UnknownTokenError
 
 # A word or a punctuation mark takes a single space before it along, as GPT-2's tokens do, so that joined tokens are the text.
@@ -37,6 +37,17 @@ def count_words(documents: Iterable[Text]) -> Counter[str]:
     return counts
 
 
+def name_words(words: Iterable[str]) -> str:
+    """Return the first five of some words, each once, without the space before it; of white space also the code point."""
+    names = list(dict.fromkeys(repr(word.removeprefix(" ")) if word.strip() else name_characters(word) for word in words))
+    return ", ".join(names[:5]) + (" and more" if len(names) > 5 else "")
+
+
+def _respaced(word: str) -> str:
+    """Return a word without the space before it, or with one if it has none."""
+    return word[1:] if word.startswith(" ") else f" {word}"
+
+
 class WordVocabulary(Vocabulary):
     """The most frequent words, and an unknown token for all others. `num_characters`: distinct characters of the corpus."""
 
@@ -48,7 +59,7 @@ class WordVocabulary(Vocabulary):
         self._ids = {word: number for number, word in enumerate(words, start=self.unknown + 1)}
         if len(self._ids) != len(words):
             raise ValueError("a vocabulary holds each word once")
-        self._texts = ["", "", *words, *[""] * len(self.labels)]
+        self.texts = ["", "", *words, *[""] * len(self.labels)]
 
     unknown = BOUNDARY + 1  # the token of a word that is not in the vocabulary
 
@@ -73,8 +84,20 @@ class WordVocabulary(Vocabulary):
         ids = [known.get(word, unknown) for word in split_words(text)]
         return np.array([one for one in ids if one != unknown] if on_unknown == "skip" else ids, self.dtype)
 
+    def encode_prompt(self, text: str, *, on_unknown: str = "error") -> Ids:
+        """Return the ids of a typed text's words, which may be known with or without the space before them.
+
+        An unknown word is an UnknownTokenError, is left out ("skip"), or is the unknown token ("nearest").
+        """
+        words = split_words(text)
+        ids = [self._ids.get(word, self._ids.get(_respaced(word), self.unknown)) for word in words]
+        unknown = [word for word, number in zip(words, ids, strict=True) if number == self.unknown]
+        if unknown and on_unknown == "error":
+            raise UnknownTokenError(f"the model has never seen {name_words(unknown)}", hint=HOW_TO_GO_ON)
+        return np.array([one for one in ids if one != self.unknown] if on_unknown == "skip" else ids, self.dtype)
+
     def decode(self, ids: TokenIds) -> str:
-        return "".join(self._texts[one] for one in np.asarray(ids).tolist())
+        return "".join(self.texts[one] for one in np.asarray(ids).tolist())
 
     def spelling_nats(self, text: str) -> float:
         """Return the cost of the unknown words: each character and the end of each as one of all characters, equally likely."""
@@ -113,7 +136,7 @@ class BpeVocabulary(Vocabulary):
         self._ranks = {pair: rank for rank, pair in enumerate(self.merges)}
         self._characters = set(characters)
         self._known: dict[str, list[int]] = {}  # words that were encoded before
-        self._texts = ["", *pieces, *[""] * len(self.labels)]
+        self.texts = ["", *pieces, *[""] * len(self.labels)]
 
     @classmethod
     def of(cls, documents: Iterable[Text], labels: Sequence[str] = (), *, max_size: int) -> "BpeVocabulary":
@@ -128,11 +151,9 @@ class BpeVocabulary(Vocabulary):
         return BpeVocabulary("".join(sorted(characters)), self.merges, labels)
 
     def encode(self, text: str, *, on_unknown: str = "error") -> Ids:
-        unknown = set(text) - self._characters
-        if unknown and on_unknown == "error":
-            hint = "leave it out, or say --on-unknown skip"
-            raise UnknownTokenError(f"the model has never seen {name_characters(unknown)}", hint=hint)
-        words = split_words(text.translate(dict.fromkeys(map(ord, unknown))))
+        if not self._characters.issuperset(text):
+            text = known_text(text, self.characters, on_unknown)
+        words = split_words(text)
         if len(self._known) > MOST_KNOWN:
             self._known = {}  # a new one, since others may be reading the old one
         known = self._known
@@ -149,7 +170,7 @@ class BpeVocabulary(Vocabulary):
         return [self._ids[piece] for piece in pieces]
 
     def decode(self, ids: TokenIds) -> str:
-        return "".join(self._texts[one] for one in np.asarray(ids).tolist())
+        return "".join(self.texts[one] for one in np.asarray(ids).tolist())
 
     def to_mapping(self) -> dict[str, Any]:
         merges = [list(pair) for pair in self.merges]

@@ -19,6 +19,7 @@ BOUNDARY = 0  # the token before and after every text
 EPSILON = np.float32(1e-3)
 WORD = re.compile(r" ?\w+| ?[^\w\s]|\s")
 LINES = 10  # texts of a model of lines
+MOST_REPEATS = 1000  # texts in a row that had all been written before
 CONTROLS = re.compile("[\x00-\x08\x0b-\x1f\x7f-\x9f\u202a-\u202e\u2066-\u2069]")  # what would command a terminal
 
 Weights = dict[str, Any]
@@ -134,13 +135,21 @@ class Vocabulary:
         if self.kind == "byte":
             return [byte + 1 for byte in text.encode("utf-8", "surrogateescape")]
         if self.kind == "word":
-            return [self.ids.get(word, 1) for word in WORD.findall(text)]
+            return [self._word_id(word) for word in WORD.findall(text)]
         unknown = sorted(set(text) - set(self.ids))
         if unknown:
             fail("the model has never seen " + ", ".join(f"{one!r} (U+{ord(one):04X})" for one in unknown[:5]))
         if self.kind == "character":
             return [self.ids[one] for one in text]
         return [self.ids[piece] for word in WORD.findall(text) for piece in self._merged(list(word))]
+
+    def _word_id(self, word: str) -> int:
+        """Return the id of a word, which may be known with or without the space before it."""
+        forms = (word, word[1:] if word.startswith(" ") else f" {word}")
+        known = [self.ids[one] for one in forms if one and one in self.ids]
+        if not known:
+            fail(f"the model has never seen {word.removeprefix(' ') or word!r}")
+        return known[0]
 
     def _merged(self, pieces: list[str]) -> list[str]:
         """Merge the characters of a word, at each turn the pair whose merge was found first."""
@@ -156,6 +165,10 @@ class Vocabulary:
                     merged[-1] += piece
             pieces = merged
         return pieces
+
+    def brings_space(self, text: str) -> bool:
+        """Whether a text ends with a space that is no token, since the next word brings its own."""
+        return self.kind == "word" and text.endswith(" ") and " " not in self.ids
 
     def label_id(self, label: str) -> int:
         """Return the token of a label."""
@@ -257,20 +270,49 @@ def main() -> None:
     model = json.loads(MODEL)
     given = options(model)
     vocabulary = Vocabulary(model["vocabulary"])
-    prompt = vocabulary.encode(given.seed)
+    spaced = vocabulary.brings_space(given.seed)
+    prompt = vocabulary.encode(given.seed.removesuffix(" ") if spaced else given.seed)
     weights = unpack(model["tensors"], model["precision"], WEIGHTS)
     writer = Writer(model, weights, vocabulary, prompt, getattr(given, "label", ""))
     rng = np.random.default_rng(given.random_seed)
-    begins = "".join(vocabulary.decoded(iter(prompt)))
     if hasattr(sys.stdout, "reconfigure"):
         sys.stdout.reconfigure(errors="backslashreplace")
-    count = given.count or (LINES if model["reading"] == "line" else 1)
-    for number in range(count):
-        say("" if not number else "\n" if model["reading"] == "line" else "\n\n")
-        say(begins)
-        for piece in vocabulary.decoded(writer.write(given.temp, given.length, rng)):
-            say(piece)
+    steps = given.length * (4 if vocabulary.kind == "byte" else 1)  # tokens of so many characters, at most
+
+    def text() -> Iterator[str]:
+        return cut(vocabulary.decoded(writer.write(given.temp, steps, rng)), given.length, " " if spaced else "")
+
+    if model["reading"] == "line":
+        lines = different(text, given.count or LINES, MOST_REPEATS if given.temp else 1)
+        say("\n".join(given.seed + one for one in lines))
+        if given.temp and len(lines) < (given.count or LINES):
+            sys.stderr.write(f"\n{sys.argv[0]}: only {len(lines)} different texts were found\n")
+    else:
+        for number in range(given.count or 1):
+            say("\n\n" + given.seed if number else given.seed)
+            for piece in text():
+                say(piece)
     say("\n")
+
+
+def different(text: Callable[[], Iterator[str]], count: int, most_repeats: int) -> list[str]:
+    """Return texts, each once: fewer than `count` if the network writes no more different ones."""
+    found: dict[str, None] = {}
+    repeats = 0  # in a row
+    while len(found) < count and repeats < most_repeats:
+        before = len(found)
+        found["".join(text())] = None
+        repeats = repeats + 1 if len(found) == before else 0
+    return list(found)
+
+
+def cut(pieces: Iterator[str], length: int, extra: str) -> Iterator[str]:
+    """Yield the pieces of a text up to `length` characters, without something extra at its beginning."""
+    for piece in pieces:
+        yield piece[:length].removeprefix(extra)
+        extra, length = "", length - len(piece)
+        if length <= 0:
+            return
 
 
 def say(text: str) -> None:

@@ -8,7 +8,6 @@ from chargen.corpus.vocabulary import Ids, Vocabulary
 from chargen.corpus.words import split_words
 from chargen.errors import CorpusError
 from chargen.network.prediction import AnyModel
-from chargen.network.sampling import token_texts
 
 
 class Passage(NamedTuple):
@@ -57,8 +56,7 @@ def token_pieces(vocabulary: Vocabulary, ids: Ids, text: str) -> list[str]:
         return [*pieces[:-1], pieces[-1] + decoder.decode(b"", final=True)]
     if vocabulary.kind == "word" and len(words := split_words(text)) == len(ids):
         return words  # where one is unknown, the text tells what it is
-    texts = token_texts(vocabulary)
-    return [texts[token] for token in ids.tolist()]
+    return [vocabulary.texts[token] for token in ids.tolist()]
 
 
 def lines_of(pieces: Sequence[str], first: int = 1, *, start: int = 0) -> Iterator[Line]:

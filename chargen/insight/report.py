@@ -18,6 +18,7 @@ from chargen.insight.sample_texts import SampleText, read_samples
 from chargen.insight.trained_text import read_settings, training_texts
 from chargen.network.model_file import TextModel, num_class_outputs, read_metadata
 from chargen.network.network import weight_shapes
+from chargen.network.prompt import read_prompt
 from chargen.network.request import Request
 from chargen.run import RunDirectory
 
@@ -180,8 +181,8 @@ def _shares(model: TextModel) -> list[tuple[TextModel, int]]:
 
 def _drawn(model: TextModel, count: int) -> list[str]:
     length = None if model.reading == "line" else LENGTH
-    request = Request(random_seed=RANDOM_SEED, count=count, length=length)
-    return request.write(model, model.vocabulary.encode("")).texts
+    request = Request(random_seed=RANDOM_SEED, count=count, length=length, distinct=False)
+    return request.write(model, read_prompt(model.vocabulary, "")).texts
 
 
 def explained(work: Callable[[], Found]) -> tuple[Found | None, str]:

@@ -1,6 +1,6 @@
 """All that can be asked for when text is to be written, and the one place that decides how it is done."""
 
-from collections.abc import Iterator
+from collections.abc import Generator
 from dataclasses import dataclass, field, fields
 from typing import Any, NamedTuple
 
@@ -9,12 +9,13 @@ import numpy as np
 from chargen.config import SamplingOptions
 from chargen.errors import ConfigError, SamplingError
 from chargen.network.beam import Beam, beam_search
-from chargen.network.generation import sample_texts, stream_text
-from chargen.network.prediction import AnyModel, TokenIds
+from chargen.network.generation import Continuation, Stopped, stream_text
+from chargen.network.prediction import AnyModel
+from chargen.network.prompt import Prompt
 from chargen.network.sampling import banned_ids, make_sampler
-from chargen.network.selection import Wanted, select_texts
+from chargen.network.selection import MOST_REPEATS, Wanted, select_texts
 
-LENGTH = 200  # tokens
+LENGTH = 200  # characters
 LINES = 10  # texts drawn from a model of lines
 TRIES = 20_000  # texts drawn in search of those that are wanted
 TRIES_EACH = 100  # and for each of many
@@ -22,9 +23,10 @@ NOVEL_TRIES = 1000  # stretches of text drawn in search of new ones, which are l
 
 
 class Written(NamedTuple):
-    """Continuations and, if they were searched for, the sums of their log-probabilities in nats."""
+    """Continuations, why each stopped and, if they were searched for, the sums of their log-probabilities in nats."""
 
     texts: list[str]
+    stopped: list[Stopped]
     log_probabilities: list[float] | None = None
 
 
@@ -32,8 +34,9 @@ class Written(NamedTuple):
 class Request:
     """What is to be written; None leaves a number to the model and the rest of the request.
 
-    length: tokens, at most. beam: the width of a beam search, which takes the place of draws. tries: texts drawn until enough
-    are wanted. Raises ConfigError for what excludes each other.
+    length: characters, at most. beam: the width of a beam search, which takes the place of draws. tries: texts drawn until
+    enough are wanted. distinct: whether all texts have to differ; None for several lines, of which there may be fewer then.
+    Raises ConfigError for what excludes each other.
     """
 
     sampling: SamplingOptions = field(default_factory=SamplingOptions)
@@ -43,6 +46,7 @@ class Request:
     until: str | None = None
     beam: int | None = None
     tries: int | None = None
+    distinct: bool | None = None
     random_seed: int | None = None
 
     def __post_init__(self) -> None:
@@ -56,33 +60,55 @@ class Request:
         if self.count and self.count > self.beam:
             raise ConfigError(f"--count {self.count} is more than the {self.beam} texts that --beam {self.beam} finds")
 
+    @property
+    def most_characters(self) -> int:
+        """How many characters a text may have, where max_length does not say so."""
+        return LENGTH if self.length is None else self.length
+
     def count_for(self, model: AnyModel) -> int:
         """Return how many texts are asked of a model."""
         return self.count or (LINES if model.reading == "line" and self.beam is None else 1)
 
-    def stream(self, model: AnyModel, prompt: TokenIds) -> Iterator[str]:
-        """Continue a prompt once and yield the continuation, piece by piece where it can be known so early."""
-        if self.beam is not None or self.wanted.selects:
-            return iter(self.write(model, prompt).texts)
-        return stream_text(model, prompt, **self._drawn(model, prompt))
+    def stream(self, model: AnyModel, prompt: Prompt) -> Generator[str, None, Stopped]:
+        """Continue a prompt once and yield the continuation, piece by piece where it can be known so early.
 
-    def write(self, model: AnyModel, prompt: TokenIds) -> Written:
+        The generator returns why the text stopped.
+        """
+        if self.beam is not None or self.wanted.selects:
+            return _known(self.write(model, prompt))
+        pieces = stream_text(model, prompt.ids, **self._drawn(model, prompt))
+        return _fitted(prompt, pieces) if prompt.spaced else pieces
+
+    def write(self, model: AnyModel, prompt: Prompt) -> Written:
         """Return as many continuations of a prompt as are asked for, or as a beam search finds.
 
         Raises ConfigError for what the model cannot do, SamplingError if too few wanted texts are found.
         """
         if self.beam is not None:
             found = self._search(model, prompt)
-            return Written([one.text for one in found], [one.log_probability for one in found])
+            texts, stopped = [prompt.fit(one.text) for one in found], [one.stopped for one in found]
+            return Written(texts, stopped, [one.log_probability for one in found])
+        some = self._select(model, prompt)
+        return Written([one.text for one in some], [one.stopped for one in some])
+
+    def _select(self, model: AnyModel, prompt: Prompt) -> list[Continuation]:
         count = self.count_for(model)
-        drawn = self._drawn(model, prompt)
-        if not self.wanted.selects:
-            return Written(sample_texts(model, prompt, count=count, **drawn))
         least = TRIES if model.reading == "line" or self.wanted.novel is None else NOVEL_TRIES
         tries = self.tries or max(least, TRIES_EACH * count)
-        return Written(select_texts(model, prompt, count=count, wanted=self.wanted, tries=tries, **drawn))
+        several_lines = model.reading == "line" and count > 1
+        return select_texts(
+            model,
+            prompt,
+            count=count,
+            wanted=self.wanted,
+            tries=tries if self.wanted.selects else max(tries, count),
+            distinct=several_lines if self.distinct is None else self.distinct,
+            fewer=self.distinct is None,
+            most_repeats=MOST_REPEATS if self.tries is None else tries,
+            **self._drawn(model, prompt),
+        )
 
-    def _drawn(self, model: AnyModel, prompt: TokenIds) -> dict[str, Any]:
+    def _drawn(self, model: AnyModel, prompt: Prompt) -> dict[str, Any]:
         """Return what every way of drawing takes."""
         sampler = make_sampler(self.sampling, model.vocabulary)
         return self._limits(model, prompt, sampler.banned) | {
@@ -90,27 +116,43 @@ class Request:
             "rng": np.random.default_rng(self.random_seed),
         }
 
-    def _search(self, model: AnyModel, prompt: TokenIds) -> list[Beam]:
+    def _search(self, model: AnyModel, prompt: Prompt) -> list[Beam]:
         assert self.beam is not None
         banned = banned_ids(model.vocabulary, self.sampling.ban)
         limits = self._limits(model, prompt, banned)
         only_complete = self.wanted.max_length is not None
-        found = beam_search(model, prompt, width=self.beam, banned=banned, only_complete=only_complete, **limits)
+        found = beam_search(model, prompt.ids, width=self.beam, banned=banned, only_complete=only_complete, **limits)
         count = self.count_for(model)
         if len(found) < count:
             raise SamplingError(f"the search found {len(found)} of {count} texts", hint="keep more with --beam")
         return found[:count]
 
-    def _limits(self, model: AnyModel, prompt: TokenIds, banned: tuple[int, ...]) -> dict[str, Any]:
+    def _limits(self, model: AnyModel, prompt: Prompt, banned: tuple[int, ...]) -> dict[str, Any]:
         """Return where a text may and must stop; raise ConfigError for what no text of the model can be."""
-        text = model.vocabulary.decode(prompt)
-        self.wanted.check(model, text, banned)
-        longest = 4 if model.vocabulary.kind == "byte" else 1  # tokens of a character
+        self.wanted.check(model, prompt.text, banned)
+        begun = prompt.text[: len(prompt.text) - prompt.spaced]
         return {
-            "length": self.wanted.steps(text, LENGTH if self.length is None else self.length, longest),
+            "length": self.wanted.length_after(begun, self.most_characters),
             "until": self.until,
-            "min_length": max(self.wanted.min_length - len(text), 0),
+            "min_length": max(self.wanted.min_length - len(begun), 0),
         }
+
+
+def _known(written: Written) -> Generator[str, None, Stopped]:
+    """Yield the only text of some."""
+    yield from written.texts
+    return written.stopped[0]
+
+
+def _fitted(prompt: Prompt, pieces: Generator[str, None, Stopped]) -> Generator[str, None, Stopped]:
+    """Yield the pieces of a continuation as they follow a prompt."""
+    try:
+        first = next(pieces)
+    except StopIteration as nothing:
+        stopped: Stopped = nothing.value
+        return stopped
+    yield prompt.fit(first)
+    return (yield from pieces)
 
 
 def _flags_of_chance(request: Request) -> list[str]:

@@ -51,11 +51,6 @@ def exclude(logits: Logits, ids: Sequence[int]) -> Logits:
     return kept
 
 
-def token_texts(vocabulary: Vocabulary) -> list[str]:
-    """Return what each id, (V,), stands for by itself; the boundary and labels stand for nothing."""
-    return [vocabulary.decode([token]) for token in range(len(vocabulary))]
-
-
 def banned_ids(vocabulary: Vocabulary, characters: str) -> tuple[int, ...]:
     """Return the ids of the tokens that hold one of some characters.
 
@@ -64,7 +59,7 @@ def banned_ids(vocabulary: Vocabulary, characters: str) -> tuple[int, ...]:
     if vocabulary.kind == "byte" and not characters.isascii():
         raise ConfigError("--ban takes ASCII characters for a model of bytes, to which others are several tokens")
     forbidden = set(characters)
-    banned = [token for token, text in enumerate(token_texts(vocabulary)) if forbidden & set(text)]
+    banned = [token for token, text in enumerate(vocabulary.texts) if forbidden & set(text)]
     left = set(range(BOUNDARY + 1, len(vocabulary))) - set(vocabulary.silent_ids) - set(banned)
     if not left:
         raise ConfigError(f"--ban leaves none of the {len(banned)} tokens that the model writes", hint="ban fewer")

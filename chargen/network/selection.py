@@ -1,14 +1,17 @@
-"""Texts that have to be so and so: drawn until enough of them are."""
+"""Draw texts until enough of them satisfy the given constraints."""
 
+import math
 from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
 
 from chargen.errors import ConfigError, SamplingError, UnknownTokenError
 from chargen.network.generation import Continuation, continue_prompt
-from chargen.network.prediction import AnyModel, TokenIds
+from chargen.network.prediction import AnyModel
+from chargen.network.prompt import Prompt
 
 BATCH_SIZE = 256  # texts drawn at a time
+MOST_REPEATS = 1000  # wanted texts drawn in a row that had all been drawn before
 DRAWN_EACH = 4  # texts drawn for each one that is to differ from the others
 
 
@@ -39,12 +42,9 @@ class Wanted:
         """Whether some drawn texts may have to be left out."""
         return bool(self.contains) or self.max_length is not None or self.novel is not None
 
-    def steps(self, prompt: str, length: int, longest: int = 1) -> int:
-        """Return how many tokens to draw after a prompt: `length`, or what max_length leaves room for and the end.
-
-        longest: the most tokens that one character takes.
-        """
-        return length if self.max_length is None else (self.max_length - len(prompt)) * longest + 1
+    def length_after(self, prompt: str, length: int) -> int:
+        """Return how many characters to draw after a prompt: `length`, or one more than max_length allows, to see the end."""
+        return length if self.max_length is None else self.max_length - len(prompt) + 1
 
     def accepts(self, prompt: str, continuation: Continuation) -> bool:
         """Whether a prompt and its continuation are wanted."""
@@ -77,25 +77,61 @@ class Wanted:
             )
 
 
-def select_texts(model: AnyModel, prompt: TokenIds, *, count: int, wanted: Wanted, tries: int, **drawn: Any) -> list[str]:
-    """Draw batches of continuations until `count` are wanted, and return those, in the order in which they were drawn.
+def select_texts(
+    model: AnyModel,
+    prompt: Prompt,
+    *,
+    count: int,
+    wanted: Wanted,
+    tries: int,
+    distinct: bool = False,
+    fewer: bool = False,
+    most_repeats: float = math.inf,
+    **drawn: Any,
+) -> list[Continuation]:
+    """Draw continuations until `count` are wanted, and return those in the order in which they were drawn.
 
-    drawn: what `continue_prompt` takes besides. Raises SamplingError if `tries` continuations do not hold enough.
+    distinct: leave out each text that was drawn before, and give up after most_repeats of them in a row. fewer: return what
+    was found where only distinct texts are missing. drawn: what `continue_prompt` takes besides. Raises SamplingError if
+    `tries` continuations do not hold enough.
     """
-    text = model.vocabulary.decode(prompt)
-    found: list[str] = []
-    for start in range(0, tries, BATCH_SIZE):
-        some = continue_prompt(model, prompt, count=min(BATCH_SIZE, tries - start), **drawn)
-        found += [one.text for one in some if wanted.accepts(text, one)]
-        if len(found) >= count:
-            return found[:count]
-    raise SamplingError(
-        f"{len(found):,} of {tries:,} texts were as asked, and {count:,} are wanted",
+    found: list[Continuation] = []
+    seen: set[str] = set()
+    tried = wanted_ones = repeats = 0
+    while len(found) < count and tried < tries and repeats < most_repeats:
+        size = min(BATCH_SIZE if tried or wanted.selects else count, tries - tried)
+        tried += size
+        for one in _drawn(model, prompt, count=size, **drawn):
+            if not wanted.accepts(prompt.text, one):
+                continue
+            wanted_ones += 1
+            repeats = repeats + 1 if distinct and one.text in seen else 0
+            if not repeats:
+                found.append(one)
+                seen.add(one.text)
+    if len(found) >= count or (fewer and wanted_ones >= count):
+        return found[:count]
+    raise _too_few(len(found), tried, count, repeated=wanted_ones >= count)
+
+
+def _drawn(model: AnyModel, prompt: Prompt, **drawn: Any) -> list[Continuation]:
+    some = continue_prompt(model, prompt.ids, **drawn)
+    return [one._replace(text=prompt.fit(one.text)) for one in some]
+
+
+def _too_few(found: int, tried: int, count: int, *, repeated: bool) -> SamplingError:
+    if repeated:
+        return SamplingError(
+            f"only {found:,} different text{'s' * (found != 1)} among {tried:,} drawn, and {count:,} are wanted",
+            hint="ask for fewer with --count, raise --temp, draw more with --tries, or allow repeats with --no-distinct",
+        )
+    return SamplingError(
+        f"{found:,} of {tried:,} texts were as asked, and {count:,} are wanted",
         hint="ask for less, draw more with --tries, or begin with another --seed",
     )
 
 
-def distinct_continuations(model: AnyModel, prompt: TokenIds, *, count: int, **drawn: Any) -> list[Continuation]:
+def distinct_continuations(model: AnyModel, prompt: Prompt, *, count: int, **drawn: Any) -> list[Continuation]:
     """Draw up to `count` continuations of a prompt that all differ and are not empty; drawn: what `continue_prompt` takes."""
-    some = continue_prompt(model, prompt, count=count * DRAWN_EACH, **drawn)
+    some = _drawn(model, prompt, count=count * DRAWN_EACH, **drawn)
     return list({one.text: one for one in some if one.text}.values())[:count]

@@ -1,14 +1,15 @@
 """A text from a prompt, as it is asked for: `chargen sample` and `Model.generate` are this."""
 
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Generator, Mapping, Sequence
 from dataclasses import dataclass, fields
 from functools import partial
-from itertools import chain
 from pathlib import Path
 from typing import Any, get_type_hints
 
 from chargen.config import SamplingOptions, Setting, setting
-from chargen.network.prediction import AnyModel, TokenIds
+from chargen.network.generation import Stopped
+from chargen.network.prediction import AnyModel
+from chargen.network.prompt import Prompt, read_prompt
 from chargen.network.request import Request, Written
 from chargen.network.selection import Wanted
 from chargen.resolution import check_value, unknown_keyword
@@ -26,6 +27,7 @@ class WritingOptions(SamplingOptions):
     must_contain: str = setting("", "Only texts that hold this text.")
     novel: bool = setting(False, "Only new texts.")
     copy_length: int = setting(20, "Characters from which on a stretch that stands in the corpus is a copy.", minimum=1)
+    distinct: bool | None = setting(None, "No text twice.")
     tries: int | None = setting(None, "Texts drawn before it gives up.", minimum=1)
     random_seed: int | None = setting(None, "Seed of the draws.", minimum=0)
     on_unknown: str = setting("error", "What to do with unknown characters.", choices=("error", "skip", "nearest"))
@@ -48,11 +50,10 @@ def read_options(given: Mapping[str, Any]) -> WritingOptions:
 
 @dataclass(frozen=True, kw_only=True)
 class Composition:
-    """A prompt as a model reads it, and how it is to be continued."""
+    """A prompt, the model that reads it, and how it is to be continued."""
 
     model: AnyModel
-    prompt: str
-    ids: TokenIds
+    prompt: Prompt
     request: Request
 
     @property
@@ -60,23 +61,32 @@ class Composition:
         """How many texts are asked for."""
         return self.request.count_for(self.model)
 
-    def stream(self) -> Iterator[str]:
-        """Return the pieces of one text as they come, the prompt first; what cannot be is known before."""
-        return chain([self.prompt], self.request.stream(self.model, self.ids))
+    def stream(self) -> Generator[str, None, Stopped]:
+        """Return the pieces of one text as they come, the prompt first; what cannot be is known before.
+
+        The generator returns why the text stopped.
+        """
+        return _after(self.prompt.text, self.request.stream(self.model, self.prompt))
 
     def write(self) -> Written:
         """Return all texts, each with the prompt in front. Raises SamplingError if too few are found."""
-        written = self.request.write(self.model, self.ids)
-        return written._replace(texts=[self.prompt + text for text in written.texts])
+        written = self.request.write(self.model, self.prompt)
+        return written._replace(texts=[self.prompt.text + text for text in written.texts])
+
+
+def _after(prompt: str, pieces: Generator[str, None, Stopped]) -> Generator[str, None, Stopped]:
+    yield prompt
+    return (yield from pieces)
 
 
 def compose(
     model: AnyModel, paths: Sequence[Path], prompt: str, options: WritingOptions, *, count: int | None = None
 ) -> Composition:
-    """Make ready to continue a prompt with the model of some files; what it does not know is left out, or replaced.
+    """Prepare to continue a prompt with the model of some files.
 
-    Raises UnknownTokenError for a prompt with characters that the model does not hold, ConfigError for options that exclude
-    each other.
+    The prompt is returned as it was typed, whatever the model reads of it. Raises UnknownTokenError for characters or words in
+    it that the model does not know, unless on_unknown leaves them out or replaces them, and ConfigError for options that
+    exclude each other.
     """
     wanted = Wanted(
         min_length=options.min_length,
@@ -92,10 +102,12 @@ def compose(
         until=options.until,
         beam=options.beam,
         tries=options.tries,
+        distinct=options.distinct,
         random_seed=options.random_seed,
     )
-    ids = model.vocabulary.encode(prompt, on_unknown=options.on_unknown)
-    return Composition(model=model, prompt=model.vocabulary.decode(ids), ids=ids, request=request)
+    return Composition(
+        model=model, prompt=read_prompt(model.vocabulary, prompt, on_unknown=options.on_unknown), request=request
+    )
 
 
 def _novelty_test(paths: Sequence[Path], reading: str, copy_length: int) -> Callable[[str, str], bool]:

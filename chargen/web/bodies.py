@@ -35,8 +35,9 @@ class NextBody:
 class CompletionBody:
     """Asks for the continuation of a text. ids and given are those of NextBody.
 
-    again: after an end another text comes, which begins as this one did. top, for streams: tell the tokens with their bits,
-    and after each event so many that may come next. every: tokens of an event, at most.
+    The text is cut at `length` characters; where top asks for tokens, the last one is whole. again: after an end another text
+    comes, which begins as this one did; the end counts as a character. top, for streams: tell the tokens with their bits, and
+    after each event so many that may come next. every: tokens of an event, at most.
     """
 
     prompt: str = setting("", "Text to continue.")
@@ -47,7 +48,7 @@ class CompletionBody:
     temperature: float = setting(1.0, "Temperature.", minimum=0.0, maximum=100.0)
     top_k: int = setting(0, "Draw from the most probable tokens only.", minimum=0)
     top_p: float = setting(1.0, "Draw from the fewest tokens that hold so much together.", above=0.0, maximum=1.0)
-    length: int = setting(200, "Tokens to write, at most.", minimum=0)
+    length: int = setting(200, "Characters to write, at most.", minimum=0)
     random_seed: int | None = setting(None, "Seed of the draws.", minimum=0, maximum=LARGEST_SEED)
     stream: bool = setting(False, "Send the text as it comes.")
     again: bool = setting(False, "After an end, begin another text.")

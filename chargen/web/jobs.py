@@ -7,7 +7,6 @@ slice. B is one row everywhere.
 import math
 import threading
 from abc import ABC, abstractmethod
-from codecs import getincrementaldecoder
 from collections.abc import Iterator
 from time import perf_counter
 from typing import Any, NamedTuple
@@ -16,18 +15,20 @@ import numpy as np
 
 from chargen.corpus.vocabulary import BOUNDARY
 from chargen.corpus.words import split_words
+from chargen.network.generation import Stopped, TokenDecoder, most_steps
 from chargen.network.model_file import TextModel
 from chargen.network.prediction import TokenIds, forbid_end, primer_for, silence
-from chargen.network.sampling import Logits, Sampler, log_softmax, token_texts
+from chargen.network.sampling import Logits, Sampler, log_softmax
 from chargen.network.stepper import Stepper
 
 SLICE = 0.005  # seconds
 
 
 class Drawn(NamedTuple):
-    """A token that was drawn, and the bits that it cost at temperature 1, if they were asked for."""
+    """A token that was drawn, the text that it adds, and the bits that it cost at temperature 1, if they were asked for."""
 
     id: int
+    text: str
     bits: float | None
 
 
@@ -36,7 +37,6 @@ class SharedModel:
 
     def __init__(self, model: TextModel) -> None:
         self.model = model
-        self.texts = token_texts(model.vocabulary)  # slow to make for many tokens
         self.names = [None, *model.vocabulary, *[None] * len(model.vocabulary.labels)]
         self._lent = threading.local()
 
@@ -136,15 +136,18 @@ class Reading(Job):
 
 
 class Writing(Reading):
-    """Reads a text and writes on: up to `length` tokens, drawn as `chargen sample` draws them.
+    """Reads a text and writes on: up to `length` characters, drawn as `chargen sample` draws them.
 
-    weighs: tell the bits of each. again: after a text's end another one begins as this one did, by the given ids.
+    The token that reaches the length is the last, and its text is cut there. weighs: tell the bits of each. again: after a
+    text's end, which counts as a character, another one begins as this one did, by the given ids. spaced: the space before the
+    first word is there already.
     """
 
     def __init__(
         self,
         *place: Any,
         given: int | None = None,
+        spaced: bool = False,
         length: int,
         sampler: Sampler,
         random_seed: int | None = None,
@@ -152,20 +155,22 @@ class Writing(Reading):
         again: bool = False,
     ) -> None:
         super().__init__(*place, given=given)
-        self.ended = False
-        self._length, self._weighs, self._again = length, weighs, again
+        self.stopped: Stopped = "length"
+        self._room, self._weighs, self._again = length, weighs, again  # room: characters left to write
         self._sampler, self._rng = sampler, np.random.default_rng(random_seed)
+        self._decode = TokenDecoder(self.model.vocabulary)
+        self._extra = " " if spaced else ""  # what the next token's text leaves out
 
     def _work(self) -> Iterator[Any]:
         yield from self._read_given()
         start = self._stepper.state, self.logits.copy()
         yield from self._read(self.ids[self.given :])
         self._expect(begun=len(self.ids) > 0)
-        for position in range(self._length):
+        for position in range(most_steps(self.model.vocabulary, self._room)):
             token = int(self._sampler(self.logits, self._rng, position=position)[0])
-            drawn = Drawn(token, self._bits(token) if self._weighs else None)
+            drawn = self._drawn(token)
             if token == BOUNDARY and not self._again:
-                self.ended = True
+                self.stopped = "end"
                 yield drawn
                 return
             if token == BOUNDARY:
@@ -174,6 +179,20 @@ class Writing(Reading):
                 self._step(token)
             self._expect(begun=token != BOUNDARY or self.given > 0)
             yield drawn
+            if self._room <= 0:
+                return
+
+    def rest(self) -> str:
+        """Return what stands for a character that was not finished."""
+        return self._decode.rest()
+
+    def _drawn(self, token: int) -> Drawn:
+        """Return a drawn token as it is told of, and count what it writes."""
+        whole = self._decode(token)
+        text = whole[: self._room].removeprefix(self._extra)
+        self._extra = ""
+        self._room -= len(whole) + (token == BOUNDARY)
+        return Drawn(token, text, self._bits(token) if self._weighs else None)
 
 
 class Weighing(Job):
@@ -203,25 +222,8 @@ def pieces_of(shared: SharedModel, text: str, ids: TokenIds) -> list[str]:
     """Return which piece of a text each of its ids is; of a character of several bytes, it is the last one's."""
     if shared.model.vocabulary.kind == "word" and len(words := split_words(text)) == len(ids):
         return words  # where one is unknown, the text tells what it is
-    decode = Decoder(shared)
+    decode = TokenDecoder(shared.model.vocabulary)
     return [decode(int(token)) for token in ids]
-
-
-class Decoder:
-    """Turns drawn tokens into text, one after another; a character of several bytes comes with the last of them."""
-
-    def __init__(self, shared: SharedModel) -> None:
-        self._texts = shared.texts
-        self._bytes = getincrementaldecoder("utf-8")("replace") if shared.model.vocabulary.kind == "byte" else None
-
-    def __call__(self, token: int) -> str:
-        if self._bytes is None:
-            return self._texts[token]
-        return self._bytes.decode(bytes([token - 1]) if token != BOUNDARY else b"")
-
-    def rest(self) -> str:
-        """Return what stands for a character that was not finished."""
-        return self._bytes.decode(b"", final=True) if self._bytes else ""
 
 
 def _cooled(nats: Any, temperature: float) -> Any:

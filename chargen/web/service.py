@@ -12,10 +12,10 @@ import numpy as np
 
 from chargen.corpus.vocabulary import BOUNDARY
 from chargen.network.model_file import TextModel
-from chargen.network.prediction import TokenIds
+from chargen.network.prompt import Prompt, read_prompt
 from chargen.network.sampling import Sampler
 from chargen.web.bodies import CompletionBody, NextBody, ScoreBody
-from chargen.web.jobs import Decoder, Drawn, Job, Reading, SharedModel, Weighing, Writing, pieces_of
+from chargen.web.jobs import Drawn, Job, Reading, SharedModel, Weighing, Writing, pieces_of
 from chargen.web.model_card import describe_model
 from chargen.web.single_page import ServedPage, make_served_page
 
@@ -29,7 +29,7 @@ Outcome = TypeVar("Outcome")
 class Limits:
     """What a client may ask for."""
 
-    length: int = 10_000  # tokens that a request has written
+    length: int = 10_000  # characters that a request has written
     concurrent: int = 100  # requests that read or write at a time
     seconds: float = 30.0  # that a request may take
 
@@ -46,7 +46,7 @@ class Place(NamedTuple):
     """A model as it writes for a label, and the text that it is to read."""
 
     model: TextModel
-    ids: TokenIds
+    prompt: Prompt
 
 
 class Service:
@@ -89,8 +89,7 @@ class Service:
             raise RefusedError(422, "top and every are for streams, stream is false")
         job, told = await self._writing(body)
         parts = [told.text(drawn) async for drawn in self._slices(job)]
-        prompt = self.model.vocabulary.decode(job.ids)
-        return {"prompt": prompt, "text": "".join([*parts, told.rest()]), "stopped": _why(job)}
+        return {"prompt": told.prompt.text, "text": "".join([*parts, job.rest()]), "stopped": job.stopped}
 
     async def stream(self, body: CompletionBody) -> AsyncIterator[dict[str, Any]]:
         """Yield a text as it is written on, at last why it stopped. What is refused is so before the first event."""
@@ -102,29 +101,29 @@ class Service:
                     yield told.tokens(drawn, body.temperature, body.top) if body.top else {"text": told.text(drawn)}
         except RefusedError:
             stopped = "server" if self.ending else "time"
-        if not body.top and (rest := told.rest()):
+        if not body.top and (rest := job.rest()):
             yield {"text": rest}
-        yield {"stopped": stopped or _why(job)}
+        yield {"stopped": stopped or job.stopped}
 
     async def next(self, body: NextBody) -> dict[str, Any]:
         """Return what may follow a text."""
         place = await self._in_thread(self._place, body)
-        job = Reading(self._shared, *place, given=body.given)
+        job = Reading(self._shared, place.model, place.prompt.ids, given=body.given)
         async for _ in self._slices(job):
             pass
-        return {"text": self.model.vocabulary.decode(place.ids), "next": job.best(body.temperature, body.top)}
+        return {"text": place.prompt.text, "next": job.best(body.temperature, body.top)}
 
     async def score(self, body: ScoreBody) -> dict[str, Any]:
         """Return the bits of each character of a text."""
-        place = await self._in_thread(self._place, body)
-        bits = [bits async for found in self._slices(Weighing(self._shared, *place)) for (bits,) in found]
-        text = body.text if body.on_unknown == "error" else self.model.vocabulary.decode(place.ids)
-        pieces = _joined(pieces_of(self._shared, text, place.ids), bits)
+        model, (_, ids, _) = await self._in_thread(self._place, body)
+        bits = [bits async for found in self._slices(Weighing(self._shared, model, ids)) for (bits,) in found]
+        text = body.text if body.on_unknown == "error" else self.model.vocabulary.decode(ids)
+        pieces = _joined(pieces_of(self._shared, text, ids), bits)
         return {
             "text": text,
             "pieces": pieces,
             "bits": sum(cost for _, cost in pieces if cost is not None),
-            "ids": place.ids.tolist(),
+            "ids": ids.tolist(),
             "unknown": self._unknown(body.text) if body.on_unknown == "skip" else [],
         }
 
@@ -142,34 +141,45 @@ class Service:
         place = await self._in_thread(self._place, body)
         job = Writing(
             self._shared,
-            *place,
+            place.model,
+            place.prompt.ids,
             given=body.given,
+            spaced=place.prompt.spaced,
             length=body.length,
             sampler=sampler,
             random_seed=body.random_seed,
             weighs=body.top is not None,
             again=body.again,
         )
-        begins = self.model.vocabulary.decode(place.ids[: body.given]) if body.again else None
-        return job, _Told(job, self._shared, begins)
+        return job, _Told(job, self._shared, place.prompt, self._beginning(place.prompt, body) if body.again else "")
+
+    def _beginning(self, prompt: Prompt, body: CompletionBody) -> str:
+        """Return what stands between a text's end and the next text, which begins as the first one did."""
+        begins = prompt.text if body.given is None else self.model.vocabulary.decode(prompt.ids[: body.given])
+        return f"\n{begins}"
 
     def _place(self, body: CompletionBody | NextBody | ScoreBody) -> Place:
         """Return what is to be read. Raises RefusedError, and UnknownTokenError for what the model does not know."""
         text, given = body.text, getattr(body, "given", None)
-        ids: TokenIds = np.array(getattr(body, "ids", ()), np.intp)
+        ids = np.array(getattr(body, "ids", ()), np.intp)
         if len(ids) and text:
             raise RefusedError(422, "there are ids and a text, expected one of them")
         if max(len(text), len(ids)) > LONGEST_TEXT:
             raise RefusedError(413, f"the text is {max(len(text), len(ids)):,} long, expected {LONGEST_TEXT:,} or less")
         if len(ids) and ids.max() >= len(self.model.vocabulary):
             raise RefusedError(422, f"there is no token {ids.max()}, expected less than {len(self.model.vocabulary)}")
+        prompt = Prompt(self.model.vocabulary.decode(ids), ids) if len(ids) else self._read(text, body)
+        if given is not None and given > len(prompt.ids):
+            raise RefusedError(422, f"given is {given}, of {len(prompt.ids)} ids")
+        return Place(self._labelled(body.label), prompt)
+
+    def _read(self, text: str, body: CompletionBody | NextBody | ScoreBody) -> Prompt:
         try:
-            ids = ids if len(ids) else self.model.vocabulary.encode(text, on_unknown=body.on_unknown)
+            if isinstance(body, ScoreBody):  # which measures unknown words as evaluation does
+                return Prompt(text, self.model.vocabulary.encode(text, on_unknown=body.on_unknown))
+            return read_prompt(self.model.vocabulary, text, on_unknown=body.on_unknown)
         except UnicodeEncodeError:
             raise RefusedError(422, "the text holds half of a surrogate pair, which is no character") from None
-        if given is not None and given > len(ids):
-            raise RefusedError(422, f"given is {given}, of {len(ids)} ids")
-        return Place(self._labelled(body.label), ids)
 
     def _labelled(self, label: str | None) -> TextModel:
         known = self.model.vocabulary.labels
@@ -193,19 +203,14 @@ class Service:
 
 
 class _Told:
-    """What is told of drawn tokens. begins: what another text begins with, after an end."""
+    """What is told of drawn tokens. between: what is put between a text's end and the next text."""
 
-    def __init__(self, job: Writing, shared: SharedModel, begins: str | None) -> None:
-        self._job, self._names = job, shared.names
-        self._decode, self._between = Decoder(shared), "" if begins is None else f"\n{begins}"
+    def __init__(self, job: Writing, shared: SharedModel, prompt: Prompt, between: str) -> None:
+        self._job, self._names, self._between, self.prompt = job, shared.names, between, prompt
 
     def text(self, drawn: list[Drawn]) -> str:
         """Return the text of tokens; what is not a whole character yet comes with the next."""
-        return "".join(self._decode(one.id) + (self._between if one.id == BOUNDARY else "") for one in drawn)
-
-    def rest(self) -> str:
-        """Return what stands for a character that was not finished."""
-        return self._decode.rest()
+        return "".join(one.text + (self._between if one.id == BOUNDARY else "") for one in drawn)
 
     def tokens(self, drawn: list[Drawn], temperature: float, top: int) -> dict[str, Any]:
         """Return tokens by id, name and bits, and what may come next."""
@@ -213,10 +218,6 @@ class _Told:
             "tokens": [[one.id, self._names[one.id], one.bits] for one in drawn],
             "next": self._job.best(temperature, top),
         }
-
-
-def _why(job: Writing) -> str:
-    return "end" if job.ended else "length"
 
 
 def _joined(pieces: list[str], bits: list[float | None]) -> list[tuple[str, float | None]]:

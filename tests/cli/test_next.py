@@ -74,7 +74,10 @@ def test_without_a_text_it_tells_how_texts_begin(invoke: Invoke, write_run: Writ
 @pytest.mark.parametrize(("choice", "read"), [("skip", "Hb"), ("nearest", "Hab")])
 def test_unknown_characters(choice: str, read: str, invoke: Invoke, write_run: WriteRun) -> None:
     write_run()
-    assert json.loads(text_of(invoke("next", "HAb", "--on-unknown", choice, "--json")))["text"] == read
+    found = json.loads(text_of(invoke("next", "HAb", "--on-unknown", choice, "--json")))
+    assert found["text"] == "HAb"  # as it was typed
+    assert [one["token"] for one in found["read"]] == list(read)
+    assert found["next"] == json.loads(text_of(invoke("next", read, "--json")))["next"]
 
 
 def test_a_run_can_be_named(invoke: Invoke, write_run: WriteRun) -> None:

@@ -90,12 +90,16 @@ def test_output_is_written_whole(invoke: Invoke, write_run: WriteRun, in_folder:
     assert (in_folder / "new.txt").read_text(encoding="utf-8") == text_of(invoke("sample", "--random-seed", 3))
 
 
-@pytest.mark.parametrize(("choice", "begins"), [("skip", "Hb"), ("nearest", "Hbé")])
-def test_unknown_characters(choice: str, begins: str, invoke: Invoke, write_run: WriteRun) -> None:
+@pytest.mark.parametrize("choice", ["skip", "nearest"])
+def test_the_prompt_comes_back_as_it_was_typed(choice: str, invoke: Invoke, write_run: WriteRun) -> None:
     write_run()
-    assert text_of(invoke("sample", "--seed", "HBÉ" if choice == "nearest" else "HЖb", "--on-unknown", choice)).startswith(
-        begins
-    )
+    options = ["--on-unknown", choice, "--length", 9, "--random-seed", 1]
+    found = json.loads(text_of(invoke("sample", "--seed", "HBЖb", *options, "--json")))
+    assert found["prompt"] == "HBЖb"
+    assert found["texts"][0].startswith("HBЖb")
+    read = {"skip": "Hb", "nearest": "Hbéb"}[choice]  # the same continuation as after what is read of it
+    assert found["texts"][0][4:] == text_of(invoke("sample", "--seed", read, *options))[len(read) : -1]
+    assert text_of(invoke("sample", "--seed", "HBЖb", *options)) == found["texts"][0] + "\n"
 
 
 def test_a_reader_that_leaves_early_is_no_error(write_run: WriteRun, in_folder: Path) -> None:

@@ -8,6 +8,7 @@ import numpy as np
 from chargen.errors import ChargenError, ModelFileError
 from chargen.network.classifier import TextClassifier, load_classifier
 from chargen.network.model_file import TextModel, load_model
+from chargen.network.prompt import Prompt
 from chargen.network.request import Request
 
 MOST_CHARACTERS = 400  # of a message, beside the path
@@ -44,4 +45,4 @@ def _use(model: TextModel | TextClassifier) -> None:
         if isinstance(model, TextClassifier):
             model.log_probabilities([ids])
         else:
-            Request(length=3, count=2, random_seed=1).write(model, ids)
+            Request(length=3, count=2, random_seed=1).write(model, Prompt("", ids))

@@ -49,7 +49,8 @@ def score(model: TextModel, prompt: str, text: str, *, complete: bool, banned: s
 
 
 def search(model: TextModel, prompt: str, **options: Any) -> list[tuple[str, float, bool]]:
-    return [tuple(one) for one in beam_search(model, model.vocabulary.encode(prompt), length=L, **options)]
+    found = beam_search(model, model.vocabulary.encode(prompt), length=L, **options)
+    return [(one.text, one.log_probability, one.complete) for one in found]
 
 
 @pytest.mark.parametrize("seed", range(3))
@@ -107,4 +108,4 @@ def test_cut_texts_can_be_left_out(random_model: RandomModel) -> None:
 
 def test_nothing_is_written_at_length_zero(random_model: RandomModel) -> None:
     model = random_model()
-    assert beam_search(model, model.vocabulary.encode("a"), width=3, length=0) == [("", 0.0, False)]
+    assert beam_search(model, model.vocabulary.encode("a"), width=3, length=0) == [("", 0.0, "length")]

@@ -157,9 +157,9 @@ def test_no_text_ends_before_its_least_length() -> None:
     assert len(stream(even, "a", sampler=Sampler(), min_length=20, length=30)) >= 20
 
 
-def test_a_continuation_tells_whether_it_is_complete() -> None:
+def test_a_continuation_tells_why_it_stopped() -> None:
     drawn = {"count": 1, "sampler": GREEDY, "rng": np.random.default_rng(1)}
     prompt = VOCABULARY.encode("a")
-    assert continue_prompt(model(), prompt, length=4, **drawn) == [("bcd", True)]
-    assert continue_prompt(model(), prompt, length=3, **drawn) == [("bcd", False)]
-    assert continue_prompt(model(), prompt, length=3, until="bc", **drawn) == [("bc", True)]
+    assert continue_prompt(model(), prompt, length=4, **drawn) == [("bcd", "end")]
+    assert continue_prompt(model(), prompt, length=3, **drawn) == [("bcd", "length")]
+    assert continue_prompt(model(), prompt, length=3, until="bc", **drawn) == [("bc", "until")]

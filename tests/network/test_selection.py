@@ -7,6 +7,7 @@ import pytest
 from chargen.errors import ConfigError, SamplingError
 from chargen.network.generation import Continuation
 from chargen.network.model_file import TextModel
+from chargen.network.prompt import read_prompt
 from chargen.network.sampling import Sampler
 from chargen.network.selection import BATCH_SIZE, Wanted, distinct_continuations, select_texts
 
@@ -30,26 +31,28 @@ def drawn(seed: int = 1, **options: Any) -> dict[str, Any]:
     ],
 )
 def test_what_is_accepted(wanted: dict[str, Any], text: str, complete: bool, accepted: bool) -> None:
-    assert Wanted(**wanted).accepts("a", Continuation(text, complete)) is accepted
+    assert Wanted(**wanted).accepts("a", Continuation(text, "end" if complete else "length")) is accepted
 
 
 def test_only_whole_lines_within_the_limit_come(random_model: RandomModel) -> None:
     model = random_model(reading="line", characters="abc")
-    prompt = model.vocabulary.encode("a")
+    prompt = read_prompt(model.vocabulary, "a")
     wanted = Wanted(max_length=4, contains="b")
-    texts = select_texts(model, prompt, count=30, wanted=wanted, tries=9000, **drawn(length=wanted.steps("a", 99)))
+    texts = select_texts(model, prompt, count=30, wanted=wanted, tries=9000, **drawn(length=wanted.length_after("a", 99)))
     assert len(texts) == 30
-    assert max(map(len, texts)) == 3  # and the prompt
-    assert all("b" in text for text in texts)
-    assert texts == select_texts(model, prompt, count=30, wanted=wanted, tries=9000, **drawn(length=wanted.steps("a", 99)))
+    assert max(len(one.text) for one in texts) == 3  # and the prompt
+    assert all("b" in one.text for one in texts)
+    assert texts == select_texts(
+        model, prompt, count=30, wanted=wanted, tries=9000, **drawn(length=wanted.length_after("a", 99))
+    )
 
 
 def test_what_is_selected_are_the_plain_draws_that_fit(random_model: RandomModel) -> None:
     """Rejection: with the same random numbers, the texts of a first batch that fit, in their order."""
     model = random_model(reading="line", characters="abc")
-    prompt = model.vocabulary.encode("")
+    prompt = read_prompt(model.vocabulary, "")
     everything = select_texts(model, prompt, count=BATCH_SIZE, wanted=Wanted(), tries=BATCH_SIZE, **drawn())
-    fitting = [text for text in everything if "ba" in text]
+    fitting = [one for one in everything if "ba" in one.text]
     assert 4 < len(fitting) < BATCH_SIZE
     assert select_texts(model, prompt, count=4, wanted=Wanted(contains="ba"), tries=BATCH_SIZE, **drawn()) == fitting[:4]
 
@@ -65,7 +68,7 @@ def test_it_gives_up_after_the_tries(tries: int, random_model: RandomModel) -> N
             return len(seen) == 1
 
     with pytest.raises(SamplingError, match=f"1 of {tries} texts were as asked, and 2 are wanted"):
-        select_texts(model, model.vocabulary.encode(""), count=2, wanted=Counting(), tries=tries, **drawn())
+        select_texts(model, read_prompt(model.vocabulary, ""), count=2, wanted=Counting(), tries=tries, **drawn())
     assert len(seen) == tries
 
 
@@ -107,8 +110,8 @@ def test_lengths_are_for_models_that_end(wanted: Wanted, random_model: RandomMod
 
 def test_continuations_to_choose_from_differ_and_are_not_empty(random_model: RandomModel) -> None:
     model = random_model(reading="line", characters="ab")
-    found = distinct_continuations(model, model.vocabulary.encode("a"), count=6, **drawn(length=2))
+    found = distinct_continuations(model, read_prompt(model.vocabulary, "a"), count=6, **drawn(length=2))
     texts = [one.text for one in found]
     assert "" not in texts
     assert len(set(texts)) == len(texts) <= 6
-    assert len(distinct_continuations(model, model.vocabulary.encode("a"), count=2, **drawn())) == 2
+    assert len(distinct_continuations(model, read_prompt(model.vocabulary, "a"), count=2, **drawn())) == 2

@@ -3,9 +3,11 @@
 import numpy as np
 
 from chargen.corpus.large_text import Text
-from chargen.corpus.vocabulary import Ids, Vocabulary
+from chargen.corpus.vocabulary import Vocabulary
+from chargen.corpus.words import split_words
 from chargen.network.generation import sample_texts
 from chargen.network.model_file import TextModel
+from chargen.network.prompt import Prompt
 from chargen.network.sampling import Sampler
 from chargen.tracking.tracker import SampleRow
 from chargen.training.planning.plan import TrainingPlan
@@ -22,31 +24,37 @@ def sample_rows(model: TextModel, plan: TrainingPlan, epoch: int) -> list[Sample
     rng = np.random.default_rng([plan.settings.training.random_seed, epoch])
     by_line = plan.corpus.reading == "line"
     document = plan.documents[int(rng.integers(len(plan.documents)))]
-    ids = corpus_prompt(document.text, plan.vocabulary, by_line=by_line, length=model.context_length, rng=rng)
-    prompt = plan.vocabulary.decode(ids)
+    prompt = corpus_prompt(document.text, plan.vocabulary, by_line=by_line, length=model.context_length, rng=rng)
     if document.label is not None:
         model = model.with_label(document.label)
     rows = []
     for diversity in samples.diversity:
         texts = sample_texts(
             model,
-            ids,
+            prompt.ids,
             count=NAMES_IN_A_SAMPLE if by_line else 1,
             length=max(1, samples.sample_length // NAMES_IN_A_SAMPLE) if by_line else samples.sample_length,
             sampler=Sampler(temperature=diversity),
             rng=rng,
         )
-        rows.append((epoch, prompt, diversity, NAME_SEPARATOR.join(prompt + text for text in texts)))
+        rows.append((epoch, prompt.text, diversity, NAME_SEPARATOR.join(prompt.text + text for text in texts)))
     return rows
 
 
-def corpus_prompt(text: Text, vocabulary: Vocabulary, *, by_line: bool, length: int, rng: np.random.Generator) -> Ids:
-    """Return ids of the first letters of a line, or of a random window of `length` tokens of a document."""
+def corpus_prompt(text: Text, vocabulary: Vocabulary, *, by_line: bool, length: int, rng: np.random.Generator) -> Prompt:
+    """Return the first letters of a line, or a random window of `length` tokens of a document, as the corpus has them."""
     if by_line:
-        return vocabulary.encode(str(text[:NAME_PROMPT_CHARACTERS]))
+        return _read(str(text[:NAME_PROMPT_CHARACTERS]), vocabulary)
     characters = length * PROMPT_CHARACTERS_PER_TOKEN[vocabulary.kind]
     start = int(rng.integers(max(1, len(text) - characters)))
-    return vocabulary.encode(str(text[start : start + characters]))[:length]
+    return _read(str(text[start : start + characters]), vocabulary, length)
+
+
+def _read(text: str, vocabulary: Vocabulary, length: int | None = None) -> Prompt:
+    """Return the first `length` tokens of a text of the corpus, in which words may be unknown."""
+    ids = vocabulary.encode(text)[:length]
+    words = split_words(text)[:length] if vocabulary.kind == "word" else None
+    return Prompt(vocabulary.decode(ids) if words is None else "".join(words), ids)
 
 
 def sample_layout(epoch: int, rows: list[SampleRow]) -> str:
