@@ -68,7 +68,7 @@ class CorpusConfig:
     """Which text is read, and how."""
 
     files: tuple[str, ...] = setting((), "Files, folders, shipped corpora, or - for stdin.")
-    glob: str = setting("**/*.txt", "Which files of a folder are read.")
+    glob: str | None = setting(None, "Which files of a folder are read, such as '**/*.py'.", unset="**/*.txt and **/*.md")
     encoding: str = setting("auto", "Encoding of the text; auto finds it out.")
     reading: str = setting(
         "auto",

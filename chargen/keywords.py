@@ -8,7 +8,7 @@ from typing import Literal, TypedDict
 class TrainSettings(TypedDict, total=False):
     """Every setting of a training, named as the flags of `chargen train` are; `chargen train --help` explains each."""
 
-    glob: str
+    glob: str | None
     encoding: str
     per_line: bool
     document: bool

@@ -4,7 +4,7 @@ from collections.abc import Iterator, Sequence
 from typing import NamedTuple
 
 from chargen.config import CorpusConfig
-from chargen.corpus.large_text import Text, text_blocks
+from chargen.corpus.large_text import Text, is_blank, text_blocks
 from chargen.corpus.layout import Layout, judge_layout
 from chargen.errors import ConfigError
 
@@ -27,11 +27,6 @@ class ReadText(NamedTuple):
         """Yield what the text is cut into, blank lines and blank texts left out."""
         parts: Iterator[Text] = iter(str(self.text).split("\n")) if self.reading == LINE else iter([self.text])
         return (part for part in parts if not is_blank(part))
-
-
-def is_blank(text: Text) -> bool:
-    """Tell whether a text has nothing but white space."""
-    return not any(block.strip() for block in text_blocks(text))
 
 
 def choose_readings(texts: Sequence[tuple[str, Text]], config: CorpusConfig, *, stateful: bool) -> list[ReadText]:

@@ -5,6 +5,7 @@ import math
 import random
 from collections.abc import Sequence
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -84,7 +85,7 @@ def cut_corpus(config: CorpusConfig, sources: Sequence[tuple[int, SourceText]], 
 
     Raises CorpusError if the text is too short to predict anything, or has one label only, and what `choose_readings` raises.
     """
-    notes = [source.note for _, source in sources if source.note]
+    notes = [note for _, source in sources for note in source.notes]
     texts = choose_readings([(source.name, source.text) for _, source in sources], config, stateful=stateful)
     cut = [list(text.documents()) for text in texts]
     notes += describe_readings(texts, list(map(len, cut)))
@@ -124,7 +125,9 @@ def read_corpus(config: CorpusConfig) -> list[tuple[int, SourceText]]:
     return [
         (part, source)
         for part, (files, _) in enumerate(_parts(config))
-        for source in read_sources(files, glob=config.glob, encoding=encoding)
+        for source in read_sources(
+            files, glob=config.glob, encoding=encoding, label_of=partial(_label, label_by=config.label_by)
+        )
     ]
 
 

@@ -109,6 +109,12 @@ def not_text(name: str, why: str) -> ReadingError:
     return ReadingError(f"{name} is not text: {why}", hint="--encoding NAME forces an encoding, --tokens byte takes any file")
 
 
+def check_encoding(encoding: str) -> None:
+    """Raise CorpusError for an encoding that there is not."""
+    if encoding != AUTO:
+        _known(encoding)
+
+
 def _known(encoding: str) -> str:
     """Return the one name of a text encoding of many names. Raises CorpusError for one that there is not."""
     try:

@@ -44,7 +44,7 @@ def load_examples(config: CorpusConfig) -> Corpus:
 
 def _load_tables(config: CorpusConfig) -> Corpus:
     sources = read_sources(config.files, glob=config.glob, encoding=config.encoding)
-    notes = [source.note for source in sources if source.note]
+    notes = [note for source in sources for note in source.notes]
     documents: list[Document] = []
     for source in sources:
         rows = list(_rows(source, config))

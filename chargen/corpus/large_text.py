@@ -5,6 +5,7 @@ may map megabytes around each window.
 """
 
 import codecs
+import hashlib
 import tempfile
 import weakref
 from collections.abc import Iterable, Iterator
@@ -85,6 +86,13 @@ class LargeText:
         for codes in self._read_codes():
             yield codes.astype(np.uint32).tobytes().decode("utf-32-le", "surrogatepass")
 
+    def sha256(self) -> str:
+        """Return the sha256 of the text in UTF-8."""
+        digest = hashlib.sha256()
+        for block in self.blocks():
+            digest.update(block.encode("utf-8", "surrogatepass"))
+        return digest.hexdigest()
+
     @property
     def characters(self) -> set[str]:
         """The distinct characters of the whole text that this is a part of."""
@@ -105,6 +113,11 @@ def text_blocks(text: Text) -> Iterator[str]:
 def characters_of(text: Text) -> set[str]:
     """Return the distinct characters of a text."""
     return text.characters if isinstance(text, LargeText) else set(text)
+
+
+def is_blank(text: Text) -> bool:
+    """Tell whether a text holds nothing but white space."""
+    return not any(block.strip() for block in text_blocks(text))
 
 
 def decoded_blocks(file: IO[bytes], encoding: str, *, raw: bool = False) -> Iterator[str]:

@@ -34,7 +34,7 @@ def files(in_folder: Path) -> Path:
     }.items():
         (in_folder / name).write_bytes(content)
     (in_folder / "folder").mkdir()
-    (in_folder / "folder" / "notes.md").write_text(PROSE, encoding="utf-8")
+    (in_folder / "folder" / "notes.rst").write_text(PROSE, encoding="utf-8")
     return in_folder
 
 
@@ -46,7 +46,8 @@ TRAIN_ERRORS: list[tuple[list[str], list[str]]] = [
     (["short.txt"], ["short", "one window needs 65", "--context-length"]),
     (["prose.txt", "--context-length", "5000"], ["one window needs 5001"]),
     (["prose.txt", "--stateful", "--context-length", "5000"], ["one window needs 5001"]),
-    (["folder"], ["no file in folder matches **/*.txt", "--glob"]),
+    (["folder"], ["no .txt or .md file in folder, only .rst 1", "--glob"]),
+    (["folder", "--glob", "*.py"], ["no file in folder matches *.py", "--glob"]),
     (["folder", "--glob", "/etc/*"], ["--glob"]),
     (["mael.txt"], ["no such file: mael.txt", "male.txt"]),
     (["nothing-like-it.csv"], ["no such file: nothing-like-it.csv"]),

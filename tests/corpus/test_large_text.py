@@ -72,7 +72,7 @@ def test_another_encoding_is_found_out_and_said(small_blocks: None, in_folder: P
     (in_folder / "text.txt").write_bytes(text.encode("cp1252"))
     (source,) = reading.read_sources(["text.txt"])
     assert str(source.text) == text
-    assert source.note.startswith("text.txt: not UTF-8, read as cp1252")
+    assert source.notes[0].startswith("text.txt: not UTF-8, read as cp1252")
 
 
 @pytest.mark.parametrize(

@@ -156,7 +156,7 @@ def test_the_size_of_a_file_changes_nothing(tmp_path_factory: pytest.TempPathFac
             patch.setattr(large_text, "BLOCK", 7)
             try:
                 (source,) = reading.read_sources([str(path)], encoding=encoding)
-                outcomes.append((str(source.text), source.note))
+                outcomes.append((str(source.text), source.notes))
             except CorpusError as error:
                 outcomes.append((error.message, str(error.hint)))
     assert outcomes[0] == outcomes[1]

@@ -22,20 +22,20 @@ def test_files_are_read_in_the_order_given(in_folder: Path) -> None:
     for name in ("b.txt", "a.txt"):
         (in_folder / name).write_text(f"text of {name}", encoding="utf-8")
     sources = read_sources(["b.txt", "a.txt"])
-    assert [(source.name, source.text, source.note) for source in sources] == [
-        ("b.txt", "text of b.txt", ""),
-        ("a.txt", "text of a.txt", ""),
+    assert [(source.name, source.text, source.notes) for source in sources] == [
+        ("b.txt", "text of b.txt", ()),
+        ("a.txt", "text of a.txt", ()),
     ]
 
 
 def test_folders_are_read_by_pattern_in_order(in_folder: Path) -> None:
-    for name in ("folder/z.txt", "folder/a.md", "folder/deep/b.txt"):
+    for name in ("folder/z.txt", "folder/a.md", "folder/c.rst", "folder/deep/b.txt"):
         (in_folder / name).parent.mkdir(parents=True, exist_ok=True)
-        (in_folder / name).write_text("text", encoding="utf-8")
-    assert [source.name for source in read_sources(["folder"])] == ["b.txt", "z.txt"]
-    assert [source.name for source in read_sources(["folder"], glob="*.md")] == ["a.md"]
-    with pytest.raises(CorpusError, match=r"no file in folder matches \*\.rst"):
-        read_sources(["folder"], glob="*.rst")
+        (in_folder / name).write_text(f"text of {name}", encoding="utf-8")
+    assert [source.name for source in read_sources(["folder"])] == ["a.md", "deep/b.txt", "z.txt"]
+    assert [source.name for source in read_sources(["folder"], glob="*.rst")] == ["c.rst"]
+    with pytest.raises(CorpusError, match=r"no file in folder matches \*\.py"):
+        read_sources(["folder"], glob="*.py")
 
 
 def test_standard_input(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -84,7 +84,7 @@ def test_other_encodings_are_found_out_and_said(text: str, encoding: str, in_fol
     (in_folder / "text.txt").write_bytes(text.encode(encoding))
     (source,) = read_sources(["text.txt"])
     assert source.text == text
-    assert "not UTF-8, read as" in source.note
+    assert "not UTF-8, read as" in source.notes[0]
 
 
 def test_an_encoding_can_be_forced() -> None:
