@@ -99,11 +99,15 @@ class Batch(NamedTuple):
 
 
 class BatchPlan(ABC):
-    """The batches of an epoch, all of one shape."""
+    """The batches of an epoch, all of one shape.
+
+    Every batch predicts a token at least, so that no mean is taken over nothing; only a plan whose text has no token to predict
+    has no batch, and 0 as `num_targets`.
+    """
 
     context_length: int
     batch_size: int
-    num_targets: int  # tokens predicted in an epoch
+    num_targets: int  # tokens predicted in an epoch, or a rounded mean over all epochs where these differ
 
     @property
     @abstractmethod
@@ -128,7 +132,8 @@ class SlidingWindows(BatchPlan):
     end; past the end, weights are 0. No window holds parts of two documents.
 
     In a labelled stream every window begins with its document's label instead of its first token; what follows that token
-    cannot be predicted from the label, so it weighs nothing unless the document begins there.
+    cannot be predicted from the label, so it weighs nothing unless the document begins there. A window of nothing else is
+    left out.
     """
 
     def __init__(
@@ -146,11 +151,20 @@ class SlidingWindows(BatchPlan):
         self.context_length, self.stride, self.batch_size = context_length, stride, batch_size
         self.last, self.seed, self.shuffle = last, seed, shuffle
         lengths = np.diff(stream.starts)  # predicted tokens of each document
-        whole_stride = last or stride > context_length
-        counts = -(-lengths // stride) if whole_stride else 1 - (-np.maximum(lengths - context_length, 0) // stride)
+        counts = self._counts(lengths)
         self._first_window = np.concatenate([[0], np.cumsum(counts)])
         self.num_windows = int(self._first_window[-1])
         self.num_targets = self.num_windows if last else int(self._targets_of(lengths, counts))
+
+    def _counts(self, lengths: Indices) -> Indices:
+        """Count the windows of each document."""
+        if not self.last and self.stride <= self.context_length:
+            further = -(-np.maximum(lengths - self.context_length, 0) // self.stride)
+        else:
+            further = -(-lengths // self.stride) - 1
+        if self.stream.labelled and not self.last:
+            further = np.minimum(further, np.maximum(lengths - 2, 0) // self.stride if self.context_length > 1 else 0)
+        return 1 + further
 
     def _targets_of(self, lengths: Indices, counts: Indices) -> np.integer:
         """Count the positions that weigh: full windows, and what the last window of each document has left."""
@@ -200,7 +214,7 @@ class MixedWindows(BatchPlan):
     """Windows of several texts, drawn in given proportions; an epoch has as many windows as the texts have together.
 
     Which text a row comes from follows a fixed pattern; each text's own windows come in an order that is drawn anew whenever
-    all of them were there.
+    all of them were there. As windows differ in their targets, `num_targets` is the mean over all epochs.
     """
 
     def __init__(self, parts: Sequence[SlidingWindows], weights: Sequence[float]) -> None:
@@ -266,7 +280,8 @@ class ContiguousStreams(BatchPlan):
 
     Row b of a batch goes on where row b of the batch before it ended, so that the state can be carried from one to the next.
     With a `jitter_seed` the text is a ring, cut open at another place in each epoch, so that streams and windows begin at
-    other characters; without one every epoch is the same.
+    other characters; without one every epoch is the same. With `last` only a full window has a target: what is left at the end
+    of the streams is not read, and streams shorter than a window have none.
     """
 
     def __init__(
@@ -280,7 +295,7 @@ class ContiguousStreams(BatchPlan):
 
     @property
     def num_steps(self) -> int:
-        return -(-self.length // self.context_length)
+        return self.length // self.context_length if self.last else -(-self.length // self.context_length)
 
     def batches(self, epoch: int, first: int, count: int) -> Batch:
         starts = np.arange(first, first + count) * self.context_length
@@ -303,7 +318,10 @@ class ContiguousStreams(BatchPlan):
 
 
 class Portions(BatchPlan):
-    """The batches of another plan with epochs of `steps` steps, which follow each other through its own epochs."""
+    """The batches of another plan with epochs of `steps` steps, which follow each other through its own epochs.
+
+    `num_targets` is the mean over all of them.
+    """
 
     def __init__(self, plan: BatchPlan, steps: int) -> None:
         self._plan, self._steps = plan, steps

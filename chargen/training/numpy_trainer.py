@@ -149,4 +149,4 @@ class WeightedMean:
     @property
     def value(self) -> float:
         """The mean in nats a token."""
-        return self.total_loss / max(self.total_weight, 1.0)
+        return self.total_loss / self.total_weight

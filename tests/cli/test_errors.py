@@ -43,7 +43,11 @@ TRAIN_ERRORS: list[tuple[list[str], list[str]]] = [
     (["empty.txt"], ["empty.txt is empty"]),
     (["one.txt"], ["one character", "two characters or more"]),
     (["blank.txt"], ["no text"]),
-    (["short.txt"], ["short", "one window needs 65", "--context-length"]),
+    (["short.txt", "--context-length", "64"], ["short", "one window needs 65", "--context-length 13"]),
+    (
+        ["prose.txt", "--stateful", "--targets", "last", "--context-length", "40", "--batch-size", "64"],
+        ["64 streams of", "each needs 40", "--context-length", "--batch-size"],
+    ),
     (["prose.txt", "--context-length", "5000"], ["one window needs 5001"]),
     (["prose.txt", "--stateful", "--context-length", "5000"], ["one window needs 5001"]),
     (["folder"], ["no .txt or .md file in folder, only .rst 1", "--glob"]),

@@ -1,8 +1,12 @@
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
+import hypothesis
 import numpy as np
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
 from chargen.config import Settings
 from chargen.corpus.documents import Corpus, Document, load_corpus
@@ -10,7 +14,8 @@ from chargen.corpus.vocabulary import BOUNDARY
 from chargen.corpus.windows import ContiguousStreams
 from chargen.errors import ConfigError, CorpusError
 from chargen.resolution import resolve
-from chargen.training.planning.plan import TrainingPlan, WindowSizes, choose_windows, estimate_memory, make_plan
+from chargen.training.planning.plan import TrainingPlan, estimate_memory, make_plan
+from chargen.training.planning.windows import WindowSizes
 
 TEXT = "one line of it\nand another line\n" * 20
 
@@ -28,22 +33,21 @@ def plan(text: str = TEXT, **sections: dict[str, Any]) -> TrainingPlan:
 
 
 @pytest.mark.parametrize(
-    ("reading", "targets", "stateful", "expected"),
+    ("text", "reading", "targets", "stateful", "expected"),
     [
-        ("line", "all", False, WindowSizes(6, 6, 32)),
-        ("line", "last", False, WindowSizes(6, 1, 128)),
-        ("document", "all", False, WindowSizes(64, 64, 64)),
-        ("document", "last", False, WindowSizes(40, 3, 128)),
-        ("document", "last", True, WindowSizes(40, 40, 64)),
+        ("abcde\nab\nab", "line", "all", False, WindowSizes(6, 6, 32)),
+        ("abcde\nab\nab", "line", "last", False, WindowSizes(6, 1, 128)),
+        (TEXT * 9, "document", "all", False, WindowSizes(64, 64, 64)),
+        (TEXT * 9, "document", "last", False, WindowSizes(40, 3, 128)),
+        (TEXT * 9, "document", "last", True, WindowSizes(40, 40, 64)),
     ],
 )
-def test_open_window_sizes_are_chosen_from_the_text(reading: str, targets: str, stateful: bool, expected: WindowSizes) -> None:
-    chosen = choose_windows(
-        settings(network={"targets": targets}, training={"stateful": stateful}),
-        corpus("abcde", "ab", reading=reading),
-        longest=5,
-    )
-    assert chosen == expected
+def test_open_window_sizes_are_chosen_from_the_text(
+    text: str, reading: str, targets: str, stateful: bool, expected: WindowSizes
+) -> None:
+    texts = text.split("\n") if reading == "line" else [text]
+    chosen = settings(corpus={"validation_split": 0.0}, network={"targets": targets}, training={"stateful": stateful})
+    assert make_plan(chosen, corpus(*texts, reading=reading)).windows == expected
 
 
 def test_given_window_sizes_are_kept_and_recorded() -> None:
@@ -54,7 +58,85 @@ def test_given_window_sizes_are_kept_and_recorded() -> None:
 
 
 def test_a_long_line_is_cut_into_windows() -> None:
-    assert choose_windows(settings(), corpus("a" * 5000, reading="line"), longest=5000).context_length == 200
+    assert make_plan(settings(), corpus("a" * 5000, "b", reading="line")).windows.context_length == 200
+
+
+def test_a_window_that_nobody_asked_for_fits_the_text() -> None:
+    made = plan("eleven char")
+    assert made.windows.context_length == 9
+    assert made.training.num_targets == 11
+
+
+def corpus_of(kind: str, length: int) -> Corpus:
+    """Return a corpus of one kind of text."""
+    text = ("ab " * length)[:length]
+    if kind == "lines":
+        return corpus(*text.split(), reading="line")
+    if kind == "labelled":
+        return Corpus("text", (Document(text, "x"), Document(text, "y")), "document", "0" * 64)
+    if kind == "mix":
+        return Corpus("text", (Document(text), Document(text, part=1)), "document", "0" * 64, weights=(2.0, 1.0))
+    return corpus(text)
+
+
+def check_learns(plan: TrainingPlan) -> None:
+    """Hold that every epoch and every validation is a mean over something."""
+    for batches in filter(None, (plan.training, plan.validation)):
+        assert all(batches.batch(epoch, step).weights.any() for epoch in (0, 1) for step in range(batches.num_steps))
+        assert batches.num_targets >= batches.num_steps > 0
+
+
+@hypothesis.settings(max_examples=200)
+@given(
+    text=st.integers(2, 300),
+    kind=st.sampled_from(["prose", "lines", "labelled", "mix"]),
+    targets=st.sampled_from(["all", "last"]),
+    stateful=st.booleans(),
+    sizes=st.fixed_dictionaries(
+        {},
+        optional={"context_length": st.integers(1, 40), "batch_size": st.integers(1, 40), "epoch_steps": st.integers(1, 9)},
+    ),
+    split=st.sampled_from([0.0, 0.1, 0.5]),
+)
+def test_a_plan_has_something_to_predict_or_is_refused(
+    text: int, kind: str, targets: str, stateful: bool, sizes: dict[str, int], split: float
+) -> None:
+    chosen = settings(
+        corpus={"validation_split": split},
+        network={"targets": targets},
+        training={"stateful": stateful and kind in ("prose", "labelled")},
+    )
+    chosen = replace(chosen, training=replace(chosen.training, **sizes))
+    try:
+        made = make_plan(chosen, corpus_of(kind, text))
+    except (ConfigError, CorpusError):
+        made = None
+    if made:
+        check_learns(made)
+    else:
+        assert sizes or text < 10  # sizes that nobody asked for fit all but the shortest texts
+
+
+@pytest.mark.parametrize("part", ["training", "validation"])
+def test_streams_shorter_than_a_window_are_refused_with_sizes_that_would_do(part: str) -> None:
+    split = 0.1 if part == "validation" else 0.0
+    text = "abc " * (200 if part == "validation" else 20)
+    given = {"stateful": True, "context_length": 12, "batch_size": 9}
+
+    def made(**training: Any) -> TrainingPlan:
+        return plan(text, corpus={"validation_split": split}, network={"targets": "last"}, training=given | training)
+
+    with pytest.raises(ConfigError, match=rf"the {part} part has 81 tokens: 9 streams of 9 tokens") as refused:
+        made()
+    assert refused.value.hint is not None
+    for hint in ("--context-length 9", "--batch-size 7"):
+        assert hint in refused.value.hint
+    assert ("--validation-split 0" in refused.value.hint) == (part == "validation")
+    for fitting in ({"context_length": 9}, {"batch_size": 7}):
+        check_learns(made(**fitting))
+    for too_much in ({"context_length": 10}, {"batch_size": 8}):
+        with pytest.raises(ConfigError, match="each needs"):
+            made(**too_much)
 
 
 def test_a_text_shorter_than_a_window_is_refused_with_the_length_that_would_do() -> None:

@@ -14,7 +14,8 @@ from chargen.corpus.tokens import build_vocabulary
 from chargen.corpus.vocabulary import Vocabulary
 from chargen.network.model_file import num_class_outputs
 from chargen.network.network import weight_shapes
-from chargen.training.planning.plan import WindowSizes, check_memory, choose_steps_per_execution, estimate_memory
+from chargen.training.planning.plan import check_memory, choose_steps_per_execution, estimate_memory
+from chargen.training.planning.windows import WindowSizes
 
 LONGEST_ROW = {"char": 200, "byte": 200, "word": 80, "bpe": 120}  # tokens read of a text; 80 words as in the review demo
 BATCH_SIZE = 32

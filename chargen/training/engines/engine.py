@@ -85,7 +85,7 @@ class Engine(ABC):
     def figures(self) -> dict[str, float]:
         """Return the means over all positions that weighed since they were forgotten."""
         *sums, weight = np.asarray(self._sums()).tolist()
-        return {name: total / weight if weight else 0.0 for name, total in zip(self._figures, sums, strict=True)}
+        return {name: total / weight for name, total in zip(self._figures, sums, strict=True)}
 
     def state(self) -> Arrays:
         """Return all that training carries from step to step, copied; nothing in it is about the number of shards."""

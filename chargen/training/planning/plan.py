@@ -21,11 +21,11 @@ from chargen.corpus.windows import (
     TokenStream,
     tokenize,
 )
-from chargen.errors import ConfigError, CorpusError
+from chargen.errors import ConfigError
 from chargen.network.network import weight_shapes
 from chargen.training.planning.transfer import Start, check_fits, describe_transfer
+from chargen.training.planning.windows import TextParts, WindowSizes, check_length, check_targets, choose_windows
 
-LONGEST_LINE_WINDOW = 200  # tokens; a longer line is cut into several windows
 LAST_LINES_CHARACTERS = 10_000  # at the end of a document, where the beginning of its last line is looked for
 FLOAT_BYTES = 4
 BYTES_PER_CHARACTER = 8  # the text, its documents, their ids
@@ -37,14 +37,6 @@ FEWEST_EPOCHS, MOST_EPOCHS = 4, 20  # that a training of a given length is told 
 WARMUP_SHARE = 0.03  # of a training
 VALIDATION_SHARE = 0.25  # of an epoch's steps, which cost three times as much
 COPIES_OF_ACTIVATIONS = 3  # forward values kept for the backward pass, their gradients, temporaries
-
-
-class WindowSizes(NamedTuple):
-    """How the text is cut: tokens in a window, tokens from one window's start to the next, windows in a batch."""
-
-    context_length: int
-    stride: int
-    batch_size: int
 
 
 class CharacterRate(NamedTuple):
@@ -145,24 +137,23 @@ def make_plan(settings: Settings, corpus: Corpus, *, start: Start | None = None)
     """Choose what is still open in the settings from the corpus, cut the corpus into batches and count the cost.
 
     Raises ConfigError for settings that exclude each other, need more memory than the machine has, or are not those of the
-    weights to start from, and CorpusError for a text shorter than one window.
+    weights to start from, or that leave nothing to predict, and CorpusError for a text shorter than one window.
     """
     if start:
         check_fits(start, settings.network)
     documents, held_out = split_documents(corpus, settings.corpus.validation_split, seed=settings.training.random_seed)
     known = start.model.vocabulary if start else None
     vocabulary = build_vocabulary(settings.corpus, corpus.texts, corpus.labels, known=known)
-    parts = [tokenize([one for one in documents if one.part == part], vocabulary) for part in range(len(corpus.weights))]
-    validation = tokenize(held_out, vocabulary) if held_out else None
-    longest = max(stream.longest for stream in (*parts, validation) if stream)
-    windows = choose_windows(settings, corpus, longest=longest)
+    training = [tokenize([one for one in documents if one.part == part], vocabulary) for part in range(len(corpus.weights))]
+    parts = TextParts(training, tokenize(held_out, vocabulary) if held_out else None)
+    windows = choose_windows(settings, corpus, parts)
     settings = replace(
         settings,
         corpus=replace(settings.corpus, **corpus.recorded),
         training=replace(settings.training, **windows._asdict()),
     )
     check_together(settings)
-    _check_length(corpus, parts, windows.context_length)
+    check_length(corpus, parts, windows.context_length)
     num_parameters = sum(math.prod(shape) for shape in weight_shapes(settings.network, len(vocabulary)).values())
     memory_bytes = estimate_memory(
         settings.network, windows, vocab_size=len(vocabulary), num_parameters=num_parameters, corpus=corpus
@@ -173,10 +164,10 @@ def make_plan(settings: Settings, corpus: Corpus, *, start: Start | None = None)
         windows=windows,
         corpus=corpus,
         vocabulary=vocabulary,
-        training=_epochs(_mixed_batches(parts, corpus.weights, windows, settings), settings),
-        validation=_capped(_batches(validation, windows, settings, jitter=False), settings) if validation else None,
+        training=_epochs(_mixed_batches(parts.training, corpus.weights, windows, settings), settings),
+        validation=_validation(parts.validation, windows, settings) if parts.validation else None,
         documents=documents,
-        rate=_character_rate(held_out or documents, validation or parts[0], vocabulary),
+        rate=_character_rate(held_out or documents, parts.validation or parts.training[0], vocabulary),
         primer=_primer(documents, vocabulary, corpus=corpus, last=settings.network.targets == "last", windows=windows),
         ends=len(corpus.documents) > 1,
         num_parameters=num_parameters,
@@ -189,25 +180,6 @@ def choose_steps_per_execution(num_parameters: int, tokens: int, *, gpu: bool) -
     """Return how many steps of so many tokens are taken at once: an optimizer step does 6 operations a weight and token."""
     steps = max(1, int((WORK_ON_GPU if gpu else WORK_PER_EXECUTION) / (6 * num_parameters * tokens)))
     return min(steps, MOST_STEPS_ON_GPU) if gpu else steps
-
-
-def choose_windows(settings: Settings, corpus: Corpus, *, longest: int) -> WindowSizes:
-    """Return the window sizes that the settings give, and for those left open what suits the corpus.
-
-    Lines: one window a line, or one for every token with targets "last"; the longest document has `longest` tokens. Documents:
-    windows side by side, or the classic 40 tokens every 3 with targets "last". Windows of labelled documents overlap by the
-    token whose place the label takes.
-    """
-    training, last = settings.training, settings.network.targets == "last"
-    if corpus.reading == "line":
-        context_length = training.context_length or min(longest + 1, LONGEST_LINE_WINDOW)
-        stride, batch_size = (1, 128) if last else (context_length, 32)
-    else:
-        context_length = training.context_length or (40 if last else 64)
-        stride, batch_size = (3, 128) if last and not training.stateful else (context_length, 64)
-    if corpus.labels and not last and not training.stateful:
-        stride = max(1, context_length - 1)
-    return WindowSizes(context_length, training.stride or stride, training.batch_size or batch_size)
 
 
 def estimate_memory(
@@ -241,22 +213,12 @@ def _machine_memory() -> int | None:
         return None
 
 
-def _check_length(corpus: Corpus, parts: Sequence[TokenStream], context_length: int) -> None:
-    """Refuse a text that does not fill one window and the token after it; lines are filled up instead."""
-    longest = min(stream.longest for stream in parts)
-    if corpus.reading == "line" or longest > context_length:
-        return
-    raise CorpusError(
-        f"{corpus.name} leaves {longest} tokens in a row to train on, one window needs {context_length + 1}",
-        hint=f"give more text, or --context-length {longest - 1}" if longest > 1 else "give more text",
-    )
-
-
 def _mixed_batches(
     parts: Sequence[TokenStream], weights: Sequence[float], windows: WindowSizes, settings: Settings
 ) -> BatchPlan:
     batches = [_batches(stream, windows, settings) for stream in parts]
     if len(batches) == 1:
+        check_targets("training", batches[0], parts[0])
         return batches[0]
     return MixedWindows([one for one in batches if isinstance(one, SlidingWindows)], weights)
 
@@ -265,6 +227,13 @@ def _epochs(batches: BatchPlan, settings: Settings) -> BatchPlan:
     """Return the batches with epochs as long as the settings say."""
     steps = settings.training.epoch_steps
     return batches if steps is None else Portions(batches, steps)
+
+
+def _validation(stream: TokenStream, windows: WindowSizes, settings: Settings) -> BatchPlan:
+    """Return the batches of the held-out text that are measured after each epoch."""
+    batches = _batches(stream, windows, settings, jitter=False)
+    check_targets("validation", batches, stream)
+    return _capped(batches, settings)
 
 
 def _capped(validation: BatchPlan, settings: Settings) -> BatchPlan:

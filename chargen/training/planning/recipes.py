@@ -13,7 +13,8 @@ from typing import Any, NamedTuple
 from chargen.config import Mapped, NetworkConfig, Settings
 from chargen.corpus.documents import Corpus
 from chargen.network.network import weight_shapes
-from chargen.training.planning.plan import FEWEST_EPOCHS, LONGEST_LINE_WINDOW, WARMUP_SHARE
+from chargen.training.planning.plan import FEWEST_EPOCHS, WARMUP_SHARE
+from chargen.training.planning.windows import LONGEST_LINE_WINDOW
 
 PRESETS = {"fast": 1.0, "balanced": 5.0, "best": 30.0}  # minutes
 DEFAULT_PRESET = "balanced"

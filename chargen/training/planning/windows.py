@@ -1,0 +1,111 @@
+"""Choose how a text is cut into windows, and refuse windows that leave nothing to predict."""
+
+from collections.abc import Sequence
+from typing import NamedTuple
+
+from chargen.config import Settings
+from chargen.corpus.documents import Corpus
+from chargen.corpus.windows import BatchPlan, TokenStream
+from chargen.errors import ConfigError, CorpusError
+
+LONGEST_LINE_WINDOW = 200  # tokens; a longer line is cut into several windows
+
+
+class WindowSizes(NamedTuple):
+    """How the text is cut: tokens in a window, tokens from one window's start to the next, windows in a batch."""
+
+    context_length: int
+    stride: int
+    batch_size: int
+
+
+class TextParts(NamedTuple):
+    """The tokens of a corpus. training: one stream for each text of a mix. validation: what is held out, if anything is."""
+
+    training: Sequence[TokenStream]
+    validation: TokenStream | None
+
+    @property
+    def all(self) -> tuple[TokenStream, ...]:
+        """The streams of both parts."""
+        return (*self.training, *([self.validation] if self.validation else []))
+
+    @property
+    def longest(self) -> int:
+        """Tokens of the longest document."""
+        return max(stream.longest for stream in self.all)
+
+    @property
+    def shortest_stream(self) -> int:
+        """Tokens to predict in the smallest part."""
+        return min(stream.num_targets for stream in self.all)
+
+
+def choose_windows(settings: Settings, corpus: Corpus, parts: TextParts) -> WindowSizes:
+    """Return the window sizes that the settings give, and for those left open what suits the corpus.
+
+    Lines: one window a line, or one for every token with targets "last". Documents: windows side by side, or the classic 40
+    tokens every 3 with targets "last". Windows of labelled documents overlap by the token whose place the label takes. No
+    window is longer than the text, and streams with targets "last" are long enough for a window each.
+    """
+    training, last = settings.training, settings.network.targets == "last"
+    if corpus.reading == "line":
+        context_length = training.context_length or min(parts.longest + 1, LONGEST_LINE_WINDOW)
+        stride, batch_size = (1, 128) if last else (context_length, 32)
+    else:
+        longest = min(stream.longest for stream in parts.training) - 1
+        context_length = training.context_length or max(1, min(40 if last else 64, longest))
+        stride, batch_size = (3, 128) if last and not training.stateful else (context_length, 64)
+    if training.stateful and last:
+        shortest = parts.shortest_stream
+        if not training.context_length:
+            stride = context_length = min(context_length, longest_context(shortest, training.batch_size or 1))
+        batch_size = min(batch_size, largest_batch(shortest, context_length))
+    if corpus.labels and not last and not training.stateful:
+        stride = max(1, context_length - 1)
+    return WindowSizes(context_length, training.stride or stride, training.batch_size or batch_size)
+
+
+def longest_context(num_targets: int, batch_size: int) -> int:
+    """Return the largest number of tokens that the first of some streams of a text holds."""
+    return max(1, -(-num_targets // batch_size))
+
+
+def largest_batch(num_targets: int, context_length: int) -> int:
+    """Return into how many streams a text can be cut so that the first of them fills a window, at least 1."""
+    return num_targets if context_length == 1 else max(1, (num_targets - 1) // (context_length - 1))
+
+
+def check_length(corpus: Corpus, parts: TextParts, context_length: int) -> None:
+    """Refuse a text that does not fill one window and the token after it; lines are filled up instead."""
+    if not all(stream.num_targets for stream in parts.training):
+        raise CorpusError(
+            f"{corpus.name} leaves no text to train on: all of it, or all of one text of a mix, is held out for validation",
+            hint="give more text, or --validation-split 0",
+        )
+    longest = min(stream.longest for stream in parts.training)
+    if corpus.reading == "line" or longest > context_length:
+        return
+    raise CorpusError(
+        f"{corpus.name} leaves {longest} tokens in a row to train on, one window needs {context_length + 1}",
+        hint=f"give more text, or --context-length {longest - 1}" if longest > 1 else "give more text",
+    )
+
+
+def check_targets(part: str, batches: BatchPlan, stream: TokenStream) -> None:
+    """Raise ConfigError where the streams of a part of the text are shorter than a window, so that none has a target."""
+    if batches.num_targets:
+        return
+    context_length, batch_size = batches.context_length, batches.batch_size
+    fitting = [f"--context-length {longest_context(stream.num_targets, batch_size)}"]
+    batch = largest_batch(stream.num_targets, context_length)
+    if longest_context(stream.num_targets, batch) >= context_length:
+        fitting.append(f"--batch-size {batch}")
+    if part == "validation":
+        fitting.append("--validation-split 0")
+    raise ConfigError(
+        f"the {part} part has {stream.num_targets:,} tokens: {batch_size:,} streams of "
+        f"{longest_context(stream.num_targets, batch_size):,} tokens, and with training.stateful and targets = last "
+        f"each needs {context_length:,}, the context length",
+        hint=f"give {' or '.join(fitting)}",
+    )
