@@ -5,6 +5,7 @@ from typing import Any
 
 import click
 
+from chargen.cli.prompting import given_prompt, seed_file_option
 from chargen.cli.reading import load_reader, reading_options, run_option, shown_token
 from chargen.terminal import echo
 
@@ -13,11 +14,13 @@ SHOWN_BEFORE = 20  # characters of the text before a guess
 
 @click.command("next")
 @click.argument("text", default="")
+@seed_file_option
 @run_option
 @click.option("--top", type=click.IntRange(1), default=10, show_default=True, metavar="N", help="Characters to show.")
 @reading_options
 def command(
     text: str,
+    seed_file: str | None,
     run_spec: str | None,
     top: int,
     label: str | None,
@@ -26,7 +29,7 @@ def command(
     as_json: bool,
     verbosity: int,
 ) -> None:
-    """Show the characters that most probably follow TEXT, and what the network expected while it read TEXT.
+    """Show the characters that most probably follow TEXT, - for stdin, and what the network expected while it read TEXT.
 
     Probabilities are those at temperature 1. Without TEXT, how a text begins. In a model of lines (end) is the line's end;
     in JSON it is null.
@@ -37,6 +40,7 @@ def command(
     """
     from chargen.network.prompt import read_prompt
 
+    text = given_prompt(text, seed_file, option="text", flag="TEXT")
     _, model = load_reader(run_spec, runs_dir, label)
     report = _report(model, read_prompt(model.vocabulary, text, on_unknown=on_unknown), top)
     echo(json.dumps(report, ensure_ascii=False) if as_json else "\n".join(_told(report)))

@@ -174,7 +174,7 @@ on_unknown_option = click.option(
     type=click.Choice(["error", "skip", "nearest"]),
     default="error",
     show_default=True,
-    help="What to do with a character that the model has never seen.",
+    help="What to do with a character, or a word of a prompt, that the model has never seen.",
 )
 
 output_option = click.option(

@@ -6,6 +6,7 @@ from typing import Any
 import click
 
 from chargen.cli.options import common_options, output_option, runs_dir_option, write_output
+from chargen.cli.prompting import prompt_options
 from chargen.cli.sampling import model_options, raw_option, sampling_options
 from chargen.cli.writing import Proposal, WritingSession
 from chargen.config import SamplingOptions
@@ -15,7 +16,7 @@ from chargen.terminal import echo
 
 @click.command("play")
 @model_options
-@click.option("--seed", "prompt", default="", metavar="TEXT", help="Text to begin with.")
+@prompt_options(stdin=False)
 @sampling_options
 @click.option("--length", type=click.IntRange(1), default=30, show_default=True, help="Characters of a continuation, at most.")
 @click.option("--count", type=click.IntRange(1), default=4, show_default=True, help="Continuations to choose from.")

@@ -7,6 +7,7 @@ from typing import Any
 import click
 
 from chargen.cli.options import common_options, json_option, on_unknown_option, output_option, runs_dir_option, write_output
+from chargen.cli.prompting import prompt_options
 from chargen.cli.sampling import copy_length_option, model_options, raw_option, sampling_options
 from chargen.config import SamplingOptions
 from chargen.terminal import echo, echo_stream
@@ -14,7 +15,7 @@ from chargen.terminal import echo, echo_stream
 
 @click.command("sample")
 @model_options
-@click.option("--seed", "prompt", default="", metavar="TEXT", help="Text to continue.")
+@prompt_options()
 @sampling_options
 @click.option("--beam", type=click.IntRange(1), metavar="K", help="Search for the most probable texts, keeping K; no draws.")
 @click.option("--length", type=click.IntRange(0), help="Characters to write, at most.  [default: 200]")
@@ -86,6 +87,7 @@ def command(
       chargen sample --temp 0.2,0.5,1.0 --length 500 --top-p 0.9
       chargen sample --count 100 --min-length 4 --max-length 7 --must-contain an
       chargen sample --count 100 --novel
+      head -c 500 book.txt | chargen sample --seed -
       chargen sample --beam 10 --count 10 --json
       chargen sample --run book-lstm-20260101-120000 --run book-gru-20260101-130000
     """

@@ -38,9 +38,14 @@ def count_words(documents: Iterable[Text]) -> Counter[str]:
 
 
 def name_words(words: Iterable[str]) -> str:
-    """Return the first five of some words, each once, without the space before it; of white space also the code point."""
-    names = list(dict.fromkeys(repr(word.removeprefix(" ")) if word.strip() else name_characters(word) for word in words))
+    """Return the first five of some words; of white space also the code point."""
+    names = [repr(word) if word.strip() else name_characters(word) for word in words]
     return ", ".join(names[:5]) + (" and more" if len(names) > 5 else "")
+
+
+def _bare(word: str) -> str:
+    """Return a word without the space before it; white space stays."""
+    return word.removeprefix(" ") or word
 
 
 def _respaced(word: str) -> str:
@@ -89,12 +94,18 @@ class WordVocabulary(Vocabulary):
 
         An unknown word is an UnknownTokenError, is left out ("skip"), or is the unknown token ("nearest").
         """
-        words = split_words(text)
-        ids = [self._ids.get(word, self._ids.get(_respaced(word), self.unknown)) for word in words]
-        unknown = [word for word, number in zip(words, ids, strict=True) if number == self.unknown]
-        if unknown and on_unknown == "error":
+        if on_unknown == "error" and (unknown := self.unknown_words(text)):
             raise UnknownTokenError(f"the model has never seen {name_words(unknown)}", hint=HOW_TO_GO_ON)
+        ids = [self._nearest_id(word) for word in split_words(text)]
         return np.array([one for one in ids if one != self.unknown] if on_unknown == "skip" else ids, self.dtype)
+
+    def unknown_words(self, text: str) -> list[str]:
+        """Return the words of a text that are unknown with and without the space before them, each once."""
+        words = dict.fromkeys(split_words(text))
+        return list(dict.fromkeys(_bare(word) for word in words if self._nearest_id(word) == self.unknown))
+
+    def _nearest_id(self, word: str) -> int:
+        return self._ids.get(word, self._ids.get(_respaced(word), self.unknown))
 
     def decode(self, ids: TokenIds) -> str:
         return "".join(self.texts[one] for one in np.asarray(ids).tolist())

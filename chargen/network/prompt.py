@@ -18,6 +18,11 @@ class Prompt(NamedTuple):
     ids: TokenIds
     spaced: bool = False
 
+    @property
+    def begun(self) -> str:
+        """The text without a space that is not among the ids."""
+        return self.text.removesuffix(" ") if self.spaced else self.text
+
     def fit(self, continuation: str) -> str:
         """Return a continuation, or its beginning, without the space that the text already ends with."""
         return continuation.removeprefix(" ") if self.spaced else continuation

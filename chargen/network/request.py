@@ -130,11 +130,10 @@ class Request:
     def _limits(self, model: AnyModel, prompt: Prompt, banned: tuple[int, ...]) -> dict[str, Any]:
         """Return where a text may and must stop; raise ConfigError for what no text of the model can be."""
         self.wanted.check(model, prompt.text, banned)
-        begun = prompt.text[: len(prompt.text) - prompt.spaced]
         return {
-            "length": self.wanted.length_after(begun, self.most_characters),
+            "length": self.wanted.length_after(prompt.begun, self.most_characters),
             "until": self.until,
-            "min_length": max(self.wanted.min_length - len(begun), 0),
+            "min_length": max(self.wanted.min_length - len(prompt.begun), 0),
         }
 
 

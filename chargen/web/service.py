@@ -11,6 +11,7 @@ from typing import Any, NamedTuple, TypeVar
 import numpy as np
 
 from chargen.corpus.vocabulary import BOUNDARY
+from chargen.corpus.words import WordVocabulary
 from chargen.network.model_file import TextModel
 from chargen.network.prompt import Prompt, read_prompt
 from chargen.network.sampling import Sampler
@@ -115,23 +116,27 @@ class Service:
 
     async def score(self, body: ScoreBody) -> dict[str, Any]:
         """Return the bits of each character of a text."""
-        model, (_, ids, _) = await self._in_thread(self._place, body)
+        model, prompt = await self._in_thread(self._place, body)
+        ids = prompt.ids
         bits = [bits async for found in self._slices(Weighing(self._shared, model, ids)) for (bits,) in found]
         text = body.text if body.on_unknown == "error" else self.model.vocabulary.decode(ids)
-        pieces = _joined(pieces_of(self._shared, text, ids), bits)
+        pieces = _joined(pieces_of(self._shared, prompt.begun, ids), bits)
         return {
             "text": text,
             "pieces": pieces,
             "bits": sum(cost for _, cost in pieces if cost is not None),
             "ids": ids.tolist(),
-            "unknown": self._unknown(body.text) if body.on_unknown == "skip" else [],
+            "unknown": self._unknown(body),
         }
 
-    def _unknown(self, text: str) -> list[str]:
-        """Return the characters of a text that are left out, each once."""
-        if self.model.vocabulary.kind not in ("character", "bpe"):
+    def _unknown(self, body: ScoreBody) -> list[str]:
+        """Return the characters of a text that are left out, or the words that are unknown, each once."""
+        vocabulary = self.model.vocabulary
+        if isinstance(vocabulary, WordVocabulary):
+            return vocabulary.unknown_words(body.text)
+        if body.on_unknown != "skip" or vocabulary.kind == "byte":
             return []
-        return [one for one in dict.fromkeys(text) if one not in self._known]
+        return [one for one in dict.fromkeys(body.text) if one not in self._known]
 
     async def _writing(self, body: CompletionBody) -> tuple[Writing, "_Told"]:
         """Return what writes a text on, and what tells of it."""
@@ -175,9 +180,9 @@ class Service:
 
     def _read(self, text: str, body: CompletionBody | NextBody | ScoreBody) -> Prompt:
         try:
-            if isinstance(body, ScoreBody):  # which measures unknown words as evaluation does
-                return Prompt(text, self.model.vocabulary.encode(text, on_unknown=body.on_unknown))
-            return read_prompt(self.model.vocabulary, text, on_unknown=body.on_unknown)
+            measures = isinstance(body, ScoreBody) and self.model.vocabulary.kind == "word" and body.on_unknown == "error"
+            on_unknown = "nearest" if measures else body.on_unknown  # an unknown word has no bits, the others have
+            return read_prompt(self.model.vocabulary, text, on_unknown=on_unknown)
         except UnicodeEncodeError:
             raise RefusedError(422, "the text holds half of a surrogate pair, which is no character") from None
 

@@ -105,10 +105,10 @@ def test_a_text_goes_on_from_its_ids_as_if_it_had_never_stopped(at_work: Served)
 @BY_KIND
 def test_next_and_score_are_what_next_tells(vocabulary: Any, prompt: str) -> None:
     model = make_model(LSTM, vocabulary=vocabulary)
-    ids = vocabulary.encode(prompt)
+    ids = vocabulary.encode_prompt(prompt)
     with served(model) as server:
         following = server.post("/api/next", {"text": prompt, "top": 4}).json["next"]
-        best = most_probable(model, vocabulary.encode_prompt(prompt), 4)
+        best = most_probable(model, ids, 4)
         assert [one["id"] for one in following] == [token for token, _ in best]
         np.testing.assert_allclose([one["probability"] for one in following], [chance for _, chance in best], atol=1e-6)
         np.testing.assert_allclose([one["bits"] for one in following], [-np.log2(chance) for _, chance in best], atol=1e-5)
@@ -117,6 +117,27 @@ def test_next_and_score_are_what_next_tells(vocabulary: Any, prompt: str) -> Non
         known = [one for one in guesses(model, ids) if one.token not in vocabulary.silent_ids]
         assert score["bits"] == pytest.approx(-sum(np.log2(one.probability) for one in known), abs=1e-4)
         assert score["ids"] == ids.tolist()
+
+
+def test_unknown_words_and_lengths_in_characters() -> None:
+    vocabulary = WordVocabulary(["The", " cat", " sat", "."], num_characters=9)
+    with served(make_model(LSTM, vocabulary=vocabulary)) as server:
+        assert_refused(server.post("/api/complete", {"prompt": "The dog sat"}), 422, "never seen 'dog'")
+        assert_refused(server.post("/api/next", {"text": "The dog"}), 422, "never seen 'dog'")
+        for on_unknown in ("skip", "nearest"):
+            body = {"prompt": "The dog sat ", "on_unknown": on_unknown, "length": 30, "random_seed": 1}
+            answer = server.post("/api/complete", body).json
+            assert answer["prompt"] == "The dog sat "
+            assert 28 < len(answer["text"]) <= 30  # the first word's space is there already
+            assert not answer["text"].startswith(" ")
+            *events, last = server.post("/api/complete", body | {"stream": True, "every": 1}).events
+            assert ("".join(one["text"] for one in events), last["stopped"]) == (answer["text"], "length")
+            *events, _ = server.post("/api/complete", body | {"stream": True, "top": 1}).events
+            told = [name for event in events for _, name, _ in event["tokens"]]
+            assert "".join(told)[:30].removeprefix(" ") == answer["text"]  # whole tokens
+        score = server.post("/api/score", {"text": "The dog cat"}).json
+        assert (score["unknown"], [piece for piece, _ in score["pieces"]]) == (["dog"], ["The", " dog", " cat"])
+        assert score["pieces"][1][1] is None
 
 
 def test_at_temperature_zero_one_token_comes_next(at_work: Served) -> None:

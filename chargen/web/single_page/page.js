@@ -35,7 +35,8 @@ let whenRead = null; // what was asked for while it read
 function afterReading() {
   const names = manuscript.unknown.slice(0, 5).map(nameOf).join(", ");
   const more = manuscript.unknown.length > 5 ? " and more" : "";
-  say(names ? `The network has never seen ${names}${more}, which it leaves out.` : "");
+  const what = kind === "word" ? "which it reads as unknown words" : "which it leaves out";
+  say(names ? `The network has never seen ${names}${more}, ${what}.` : "");
   $("text").removeAttribute("aria-busy");
   show(true);
   const then = whenRead;

@@ -31,18 +31,25 @@ class Vocabulary {
     return token >= this.firstLabel || (this.kind === "word" && token === UNKNOWN_WORD);
   }
 
-  /** Return the tokens of a text, each { id, text }, and the characters that the network does not know and that are left out. */
+  /** Return the tokens of a text, each { id, text }, and what the network does not know: characters are left out, words are not. */
   encode(text) {
     if (this.kind === "byte") return { tokens: this.encodeBytes(text), unknown: [] };
-    if (this.kind === "word") {
-      const words = text.match(WORD) ?? [];
-      return { tokens: words.map((word) => ({ id: this.ids.get(word) ?? UNKNOWN_WORD, text: word })), unknown: [] };
-    }
+    if (this.kind === "word") return this.encodeWords(text);
     const characters = Array.from(text);
     const known = characters.filter((one) => this.ids.has(one));
     const unknown = [...new Set(characters.filter((one) => !this.ids.has(one)))];
     const pieces = this.kind === "bpe" ? (known.join("").match(WORD) ?? []).flatMap((word) => this.merged(word)) : known;
     return { tokens: pieces.map((piece) => ({ id: this.ids.get(piece), text: piece })), unknown };
+  }
+
+  /** Return a token a word, which may be known with or without the space before it. A space at the end may be the next word's. */
+  encodeWords(text) {
+    const words = (this.ids.has(" ") ? text : text.replace(/ $/, "")).match(WORD) ?? [];
+    const respaced = (word) => (word.startsWith(" ") ? word.slice(1) : ` ${word}`);
+    const find = (word) => this.ids.get(word) ?? (this.ids.get(respaced(word)) || UNKNOWN_WORD);
+    const tokens = words.map((word) => ({ id: find(word), text: word }));
+    const unknown = tokens.filter(({ id }) => id === UNKNOWN_WORD).map((token) => token.text.replace(/^ (?=.)/, ""));
+    return { tokens, unknown: [...new Set(unknown)] };
   }
 
   /** Return a token a byte; the text of a character comes with its last byte. */
