@@ -1,5 +1,6 @@
 """Options that give the text to continue: typed, or read from a file or stdin."""
 
+from collections.abc import Callable
 from functools import wraps
 from typing import Any
 
@@ -21,7 +22,7 @@ seed_file_option = click.option(
 )
 
 
-def prompt_options(*, stdin: bool = True) -> Any:
+def prompt_options(*, stdin: bool = True) -> Callable[[Command], Command]:
     """Return a decorator that adds --seed and --seed-file to a command, which receives `prompt`, the text to continue.
 
     stdin: whether - reads stdin; without it, stdin is needed for something else.
