@@ -70,6 +70,11 @@ class CorpusConfig:
     files: tuple[str, ...] = setting((), "Files, folders, shipped corpora, or - for stdin.")
     glob: str | None = setting(None, "Which files of a folder are read, such as '**/*.py'.", unset="**/*.txt and **/*.md")
     encoding: str = setting("auto", "Encoding of the text; auto finds it out.")
+    format: str = setting(
+        "auto",
+        "What a file is: a table is read row by row; auto goes by its name, text reads any file as plain text.",
+        choices=("auto", "text", "csv", "tsv", "jsonl", "json"),
+    )
     reading: str = setting(
         "auto",
         "Whether a line or a whole file is a document; auto judges each file, a list of names is read by lines.",
@@ -94,9 +99,13 @@ class CorpusConfig:
         choices=("none", "file", "folder"),
     )
     text_column: str | None = setting(
-        None, "Column of a table that holds the texts to classify.", unset="found by its usual names"
+        None, "Column of a table that holds the texts, by name or number.", unset="found by its name or its texts"
     )
-    label_column: str | None = setting(None, "Column of a table that holds their labels.", unset="found by its usual names")
+    label_column: str | None = setting(
+        None,
+        "Column of a table that holds their labels; sample --label writes like one of them.",
+        unset="found to classify, else none",
+    )
     mix: tuple[str, ...] = setting((), "PATH:WEIGHT, given several times: how often windows are drawn from which text.")
     validation_split: float = setting(0.1, "Share of the text held out for validation.", minimum=0.0, maximum=0.9)
 

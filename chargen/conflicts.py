@@ -38,10 +38,12 @@ def check_together(settings: Settings) -> None:
 
 def _check_task(settings: Settings) -> None:
     corpus, training = settings.corpus, settings.training
+    if corpus.label_column is not None and corpus.label_by != "none":
+        raise ConfigError(
+            f"corpus.label_column = {corpus.label_column} and corpus.label_by = {corpus.label_by} both give the labels",
+            hint="choose one of --label-column and --label-by",
+        )
     if training.task == "generate":
-        for name in ("text_column", "label_column"):
-            if getattr(corpus, name) is not None:
-                raise ConfigError(f"corpus.{name} is for training.task = classify", hint="say --task classify")
         return
     if training.backend == "numpy":
         raise ConfigError("the NumPy trainer has no training.task but generate", hint="use --backend tensorflow")

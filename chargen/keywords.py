@@ -10,6 +10,7 @@ class TrainSettings(TypedDict, total=False):
 
     glob: str | None
     encoding: str
+    format: Literal["auto", "text", "csv", "tsv", "jsonl", "json"]
     per_line: bool
     document: bool
     reading: Literal["auto", "line", "document"]

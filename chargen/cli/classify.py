@@ -1,11 +1,14 @@
 import json
+from collections import Counter
 from pathlib import Path
+from typing import Any
 
 import click
 
 from chargen.cli.completing import complete_files
 from chargen.cli.options import common_options, json_option, runs_dir_option
 from chargen.cli.reading import run_option
+from chargen.cli.tables import aligned
 from chargen.errors import ConfigError
 from chargen.terminal import echo
 
@@ -16,8 +19,15 @@ STDIN = "-"
 @click.argument("texts", nargs=-1, metavar="[TEXT]...")
 @run_option
 @click.option(
-    "--file", "files", multiple=True, metavar="FILE", shell_complete=complete_files, help="Read texts from a file, one a line."
+    "--file",
+    "files",
+    multiple=True,
+    metavar="FILE",
+    shell_complete=complete_files,
+    help="Read texts from a file, one a line, or from the rows of a table (.csv, .tsv, .jsonl, .json).",
 )
+@click.option("--text-column", metavar="NAME", help="Column of a table that holds the texts; found unless given.")
+@click.option("--label-column", metavar="NAME", help="Column of a table that holds the true labels; found by its usual names.")
 @click.option(
     "--prior",
     "priors",
@@ -39,6 +49,8 @@ def command(
     texts: tuple[str, ...],
     run_spec: str | None,
     files: tuple[str, ...],
+    text_column: str | None,
+    label_column: str | None,
     priors: tuple[str, ...],
     on_unknown: str,
     runs_dir: Path,
@@ -50,45 +62,96 @@ def command(
     The run is one of `train --task classify`, or one that learnt to write with --label-by: then it is Bayes' rule over the
     probabilities of writing the text.
 
+    A table with a column of true labels also gives the accuracy and the confusion matrix.
+
     \b
       chargen train male.txt female.txt --label-by file
       chargen classify "Harold" "Ida" --prior male=0.3
       chargen train reviews.csv --task classify --tokens word
       chargen classify --file new-reviews.txt --json
+      chargen classify --file reviews.csv
     """
+    from chargen.insight.confusion import count_confusion
     from chargen.network.classifier import label_probabilities, load_labelled
     from chargen.run import find_model
 
     model = load_labelled(find_model(run_spec, runs_dir))
-    given = _read_texts(texts, files)
-    ranked = label_probabilities(model, given, prior=_parse_priors(priors), on_unknown=on_unknown)
+    given, notes = _read_texts(texts, files, text_column, label_column)
+    ranked = label_probabilities(model, [text for text, _ in given], prior=_parse_priors(priors), on_unknown=on_unknown)
+    told = [next(iter(one)) for one in ranked]
+    confusion = count_confusion([label for _, label in given], told, sorted(ranked[0]))
+    for note in [*notes, *_uncounted(given, confusion)] if verbosity else []:
+        echo(note, err=True)
     if as_json:
-        rows = [{"text": text, "label": next(iter(one)), "probabilities": one} for text, one in zip(given, ranked, strict=True)]
-        echo(json.dumps(rows, ensure_ascii=False))
+        rows = [
+            {"text": text, "label": label, **({"true": true} if confusion.texts else {}), "probabilities": one}
+            for (text, true), label, one in zip(given, told, ranked, strict=True)
+        ]
+        echo(json.dumps(confusion.summary() | {"texts": rows} if confusion.texts else rows, ensure_ascii=False))
         return
-    for text, one in zip(given, ranked, strict=True):
+    for (text, _), one in zip(given, ranked, strict=True):
         echo(_line(one, text) if len(given) > 1 else _column(one))
+    if confusion.texts:
+        echo("\n" + _matrix(confusion))
 
 
-def _read_texts(texts: tuple[str, ...], files: tuple[str, ...]) -> list[str]:
-    """Return the texts of the arguments and, line by line, of stdin and the files. Raises ConfigError where there is none."""
+_Texts = list[tuple[str, str | None]]  # each with its true label, where that is known
+
+
+def _read_texts(
+    texts: tuple[str, ...], files: tuple[str, ...], text_column: str | None, label_column: str | None
+) -> tuple[_Texts, list[str]]:
+    """Return the texts of the arguments, of stdin and files line by line, and of tables row by row, and notes about tables.
+
+    Raises ConfigError where there is none, and for columns without a table.
+    """
+    from chargen.config import CorpusConfig
+    from chargen.corpus.formats.formatted import formatted
+    from chargen.corpus.formats.tables import Labels
     from chargen.corpus.reading import read_texts
 
-    given: list[str] = []
+    given: _Texts = []
+    notes: list[str] = []
     for text in texts:
-        given += _lines(str(read_texts([STDIN])[0].text)) if text == STDIN else [text]
-    for source in read_texts(files) if files else []:
-        given += _lines(str(source.text))
+        given += _lines(str(read_texts([STDIN])[0].text)) if text == STDIN else [(text, None)]
+    config = CorpusConfig(text_column=text_column, label_column=label_column)
+    sources = [formatted(source, config, labels=Labels.IF_ANY) for source in (read_texts(files) if files else [])]
+    named = {"--text-column": text_column, "--label-column": label_column}
+    for flag in (flag for flag, name in named.items() if name is not None and not any(source.rows for source in sources)):
+        raise ConfigError(f"{flag} is for the tables of --file, there is none", hint="leave it out")
+    for source in sources:
+        given += _lines(str(source.text)) if source.rows is None else [(str(text), label) for text, label in source.rows]
+        notes += source.notes
     if not given:
         raise ConfigError("there is no text to classify", hint='give one, as in chargen classify "Harold", or --file')
-    for number, text in enumerate(given, start=1):
+    for number, (text, _) in enumerate(given, start=1):
         if not text.strip():
             raise ConfigError(f"text {number} of {len(given)} is empty", hint="leave it out")
-    return given
+    return given, notes
 
 
-def _lines(text: str) -> list[str]:
-    return text.removesuffix("\n").split("\n")
+def _lines(text: str) -> _Texts:
+    return [(line, None) for line in text.removesuffix("\n").split("\n")]
+
+
+def _uncounted(given: _Texts, confusion: Any) -> list[str]:
+    """Return a note about true labels that the model does not know."""
+    unknown = Counter(label for _, label in given if label is not None and label not in confusion.labels)
+    if not unknown:
+        return []
+    named = ", ".join(sorted(unknown)[:5]) + (", ..." if len(unknown) > 5 else "")
+    return [
+        f"the model does not know the labels of {unknown.total():,} texts ({named}), which are not counted; "
+        f"it knows {', '.join(confusion.labels)} (--label-column NAME takes other labels)"
+    ]
+
+
+def _matrix(confusion: Any) -> str:
+    """Return the accuracy, and how often texts of each true label were told each label."""
+    rows = [["true / told", *confusion.labels]]
+    rows += [[label, *map(str, counts)] for label, counts in zip(confusion.labels, confusion.counts.tolist(), strict=True)]
+    right = int(confusion.counts.trace())
+    return f"accuracy {confusion.accuracy:.4f} ({right:,} of {confusion.texts:,} texts)\n{aligned(rows)}"
 
 
 def _parse_priors(priors: tuple[str, ...]) -> dict[str, float]:

@@ -52,7 +52,9 @@ def command(
 ) -> int:
     """Train a network on FILES: text files, folders, shipped corpora (male.txt, book.txt), or - for stdin.
 
-    With --task classify they are tables (.csv, .tsv) of texts and labels, or texts labelled by --label-by.
+    Each row of a table (.csv, .tsv, .jsonl, .json) is a text of its own.
+
+    With --task classify they are tables of texts and labels, or texts labelled by --label-by.
 
     Settings that are not given are chosen from the text and from the minutes that training may take.
 

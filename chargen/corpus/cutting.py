@@ -1,56 +1,76 @@
 """Choose how each text is read, by lines or as a whole, and cut it into documents."""
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from typing import NamedTuple
 
 from chargen.config import CorpusConfig
 from chargen.corpus.large_text import Text, is_blank, text_blocks
 from chargen.corpus.layout import Layout, judge_layout
+from chargen.corpus.reading import SourceText
 from chargen.errors import ConfigError
 
 LINE, DOCUMENT = "line", "document"
 FEWEST_TOLD = 4  # short lines of a text of which a note says that it is read as a whole
 SHORT_LINE = 100  # characters, on average
+SHORT_ROW = 200  # characters of a row, on average, up to which rows are read as names are
 EXAMPLE_CHARACTERS = 40
 MOST_NAMED = 3  # files in one note
 
 
 class ReadText(NamedTuple):
-    """A text and how it is read. layout: what it was judged to be, None where the settings say how it is read."""
+    """A text and how it is read. layout: what it was judged to be, None for tables and where the settings say how."""
 
-    name: str
-    text: Text
+    source: SourceText
     reading: str
     layout: Layout | None = None
 
-    def documents(self) -> Iterator[Text]:
-        """Yield what the text is cut into, blank lines and blank texts left out."""
-        parts: Iterator[Text] = iter(str(self.text).split("\n")) if self.reading == LINE else iter([self.text])
-        return (part for part in parts if not is_blank(part))
+    @property
+    def name(self) -> str:
+        """The name of the file."""
+        return self.source.name
+
+    @property
+    def text(self) -> Text:
+        """All of the text."""
+        return self.source.text
+
+    def documents(self) -> Iterator[tuple[Text, str | None]]:
+        """Yield what the text, or each row of a table, is cut into, with the label of the row.
+
+        Blank lines and blank texts are left out.
+        """
+        for text, label in self.source.texts:
+            parts: Iterable[Text] = str(text).split("\n") if self.reading == LINE else [text]
+            yield from ((part, label) for part in parts if not is_blank(part))
 
 
-def choose_readings(texts: Sequence[tuple[str, Text]], config: CorpusConfig, *, stateful: bool) -> list[ReadText]:
-    """Choose how each of the named texts is read: as the settings say, else as it looks by itself.
+def choose_readings(sources: Sequence[SourceText], config: CorpusConfig, *, stateful: bool) -> list[ReadText]:
+    """Choose how each text is read: as the settings say, else as it looks by itself. Of a table it is how each row is read.
 
     A text of a few short lines is a list where most of the others are lists. Stateful training reads on from line to line, so
     nothing is a list by itself then. Raises ConfigError where the settings say it for another number of files.
     """
     if config.file_readings:
-        if len(config.file_readings) != len(texts):
-            given, files = len(config.file_readings), len(texts)
+        if len(config.file_readings) != len(sources):
+            given, files = len(config.file_readings), len(sources)
             raise ConfigError(
                 f"{given:,} values of --file-reading for {files:,} files", hint="give it once for each file, in order"
             )
-        return [ReadText(name, text, how) for (name, text), how in zip(texts, config.file_readings, strict=True)]
+        return [ReadText(source, how) for source, how in zip(sources, config.file_readings, strict=True)]
     if config.reading != "auto" or stateful:
-        return [ReadText(name, text, LINE if config.reading == LINE else DOCUMENT) for name, text in texts]
-    layouts = [judge_layout(text) for _, text in texts]
-    kinds = [layout.kind for layout in layouts]
+        return [ReadText(source, LINE if config.reading == LINE else DOCUMENT) for source in sources]
+    layouts = [None if source.rows else judge_layout(source.text) for source in sources]
+    kinds = [layout.kind for layout in layouts if layout]
     lists = {"list", "short"} if kinds.count("list") > kinds.count("text") + kinds.count("doubtful") else {"list"}
     return [
-        ReadText(name, text, LINE if layout.kind in lists else DOCUMENT, layout)
-        for (name, text), layout in zip(texts, layouts, strict=True)
+        ReadText(source, LINE if (layout.kind in lists if layout else _in_lines(source)) else DOCUMENT, layout)
+        for source, layout in zip(sources, layouts, strict=True)
     ]
+
+
+def _in_lines(source: SourceText) -> bool:
+    """Tell whether the rows of a table are short and have one line each."""
+    return source.rows is not None and not source.rows.has_line_ends and len(source.text) <= SHORT_ROW * len(source.rows)
 
 
 def main_reading(texts: Sequence[ReadText]) -> str:

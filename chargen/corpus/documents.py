@@ -10,11 +10,12 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 from chargen.config import CorpusConfig
-from chargen.corpus.cutting import choose_readings, describe_readings, main_reading
+from chargen.corpus.cutting import SHORT_ROW, choose_readings, describe_readings, main_reading
 from chargen.corpus.encodings import AUTO
+from chargen.corpus.formats.formatted import formatted
 from chargen.corpus.large_text import Text, text_blocks
 from chargen.corpus.reading import SourceText, read_sources
-from chargen.errors import ConfigError, CorpusError
+from chargen.errors import ConfigError, CorpusError, ReadingError
 
 MIN_DOCUMENTS_TO_SPLIT = 10  # with fewer, each gives its tail to the validation part
 
@@ -32,7 +33,8 @@ class Corpus:
     """The documents of a training text.
 
     `reading` is "line" where every line of most of the text is a document, else "document"; `file_readings` are those of each
-    file. `notes` are for the user. `weights`: how often windows are drawn from each part of a mix.
+    file. `notes` are for the user. `weights`: how often windows are drawn from each part of a mix. `entries`: whether each
+    document is a text of its own, such as the rows of a table, rather than a part of a longer one.
     """
 
     name: str
@@ -42,6 +44,7 @@ class Corpus:
     notes: tuple[str, ...] = ()
     weights: tuple[float, ...] = (1.0,)
     file_readings: tuple[str, ...] = ()
+    entries: bool = False
 
     @property
     def recorded(self) -> dict[str, Any]:
@@ -65,6 +68,12 @@ class Corpus:
         return sum(map(len, self.texts))
 
     @property
+    def is_list(self) -> bool:
+        """Whether the documents are short texts of their own, such as names or tweets."""
+        short = self.num_characters <= SHORT_ROW * len(self.documents)
+        return self.reading == "line" or (self.entries and short)
+
+    @property
     def num_characters_in_memory(self) -> int:
         """Characters of the documents that are not kept in files."""
         return sum(len(text) for text in self.texts if isinstance(text, str))
@@ -86,13 +95,13 @@ def cut_corpus(config: CorpusConfig, sources: Sequence[tuple[int, SourceText]], 
     Raises CorpusError if the text is too short to predict anything, or has one label only, and what `choose_readings` raises.
     """
     notes = [note for _, source in sources for note in source.notes]
-    texts = choose_readings([(source.name, source.text) for _, source in sources], config, stateful=stateful)
+    texts = choose_readings([source for _, source in sources], config, stateful=stateful)
     cut = [list(text.documents()) for text in texts]
     notes += describe_readings(texts, list(map(len, cut)))
     documents = [
-        Document(text, _label(source, config.label_by), part)
+        Document(text, label or _label(source, config.label_by), part)
         for (part, source), found in zip(sources, cut, strict=True)
-        for text in found
+        for text, label in found
     ]
     if sum(len(document.text) for document in documents) < 2:
         what = "no text beside blank lines" if not documents else "one character"
@@ -107,6 +116,7 @@ def cut_corpus(config: CorpusConfig, sources: Sequence[tuple[int, SourceText]], 
         tuple(notes),
         file_readings=tuple(text.reading for text in texts),
         weights=tuple(weight for _, weight in parts),
+        entries=not stateful and all(source.rows is not None for _, source in sources),
     )
     if config.label_by != "none" and len(corpus.labels) < 2:
         raise CorpusError(
@@ -122,13 +132,26 @@ def read_corpus(config: CorpusConfig) -> list[tuple[int, SourceText]]:
     Raises CorpusError if one cannot be read, and ConfigError for a mix that is none.
     """
     encoding = None if config.tokens == "byte" and config.encoding == AUTO else config.encoding
-    return [
-        (part, source)
+    sources = [
+        (part, formatted(source, config))
         for part, (files, _) in enumerate(_parts(config))
         for source in read_sources(
             files, glob=config.glob, encoding=encoding, label_of=partial(_label, label_by=config.label_by)
         )
     ]
+    _check_columns(config, [source for _, source in sources])
+    return sources
+
+
+def _check_columns(config: CorpusConfig, sources: Sequence[SourceText]) -> None:
+    """Refuse columns where there is no table, and labels from a column where there is a text without columns."""
+    plain = [source.name for source in sources if source.rows is None]
+    for flag, named, wrong in (
+        ("--text-column", config.text_column, len(plain) == len(sources)),
+        ("--label-column", config.label_column, bool(plain)),
+    ):
+        if named is not None and wrong:
+            raise ReadingError(f"{plain[0]} is not a table, so it has no column {named}", hint=f"leave {flag} out")
 
 
 def _parts(config: CorpusConfig) -> list[tuple[tuple[str, ...], float]]:

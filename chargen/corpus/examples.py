@@ -1,25 +1,21 @@
 """Labelled texts to learn a label from: rows of a table, or documents labelled by their file or folder."""
 
-import csv
-import io
 import random
 from collections import Counter
-from collections.abc import Iterator, Sequence
-from pathlib import Path
+from collections.abc import Sequence
 
 import numpy as np
 import numpy.typing as npt
 
 from chargen.config import CorpusConfig
 from chargen.corpus.documents import Corpus, Document, corpus_name, digest_of, load_corpus
-from chargen.corpus.reading import SourceText, read_sources
+from chargen.corpus.formats.formatted import formatted
+from chargen.corpus.formats.tables import Labels
+from chargen.corpus.reading import read_sources
 from chargen.corpus.vocabulary import BOUNDARY, Ids
 from chargen.corpus.windows import Batch, BatchPlan, shuffled
-from chargen.errors import ConfigError, CorpusError
+from chargen.errors import CorpusError
 
-DELIMITERS = {".csv": ",", ".tsv": "\t"}
-TEXT_COLUMNS = ("text", "review", "name")  # what the columns are called that nobody named, the likeliest first
-LABEL_COLUMNS = ("label", "sentiment", "class")
 MIN_EXAMPLES = 2  # of each label: one to learn from, one to be tried on
 
 
@@ -43,57 +39,19 @@ def load_examples(config: CorpusConfig) -> Corpus:
 
 
 def _load_tables(config: CorpusConfig) -> Corpus:
-    sources = read_sources(config.files, glob=config.glob, encoding=config.encoding)
-    notes = [note for source in sources for note in source.notes]
-    documents: list[Document] = []
+    sources = [
+        formatted(source, config, labels=Labels.ALWAYS)
+        for source in read_sources(config.files, glob=config.glob, encoding=config.encoding)
+    ]
     for source in sources:
-        rows = list(_rows(source, config))
-        kept = [Document(text, label) for text, label in rows if text.strip() and label]
-        if len(kept) < len(rows):
-            notes.append(f"{source.name}: {len(rows) - len(kept):,} of {len(rows):,} rows have no text or no label, left out")
-        documents += kept
+        if source.rows is None:
+            raise CorpusError(
+                f"{source.name} is not a table of texts and labels, expected .csv, .tsv, .jsonl or .json",
+                hint="or label whole files: --label-by file, or folder",
+            )
+    documents = [Document(text, label) for source in sources for text, label in source.rows or ()]
+    notes = [note for source in sources for note in source.notes]
     return Corpus(corpus_name(config.files), tuple(documents), "row", digest_of(sources), tuple(notes))
-
-
-def _rows(source: SourceText, config: CorpusConfig) -> Iterator[tuple[str, str]]:
-    """Yield text and label of each row of a table, empty where a row is too short."""
-    header, *rows = _cells(source)
-    text = _find_column(config.text_column, header, TEXT_COLUMNS, flag="--text-column", table=source.name)
-    label = _find_column(config.label_column, header, LABEL_COLUMNS, flag="--label-column", table=source.name)
-    if text == label:
-        raise ConfigError(f"the column {header[text]!r} of {source.name} is named for the texts and for the labels")
-    for row in rows:
-        cells = [*row, *[""] * len(header)]
-        yield cells[text], cells[label].strip()
-
-
-def _cells(source: SourceText) -> list[list[str]]:
-    """Return the cells of every line, the header's first."""
-    suffix = ".csv" if source.name == "stdin" else Path(source.name).suffix.lower()
-    if suffix not in DELIMITERS:
-        raise CorpusError(
-            f"{source.name} is no table, expected .csv or .tsv", hint="or label whole files: --label-by file, or folder"
-        )
-    text = str(source.text)
-    before = csv.field_size_limit(len(text) + 1)  # a novel may stand in a cell
-    try:
-        lines = csv.reader(io.StringIO(text, newline=""), delimiter=DELIMITERS[suffix])
-        cells = [line for line in lines if line]  # a blank line is none
-    except csv.Error as error:
-        raise CorpusError(f"{source.name} is not a table: {error}") from error
-    finally:
-        csv.field_size_limit(before)
-    return cells or [[]]
-
-
-def _find_column(named: str | None, header: Sequence[str], usual: Sequence[str], *, flag: str, table: str) -> int:
-    """Return the place of the column that is named, or that has the likeliest of the usual names."""
-    names = [name.strip().casefold() for name in header]
-    for name in usual if named is None else [named]:
-        if name.strip().casefold() in names:
-            return names.index(name.strip().casefold())
-    missing = " or ".join(usual) if named is None else named
-    raise ConfigError(f"{table} has no column {missing}; it has {', '.join(header)}", hint=f"name one with {flag}")
 
 
 def split_examples(documents: Sequence[Document], fraction: float, *, seed: int) -> tuple[list[Document], list[Document]]:

@@ -21,6 +21,7 @@ from chargen.corpus.encodings import (
 )
 from chargen.corpus.fetching import fetched_path, find_public
 from chargen.corpus.folders import LeftOut, counted, list_folder
+from chargen.corpus.formats.rows import Rows
 from chargen.corpus.large_text import LargeText, Text, decoded_blocks, is_blank
 from chargen.errors import CorpusError, ReadingError
 from chargen.shipped import nearest_shipped, shipped_folder
@@ -34,14 +35,21 @@ class SourceText:
     """One file's text.
 
     `name` is the path of a file within the named folder, the name of a named file, and of several of that name the path.
-    `notes` say what was assumed in reading it; what
-    concerns several texts is said once, in the notes of the first of them. `folder` is the name of the file's folder.
+    `notes` say what was assumed in reading it; what concerns several texts is said once, in the notes of the first of them.
+    `folder` is the name of the file's folder. `rows`: the texts that it holds, where it holds several, as a table does; `text`
+    is then all of them.
     """
 
     name: str
     text: Text
     notes: tuple[str, ...] = ()
     folder: str = ""
+    rows: Rows | None = None
+
+    @property
+    def texts(self) -> Iterable[tuple[Text, str | None]]:
+        """The texts that it holds, each with the label that it has there, if it has one."""
+        return [(self.text, None)] if self.rows is None else self.rows
 
 
 LabelOf = Callable[[SourceText], str | None]

@@ -7,9 +7,10 @@ from typing import Any
 
 from chargen.config import CorpusConfig, Settings
 from chargen.corpus.documents import Document, cut_corpus, digest_of, read_corpus, split_documents
+from chargen.corpus.formats.formatted import PLAIN, formatted
 from chargen.corpus.reading import STDIN, SourceText, read_texts
 from chargen.corpus.vocabulary import Vocabulary
-from chargen.errors import ConfigError, CorpusError, RunError
+from chargen.errors import ChargenError, ConfigError, CorpusError, RunError
 from chargen.network.model_file import TextModel, read_metadata
 from chargen.resolution import read_config, resolve
 from chargen.run import RunDirectory
@@ -49,16 +50,20 @@ def find_text(run: RunDirectory, sha256: Any) -> FoundText:
     config = read_settings(run).corpus
     if STDIN in (*config.files, *(one.rpartition(":")[0] for one in config.mix)):
         raise CorpusError(f"{run.path} was trained on standard input, which is gone", hint="train it on a file")
-    failures: list[CorpusError] = []
+    failures: list[ChargenError] = []
     for candidate in _candidates(config, run):
         try:
-            parts = read_corpus(candidate)
-        except CorpusError as error:
+            readings = [FoundText(candidate, read_corpus(candidate))]
+            if candidate.format == "auto" and any(source.rows for _, source in readings[0].parts):
+                plain = replace(candidate, format=PLAIN)  # as older runs read tables
+                readings.append(FoundText(plain, read_corpus(plain)))
+        except ChargenError as error:
             failures.append(error)
             continue
-        found = digest_of([source for _, source in parts])
-        if found == sha256:
-            return FoundText(candidate, parts)
+        for reading in readings:
+            found = digest_of([source for _, source in reading.parts])
+            if found == sha256:
+                return reading
         failures.insert(0, CorpusError(f"it has changed since, its sha256 is {found:.12}..., it was {sha256!s:.12}..."))
     raise CorpusError(
         f"the text that {run.path} was trained on cannot be used: {failures[0].message}",
@@ -101,14 +106,14 @@ def training_texts(models: Sequence[Path]) -> list[SourceText]:
 def read_files(
     files: Sequence[str], model: TextModel, config: CorpusConfig, *, label: str | None, on_unknown: str
 ) -> tuple[list[Document], str]:
-    """Read texts whole as documents of the kind that a model reads; return them and the sha256 of the texts.
+    """Read texts as documents of the kind that a model reads, tables row by row; return them and the sha256 of the texts.
 
     A character that the model has never seen is left out or replaced, or is an UnknownTokenError, as `on_unknown` says.
     Raises CorpusError for what cannot be read, and ConfigError for a model of labelled documents without a label.
     """
     encoding = None if model.vocabulary.kind == "byte" and config.encoding == "auto" else config.encoding
-    sources = read_texts(files, glob=config.glob, encoding=encoding)
-    texts = [str(source.text) for source in sources]
+    sources = [formatted(source, config) for source in read_texts(files, glob=config.glob, encoding=encoding)]
+    texts = [str(text) for source in sources for text, _ in source.texts]
     name = Path(sources[0].name).name
     return as_documents(texts, model, name=name, label=label, on_unknown=on_unknown), digest_of(sources)
 

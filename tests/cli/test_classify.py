@@ -141,7 +141,7 @@ def test_runs_lists_a_classifier_by_how_often_it_is_right(
 
 TRAIN_ERRORS = [
     (["t.csv", "--text-column", "body"], "t.csv has no column body; it has review, sentiment"),
-    (["plain.txt"], "plain.txt is no table, expected .csv or .tsv"),
+    (["plain.txt"], "plain.txt is not a table of texts and labels, expected .csv, .tsv, .jsonl or .json"),
     (["lonely.csv"], "one label only, 'pos'"),
     (["few.csv"], "the label 'neg' has 1 text, expected 2 or more"),
     (["t.csv", "--stateful"], "training.stateful is about writing text"),
@@ -164,5 +164,42 @@ def test_train_refuses(arguments: list[str], told: str, invoke: Invoke, in_folde
     assert not (in_folder / "runs").exists()
 
 
-def test_columns_are_for_classifying(invoke: Invoke) -> None:
-    assert "corpus.text_column is for training.task = classify" in refusal(invoke("train", "t.csv", "--text-column", "a"))
+TABLE = "id;said;mood\n1;aH;pos\n2;b c;neg\n3;cab;pos\n4; ;pos\n5;ab;\n"
+
+
+def test_a_table_gives_texts_true_labels_and_a_confusion_matrix(labelled: Path, invoke: Invoke, in_folder: Path) -> None:
+    (in_folder / "t.csv").write_text(TABLE, encoding="utf-8")
+    result = invoke("classify", "--file", "t.csv", "--label-column", "mood", "--json")
+    found = json.loads(result.stdout)
+    truth = {"aH": "pos", "b c": "neg", "cab": "pos", "ab": None}
+    assert {row["text"]: row["true"] for row in found["texts"]} == truth
+    told = {row["text"]: row["label"] for row in found["texts"]}
+    pairs = [(truth[text], told[text]) for text in truth if truth[text]]
+    counts = [[pairs.count((true, guess)) for guess in ("neg", "pos")] for true in ("neg", "pos")]
+    assert (found["labels"], found["confusion"], found["labelled"]) == (["neg", "pos"], counts, 3)
+    assert found["accuracy"] == pytest.approx((counts[0][0] + counts[1][1]) / 3)
+    assert "t.csv: a table of 3 columns (id, said, mood), 4 rows; texts are from the column 'said'" in result.stderr
+    assert "1 of 5 rows have no text, left out" in result.stderr
+    lines = text_of(invoke("classify", "--file", "t.csv", "--label-column", "mood", "-q")).splitlines()
+    assert lines[-4] == f"accuracy {found['accuracy']:.4f} ({counts[0][0] + counts[1][1]} of 3 texts)"
+    assert [line.split() for line in lines[-3:]] == [
+        ["true", "/", "told", "neg", "pos"],
+        ["neg", *map(str, counts[0])],
+        ["pos", *map(str, counts[1])],
+    ]
+
+
+def test_labels_that_the_model_does_not_know_are_not_counted(labelled: Path, invoke: Invoke, in_folder: Path) -> None:
+    (in_folder / "t.jsonl").write_text('{"text": "aH", "label": "good"}\n{"text": "b", "label": "bad"}\n', encoding="utf-8")
+    result = invoke("classify", "--file", "t.jsonl", "--json")
+    assert [row["text"] for row in json.loads(result.stdout)] == ["aH", "b"]
+    assert "does not know the labels of 2 texts (bad, good), which are not counted; it knows neg, pos" in result.stderr
+
+
+def test_columns_need_a_table(labelled: Path, invoke: Invoke, in_folder: Path) -> None:
+    (in_folder / "t.txt").write_text("aH\nb\n", encoding="utf-8")
+    for arguments in (["a", "--text-column", "x"], ["--file", "t.txt", "--text-column", "x"]):
+        assert "--text-column is for the tables of --file, there is none" in refusal(invoke("classify", *arguments))
+    assert "t.txt is not a table, so it has no column a" in refusal(invoke("train", "t.txt", "--text-column", "a"))
+    both = refusal(invoke("train", "t.csv", "--label-column", "a", "--label-by", "file"))
+    assert "choose one of --label-column and --label-by" in both

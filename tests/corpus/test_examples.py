@@ -41,7 +41,11 @@ def pairs(corpus: Corpus) -> list[tuple[str, str | None]]:
 def test_tables_of_every_form(content: str | bytes, name: str, settings: dict[str, Any], tmp_path: Path) -> None:
     corpus = load(tmp_path, content, name, **settings)
     assert pairs(corpus) == [("good", "pos"), ("fine", "pos"), ("bad", "neg"), ("poor", "neg")]
-    assert (corpus.labels, corpus.notes, corpus.name) == (("neg", "pos"), (), "t")
+    assert (corpus.labels, corpus.name) == (("neg", "pos"), "t")
+    (note,) = corpus.notes
+    assert "a table of 2 columns" in note
+    assert "4 rows; texts are from the column" in note
+    assert "such as 'good'; labels are from" in note
 
 
 def test_columns_in_any_place_and_cells_with_anything(tmp_path: Path) -> None:
@@ -63,7 +67,7 @@ def test_an_encoding_is_guessed_and_told_or_forced(tmp_path: Path) -> None:
 def test_rows_that_lack_something_are_left_out_and_told(tmp_path: Path) -> None:
     corpus = load(tmp_path, GOOD + " ,pos\nalone\nunlabelled,\n")
     assert len(corpus.documents) == 4
-    assert corpus.notes == ("t.csv: 3 of 7 rows have no text or no label, left out",)
+    assert "t.csv: 3 of 7 rows have no text or no label, left out (the first ends on line 6)" in corpus.notes[1]
 
 
 def test_labelled_files(tmp_path: Path) -> None:
@@ -80,8 +84,7 @@ def test_labelled_files(tmp_path: Path) -> None:
         (GOOD, {"text_column": "body"}, ConfigError, ["t.csv has no column body", "it has review, sentiment", "--text-column"]),
         (GOOD, {"label_column": "x"}, ConfigError, ["no column x", "--label-column"]),
         (GOOD, {"label_column": "review"}, ConfigError, ["'review'", "for the texts and for the labels"]),
-        ("a,b\n1,2\n", {}, ConfigError, ["no column text or review or name", "it has a, b", "--text-column"]),
-        ("text,b\n1,2\n", {}, ConfigError, ["no column label or sentiment or class", "it has text, b", "--label-column"]),
+        ("text,b\nx,2\ny,3\n", {}, ConfigError, ["t.csv has 2 columns (text, b); none", "labels", "--label-column"]),
         ("text,label\n", {}, CorpusError, ["no row with a text and a label"]),
         ("text,label\na,x\nb,x\n", {}, CorpusError, ["one label only, 'x'"]),
         ("text,label\na,x\nb,x\nc,y\n", {}, CorpusError, ["the label 'y' has 1 text, expected 2 or more"]),
@@ -98,8 +101,8 @@ def test_tables_that_will_not_do(
 
 
 def test_a_text_file_is_no_table(tmp_path: Path) -> None:
-    with pytest.raises(CorpusError, match=r"t\.txt is no table, expected \.csv or \.tsv") as refused:
-        load(tmp_path, GOOD, "t.txt")
+    with pytest.raises(CorpusError, match=r"t\.txt is not a table of texts and labels, expected \.csv") as refused:
+        load(tmp_path, "It was a dark night.\nNobody could sleep.\n", "t.txt")
     assert "--label-by" in str(refused.value.hint)
 
 

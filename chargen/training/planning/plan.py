@@ -118,7 +118,8 @@ class TrainingPlan:
     def describe(self) -> list[str]:
         """Say in lines what will be trained on what."""
         corpus, network = self.corpus, self.settings.network
-        count, unit = len(corpus.documents), "line" if corpus.reading == "line" else "document"
+        count = len(corpus.documents)
+        unit = "row" if corpus.entries else "line" if corpus.reading == "line" else "document"
         inputs = f"embedding {network.embedding_size}" if network.embedding_size else "one-hot"
         batch = f"{self.windows.batch_size} windows of {self.windows.context_length}"
         tokens = {"char": "distinct", "byte": "byte tokens", "word": "word tokens", "bpe": "BPE tokens"}
@@ -267,11 +268,11 @@ def _primer(
 ) -> tuple[int, ...]:
     """Return the ids that stand before a short prompt.
 
-    For lines, what a window before a line's first token holds; so too for labelled documents, whose beginnings are all alike.
+    For lines and rows, what a window before the first token holds; so too for labelled documents, which all begin alike.
     For documents, the text before the last line of the longest document, so that a prompt begins a line.
     """
     context_length = windows.context_length
-    if corpus.reading == "line" or corpus.labels:
+    if corpus.reading == "line" or corpus.entries or corpus.labels:
         return (BOUNDARY,) * (context_length if last else 1)
     longest = max((document.text for document in documents), key=len)
     ending = str(longest[max(0, len(longest) - LAST_LINES_CHARACTERS) :])

@@ -69,7 +69,7 @@ def choose_recipe(corpus: Corpus, chosen: Chosen, *, minutes: float, cores: int)
         passes = float(chosen.settings.training.epochs)
     elif passes >= FEWEST_EPOCHS:
         passes = float(round(passes))
-    network |= _regularisation(chosen, passes, gently=corpus.reading == "line" or text.characters < SHORT_TEXT)
+    network |= _regularisation(chosen, passes, gently=corpus.is_list or text.characters < SHORT_TEXT)
     training = _windows(corpus, chosen, passes * text.positions) | _optimization(chosen, passes)
     layer = _left_open({"network": network, "training": training}, chosen)
     settled = _with_network(chosen.settings, layer["network"]).network
@@ -93,7 +93,7 @@ class _TextSize(NamedTuple):
     def of(cls, corpus: Corpus, settings: Settings) -> "_TextSize":
         share, per_token = 1 - settings.corpus.validation_split, CHARACTERS_PER_TOKEN[settings.corpus.tokens]
         positions = corpus.num_characters / per_token
-        if corpus.reading == "line":
+        if corpus.is_list:
             positions = len(corpus.documents) * min(corpus.longest / per_token + 1, LONGEST_LINE_WINDOW)
         return cls(share * corpus.num_characters, share * positions)
 
@@ -134,7 +134,7 @@ def _regularisation(chosen: Chosen, passes: float, *, gently: bool) -> dict[str,
 
 def _windows(corpus: Corpus, chosen: Chosen, tokens: float) -> dict[str, Any]:
     """Return how prose is read so that so many tokens make steps enough: as streams, unless that is decided."""
-    prose = corpus.reading == "document" and not corpus.labels and corpus.num_characters >= SHORT_TEXT
+    prose = not corpus.is_list and not corpus.labels and corpus.num_characters >= SHORT_TEXT
     classic = chosen.settings.network.cell == "dense" or chosen.any("network.targets", "training.stride", "corpus.mix")
     if classic or not prose:
         return {}

@@ -44,12 +44,12 @@ class TextParts(NamedTuple):
 def choose_windows(settings: Settings, corpus: Corpus, parts: TextParts) -> WindowSizes:
     """Return the window sizes that the settings give, and for those left open what suits the corpus.
 
-    Lines: one window a line, or one for every token with targets "last". Documents: windows side by side, or the classic 40
+    Lines and short rows: one window each, or one for every token with targets "last". Documents: windows side by side, or the classic 40
     tokens every 3 with targets "last". Windows of labelled documents overlap by the token whose place the label takes. No
     window is longer than the text, and streams with targets "last" are long enough for a window each.
     """
     training, last = settings.training, settings.network.targets == "last"
-    if corpus.reading == "line":
+    if corpus.is_list:
         context_length = training.context_length or min(parts.longest + 1, LONGEST_LINE_WINDOW)
         stride, batch_size = (1, 128) if last else (context_length, 32)
     else:
@@ -77,14 +77,14 @@ def largest_batch(num_targets: int, context_length: int) -> int:
 
 
 def check_length(corpus: Corpus, parts: TextParts, context_length: int) -> None:
-    """Refuse a text that does not fill one window and the token after it; lines are filled up instead."""
+    """Refuse a text that does not fill one window and the token after it; lines and rows are filled up instead."""
     if not all(stream.num_targets for stream in parts.training):
         raise CorpusError(
             f"{corpus.name} leaves no text to train on: all of it, or all of one text of a mix, is held out for validation",
             hint="give more text, or --validation-split 0",
         )
     longest = min(stream.longest for stream in parts.training)
-    if corpus.reading == "line" or longest > context_length:
+    if corpus.reading == "line" or corpus.entries or longest > context_length:
         return
     raise CorpusError(
         f"{corpus.name} leaves {longest} tokens in a row to train on, one window needs {context_length + 1}",

@@ -24,7 +24,8 @@ def sample_rows(model: TextModel, plan: TrainingPlan, epoch: int) -> list[Sample
     rng = np.random.default_rng([plan.settings.training.random_seed, epoch])
     by_line = plan.corpus.reading == "line"
     document = plan.documents[int(rng.integers(len(plan.documents)))]
-    prompt = corpus_prompt(document.text, plan.vocabulary, by_line=by_line, length=model.context_length, rng=rng)
+    starts = by_line or plan.corpus.entries
+    prompt = corpus_prompt(document.text, plan.vocabulary, by_line=starts, length=model.context_length, rng=rng)
     if document.label is not None:
         model = model.with_label(document.label)
     rows = []

@@ -1,0 +1,167 @@
+"""Find out which column of a table holds the texts, which the labels, and whether the first row names the columns."""
+
+import re
+from collections import Counter
+from collections.abc import Sequence
+
+# Usual names, the likeliest first.
+TEXT_COLUMNS = (
+    *("text", "full_text", "content", "contents", "body", "review", "tweet", "message", "comment", "post", "selftext"),
+    *("sentence", "utterance", "article", "document", "story", "poem", "lyrics", "quote", "joke", "dialogue", "transcript"),
+    *("description", "summary", "abstract", "caption", "question", "answer", "headline", "title", "subject", "name"),
+)
+LABEL_COLUMNS = (
+    *("label", "sentiment", "class", "category", "target", "polarity", "emotion", "intent", "topic", "genre", "rating"),
+    *("stars", "score", "language", "lang", "author", "speaker"),
+)
+OTHER_COLUMNS = (  # which tell a header, and no more
+    *("id", "index", "key", "date", "time", "datetime", "timestamp", "created", "created_at", "updated_at", "year", "month"),
+    *("user", "username", "user_id", "handle", "email", "url", "link", "image", "location", "city", "country", "state"),
+    *("age", "sex", "gender", "price", "count", "number", "value", "likes", "retweets", "replies", "votes", "helpful"),
+    *("first_name", "last_name", "surname", "phone", "address", "status", "tags", "keywords", "length", "words"),
+)
+_KNOWN = frozenset((*TEXT_COLUMNS, *LABEL_COLUMNS, *OTHER_COLUMNS))
+
+MOST_LABELS = 50  # distinct ones of a column that nobody named
+MOST_HEADER_CHARACTERS = 60
+NAMED_BONUS = 4  # times longer that the texts of other columns have to be than those of "review_text"
+MIN_SHARE = 0.8  # of a column's cells that say what kind it is
+
+_NUMBER = re.compile(r"[-+]?[$€£¥]?\s?[\d.,\s]*\d[\d.,]*(e[-+]?\d+)?\s?[%€$kKmMbB]?", re.IGNORECASE)
+_MONTHS = "jan|feb|mar|apr|may|jun|jul|aug|sep|oct|nov|dec"
+_DATE = re.compile(
+    r"\d{1,4}[-/.]\d{1,2}[-/.]\d{1,4}([ T,]+\d{1,2}:\d{2}.*)?|\d{1,2}:\d{2}(:\d{2})?([.,]\d+)?( ?[ap]m)?"
+    rf"|((mon|tue|wed|thu|fri|sat|sun)\w*[ ,]+)?(\d{{1,2}}\.?[ -])?({_MONTHS})[a-z]*[ ,.-]+\d.*",
+    re.IGNORECASE,
+)
+_ADDRESS = re.compile(r"(https?://|www\.)\S+|@\w+|[^\s@]+@[^\s@]+\.\w+|[\w./-]*\w\.\w{2,4}", re.ASCII)
+_CODE = re.compile(r"[\w./-]*[\d_][\w./:-]*", re.ASCII)  # such as tt0111161
+_SWITCH = re.compile(r"true|false|yes|no|none|null|nan|n/?a|[ynt]|f", re.IGNORECASE)
+_NO_TEXTS = (_NUMBER, _DATE, _ADDRESS, _CODE, _SWITCH)
+_NAME_PARTS = re.compile(r"[\W_]+|(?<=[a-z])(?=[A-Z])")
+
+
+def folded(name: str) -> str:
+    """Return a column's name as names are compared.
+
+    >>> folded(" Created At ")
+    'created_at'
+    """
+    return re.sub(r"[\s-]+", "_", name.strip().strip("\ufeff").casefold())
+
+
+def find_named(asked: str, columns: Sequence[str]) -> int | None:
+    """Return the place of a column by its name, by the end of its dotted name, or by its number from 1."""
+    names = [folded(column) for column in columns]
+    wanted = folded(asked)
+    if wanted in names:
+        return names.index(wanted)
+    leaves = [place for place, name in enumerate(names) if name.endswith(f".{wanted}")]
+    if len(leaves) == 1:
+        return leaves[0]
+    if wanted.isdecimal() and 1 <= int(wanted) <= len(columns):
+        return int(wanted) - 1
+    return None
+
+
+def find_text_column(columns: Sequence[str], rows: Sequence[Sequence[str]]) -> int | None:
+    """Return the place of the column of texts: one of a usual name, else that of the longest texts; None if there is none.
+
+    Numbers, dates, addresses and codes are no texts.
+
+    >>> find_text_column(["id", "said"], [["1", "Good day to you"], ["2", "And to you"]])
+    1
+    """
+    cells = _columns(rows, len(columns))
+    texts = [place for place in range(len(columns)) if is_text(cells[place]) or not rows]
+    if not texts:
+        return 0 if len(columns) == 1 else None
+    usual = _find_usual(TEXT_COLUMNS, columns, texts)
+    if usual is not None:
+        return usual
+    return max(texts, key=lambda place: _weight(cells[place]) * (NAMED_BONUS if _parts(columns[place], TEXT_COLUMNS) else 1))
+
+
+def find_label_column(columns: Sequence[str], rows: Sequence[Sequence[str]], *, text: int) -> int | None:
+    """Return the place of the column of labels: one of a usual name, or the only one beside the texts with few values."""
+    others = [place for place in range(len(columns)) if place != text]
+    usual = _find_usual(LABEL_COLUMNS, columns, others)
+    if usual is not None:
+        return usual
+    cells = _columns(rows, len(columns))
+    few = [place for place in others if _has_few_values(cells[place])]
+    named = [place for place in few if _parts(columns[place], LABEL_COLUMNS)]
+    return (named or few)[0] if len(few) == 1 or named else None
+
+
+def _find_usual(usual: Sequence[str], columns: Sequence[str], places: Sequence[int]) -> int | None:
+    """Return which of some places has the likeliest of the usual names, in the singular or the plural."""
+    names = {folded(columns[place]): place for place in reversed(places)}
+    return next((names[form] for name in usual for form in (name, f"{name}s") if form in names), None)
+
+
+def _columns(rows: Sequence[Sequence[str]], width: int) -> list[list[str]]:
+    return [[row[place].strip() for row in rows if place < len(row)] for place in range(width)]
+
+
+def is_text(cells: Sequence[str]) -> bool:
+    """Tell whether a column holds texts: what is neither a number, a date, an address, a code nor a switch."""
+    filled = [cell for cell in cells if cell.strip()]
+    others = sum(any(kind.fullmatch(cell) for kind in _NO_TEXTS) for cell in filled)
+    return bool(filled) and others < MIN_SHARE * len(filled)
+
+
+def is_header(first: Sequence[str], rows: Sequence[Sequence[str]], asked: Sequence[str] = ()) -> bool:
+    """Tell whether a first row names the columns of the others.
+
+    It does if it has a name that was asked for or a usual one; if it repeats nothing of its columns, and one of them is of
+    numbers or dates while its name is not; or if all names are written as programs write them, and the cells are not.
+
+    >>> is_header(["Ada", "1815"], [["Grace", "1906"]]), is_header(["who", "born"], [["Grace", "1906"]])
+    (False, True)
+    """
+    names = [cell.strip() for cell in first]
+    if any(find_named(one, names) is not None for one in asked if not one.strip().isdecimal()):
+        return True
+    if not any(names) or any(len(name) > MOST_HEADER_CHARACTERS or "\n" in name for name in names) or _repeats(names):
+        return False
+    columns = _columns(rows, len(names))
+    if any(name and name in cells for name, cells in zip(names, columns, strict=True)):
+        return False
+    if any(map(is_usual, names)):
+        return True
+    if not rows or len(names) < 2 or any(kind.fullmatch(name) for name in names for kind in (_NUMBER, _DATE, _ADDRESS)):
+        return False
+    if any(name and any(cells) and not is_text(cells) for name, cells in zip(names, columns, strict=True)):
+        return True
+    return all(map(_is_identifier, names)) and not all(_is_identifier(cell) for cells in columns for cell in cells if cell)
+
+
+def is_usual(name: str) -> bool:
+    """Tell whether columns are often called so."""
+    return folded(name) in _KNOWN or folded(name).removesuffix("s") in _KNOWN
+
+
+def _repeats(names: Sequence[str]) -> bool:
+    filled = [name for name in names if name]
+    return len(set(filled)) < len(filled)
+
+
+def _is_identifier(name: str) -> bool:
+    return name.isidentifier() and name == name.lower()
+
+
+def _parts(name: str, usual: Sequence[str]) -> set[str]:
+    """Return the words of a name that are usual names themselves."""
+    return {part.casefold() for part in _NAME_PARTS.split(name)} & set(usual)
+
+
+def _weight(cells: Sequence[str]) -> float:
+    """Return how much a column tells: the characters of a cell, times how many of its cells differ."""
+    return sum(map(len, cells)) * len(set(cells)) / max(1, len(cells)) ** 2
+
+
+def _has_few_values(cells: Sequence[str]) -> bool:
+    """Tell whether cells repeat a few values, each at least twice on average."""
+    counts = Counter(cell.strip() for cell in cells if cell.strip())
+    return 2 <= len(counts) <= min(MOST_LABELS, sum(counts.values()) // 2)

@@ -1,0 +1,161 @@
+"""Read tables of JSON: a record a line, a list of records, or an object that holds one."""
+
+import json
+import re
+from collections.abc import Iterator, Sequence
+from functools import partial
+from itertools import islice
+from typing import Any
+
+from chargen.corpus.formats.columns import is_header
+from chargen.corpus.formats.table import Row, Table, lines_of, numbered, sample_of
+from chargen.corpus.large_text import Text
+
+DEEPEST = 8  # levels of a record or around the list of records that are looked into
+SAID = ("content", "text", "value", "body", "message")  # what a turn of a conversation is called
+_HALF_CHARACTER = re.compile("[\ud800-\udfff]")  # what is left of an emoji that was cut in two
+
+
+class NoRecordsError(ValueError):
+    """JSON without a list of records, or no JSON; the message says which."""
+
+
+def read_json(text: Text, *, by_line: bool, asked: Sequence[str] = ()) -> Table:
+    """Read a table of JSON lines, or of one JSON value. by_line: whether one line alone is a record.
+
+    Raises NoRecordsError for what is neither.
+    """
+    sample = sample_of(text)
+    if is_json_lines(sample, least=1 if by_line else 2):
+        records = [_parsed(line) for line in sample if line.strip()]
+        columns = _columns([record for record in records if record is not None])
+        return Table(columns, partial(_line_rows, text, columns), headed=columns != ("text",))
+    try:
+        value = json.loads(str(text).removeprefix("\ufeff"))
+    except RecursionError:
+        raise NoRecordsError("its JSON is nested too deeply") from None
+    except ValueError as error:
+        raise NoRecordsError(f"it is not JSON ({error})") from None
+    found = _find_records(value)
+    if found is None:
+        raise NoRecordsError("its JSON has no list of records")
+    return _table_of(found, asked)
+
+
+def is_json_lines(sample: Sequence[str], *, least: int = 2) -> bool:
+    """Tell whether most of the first lines, of which there are at least so many, hold a JSON object or list each."""
+    lines = [line for line in islice(sample, 20) if line.strip()]
+    whole = [line for line in lines if isinstance(_parsed(line), dict | list)]
+    return len(lines) >= least and 2 * len(whole) >= len(lines) and lines[0].lstrip("\ufeff \t")[:1] in ("{", "[")
+
+
+def _table_of(records: Sequence[Any], asked: Sequence[str]) -> Table:
+    if sum(isinstance(record, list) for record in records) > len(records) / 2:
+        rows = [[_cell(value) for value in record] for record in records if isinstance(record, list)]
+        width = max(map(len, rows), default=0)
+        headed = len(rows) > 1 and is_header(rows[0], rows[1:100], asked)
+        columns = tuple(rows[0]) if headed else numbered(width)
+        return Table(columns, lambda: iter(list(enumerate(rows, start=1))[int(headed) :]), headed)
+    columns = _columns(records)
+    return Table(
+        columns,
+        lambda: ((number, _cells(record, columns)) for number, record in enumerate(records, start=1)),
+        headed=columns != ("text",),
+    )
+
+
+def _line_rows(text: Text, columns: Sequence[str]) -> Iterator[Row]:
+    for number, line in enumerate(lines_of(text), start=1):
+        if line.strip():
+            record = _parsed(line)
+            yield number, None if record is None else _cells(record, columns)
+
+
+def _parsed(line: str) -> Any:
+    """Return the value of a line, or None if it is not JSON."""
+    try:
+        return json.loads(line.removeprefix("\ufeff"))
+    except (ValueError, RecursionError):
+        return None
+
+
+def _find_records(value: Any, depth: int = 0) -> list[Any] | None:
+    """Return the longest list of objects, lists or texts that a value is or holds, or the rows of an object of columns."""
+    if isinstance(value, list):
+        return value if value and all(isinstance(one, dict | list | str) for one in value) else None
+    if not isinstance(value, dict) or depth > DEEPEST:
+        return None
+    columns = _columns_as_records(value)
+    if columns is not None:
+        return columns
+    inner = [found for one in value.values() if isinstance(one, dict | list) and (found := _find_records(one, depth + 1))]
+    if inner:
+        return max(inner, key=lambda found: (isinstance(found[0], dict), len(found)))
+    records = [one for one in value.values() if isinstance(one, dict)]
+    alike = len(records) > 1 and len(records) == len(value) and all(one.keys() & records[0].keys() for one in records)
+    return records if alike else None
+
+
+def _columns_as_records(value: dict[str, Any]) -> list[Any] | None:
+    """Return the rows of an object whose values are columns: lists of one length, or objects of the same row numbers."""
+    columns = list(value.values())
+    if len(columns) > 1 and all(isinstance(one, list) and len(one) == len(columns[0]) for one in columns) and columns[0]:
+        if any(isinstance(cell, dict | list) for one in columns for cell in one[:10]):
+            return None
+        return [dict(zip(value, cells, strict=True)) for cells in zip(*columns, strict=True)]
+    if columns and all(isinstance(one, dict) and one and all(key.isdecimal() for key in one) for one in columns):
+        return [{name: column.get(key) for name, column in value.items()} for key in columns[0]]
+    return None
+
+
+def _columns(records: Sequence[Any]) -> tuple[str, ...]:
+    """Return the dotted names of all values of some records, in the order in which they come."""
+    names: dict[str, None] = {}
+    for record in records[:1000]:
+        names.update(dict.fromkeys(_flat(record)))
+    return tuple(names)
+
+
+def _cells(record: Any, columns: Sequence[str]) -> list[str]:
+    flat = _flat(record)
+    return [_cell(flat.get(column)) for column in columns]
+
+
+def _flat(record: Any, prefix: str = "", depth: int = 0) -> dict[str, Any]:
+    """Return the values of a record by their dotted names.
+
+    >>> _flat({"id": 1, "tweet": {"text": "Good day"}})
+    {'id': 1, 'tweet.text': 'Good day'}
+    """
+    if not isinstance(record, dict):
+        return {prefix.removesuffix(".") or "text": record}
+    flat: dict[str, Any] = {}
+    for name, value in record.items():
+        if isinstance(value, dict) and depth < DEEPEST:
+            flat |= _flat(value, f"{prefix}{name}.", depth + 1)
+        else:
+            flat[f"{prefix}{name}"] = value
+    return flat
+
+
+def _cell(value: Any, depth: int = 0) -> str:
+    r"""Return a value as text: the items of a list one a line, of those with a role what each says.
+
+    >>> _cell([{"role": "user", "content": "Hi"}, {"role": "assistant", "content": "Hello"}])
+    'Hi\nHello'
+    """
+    match value:
+        case None:
+            return ""
+        case str():
+            return _HALF_CHARACTER.sub("\ufffd", value.replace("\r\n", "\n").replace("\r", "\n"))
+        case bool():
+            return str(value).lower()
+        case list() | dict() if depth > DEEPEST:
+            return ""
+        case list():
+            return "\n".join(text for one in value if (text := _cell(one, depth + 1)))
+        case dict():
+            said = next((value[name] for name in SAID if name in value), None)
+            return _cell(said, depth + 1)
+    return str(value)

@@ -1,0 +1,187 @@
+"""Turn a table into texts: choose the column of the texts, and that of the labels, and collect them row by row."""
+
+import csv
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, field
+from enum import Enum, auto
+
+from chargen.corpus.formats.columns import find_label_column, find_named, find_text_column
+from chargen.corpus.formats.delimited import is_delimited, read_delimited
+from chargen.corpus.formats.json_records import is_json_lines, read_json
+from chargen.corpus.formats.rows import Rows
+from chargen.corpus.formats.table import Table, padded, sample_of
+from chargen.corpus.large_text import LargeText, Text
+from chargen.errors import ConfigError, ReadingError
+
+MIN_LINES = 5  # of JSON, for a text that does not call itself a table
+SHOWN_CHARACTERS = 60
+SHOWN_COLUMNS = 8
+
+
+class Labels(Enum):
+    """Whether a column of labels that nobody named is looked for."""
+
+    IF_NAMED = auto()
+    IF_ANY = auto()
+    ALWAYS = auto()
+
+
+@dataclass(frozen=True, kw_only=True)
+class Columns:
+    """Which columns are wanted: by name, or None to find them."""
+
+    text: str | None = None
+    label: str | None = None
+    labels: Labels = Labels.IF_NAMED
+
+    @property
+    def asked(self) -> tuple[str, ...]:
+        """The names that were given."""
+        return tuple(name for name in (self.text, self.label) if name is not None)
+
+
+@dataclass(frozen=True)
+class _Chosen:
+    """A table and the places of its columns. `incomplete`, `unreadable`: lines of rows that are left out."""
+
+    name: str
+    table: Table
+    text: int
+    label: int | None
+    label_required: bool
+    incomplete: list[int] = field(default_factory=list)
+    unreadable: list[int] = field(default_factory=list)
+
+    def texts(self) -> Iterator[tuple[str, str | None]]:
+        """Yield the text and the label of each row that has what is wanted."""
+        for line, cells in self.table.rows():
+            if cells is None:
+                self.unreadable.append(line)
+                continue
+            cells = _fitted(cells, len(self.table.columns), self.text)
+            text, label = cells[self.text], None if self.label is None else cells[self.label].strip() or None
+            if text.strip() and (label or not self.label_required):
+                yield text, label
+            else:
+                self.incomplete.append(line)
+
+
+def table_like(text: Text, *, hinted: bool) -> str | None:
+    """Return the format of a text that does not call itself a table but looks like one, else None.
+
+    hinted: whether the user says that it is one.
+    """
+    sample = sample_of(text)
+    if is_json_lines(sample, least=1 if hinted else MIN_LINES):
+        return "jsonl"
+    return "csv" if is_delimited(sample, hinted=hinted) else None
+
+
+def read_table(text: Text, name: str, kind: str, wanted: Columns) -> tuple[Rows, tuple[str, ...]] | None:
+    """Return the rows of a table and notes about them; None if it has no column of texts, nor was one asked for.
+
+    kind: csv, tsv, json or jsonl. Raises NoRecordsError for JSON without records, ConfigError for a column that there is not,
+    and ReadingError for a table that cannot be read or has no row with a text.
+    """
+    try:
+        table = _open(text, kind, wanted.asked)
+        chosen = _choose(table, name, wanted)
+        if chosen is None:
+            return None
+        rows = Rows(chosen.texts(), large=isinstance(text, LargeText))
+    except csv.Error as error:
+        raise ReadingError(f"{name} is not a table: {error}", hint="--format text reads it as plain text") from error
+    if not len(rows):
+        column = table.columns[chosen.text] if table.columns else "1"
+        what = "a text and a label" if chosen.label_required else "a text"
+        raise ReadingError(f"{name} has no row with {what}, the texts being those of the column {column!r}", hint=_ANOTHER)
+    return rows, (_describe(chosen, rows, wanted), *_left_out(chosen, len(rows)))
+
+
+_OTHER_TEXTS = " (--text-column NAME takes another, --format text reads the file as plain text)"
+_OTHER_COLUMNS = " (--text-column NAME and --label-column NAME take others)"
+_ANOTHER = "name another with --text-column, or read it as plain text with --format text"
+
+
+def column_names(text: Text, kind: str, asked: Sequence[str]) -> tuple[str, ...]:
+    """Return the names of a table's columns. Raises NoRecordsError for JSON without records."""
+    return _open(text, kind, asked).columns
+
+
+def _open(text: Text, kind: str, asked: Sequence[str]) -> Table:
+    if kind in ("json", "jsonl"):
+        return read_json(text, by_line=kind == "jsonl", asked=asked)
+    return read_delimited(text, usual="\t" if kind == "tsv" else ",", asked=asked)
+
+
+def _choose(table: Table, name: str, wanted: Columns) -> _Chosen | None:
+    """Return the table with the columns that are wanted, or None if there are no texts."""
+    sample = table.sample()
+    text = find_text_column(table.columns, sample) if wanted.text is None else _named(wanted.text, table, name, "--text-column")
+    if text is None:
+        return None
+    if wanted.label is not None:
+        named = _named(wanted.label, table, name, "--label-column")
+        if named == text:
+            raise ConfigError(f"the column {table.columns[text]!r} of {name} is named for the texts and for the labels")
+        return _Chosen(name, table, text, named, label_required=wanted.labels != Labels.IF_ANY)
+    label = None if wanted.labels == Labels.IF_NAMED else find_label_column(table.columns, sample, text=text)
+    required = wanted.labels == Labels.ALWAYS
+    if required and label is None:
+        raise ConfigError(f"{_has(table, name)}; none of them looks like labels", hint="name one with --label-column")
+    return _Chosen(name, table, text, label, label_required=required)
+
+
+def _named(asked: str, table: Table, name: str, flag: str) -> int:
+    place = find_named(asked, table.columns)
+    if place is None:
+        raise ConfigError(f"{name} has no column {asked}; it has {', '.join(table.columns)}", hint=f"name one with {flag}")
+    return place
+
+
+def _fitted(cells: list[str], width: int, text: int) -> list[str]:
+    """Return as many cells as there are columns. What a row has too many of is its text, cut at commas without quotes."""
+    while len(cells) > width and not cells[-1]:
+        cells = cells[:-1]
+    extra = max(0, len(cells) - width)
+    if extra:
+        cells = [*cells[:text], ",".join(cells[text : text + extra + 1]), *cells[text + extra + 1 :]]
+    return padded(cells, width)
+
+
+def _describe(chosen: _Chosen, rows: Rows, wanted: Columns) -> str:
+    """Return the line that says what a table was read as."""
+    columns = chosen.table.columns
+    labels = f"; labels are from {columns[chosen.label]!r}" if chosen.label is not None else ""
+    how = _OTHER_TEXTS if wanted.labels == Labels.IF_NAMED else _OTHER_COLUMNS
+    return (
+        f"{chosen.name}: a table of {_counted(len(columns), 'column')}{_listed(chosen.table)}, {_counted(len(rows), 'row')}; "
+        f"texts are from the column {columns[chosen.text]!r}, such as {_example(rows)}{labels}{'' if wanted.text else how}"
+    )
+
+
+def _has(table: Table, name: str) -> str:
+    return f"{name} has {_counted(len(table.columns), 'column')}{_listed(table)}"
+
+
+def _listed(table: Table) -> str:
+    names = [*table.columns[:SHOWN_COLUMNS], *["..."] * (len(table.columns) > SHOWN_COLUMNS)]
+    return f" ({', '.join(names)})" if table.headed else " without names"
+
+
+def _example(rows: Rows) -> str:
+    text = str(rows[0][:SHOWN_CHARACTERS])
+    return repr(text if len(rows[0]) <= SHOWN_CHARACTERS else f"{text}...")
+
+
+def _counted(count: int, unit: str) -> str:
+    return f"{count:,} {unit}{'' if count == 1 else 's'}"
+
+
+def _left_out(chosen: _Chosen, kept: int) -> Iterator[str]:
+    incomplete, unreadable = chosen.incomplete, chosen.unreadable
+    total = kept + len(incomplete) + len(unreadable)
+    missing = "no text or no label" if chosen.label_required else "no text"
+    for lines, why in ((incomplete, f"have {missing}"), (unreadable, "cannot be read")):
+        if lines:
+            yield f"{chosen.name}: {len(lines):,} of {total:,} rows {why}, left out (the first ends on line {lines[0]:,})"
