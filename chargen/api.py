@@ -34,9 +34,9 @@ from chargen.corpus.vocabulary import Vocabulary
 from chargen.errors import ConfigError
 from chargen.keywords import SamplingSettings, TrainSettings
 from chargen.network.classifier import label_probabilities, load_labelled
-from chargen.network.ensemble import AVERAGE, join_models, labelled
+from chargen.network.ensemble import AVERAGE, AnyModel, join_models, labelled
 from chargen.network.model_file import TextModel, load_model
-from chargen.network.prediction import AnyModel, most_probable
+from chargen.network.prediction import most_probable
 from chargen.network.prompt import read_prompt
 from chargen.resolution import check_value, keyword_layer, read_config
 from chargen.run import RunDirectory, find_model
@@ -96,19 +96,24 @@ def resume(run: StrPath | None = None, *, runs_dir: StrPath | None = None, quiet
 
 
 def load(
-    *runs: StrPath, label: str | None = None, ensemble: Literal["average", "turns"] = "average", runs_dir: StrPath | None = None
+    *runs: StrPath,
+    label: str | None = None,
+    ensemble: Literal["average", "turns"] = "average",
+    carry: bool | None = None,
+    runs_dir: StrPath | None = None,
 ) -> "Model":
     """Load a trained network by the name of its run, the path of its folder, or a model file; the newest run unless named.
 
     label: which kind of documents to write, for models of labelled ones. Several runs write together, by the average of their
-    probabilities or in turns. Neither Keras nor a backend is loaded. Raises RunError for a run that is missing, and
-    ModelFileError for a file that is damaged or no model that writes.
+    probabilities or in turns. carry: whether the state is carried from character to character, or the window before each one
+    is read from the zero state; as in training unless given. Neither Keras nor a backend is loaded. Raises RunError for a run
+    that is missing, and ModelFileError for a file that is damaged or no model that writes.
 
     >>> chargen.load(run.name).describe()["cell"]
     'gru'
     """
     check_value("ensemble", ensemble, str, Setting(help="", choices=("average", "turns")))
-    return Model(_model_paths(runs, runs_dir), label=label, ensemble=ensemble)
+    return Model(_model_paths(runs, runs_dir), label=label, ensemble=ensemble, carry=carry)
 
 
 def load_classifier(run: StrPath | None = None, *, runs_dir: StrPath | None = None) -> "Classifier":
@@ -182,9 +187,11 @@ class Run:
 class Model:
     """A trained network, or several that write together. `load` makes one."""
 
-    def __init__(self, paths: Sequence[Path], *, label: str | None = None, ensemble: str = AVERAGE) -> None:
+    def __init__(
+        self, paths: Sequence[Path], *, label: str | None = None, ensemble: str = AVERAGE, carry: bool | None = None
+    ) -> None:
         self._paths, self._label, self._how = paths, label, ensemble
-        self._members = [load_model(path) for path in paths]
+        self._members = [load_model(path).read_as(carry) for path in paths]
         if label is not None or len(paths) > 1:
             _ = self._writer  # raises now what there is to raise; without a label it may still be measured
 
@@ -272,7 +279,8 @@ class Model:
     ) -> dict[str, dict[str, float]]:
         """Measure how well the model predicts a text, or what its training held out: what `chargen evaluate` measures.
 
-        Returns the figures of each way of reading: "lines", or "stream" and "blocks of 256". cross_entropy is in nats and
+        Returns the figures of each way of reading, the model's own first: "lines", or "stream" and "blocks of 256"; before them
+        "windows of T" of a network that reads windows. cross_entropy is in nats and
         bits_per_character in bits a character. Several models are measured by the average of their probabilities. Raises
         ConfigError for models that take turns or held out different texts, and CorpusError where the text that training held
         out is gone or has changed.

@@ -52,6 +52,12 @@ class TrainingError(ChargenError):
     exit_code = 1
 
 
+class NetworkError(ChargenError):
+    """A network whose numbers are beyond what float32 holds, so that it has no probabilities to give."""
+
+    exit_code = 1
+
+
 class SamplingError(ChargenError):
     """Drawing that found too little of what was asked for."""
 

@@ -1,4 +1,3 @@
-import json
 from collections import Counter
 from pathlib import Path
 from typing import Any
@@ -6,6 +5,7 @@ from typing import Any
 import click
 
 from chargen.cli.completing import complete_files
+from chargen.cli.json_text import json_text
 from chargen.cli.options import common_options, json_option, runs_dir_option
 from chargen.cli.reading import run_option
 from chargen.cli.tables import aligned
@@ -87,7 +87,7 @@ def command(
             {"text": text, "label": label, **({"true": true} if confusion.texts else {}), "probabilities": one}
             for (text, true), label, one in zip(given, told, ranked, strict=True)
         ]
-        echo(json.dumps(confusion.summary() | {"texts": rows} if confusion.texts else rows, ensure_ascii=False))
+        echo(json_text(confusion.summary() | {"texts": rows} if confusion.texts else rows))
         return
     for (text, _), one in zip(given, ranked, strict=True):
         echo(_line(one, text) if len(given) > 1 else _column(one))

@@ -1,4 +1,3 @@
-import json
 from collections.abc import Sequence
 from datetime import timedelta
 from pathlib import Path
@@ -7,8 +6,10 @@ from typing import Any
 import click
 
 from chargen.cli.completing import complete_runs
+from chargen.cli.json_text import json_text
 from chargen.cli.measuring import ProgressBars, block_length_option, use_one_thread
 from chargen.cli.options import common_options, json_option, runs_dir_option
+from chargen.cli.sampling import carry_option
 from chargen.cli.tables import aligned, shown
 from chargen.errors import ConfigError
 from chargen.terminal import echo
@@ -19,11 +20,14 @@ UNKNOWN = "-"
 @click.command("compare")
 @click.argument("runs", nargs=-1, metavar="RUN RUN...", shell_complete=complete_runs)
 @click.option("--evaluate", is_flag=True, help="Measure each on its held-out part, as chargen evaluate does.")
+@carry_option
 @block_length_option
 @runs_dir_option
 @json_option
 @common_options
-def command(runs: tuple[str, ...], evaluate: bool, block_length: int, runs_dir: Path, as_json: bool, verbosity: int) -> None:
+def command(
+    runs: tuple[str, ...], evaluate: bool, carry: bool | None, block_length: int, runs_dir: Path, as_json: bool, verbosity: int
+) -> None:
     """Show RUNs side by side: what each is, what it cost, its best validation, and the settings in which they differ.
 
     The training time is that of finished epochs, validation and sample text not counted. Figures compare where the runs are of
@@ -44,23 +48,23 @@ def command(runs: tuple[str, ...], evaluate: bool, block_length: int, runs_dir: 
     problem = why_not_comparable(facts)
     if problem and verbosity:
         echo(problem, err=True)
-    measured = [_measure(one, block_length, verbosity) for one in facts] if evaluate else []
+    measured = [_measure(one, carry, block_length, verbosity) for one in facts] if evaluate else []
     if as_json:
         rows = [one.to_mapping() for one in facts]
         for row, figures in zip(rows, measured, strict=False):
             row["evaluation"] = [figure.to_mapping() for figure in figures]
         differing = differing_settings(facts)
-        echo(json.dumps({"comparable": not problem, "runs": rows, "differing": differing}, ensure_ascii=False))
+        echo(json_text({"comparable": not problem, "runs": rows, "differing": differing}))
         return
     echo(aligned([*_facts_table(facts), *_settings_table(differing_settings(facts)), *_figures_table(measured)]))
 
 
-def _measure(facts: Any, block_length: int, verbosity: int) -> list[Any]:
+def _measure(facts: Any, carry: bool | None, block_length: int, verbosity: int) -> list[Any]:
     """Return the figures of a run on its held-out part."""
     from chargen.insight.assessment import assess, held_out_subject
     from chargen.network.model_file import load_model
 
-    subject = held_out_subject([(facts.run, load_model(facts.run.model))])
+    subject = held_out_subject([(facts.run, load_model(facts.run.model).read_as(carry))])
     return list(assess(subject, ProgressBars(verbosity).stage, block_length=block_length, with_baselines=False))
 
 

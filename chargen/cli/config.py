@@ -1,10 +1,10 @@
-import json
 from typing import Any
 
 import click
 import tomli_w
 
 from chargen.cli.completing import complete_texts
+from chargen.cli.json_text import json_text
 from chargen.cli.options import SettingsCommand, common_options, json_option, resolve_options, setting_options
 from chargen.config import SECTIONS
 from chargen.resolution import Resolved
@@ -28,7 +28,7 @@ def show(files: tuple[str, ...], config_name: str | None, as_json: bool, verbosi
     the text, or stands for what `chargen train --help` says.
     """
     resolved = resolve_options(files, config_name, given)
-    echo(json.dumps(_table(resolved), ensure_ascii=False) if as_json else _toml(resolved))
+    echo(json_text(_table(resolved)) if as_json else _toml(resolved))
 
 
 def _table(resolved: Resolved) -> dict[str, dict[str, Any]]:

@@ -1,4 +1,3 @@
-import json
 from collections.abc import Callable
 from functools import partial
 from pathlib import Path
@@ -7,6 +6,7 @@ from typing import Any
 import click
 
 from chargen.cli.completing import complete_corpora
+from chargen.cli.json_text import json_text
 from chargen.cli.options import common_options, json_option, write_output
 from chargen.errors import ConfigError, CorpusError
 from chargen.shipped import shipped_files
@@ -62,7 +62,7 @@ def get(names: tuple[str, ...], output: Path | None, as_json: bool, verbosity: i
         if output:
             write_output(output, path.read_bytes())
         row = {"name": path.name, "path": str(output or path)}
-        echo(json.dumps(row, ensure_ascii=False) if as_json else row["path"])
+        echo(json_text(row) if as_json else row["path"])
 
 
 def _finder(name: str) -> Callable[[int], Path]:
@@ -88,7 +88,7 @@ def _fetched(text: Any, verbosity: int) -> Path:
 
 def _list(as_json: bool) -> None:
     rows = _corpora()
-    echo(json.dumps(rows, ensure_ascii=False) if as_json else _table(rows))
+    echo(json_text(rows) if as_json else _table(rows))
 
 
 def _corpora() -> list[dict[str, Any]]:

@@ -1,4 +1,3 @@
-import json
 from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from itertools import takewhile
@@ -8,8 +7,10 @@ from typing import Any
 import click
 
 from chargen.cli.completing import complete_runs_and_texts
+from chargen.cli.json_text import json_text
 from chargen.cli.measuring import ProgressBars, block_length_option, use_one_thread
 from chargen.cli.options import common_options, json_option, on_unknown_option, runs_dir_option
+from chargen.cli.sampling import carry_option
 from chargen.errors import ConfigError, CorpusError, RunError
 from chargen.terminal import echo
 
@@ -27,6 +28,7 @@ from chargen.terminal import echo
     help="Learning rate of --dynamic.  [default: 0.00003]",
 )
 @click.option("--label", help="Read FILE as documents of this label, for models of labelled documents.")
+@carry_option
 @on_unknown_option
 @runs_dir_option
 @json_option
@@ -39,6 +41,7 @@ def command(
     dynamic: bool,
     dynamic_rate: float | None,
     label: str | None,
+    carry: bool | None,
     on_unknown: str,
     runs_dir: Path,
     as_json: bool,
@@ -71,7 +74,7 @@ def command(
 
     specs, files = _told_apart(run_and_files, runs_dir)
     paths = [find_model(spec, runs_dir) for spec in specs or (None,)]
-    members = [(RunDirectory(path.parent), load_model(path)) for path in paths]
+    members = [(RunDirectory(path.parent), load_model(path).read_as(carry)) for path in paths]
     if files:
         with _explained_typo(specs, files):
             subject = file_subject(members, files, label=label, on_unknown=on_unknown)
@@ -93,7 +96,7 @@ def command(
     )
     if as_json:
         facts = {"models": list(map(str, paths)), "files": list(files), "block_length": block_length}
-        echo(json.dumps(facts | {"results": [row.to_mapping() for row in rows]}, ensure_ascii=False))
+        echo(json_text(facts | {"results": [row.to_mapping() for row in rows]}))
         return
     _print_table(
         rows, width=len(f"blocks of {block_length}, training part" if with_training else f"blocks of {block_length:5}")
@@ -140,4 +143,6 @@ def _print_table(rows: Iterable[Any], width: int) -> None:
         if number == 0:
             echo(f"{'':{width}}  nats/char  bits/char  perplexity")
         figures = row.quality
-        echo(f"{row.name:{width}}  {figures.cross_entropy:<9.4f}  {figures.bits_per_character:<9.4f}  {figures.perplexity:.3f}")
+        echo(
+            f"{row.name:{width}}  {figures.cross_entropy:<9.4f}  {figures.bits_per_character:<9.4f}  {figures.shown_perplexity}"
+        )

@@ -6,6 +6,7 @@ import click
 
 from chargen.cli.completing import complete_runs
 from chargen.cli.options import common_options, runs_dir_option, write_output
+from chargen.cli.sampling import carry_option
 from chargen.errors import ConfigError
 from chargen.terminal import echo
 
@@ -34,10 +35,17 @@ HALVED = ("html",)  # what is sent around has half weights, unless it is to have
     type=click.Choice(["float32", "float16"]),
     help="Numbers of the weights in the file; float16 halves it. Not for keras.  [default: float16 for html, else float32]",
 )
+@carry_option
 @runs_dir_option
 @common_options
 def command(
-    run_spec: str | None, kind: str | None, output: Path, precision: str | None, runs_dir: Path, verbosity: int
+    run_spec: str | None,
+    kind: str | None,
+    output: Path,
+    precision: str | None,
+    carry: bool | None,
+    runs_dir: Path,
+    verbosity: int,
 ) -> None:
     """Turn a trained network into one file that works without chargen.
 
@@ -55,7 +63,7 @@ def command(
     precision = precision or ("float16" if kind in HALVED else "float32")
     if kind == "keras" and precision != "float32":
         raise ConfigError("a .keras file has float32 weights", hint="--precision float16 is for html, script and onnx")
-    model = load_model(find_model(run_spec, runs_dir))
+    model = load_model(find_model(run_spec, runs_dir)).read_as(carry)
     content = _maker(kind)(model, precision)
     write_output(output, content)
     if verbosity:

@@ -1,10 +1,10 @@
-import json
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
 import click
 
+from chargen.cli.json_text import json_text
 from chargen.cli.prompting import given_prompt, seed_file_option
 from chargen.cli.reading import load_reader, reading_options, run_option, shown_token
 from chargen.terminal import echo
@@ -24,6 +24,7 @@ def command(
     run_spec: str | None,
     top: int,
     label: str | None,
+    carry: bool | None,
     on_unknown: str,
     runs_dir: Path,
     as_json: bool,
@@ -41,9 +42,9 @@ def command(
     from chargen.network.prompt import read_prompt
 
     text = given_prompt(text, seed_file, option="text", flag="TEXT")
-    _, model = load_reader(run_spec, runs_dir, label)
+    _, model = load_reader(run_spec, runs_dir, label, carry)
     report = _report(model, read_prompt(model.vocabulary, text, on_unknown=on_unknown), top)
-    echo(json.dumps(report, ensure_ascii=False) if as_json else "\n".join(_told(report)))
+    echo(json_text(report) if as_json else "\n".join(_told(report)))
 
 
 def _report(model: Any, prompt: Any, top: int) -> dict[str, Any]:

@@ -1,4 +1,3 @@
-import json
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
@@ -6,8 +5,9 @@ from typing import Any
 import click
 
 from chargen.cli.completing import complete_files, complete_runs
+from chargen.cli.json_text import json_text
 from chargen.cli.options import common_options, json_option, runs_dir_option
-from chargen.cli.sampling import copy_length_option, label_option, sampling_options
+from chargen.cli.sampling import carry_option, copy_length_option, label_option, sampling_options
 from chargen.config import SamplingOptions
 from chargen.errors import ConfigError
 from chargen.terminal import echo
@@ -31,6 +31,7 @@ SHOWN_CHARACTERS = 200  # of the longest copy
 @click.option("--count", type=click.IntRange(1), help="Texts to draw.  [default: 10, or 100 lines from a model of lines]")
 @click.option("--random-seed", type=click.IntRange(0), help="Seed of the draws.")
 @copy_length_option
+@carry_option
 @label_option
 @runs_dir_option
 @json_option
@@ -44,6 +45,7 @@ def command(
     random_seed: int | None,
     copy_length: int,
     label: str | None,
+    carry: bool | None,
     runs_dir: Path,
     as_json: bool,
     verbosity: int,
@@ -66,7 +68,7 @@ def command(
     from chargen.run import find_model
 
     path = find_model(run_spec, runs_dir)
-    model = load_models([path], label=label)
+    model = load_models([path], label=label, carry=carry)
     judge = Judge(training_texts([path]), model.reading)
     if file is not None:
         if count or length:
@@ -86,7 +88,7 @@ def command(
         texts = request.write(model, read_prompt(model.vocabulary, "")).texts
     report = judge.judge(texts, copy_length)
     if as_json:
-        echo(json.dumps(_mapping(report, texts, copy_length), ensure_ascii=False))
+        echo(json_text(_mapping(report, texts, copy_length)))
     else:
         echo("\n".join(_told(report, len(texts), judge, copy_length)))
 

@@ -28,6 +28,7 @@ from chargen.terminal import echo
 def command(
     run_specs: tuple[str, ...],
     label: str | None,
+    carry: bool | None,
     ensemble: str,
     prompt: str,
     sampling: SamplingOptions,
@@ -51,7 +52,7 @@ def command(
     from chargen.network.ensemble import load_models
     from chargen.run import find_model
 
-    model = load_models([find_model(spec, runs_dir) for spec in run_specs or [None]], ensemble, label=label)
+    model = load_models([find_model(spec, runs_dir) for spec in run_specs or [None]], ensemble, label=label, carry=carry)
     proposer = Proposer(model, count=count, length=length, random_seed=random_seed)
     session = WritingSession(proposer, text=prompt, sampling=sampling, output=output, raw=raw)
     if verbosity:

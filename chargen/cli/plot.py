@@ -1,9 +1,9 @@
-import json
 from pathlib import Path
 
 import click
 
 from chargen.cli.completing import complete_runs
+from chargen.cli.json_text import json_text
 from chargen.cli.options import common_options, json_option, runs_dir_option
 from chargen.terminal import echo
 
@@ -39,6 +39,6 @@ def command(runs: tuple[str, ...], unit: str, output: Path | None, runs_dir: Pat
     if output:
         draw_file(make_panels(histories, unit=unit), output)
     if as_json:
-        echo(json.dumps([{"run": one.name, "epochs": one.rows} for one in histories], ensure_ascii=False))
+        echo(json_text([{"run": one.name, "epochs": one.rows} for one in histories]))
     elif not output:
         echo(draw_on(Console(), make_panels(histories, unit=unit)), end="", raw=True)  # which has sanitised the names

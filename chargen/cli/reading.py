@@ -8,7 +8,7 @@ import click
 
 from chargen.cli.completing import complete_runs, complete_runs_and_texts
 from chargen.cli.options import Command, common_options, json_option, on_unknown_option, runs_dir_option
-from chargen.cli.sampling import label_option
+from chargen.cli.sampling import carry_option, label_option
 from chargen.errors import ConfigError
 
 END = "(end)"
@@ -30,22 +30,22 @@ html_option = click.option(
 
 
 def reading_options(command: Command) -> Command:
-    """Add the options of a command that lets one network read a text: --label, --on-unknown, --runs-dir, --json and the usual.
+    """Add the options of a command that lets one network read a text.
 
-    It receives `label`, `on_unknown`, `runs_dir`, `as_json` and `verbosity`.
+    It receives `label`, `carry`, `on_unknown`, `runs_dir`, `as_json` and `verbosity`.
     """
-    for option in (common_options, json_option, runs_dir_option, on_unknown_option, label_option):
+    for option in (common_options, json_option, runs_dir_option, on_unknown_option, carry_option, label_option):
         command = option(command)
     return command
 
 
-def load_reader(run_spec: str | None, runs_dir: Path, label: str | None) -> tuple[Path, Any]:
+def load_reader(run_spec: str | None, runs_dir: Path, label: str | None, carry: bool | None) -> tuple[Path, Any]:
     """Return the model file of a run, the newest one for None, and its model. Raises RunError, ModelFileError, ConfigError."""
     from chargen.network.ensemble import load_models
     from chargen.run import find_model
 
     path = find_model(run_spec, runs_dir)
-    return path, load_models([path], label=label)
+    return path, load_models([path], label=label, carry=carry)
 
 
 def run_and_file(command: Command) -> Command:
@@ -60,11 +60,11 @@ def run_and_file(command: Command) -> Command:
     return click.argument("names", nargs=-1, metavar="[RUN] FILE", shell_complete=complete_runs_and_texts)(split)  # type: ignore[return-value]
 
 
-def given_text(file: str) -> tuple[str, str]:
-    """Return the name and the text of a file, a shipped text or, for -, stdin. Raises CorpusError."""
+def given_text(file: str, model: Any) -> tuple[str, str]:
+    """Return the name and the text of a file, a shipped text or, for -, stdin, as a model can read it. Raises CorpusError."""
     from chargen.corpus.reading import read_texts
 
-    sources = read_texts([file])
+    sources = read_texts([file], encoding=None if model.vocabulary.kind == "byte" else "auto")
     if len(sources) > 1:
         raise ConfigError(f"{file} is a folder, expected a file", hint="name one of the files in it")
     return sources[0].name, str(sources[0].text)

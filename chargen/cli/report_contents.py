@@ -35,7 +35,7 @@ def make_contents(record: Any, measured: Any, judgement: Any, *, spoken: str) ->
         samples=[Sample(*one) for one in record.samples],
         gradients=_gradients(record.gradients),
         evaluation=[
-            Figures(one.name, one.kind, one.quality.cross_entropy, one.quality.bits_per_character, one.quality.perplexity)
+            Figures(one.name, one.kind, one.quality.cross_entropy, one.quality.bits_per_character, one.quality.shown_perplexity)
             for one in (measured[1] if measured else [])
         ],
         drawn_facts=list(_drawn_facts(judgement)) if judgement else [],

@@ -1,10 +1,10 @@
-import json
 import time
 from pathlib import Path
 from typing import Any
 
 import click
 
+from chargen.cli.json_text import json_text
 from chargen.cli.options import common_options, json_option, runs_dir_option
 from chargen.cli.tables import aligned, shown
 from chargen.terminal import echo
@@ -20,7 +20,7 @@ def command(runs_dir: Path, as_json: bool, verbosity: int) -> None:
 
     summaries = [summarize(run) for run in model_runs(runs_dir)]
     if as_json:
-        echo(json.dumps(summaries, ensure_ascii=False))
+        echo(json_text(summaries))
         return
     if not summaries and verbosity:
         echo(f"no runs in {runs_dir}; train one: chargen train male.txt --cell lstm", err=True)

@@ -1,4 +1,3 @@
-import json
 from collections.abc import Iterator, Sequence
 from dataclasses import asdict
 from pathlib import Path
@@ -6,6 +5,7 @@ from typing import Any
 
 import click
 
+from chargen.cli.json_text import json_text
 from chargen.cli.options import common_options, json_option, on_unknown_option, output_option, runs_dir_option, write_output
 from chargen.cli.prompting import prompt_options
 from chargen.cli.sampling import copy_length_option, model_options, raw_option, sampling_options
@@ -67,6 +67,7 @@ from chargen.terminal import echo, echo_stream
 def command(
     run_specs: tuple[str, ...],
     label: str | None,
+    carry: bool | None,
     ensemble: str,
     prompt: str,
     sampling: SamplingOptions,
@@ -96,7 +97,7 @@ def command(
     from chargen.tasks.writing import WritingOptions, compose
 
     paths = [find_model(spec, runs_dir) for spec in run_specs or [None]]
-    model = load_models(paths, ensemble, label=label)
+    model = load_models(paths, ensemble, label=label, carry=carry)
     text = compose(model, paths, prompt, WritingOptions(**asdict(sampling), **asked), count=count)
     notes: list[str] = []
     pieces = _json(text, notes) if as_json else _text(text, notes)
@@ -126,7 +127,7 @@ def _json(text: Any, notes: list[str]) -> Iterator[str]:
     content: dict[str, Any] = {"prompt": text.prompt.text, "texts": written.texts, "stopped": written.stopped}
     if written.log_probabilities is not None:
         content["log_probabilities"] = written.log_probabilities
-    yield json.dumps(content, ensure_ascii=False)
+    yield json_text(content)
     yield "\n"
     notes += _too_few(written.texts, text.count)
 

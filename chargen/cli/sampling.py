@@ -67,6 +67,14 @@ raw_option = click.option("--raw", is_flag=True, help="Write control characters 
 
 label_option = click.option("--label", help="Write like the documents of this label, for models of labelled documents.")
 
+carry_option = click.option(
+    "--carry/--no-carry",
+    "carry",
+    default=None,
+    help="Carry the network's state from character to character, which is fast, or read the window of characters before each "
+    "one from the zero state.  [default: as it was trained]",
+)
+
 copy_length_option = click.option(
     "--copy-length",
     type=click.IntRange(1),
@@ -78,7 +86,7 @@ copy_length_option = click.option(
 
 
 def model_options(command: Command) -> Command:
-    """Add --run, --label and --ensemble to a command; it receives `run_specs`, `label` and `ensemble`."""
+    """Add --run, --label, --carry and --ensemble to a command; it receives `run_specs`, `label`, `carry` and `ensemble`."""
     command = click.option(
         "--ensemble",
         type=click.Choice(["average", "turns"]),
@@ -93,4 +101,4 @@ def model_options(command: Command) -> Command:
         metavar="NAME|PATH",
         shell_complete=complete_runs,
         help="Run or model file; the newest run unless given. Given several times, the models write together.",
-    )(label_option(command))
+    )(label_option(carry_option(command)))

@@ -4,6 +4,7 @@ import click
 
 from chargen.cli.completing import complete_runs
 from chargen.cli.options import common_options, runs_dir_option
+from chargen.cli.sampling import carry_option
 from chargen.errors import ConfigError
 from chargen.terminal import echo
 
@@ -38,6 +39,7 @@ from chargen.terminal import echo
     metavar="SECONDS",
     help="Time that a request may take.",
 )
+@carry_option
 @runs_dir_option
 @common_options
 def command(
@@ -47,6 +49,7 @@ def command(
     max_length: int,
     max_concurrent: int,
     timeout: float,
+    carry: bool | None,
     runs_dir: Path,
     verbosity: int,
 ) -> None:
@@ -72,7 +75,7 @@ def command(
     from chargen.web.service import Limits
 
     path = find_model(run_spec, runs_dir)
-    model = load_model(path)
+    model = load_model(path).read_as(carry)
     address = listen(host, port)
     if verbosity:
         echo(f"serving {path} at {address.url} until Ctrl-C", err=True)

@@ -1,9 +1,9 @@
-import json
 from pathlib import Path
 from typing import Any
 
 import click
 
+from chargen.cli.json_text import json_text
 from chargen.cli.options import write_output
 from chargen.cli.reading import given_text, html_option, load_reader, reading_options, run_and_file, shown_token
 from chargen.errors import ConfigError
@@ -33,6 +33,7 @@ def command(
     lines: int | None,
     html: Path | None,
     label: str | None,
+    carry: bool | None,
     on_unknown: str,
     runs_dir: Path,
     as_json: bool,
@@ -40,8 +41,8 @@ def command(
 ) -> None:
     """Show how surprising the text of FILE, - for stdin, is to a network: typing errors and oddities stand out.
 
-    Each character is coloured by its bits; of the worst ones, the five best alternatives are told. RUN is the newest one
-    unless given.
+    Each character is coloured by its bits; of the worst ones, the five best alternatives are told. The figure of the whole
+    text is the first one of chargen evaluate RUN FILE. RUN is the newest one unless given.
 
     \b
       chargen surprise letter.txt
@@ -51,8 +52,8 @@ def command(
     from chargen.insight.passages import read_passages
     from chargen.insight.surprise import measure_surprise
 
-    path, model = load_reader(run_spec, runs_dir, label)
-    name, text = given_text(file)
+    path, model = load_reader(run_spec, runs_dir, label, carry)
+    name, text = given_text(file, model)
     if html and len(text) > LARGEST_PAGE:
         raise ConfigError(
             f"{name} has {len(text):,} characters, a page holds {LARGEST_PAGE:,}",
@@ -62,7 +63,7 @@ def command(
     if html:
         write_output(html, _page(surprise, name, path.parent.name), option="--html")
     if as_json:
-        echo(json.dumps(_mapping(surprise), ensure_ascii=False))
+        echo(json_text(_mapping(surprise)))
     elif not html:
         _show(surprise, order, lines)
 
@@ -75,6 +76,7 @@ def _mapping(surprise: Any) -> dict[str, Any]:
     return {
         "characters": surprise.characters,
         "bits_per_character": surprise.bits_per_character,
+        "end_bits": surprise.end_bits,
         "lines": [
             {
                 "line": line.number,
@@ -109,7 +111,8 @@ def _show(surprise: Any, order: str, count: int | None) -> None:
     from chargen.insight.heat import BIT_COLOURS, Heat, bits_level, draw_heat
 
     console = Console()
-    echo(f"{surprise.bits_per_character:.3f} bits a character, {surprise.characters:,} characters")
+    ends = "each line's end" if surprise.end_bits is None else "the text's end"
+    echo(f"{surprise.bits_per_character:.3f} bits a character, {surprise.characters:,} characters with {ends}")
     lines = surprise.worst_lines()[: count or 10] if order == "surprise" else surprise.lines[:count]
     for line in lines:
         worst = surprise.worst_pieces(line, MARKED, LEAST_BITS)

@@ -1,4 +1,3 @@
-import json
 from pathlib import Path
 from typing import Any
 
@@ -6,6 +5,7 @@ import click
 
 from chargen.cli.completing import complete_resumable, complete_texts
 from chargen.cli.environment import typed
+from chargen.cli.json_text import json_text
 from chargen.cli.options import SettingsCommand, common_options, json_option, option_layers, runs_dir_option, setting_options
 from chargen.errors import ConfigError
 from chargen.terminal import echo
@@ -88,11 +88,11 @@ def command(
         raise ConfigError("--dry-run measures one process, --distribute starts several", hint="leave one of them out")
     if dry_run:
         forecast = training.forecast()
-        echo(json.dumps(forecast) if as_json else _aligned(forecast))
+        echo(json_text(forecast) if as_json else _aligned(forecast))
         return 0
     trained = training.train()
     if trained.leads:
-        echo(json.dumps(trained.summary()) if as_json else str(trained.run.path))
+        echo(json_text(trained.summary()) if as_json else str(trained.run.path))
     return trained.exit_code
 
 

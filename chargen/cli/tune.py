@@ -1,9 +1,9 @@
-import json
 from pathlib import Path
 from typing import Any
 
 import click
 
+from chargen.cli.json_text import json_text
 from chargen.cli.options import SettingsCommand, common_options, json_option, option_layers, runs_dir_option, setting_options
 from chargen.cli.tables import aligned
 from chargen.terminal import echo
@@ -65,7 +65,7 @@ def command(
     from chargen.tuning.tuner import tune  # says so if Optuna is not installed
 
     outcome = tune(task, folder, trials=trials, verbosity=verbosity)
-    echo(json.dumps(outcome.summary(), ensure_ascii=False) if as_json else aligned(_rows(outcome)))
+    echo(json_text(outcome.summary()) if as_json else aligned(_rows(outcome)))
     if verbosity:
         echo(_farewell(outcome), err=True)
     return outcome.exit_code

@@ -1,9 +1,9 @@
-import json
 from pathlib import Path
 from typing import Any
 
 import click
 
+from chargen.cli.json_text import json_text
 from chargen.cli.options import write_output
 from chargen.cli.reading import given_text, html_option, load_reader, reading_options, run_and_file
 from chargen.errors import ConfigError
@@ -42,6 +42,7 @@ def command(
     top: int,
     html: Path | None,
     label: str | None,
+    carry: bool | None,
     on_unknown: str,
     runs_dir: Path,
     as_json: bool,
@@ -62,8 +63,8 @@ def command(
 
     if wanted and unit:
         raise ConfigError("--find and --unit exclude each other", hint="leave out one")
-    path, model = load_reader(run_spec, runs_dir, label)
-    name, text = given_text(file)
+    path, model = load_reader(run_spec, runs_dir, label, carry)
+    name, text = given_text(file, model)
     activations = record_units(model, read_passages(model, text[:length], on_unknown=on_unknown))
     chosen = _one_unit(activations, unit, layer, state) if unit else None
     activations = activations if unit else activations.only(layer=layer, state=state)
@@ -72,7 +73,7 @@ def command(
     if html:
         write_output(html, _page(activations, chosen, name, path.parent.name), option="--html")
     if as_json:
-        echo(json.dumps(_mapping(activations, chosen, wanted, top), ensure_ascii=False))
+        echo(json_text(_mapping(activations, chosen, wanted, top)))
     elif not html:
         _show(activations, chosen, wanted, top)
 

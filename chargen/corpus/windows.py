@@ -54,6 +54,14 @@ class TokenStream(NamedTuple):
         return np.where(ids >= self.first_label, np.int32(BOUNDARY), ids)
 
 
+def join_documents(documents: Sequence[Ids], begins: int, vocabulary: Vocabulary) -> TokenStream:
+    """Return encoded documents as one stream, each begun with the same id: the boundary, or a label."""
+    parts = [part for ids in documents for part in ([begins], ids)]
+    joined = np.concatenate([*parts, [BOUNDARY]]).astype(vocabulary.dtype)
+    starts = np.cumsum([0, *(len(ids) + 1 for ids in documents)])
+    return TokenStream(joined, starts, first_label=len(vocabulary) - len(vocabulary.labels))
+
+
 def tokenize(documents: Sequence[Document], vocabulary: Vocabulary) -> TokenStream:
     """Encode documents into one stream, which is a file where one of them is."""
     lengths: list[int] = []

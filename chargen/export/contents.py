@@ -37,6 +37,7 @@ def describe(model: TextModel, precision: Precision) -> dict[str, Any]:
         "context_length": model.context_length,
         "primer": list(model.primer),
         "ends": model.ends,
+        "carried": model.carried,
         "tensors": [[name, list(weight.shape)] for name, weight in model.network.weights.items()],
     }
 

@@ -53,6 +53,11 @@ class Network:
 
     def step(self, token: int, state: State) -> tuple[Any, State]:
         """Read a token and return the logits of the next, (V,), and the next state."""
+        values, state = self.advance(token, state)
+        return self.head(values), state
+
+    def advance(self, token: int, state: State) -> tuple[Any, State]:
+        """Read a token and return the last layer's output, (H,), and the next state."""
         values, following = None if self.embedding is None else self.embedding[token], []
         for layer, (kernel, recurrent_kernel, bias) in enumerate(self.cells):
             if layer and self.config["layer_norm"]:
@@ -62,9 +67,13 @@ class Network:
             after = self.step_cell(self.config, projected, recurrent_kernel, bias, *state[layer])
             following.append(after)
             values = after[0]
+        return values, following
+
+    def head(self, values: Any) -> Any:
+        """Return the logits of the next token, (V,), given the last layer's output."""
         if self.config["dense_size"]:
             values = np.maximum(values @ self.weights["dense.kernel"] + self.weights["dense.bias"], 0)
-        return values @ self.weights["output.kernel"] + self.weights["output.bias"], following
+        return values @ self.weights["output.kernel"] + self.weights["output.bias"]
 
     def _normalized(self, values: Any, layer: int) -> Any:
         centred = values - values.mean()
@@ -187,23 +196,60 @@ class Vocabulary:
         yield decoder.decode(b"", final=True)
 
 
+class CarriedState:
+    """Reads tokens with the state carried from each to the next."""
+
+    def __init__(self, network: Network) -> None:
+        self.network, self.state = network, network.zero_state()
+
+    def copy(self) -> "CarriedState":
+        """Return one that goes on from here by itself."""
+        other = CarriedState(self.network)
+        other.state = self.state
+        return other
+
+    def read(self, tokens: Sequence[int]) -> Any:
+        """Read some tokens and return the logits of the next, (V,)."""
+        for token in tokens:
+            values, self.state = self.network.advance(token, self.state)
+        return self.network.head(values)
+
+
+class Window:
+    """Reads the last tokens from the zero state for each new one; of those in front the first `kept` stay where they are."""
+
+    def __init__(self, network: Network, tokens: list[int], kept: int) -> None:
+        self.network, self.tokens, self.kept = network, tokens, kept
+
+    def copy(self) -> "Window":
+        """Return one that goes on from here by itself."""
+        return Window(self.network, self.tokens, self.kept)
+
+    def read(self, tokens: Sequence[int]) -> Any:
+        """Read some tokens and return the logits of the next, (V,)."""
+        length = len(self.tokens)
+        moving = [*self.tokens[self.kept :], *tokens][len(tokens) :]
+        self.tokens = [*self.tokens[: self.kept], *moving][:length]
+        return CarriedState(self.network).read(self.tokens)
+
+
 class Writer:
     """A network with a prompt read, from where it writes as many texts as are asked for."""
 
     def __init__(self, model: dict[str, Any], weights: Weights, vocabulary: Vocabulary, prompt: list[int], label: str) -> None:
-        self.network = Network(model["network"], weights)
+        network, length = Network(model["network"], weights), model["context_length"]
         self.ends, self.begun = model["ends"], len(prompt) > 0
         self.silent = np.array(vocabulary.silent_ids, dtype=np.intp)
         begins = vocabulary.label_id(label) if label else BOUNDARY
         primer = [begins if one == BOUNDARY else one for one in model["primer"]]
-        room = max(model["context_length"] - len(prompt), 1 if vocabulary.labels or not prompt else 0)
-        self.state = self.network.zero_state()
-        for token in [*(primer[-room:] if room else []), *prompt]:
-            self.logits, self.state = self.network.step(token, self.state)
+        room = max(length - len(prompt), 1 if vocabulary.labels or not prompt else 0)
+        empty = CarriedState(network) if model["carried"] else Window(network, [begins] * length, int(bool(vocabulary.labels)))
+        self.place: CarriedState | Window = empty
+        self.logits = self.place.read([*(primer[-room:] if room else []), *prompt])
 
     def write(self, temperature: float, length: int, rng: np.random.Generator) -> Iterator[int]:
         """Yield up to `length` ids, ending with the boundary if the text comes to its end by itself."""
-        logits, state = self.logits, self.state
+        logits, place = self.logits, self.place.copy()
         for position in range(length):
             logits = logits.copy()
             if not self.ends or (position == 0 and not self.begun):
@@ -214,11 +260,13 @@ class Writer:
             if token == BOUNDARY:
                 return
             if position + 1 < length:
-                logits, state = self.network.step(token, state)
+                logits = place.read([token])
 
 
 def draw(logits: Any, temperature: float, rng: np.random.Generator) -> int:
     """Draw an id from logits, (V,); at temperature 0 the most probable one."""
+    if not np.isfinite(logits.max()):
+        fail("the numbers of the network have grown too large, so it has no probabilities to give", code=1)
     if temperature == 0:
         return int(logits.argmax())
     weights = np.exp((logits.astype(np.float64) - logits.max()) / temperature)
@@ -259,14 +307,15 @@ def options(model: dict[str, Any]) -> argparse.Namespace:
     return given
 
 
-def fail(message: str) -> NoReturn:
+def fail(message: str, code: int = 2) -> NoReturn:
     """Say what is wrong and end."""
     sys.stderr.write(f"{sys.argv[0]}: {''.join(one if one.isprintable() else '?' for one in message)}\n")
-    sys.exit(2)
+    sys.exit(code)
 
 
 def main() -> None:
     """Write what the command line asks for."""
+    np.seterr(all="ignore")  # `draw` checks the numbers
     model = json.loads(MODEL)
     given = options(model)
     vocabulary = Vocabulary(model["vocabulary"])

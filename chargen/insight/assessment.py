@@ -15,9 +15,8 @@ from chargen.insight.compression import compressed_nats, joined
 from chargen.insight.dynamic import check_dynamic, evaluate_dynamic
 from chargen.insight.evaluation import Passage, Protocol, Quality, Report, count_characters, protocols
 from chargen.insight.trained_text import TrainedText, read_files, read_settings, read_trained_text
-from chargen.network.ensemble import Ensemble, join_models
+from chargen.network.ensemble import AnyModel, Ensemble, join_models
 from chargen.network.model_file import TextModel
-from chargen.network.prediction import AnyModel
 from chargen.run import RunDirectory
 
 ORDER = 6

@@ -47,7 +47,12 @@ class Segment(NamedTuple):
 
 
 def check_dynamic(model: TextModel) -> None:
-    """Raise ConfigError for a network that the hand-written backpropagation has no way through."""
+    """Raise ConfigError for a network that reads windows, and for one that the hand-written backpropagation cannot train."""
+    if not model.carried:
+        raise ConfigError(
+            f"--dynamic carries the state, this network reads windows of {model.context_length} tokens",
+            hint="add --carry, or leave out --dynamic",
+        )
     for name in refused(_as_read(model)):
         raise ConfigError(
             f"--dynamic learns by hand-written backpropagation, which has no network.{name}", hint="leave out --dynamic"

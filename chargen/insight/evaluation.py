@@ -1,9 +1,14 @@
-"""How well a model predicts a text that it was not trained on, in nats a character; every character counts, and each end.
+"""Measure how well a model predicts a text that it was not trained on, in nats a character; every character and end counts.
 
-A text of whole documents is read in two ways. As a stream: from the zero state once, the state carried from the first character
-to the last. In blocks: cut into pieces of so many tokens, each from the zero state. A block reads the token before its first
-target first, so all of its positions count, also those where the network knows next to nothing yet; that is how windows of
-training begin, and the protocol of nanoGPT. Of lines each is read by itself, from what generation begins a line with.
+The first figure of a model is that of the way in which it reads and writes, `evaluate_as_read`: a stream, lines, or windows.
+
+- A stream is one text from the first document to the last: from the zero state once, the state carried to the last character.
+- Lines are read each by itself, from what generation begins a line with.
+- Windows are for networks that learnt from windows, each with its last token predicted: each token is predicted from the
+  zero state and the T tokens before it.
+- Blocks are pieces of so many tokens, each from the zero state. A block reads the token before its first target first, so all
+  of its positions count, also those where the network knows next to nothing yet; that is how windows of training begin, and
+  the protocol of nanoGPT.
 
 The same tokens are predicted in each way, and the same as in training's validation: all but the boundary before a document.
 Several models are measured by the mean of their probabilities.
@@ -14,21 +19,20 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-import numpy as np
-import numpy.typing as npt
-
 from chargen.corpus.documents import Document
 from chargen.corpus.large_text import text_blocks
 from chargen.corpus.vocabulary import Vocabulary
 from chargen.corpus.windows import SlidingWindows, TokenStream, tokenize
-from chargen.network.prediction import AnyModel
+from chargen.errors import NetworkError
+from chargen.network.ensemble import AnyModel, Ensemble
+from chargen.network.reading import expectations
 from chargen.network.scorer import Scorer
 
-STREAM_PIECE = 4096  # tokens between two reports
-ROWS_AT_ONCE = 256  # blocks or lines that are read side by side
+ROWS_AT_ONCE = 256  # blocks that are read side by side
 TOKENS_AT_ONCE = 1 << 18  # in all of these blocks
 
 LARGEST_EXPONENT = 700.0  # whose power is still a number
+LARGEST_PLAIN = 1e6  # perplexity that is shown without an exponent
 
 Report = Callable[[int], None]  # is told how many more tokens were read
 
@@ -56,8 +60,13 @@ class Quality:
 
     @property
     def perplexity(self) -> float:
-        """How many equally probable characters would be as hard to tell."""
-        return math.exp(min(self.cross_entropy, LARGEST_EXPONENT))
+        """How many equally probable characters would be as hard to predict; infinite where no float is as large."""
+        return math.exp(self.cross_entropy) if self.cross_entropy < LARGEST_EXPONENT else math.inf
+
+    @property
+    def shown_perplexity(self) -> str:
+        """The perplexity for people: a large one with an exponent."""
+        return f"{self.perplexity:.3f}" if self.perplexity < LARGEST_PLAIN else f"{self.perplexity:.3e}"
 
     def row(self) -> dict[str, Any]:
         """Return the figures by name."""
@@ -93,7 +102,9 @@ class Passage:
         return self.stream.num_targets
 
     def quality(self, nats: float) -> Quality:
-        """Return what the tokens' nats together mean for the text."""
+        """Return what the tokens' nats together mean for the text. Raises NetworkError where they are not finite."""
+        if not math.isfinite(nats):
+            raise NetworkError(f"the text costs the model {nats} nats: its weights have diverged", hint="use another run")
         return Quality(nats=nats + self.spelling_nats, characters=self.characters)
 
 
@@ -102,16 +113,18 @@ def count_characters(documents: Sequence[Document]) -> int:
     return sum(len(document.text) + 1 for document in documents)
 
 
-def evaluate_stream(model: AnyModel, passage: Passage, report: Report = ignore) -> Quality:
-    """Read a passage from end to end, the state carried."""
-    scorer, stream, nats = Scorer(model), passage.stream, 0.0
-    states = scorer.zero_states(1)
-    for first in range(0, stream.num_targets, STREAM_PIECE):
-        ids = stream.ids[first : first + STREAM_PIECE + 1].astype(np.int32)
-        costs, states = scorer.nats(ids[None, :-1], stream.as_targets(ids[None, 1:]), states)
-        nats += float(costs.sum())
-        report(costs.size)
+def evaluate_as_read(model: AnyModel, passage: Passage, report: Report = ignore) -> Quality:
+    """Read a passage as the model reads: its state carried, document by document for lines, or by windows."""
+    nats = 0.0
+    for expected in expectations(model, passage.stream):
+        nats += float(expected.nats.sum())
+        report(len(expected.places))
     return passage.quality(nats)
+
+
+def evaluate_carried(model: AnyModel, passage: Passage, report: Report = ignore) -> Quality:
+    """Read a passage with the state carried, however the model was trained."""
+    return evaluate_as_read(model.read_as(carry=True), passage, report)
 
 
 def evaluate_blocks(model: AnyModel, passage: Passage, block_length: int, report: Report = ignore) -> Quality:
@@ -134,30 +147,6 @@ def evaluate_blocks(model: AnyModel, passage: Passage, block_length: int, report
     return passage.quality(nats)
 
 
-def evaluate_lines(model: AnyModel, passage: Passage, report: Report = ignore) -> Quality:
-    """Read each document of a passage by itself, from the zero state and what a line begins with."""
-    scorer, stream, nats = Scorer(model), passage.stream, 0.0
-    lengths = np.diff(stream.starts)  # predicted tokens of each
-    order = np.argsort(lengths, kind="stable")
-    for first in range(0, len(order), ROWS_AT_ONCE):
-        chosen = order[first : first + ROWS_AT_ONCE]
-        inputs, targets, counted = _line_rows(stream, chosen, lengths[chosen])
-        costs, _ = scorer.nats(inputs, targets, scorer.line_states(inputs[:, 0]))
-        nats += float(costs[counted].sum())
-        report(int(counted.sum()))
-    return passage.quality(nats)
-
-
-def _line_rows(
-    stream: TokenStream, chosen: npt.NDArray[np.int64], lengths: npt.NDArray[np.int64]
-) -> tuple[npt.NDArray[np.int32], npt.NDArray[np.int32], npt.NDArray[np.bool_]]:
-    """Return inputs and targets of some documents, and which places are theirs: (B, T) each, T being the longest."""
-    steps = np.arange(lengths.max() + 1)
-    starts = stream.starts[chosen][:, None]
-    ids = stream.ids[starts + np.minimum(steps, lengths[:, None])].astype(np.int32)
-    return ids[:, :-1], stream.as_targets(ids[:, 1:]), steps[:-1] < lengths[:, None]
-
-
 @dataclass(frozen=True)
 class Protocol:
     """A way to read a passage, by its name."""
@@ -167,11 +156,23 @@ class Protocol:
 
 
 def protocols(model: AnyModel, *, block_length: int) -> list[Protocol]:
-    """Return the ways in which a model's texts are read: line by line, or as a stream and in blocks."""
+    """Return the ways in which a model's texts are read, the model's own first.
+
+    Those of a network that reads windows come second with its state carried, which shows what carrying it costs.
+    """
+    carried = Protocol("lines" if model.reading == "line" else "stream", evaluate_carried)
+    ways = [carried] if model.carried else [Protocol(_windows_name(model), evaluate_as_read), carried]
     if model.reading == "line":
-        return [Protocol("lines", evaluate_lines)]
+        return ways
     blocks = Protocol(
         f"blocks of {block_length}",
         lambda model, passage, report: evaluate_blocks(model, passage, block_length, report),
     )
-    return [Protocol("stream", evaluate_stream), blocks]
+    return [*ways, blocks]
+
+
+def _windows_name(model: AnyModel) -> str:
+    """Return what the way is called in which a model reads of which not all parts carry their state."""
+    members = model.members if isinstance(model, Ensemble) else (model,)
+    lengths = {None if one.carried else one.context_length for one in members}
+    return f"windows of {lengths.pop()}" if len(lengths) == 1 else "each as trained"

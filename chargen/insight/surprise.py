@@ -1,22 +1,22 @@
 """How surprising a text is to a model: the bits of each character, and what the model would rather have read."""
 
 import math
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import NamedTuple
 
 import numpy as np
 import numpy.typing as npt
 
-from chargen.corpus.vocabulary import BOUNDARY, TokenIds
+from chargen.corpus.vocabulary import BOUNDARY
+from chargen.corpus.windows import TokenStream, join_documents
 from chargen.insight.passages import Line, Passage, lines_of
 from chargen.network.cells import Floats
-from chargen.network.prediction import AnyModel, begin, forbid_end
-from chargen.network.sampling import Doubles, Logits, log_softmax
+from chargen.network.ensemble import AnyModel
+from chargen.network.reading import expectations
+from chargen.network.sampling import Doubles, log_softmax
 
 ALTERNATIVES = 5
-ROWS = 64  # lines read side by side
-VALUES_AT_ONCE = 1 << 20  # logits that are kept until they become bits
 
 
 class Measured(NamedTuple):
@@ -25,6 +25,10 @@ class Measured(NamedTuple):
     bits: Doubles
     choices: npt.NDArray[np.integer]
     chances: Floats
+
+    def part(self, places: slice) -> "Measured":
+        """Return what was measured of some tokens."""
+        return Measured(self.bits[places], self.choices[places], self.chances[places])
 
 
 class Alternative(NamedTuple):
@@ -39,23 +43,24 @@ class Surprise:
     """A text in pieces, one a token, with the bits of each, by lines.
 
     The pieces of a model of lines are those of its lines, each with its end; blank ones are left out. names: what each id of
-    the vocabulary stands for, None for the end.
+    the vocabulary stands for, None for the end. end_bits: of the end of a text that is read as a whole.
     """
 
     pieces: Sequence[str]
     measured: Measured
     lines: tuple[Line, ...]
     names: Sequence[str | None]
+    end_bits: float | None = None
 
     @property
     def characters(self) -> int:
-        """Characters of all pieces, the end of a line counted as one."""
-        return sum(map(len, self.pieces))
+        """Characters of all pieces, the end of a line or of the text counted as one."""
+        return sum(map(len, self.pieces)) + (self.end_bits is not None)
 
     @property
     def bits_per_character(self) -> float:
-        """Bits of the whole text divided by its characters."""
-        return float(self.measured.bits.sum()) / self.characters
+        """Bits of the whole text with its end divided by its characters."""
+        return (float(self.measured.bits.sum()) + (self.end_bits or 0.0)) / self.characters
 
     def line_bits(self, line: Line) -> float:
         """Return the bits of a line divided by its characters."""
@@ -79,19 +84,23 @@ class Surprise:
 
 
 def measure_surprise(model: AnyModel, passages: Sequence[Passage]) -> Surprise:
-    """Read passages, each from its own beginning as an empty prompt has it, and return the bits of all of it.
+    """Read passages as `evaluate` does and return the bits of all of it, so that the means are the same.
 
-    Probabilities are those at temperature 1 that sampling draws by: a model that cannot end a text never expects the end. But
-    an unknown word, which is never drawn, has the bits of the unknown token.
+    The probabilities are those of the network at temperature 1. An unknown word has the bits of the unknown token and those of
+    its spelling, each character as probable as any other.
     """
     by_line = model.reading == "line"
-    ids = [np.append(one.ids, BOUNDARY) if by_line else one.ids for one in passages]
-    measured = [row for first in range(0, len(ids), ROWS) for row in _measure(model, ids[first : first + ROWS])]
+    ids = [one.ids for one in passages]
+    measured = _measure(model, join_documents(ids, model.begins, model.vocabulary))
     pieces: list[str] = []
     lines: list[Line] = []
     parts: list[Measured] = []
-    for passage, one in zip(passages, measured, strict=True):
-        told, kept = _whole_characters([*passage.pieces, "\n"] if by_line else passage.pieces, one)
+    place = 0
+    for passage in passages:
+        own = ["\n"] if by_line else []
+        taken = slice(place, place + len(passage.ids) + len(own))
+        told, kept = _whole_characters([*passage.pieces, *own], _with_spelling(model, passage, measured.part(taken)))
+        place += len(passage.ids) + 1
         lines += list(lines_of(told, passage.line, start=len(pieces)))
         pieces += told
         parts.append(kept)
@@ -100,7 +109,17 @@ def measure_surprise(model: AnyModel, passages: Sequence[Passage]) -> Surprise:
         measured=Measured(*map(np.concatenate, zip(*parts, strict=True))),
         lines=tuple(lines),
         names=[None, *model.vocabulary, *model.vocabulary.labels],
+        end_bits=None if by_line else float(measured.bits[-1]),
     )
+
+
+def _with_spelling(model: AnyModel, passage: Passage, measured: Measured) -> Measured:
+    """Return what was measured with the spelling of unknown words, which costs bits as well."""
+    if model.vocabulary.kind != "word":
+        return measured
+    bits = measured.bits.copy()
+    bits[: len(passage.pieces)] += np.array(list(map(model.vocabulary.spelling_nats, passage.pieces))) / math.log(2)
+    return measured._replace(bits=bits)
 
 
 def _whole_characters(pieces: list[str], measured: Measured) -> tuple[list[str], Measured]:
@@ -112,41 +131,32 @@ def _whole_characters(pieces: list[str], measured: Measured) -> tuple[list[str],
     return [pieces[end] for end in ends], Measured(bits, measured.choices[ends], measured.chances[ends])
 
 
-def _measure(model: AnyModel, rows: Sequence[TokenIds]) -> Iterator[Measured]:
-    """Read rows of ids side by side and yield what the model thought of each."""
-    lengths = [len(row) for row in rows]
-    ids = np.full((max(lengths), len(rows)), BOUNDARY, np.intp)  # (T, B)
-    for column, row in enumerate(rows):
-        ids[: len(row), column] = row
-    steps = max(1, VALUES_AT_ONCE // (len(rows) * len(model.vocabulary)))
-    blocks = list(_blocks(model, ids, steps))
-    bits, choices, chances = (np.concatenate(part) for part in zip(*blocks, strict=True))
-    for column, length in enumerate(lengths):
-        yield Measured(bits[:length, column], choices[:length, column], chances[:length, column])
+def _measure(model: AnyModel, stream: TokenStream) -> Measured:
+    """Return what a model thought of each token of a stream but the first boundary."""
+    count = min(ALTERNATIVES, len(model.vocabulary))
+    bits = np.empty(stream.num_targets)
+    choices = np.empty((stream.num_targets, count), model.vocabulary.dtype)
+    chances = np.empty((stream.num_targets, count), np.float32)
+    for expected in expectations(model, stream):
+        nats = log_softmax(expected.logits)
+        bits[expected.places] = -nats[np.arange(len(nats)), expected.targets] / math.log(2)
+        possible = _possible(model, stream, expected.places, nats)
+        best = _best(possible, count)
+        choices[expected.places] = best
+        chances[expected.places] = np.exp(np.take_along_axis(possible, best, -1))
+    return Measured(bits, choices, chances)
 
 
-def _blocks(model: AnyModel, ids: npt.NDArray[np.intp], steps: int) -> Iterator[Measured]:
-    """Read ids, (T, B), and yield what was thought of them, (S, B, ...), for some steps at a time."""
-    logits, predictor = begin(model, ids[:0, 0], ids.shape[1])
-    seen: list[Logits] = []
-    for step, tokens in enumerate(ids):
-        seen.append(logits.copy())
-        forbid_end(model, seen[-1], begun=step > 0)
-        seen[-1][:, len(model.vocabulary) - len(model.vocabulary.labels) :] = -np.inf
-        if len(seen) == steps or step == len(ids) - 1:
-            bits, best, chances = _thought(np.stack(seen), ids[step + 1 - len(seen) : step + 1])
-            yield Measured(bits, best.astype(model.vocabulary.dtype), chances)
-            seen = []
-        if step < len(ids) - 1:
-            logits = predictor.step(tokens)
+def _possible(model: AnyModel, stream: TokenStream, places: npt.NDArray[np.int64], nats: Doubles) -> Doubles:
+    """Return log-probabilities, (N, V), with those of tokens that are never drawn at minus infinity."""
+    possible = nats.copy()
+    possible[:, stream.first_label :] = -np.inf
+    possible[~np.full(len(nats), model.ends) | np.isin(places, stream.starts), BOUNDARY] = -np.inf
+    return possible
 
 
-def _thought(logits: Logits, ids: npt.NDArray[np.intp]) -> Measured:
-    """Return the bits of ids, (S, B), given the logits before them, (S, B, V), and the best alternatives."""
-    nats = log_softmax(logits)
-    count = min(ALTERNATIVES, logits.shape[-1])
-    best = np.argpartition(-nats, count - 1, axis=-1)[..., :count]
+def _best(nats: Doubles, count: int) -> npt.NDArray[np.intp]:
+    """Return the ids of the most probable tokens, the best first, (N, count), of log-probabilities, (N, V)."""
+    best = np.argpartition(-nats, count - 1, axis=-1)[:, :count]
     order = np.argsort(-np.take_along_axis(nats, best, -1), axis=-1, kind="stable")
-    best = np.take_along_axis(best, order, -1)
-    bits = -np.take_along_axis(nats, ids[..., np.newaxis], -1)[..., 0] / math.log(2)
-    return Measured(bits, best, np.exp(np.take_along_axis(nats, best, -1)).astype(np.float32))
+    return np.take_along_axis(best, order, -1)

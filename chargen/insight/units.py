@@ -15,7 +15,7 @@ from chargen.insight.passages import Line, Passage, lines_of
 from chargen.insight.properties import PROPERTIES, property_values
 from chargen.network.cells import Floats, LSTMState
 from chargen.network.model_file import TextModel
-from chargen.network.prediction import warm_up
+from chargen.network.prediction import primer_for, warm_up, windows_of
 from chargen.network.sampling import Doubles
 
 STATES = ("hidden", "cell")
@@ -129,15 +129,28 @@ def _units(model: TextModel) -> list[Unit]:
 
 def _read(model: TextModel, ids: Ids) -> Floats:
     """Return what all units were after each id, (T, U)."""
+    if not model.carried:
+        return _read_windows(model, ids)
     _, state = warm_up(model, ids[:0])
     rows = []
     for token in ids:
         _, state = model.network.advance(np.array([token], np.intp), state)
-        rows.append(np.concatenate([_state_values(one) for one in state]))
-    return np.stack(rows)
+        rows.append(np.concatenate([_state_values(one) for one in state], axis=1))
+    return np.concatenate(rows)
+
+
+def _read_windows(model: TextModel, ids: Ids) -> Floats:
+    """Return what all units were after the window that ends with each id, (T, U)."""
+    given = np.concatenate([primer_for(model, ids[:0]), ids.astype(np.intp)])
+    windows = windows_of(model, given)[len(given) - len(ids) :]
+    state = model.network.zero_state(len(windows))
+    for column in windows.T:
+        _, state = model.network.advance(column, state)
+    return np.concatenate([_state_values(one) for one in state], axis=1)
 
 
 def _state_values(state: object) -> Floats:
+    """Return what the units of a layer are, (B, U)."""
     if isinstance(state, LSTMState):
-        return np.concatenate([state.hidden[0], np.tanh(state.cell[0])])
-    return state.hidden[0]  # type: ignore[attr-defined]
+        return np.concatenate([state.hidden, np.tanh(state.cell)], axis=1)
+    return state.hidden  # type: ignore[attr-defined]

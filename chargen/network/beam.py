@@ -6,9 +6,11 @@ from typing import NamedTuple
 import numpy as np
 
 from chargen.corpus.vocabulary import BOUNDARY
+from chargen.network.ensemble import AnyModel
 from chargen.network.generation import Stopped, continuation, count_characters, most_steps
-from chargen.network.prediction import AnyModel, TokenIds, begin, forbid_end, silence
+from chargen.network.prediction import begin, forbid_end, silence
 from chargen.network.sampling import Doubles, Logits, exclude, log_softmax
+from chargen.network.scoring import TokenIds
 
 
 class Beam(NamedTuple):

@@ -12,8 +12,11 @@ import numpy as np
 import numpy.typing as npt
 
 from chargen.config import NetworkConfig
+from chargen.errors import NetworkError
 
 Floats = npt.NDArray[np.float32]
+
+LARGEST_HIDDEN = 1e10  # of a ReLU, which has no bound; products with the largest weights are still float32 numbers
 
 
 class HiddenState(NamedTuple):
@@ -80,11 +83,20 @@ class SimpleRNNCell(Cell[HiddenState]):
 
 
 class ReluRNNCell(SimpleRNNCell):
-    """h = max(0, x W + b + h U); started from the identity, it is the IRNN of Le, Jaitly and Hinton (2015)."""
+    """h = max(0, x W + b + h U); started from the identity, it is the IRNN of Le, Jaitly and Hinton (2015).
+
+    The hidden state can grow without bound, which raises NetworkError before numbers overflow. Other cells cannot do that.
+    """
 
     @staticmethod
     def activate(sums: Floats, out: Floats | None = None) -> Floats:
-        return np.maximum(sums, 0, out=out)
+        hidden = np.maximum(sums, 0, out=out)
+        if not hidden.max() <= LARGEST_HIDDEN:  # nor is NaN
+            raise NetworkError(
+                f"the hidden state of the network has grown beyond {LARGEST_HIDDEN:.0e}, so it has no probabilities to give",
+                hint="this happens with --activation relu; train again with a lower --learning-rate or --clip-norm",
+            )
+        return hidden
 
 
 class LSTMCell(Cell[LSTMState]):

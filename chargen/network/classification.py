@@ -4,19 +4,18 @@ L is the number of labels. Log-probabilities are natural logarithms in float64.
 """
 
 from collections.abc import Mapping, Sequence
-from typing import Any
 
 import numpy as np
 import numpy.typing as npt
 
-from chargen.corpus.vocabulary import BOUNDARY, Ids
+from chargen.corpus.vocabulary import Ids
+from chargen.corpus.windows import join_documents
 from chargen.errors import ConfigError
 from chargen.network.model_file import TextModel
-from chargen.network.network import NetworkState
+from chargen.network.reading import expectations
 
 Doubles = npt.NDArray[np.float64]
 
-BATCH_ROWS = 512  # texts times labels that are read side by side
 SUM_TOLERANCE = 1e-6  # how far given probabilities may be from 1
 
 
@@ -39,52 +38,21 @@ def log_likelihoods(model: TextModel, documents: Sequence[Ids]) -> Doubles:
     """Return log p(text | label) of texts given by their ids, (texts, L).
 
     It is the probability that the model, told to write a document of the label, writes this text and, where it can end one,
-    ends there. Texts of like length are read side by side, each once for each label.
+    ends there.
     """
-    labels = model.vocabulary.labels
-    found = np.zeros((len(documents), len(labels)))
-    order = sorted(range(len(documents)), key=lambda place: len(documents[place]))
-    texts_at_once = max(1, BATCH_ROWS // max(1, len(labels)))
-    started = _begin(model)
-    for first in range(0, len(order), texts_at_once):
-        chosen = order[first : first + texts_at_once]
-        found[chosen] = _batch_likelihoods(model, [documents[place] for place in chosen], *started)
-    return found
+    found = [_likelihoods(model.with_label(label), documents) for label in model.vocabulary.labels]
+    return np.stack(found, axis=1) if found else np.zeros((len(documents), 0))
 
 
-def _begin(model: TextModel) -> tuple[Doubles, NetworkState]:
-    """Read what stands before a document of each label; return the first token's log-probabilities, (L, V), and the state."""
-    primers = np.array([model.with_label(label).primer for label in model.vocabulary.labels], np.intp)  # (L, P)
-    logits, state = model.network.logits(primers, model.network.zero_state(len(primers)))
-    return log_softmax(logits[:, -1]), state
-
-
-def _batch_likelihoods(model: TextModel, documents: Sequence[Ids], log_first: Doubles, state: NetworkState) -> Doubles:
-    """Return log p(text | label), (B, L), going on from what `_begin` returned."""
-    num_labels = len(log_first)
-    targets, weighs = _targets(documents, ends=model.ends)  # (B, S) each
-    total = np.where(weighs[:, :1], log_first[:, targets[:, 0]].T, 0.0)  # (B, L)
-    stepper = model.network.stepper(_tiled(state, len(documents)))
-    for before, target, weigh in zip(targets.T, targets.T[1:], weighs.T[1:], strict=False):
-        logs = log_softmax(stepper.step(np.repeat(before, num_labels)))  # (B L, V), the labels of a text side by side
-        chosen = logs[np.arange(len(logs)), np.repeat(target, num_labels)].reshape(-1, num_labels)
-        total += np.where(weigh[:, None], chosen, 0.0)
-    return total
-
-
-def _targets(documents: Sequence[Ids], *, ends: bool) -> tuple[npt.NDArray[np.intp], npt.NDArray[np.bool_]]:
-    """Return the ids of documents and, where they end, the boundary token, and which places count: (B, S) both."""
-    lengths = np.array([len(document) + ends for document in documents])
-    targets = np.full((len(documents), max(1, lengths.max())), BOUNDARY, np.intp)
-    for row, document in zip(targets, documents, strict=True):
-        row[: len(document)] = document
-    return targets, np.arange(targets.shape[1]) < lengths[:, None]
-
-
-def _tiled(state: NetworkState, count: int) -> NetworkState:
-    """Repeat the rows of a state, one for each label, for each of `count` texts."""
-    layers: list[Any] = [type(layer)(*[np.tile(array, (count, 1)) for array in layer]) for layer in state]
-    return tuple(layers)
+def _likelihoods(model: TextModel, documents: Sequence[Ids]) -> Doubles:
+    """Return log p(text), (texts,), as a model writes documents of its label."""
+    stream = join_documents(documents, model.begins, model.vocabulary)
+    nats = np.zeros(stream.num_targets)
+    for expected in expectations(model, stream, apart=True):
+        nats[expected.places] = expected.nats
+    if not model.ends:
+        nats[stream.starts[1:] - 1] = 0.0
+    return -np.add.reduceat(nats, stream.starts[:-1]) if len(documents) else np.zeros(0)
 
 
 def make_prior(labels: Sequence[str], given: Mapping[str, float]) -> Doubles:

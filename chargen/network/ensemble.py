@@ -1,7 +1,7 @@
 """Several models that write one text together."""
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import numpy as np
@@ -40,9 +40,26 @@ class Ensemble:
         """Whether the models end a text by themselves: all do, or none."""
         return self.members[0].ends
 
+    @property
+    def begins(self) -> int:
+        """The first model's."""
+        return self.members[0].begins
+
+    @property
+    def carried(self) -> bool:
+        """Whether every model carries its state from token to token."""
+        return all(one.carried for one in self.members)
+
+    def read_as(self, carry: bool | None) -> "Ensemble":
+        """Return the ensemble with the state of every model carried, or not; None leaves each as it was trained."""
+        return replace(self, members=tuple(one.read_as(carry) for one in self.members))
+
     def mix(self, logits: Sequence[Logits], position: int) -> Logits:
         """Make one array of logits, (B, V), of each member's, position tokens having been drawn before."""
         return average_logits(logits) if self.how == AVERAGE else logits[position % len(logits)]
+
+
+AnyModel = TextModel | Ensemble
 
 
 def average_logits(logits: Sequence[Logits]) -> Doubles:
@@ -50,12 +67,14 @@ def average_logits(logits: Sequence[Logits]) -> Doubles:
     return np.logaddexp.reduce([log_softmax(one) for one in logits]) - np.log(len(logits))
 
 
-def load_models(paths: Sequence[Path], how: str = AVERAGE, *, label: str | None = None) -> TextModel | Ensemble:
+def load_models(paths: Sequence[Path], how: str = AVERAGE, *, label: str | None = None, carry: bool | None = None) -> AnyModel:
     """Load a model file, or several as an ensemble, as they write documents of a label.
 
-    Raises ModelFileError, what `join_models` raises, and ConfigError where models of labelled documents are given no label.
+    carry: whether the state is carried, as in training unless it is given. Raises ModelFileError, what `join_models` raises,
+    and ConfigError where models of labelled documents are given no label.
     """
-    return join_models([(str(path), labelled(str(path), load_model(path), label)) for path in paths], how)
+    named = [(str(path), load_model(path).read_as(carry)) for path in paths]
+    return join_models([(name, labelled(name, model, label)) for name, model in named], how)
 
 
 def labelled(name: str, model: TextModel, label: str | None) -> TextModel:
@@ -71,7 +90,7 @@ def labelled(name: str, model: TextModel, label: str | None) -> TextModel:
     return model
 
 
-def join_models(models: Sequence[tuple[str, TextModel]], how: str = AVERAGE) -> TextModel | Ensemble:
+def join_models(models: Sequence[tuple[str, TextModel]], how: str = AVERAGE) -> AnyModel:
     """Return the ensemble of some named models, or the model itself if there is one.
 
     Raises ConfigError, naming the models and what differs, for vocabularies that do not hold the same tokens, and for models

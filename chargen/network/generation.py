@@ -8,8 +8,10 @@ from typing import Literal, NamedTuple
 import numpy as np
 
 from chargen.corpus.vocabulary import BOUNDARY, Vocabulary
-from chargen.network.prediction import AnyModel, TokenIds, begin, forbid_end
+from chargen.network.ensemble import AnyModel
+from chargen.network.prediction import begin, forbid_end
 from chargen.network.sampling import DrawnIds, Sampler
+from chargen.network.scoring import TokenIds
 
 BYTES_OF_A_CHARACTER = 4  # in UTF-8, at most
 

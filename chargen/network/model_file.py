@@ -39,8 +39,9 @@ class TextModel:
     """A network with its vocabulary and what generation has to know of its training.
 
     primer: ids that precede a prompt shorter than the context; the boundary token for models of lines, else a piece of the
-    corpus. ends: whether the model may end a text by itself. provenance: name and sha256 of the corpus, epochs,
-    cross-entropy in nats a token; for people, not needed to run.
+    corpus. ends: whether the model may end a text by itself. carried: whether the state is carried from token to token; if
+    not, each token is predicted from the context_length tokens before it, read from the zero state. provenance: name and
+    sha256 of the corpus, epochs, bits a character; for people, not needed to run.
     """
 
     network: Network
@@ -49,7 +50,17 @@ class TextModel:
     context_length: int
     primer: tuple[int, ...]
     ends: bool
+    carried: bool = True
     provenance: Mapping[str, Any] = field(default_factory=dict)
+
+    @property
+    def begins(self) -> int:
+        """The id that a document begins with: the boundary's, or in a labelled model that of the label it writes."""
+        return self.primer[0] if self.vocabulary.labels else BOUNDARY
+
+    def read_as(self, carry: bool | None) -> "TextModel":
+        """Return the model with its state carried, or not; None leaves it as it was trained."""
+        return self if carry is None else dataclasses.replace(self, carried=carry)
 
     def with_label(self, label: str) -> "TextModel":
         """Return the model as it writes documents of a label. Raises UnknownTokenError for one that it does not know."""
@@ -64,6 +75,7 @@ def save_model(path: Path, model: TextModel) -> None:
         "context_length": model.context_length,
         "primer": list(model.primer),
         "ends": model.ends,
+        "carried": model.carried,
         "provenance": dict(model.provenance),
     }
     write_model_file(path, model.network, model.vocabulary, metadata)
@@ -172,9 +184,11 @@ def _generator_fields(parsed: Mapping[str, Any], vocab_size: int) -> dict[str, A
     primer = tuple(_expect(one, int) for one in _expect(parsed["primer"], list))
     if not primer or any(not 0 <= one < vocab_size for one in primer):
         raise ValueError("its primer holds no ids, or ids outside the vocabulary")
+    carried = parsed.get("carried", parsed["network"].get("targets") != "last")  # older files do not say
     if parsed["reading"] not in ("line", "document"):
         raise ValueError(f"it reads its corpus by {parsed['reading']!r:.40}, expected line or document")
-    return {"reading": parsed["reading"], "primer": primer, "ends": _expect(parsed["ends"], bool)}
+    ends = _expect(parsed["ends"], bool)
+    return {"reading": parsed["reading"], "primer": primer, "ends": ends, "carried": _expect(carried, bool)}
 
 
 def _classifier_fields(parsed: Mapping[str, Any]) -> dict[str, Any]:

@@ -1,30 +1,21 @@
 """What a model expects next: a prompt read, and the logits of what may follow."""
 
 from collections.abc import Iterator, Sequence
-from typing import Any, NamedTuple, Protocol
+from typing import Any, NamedTuple
 
 import numpy as np
 import numpy.typing as npt
+from numpy.lib.stride_tricks import sliding_window_view
 
 from chargen.corpus.vocabulary import BOUNDARY
 from chargen.network.cells import Floats
-from chargen.network.ensemble import Ensemble, translation
+from chargen.network.ensemble import AnyModel, Ensemble, translation
 from chargen.network.model_file import TextModel
 from chargen.network.network import NetworkState
+from chargen.network.predictor import Predictor, empty_windows, make_predictor
 from chargen.network.sampling import Doubles, Logits, softmax
-
-TokenIds = npt.NDArray[np.integer]
-AnyModel = TextModel | Ensemble
-
-
-class Predictor(Protocol):
-    """Something that reads tokens, B rows of them, and tells what may follow."""
-
-    def step(self, ids: TokenIds) -> Logits:
-        """Read one token a row, (B,), and return the next token's logits, (B, V), good until the next step."""
-
-    def take(self, rows: TokenIds) -> None:
-        """Let each row i go on from where row rows[i] stands; rows: (B,)."""
+from chargen.network.scoring import LOGITS_AT_ONCE, TokenIds, read_outputs, window_outputs
+from chargen.network.stepper import TOKENS_AT_ONCE
 
 
 def primer_for(model: TextModel, prompt: TokenIds) -> npt.NDArray[np.intp]:
@@ -33,24 +24,31 @@ def primer_for(model: TextModel, prompt: TokenIds) -> npt.NDArray[np.intp]:
     return np.asarray(model.primer[-room:] if room else (), dtype=np.intp)
 
 
-def warm_up(model: TextModel, prompt: TokenIds) -> tuple[Floats, NetworkState]:
-    """Feed a prompt, (P,), from the zero state and return the next token's logits, (1, V), and the state.
+def given_ids(model: TextModel, prompt: TokenIds) -> npt.NDArray[np.intp]:
+    """Return the ids that a model reads before it continues a prompt, (P,).
 
-    A prompt shorter than the context is preceded by as much of the primer as fills it, so that the network starts as it did
+    A prompt shorter than the context is preceded by as much of the primer as fills it, so that the network begins as it did
     in training; a longer one is read whole.
     """
+    return np.concatenate([primer_for(model, prompt), prompt.astype(np.intp)])
+
+
+def warm_up(model: TextModel, prompt: TokenIds) -> tuple[Floats, NetworkState]:
+    """Carry the state from the zero state through a prompt, (P,), and return the next token's logits, (1, V), and the state."""
     stepper = model.network.stepper(model.network.zero_state(1))
-    for token in np.concatenate([primer_for(model, prompt), prompt.astype(np.intp)]):
-        logits = stepper.step(np.array([token]))
-    return logits, stepper.state
+    return stepper.read(given_ids(model, prompt)[None]), stepper.state
 
 
 def begin(model: AnyModel, prompt: TokenIds, count: int) -> tuple[Logits, Predictor]:
-    """Read a prompt, (P,), and return the next token's logits, (count, V), and the way on for `count` equal rows."""
+    """Read a prompt, (P,), and return the next token's logits, (count, V), and a predictor of `count` rows that has read it."""
     if isinstance(model, Ensemble):
         return _begin_together(model, prompt, count)
-    logits, state = warm_up(model, prompt)
-    return np.repeat(logits, count, axis=0), model.network.stepper(_repeated(state, count))
+    if model.carried:
+        logits, state = warm_up(model, prompt)
+        return np.repeat(logits, count, axis=0), model.network.stepper(_repeated(state, count))
+    predictor = make_predictor(model, count)
+    given = given_ids(model, prompt)[-model.context_length :]
+    return predictor.read(np.repeat(given[None], count, axis=0)), predictor
 
 
 def forbid_end(model: AnyModel, logits: Logits, *, begun: bool) -> None:
@@ -78,7 +76,7 @@ class Guess(NamedTuple):
 def next_probabilities(model: AnyModel, prompt: TokenIds) -> Doubles:
     """Return the probabilities, (V,), of what follows a prompt, (P,), at temperature 1, as sampling draws them."""
     logits, _ = begin(model, prompt, 1)
-    return _probabilities(model, logits, begun=len(prompt) > 0)
+    return _probabilities(model, logits, begun=len(prompt) > 0)[0]
 
 
 def most_probable(model: AnyModel, prompt: TokenIds, count: int) -> list[tuple[int, float]]:
@@ -93,29 +91,53 @@ def guesses(model: TextModel, prompt: TokenIds) -> list[Guess]:
 
     Before the first token that is what it expects of an empty prompt.
     """
-    expected = [next_probabilities(model, prompt[:0])]
-    expected += [_probabilities(model, logits, begun=True) for logits in _readings(model, prompt[:-1], primed_for=prompt)]
-    return [_guess(int(token), probabilities) for token, probabilities in zip(prompt, expected, strict=False)]
+    found = [_guesses(prompt[:1], next_probabilities(model, prompt[:0])[None])] if len(prompt) else []
+    place = 1
+    for logits in _logits_after(model, primer_for(model, prompt), prompt[:-1].astype(np.intp)):
+        targets = prompt[place : place + len(logits)]
+        found.append(_guesses(targets, _probabilities(model, logits, begun=True)))
+        place += len(logits)
+    return [one for some in found for one in some]
 
 
-def _guess(token: int, probabilities: Doubles) -> Guess:
-    guess = int(probabilities.argmax())
-    return Guess(token, guess, float(probabilities[token]), float(probabilities[guess]))
+def _guesses(tokens: TokenIds, probabilities: Doubles) -> list[Guess]:
+    """Return what was expected before some tokens, (N,), of their probabilities, (N, V)."""
+    rows, best = np.arange(len(tokens)), probabilities.argmax(axis=-1)
+    columns = (tokens, best, probabilities[rows, tokens], probabilities[rows, best])
+    return [Guess(*row) for row in zip(*[one.tolist() for one in columns], strict=True)]
 
 
-def _readings(model: TextModel, tokens: TokenIds, *, primed_for: TokenIds) -> Iterator[Floats]:
-    """Read some tokens after a prompt's primer and yield the logits, (1, V), after each."""
-    stepper = model.network.stepper(model.network.zero_state(1))
-    for token in primer_for(model, primed_for):
-        stepper.step(np.array([token]))
-    for token in tokens.astype(np.intp):
-        yield stepper.step(np.array([token]))
+def _logits_after(model: TextModel, primer: TokenIds, tokens: TokenIds) -> Iterator[Floats]:
+    """Read some tokens, (N,), after a primer, (P,), and yield the logits after each of them, (M, V) at a time."""
+    at_once = min(TOKENS_AT_ONCE, max(1, LOGITS_AT_ONCE // len(model.vocabulary)))
+    network, read = model.network, np.concatenate([primer, tokens])
+    state = network.zero_state(1)
+    if model.carried and len(primer):
+        _, state = read_outputs(network, primer[None], state)
+    windows = None if model.carried else windows_of(model, read)[-len(tokens) :]
+    for first in range(0, len(tokens), at_once):
+        part = slice(first, first + at_once)
+        if windows is None:
+            outputs, state = read_outputs(network, tokens[None, part], state)
+            yield network.head(outputs[:, 0])
+        else:
+            yield network.head(window_outputs(network, windows[part]))
+
+
+def windows_of(model: TextModel, ids: TokenIds) -> npt.NDArray[np.intp]:
+    """Return the window that ends with each of some ids, (N, T)."""
+    begun = empty_windows(model, 1)[0]
+    windows = sliding_window_view(np.concatenate([begun, ids]), len(begun))[1:]
+    if not model.vocabulary.labels:
+        return windows
+    return np.concatenate([np.repeat(begun[None, :1], len(ids), axis=0), windows[:, 1:]], axis=1)
 
 
 def _probabilities(model: AnyModel, logits: Logits, *, begun: bool) -> Doubles:
+    """Return the probabilities, (N, V), of what may come, given its logits, (N, V), which are changed."""
     forbid_end(model, logits, begun=begun)
     silence(model, logits)
-    return softmax(logits)[0]
+    return softmax(logits)
 
 
 def _repeated(state: NetworkState, count: int) -> NetworkState:

@@ -4,7 +4,7 @@ from typing import NamedTuple
 
 from chargen.corpus.vocabulary import Vocabulary
 from chargen.corpus.words import WordVocabulary, split_words
-from chargen.network.prediction import TokenIds
+from chargen.network.scoring import TokenIds
 
 
 class Prompt(NamedTuple):

@@ -9,8 +9,8 @@ import numpy as np
 from chargen.config import SamplingOptions
 from chargen.errors import ConfigError, SamplingError
 from chargen.network.beam import Beam, beam_search
+from chargen.network.ensemble import AnyModel
 from chargen.network.generation import Continuation, Stopped, stream_text
-from chargen.network.prediction import AnyModel
 from chargen.network.prompt import Prompt
 from chargen.network.sampling import banned_ids, make_sampler
 from chargen.network.selection import MOST_REPEATS, Wanted, select_texts

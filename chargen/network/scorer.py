@@ -3,13 +3,10 @@
 from typing import final
 
 import numpy as np
-import numpy.typing as npt
 
 from chargen.errors import ConfigError
-from chargen.network.ensemble import AVERAGE, Ensemble, translation
-from chargen.network.model_file import TextModel
+from chargen.network.ensemble import AVERAGE, AnyModel, Ensemble, translation
 from chargen.network.network import NetworkState
-from chargen.network.prediction import AnyModel
 from chargen.network.scoring import Doubles, TokenIds, token_nats
 
 States = tuple[NetworkState, ...]  # one of each member
@@ -30,10 +27,6 @@ class Scorer:
         """Return states in which nothing was read, of so many rows."""
         return tuple(model.network.zero_state(rows) for model, _ in self._members)
 
-    def line_states(self, begins: npt.NDArray[np.integer]) -> States:
-        """Return the states in which lines begin; begins: (B,) what each is begun with, the boundary or a label."""
-        return tuple(_primed(model, begins if there is None else there[begins]) for model, there in self._members)
-
     def nats(self, ids: TokenIds, targets: TokenIds, states: States) -> tuple[Doubles, States]:
         """Read (B, T) ids, and return the nats of each target, (B, T), and the states after the last id."""
         costs, after = [], []
@@ -43,11 +36,3 @@ class Scorer:
             costs.append(-cost)
             after.append(state)
         return np.log(len(costs)) - np.logaddexp.reduce(costs), tuple(after)
-
-
-def _primed(model: TextModel, begins: npt.NDArray[np.integer]) -> NetworkState:
-    """Return the state after all of the primer but its last token."""
-    state = model.network.zero_state(len(begins))
-    for _ in model.primer[1:]:
-        _, state = model.network.advance(begins, state)
-    return state

@@ -9,9 +9,8 @@ import numpy.typing as npt
 
 from chargen.network.cells import Floats
 from chargen.network.network import Network, NetworkState
-from chargen.network.stepper import run_layer
+from chargen.network.stepper import TOKENS_AT_ONCE
 
-TOKENS_AT_ONCE = 8192  # that go through a layer before the next one reads what it made of them
 LOGITS_AT_ONCE = 1 << 21  # in float64
 
 TokenIds = npt.NDArray[np.integer]
@@ -34,23 +33,19 @@ def token_nats(network: Network, ids: TokenIds, targets: TokenIds, state: Networ
 
 def read_outputs(network: Network, ids: TokenIds, state: NetworkState) -> tuple[Floats, NetworkState]:
     """Read (B, T) ids and return the last recurrent layer's outputs, (T, B, H), and the state after the last token."""
-    table, rows = network.table, np.ascontiguousarray(ids.T).astype(np.intp)  # (T, B)
-    if not network.folded:
-        table, rows = _as_table(network.cells[0].project(table[rows]))
-    outputs, first = run_layer(network.cells[0], table, rows, state[0])
-    following = [first]
-    for cell, norm, before in zip(network.cells[1:], network.norms, state[1:], strict=True):
-        inputs = (norm(outputs) if norm else outputs).reshape(-1, outputs.shape[-1])  # (T B, H)
-        table, rows = _as_table(cell.project(inputs).reshape(*rows.shape, -1))
-        outputs, after = run_layer(cell, table, rows, before)
-        following.append(after)
-    return outputs, tuple(following)
+    stepper = network.stepper(state)
+    return stepper.outputs(ids), stepper.state
 
 
-def _as_table(projected: Floats) -> tuple[Floats, npt.NDArray[np.intp]]:
-    """Return (T, B, G) projected inputs as a table, (T B, G), and which row of it each step reads, (T, B)."""
-    steps, batch_size, width = projected.shape
-    return projected.reshape(-1, width), np.arange(steps * batch_size).reshape(steps, batch_size)
+def window_outputs(network: Network, windows: TokenIds) -> Floats:
+    """Read windows, (N, T), each from the zero state, and return the last recurrent layer's output after each, (N, H)."""
+    found = np.empty((len(windows), network.config.hidden_size), np.float32)
+    at_once = max(1, TOKENS_AT_ONCE // max(1, windows.shape[1]))
+    for first in range(0, len(windows), at_once):
+        some = windows[first : first + at_once]
+        outputs, _ = read_outputs(network, some, network.zero_state(len(some)))
+        found[first : first + at_once] = outputs[-1]
+    return found
 
 
 def _cross_entropies(network: Network, outputs: Floats, targets: TokenIds) -> Doubles:
@@ -60,8 +55,11 @@ def _cross_entropies(network: Network, outputs: Floats, targets: TokenIds) -> Do
     at_once = max(1, LOGITS_AT_ONCE // network.vocab_size)
     for first in range(0, len(rows), at_once):
         part = slice(first, first + at_once)
-        logits = network.head(rows[part])
-        shifted = logits.astype(np.float64) - logits.max(axis=-1, keepdims=True)  # so that no power overflows
-        chosen = shifted[np.arange(len(shifted)), wanted[part]]
-        nats[part] = np.log(np.exp(shifted).sum(axis=-1)) - chosen
+        nats[part] = cross_entropies(network.head(rows[part]), wanted[part])
     return nats.reshape(targets.shape)
+
+
+def cross_entropies(logits: npt.NDArray[np.floating], targets: TokenIds) -> Doubles:
+    """Return the cross-entropy of each target, (N,), given the logits before it, (N, V)."""
+    shifted = logits.astype(np.float64) - logits.max(axis=-1, keepdims=True)  # so that no power overflows
+    return np.log(np.exp(shifted).sum(axis=-1)) - shifted[np.arange(len(shifted)), targets]

@@ -6,8 +6,8 @@ from dataclasses import dataclass
 from typing import Any
 
 from chargen.errors import ConfigError, SamplingError, UnknownTokenError
+from chargen.network.ensemble import AnyModel
 from chargen.network.generation import Continuation, continue_prompt
-from chargen.network.prediction import AnyModel
 from chargen.network.prompt import Prompt
 
 BATCH_SIZE = 256  # texts drawn at a time

@@ -6,7 +6,7 @@ weights beforehand), gates of one kind lie side by side, and a layer's two produ
 """
 
 from abc import ABC, abstractmethod
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import Any
 
 import numpy as np
@@ -16,6 +16,7 @@ from chargen.network.cells import Cell, Floats, GRUCell, HiddenState, LSTMCell, 
 from chargen.network.normalization import LayerNorm
 
 HALF = np.float32(0.5)
+TOKENS_AT_ONCE = 8192  # of all rows, that go through a layer before the next one reads its outputs
 
 
 class Stepper:
@@ -67,23 +68,49 @@ class Stepper:
         output = first.step_token(ids) if embedding is None else first.step_inputs(embedding[ids])
         for layer, norm in zip(self._layers[1:], self._norms, strict=True):
             output = layer.step_inputs(norm(output) if norm else output)
+        return self._head(output)
+
+    def read(self, ids: npt.NDArray[np.integer]) -> Floats:
+        """Read some tokens a row, (B, S), and return the next token's logits, (B, V), good until the next step."""
+        steps = max(1, TOKENS_AT_ONCE // len(ids))
+        for first in range(0, ids.shape[1], steps):
+            outputs = self.outputs(ids[:, first : first + steps])
+        return self._head(outputs[-1])
+
+    def outputs(self, ids: npt.NDArray[np.integer]) -> Floats:
+        """Read some tokens a row, (B, S), and return the last layer's output after each of them, (S, B, H).
+
+        A layer reads all steps before the next one does, so that its inputs' products are one.
+        """
+        first, *others = self._layers
+        if self._embedding is None:
+            outputs = _each(first.step_token, ids.T, first.hidden_size)
+        else:
+            outputs = _read_inputs(first, self._embedding[ids.T])
+        for layer, norm in zip(others, self._norms, strict=True):
+            outputs = _read_inputs(layer, norm(outputs) if norm else outputs)
+        return outputs
+
+    def _head(self, output: Floats) -> Floats:
+        """Return the logits of an output of the last layer, (B, H)."""
         for kernel, bias in self._dense:
             output = np.maximum(output @ kernel + bias, 0)
         np.dot(output, self._kernel, out=self._logits)
         return np.add(self._logits, self._bias, out=self._logits)
 
 
-def run_layer(cell: Cell[Any], table: Floats, rows: npt.NDArray[np.integer], state: Any) -> tuple[Floats, Any]:
-    """Advance one layer by T steps of B rows, and return the outputs, (T, B, H), and the state after the last.
+def _read_inputs(layer: "_Layer", inputs: Floats) -> Floats:
+    """Let a layer read inputs, (S, B, D), and return its outputs, (S, B, H)."""
+    projected = layer.project(inputs.reshape(-1, inputs.shape[-1])).reshape(*inputs.shape[:2], -1)
+    return _each(layer.step_projected, projected, layer.hidden_size)
 
-    table: projected inputs, (R, gates * H). rows: which of them each step reads, (T, B).
-    """
-    layer = _layer(cell, rows.shape[1], table)
-    layer.state = state
-    outputs = np.empty((*rows.shape, cell.hidden_size), np.float32)
-    for step, output in zip(rows, outputs, strict=True):
-        output[:] = layer.step_token(step)
-    return outputs, layer.state
+
+def _each(step: Callable[[Any], Floats], rows: npt.NDArray[Any], hidden_size: int) -> Floats:
+    """Return the output of each step, (S, B, H)."""
+    outputs = np.empty((*rows.shape[:2], hidden_size), np.float32)
+    for row, output in zip(rows, outputs, strict=True):
+        output[:] = step(row)
+    return outputs
 
 
 def _layer(cell: Cell[Any], batch_size: int, table: Floats | None) -> "_Layer":
@@ -98,6 +125,8 @@ def _layer(cell: Cell[Any], batch_size: int, table: Floats | None) -> "_Layer":
 
 class _Layer(ABC):
     """One recurrent layer's state and buffers. The first layer reads rows of a table instead of inputs."""
+
+    hidden_size: int
 
     @abstractmethod
     def __init__(self, cell: Any, batch_size: int, table: Floats | None) -> None: ...
@@ -119,12 +148,20 @@ class _Layer(ABC):
     def step_inputs(self, inputs: Floats) -> Floats:
         """Read inputs, (B, D), and return the output, (B, H), good until the next step."""
 
+    @abstractmethod
+    def project(self, inputs: Floats) -> Floats:
+        """Return what inputs, (N, D), add to the gates, (N, gates * H), as `step_projected` takes it."""
+
+    @abstractmethod
+    def step_projected(self, projected: Floats) -> Floats:
+        """Read projected inputs, (B, gates * H), and return the output, (B, H), good until the next step."""
+
 
 class _AnyCell(_Layer):
     """A cell by its own step, for the kinds that nobody is in a hurry with."""
 
     def __init__(self, cell: Cell[Any], batch_size: int, table: Floats | None) -> None:
-        self._cell, self._table = cell, table
+        self._cell, self._table, self.hidden_size = cell, table, cell.hidden_size
 
     @property
     def state(self) -> Any:
@@ -136,12 +173,15 @@ class _AnyCell(_Layer):
 
     def step_token(self, ids: npt.NDArray[np.integer]) -> Floats:
         assert self._table is not None
-        return self._step(self._table[ids])
+        return self.step_projected(self._table[ids])
 
     def step_inputs(self, inputs: Floats) -> Floats:
-        return self._step(self._cell.project(inputs))
+        return self.step_projected(self._cell.project(inputs))
 
-    def _step(self, projected: Floats) -> Floats:
+    def project(self, inputs: Floats) -> Floats:
+        return self._cell.project(inputs)
+
+    def step_projected(self, projected: Floats) -> Floats:
         output, self._state = self._cell.step(projected, self._state)
         return output
 
@@ -153,7 +193,7 @@ class _Joined(_Layer):
     """
 
     def _prepare(self, cell: Cell[Any], batch_size: int, table: Floats | None, order: list[int], scale: list[float]) -> None:
-        H = cell.hidden_size
+        H = self.hidden_size = cell.hidden_size
         columns = np.concatenate([np.arange(gate * H, (gate + 1) * H) for gate in order])
         factors = np.repeat(np.array(scale, np.float32), H)
         kernels = [cell.recurrent_kernel] if table is not None else [cell.kernel, cell.recurrent_kernel]
@@ -163,6 +203,7 @@ class _Joined(_Layer):
         self._table = None if table is None else np.ascontiguousarray(table[:, columns] * factors)
         self._read = np.zeros((batch_size, len(self._kernel)), np.float32)  # [inputs, hidden]
         self._inputs, self._hidden = self._read[:, :-H], self._read[:, -H:]
+        self._input_kernel, self._recurrent_kernel = self._kernel[:-H], self._kernel[-H:]
         self._sums = np.empty((batch_size, len(columns)), np.float32)
 
     def step_token(self, ids: npt.NDArray[np.integer]) -> Floats:
@@ -175,6 +216,14 @@ class _Joined(_Layer):
         self._inputs[:] = inputs
         np.dot(self._read, self._kernel, out=self._sums)
         self._sums += self._bias
+        return self._finish()
+
+    def project(self, inputs: Floats) -> Floats:
+        return inputs @ self._input_kernel + self._bias
+
+    def step_projected(self, projected: Floats) -> Floats:
+        np.dot(self._hidden, self._recurrent_kernel, out=self._sums)
+        np.add(self._sums, projected, out=self._sums)
         return self._finish()
 
     @abstractmethod
@@ -234,8 +283,6 @@ class _GRU(_Joined):
     def __init__(self, cell: GRUCell, batch_size: int, table: Floats | None) -> None:
         self._prepare(cell, batch_size, table, [0, 1, 2], [0.5, 0.5, 1])
         H = cell.hidden_size
-        inputs = len(self._kernel) - H
-        self._input_kernel, self._recurrent_kernel = self._kernel[:inputs], self._kernel[inputs:]
         self._recurrent_bias = cell.bias[1] * np.repeat(np.array([0.5, 0.5, 1], np.float32), H)
         self._own_hidden = np.zeros((batch_size, H), np.float32)
         self._recurrent = np.empty_like(self._sums)
@@ -259,6 +306,10 @@ class _GRU(_Joined):
     def step_inputs(self, inputs: Floats) -> Floats:
         np.dot(inputs, self._input_kernel, out=self._sums)
         self._sums += self._bias
+        return self._finish()
+
+    def step_projected(self, projected: Floats) -> Floats:
+        self._sums[:] = projected
         return self._finish()
 
     def _finish(self) -> Floats:

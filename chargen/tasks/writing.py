@@ -7,8 +7,8 @@ from pathlib import Path
 from typing import Any, get_type_hints
 
 from chargen.config import SamplingOptions, Setting, setting
+from chargen.network.ensemble import AnyModel
 from chargen.network.generation import Stopped
-from chargen.network.prediction import AnyModel
 from chargen.network.prompt import Prompt, read_prompt
 from chargen.network.request import Request, Written
 from chargen.network.selection import Wanted

@@ -17,9 +17,10 @@ from chargen.corpus.vocabulary import BOUNDARY
 from chargen.corpus.words import split_words
 from chargen.network.generation import Stopped, TokenDecoder, most_steps
 from chargen.network.model_file import TextModel
-from chargen.network.prediction import TokenIds, forbid_end, primer_for, silence
+from chargen.network.prediction import forbid_end, primer_for, silence
+from chargen.network.predictor import ModelPredictor, beginning, make_predictor
 from chargen.network.sampling import Logits, Sampler, log_softmax
-from chargen.network.stepper import Stepper
+from chargen.network.scoring import TokenIds
 
 SLICE = 0.005  # seconds
 
@@ -41,13 +42,12 @@ class SharedModel:
         self._lent = threading.local()
 
     @property
-    def stepper(self) -> Stepper:
+    def predictor(self) -> ModelPredictor:
         """The one of the thread that asks; its weights are made ready once and not for each text."""
-        if not hasattr(self._lent, "stepper"):
-            network = self.model.network
-            self._lent.stepper = network.stepper(network.zero_state(1))
-        stepper: Stepper = self._lent.stepper
-        return stepper
+        if not hasattr(self._lent, "predictor"):
+            self._lent.predictor = make_predictor(self.model, 1)
+        predictor: ModelPredictor = self._lent.predictor
+        return predictor
 
 
 class Job(ABC):
@@ -60,14 +60,14 @@ class Job(ABC):
         self.shared, self.model = shared, model
         self.done = False
         self.logits: Logits  # of the next token
-        self._state = model.network.zero_state(1)
-        self._stepper: Stepper  # within a slice
+        self._state = beginning(model, 1)
+        self._predictor: ModelPredictor  # within a slice
         self._steps = self._work()
 
     def advance(self, most: int | None = None) -> list[Any]:
         """Work on for a slice, or until so many things have come of it, and return them."""
-        self._stepper = self.shared.stepper
-        self._stepper.state = self._state
+        self._predictor = self.shared.predictor
+        self._predictor.state = self._state
         ends = perf_counter() + SLICE
         found: list[Any] = []
         with np.errstate(over="ignore"):  # a probability of 0 at a low temperature
@@ -78,7 +78,7 @@ class Job(ABC):
                     break
             else:
                 self.done = True
-        self._state = self._stepper.state
+        self._state = self._predictor.state
         self.logits = self.logits.copy()
         return found
 
@@ -87,15 +87,20 @@ class Job(ABC):
         """Take a step before each yield; yield what came of it, or None."""
 
     def _read(self, ids: TokenIds) -> Iterator[None]:
+        if not self.model.carried:  # only the last window matters
+            if len(ids):
+                self.logits = self._predictor.read(ids[None])
+                yield
+            return
         for token in ids:
             self._step(int(token))
             yield
 
     def _step(self, token: int) -> None:
-        self.logits = self._stepper.step(np.array([token]))
+        self.logits = self._predictor.step(np.array([token]))
 
     def _go_back(self, state: Any, logits: Logits) -> None:
-        self._stepper.state, self.logits = state, logits.copy()
+        self._predictor.state, self.logits = state, logits.copy()
 
     def _expect(self, *, begun: bool) -> None:
         """Take out of the logits what cannot come."""
@@ -163,7 +168,7 @@ class Writing(Reading):
 
     def _work(self) -> Iterator[Any]:
         yield from self._read_given()
-        start = self._stepper.state, self.logits.copy()
+        start = self._predictor.state, self.logits.copy()
         yield from self._read(self.ids[self.given :])
         self._expect(begun=len(self.ids) > 0)
         for position in range(most_steps(self.model.vocabulary, self._room)):
@@ -208,7 +213,7 @@ class Weighing(Job):
     def _work(self) -> Iterator[Any]:
         yield from self._read(primer_for(self.model, self._ids[:0]))
         first = self.logits.copy()
-        self._go_back(self.model.network.zero_state(1), first)
+        self._go_back(beginning(self.model, 1), first)
         yield from self._read(primer_for(self.model, self._ids))
         for place, token in enumerate(self._ids.tolist()):
             if not place:

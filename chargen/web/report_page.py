@@ -29,7 +29,7 @@ class Figures(NamedTuple):
     kind: str
     cross_entropy: float
     bits_per_character: float
-    perplexity: float
+    perplexity: str
 
 
 class Piece(NamedTuple):
@@ -159,7 +159,7 @@ def _evaluation(rows: Sequence[Figures]) -> list[str]:
     most = max(row.bits_per_character for row in rows) or 1.0
     cells = [
         f'<tr class="{"own" if row.kind == "model" else "other"}"><th scope="row">{escaped(row.name)}</th>'
-        f"<td>{row.cross_entropy:.4f}</td><td>{row.bits_per_character:.4f}</td><td>{row.perplexity:,.3f}</td>"
+        f"<td>{row.cross_entropy:.4f}</td><td>{row.bits_per_character:.4f}</td><td>{row.perplexity}</td>"
         f'<td class="bar"><svg viewBox="0 0 {BAR} 8" preserveAspectRatio="none" aria-hidden="true">'
         f'<rect width="{BAR * row.bits_per_character / most:.2f}" height="8"/></svg></td></tr>'
         for row in rows

@@ -77,6 +77,8 @@ KINDS: list[tuple[Vocabulary, str]] = [
         (["--random-seed", "7", "--temp", "0.7", "--count", "1"], LINES),
         (["--random-seed", "7", "--length", "60"], {}),
         (["--random-seed", "7", "--length", "0"], {}),
+        (["--random-seed", "7", "--length", "60"], {"carried": False}),
+        (["--random-seed", "7", "--count", "1"], LINES | {"carried": False, "primer": (0,) * 6}),
     ],
     ids=" ".join,
 )

@@ -9,7 +9,7 @@ from chargen.corpus.windows import Batch, tokenize
 from chargen.errors import ConfigError
 from chargen.insight import dynamic
 from chargen.insight.dynamic import evaluate_dynamic, gradient_sizes, stream_segments
-from chargen.insight.evaluation import Passage, evaluate_lines, evaluate_stream
+from chargen.insight.evaluation import Passage, evaluate_carried
 from chargen.network.model_file import TextModel
 from chargen.network.network import Network
 from chargen.scratch.network import ScratchNetwork
@@ -29,7 +29,7 @@ def changed(model: TextModel, **settings: object) -> TextModel:
 def test_at_a_rate_of_nothing_it_is_the_static_figure(reading: str, random_model: RandomModel) -> None:
     model = random_model(reading=reading)
     passage, reported = Passage.of([*TEXT, *TEXT], model.vocabulary), []
-    static = (evaluate_lines if reading == "line" else evaluate_stream)(model, passage)
+    static = evaluate_carried(model, passage)
     found = evaluate_dynamic(model, passage, tokenize(TRAINING, model.vocabulary), rate=1e-12, report=reported.append)
     assert found.nats == pytest.approx(static.nats, rel=1e-5)
     assert sum(reported) == found.characters

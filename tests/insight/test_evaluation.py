@@ -14,8 +14,7 @@ from chargen.insight.evaluation import (
     Passage,
     Quality,
     evaluate_blocks,
-    evaluate_lines,
-    evaluate_stream,
+    evaluate_carried,
     ignore,
     protocols,
 )
@@ -51,12 +50,12 @@ def encoded(model: TextModel, text: str) -> list[int]:
 def test_a_stream_is_one_text_from_boundary_to_boundary(
     piece: int, random_model: RandomModel, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("chargen.insight.evaluation.STREAM_PIECE", piece)
+    monkeypatch.setattr("chargen.network.reading.STEPS_AT_ONCE", piece)
     model, reported = random_model(), []
     ids = [BOUNDARY]
     for text in TEXTS:
         ids += [*encoded(model, text), BOUNDARY]
-    found = evaluate_stream(model, Passage.of(documents(TEXTS), model.vocabulary), reported.append)
+    found = evaluate_carried(model, Passage.of(documents(TEXTS), model.vocabulary), reported.append)
     assert found.characters == len(ids) - 1 == sum(reported)
     assert found.nats == pytest.approx(cost(model, ids[:-1], ids[1:]), rel=1e-6)
 
@@ -98,13 +97,13 @@ def test_labelled_blocks_begin_with_their_label(length: int, random_model: Rando
 def test_lines_begin_as_generation_begins_them(
     primer: int, rows: int, random_model: RandomModel, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("chargen.insight.evaluation.ROWS_AT_ONCE", rows)
+    monkeypatch.setattr("chargen.network.reading.ROWS_AT_ONCE", rows)
     model, reported = replace(random_model(reading="line"), primer=(BOUNDARY,) * primer), []
     expected = 0.0
     for text in TEXTS:
         targets = [*encoded(model, text), BOUNDARY]
         expected += cost(model, [BOUNDARY] * primer + targets[:-1], targets)
-    found = evaluate_lines(model, Passage.of(documents(TEXTS), model.vocabulary), reported.append)
+    found = evaluate_carried(model, Passage.of(documents(TEXTS), model.vocabulary), reported.append)
     assert found.nats == pytest.approx(expected, rel=1e-6)
     assert sum(reported) == found.characters
 
@@ -113,7 +112,7 @@ def test_labelled_lines_begin_with_their_label(random_model: RandomModel) -> Non
     model = random_model(reading="line", labels=("x", "y"))
     targets = [*encoded(model, "ab"), BOUNDARY]
     expected = cost(model, [model.vocabulary.label_id("y"), *targets[:-1]], targets)
-    found = evaluate_lines(model, Passage.of([Document("ab", "y")], model.vocabulary))
+    found = evaluate_carried(model, Passage.of([Document("ab", "y")], model.vocabulary))
     assert found.nats == pytest.approx(expected, rel=1e-6)
 
 
@@ -122,7 +121,7 @@ def test_unknown_words_are_charged_for_their_spelling(random_model: RandomModel)
     model = random_model(vocabulary=vocabulary)
     passage = Passage.of([Document("the dog")], vocabulary)
     assert passage.num_targets == 3
-    found = evaluate_stream(model, passage)
+    found = evaluate_carried(model, passage)
     ids = [BOUNDARY, *vocabulary.encode("the dog").tolist(), BOUNDARY]
     assert found.nats == pytest.approx(cost(model, ids[:-1], ids[1:]) + 5 * np.log(10))
     assert found.characters == len("the dog") + 1
@@ -132,7 +131,9 @@ def test_figures_of_a_cost() -> None:
     quality = Quality(nats=4 * np.log(8), characters=4)
     assert (quality.cross_entropy, quality.bits_per_character) == pytest.approx((np.log(8), 3))
     assert quality.perplexity == pytest.approx(8)
-    assert Quality(nats=1e9, characters=1).perplexity < float("inf")
+    assert quality.shown_perplexity == "8.000"
+    assert Quality(nats=1e9, characters=1).perplexity == float("inf")
+    assert Quality(nats=500, characters=1).shown_perplexity == "1.404e+217"
 
 
 def test_protocols_suit_what_a_model_reads(random_model: RandomModel) -> None:
@@ -169,4 +170,4 @@ def test_several_models_are_measured_by_the_mean_of_their_probabilities(reading:
 def test_models_that_take_turns_are_not_measured_together(random_model: RandomModel) -> None:
     pair = join_models([("first", random_model()), ("second", random_model(seed=1))], "turns")
     with pytest.raises(ConfigError, match="take turns"):
-        evaluate_stream(pair, Passage.of(documents(TEXTS), pair.vocabulary))
+        evaluate_carried(pair, Passage.of(documents(TEXTS), pair.vocabulary))

@@ -4,11 +4,11 @@ from collections.abc import Callable
 import numpy as np
 import pytest
 
-from chargen.corpus.vocabulary import ByteVocabulary, CharacterVocabulary
+from chargen.corpus.vocabulary import BOUNDARY, ByteVocabulary, CharacterVocabulary
 from chargen.corpus.words import WordVocabulary
-from chargen.insight import surprise
 from chargen.insight.passages import read_passages
 from chargen.insight.surprise import Surprise, measure_surprise
+from chargen.network import reading
 from chargen.network.model_file import TextModel
 from chargen.network.sampling import softmax
 
@@ -20,37 +20,33 @@ def measured(model: TextModel, text: str) -> Surprise:
 
 
 def expected_bits(model: TextModel, ids: list[int]) -> list[float]:
-    """Return the bits of each token, from the network's logits over the primer and the tokens."""
-    room = model.context_length
-    rows = np.array([[*model.primer[-room:], *ids]])
-    logits, _ = model.network.logits(rows, model.network.zero_state(1))
-    logits = logits[0, len(model.primer[-room:]) - 1 : -1].astype(np.float64)
-    logits[:, len(model.vocabulary) - len(model.vocabulary.labels) :] = -np.inf
-    logits[0, 0] = -np.inf  # no text is over before it has begun
-    if not model.ends:
-        logits[:, 0] = -np.inf
-    return [-math.log2(row[token]) for row, token in zip(softmax(logits), ids, strict=True)]
+    """Return the bits of each token, from the network's logits over the token that a text begins with and the tokens."""
+    logits, _ = model.network.logits(np.array([[model.begins, *ids]]), model.network.zero_state(1))
+    return [-math.log2(row[token]) for row, token in zip(softmax(logits[0]), ids, strict=False)]
 
 
 @pytest.mark.parametrize("at_once", [1, 100, 1 << 20])
 def test_bits_are_those_of_the_networks_probabilities(
     at_once: int, random_model: MakeModel, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(surprise, "VALUES_AT_ONCE", at_once)
+    monkeypatch.setattr(reading, "LOGITS_AT_ONCE", at_once)
     model = random_model()
     text = "aHb\nab\u00e9cc\n" * 3
     told = measured(model, text)
-    np.testing.assert_allclose(told.measured.bits, expected_bits(model, model.vocabulary.encode(text).tolist()), rtol=1e-5)
+    *expected, end = expected_bits(model, [*model.vocabulary.encode(text).tolist(), BOUNDARY])
+    np.testing.assert_allclose(told.measured.bits, expected, rtol=1e-5)
+    assert told.end_bits == pytest.approx(end, rel=1e-5)
     assert told.pieces == list(text)
     assert [(one.number, one.start, one.stop) for one in told.lines][:3] == [(1, 0, 4), (2, 4, 10), (3, 10, 14)]
-    assert told.bits_per_character == pytest.approx(told.measured.bits.sum() / len(text))
+    assert told.characters == len(text) + 1
+    assert told.bits_per_character == pytest.approx((sum(expected) + end) / (len(text) + 1))
 
 
 @pytest.mark.parametrize("rows", [1, 2, 64])
 def test_every_line_is_read_from_its_own_beginning_to_its_end(
     rows: int, random_model: MakeModel, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(surprise, "ROWS", rows)
+    monkeypatch.setattr(reading, "ROWS_AT_ONCE", rows)
     model = random_model(reading="line", characters="abH")
     told = measured(model, "aHb\n\nb\nbbHab")
     expected = [expected_bits(model, [*model.vocabulary.encode(line).tolist(), 0]) for line in ("aHb", "b", "bbHab")]
@@ -95,7 +91,9 @@ def test_labels_and_unknown_words(random_model: MakeModel) -> None:
     words = random_model(vocabulary=WordVocabulary(["a", " b"], num_characters=5))
     told = measured(words, "a zebra b")
     assert told.pieces == ["a", " zebra", " b"]
-    assert np.isfinite(told.measured.bits).all()
+    plain = expected_bits(words, words.vocabulary.encode("a zebra b").tolist())
+    spelling = [0, 7 * math.log2(6), 0]  # six characters and the end of the word, of five characters and the end
+    np.testing.assert_allclose(told.measured.bits, np.add(plain, spelling), rtol=1e-5)
 
 
 def test_the_worst_come_first(random_model: MakeModel) -> None:

@@ -69,7 +69,7 @@ def test_a_batch_equals_one_by_one(cell: str, reset_after: bool, monkeypatch: py
     documents = encoded(model, *TEXTS)
     expected = np.array([slow_likelihoods(model, document) for document in documents])
     np.testing.assert_allclose(log_likelihoods(model, documents), expected, atol=1e-5)
-    monkeypatch.setattr("chargen.network.classification.BATCH_ROWS", 6)  # two texts at once
+    monkeypatch.setattr("chargen.network.reading.ROWS_AT_ONCE", 2)
     np.testing.assert_allclose(log_likelihoods(model, documents), expected, atol=1e-5)
 
 

@@ -6,11 +6,11 @@ import pytest
 
 from chargen.corpus.vocabulary import CharacterVocabulary
 from chargen.errors import ConfigError
-from chargen.network.ensemble import Ensemble, average_logits, join_models, load_models
+from chargen.network.ensemble import AnyModel, Ensemble, average_logits, join_models, load_models
 from chargen.network.generation import sample_texts, stream_text
 from chargen.network.model_file import TextModel, save_model
 from chargen.network.network import Network
-from chargen.network.prediction import AnyModel, begin
+from chargen.network.prediction import begin
 from chargen.network.sampling import Sampler, softmax
 
 RandomModel = Callable[..., TextModel]

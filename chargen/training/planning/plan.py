@@ -73,6 +73,11 @@ class TrainingPlan:
     reasons: tuple[str, ...] = ()  # why settings were chosen as they are
     ends_by: float | None = None  # by `time.perf_counter`, where training has to end in time
 
+    @property
+    def carried(self) -> bool:
+        """Whether the state is carried when the network writes: not where it learnt the last token of windows alone."""
+        return self.settings.training.stateful or self.settings.network.targets == "all"
+
     def lasting(self, steps: int, *, epochs: int | None = None) -> "TrainingPlan":
         """Return the plan with so many optimizer steps in all.
 

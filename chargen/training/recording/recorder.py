@@ -259,6 +259,7 @@ class TextRecorder(EpochRecorder):
             context_length=plan.windows.context_length,
             primer=plan.primer,
             ends=plan.ends,
+            carried=plan.carried,
             provenance=corpus | known,
         )
 

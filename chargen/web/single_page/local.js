@@ -13,17 +13,17 @@ class LocalManuscript extends Manuscript {
     this.clear();
     const { tokens, unknown } = this.vocabulary.encode(prompt);
     Object.assign(this, { prompt: tokens, unknown, decode: this.vocabulary.decoder() });
-    const begins = label ? this.vocabulary.firstLabel + this.vocabulary.labels.indexOf(label) : BOUNDARY;
-    this.primer = this.described.primer.map((token) => (token === BOUNDARY ? begins : token));
+    this.begins = label ? this.vocabulary.firstLabel + this.vocabulary.labels.indexOf(label) : BOUNDARY;
+    this.primer = this.described.primer.map((token) => (token === BOUNDARY ? this.begins : token));
   }
 
   /** Feed the prompt as training did: before one shorter than the context comes a piece of what was learnt from. */
   *read() {
-    this.network.reset();
+    this.network.reset(this.begins);
     if (this.prompt.length) {
       yield* this.feed(this.primerFor(0));
       this.given = [this.surprise(this.prompt[0].id, false)];
-      this.network.reset();
+      this.network.reset(this.begins);
     }
     yield* this.feed(this.primerFor(this.prompt.length));
     for (const [place, { id }] of this.prompt.entries()) {
@@ -32,6 +32,7 @@ class LocalManuscript extends Manuscript {
       yield;
     }
     this.start = this.network.state;
+    this.expected(this.prompt.length > 0); // which fails here, and not while it writes, where there are no probabilities
     this.beginText();
     this.ready = true;
   }
@@ -54,6 +55,7 @@ class LocalManuscript extends Manuscript {
     logits.set(this.network.logits);
     for (let token = 0; token < logits.length; token++) if (silent[token]) logits[token] = -Infinity;
     if (!this.described.ends || !begun) logits[BOUNDARY] = -Infinity;
+    if (logits.some((value) => !(value < Infinity))) throw new Refused("The numbers of the network have grown too large.");
     return logits;
   }
 
@@ -101,7 +103,9 @@ const network = new Network(
   described,
   unpackWeights(document.getElementById("weights").textContent, described.precision, described.tensors),
 );
-const manuscript = new LocalManuscript(described, vocabulary, network);
+const kept = vocabulary.labels.length ? 1 : 0;
+const reader = described.carried ? network : new WindowNetwork(network, described.context_length, kept);
+const manuscript = new LocalManuscript(described, vocabulary, reader);
 
 function aboutSize() {
   const number = described.tensors.reduce((sum, [, shape]) => sum + shape.reduce((product, one) => product * one, 1), 0);

@@ -218,12 +218,22 @@ class Network {
 
   /** Read a token and return the logits of the next, (V,), good until the next step. */
   step(token) {
+    this.advance(token);
+    return this.predict();
+  }
+
+  /** Read a token without predicting the next. */
+  advance(token) {
     this.cells.forEach((cell, layer) => {
       if (layer) cell.project(this.normalized(this.cells[layer - 1].hidden, layer - 1), cell.sums);
       else if (this.table) cell.sums.set(this.row(this.table, token, cell.sums.length));
       else this.projectToken(token, cell.sums);
       cell.step();
     });
+  }
+
+  /** Return the logits of the next token, (V,), good until the next step. */
+  predict() {
     let values = this.cells.at(-1).hidden;
     this.heads.forEach(({ kernel, bias, sums }, place) => {
       sums.set(bias);
@@ -260,6 +270,50 @@ class Network {
   /** Go back to the state before any token. */
   reset() {
     for (const cell of this.cells) cell.state.forEach((values) => values.fill(0));
+  }
+}
+
+/**
+ * A network whose state is not carried: for each new token it reads the window of the last ones from the zero state. In a model
+ * of labels the first token of the window is always the label.
+ */
+class WindowNetwork {
+  constructor(network, length, kept) {
+    Object.assign(this, { network, length, kept });
+    this.reset(BOUNDARY);
+  }
+
+  step(token) {
+    if (this.kept < this.length) {
+      this.window.splice(this.kept, 1);
+      this.window.push(token);
+    }
+    this.read = false;
+  }
+
+  get logits() {
+    if (!this.read) {
+      this.network.reset();
+      for (const token of this.window) this.network.advance(token);
+      this.network.predict();
+      this.read = true;
+    }
+    return this.network.logits;
+  }
+
+  /** A copy of everything that the next step depends on. */
+  get state() {
+    return this.window.slice();
+  }
+
+  set state(window) {
+    this.window = window.slice();
+    this.read = false;
+  }
+
+  /** Go back to the window before any token, which is filled with what a text begins with. */
+  reset(begins) {
+    this.state = new Array(this.length).fill(begins);
   }
 }
 
