@@ -64,9 +64,9 @@ def given_text(file: str, model: Any) -> tuple[str, str]:
     """Return the name and the text of a file, a shipped text or, for -, stdin, as a model can read it. Raises CorpusError."""
     from chargen.corpus.reading import read_texts
 
-    sources = read_texts([file], encoding=None if model.vocabulary.kind == "byte" else "auto")
-    if len(sources) > 1:
+    if Path(file).is_dir():
         raise ConfigError(f"{file} is a folder, expected a file", hint="name one of the files in it")
+    sources = read_texts([file], encoding=None if model.vocabulary.kind == "byte" else "auto")
     return sources[0].name, str(sources[0].text)
 
 
