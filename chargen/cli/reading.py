@@ -60,13 +60,13 @@ def run_and_file(command: Command) -> Command:
     return click.argument("names", nargs=-1, metavar="[RUN] FILE", shell_complete=complete_runs_and_texts)(split)  # type: ignore[return-value]
 
 
-def given_text(file: str, model: Any) -> tuple[str, str]:
+def given_text(file: str, model: Any = None) -> tuple[str, str]:
     """Return the name and the text of a file, a shipped text or, for -, stdin, as a model can read it. Raises CorpusError."""
     from chargen.corpus.reading import read_texts
 
     if Path(file).is_dir():
         raise ConfigError(f"{file} is a folder, expected a file", hint="name one of the files in it")
-    sources = read_texts([file], encoding=None if model.vocabulary.kind == "byte" else "auto")
+    sources = read_texts([file], encoding=None if model and model.vocabulary.kind == "byte" else "auto")
     return sources[0].name, str(sources[0].text)
 
 
