@@ -28,6 +28,8 @@ from chargen.config import (
 from chargen.conflicts import check_together
 from chargen.errors import ConfigError
 from chargen.shipped import nearest_shipped, shipped_files, shipped_folder
+from chargen.suggestions import KEYWORDS as KEYWORD_NAMES
+from chargen.suggestions import OPTIONS, meaning
 
 
 @dataclass(frozen=True)
@@ -116,7 +118,7 @@ def keyword_layer(files: Sequence[str], given: Mapping[str, Any]) -> tuple[str, 
     sections: Mapped = {"corpus": {"files": list(files)}} if files else {}
     for keyword, value in given.items():
         if keyword not in known:
-            raise unknown_keyword(keyword, known)
+            raise unknown_keyword(keyword, known, first="files")
         section, one, shorthand = known[keyword]
         if shorthand is not None:
             value = shorthand if check_value(keyword, value, bool, Setting(help="")) else None
@@ -141,17 +143,44 @@ def _keywords() -> dict[str, tuple[str, Field[Any], Any]]:
     return known
 
 
-def unknown_keyword(keyword: str, known: Collection[str]) -> ConfigError:
-    """Return the error that tells of a keyword argument that there is not, and which may have been meant."""
-    likely = [name for name in known if keyword in name] or get_close_matches(keyword, known, n=1)
-    hint = f"did you mean {likely[0]}?" if likely else f"known: {', '.join(known)}"
-    return ConfigError(f"unknown keyword {keyword}", hint=hint)
+def unknown_keyword(keyword: str, known: Collection[str], *, first: str) -> ConfigError:
+    """Return the error for a keyword argument that does not exist, with the one that was probably meant.
+
+    first: the keyword of the first argument, which is given by its place.
+    """
+    likely = likely_name(keyword, [*known, first])
+    if likely == first:
+        return ConfigError(
+            f"unknown keyword {keyword}",
+            hint=f"the {first} {'are' if first[-1] == 's' else 'is'} given first, without a keyword",
+        )
+    return ConfigError(f"unknown keyword {keyword}", hint=f"did you mean {likely}?" if likely else f"known: {', '.join(known)}")
+
+
+def likely_name(typed: str, known: Collection[str]) -> str | None:
+    """Return which of some keywords was probably meant by a name: by habit, as a part of it, or misspelt."""
+    meant = (meaning(typed.replace("_", "-"), OPTIONS) or "").split()
+    names = [KEYWORD_NAMES.get(one) or keyword_of(one) for one in meant]
+    parts = [name for name in known if len(typed) > 2 and typed in name]
+    return next(iter([*[name for name in names if name in known], *parts, *get_close_matches(typed, known, n=1)]), None)
 
 
 def _unknown(layer: str, what: str, name: str, known: Mapping[str, Any]) -> ConfigError:
-    matches = get_close_matches(name, known, n=1)
+    matches = _meant_settings(name) if "." in what else []
+    matches += get_close_matches(name, known, n=1)
     hint = f"did you mean {matches[0]}?" if matches else f"known: {', '.join(known)}"
     return ConfigError(f"{layer}: unknown {what}", hint=hint)
+
+
+def _meant_settings(key: str) -> list[str]:
+    """Return the settings, as section.name, that a key means in another section or by habit."""
+    meant = (meaning(key.replace("_", "-"), OPTIONS) or "").split()
+    flags = {f"--{key.replace('_', '-')}", *meant, *[f"--{KEYWORD_NAMES[one]}" for one in meant if one in KEYWORD_NAMES]}
+    return [
+        f"{section}.{one.name}"
+        for section, one, _, detail in declared_settings()
+        if flag_name(one.name, detail) in flags or one.name == key
+    ]
 
 
 def check_value(label: str, value: Any, kind: Any, detail: Setting) -> Any:

@@ -14,7 +14,7 @@ import chargen
 
 PACKAGE = Path(chargen.__file__).parent
 HEAVY = {"keras", "tensorflow", "jax", "torch"}
-LIGHT = {"errors", "shipped", "files", "terminal"}
+LIGHT = {"errors", "shipped", "files", "terminal", "suggestions"}
 
 # Every room and the rooms that it may import from, itself aside.
 MAY_IMPORT: dict[str, set[str]] = {
@@ -22,6 +22,7 @@ MAY_IMPORT: dict[str, set[str]] = {
     "shipped": set(),
     "files": set(),
     "terminal": set(),
+    "suggestions": set(),
     "config": set(),
     "conflicts": LIGHT | {"config"},
     "resolution": LIGHT | {"config", "conflicts"},

@@ -6,12 +6,13 @@ import tomli_w
 from chargen.cli.completing import complete_texts
 from chargen.cli.json_text import json_text
 from chargen.cli.options import SettingsCommand, common_options, json_option, resolve_options, setting_options
+from chargen.cli.suggesting import SuggestingGroup
 from chargen.config import SECTIONS
 from chargen.resolution import Resolved
 from chargen.terminal import echo
 
 
-@click.group("config")
+@click.group("config", cls=SuggestingGroup)
 def command() -> None:
     """Show settings and where each comes from."""
 

@@ -8,12 +8,13 @@ import click
 from chargen.cli.completing import complete_corpora
 from chargen.cli.json_text import json_text
 from chargen.cli.options import common_options, json_option, write_output
+from chargen.cli.suggesting import SuggestingGroup
 from chargen.errors import ConfigError, CorpusError
 from chargen.shipped import shipped_files
 from chargen.terminal import echo
 
 
-@click.group("corpora", invoke_without_command=True)
+@click.group("corpora", cls=SuggestingGroup, invoke_without_command=True)
 @json_option
 @common_options
 @click.pass_context

@@ -12,6 +12,9 @@ from typing import Any
 import click
 from click.core import ParameterSource
 
+from chargen.errors import ChargenError
+from chargen.suggestions import OPTIONS, meaning
+
 PREFIX = "CHARGEN_"
 OTHERS = {"CHARGEN_CACHE"}  # variables that stand for no option
 ABOUT_ONE_CALL = ("verbosity", "debug")
@@ -45,9 +48,14 @@ def _flag(option: click.Option) -> str:
 
 def variables_of(command: click.Command) -> dict[str, str]:
     """Return the flag of each variable that a command, or one below it, reads."""
-    found = {str(one.envvar): _flag(one) for one in _options(command) if one.envvar}
+    return {name: _flag(option) for name, option in _variables(command).items()}
+
+
+def _variables(command: click.Command) -> dict[str, click.Option]:
+    """Return the option of each variable that a command, or one below it, reads."""
+    found = {str(one.envvar): one for one in _options(command) if one.envvar}
     for below in _below(command).values():
-        found |= variables_of(below)
+        found |= _variables(below)
     return found
 
 
@@ -90,7 +98,9 @@ def _suggestion(name: str, known: set[str], owner: str | None) -> Iterator[str]:
     prefix = owner or PREFIX
     rest = {one.removeprefix(prefix): one for one in known if one.startswith(prefix)}
     wanted = name.removeprefix(prefix)
-    matches = get_close_matches(wanted, rest, n=1, cutoff=0.6 if owner else 0.75)
+    meant = (meaning(wanted.replace("_", "-"), OPTIONS) or "").split() if owner else []
+    matches = [one for flag in meant if (one := variable_name("", flag).removeprefix(f"{PREFIX}_")) in rest]
+    matches += get_close_matches(wanted, rest, n=1, cutoff=0.6 if owner else 0.75)
     matches += sorted((one for one in rest if one.endswith(f"_{wanted}")), key=len)  # the command was forgotten
     if matches:
         yield f"nothing reads {name}; did you mean {rest[matches[0]]}?"
@@ -98,14 +108,27 @@ def _suggestion(name: str, known: set[str], owner: str | None) -> Iterator[str]:
         yield f"nothing reads {name}: there is no such option"
 
 
-def behind(line: str, command: click.Command, arguments: Sequence[str]) -> list[str]:
-    """Return the variables that an error was probably about: what they say, or their flag, stands in its line."""
-    flags = _typed_flags(arguments)
+def behind(error: ChargenError, command: click.Command, arguments: Sequence[str]) -> list[str]:
+    """Return the variables that had a part in an error, which does not name them itself.
+
+    The error names the option that was given by the variable, or its value as a whole word. The value has to be a name that
+    the user chose; a number, or one of several choices, may stand there for something else, unless the option's name does too.
+    """
+    flags, line = _typed_flags(arguments), str(error)
     return [
         name
-        for name, flag in variables_of(command).items()
-        if (value := os.environ.get(name)) and name not in line and flag not in flags and _mentions(line, flag, value)
+        for name, option in _variables(command).items()
+        if (value := os.environ.get(name)) and name not in line and _flag(option) not in flags
+        if _stands_in(_flag(option), line) or _values_stand_in(option, value, error.message)
     ]
+
+
+def _values_stand_in(option: click.Option, value: str, message: str) -> bool:
+    words = filter(None, re.split(r"[,\s]+", value))
+    names = (_flag(option)[2:], option.name or "")
+    named = any(_stands_in(one, message.replace("_", "-")) for one in names)
+    chosen = isinstance(option.type, click.types.StringParamType | click.Path) and not option.is_flag
+    return (named or chosen) and any(_stands_in(one, message) for one in words)
 
 
 def _typed_flags(arguments: Sequence[str]) -> set[str]:
@@ -113,9 +136,9 @@ def _typed_flags(arguments: Sequence[str]) -> set[str]:
     return {one.partition("=")[0].replace("_", "-") for one in arguments}
 
 
-def _mentions(line: str, flag: str, value: str) -> bool:
-    parts = [flag, *filter(None, re.split(r"[,\s]+", value))]
-    return any(re.search(rf"(?<![\w-]){re.escape(one)}(?![\w-])", line) for one in parts)
+def _stands_in(part: str, line: str) -> bool:
+    """Whether a part of a line is a word by itself, not the beginning of a path either."""
+    return bool(part) and re.search(rf"(?<![\w/.-]){re.escape(part)}(?![\w/-]|\.\w)", line) is not None
 
 
 def name_variable(error: click.BadParameter, arguments: Sequence[str]) -> None:

@@ -5,8 +5,7 @@ import os
 import signal
 import sys
 import traceback
-from collections.abc import Sequence
-from difflib import get_close_matches
+from collections.abc import Iterator, Sequence
 from importlib import import_module
 from types import FrameType
 from typing import Any, NoReturn
@@ -18,6 +17,7 @@ from click.shell_completion import add_completion_class
 import chargen
 from chargen.cli.completing import Bash
 from chargen.cli.environment import behind, name_variable, name_variables
+from chargen.cli.suggesting import SuggestingGroup, explain
 from chargen.errors import ChargenError
 from chargen.terminal import echo
 
@@ -57,13 +57,14 @@ TOPICS = {
 }
 COMMANDS = {name: text for commands in TOPICS.values() for name, text in commands.items()}
 
+PROGRAM = "chargen"
 EXIT_INTERRUPTED = 130
 EXIT_TERMINATED = 143
 
 add_completion_class(Bash)
 
 
-class Program(click.Group):
+class Program(SuggestingGroup):
     """A group of commands imported on use, and the boundary where every error becomes one line and an exit code.
 
     Exit codes: 0 done, 1 failed, 2 something the user can mend, 130 interrupted, 143 terminated.
@@ -78,13 +79,6 @@ class Program(click.Group):
         command: click.Command = import_module(f"chargen.cli.{cmd_name}").command
         name_variables(command, cmd_name)
         return command
-
-    def resolve_command(self, ctx: click.Context, args: list[str]) -> tuple[str | None, click.Command | None, list[str]]:
-        if args and not args[0].startswith("-") and args[0] not in COMMANDS and not ctx.resilient_parsing:
-            matches = get_close_matches(args[0], COMMANDS, n=1)
-            hint = f"did you mean {matches[0]}?" if matches else f"commands: {', '.join(COMMANDS)}"
-            raise click.UsageError(f"no such command {args[0]!r}; {hint}", ctx)
-        return super().resolve_command(ctx, args)
 
     def format_commands(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
         width = max(map(len, COMMANDS))
@@ -123,20 +117,28 @@ class Program(click.Group):
     def _explained(self, error: Exception, arguments: Sequence[str]) -> tuple[str, int]:
         """Return the one line that tells a user of an error, and the exit code."""
         if isinstance(error, ChargenError):
-            return str(error) + self._blame(str(error), arguments), error.exit_code
+            return str(error) + self._blame(error, arguments), error.exit_code
         if isinstance(error, click.BadParameter):
             name_variable(error, arguments)
         if isinstance(error, click.UsageError):
             name = error.ctx.command_path if error.ctx else "chargen"
-            return f"{_uncapitalized(error.format_message())} ({name} -h explains)", 2
+            message = explain(error, arguments, self._contexts) or _uncapitalized(error.format_message())
+            return f"{message} ({name} -h explains)", 2
         if isinstance(error, click.ClickException):
             return error.format_message(), 2
         return f"internal error: {type(error).__name__}: {error}; --debug shows where", 1
 
-    def _blame(self, line: str, arguments: Sequence[str]) -> str:
+    def _contexts(self) -> Iterator[click.Context]:
+        """Yield the context of each command."""
+        context = click.Context(self, info_name=PROGRAM)
+        for name in COMMANDS:
+            if command := self.get_command(context, name):
+                yield click.Context(command, info_name=name, parent=context)
+
+    def _blame(self, error: ChargenError, arguments: Sequence[str]) -> str:
         """Return what is to be added to an error's line where the environment has had a part in it."""
         command = self.get_command(click.Context(self), arguments[0]) if arguments else None
-        names = behind(line, command, arguments) if command else []
+        names = behind(error, command, arguments) if command else []
         return f" ({', '.join(names)} {'is' if len(names) == 1 else 'are'} set)" if names else ""
 
 

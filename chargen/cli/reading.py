@@ -54,7 +54,10 @@ def run_and_file(command: Command) -> Command:
     @wraps(command)
     def split(names: tuple[str, ...], **given: Any) -> Any:
         if len(names) not in (1, 2):
-            raise ConfigError(f"{len(names)} names are given, expected [RUN] FILE", hint="FILE alone is read by the newest run")
+            raise ConfigError(
+                f"{len(names)} names are given, expected [RUN] FILE",
+                hint="name a file; the newest run reads it unless RUN is given",
+            )
         return command(run_spec=names[0] if len(names) == 2 else None, file=names[-1], **given)
 
     return click.argument("names", nargs=-1, metavar="[RUN] FILE", shell_complete=complete_runs_and_texts)(split)  # type: ignore[return-value]

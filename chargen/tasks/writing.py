@@ -39,7 +39,7 @@ def read_options(given: Mapping[str, Any]) -> WritingOptions:
     options = {}
     for name, value in given.items():
         if name not in known:
-            raise unknown_keyword(name, known)
+            raise unknown_keyword(name, known, first="prompt")
         if name == "temperature" and isinstance(value, int | float):
             value = (value,)
         if value is None and known[name].default is None:

@@ -1,13 +1,12 @@
 """What can be asked of a server: each field of a request's body with its default and bounds, checked as settings are."""
 
 from dataclasses import dataclass, fields
-from difflib import get_close_matches
 from typing import Any, TypeVar, get_type_hints
 
 from chargen.config import setting
 from chargen.errors import ConfigError
 from chargen.network.strict_json import parse_json
-from chargen.resolution import check_value
+from chargen.resolution import check_value, likely_name
 
 Body = TypeVar("Body")
 
@@ -83,8 +82,8 @@ def parse_body(kind: type[Body], content: bytes, *, marks: int) -> Body:
         raise ConfigError("the body is no JSON object")
     types, known = get_type_hints(kind), {one.name: one for one in fields(kind)}  # type: ignore[arg-type]
     for name in found.keys() - known.keys():
-        close = get_close_matches(name, known, n=1)
-        hint = f"did you mean {close[0]}?" if close else f"known: {', '.join(known)}"
+        likely = likely_name(name, known)
+        hint = f"did you mean {likely}?" if likely else f"known: {', '.join(known)}"
         raise ConfigError(f"unknown field {name!r:.40}, {hint}")
     given = {name: value for name, value in found.items() if value is not None}
     checked: dict[str, Any] = {

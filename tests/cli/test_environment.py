@@ -119,6 +119,32 @@ def test_what_was_typed_is_not_blamed_on_a_variable(invoke: Invoke, write_run: W
     )
 
 
+def test_only_a_variable_that_had_a_part_is_named(invoke: Invoke, write_run: WriteRun, in_folder: Path) -> None:
+    folder = write_run().parents[1]
+    (in_folder / "prose.txt").write_text(PROSE, encoding="utf-8")
+    told = "the weights of {} do not fit: it has hidden_size 5 (asked for 9); leave these settings out"
+    run, variables = folder / "noise", {"CHARGEN_RUNS": str(folder), "CHARGEN_TRAIN_CELL": "lstm", "CHARGEN_TRAIN_LAYERS": "1"}
+    asked = ["train", "prose.txt", "--from", run, "--embedding", 4]
+    assert_one_line(invoke(*asked, "--hidden-size", 9, env=variables), told.format(run))
+    refused = invoke(*asked, env=variables | {"CHARGEN_TRAIN_HIDDEN_SIZE": "9"})
+    assert_one_line(refused, told.format(run) + " (CHARGEN_TRAIN_HIDDEN_SIZE is set)")
+    variables = {"CHARGEN_RUNS": "runs"}  # a word that hints have too
+    assert_one_line(invoke("sample", "--run", "x", env=variables), "no such run: x; chargen runs lists them")
+    missing = invoke("sample", env={"CHARGEN_RUNS": "elsewhere"}).stderr
+    assert missing.startswith("chargen: no trained run in elsewhere; ")
+    assert missing.endswith(" (CHARGEN_RUNS is set)\n")
+    missing = invoke("sample", env={"CHARGEN_SAMPLE_RUN": "x"})
+    assert_one_line(missing, "no such run: x; chargen runs lists them (CHARGEN_SAMPLE_RUN is set)")
+
+
+def test_a_variable_of_habit_is_told_of(invoke: Invoke) -> None:
+    lines = invoke("config", "show", env={"CHARGEN_TRAIN_LR": "1", "CHARGEN_TRAIN_RNN_SIZE": "3"}).stderr.splitlines()
+    assert lines == [
+        "nothing reads CHARGEN_TRAIN_LR; did you mean CHARGEN_TRAIN_LEARNING_RATE?",
+        "nothing reads CHARGEN_TRAIN_RNN_SIZE; did you mean CHARGEN_TRAIN_HIDDEN_SIZE?",
+    ]
+
+
 def test_two_ways_to_say_one_thing(invoke: Invoke) -> None:
     variables = {"CHARGEN_TRAIN_ONE_HOT": "1", "CHARGEN_TRAIN_EMBEDDING": "8"}
     assert_one_line(

@@ -1,0 +1,154 @@
+"""List what people type from habit, and what it is called here.
+
+`chargen.cli.suggesting` and `chargen.resolution` look up in these tables what they do not know. A test checks that everything
+suggested exists and that no word stands twice in a table.
+"""
+
+Table = tuple[tuple[str, str], ...]
+
+# Options: what may be meant, of which the first that a command has is suggested, and the words that are typed for it, without
+# dashes. A name in capitals is an argument.
+OPTIONS: Table = (
+    # The text to continue
+    ("--seed TEXT", "prompt prime primer prefix start begin starts-with start-with seed-text prime-text start-text initial"),
+    ("--seed TEXT", "start-string starting-text seed-string primetext prompt-text s"),
+    ("TEXT --seed FILE --file", "text input-text string"),
+    ("--seed-file", "prompt-file prime-file start-file prefix-file seed-from"),
+    ("TEXT --random-seed", "seed"),
+    ("--random-seed", "rng-seed rand-seed manual-seed random-state rng"),
+    # How much is written, and what of it
+    ("--count --top", "n num number amount samples texts times num-samples n-samples nsamples num-texts n-texts num-names"),
+    ("--count", "num-return-sequences repeat"),
+    ("--length", "l len max-length max-tokens max-new-tokens num-tokens n-tokens num-words num-predict n-predict"),
+    ("--length --sample-length", "num-chars n-chars nchars num-characters n-characters max-chars characters"),
+    ("--length --sample-length", "num-generate gen-length generate-length text-length output-length"),
+    ("--length --hidden-size", "size"),
+    ("--length --tokens", "chars words"),
+    ("--until", "stop stop-at stop-sequence stop-token stop-text stop-string eos end"),
+    ("--distinct", "unique uniq dedupe no-repeat no-repeats no-duplicates different"),
+    ("--must-contain", "contains contain containing include must-include with"),
+    ("--ban", "exclude forbid without avoid bad-words"),
+    ("--novel", "new original"),
+    # How it is drawn
+    ("--temp --diversity", "temperature temperatures t temp heat diversity diversities"),
+    ("--top-k --top", "k topk"),
+    ("--top-p", "topp nucleus nucleus-p"),
+    ("--top-p --port", "p"),
+    ("--greedy", "argmax deterministic"),
+    ("--beam", "beams num-beams beam-size beam-width beam-search"),
+    ("--repetition-penalty", "repeat-penalty rep-penalty repetition"),
+    # Which network
+    ("--run --cell RUN", "model m"),
+    ("--run --from RUN", "run r run-name run-id model-name model-path model-file model-dir load load-model load-dir load-from"),
+    ("--run --from RUN", "checkpoint checkpoint-dir checkpoint-file checkpoint-path ckpt ckpt-path weights init-from"),
+    ("--run --from RUN", "restore pretrained from-run name"),
+    ("--from", "finetune fine-tune base-model start-from"),
+    ("--resume", "continue resume-from resume-training"),
+    ("--label", "class category author style speaker genre"),
+    ("--label-by --prior", "labels label-from"),
+    # Which text
+    ("FILE --file --seed-file", "file files f i input inputs input-file filename path source src corpus corpus-file"),
+    ("FILE --file --seed-file", "data dataset data-file data-path data-dir train-file train-data train text-file textfile txt"),
+    # The network
+    ("--cell", "cell-type rnn rnn-type model-type arch architecture network layer-type lstm gru simplernn simple-rnn"),
+    ("--hidden-size", "units num-units n-units hidden-units hidden hidden-dim hidden-layer-size n-hidden nhid num-hidden"),
+    ("--hidden-size", "rnn-size rnn-units lstm-size lstm-units gru-units state-size neurons width"),
+    ("--layers", "num-layers n-layers nlayers n-layer depth"),
+    ("--embedding", "embed embed-size embed-dim embedding-size embedding-dim emb emsize"),
+    ("--tokens", "token tokenizer token-type level vocab"),
+    ("--vocab-size", "vocabulary-size num-merges"),
+    # Training
+    ("--learning-rate", "lr learn-rate learningrate eta step-size"),
+    ("--decay-factor", "lr-decay learning-rate-decay decay"),
+    ("--schedule", "lr-schedule scheduler lr-scheduler"),
+    ("--warmup-epochs", "warmup warmup-steps"),
+    ("--epochs", "epoch num-epochs n-epochs nepochs max-epochs e iterations max-iters"),
+    ("--epoch-steps", "steps-per-epoch"),
+    ("--minutes --timeout", "time max-time duration budget"),
+    ("--batch-size --count", "batch bs batchsize b minibatch mini-batch-size"),
+    ("--context-length --length", "maxlen max-len"),
+    (
+        "--context-length",
+        "seq-length seq-len seqlen sequence-length sequence-size bptt time-steps timesteps window window-size",
+    ),
+    ("--context-length", "context context-size"),
+    ("--context-length --block-length", "block-size"),
+    ("--stride", "step skip shift"),
+    ("--validation-split", "val-split valid-split val-fraction val-frac dev-split test-size test-split holdout held-out split"),
+    ("--optimizer", "optim optimiser"),
+    ("--weight-decay", "wd l2"),
+    ("--clip-norm", "clip grad-clip clip-grad gradient-clip max-grad-norm clipnorm"),
+    ("--dropout", "drop dropout-rate drop-rate"),
+    ("--patience", "early-stop early-stopping"),
+    ("--per-line", "lines by-line line-by-line names linewise"),
+    ("--sample-every", "sample-interval sample-frequency generate-every print-every"),
+    ("--checkpoint-steps", "save-every save-freq save-interval checkpoint-every"),
+    ("--backend", "framework engine"),
+    ("--precision", "fp16 bf16 half amp mixed-precision dtype quantize"),
+    ("--dry-run", "dry plan check"),
+    ("--config", "conf cfg c config-file settings"),
+    ("--wandb-project", "project wandb-name"),
+    ("--wandb-tag", "tag tags"),
+    ("--wandb-group", "group"),
+    # What comes out, and where
+    ("--output --html --runs-dir", "output out o outfile out-file output-file save save-to dest write-to"),
+    ("--output --runs-dir", "output-dir out-dir save-dir save-path log-dir logdir"),
+    ("--runs-dir", "dir runs run-dir runs-folder directory folder"),
+    ("--format --html", "fmt type to as onnx html"),
+    ("--json", "j as-json"),
+    ("--quiet", "silent"),
+    ("--host", "bind address hostname ip listen"),
+    ("--max-concurrent", "max-requests concurrency"),
+)
+
+# What an option is called as a keyword argument or in a request's body, where that is another name.
+KEYWORDS: dict[str, str] = {"--seed": "prompt", "--temp": "temperature", "FILE": "files"}
+
+# Options that do not exist: why, and the words that are typed for them.
+NO_OPTIONS: Table = (
+    ("training uses a GPU by itself where its backend finds one", "gpu gpus cuda use-gpu gpu-id gpuid"),
+    ("training uses a GPU where its backend finds one, else the CPU; writing needs only the CPU", "cpu device"),
+    ("all cores are used", "workers num-workers threads num-threads cores jobs"),
+)
+
+# Commands: what is meant, perhaps with an option, and the words that are typed for it.
+COMMANDS: Table = (
+    ("sample", "generate gen write text create complete continue infer inference speak talk produce invent sampling samples"),
+    ("next", "predict probabilities logits guess"),
+    ("play", "chat interactive repl compose"),
+    ("train", "fit learn init new start training train-model finetune fine-tune"),
+    ("train --resume", "resume restart"),
+    ("tune", "search optimize optimise hyperopt sweep hpo"),
+    ("evaluate", "eval test score validate measure perplexity ppl bpc loss"),
+    ("novelty", "copies copied plagiarism memorization overlap originality"),
+    ("surprise", "surprisal typos anomalies highlight"),
+    ("units", "neurons activations visualize visualise cells"),
+    ("classify", "classifier sentiment categorize label"),
+    ("export", "convert package build onnx freeze save"),
+    ("serve", "server web ui api http gui app"),
+    ("runs", "ls list models experiments history status"),
+    ("report", "info describe summary card"),
+    ("compare", "diff versus leaderboard"),
+    ("plot", "graph chart curve curves draw"),
+    ("config show", "settings configuration options presets"),
+    ("corpora", "datasets dataset data texts corpus"),
+    ("corpora get", "download fetch get pull"),
+    ("completion", "autocomplete completions"),
+    ("--help", "help"),
+    ("--version", "version"),
+)
+
+# The same for what stands below a command.
+COMMANDS_BELOW: dict[str, Table] = {
+    "corpora": (("get", "download fetch pull add install"), ("list", "ls show all")),
+    "config": (("show", "print list ls get dump view cat"),),
+}
+
+
+def meaning(word: str, table: Table) -> str | None:
+    """Return what a word means by a table, or None.
+
+    >>> meaning("prompt", OPTIONS), meaning("Generate", COMMANDS)
+    ('--seed TEXT', 'sample')
+    """
+    return next((meant for meant, words in table if word.lower() in words.split()), None)
