@@ -64,7 +64,7 @@ def chargen_trainer(cell: str, size: Size, *, backend: str = "tensorflow") -> Tr
 
     ids = read_ids()
     plan = SlidingWindows(
-        TokenStream(ids, np.array([0, len(ids) - 1]), first_label=VOCAB_SIZE),
+        TokenStream(ids, np.array([0, len(ids) - 1]), first_label=VOCAB_SIZE, unended=np.array([], int)),
         context_length=size.context_length,
         stride=size.context_length,
         batch_size=size.batch_size,

@@ -21,6 +21,7 @@ Options = dict[str, Any]
 BOOK: Options = {
     "files": ("book.txt",),
     "config": "plain",
+    "validation": "tail",
     "cell": "lstm",
     "hidden_size": 128,
     "dropout": 0.0,

@@ -24,7 +24,7 @@ class Setting:
 
     `flag` is its command-line name where that is not the field's; `shorthands` are flags that stand for one value each.
     `by_text`: without a config the default is none, what suits the text and the minutes is chosen. `unset`: what a default of
-    None stands for.
+    None stands for. `before`: the value of runs that were made before there was the setting, where that is not the default.
     """
 
     help: str
@@ -36,6 +36,7 @@ class Setting:
     shorthands: Mapping[str, Any] = field(default_factory=dict)
     by_text: bool = False
     unset: str = "chosen from the text"
+    before: Any = None
 
 
 def flag_name(name: str, detail: Setting) -> str:
@@ -108,6 +109,12 @@ class CorpusConfig:
     )
     mix: tuple[str, ...] = setting((), "PATH:WEIGHT, given several times: how often windows are drawn from which text.")
     validation_split: float = setting(0.1, "Share of the text held out for validation.", minimum=0.0, maximum=0.9)
+    validation: str = setting(
+        "spread",
+        "Hold out stretches spread over the text, or its tail as published benchmarks do; of many documents, whole ones.",
+        choices=("spread", "tail"),
+        before="tail",
+    )
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -22,6 +22,7 @@ class TrainSettings(TypedDict, total=False):
     label_column: str | None
     mix: Sequence[str]
     validation_split: float
+    validation: Literal["spread", "tail"]
     cell: Literal["simplernn", "dense", "lstm", "gru"]
     layers: int
     hidden_size: int

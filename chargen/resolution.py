@@ -72,6 +72,32 @@ def read_config(name: str) -> tuple[str, Mapped]:
         raise ConfigError(f"{path} is not TOML: {error}") from error
 
 
+def read_run_config(path: Path) -> tuple[str, Mapped]:
+    """Read the config.toml of a run as `read_config` does, and fill it up as `filled_up` does."""
+    label, sections = read_config(str(path))
+    return label, filled_up(sections)
+
+
+def filled_up(sections: Mapped) -> Mapped:
+    """Return the settings that a run has recorded, with those that came later than the run as they were before.
+
+    A run records every setting but those left open.
+    """
+    filled = dict(sections)
+    for name, value in former_values().items():
+        section, key = name.split(".")
+        if isinstance(filled.setdefault(section, {}), Mapping):
+            filled[section] = {key: value} | filled[section]
+    return filled
+
+
+def former_values() -> dict[str, Any]:
+    """Return, for settings by "section.name", what came before there was the setting, where that is not the default."""
+    return {
+        f"{section}.{one.name}": detail.before for section, one, _, detail in declared_settings() if detail.before is not None
+    }
+
+
 def _config_path(name: str) -> Path:
     shipped = shipped_folder("configs") / f"{name.removesuffix('.toml')}.toml"
     if Path(name).is_file():

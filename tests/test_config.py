@@ -8,7 +8,7 @@ from hypothesis import strategies as st
 
 from chargen.config import COMMAND_LINE, Settings, declared_settings
 from chargen.errors import ConfigError
-from chargen.resolution import read_config, resolve
+from chargen.resolution import read_config, read_run_config, resolve
 from chargen.shipped import shipped_files
 
 
@@ -124,3 +124,15 @@ def test_a_config_that_cannot_be_read_is_refused(content: bytes | None, told: st
         (in_folder / "mine.toml").write_bytes(content)
     with pytest.raises(ConfigError, match=told):
         read_config("mine.toml")
+
+
+def test_a_run_that_knows_nothing_of_a_setting_is_read_as_it_was_trained(in_folder: Path) -> None:
+    (in_folder / "config.toml").write_text("[corpus]\nencoding = 'utf-8'\n", encoding="utf-8")
+    _, sections = read_run_config(in_folder / "config.toml")
+    assert sections["corpus"]["encoding"] == "utf-8"
+    assert sections["corpus"]["validation"] == "tail"
+    assert read_config("config.toml")[1] == {"corpus": {"encoding": "utf-8"}}
+    (in_folder / "config.toml").write_text("[corpus]\nvalidation = 'spread'\n", encoding="utf-8")
+    assert read_run_config(in_folder / "config.toml")[1]["corpus"]["validation"] == "spread"
+    (in_folder / "config.toml").write_text("", encoding="utf-8")
+    assert resolve(read_run_config(in_folder / "config.toml")).settings.corpus.validation == "tail"

@@ -2,7 +2,6 @@
 
 import hashlib
 import math
-import random
 from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import partial
@@ -17,15 +16,18 @@ from chargen.corpus.large_text import Text, text_blocks
 from chargen.corpus.reading import SourceText, read_sources
 from chargen.errors import ConfigError, CorpusError, ReadingError
 
-MIN_DOCUMENTS_TO_SPLIT = 10  # with fewer, each gives its tail to the validation part
-
 
 class Document(NamedTuple):
-    """A stretch of text that shares no window with another. `part` numbers the text of a mix that it belongs to."""
+    """A stretch of text that shares no window with another.
+
+    part: which text of a mix it belongs to. ends: whether the text ends here; False for a piece that was cut off before the
+    end of its document, after which no end is predicted.
+    """
 
     text: Text
     label: str | None = None
     part: int = 0
+    ends: bool = True
 
 
 @dataclass(frozen=True)
@@ -183,27 +185,9 @@ def _mix_part(given: str) -> tuple[tuple[str, ...], float]:
     return (path,), weight
 
 
-def split_documents(corpus: Corpus, fraction: float, *, seed: int) -> tuple[list[Document], list[Document]]:
-    """Hold out a share of the corpus and return (training, validation) documents.
-
-    Of many documents a random choice drawn from `seed` is held out, whole; of a few, the tail of each. At least one
-    document or character is left on both sides unless `fraction` is 0.
-    """
-    documents = list(corpus.documents)
-    if fraction == 0:
-        return documents, []
-    if len(documents) >= MIN_DOCUMENTS_TO_SPLIT:
-        held_out = set(random.Random(seed).sample(range(len(documents)), max(1, round(fraction * len(documents)))))
-        return (
-            [document for index, document in enumerate(documents) if index not in held_out],
-            [document for index, document in enumerate(documents) if index in held_out],
-        )
-    heads, tails = [], []
-    for document in documents:
-        cut = len(document.text) - max(1, round(fraction * len(document.text)))
-        heads.append(document._replace(text=document.text[:cut]))
-        tails.append(document._replace(text=document.text[cut:]))
-    return [head for head in heads if len(head.text)], tails
+def count_characters(documents: Sequence[Document]) -> int:
+    """Count the characters that are predicted; the end of a document counts as one."""
+    return sum(len(document.text) + document.ends for document in documents)
 
 
 def corpus_name(files: Sequence[str]) -> str:

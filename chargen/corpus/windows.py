@@ -27,17 +27,41 @@ class TokenStream(NamedTuple):
     """All documents as one array: a boundary token, or its label's, before each, and a boundary token after the last.
 
     ids: (N,) in the narrowest unsigned dtype. starts: (documents + 1,) places of the boundaries; document d, with both
-    of its boundaries, is ids[starts[d] : starts[d + 1] + 1]. first_label: the ids from here on are labels.
+    of its boundaries, is ids[starts[d] : starts[d + 1] + 1]. first_label: the ids from here on are labels. unended: (K,)
+    numbers of the documents that were cut off before their end; the boundary after one of them is read but not predicted.
     """
 
     ids: Ids | FileIds
     starts: Indices
     first_label: int
+    unended: Indices
+
+    @property
+    def span(self) -> int:
+        """Tokens that follow another one."""
+        return len(self.ids) - 1
 
     @property
     def num_targets(self) -> int:
-        """Tokens that can be predicted: all but the first boundary."""
-        return len(self.ids) - 1
+        """Tokens that are predicted: all that follow another one but the boundaries after documents that were cut off."""
+        return self.span - len(self.unended)
+
+    @property
+    def lengths(self) -> Indices:
+        """Tokens that are predicted of each document, (documents,): ids[starts[d] + 1 :] are the first of document d."""
+        lengths = np.diff(self.starts)
+        lengths[self.unended] -= 1
+        return lengths
+
+    @property
+    def cuts(self) -> Indices:
+        """Places of the boundaries that are not predicted, (K,), in order."""
+        return self.starts[self.unended + 1]
+
+    def predicts(self, places: Indices) -> npt.NDArray[np.bool_]:
+        """Tell which of the ids at some places after the first boundary are predicted; shaped like `places`."""
+        cuts = np.append(self.cuts, len(self.ids))  # never empty, its last one never found
+        return cuts[np.searchsorted(cuts, places)] != places
 
     @property
     def longest(self) -> int:
@@ -59,7 +83,7 @@ def join_documents(documents: Sequence[Ids], begins: int, vocabulary: Vocabulary
     parts = [part for ids in documents for part in ([begins], ids)]
     joined = np.concatenate([*parts, [BOUNDARY]]).astype(vocabulary.dtype)
     starts = np.cumsum([0, *(len(ids) + 1 for ids in documents)])
-    return TokenStream(joined, starts, first_label=len(vocabulary) - len(vocabulary.labels))
+    return TokenStream(joined, starts, len(vocabulary) - len(vocabulary.labels), unended=np.array([], np.int64))
 
 
 def tokenize(documents: Sequence[Document], vocabulary: Vocabulary) -> TokenStream:
@@ -68,16 +92,17 @@ def tokenize(documents: Sequence[Document], vocabulary: Vocabulary) -> TokenStre
     blocks = _token_blocks(documents, vocabulary, lengths)
     in_file = any(isinstance(document.text, LargeText) for document in documents)
     ids = FileIds(blocks, vocabulary.dtype) if in_file else np.concatenate(list(blocks))
-    return TokenStream(ids, np.cumsum([0, *lengths]), first_label=len(vocabulary) - len(vocabulary.labels))
+    unended = np.flatnonzero([not document.ends for document in documents])
+    return TokenStream(ids, np.cumsum([0, *lengths]), len(vocabulary) - len(vocabulary.labels), unended)
 
 
 def _token_blocks(documents: Sequence[Document], vocabulary: Vocabulary, lengths: list[int]) -> Iterator[Ids]:
     """Yield the stream piece by piece; note the tokens of each document, the one before it counted."""
-    for text, label, _ in documents:
-        start = BOUNDARY if label is None else vocabulary.label_id(label)
+    for document in documents:
+        start = BOUNDARY if document.label is None else vocabulary.label_id(document.label)
         yield np.full(1, start, vocabulary.dtype)
         length = 1
-        for block in text_blocks(text):
+        for block in text_blocks(document.text):
             ids = vocabulary.encode(block)
             length += len(ids)
             yield ids
@@ -158,7 +183,8 @@ class SlidingWindows(BatchPlan):
         self.stream = stream
         self.context_length, self.stride, self.batch_size = context_length, stride, batch_size
         self.last, self.seed, self.shuffle = last, seed, shuffle
-        lengths = np.diff(stream.starts)  # predicted tokens of each document
+        lengths = stream.lengths
+        self._ends = stream.starts[:-1] + lengths
         counts = self._counts(lengths)
         self._first_window = np.concatenate([[0], np.cumsum(counts)])
         self.num_windows = int(self._first_window[-1])
@@ -197,7 +223,7 @@ class SlidingWindows(BatchPlan):
         """Make a batch of windows, (B,), counted from the first of the first document on."""
         document = np.searchsorted(self._first_window, windows, side="right") - 1
         offset = (windows - self._first_window[document]) * self.stride
-        start, end = self.stream.starts[document], self.stream.starts[document + 1]
+        start, end = self.stream.starts[document], self._ends[document]
         gather = self._gather_last if self.last else self._gather_all
         batch = gather(start[:, None], (start + offset)[:, None], end[:, None])
         if self.stream.labelled:
@@ -289,7 +315,8 @@ class ContiguousStreams(BatchPlan):
     Row b of a batch goes on where row b of the batch before it ended, so that the state can be carried from one to the next.
     With a `jitter_seed` the text is a ring, cut open at another place in each epoch, so that streams and windows begin at
     other characters; without one every epoch is the same. With `last` only a full window has a target: what is left at the end
-    of the streams is not read, and streams shorter than a window have none.
+    of the streams is not read, and streams shorter than a window have none. The state is also carried over the gap after a
+    document that was cut off, where the boundary weighs nothing.
     """
 
     def __init__(
@@ -297,9 +324,15 @@ class ContiguousStreams(BatchPlan):
     ) -> None:
         self.ids, self._stream, self._jitter_seed = stream.ids, stream, jitter_seed
         self.context_length, self.batch_size, self.last = context_length, batch_size, last
-        self.length = -(-stream.num_targets // batch_size)  # predicted tokens of each stream
-        left = np.clip(stream.num_targets - np.arange(batch_size) * self.length, 0, self.length)  # (B,)
-        self.num_targets = int((left // context_length).sum()) if last else stream.num_targets
+        self._span = stream.span
+        self.length = -(-self._span // batch_size)  # tokens of each stream
+        self.num_targets = self._count_window_ends() if last else stream.num_targets
+
+    def _count_window_ends(self) -> int:
+        """Count the last tokens of whole windows that are predicted; with jitter, epochs may differ by a few."""
+        left = np.clip(self._span - np.arange(self.batch_size) * self.length, 0, self.length)  # (B,)
+        cut = ((self._stream.cuts - 1) % self.length + 1) % self.context_length == 0
+        return int((left // self.context_length).sum() - cut.sum())
 
     @property
     def num_steps(self) -> int:
@@ -309,10 +342,11 @@ class ContiguousStreams(BatchPlan):
         starts = np.arange(first, first + count) * self.context_length
         within = starts[:, None, None] + np.arange(self.context_length + 1)  # (K, 1, T + 1)
         places = np.arange(self.batch_size)[:, None] * self.length + within  # (K, B, T + 1)
-        num_targets = len(self.ids) - 1
-        ids = self.ids[self._turned(np.minimum(places, num_targets), epoch)].astype(np.int32)
+        turned = self._turned(np.minimum(places, self._span), epoch)
+        ids = self.ids[turned].astype(np.int32)
         targets = self._stream.as_targets(ids[..., 1:])
-        weighs = (within[..., :-1] < self.length) & (places[..., :-1] < num_targets)
+        predicted = self._stream.predicts(np.where(turned == 0, self._span, turned)[..., 1:])
+        weighs = predicted & (within[..., :-1] < self.length) & (places[..., :-1] < self._span)
         if self.last:
             return Batch(ids[..., :-1], targets[..., -1], weighs[..., -1].astype(np.float32))
         return Batch(ids[..., :-1], targets, weighs.astype(np.float32))
@@ -321,8 +355,7 @@ class ContiguousStreams(BatchPlan):
         """Return where places of the ring, cut open as it is in an epoch, are in the text; its two ends are one boundary."""
         if self._jitter_seed is None:
             return places
-        num_targets = len(self.ids) - 1
-        return (places + np.random.default_rng([self._jitter_seed, epoch]).integers(num_targets)) % num_targets
+        return (places + np.random.default_rng([self._jitter_seed, epoch]).integers(self._span)) % self._span
 
 
 class Portions(BatchPlan):

@@ -6,14 +6,14 @@ from dataclasses import dataclass
 from typing import Any
 
 from chargen.config import CorpusConfig
-from chargen.corpus.documents import Document
+from chargen.corpus.documents import Document, count_characters
 from chargen.corpus.vocabulary import CharacterVocabulary
 from chargen.corpus.windows import tokenize
 from chargen.errors import ChargenError, ConfigError
 from chargen.insight.baseline import NgramModel
 from chargen.insight.compression import compressed_nats, joined
 from chargen.insight.dynamic import check_dynamic, evaluate_dynamic
-from chargen.insight.evaluation import Passage, Protocol, Quality, Report, count_characters, protocols
+from chargen.insight.evaluation import Passage, Protocol, Quality, Report, protocols
 from chargen.insight.trained_text import TrainedText, read_files, read_settings, read_trained_text
 from chargen.network.ensemble import AnyModel, Ensemble, join_models
 from chargen.network.model_file import TextModel
@@ -173,9 +173,9 @@ def baselines(training: Sequence[Document], measured: Sequence[Document]) -> dic
 
     The n-grams know the characters of both texts, so that none is impossible.
     """
-    learnt, texts = ([str(document.text) for document in documents] for documents in (training, measured))
     characters = count_characters(measured)
-    ngrams = NgramModel.fit(learnt, order=ORDER, vocabulary=CharacterVocabulary.of([*learnt, *texts]))
-    nats = {f"{order}-gram": one * characters for order, one in enumerate(ngrams.cross_entropies(texts), start=1)}
-    nats |= compressed_nats(joined(learnt), joined(texts))
+    vocabulary = CharacterVocabulary.of(document.text for document in (*training, *measured))
+    ngrams = NgramModel.fit(training, order=ORDER, vocabulary=vocabulary)
+    nats = {f"{order}-gram": one * characters for order, one in enumerate(ngrams.cross_entropies(measured), start=1)}
+    nats |= compressed_nats(joined(training), joined(measured))
     return {name: Quality(nats=one, characters=characters) for name, one in nats.items()}

@@ -10,6 +10,7 @@ from dataclasses import dataclass, replace
 import numpy as np
 import numpy.typing as npt
 
+from chargen.corpus.documents import Document
 from chargen.corpus.vocabulary import BOUNDARY, CharacterVocabulary
 
 Integers = npt.NDArray[np.int64]
@@ -76,16 +77,18 @@ class NgramModel:
         self._levels = levels
 
     @classmethod
-    def fit(cls, documents: Iterable[str], *, order: int, vocabulary: CharacterVocabulary | None = None) -> "NgramModel":
+    def fit(
+        cls, documents: Iterable[str | Document], *, order: int, vocabulary: CharacterVocabulary | None = None
+    ) -> "NgramModel":
         """Count the n-grams of some documents, n = `order`; the vocabulary is that of the documents unless given.
 
         Models that are compared need the same vocabulary. Raises ValueError for an order below 1 or no document at all,
         and UnknownTokenError for a character that is not in the vocabulary given.
         """
-        documents = list(documents)
+        documents = _as_documents(documents)
         if order < 1 or not documents:
             raise ValueError(f"order is {order} and documents are {len(documents)}, expected 1 or more of both")
-        vocabulary = vocabulary or CharacterVocabulary.of(documents)
+        vocabulary = vocabulary or CharacterVocabulary.of(document.text for document in documents)
         tokens, starts = _stream(documents, vocabulary)
         return cls(vocabulary, _count(tokens, starts, order=order, vocab_size=len(vocabulary)))
 
@@ -106,12 +109,12 @@ class NgramModel:
         *_, longest = self._probabilities(tokens.ravel().astype(np.int64), starts)
         return longest.reshape(tokens.shape)[:, -1]
 
-    def log_probabilities(self, documents: Iterable[str]) -> Floats:
+    def log_probabilities(self, documents: Iterable[str | Document]) -> Floats:
         """Return the natural logarithm of each document's probability, its end included; shape (documents,).
 
         Raises UnknownTokenError for a character that is not in the vocabulary.
         """
-        documents = list(documents)
+        documents = _as_documents(documents)
         if not documents:
             return np.zeros(0)
         tokens, starts = _stream(documents, self.vocabulary)
@@ -120,16 +123,16 @@ class NgramModel:
         logs[firsts] = 0.0  # a document begins with certainty
         return np.add.reduceat(logs, firsts)
 
-    def cross_entropy(self, documents: Iterable[str]) -> float:
+    def cross_entropy(self, documents: Iterable[str | Document]) -> float:
         """Return the mean cross-entropy in nats a character, the end of each document counted as one.
 
         Raises ValueError if there is no document, and UnknownTokenError for a character that is not in the vocabulary.
         """
         return self.cross_entropies(documents)[-1]
 
-    def cross_entropies(self, documents: Iterable[str]) -> list[float]:
+    def cross_entropies(self, documents: Iterable[str | Document]) -> list[float]:
         """Return what `cross_entropy` does for the models of all orders from 1 to this one's, each as if fitted by itself."""
-        documents = list(documents)
+        documents = _as_documents(documents)
         if not documents:
             raise ValueError("the cross-entropy of no documents is not defined")
         tokens, starts = _stream(documents, self.vocabulary)
@@ -152,10 +155,20 @@ class NgramModel:
                 lower = level.below.interpolate(contexts, grams, lower)
 
 
-def _stream(documents: Iterable[str], vocabulary: CharacterVocabulary) -> tuple[Integers, Integers]:
-    """Return all documents in one array, each between two boundaries, and for each token where its document starts."""
+def _as_documents(documents: Iterable[str | Document]) -> list[Document]:
+    return [Document(document) if isinstance(document, str) else document for document in documents]
+
+
+def _stream(documents: Iterable[Document], vocabulary: CharacterVocabulary) -> tuple[Integers, Integers]:
+    """Return all documents in one array, each between two boundaries, and for each token where its document starts.
+
+    A document that was cut off has no boundary at its end.
+    """
     boundary = np.array([BOUNDARY])
-    pieces = [np.concatenate([boundary, vocabulary.encode(document), boundary]) for document in documents]
+    pieces = [
+        np.concatenate([boundary, vocabulary.encode(str(document.text)), boundary[: int(document.ends)]])
+        for document in documents
+    ]
     lengths = np.array(list(map(len, pieces)))
     return np.concatenate(pieces).astype(np.int64), np.repeat(np.cumsum(lengths) - lengths, lengths)
 

@@ -15,12 +15,8 @@ from chargen.network.network import weight_shapes
 from chargen.run import RunDirectory
 
 TOLD_APART = {"network.cell", "network.num_layers", "network.hidden_size"}  # settings that have lines of their own
-HELD_OUT_BY = (
-    "reading",
-    "file_readings",
-    "validation_split",
-    "label_by",
-)  # what besides the text decides which part is held out
+# What besides the text decides which part is held out.
+HELD_OUT_BY = ("reading", "file_readings", "validation_split", "validation", "label_by")
 
 
 @dataclass(frozen=True, kw_only=True)

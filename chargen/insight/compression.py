@@ -5,6 +5,8 @@ import lzma
 import math
 from collections.abc import Sequence
 
+from chargen.corpus.documents import Document
+
 SMALLEST_DICTIONARY = 1 << 12  # bytes, of LZMA2
 
 
@@ -32,6 +34,7 @@ def _xz(content: bytes, window: int) -> bytes:
     return lzma.compress(content, format=lzma.FORMAT_XZ, filters=chain)
 
 
-def joined(texts: Sequence[str]) -> str:
-    """Return documents as the text that is compressed: each of several ends a line."""
-    return texts[0] if len(texts) == 1 else "".join(f"{text}\n" for text in texts)
+def joined(documents: Sequence[Document]) -> str:
+    """Return documents as the text that is compressed: of several, the end of each ends a line."""
+    end = "\n" if len(documents) > 1 else ""
+    return "".join(f"{document.text}{end if document.ends else ''}" for document in documents)

@@ -78,16 +78,17 @@ def evaluate_dynamic(
 
 def stream_segments(stream: TokenStream) -> Iterator[Segment]:
     """Cut a stream into segments, the state carried from the first to the last."""
-    for first in range(0, stream.num_targets, SEGMENT):
+    for first in range(0, stream.span, SEGMENT):
         ids = stream.ids[first : first + SEGMENT + 1].astype(np.int32)[None]
-        yield Segment(ids[:, :-1], stream.as_targets(ids[:, 1:]), np.ones((1, ids.size - 1), np.float32), first == 0)
+        predicted = stream.predicts(first + np.arange(1, ids.size))[None]
+        yield Segment(ids[:, :-1], stream.as_targets(ids[:, 1:]), predicted.astype(np.float32), first == 0)
 
 
 def line_segments(model: TextModel, stream: TokenStream) -> Iterator[Segment]:
     """Return each line in one segment of its own, from what generation begins a line with."""
     unpredicted = len(model.primer) - 1
-    for start, end in zip(stream.starts.tolist(), stream.starts[1:].tolist(), strict=False):
-        line = stream.ids[start : end + 1].astype(np.int32)
+    for start, length in zip(stream.starts.tolist(), stream.lengths.tolist(), strict=False):
+        line = stream.ids[start : start + length + 1].astype(np.int32)
         ids = np.concatenate([np.repeat(line[:1], unpredicted), line])[None]
         weights = np.ones((1, ids.size - 1), np.float32)
         weights[:, :unpredicted] = 0

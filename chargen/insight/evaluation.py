@@ -19,7 +19,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from chargen.corpus.documents import Document
+from chargen.corpus.documents import Document, count_characters
 from chargen.corpus.large_text import text_blocks
 from chargen.corpus.vocabulary import Vocabulary
 from chargen.corpus.windows import SlidingWindows, TokenStream, tokenize
@@ -106,11 +106,6 @@ class Passage:
         if not math.isfinite(nats):
             raise NetworkError(f"the text costs the model {nats} nats: its weights have diverged", hint="use another run")
         return Quality(nats=nats + self.spelling_nats, characters=self.characters)
-
-
-def count_characters(documents: Sequence[Document]) -> int:
-    """Count the characters that are predicted, the end of each document as one."""
-    return sum(len(document.text) + 1 for document in documents)
 
 
 def evaluate_as_read(model: AnyModel, passage: Passage, report: Report = ignore) -> Quality:

@@ -134,9 +134,9 @@ def _whole_characters(pieces: list[str], measured: Measured) -> tuple[list[str],
 def _measure(model: AnyModel, stream: TokenStream) -> Measured:
     """Return what a model thought of each token of a stream but the first boundary."""
     count = min(ALTERNATIVES, len(model.vocabulary))
-    bits = np.empty(stream.num_targets)
-    choices = np.empty((stream.num_targets, count), model.vocabulary.dtype)
-    chances = np.empty((stream.num_targets, count), np.float32)
+    bits = np.empty(stream.span)
+    choices = np.empty((stream.span, count), model.vocabulary.dtype)
+    chances = np.empty((stream.span, count), np.float32)
     for expected in expectations(model, stream):
         nats = log_softmax(expected.logits)
         bits[expected.places] = -nats[np.arange(len(nats)), expected.targets] / math.log(2)

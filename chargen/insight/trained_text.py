@@ -6,13 +6,14 @@ from pathlib import Path
 from typing import Any
 
 from chargen.config import CorpusConfig, Settings
-from chargen.corpus.documents import Document, cut_corpus, digest_of, read_corpus, split_documents
+from chargen.corpus.documents import Document, cut_corpus, digest_of, read_corpus
 from chargen.corpus.formats.formatted import PLAIN, formatted
+from chargen.corpus.holdout import split_documents
 from chargen.corpus.reading import STDIN, SourceText, read_texts
 from chargen.corpus.vocabulary import Vocabulary
 from chargen.errors import ChargenError, ConfigError, CorpusError, RunError
 from chargen.network.model_file import TextModel, read_metadata
-from chargen.resolution import read_config, resolve
+from chargen.resolution import read_run_config, resolve
 from chargen.run import RunDirectory
 
 
@@ -38,7 +39,7 @@ def read_settings(run: RunDirectory) -> Settings:
     """Return the settings that a run was trained with. Raises RunError for a folder without them, ConfigError for odd ones."""
     if not run.config.is_file():
         raise RunError(f"{run.path} has no config.toml, which names the text that it was trained on")
-    return resolve(read_config(str(run.config))).settings
+    return resolve(read_run_config(run.config)).settings
 
 
 def find_text(run: RunDirectory, sha256: Any) -> FoundText:
@@ -90,7 +91,7 @@ def read_trained_text(run: RunDirectory, model: TextModel) -> TrainedText:
     """Read the corpus of a run anew and split it as training did. Raises what `find_text` raises."""
     text, training = find_text(run, model.provenance.get("sha256")), read_settings(run).training
     corpus = cut_corpus(text.config, text.parts, stateful=training.stateful)
-    learnt, held_out = split_documents(corpus, text.config.validation_split, seed=training.random_seed)
+    learnt, held_out = split_documents(corpus, text.config, seed=training.random_seed)
     return TrainedText(name=corpus.name, sha256=corpus.sha256, training=learnt, held_out=held_out)
 
 

@@ -47,7 +47,7 @@ def log_likelihoods(model: TextModel, documents: Sequence[Ids]) -> Doubles:
 def _likelihoods(model: TextModel, documents: Sequence[Ids]) -> Doubles:
     """Return log p(text), (texts,), as a model writes documents of its label."""
     stream = join_documents(documents, model.begins, model.vocabulary)
-    nats = np.zeros(stream.num_targets)
+    nats = np.zeros(stream.span)
     for expected in expectations(model, stream, apart=True):
         nats[expected.places] = expected.nats
     if not model.ends:

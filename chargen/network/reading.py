@@ -47,9 +47,10 @@ class Expected(NamedTuple):
 
 
 class Piece(NamedTuple):
-    """Tokens that are read together. places: (B, S). counts: (B, S), False where a row is only filled up.
+    """Tokens that are read together.
 
-    begins: the rows begin here; otherwise they go on where the rows of the piece before it ended.
+    places: (B, S). counts: (B, S), False where a row is only filled up, and before a token that is not predicted. begins: the
+    rows begin here; otherwise they go on where the rows of the piece before it ended.
     """
 
     places: Places
@@ -58,7 +59,7 @@ class Piece(NamedTuple):
 
 
 def expectations(model: AnyModel, stream: TokenStream, *, apart: bool | None = None) -> Iterator[Expected]:
-    """Read a stream and yield what the model expects before every token of it but the first boundary, each token once.
+    """Read a stream and yield what the model expects before every token of it that is predicted, each token once.
 
     Several models are read by the mean of their probabilities. apart: read each document from its own beginning; models of
     lines do unless it is given. Raises ConfigError for models that take turns.
@@ -81,14 +82,14 @@ def expectations(model: AnyModel, stream: TokenStream, *, apart: bool | None = N
 
 def _one_after_another(stream: TokenStream) -> Iterator[Piece]:
     """Cut a stream into pieces of one row."""
-    for first in range(0, stream.num_targets, STEPS_AT_ONCE):
-        places = np.arange(first, min(first + STEPS_AT_ONCE, stream.num_targets))[None]
-        yield Piece(places, np.ones(places.shape, bool), begins=first == 0)
+    for first in range(0, stream.span, STEPS_AT_ONCE):
+        places = np.arange(first, min(first + STEPS_AT_ONCE, stream.span))[None]
+        yield Piece(places, stream.predicts(places + 1), begins=first == 0)
 
 
 def _documents_apart(stream: TokenStream) -> Iterator[Piece]:
     """Put documents of like length into the rows of pieces; long documents take several pieces."""
-    lengths = np.diff(stream.starts)  # predicted tokens of each
+    lengths = stream.lengths
     order = np.argsort(lengths, kind="stable")
     for first in range(0, len(order), ROWS_AT_ONCE):
         rows = order[first : first + ROWS_AT_ONCE]
@@ -154,7 +155,8 @@ class _WindowReader(_Reader):
         )
 
     def outputs(self, piece: Piece) -> Floats:
-        windows = piece.places[piece.counts]  # there is one for each predicted token, in the order of the stream
+        places = piece.places[piece.counts]
+        windows = places - np.searchsorted(self._stream.cuts, places, side="right")  # one for each predicted token, in order
         at_once = max(1, TOKENS_AT_ONCE // self._model.context_length)
         gathered = (self._windows.gather(windows[first : first + at_once]) for first in range(0, len(windows), at_once))
         return np.concatenate([window_outputs(self._network, self._translated(one.inputs)) for one in gathered])

@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from chargen.config import Settings
-from chargen.resolution import Resolved, read_config, resolve
+from chargen.resolution import Resolved, read_run_config, resolve
 from chargen.run import RunDirectory, check_room, find_resumable, locked, started_run
 from chargen.terminal import echo
 from chargen.training.budget import Budget, find_budget
@@ -131,7 +131,7 @@ def plan_training(
     began = time.perf_counter()
     resumed = find_resumable(resume or None, runs_dir) if resume is not None else None
     if resumed:
-        layers = [read_config(str(resumed.config)), *layers]
+        layers = [read_run_config(resumed.config), *layers]
     start = find_start(layers, runs_dir)
     layers = [*([start.layer] if start else []), *layers]
     resolved = resolve(*layers)

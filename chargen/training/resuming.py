@@ -5,6 +5,7 @@ from typing import Any
 
 from chargen.checkpoints import Checkpoint, read_newest
 from chargen.errors import ConfigError, CorpusError
+from chargen.resolution import filled_up
 from chargen.run import RunDirectory
 from chargen.training.recording.recorder import PlannedRun
 
@@ -16,7 +17,7 @@ def find_checkpoint(run: RunDirectory, plan: PlannedRun) -> tuple[Checkpoint | N
     """
     checkpoint, notes = read_newest(run.checkpoints)
     if checkpoint:
-        _check_settings(run, plan.settings.to_mapping(), checkpoint.facts["settings"])
+        _check_settings(run, plan.settings.to_mapping(), filled_up(checkpoint.facts["settings"]))
         if checkpoint.facts["corpus"] != plan.corpus.sha256:
             raise CorpusError(
                 f"the text of {run.path} is not the one that it was trained on", hint="go on from its weights with --from"

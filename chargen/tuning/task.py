@@ -11,7 +11,7 @@ from typing import Any
 from chargen.config import CorpusConfig, Mapped
 from chargen.corpus.documents import Corpus, load_corpus
 from chargen.errors import ConfigError
-from chargen.resolution import resolve
+from chargen.resolution import former_values, resolve
 from chargen.training.budget import find_budget, plan_within
 from chargen.training.choosing import choose_backend
 from chargen.training.planning.plan import TrainingPlan, make_plan
@@ -22,7 +22,7 @@ TRIAL_EPOCHS = 8  # in which a trial of so many minutes is told, so that all tri
 TUNE = "chargen tune"  # the layer below the user's
 
 # What train would choose by the machine or by what is searched beside it: chosen once, the same for all trials everywhere.
-_PINNED = ("network.hidden_size", "network.embedding_size", "training.stateful", "training.jitter")
+_PINNED = ("network.hidden_size", "network.embedding_size", "training.stateful", "training.jitter", *former_values())
 _PINNED_OF_STREAMS = ("training.context_length", "training.batch_size")
 
 

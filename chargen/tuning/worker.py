@@ -15,7 +15,7 @@ from pathlib import Path
 from typing import Any
 
 from chargen.errors import ChargenError, ConfigError, CorpusError, TrainingError
-from chargen.resolution import read_config, resolve
+from chargen.resolution import former_values, read_run_config, resolve
 from chargen.terminal import echo
 from chargen.training.planning.plan import make_plan
 from chargen.training.recording.results import EpochResult, TrainingOutcome
@@ -98,10 +98,10 @@ class _Work:
         """Train a trial from its beginning, or from the last checkpoint of one that was interrupted."""
         run, task = trial.run, self._task
         if run.config.is_file():
-            settings = resolve(read_config(str(run.config))).settings
+            settings = resolve(read_run_config(run.config)).settings
             plan = make_plan(settings, task.corpus(settings.corpus))
         else:
-            plan = task.plan(sections({**self._study.facts["fixed"], **trial.values}), verbosity=self._verbosity - 1)
+            plan = task.plan(sections({**self._fixed(), **trial.values}), verbosity=self._verbosity - 1)
             run.write_config(plan.settings, plan.reasons)
         checkpoint, notes = find_checkpoint(run, plan)
         for note in notes:
@@ -111,6 +111,11 @@ class _Work:
         if watch.worse is None and outcome.interrupted_by is None:  # the process that took the last epoch told nobody
             watch(outcome.results)
         return outcome
+
+    def _fixed(self) -> dict[str, Any]:
+        """Return what is the same for all trials; settings that came later than the study are as they were before."""
+        facts = self._study.facts
+        return {name: value for name, value in former_values().items() if name not in facts["settings"]} | facts["fixed"]
 
     def _judge(self, trial: Trial, outcome: TrainingOutcome, watch: "_Watch") -> None:
         """Tell the study, and the user, what a trial that was not interrupted came to."""

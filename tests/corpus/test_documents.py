@@ -3,11 +3,9 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from hypothesis import given
-from hypothesis import strategies as st
 
 from chargen.config import CorpusConfig
-from chargen.corpus.documents import Corpus, Document, load_corpus, split_documents
+from chargen.corpus.documents import Corpus, load_corpus
 from chargen.errors import ConfigError, CorpusError
 
 NAMES = "".join(f"{name}\n" for name in ("Ada", "Mary Ann", "Jean-Luc", "O'Neil", "Zoë") * 6)
@@ -107,42 +105,6 @@ def test_the_digest_tells_apart_what_the_texts_together_do_not(in_folder: Path) 
     digests = {load(in_folder, *texts).sha256 for texts in (["ab", "cd"], ["abc", "d"], ["abcd"], ["cd", "ab"])}
     assert len(digests) == 4
     assert load(in_folder, "ab", "cd").sha256 == load(in_folder, "ab", "cd").sha256
-
-
-def corpus(*documents: str) -> Corpus:
-    return Corpus("text", tuple(map(Document, documents)), "document", "")
-
-
-def texts(documents: list[Document]) -> list[str]:
-    return [str(document.text) for document in documents]
-
-
-@given(st.integers(10, 200), st.floats(0.01, 0.9), st.integers(0, 5))
-def test_many_documents_are_held_out_whole(count: int, fraction: float, seed: int) -> None:
-    documents = [f"document {number}" for number in range(count)]
-    training, validation = split_documents(corpus(*documents), fraction, seed=seed)
-    assert sorted(texts(training + validation)) == sorted(documents)
-    assert len(validation) == max(1, round(fraction * count))
-    assert training
-    assert split_documents(corpus(*documents), fraction, seed=seed) == (training, validation)
-
-
-def test_the_choice_depends_on_the_seed() -> None:
-    documents = [str(number) for number in range(100)]
-    assert split_documents(corpus(*documents), 0.1, seed=1) != split_documents(corpus(*documents), 0.1, seed=2)
-
-
-@given(st.lists(st.text("ab", min_size=2, max_size=50), min_size=1, max_size=9), st.floats(0.01, 0.9))
-def test_of_a_few_documents_the_tails_are_held_out(documents: list[str], fraction: float) -> None:
-    training, validation = split_documents(corpus(*documents), fraction, seed=1)
-    heads = iter(texts(training))
-    for document, tail in zip(documents, texts(validation), strict=True):
-        assert tail
-        assert document == ("" if len(tail) == len(document) else next(heads)) + tail
-
-
-def test_nothing_is_held_out_on_request() -> None:
-    assert split_documents(corpus("abc", "d"), 0, seed=1) == ([Document("abc"), Document("d")], [])
 
 
 def test_the_parts_of_a_mix_are_told_apart(in_folder: Path) -> None:

@@ -1,5 +1,5 @@
 from collections import Counter
-from collections.abc import Iterator
+from collections.abc import Collection, Iterator
 
 import numpy as np
 import pytest
@@ -7,7 +7,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from chargen.corpus.documents import Document
-from chargen.corpus.vocabulary import CharacterVocabulary
+from chargen.corpus.vocabulary import BOUNDARY, CharacterVocabulary
 from chargen.corpus.windows import (
     Batch,
     BatchPlan,
@@ -25,11 +25,12 @@ documents_of = st.lists(st.integers(1, 23), min_size=1, max_size=6)
 sizes = st.integers(1, 9)
 
 
-def stream_of(lengths: list[int]) -> TokenStream:
-    """Documents whose characters all differ, so that a window that mixes two is seen."""
+def stream_of(lengths: list[int], *, cut: Collection[int] = ()) -> TokenStream:
+    """Documents whose characters all differ, so that a window that mixes two is seen; some of them cut off."""
     first = np.cumsum([33, *lengths])
     texts = ["".join(map(chr, range(start, start + length))) for start, length in zip(first, lengths, strict=False)]
-    return tokenize(list(map(Document, texts)), CharacterVocabulary.of(texts))
+    documents = [Document(text, ends=number not in cut) for number, text in enumerate(texts)]
+    return tokenize(documents, CharacterVocabulary.of(texts))
 
 
 def batches(plan: BatchPlan, epoch: int = 0) -> Iterator[Batch]:
@@ -111,6 +112,54 @@ def test_side_by_side_windows_predict_every_token_once(lengths: list[int], T: in
         target for _, targets, weights in windows(plan) for target, weight in zip(targets, weights, strict=True) if weight
     )
     assert predicted == Counter(stream.ids[1:].tolist())
+
+
+cut_documents = st.tuples(st.lists(sizes, min_size=1, max_size=5), st.sets(st.integers(0, 4)))
+
+
+def plans(stream: TokenStream, T: int, B: int, *, last: bool) -> Iterator[BatchPlan]:
+    """Yield every kind of plan that predicts each token once, or with `last` the last of each window."""
+    yield SlidingWindows(stream, context_length=T, stride=1 if last else T, batch_size=B, last=last, seed=1)
+    for seed in (None, 5):
+        yield ContiguousStreams(stream, context_length=T, batch_size=B, last=last, jitter_seed=seed)
+
+
+@given(cut_documents, sizes, sizes, st.integers(0, 3))
+def test_all_is_predicted_but_the_boundary_after_a_document_that_was_cut_off(
+    documents: tuple[list[int], set[int]], T: int, B: int, epoch: int
+) -> None:
+    lengths, cut = documents
+    stream = stream_of(lengths, cut=cut)
+    ends = len(set(range(len(lengths))) - cut)
+    assert stream.num_targets == sum(lengths) + ends == stream.lengths.sum()
+    expected = Counter({token: 1 for token in stream.ids.tolist() if token != BOUNDARY} | ({BOUNDARY: ends} if ends else {}))
+    for plan in plans(stream, T, B, last=False):
+        predicted = Counter(
+            target
+            for _, targets, weights in windows(plan, epoch)
+            for target, weight in zip(targets, weights, strict=True)
+            if weight
+        )
+        assert predicted == expected
+        assert plan.num_targets == stream.num_targets == sum(batch.weights.sum() for batch in batches(plan, epoch))
+
+
+@given(cut_documents, sizes, sizes)
+def test_no_window_ends_with_the_boundary_after_a_document_that_was_cut_off(
+    documents: tuple[list[int], set[int]], T: int, B: int
+) -> None:
+    lengths, cut = documents
+    stream, whole = stream_of(lengths, cut=cut), stream_of(lengths)
+    ends = len(set(range(len(lengths))) - cut)
+    for plan in plans(stream, T, B, last=True):
+        targets = [target for _, (target,), _ in windows(plan)]
+        assert targets.count(BOUNDARY) <= ends
+    sliding, streams, _ = plans(stream, T, B, last=True)
+    assert sliding.num_targets == len(list(windows(sliding))) == stream.num_targets
+    assert streams.num_targets == len(list(windows(streams)))
+    _, uncut, _ = plans(whole, T, B, last=True)
+    found, expected = ([target for _, (target,), _ in windows(plan) if target != BOUNDARY] for plan in (streams, uncut))
+    assert found == expected
 
 
 @pytest.mark.parametrize("last", [False, True])

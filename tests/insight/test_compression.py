@@ -2,6 +2,7 @@ import lzma
 import math
 import random
 
+from chargen.corpus.documents import Document
 from chargen.insight.compression import compressed_nats, joined
 
 LETTERS = "abcdefghijklmnop"
@@ -43,5 +44,6 @@ def test_xz_is_at_least_as_good_as_its_largest_preset() -> None:
 
 
 def test_documents_are_joined_by_line_ends() -> None:
-    assert joined(["ab", "c"]) == "ab\nc\n"
-    assert joined(["ab"]) == "ab"
+    assert joined([Document("ab"), Document("c")]) == "ab\nc\n"
+    assert joined([Document("ab", ends=False), Document("c")]) == "abc\n"
+    assert joined([Document("ab")]) == "ab"

@@ -30,10 +30,25 @@ def trained(in_folder: Path, random_model: RandomModel) -> Callable[..., tuple[R
     return make
 
 
-def test_the_tail_of_a_document(trained: Callable[..., tuple[RunDirectory, TextModel]]) -> None:
-    run, model = trained()
+@pytest.mark.parametrize("recorded", [True, False], ids=["a new run", "a run made before stretches were held out"])
+def test_the_tail_of_a_document(trained: Callable[..., tuple[RunDirectory, TextModel]], recorded: bool) -> None:
+    run, model = trained("abcH" * 300, validation="tail")
+    if not recorded:
+        config = run.config.read_text(encoding="utf-8")
+        run.config.write_text(config.replace('validation = "tail"\n', ""), encoding="utf-8")
+        assert "tail" not in run.config.read_text(encoding="utf-8")
     text = read_trained_text(run, model)
-    assert [one.text for one in (*text.training, *text.held_out)] == [("abcH" * 30)[:108], ("abcH" * 30)[108:]]
+    assert [one.text for one in (*text.training, *text.held_out)] == [("abcH" * 300)[:1080], ("abcH" * 300)[1080:]]
+
+
+def test_a_stretch_of_a_document(trained: Callable[..., tuple[RunDirectory, TextModel]]) -> None:
+    run, model = trained("abcH" * 300)
+    text = read_trained_text(run, model)
+    before, after = (str(one.text) for one in text.training)
+    (held_out,) = (str(one.text) for one in text.held_out)
+    assert before + held_out + after == "abcH" * 300
+    assert len(held_out) == 120
+    assert min(len(before), len(after)) > 200
 
 
 def test_another_text_of_the_same_name(trained: Callable[..., tuple[RunDirectory, TextModel]], in_folder: Path) -> None:
@@ -85,7 +100,7 @@ def test_baselines_learn_from_the_training_part_alone(trained: Callable[..., tup
     found = baselines(subject.training, subject.documents)
     assert list(found) == [*(f"{order}-gram" for order in range(1, 7)), "gzip", "xz"]
     assert found["2-gram"].cross_entropy < 0.1 < 1.3 < found["1-gram"].cross_entropy
-    assert {one.characters for one in found.values()} == {81}
+    assert {one.characters for one in found.values()} == {80}
 
 
 def test_a_text_too_large_has_no_baselines(
@@ -93,5 +108,5 @@ def test_a_text_too_large_has_no_baselines(
 ) -> None:
     subject = held_out_subject([trained()])
     assert not why_no_baselines(subject)
-    monkeypatch.setattr("chargen.insight.assessment.LARGEST_BASELINE", 121)
-    assert "more than 121 characters" in why_no_baselines(subject)
+    monkeypatch.setattr("chargen.insight.assessment.LARGEST_BASELINE", 120)
+    assert "more than 120 characters" in why_no_baselines(subject)

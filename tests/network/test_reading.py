@@ -62,12 +62,24 @@ def expected_nats(model: TextModel, texts: Sequence[str], labels: Sequence[str |
 
 def read_nats(model: Any, documents: Sequence[Document], **options: Any) -> np.ndarray:
     stream = tokenize(documents, model.vocabulary)
-    nats = np.full(stream.num_targets, np.nan)
+    nats = np.full(stream.span, np.nan)
     for expected in expectations(model, stream, **options):
         assert np.isnan(nats[expected.places]).all()  # none comes twice
         nats[expected.places] = expected.nats
         np.testing.assert_array_equal(expected.targets, stream.as_targets(stream.ids[expected.places + 1].astype(int)))
-    return nats
+    assert np.isnan(nats).sum() == sum(not document.ends for document in documents)
+    return nats[~np.isnan(nats)]
+
+
+def test_the_boundary_after_a_document_that_was_cut_off_is_read_and_not_predicted(
+    window_model: RandomModel, random_model: RandomModel
+) -> None:
+    whole = [Document(text) for text in TEXTS]
+    cut = [Document(text, ends=ends) for text, ends in zip(TEXTS, (False, True, False), strict=True)]
+    ends = np.cumsum([len(text) + 1 for text in TEXTS]) - 1
+    for model in (window_model(), random_model(), window_model(reading="line"), random_model(reading="line")):
+        expected = np.delete(read_nats(model, whole), ends[[0, 2]])
+        np.testing.assert_allclose(read_nats(model, cut), expected, rtol=1e-5)
 
 
 @pytest.mark.parametrize("at_once", [1, 7, 4096])

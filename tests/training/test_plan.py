@@ -64,7 +64,7 @@ def test_a_long_line_is_cut_into_windows() -> None:
 def test_a_window_that_nobody_asked_for_fits_the_text() -> None:
     made = plan("eleven char")
     assert made.windows.context_length == 9
-    assert made.training.num_targets == 11
+    assert made.training.num_targets == 10
 
 
 def corpus_of(kind: str, length: int) -> Corpus:
@@ -216,11 +216,33 @@ def test_without_a_validation_split_there_is_no_validation() -> None:
     assert made.training.num_targets >= len(TEXT)
 
 
-def test_validation_holds_out_the_tail_of_one_text() -> None:
-    made = plan("a" * 900 + "b" * 100, training={"context_length": 8})
+@pytest.mark.parametrize(("validation", "expected"), [("spread", {"a"}), ("tail", {"b"})])
+def test_validation_is_what_is_held_out(validation: str, expected: set[str]) -> None:
+    made = plan("a" * 900 + "b" * 100, training={"context_length": 8}, corpus={"validation": validation})
     assert made.validation is not None
     held_out = made.validation.batch(0, 0)
-    assert set(made.vocabulary.decode(held_out.targets[held_out.weights > 0])) == {"b"}
+    assert set(made.vocabulary.decode(held_out.targets[held_out.weights > 0])) == expected
+
+
+@pytest.mark.parametrize("options", [{}, {"stateful": True}, {"stateful": True, "jitter": True}])
+def test_of_one_text_in_pieces_only_the_end_is_predicted(options: dict[str, Any]) -> None:
+    """A network must not learn that texts end where one was cut to hold out a part of it."""
+    made = plan("the quick brown fox. " * 500, training={"context_length": 8, "batch_size": 4} | options)
+    assert made.validation is not None
+    assert made.ends is False
+    for batches, ends in ((made.training, 1), (made.validation, 0)):
+        found = [batches.batch(0, step) for step in range(batches.num_steps)]
+        assert sum(int(((one.targets == BOUNDARY) & (one.weights > 0)).sum()) for one in found) == ends
+        assert sum(one.weights.sum() for one in found) == batches.num_targets
+    assert made.training.num_targets + made.validation.num_targets == made.corpus.num_characters + 1
+    assert made.rate.characters_per_token == 1
+
+
+def test_tokens_of_several_characters_are_counted_in_every_piece() -> None:
+    made = plan("the quick brown fox. " * 500, corpus={"tokens": "word"})
+    assert made.validation is not None
+    characters = sum(len(one.text) for one in made.corpus.documents) - sum(len(one.text) for one in made.documents)
+    assert made.rate.characters_per_token == pytest.approx(characters / made.validation.num_targets)
 
 
 def test_many_distinct_characters_need_no_large_array(tmp_path: Path) -> None:

@@ -15,6 +15,7 @@ import numpy as np
 import pytest
 from click.testing import Result
 
+from chargen.insight.trained_text import read_trained_text
 from chargen.network.generation import sample_texts
 from chargen.network.model_file import load_model
 from chargen.network.sampling import Sampler
@@ -74,8 +75,8 @@ def test_tokens_of_every_kind_learn_and_are_told_in_bits_a_character(train: Trai
         assert type(model.vocabulary).kind.startswith(kind)
         nats = float(table[-1]["validation_cross_entropy"])
         bits = float(table[-1]["bits_per_character"])
-        held_out = prose.read_text(encoding="utf-8")[-120:]
-        tokens, characters = len(model.vocabulary.encode(held_out)) + 1, len(held_out) + 1
+        held_out = [str(one.text) for one in read_trained_text(trained.run, model).held_out]
+        tokens, characters = sum(len(model.vocabulary.encode(text)) for text in held_out), sum(map(len, held_out))
         assert bits == pytest.approx(nats * tokens / characters / np.log(2), rel=1e-6)
 
 

@@ -141,3 +141,17 @@ def test_a_training_within_a_budget_goes_on_from_a_run_too(train: Train, names: 
     assert plan.start is not None
     assert plan.settings.network.hidden_size == 7
     assert plan.reasons
+
+
+@pytest.mark.parametrize("recorded", [True, False])
+def test_what_the_weights_have_learnt_is_not_held_out(train: Train, prose: Path, recorded: bool) -> None:
+    """A run made before stretches were held out has learnt them: what goes on from it holds out what that run held out."""
+    run = train(prose, "--validation", "tail", "--backend", "numpy", "--epochs", 1).run
+    if not recorded:
+        config = run.config.read_text(encoding="utf-8")
+        run.config.write_text(config.replace('validation = "tail"\n', ""), encoding="utf-8")
+    layers = [(KEYWORDS, {"corpus": {"files": [str(prose)]}, "training": {"start_from": str(run.path)}})]
+    plan = plan_training(layers, runs_dir=run.path.parent, verbosity=0).plan
+    assert plan.settings.corpus.validation == "tail"
+    layers[0][1]["corpus"]["validation"] = "spread"
+    assert plan_training(layers, runs_dir=run.path.parent, verbosity=0).plan.settings.corpus.validation == "spread"

@@ -8,7 +8,8 @@ from typing import Any, NamedTuple
 
 from chargen.config import NetworkConfig, Settings
 from chargen.conflicts import check_together
-from chargen.corpus.documents import Corpus, Document, split_documents
+from chargen.corpus.documents import Corpus, Document, count_characters
+from chargen.corpus.holdout import split_documents
 from chargen.corpus.large_text import text_blocks
 from chargen.corpus.tokens import build_vocabulary
 from chargen.corpus.vocabulary import BOUNDARY, Vocabulary
@@ -147,7 +148,7 @@ def make_plan(settings: Settings, corpus: Corpus, *, start: Start | None = None)
     """
     if start:
         check_fits(start, settings.network)
-    documents, held_out = split_documents(corpus, settings.corpus.validation_split, seed=settings.training.random_seed)
+    documents, held_out = split_documents(corpus, settings.corpus, seed=settings.training.random_seed)
     known = start.model.vocabulary if start else None
     vocabulary = build_vocabulary(settings.corpus, corpus.texts, corpus.labels, known=known)
     training = [tokenize([one for one in documents if one.part == part], vocabulary) for part in range(len(corpus.weights))]
@@ -173,7 +174,7 @@ def make_plan(settings: Settings, corpus: Corpus, *, start: Start | None = None)
         training=_epochs(_mixed_batches(parts.training, corpus.weights, windows, settings), settings),
         validation=_validation(parts.validation, windows, settings) if parts.validation else None,
         documents=documents,
-        rate=_character_rate(held_out or documents, parts.validation or parts.training[0], vocabulary),
+        rate=_character_rate(held_out or documents, [parts.validation] if parts.validation else parts.training, vocabulary),
         primer=_primer(documents, vocabulary, corpus=corpus, last=settings.network.targets == "last", windows=windows),
         ends=len(corpus.documents) > 1,
         num_parameters=num_parameters,
@@ -259,13 +260,11 @@ def _batches(stream: TokenStream, windows: WindowSizes, settings: Settings, *, j
     return SlidingWindows(stream, **windows._asdict(), last=last, seed=settings.training.random_seed)
 
 
-def _character_rate(documents: Sequence[Document], stream: TokenStream, vocabulary: Vocabulary) -> CharacterRate:
-    """Return what the tokens of the documents that are measured, and of no others in `stream`, are worth in characters."""
-    ends = len(documents)
-    characters = sum(len(document.text) for document in documents) + ends
+def _character_rate(documents: Sequence[Document], streams: Sequence[TokenStream], vocabulary: Vocabulary) -> CharacterRate:
+    """Return what the tokens of the documents that are measured, which are those of `streams`, are worth in characters."""
     blocks = (block for document in documents for block in text_blocks(document.text))
-    tokens = stream.num_targets
-    return CharacterRate(characters / tokens, sum(map(vocabulary.spelling_nats, blocks)) / tokens)
+    tokens = sum(stream.num_targets for stream in streams)
+    return CharacterRate(count_characters(documents) / tokens, sum(map(vocabulary.spelling_nats, blocks)) / tokens)
 
 
 def _primer(

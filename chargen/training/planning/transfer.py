@@ -2,7 +2,7 @@
 
 import dataclasses
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
@@ -12,23 +12,31 @@ from chargen.errors import ConfigError
 from chargen.network.cells import Floats, cell_type
 from chargen.network.model_file import TextModel, load_model
 from chargen.network.network import weight_shapes
-from chargen.run import find_model
+from chargen.resolution import former_values, read_run_config
+from chargen.run import RunDirectory, find_model
 
 TOKENS_SHOWN = 10
 
 
 @dataclass(frozen=True)
 class Start:
-    """The model that training goes on from, and the name it was given by."""
+    """The model that training goes on from, and the name it was given by.
+
+    corpus: settings of its run that decide what is held out; with others, the network would be validated on what it has learnt.
+    """
 
     name: str
     model: TextModel
+    corpus: Mapping[str, Any] = field(default_factory=dict)
 
     @property
     def layer(self) -> tuple[str, Mapped]:
         """The settings that the weights bring along, as a layer below those of the user."""
         tokens = {"character": "char"}.get(self.model.vocabulary.kind, self.model.vocabulary.kind)
-        return self.name, {"network": dataclasses.asdict(self.model.network.config), "corpus": {"tokens": tokens}}
+        return self.name, {
+            "network": dataclasses.asdict(self.model.network.config),
+            "corpus": {"tokens": tokens, **self.corpus},
+        }
 
 
 def find_start(layers: Sequence[tuple[str, Mapping[str, Any]]], runs_dir: Path) -> Start | None:
@@ -36,7 +44,16 @@ def find_start(layers: Sequence[tuple[str, Mapping[str, Any]]], runs_dir: Path) 
     named = [sections["training"]["start_from"] for _, sections in layers if "start_from" in sections.get("training", {})]
     if not named:
         return None
-    return Start(str(named[-1]), load_model(find_model(str(named[-1]), runs_dir)))
+    path = find_model(str(named[-1]), runs_dir)
+    return Start(str(named[-1]), load_model(path), _held_out_by(RunDirectory(path.parent)))
+
+
+def _held_out_by(run: RunDirectory) -> Mapping[str, Any]:
+    """Return the settings of a run, where it is at hand, whose defaults have held out other text in other versions."""
+    if not run.config.is_file():
+        return {}
+    recorded, names = read_run_config(run.config)[1]["corpus"], (name.split(".") for name in former_values())
+    return {key: recorded[key] for section, key in names if section == "corpus"}
 
 
 def check_fits(start: Start, network: NetworkConfig) -> None:

@@ -37,16 +37,16 @@ class TextParts(NamedTuple):
 
     @property
     def shortest_stream(self) -> int:
-        """Tokens to predict in the smallest part."""
-        return min(stream.num_targets for stream in self.all)
+        """Tokens that follow another one in the smallest part."""
+        return min(stream.span for stream in self.all)
 
 
 def choose_windows(settings: Settings, corpus: Corpus, parts: TextParts) -> WindowSizes:
     """Return the window sizes that the settings give, and for those left open what suits the corpus.
 
-    Lines and short rows: one window each, or one for every token with targets "last". Documents: windows side by side, or the classic 40
-    tokens every 3 with targets "last". Windows of labelled documents overlap by the token whose place the label takes. No
-    window is longer than the text, and streams with targets "last" are long enough for a window each.
+    Lines and short rows: one window each, or one for every token with targets "last". Documents: windows side by side, or the
+    classic 40 tokens every 3 with targets "last". Windows of labelled documents overlap by the token whose place the label
+    takes. No window is longer than the text, and streams with targets "last" are long enough for a window each.
     """
     training, last = settings.training, settings.network.targets == "last"
     if corpus.is_list:
@@ -66,14 +66,14 @@ def choose_windows(settings: Settings, corpus: Corpus, parts: TextParts) -> Wind
     return WindowSizes(context_length, training.stride or stride, training.batch_size or batch_size)
 
 
-def longest_context(num_targets: int, batch_size: int) -> int:
+def longest_context(span: int, batch_size: int) -> int:
     """Return the largest number of tokens that the first of some streams of a text holds."""
-    return max(1, -(-num_targets // batch_size))
+    return max(1, -(-span // batch_size))
 
 
-def largest_batch(num_targets: int, context_length: int) -> int:
+def largest_batch(span: int, context_length: int) -> int:
     """Return into how many streams a text can be cut so that the first of them fills a window, at least 1."""
-    return num_targets if context_length == 1 else max(1, (num_targets - 1) // (context_length - 1))
+    return span if context_length == 1 else max(1, (span - 1) // (context_length - 1))
 
 
 def check_length(corpus: Corpus, parts: TextParts, context_length: int) -> None:
@@ -97,15 +97,15 @@ def check_targets(part: str, batches: BatchPlan, stream: TokenStream) -> None:
     if batches.num_targets:
         return
     context_length, batch_size = batches.context_length, batches.batch_size
-    fitting = [f"--context-length {longest_context(stream.num_targets, batch_size)}"]
-    batch = largest_batch(stream.num_targets, context_length)
-    if longest_context(stream.num_targets, batch) >= context_length:
+    fitting = [f"--context-length {longest_context(stream.span, batch_size)}"]
+    batch = largest_batch(stream.span, context_length)
+    if longest_context(stream.span, batch) >= context_length:
         fitting.append(f"--batch-size {batch}")
     if part == "validation":
         fitting.append("--validation-split 0")
     raise ConfigError(
-        f"the {part} part has {stream.num_targets:,} tokens: {batch_size:,} streams of "
-        f"{longest_context(stream.num_targets, batch_size):,} tokens, and with training.stateful and targets = last "
+        f"the {part} part has {stream.span:,} tokens: {batch_size:,} streams of "
+        f"{longest_context(stream.span, batch_size):,} tokens, and with training.stateful and targets = last "
         f"each needs {context_length:,}, the context length",
         hint=f"give {' or '.join(fitting)}",
     )
