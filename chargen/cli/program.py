@@ -2,6 +2,7 @@
 
 import io
 import os
+import re
 import signal
 import sys
 import traceback
@@ -58,6 +59,8 @@ TOPICS = {
 COMMANDS = {name: text for commands in TOPICS.values() for name, text in commands.items()}
 
 PROGRAM = "chargen"
+NUMBERS = {"integer": "a whole number", "float": "a number"}
+NOT_A_NUMBER = re.compile(r"a valid (integer|float) range")  # of which click says no more than that
 EXIT_INTERRUPTED = 130
 EXIT_TERMINATED = 143
 
@@ -120,6 +123,7 @@ class Program(SuggestingGroup):
             return str(error) + self._blame(error, arguments), error.exit_code
         if isinstance(error, click.BadParameter):
             name_variable(error, arguments)
+            error.message = NOT_A_NUMBER.sub(lambda found: NUMBERS[found[1]], error.message)
         if isinstance(error, click.UsageError):
             name = error.ctx.command_path if error.ctx else "chargen"
             message = explain(error, arguments, self._contexts) or _uncapitalized(error.format_message())

@@ -113,7 +113,7 @@ class WritingSession:
         self._say("\n" + ("..." if len(self.text) > SHOWN else "") + self.text[-SHOWN:])
         unknown = self._proposer.unknown(self.text)
         if unknown not in ("", self._unknown):
-            self._say(f"({unknown}; it reads on without)")
+            self._say(f"({unknown}; the network reads the text without it)")
         self._unknown = unknown
         for number, one in enumerate(self._proposals, start=1):
             shown = one.text.replace("\n", "\\n")

@@ -63,7 +63,9 @@ def listen(host: str, port: int) -> Address:
         listener = socket.create_server(where[:2], family=family, backlog=1024)
     except (OSError, UnicodeError) as error:
         reason = (error.strerror if isinstance(error, OSError) else None) or "no such address"
-        raise ConfigError(
-            f"cannot listen on {host}, port {port}: {reason.lower()}", hint="choose another --port, 0 takes any that is free"
-        ) from error
+        unknown = not isinstance(error, OSError) or isinstance(error, socket.gaierror)
+        hint = "choose an address of this machine with --host" + (
+            "" if unknown else ", or another --port; 0 takes any that is free"
+        )
+        raise ConfigError(f"cannot listen on {host}, port {port}: {reason.lower()}", hint=hint) from error
     return Address(listener=listener, host=host)

@@ -134,6 +134,7 @@ def test_standard_input_without_text_is_refused(invoke: Invoke) -> None:
         (["--ensemble", "vote"], ["--ensemble", "vote", "average"]),
         (["--top-p", "0"], ["top-p is 0"]),
         (["--length", "-5"], ["--length", "-5"]),
+        (["--length", "x"], ["invalid value for '--length': 'x' is not a whole number"]),
         (["--count", "0"], ["--count", "0"]),
         (["--random-seed", "-1"], ["--random-seed"]),
         (["--seed", "aЖb"], ["'Ж' (U+0416)", "--on-unknown"]),

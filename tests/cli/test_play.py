@@ -122,7 +122,9 @@ def test_a_temperature_holds_from_then_on_unless_it_is_refused() -> None:
 def test_unknown_characters_are_told_of_once(session: WritingSession, capsys: pytest.CaptureFixture[str]) -> None:
     for answer in ("?", "c", "/cut 2", "?"):
         session.answer(answer)
-    assert capsys.readouterr().err.count("(never seen '?'; it reads on without)") == 2  # anew after it was gone
+    assert (
+        capsys.readouterr().err.count("(never seen '?'; the network reads the text without it)") == 2
+    )  # anew after it was gone
 
 
 def test_saving_goes_on(session: WritingSession, in_folder: Path) -> None:
@@ -184,7 +186,7 @@ def test_a_character_that_the_model_does_not_know_stays_in_the_text(invoke: Invo
     write_run()
     result = play(invoke, "Ж7\n", "-q")
     assert result.stdout == "Ж7\n"
-    assert "never seen '7' (U+0037), 'Ж' (U+0416); it reads on without" in result.stderr
+    assert "never seen '7' (U+0037), 'Ж' (U+0416); the network reads the text without it" in result.stderr
 
 
 def test_options_reach_the_draws(invoke: Invoke, write_run: WriteRun) -> None:

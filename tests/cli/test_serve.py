@@ -137,7 +137,7 @@ def test_what_cannot_be_served_is_refused(invoke: Invoke, write_run: WriteRun, w
     assert_refused(invoke("serve", "noise", "--port", "70000"), "--port")
     assert_refused(invoke("serve", "noise", "--timeout", "0"), "--timeout")
     assert_refused(invoke("serve", "noise", "--host", "192.0.2.1"), "cannot listen on 192.0.2.1, port 8000", "--port")
-    assert_refused(invoke("serve", "noise", "--host", "no such host"), "cannot listen on no such host")
+    assert_refused(invoke("serve", "noise", "--host", "no such host"), "cannot listen on no such host", "with --host")
     with socket.create_server(("127.0.0.1", 0)) as taken:
         port = str(taken.getsockname()[1])
         assert_refused(invoke("serve", "noise", "--port", port), f"port {port}: address already in use", "--port")
