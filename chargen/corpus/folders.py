@@ -9,13 +9,13 @@ from fnmatch import fnmatchcase
 from mimetypes import guess_type
 from pathlib import Path, PurePosixPath
 
+from chargen.corpus.wording import MOST_NAMED, counted, listed
 from chargen.errors import ReadingError
 
 TEXT_PATTERNS = ("**/*.txt", "**/*.md")  # read where no pattern is given
 
 # Files that systems and programs leave in folders of other files, in lower case. Names that begin with "." are hidden anyway.
 _SYSTEM_NAMES = {"__macosx", "__pycache__", "thumbs.db", "desktop.ini", "$recycle.bin", "system volume information"}
-_MOST_SHOWN = 5  # names or endings in a message
 
 
 @dataclass(frozen=True)
@@ -76,7 +76,7 @@ class LeftOut:
             (self.unreadable, "not readable", "; "),
         ]
         lines = [
-            f"{counted(len(names), 'file')} left out, {why}: {_some(names, comma)}" for names, why, comma in reasons if names
+            f"{counted(len(names), 'file')} left out, {why}: {listed(names, comma)}" for names, why, comma in reasons if names
         ]
         if self.others:
             kinds, hint = describe_kinds(self.others)
@@ -102,28 +102,14 @@ class LeftOut:
         return ReadingError(f"no .txt or .md file in {folder}, only {kinds}", hint=hint)
 
 
-def counted(number: int, noun: str) -> str:
-    """Return a number and its noun.
-
-    >>> counted(1, "file"), counted(2000, "file")
-    ('1 file', '2,000 files')
-    """
-    return f"{number:,} {noun}{'' if number == 1 else 's'}"
-
-
 def describe_kinds(endings: Counter[str]) -> tuple[str, str]:
     """Return how many files have which ending, and the option that reads the most frequent kind that may be text."""
     ranked = sorted(endings.items(), key=lambda one: (-one[1], one[0]))
-    shown = [f"{ending or 'without ending'} {count:,}" for ending, count in ranked[:_MOST_SHOWN]]
-    if len(ranked) > _MOST_SHOWN:
-        shown.append(f"and {len(ranked) - _MOST_SHOWN} more")
+    shown = [f"{ending or 'without ending'} {count:,}" for ending, count in ranked[:MOST_NAMED]]
+    if len(ranked) > MOST_NAMED:
+        shown.append(f"and {len(ranked) - MOST_NAMED} more")
     readable = next((ending for ending, _ in ranked if ending and _may_be_text(ending)), None)
     return ", ".join(shown), f"--glob '**/*{readable}' reads {readable}" if readable else "--glob PATTERN reads others"
-
-
-def _some(names: Sequence[str], comma: str) -> str:
-    more = f" and {len(names) - _MOST_SHOWN:,} more" if len(names) > _MOST_SHOWN else ""
-    return comma.join(names[:_MOST_SHOWN]) + more
 
 
 def _may_be_text(ending: str) -> bool:

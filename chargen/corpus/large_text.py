@@ -120,28 +120,13 @@ def is_blank(text: Text) -> bool:
     return not any(block.strip() for block in text_blocks(text))
 
 
-def decoded_blocks(file: IO[bytes], encoding: str, *, raw: bool = False) -> Iterator[str]:
-    r"""Decode a file piece by piece, without its byte order mark and with "\n" for every line end.
+def decoded_blocks(file: IO[bytes], encoding: str, *, errors: str = "strict") -> Iterator[str]:
+    """Decode a file from its start, piece by piece.
 
-    Raises UnicodeDecodeError as the codec does, its `start` counted from the file's start. With `raw` marks and line ends stay
-    as they are, and what cannot be decoded becomes lone surrogates.
+    Raises UnicodeDecodeError as the codec does, its `start` counted from the file's start.
     """
-    blocks = _decoded_pieces(file, codecs.getincrementaldecoder(encoding)("surrogateescape" if raw else "strict"))
-    if raw:
-        yield from blocks
-        return
-    begins, ended_in_return = True, False
-    for block in blocks:
-        if not block:
-            continue
-        block = block.removeprefix("\ufeff") if begins else block
-        second_half = ended_in_return and block.startswith("\n")  # of a line end that was counted already
-        begins, ended_in_return = False, block.endswith("\r")
-        block = block[1:] if second_half else block
-        yield block.replace("\r\n", "\n").replace("\r", "\n")
-
-
-def _decoded_pieces(file: IO[bytes], decoder: codecs.IncrementalDecoder) -> Iterator[str]:
+    file.seek(0)
+    decoder = codecs.getincrementaldecoder(encoding)(errors)
     ended, read = False, 0
     while not ended:
         data = file.read(BLOCK)
@@ -153,6 +138,19 @@ def _decoded_pieces(file: IO[bytes], decoder: codecs.IncrementalDecoder) -> Iter
             error.start += read - held_back
             raise
         read += len(data)
+
+
+def plain_blocks(blocks: Iterable[str]) -> Iterator[str]:
+    r"""Yield pieces of a text without its byte order mark and with "\n" for every line end."""
+    begins, ended_in_return = True, False
+    for block in blocks:
+        if not block:
+            continue
+        block = block.removeprefix("\ufeff") if begins else block
+        second_half = ended_in_return and block.startswith("\n")  # of a line end that was counted already
+        begins, ended_in_return = False, block.endswith("\r")
+        block = block[1:] if second_half else block
+        yield block.replace("\r\n", "\n").replace("\r", "\n")
 
 
 class FileIds:

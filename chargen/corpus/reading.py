@@ -1,28 +1,21 @@
 """Read what a user names as text: files, folders, standard input, shipped and fetched corpora."""
 
+import io
 import os
 import sys
 from collections import Counter
-from collections.abc import Callable, Iterable
-from dataclasses import dataclass, replace
+from collections.abc import Callable, Iterable, Sequence
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import IO
 
-from chargen.corpus.encodings import (
-    AUTO,
-    DETECTION_BYTES,
-    check_encoding,
-    decode,
-    decoding,
-    guess_encoding,
-    not_text,
-    refuse_surrogates,
-    told_encoding,
-)
+from chargen.corpus.decoding import Decoding, Named, decode_file, describe_decodings
+from chargen.corpus.encodings import AUTO, check_encoding
 from chargen.corpus.fetching import fetched_path, find_public
-from chargen.corpus.folders import LeftOut, counted, list_folder
+from chargen.corpus.folders import LeftOut, list_folder
 from chargen.corpus.formats.rows import Rows
 from chargen.corpus.large_text import LargeText, Text, decoded_blocks, is_blank
+from chargen.corpus.wording import counted
 from chargen.errors import CorpusError, ReadingError
 from chargen.shipped import nearest_shipped, shipped_folder
 
@@ -37,7 +30,7 @@ class SourceText:
     `name` is the path of a file within the named folder, the name of a named file, and of several of that name the path.
     `notes` say what was assumed in reading it; what concerns several texts is said once, in the notes of the first of them.
     `folder` is the name of the file's folder. `rows`: the texts that it holds, where it holds several, as a table does; `text`
-    is then all of them.
+    is then all of them. `decoding`: how its bytes were read.
     """
 
     name: str
@@ -45,6 +38,7 @@ class SourceText:
     notes: tuple[str, ...] = ()
     folder: str = ""
     rows: Rows | None = None
+    decoding: Decoding = field(default_factory=Decoding)
 
     @property
     def texts(self) -> Iterable[tuple[Text, str | None]]:
@@ -93,7 +87,7 @@ def read_sources(
     sources: list[SourceText] = []
     for name in files:
         if name == STDIN:
-            sources.append(_decoded("stdin", sys.stdin.buffer.read(), encoding))
+            sources.append(_decoded("stdin", io.BytesIO(sys.stdin.buffer.read()), encoding))
         elif (path := _path(name)).is_dir():
             sources += _read_folder(path, glob, encoding, Copies(sources, label_of))
         else:
@@ -101,7 +95,7 @@ def read_sources(
             sources.append(replace(source, folder=_folder_name(path)))
     if not sources:
         raise CorpusError("no text was named", hint="give a file, a folder, or - for standard input")
-    return sources
+    return _with_notes(sources)
 
 
 def read_texts(files: Iterable[str], *, glob: str | None = None, encoding: str | None = AUTO) -> list[SourceText]:
@@ -178,48 +172,25 @@ def _read_folder(folder: Path, glob: str | None, encoding: str | None, copies: C
 def _read(path: Path, name: str, encoding: str | None) -> SourceText:
     try:
         if path.stat().st_size < LARGE_BYTES:
-            return _decoded(name, path.read_bytes(), encoding)
+            return _decoded(name, io.BytesIO(path.read_bytes()), encoding)
         with path.open("rb") as file:
-            if encoding is None:
-                return SourceText(name, LargeText(decoded_blocks(file, "utf-8", raw=True)))
-            text, guessed = _decode_large(file, encoding, name)
+            return _decoded(name, file, encoding, large=True)
     except OSError as error:
         raise CorpusError(f"cannot read {name}: {error.strerror}") from error
-    return SourceText(name, text, _guess_notes(name, guessed))
 
 
-def _decode_large(file: IO[bytes], encoding: str, name: str) -> tuple[LargeText, str]:
-    """Read a file piece by piece, as `decode` decodes bytes; what it is, is guessed from a part of it."""
-    sample = file.read(DETECTION_BYTES)
-    chosen, guessed = told_encoding(sample, encoding, name)
-    if chosen is None:
-        try:
-            text = _from_start(file, "utf-8")
-        except UnicodeDecodeError as error:
-            file.seek(max(0, error.start - DETECTION_BYTES // 2))
-            chosen = guessed = guess_encoding(file.read(DETECTION_BYTES), error, name)
-    if chosen is not None:
-        with decoding(name, chosen):
-            text = _from_start(file, chosen)
-    if encoding == AUTO and b"\0" not in sample and "\0" in text.characters:
-        raise not_text(name, "some of its bytes are zero")
-    refuse_surrogates(name, "".join(text.characters))
-    return text, guessed
-
-
-def _from_start(file: IO[bytes], encoding: str) -> LargeText:
-    file.seek(0)
-    return LargeText(decoded_blocks(file, encoding))
-
-
-def _decoded(name: str, raw: bytes, encoding: str | None) -> SourceText:
-    if not raw:
+def _decoded(name: str, file: IO[bytes], encoding: str | None, *, large: bool = False) -> SourceText:
+    if not file.read(1):
         raise CorpusError(f"{name} is empty", hint="give a file with text in it")
+    file.seek(0)
     if encoding is None:
-        return SourceText(name, raw.decode("utf-8", "surrogateescape"))
-    text, guessed = decode(raw, encoding=encoding, name=name)
-    return SourceText(name, text.replace("\r\n", "\n").replace("\r", "\n"), _guess_notes(name, guessed))
+        blocks = decoded_blocks(file, "utf-8", errors="surrogateescape")
+        return SourceText(name, LargeText(blocks) if large else "".join(blocks))
+    text, decoding = decode_file(file, encoding=encoding, name=name, large=large)
+    return SourceText(name, text, decoding=decoding)
 
 
-def _guess_notes(name: str, guessed: str) -> tuple[str, ...]:
-    return (f"{name}: not UTF-8, read as {guessed} (--encoding forces another)",) if guessed else ()
+def _with_notes(sources: Sequence[SourceText]) -> list[SourceText]:
+    """Return texts with notes on how their bytes were read."""
+    notes = describe_decodings([Named(source.name, source.text, source.decoding) for source in sources])
+    return [replace(one, notes=(*one.notes, *notes.get(number, ()))) for number, one in enumerate(sources)]

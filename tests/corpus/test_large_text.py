@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 from chargen.config import CorpusConfig, Settings, TrainingConfig
 from chargen.corpus import large_text, reading
 from chargen.corpus.documents import load_corpus
-from chargen.corpus.large_text import FileIds, LargeText, decoded_blocks
+from chargen.corpus.large_text import FileIds, LargeText, decoded_blocks, plain_blocks
 from chargen.errors import CorpusError
 from chargen.training.planning.plan import make_plan
 
@@ -41,7 +41,7 @@ def test_pieces_are_decoded_as_the_whole_is(text: str, encoding: str) -> None:
     expected = raw.decode(encoding).replace("\r\n", "\n").replace("\r", "\n")
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(large_text, "BLOCK", 3)
-        assert "".join(decoded_blocks(io.BytesIO(raw), encoding)) == expected
+        assert "".join(plain_blocks(decoded_blocks(io.BytesIO(raw), encoding))) == expected
 
 
 @pytest.mark.parametrize("encoding", ["utf-8", "utf-8-sig", "utf-16", "gb18030"])

@@ -36,6 +36,8 @@ READ: dict[str, tuple[bytes, str]] = {
     "UTF-16 without a mark": ("a wide text of ascii".encode("utf-16-le"), "a wide text of ascii"),
     "UTF-32": ("a wider té".encode("utf-32"), "a wider té"),
     "latin-1": (FRENCH.encode("latin-1"), FRENCH),
+    "cut UTF-8 behind a mark": (b"\xef\xbb\xbfabcd\xc3", "abcd"),
+    "a stray byte in UTF-8": ("café, naïve".encode() + b" caf\xe9s", "café, naïve cafés"),
     "line ends of Windows": (b"one\r\ntwo\r\n\r\nthree\r", "one\ntwo\n\nthree\n"),
     "control characters": (b"\x01\x1b[31mred\x1b[0m\x7f\x0c\x0b", "\x01\x1b[31mred\x1b[0m\x7f\x0c\x0b"),
     "combining characters": (COMBINED.encode(), COMBINED),
@@ -60,8 +62,11 @@ REFUSED: dict[str, tuple[bytes, dict[str, Any], str]] = {
     "no encoding": (bytes([0x81, 0xFF] * 30), {}, "text.txt is not text: byte 0 is not UTF-8, and no other encoding fits"),
     "invalid UTF-8, forced": (b"ab\xc3\xa9\xff", {"encoding": "utf-8"}, "text.txt is not utf-8 text at byte 4"),
     "cut UTF-8, forced": (b"abcdefgh\xc3", {"encoding": "utf-8"}, "text.txt is not utf-8 text at byte 8"),
-    "cut UTF-8 behind a mark": (b"\xef\xbb\xbfab\xc3", {}, "text.txt is not utf-8 text at byte 5"),
-    "the same, forced": (b"\xef\xbb\xbfab\xc3", {"encoding": "utf_8_sig"}, "text.txt is not utf-8 text at byte 5"),
+    "cut UTF-8 behind a mark, forced": (
+        b"\xef\xbb\xbfab\xc3",
+        {"encoding": "utf_8_sig"},
+        "text.txt is not utf-8 text at byte 5",
+    ),
     "surrogates in UTF-8, forced": (b"ab\xed\xa0\x80", {"encoding": "utf-8"}, "is not utf-8 text at byte 2"),
     "cut UTF-16": (b"\xff\xfea\0b\0c", {}, "is not utf-16 text at byte 6"),
     "lone surrogate in UTF-16": (b"\xff\xfea\0\0\xd8b\0", {}, "is not utf-16 text at byte 4"),
@@ -140,7 +145,21 @@ def test_encodings_that_are_forced(name: str, plan_of: Callable[..., TrainingPla
     check(plan_of(raw, encoding=encoding), text)
 
 
-ODD_BYTES = [b"a", b"b ", b"\r", b"\n", b"\0", b"\xc3", b"\xa9", b"\xe9", b"\x81", b"\xff\xfe", b"\xef\xbb\xbf"]
+ODD_BYTES = [
+    b"a",
+    b"b ",
+    b"\r",
+    b"\n",
+    b"\0",
+    b"\xc3",
+    b"\xa9",
+    b"\xe9",
+    b"\x81",
+    b"\xff\xfe",
+    b"\xef\xbb\xbf",
+    b"\xed\xa0\xbd",
+    b"\xed\xb8\x80",
+]
 ODD_ENCODINGS = ["auto", "utf-8", "utf-8-sig", "utf-16", "utf-32", "cp932", "utf-7"]
 
 

@@ -1,0 +1,170 @@
+"""Decode the bytes of a text, and say what was assumed where the bytes leave a choice."""
+
+import io
+import re
+from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import dataclass
+from typing import IO, NamedTuple
+
+from chargen.corpus.encodings import AUTO, decoding, marked_encoding, named_encoding, not_text
+from chargen.corpus.large_text import LargeText, Text, characters_of, decoded_blocks, plain_blocks
+from chargen.corpus.legacy import Guess, guess_legacy, guess_shifted, guess_wide
+from chargen.corpus.utf8 import REPLACEMENT, Damage, Mender, is_utf8
+from chargen.corpus.wording import counted, listed, words_with_accents
+
+DETECTION_BYTES = 1 << 20  # as much as is looked at from the start, and around the first byte that is not UTF-8
+_MAX_REPLACED_SHARE, _MAX_REPLACED = 0.01, 2  # of the characters of a text in a guessed encoding
+_MOST_NOTES = 3  # on damaged texts, before they are told of together
+_SURROGATE = re.compile("[\ud800-\udfff]")
+
+
+@dataclass(frozen=True)
+class Decoding:
+    """How the bytes of a text were read.
+
+    `guess` is there if the encoding was guessed, `damage` if a text in UTF-8 is damaged. `replaced` counts U+FFFD in a text of
+    a guessed encoding.
+    """
+
+    encoding: str = "utf-8"
+    guess: Guess | None = None
+    damage: Damage | None = None
+    replaced: int = 0
+
+
+class Decoded(NamedTuple):
+    """A text, and how its bytes were read."""
+
+    text: Text
+    decoding: Decoding
+
+
+def decode(raw: bytes, *, encoding: str = AUTO, name: str = "text") -> Decoded:
+    """Decode bytes as `decode_file` decodes a file."""
+    return decode_file(io.BytesIO(raw), encoding=encoding, name=name)
+
+
+def decode_file(file: IO[bytes], *, encoding: str = AUTO, name: str = "text", large: bool = False) -> Decoded:
+    r"""Decode a file, without its byte order mark and with "\n" for every line end; a large text is kept in a file.
+
+    "auto" takes a byte order mark, then UTF-8, which may be damaged, then the most plausible other encoding; zero bytes are
+    taken for UTF-16 or UTF-32, or for no text. Another name forces that encoding. Raises CorpusError for an unknown encoding,
+    bytes that it does not allow, and bytes that are no text.
+    """
+    sample = file.read(DETECTION_BYTES)
+    if encoding != AUTO:
+        return _decode_strictly(file, named_encoding(encoding, sample), name, large=large)
+    mark = marked_encoding(sample)
+    if mark and mark != "utf-8":
+        return _decode_strictly(file, mark, name, large=large)
+    if b"\0" in sample:
+        if wide := guess_wide(sample):
+            return _decode_strictly(file, wide, name, large=large, guess=Guess(wide))
+        raise not_text(name, f"byte {sample.index(0)} is zero")
+    if shifted := guess_shifted(sample) if sample.isascii() else "":
+        return _decode_strictly(file, shifted, name, large=large, guess=Guess(shifted))
+    try:
+        decoded = Decoded(_collect(decoded_blocks(file, "utf-8"), large), Decoding())
+    except UnicodeDecodeError as error:
+        decoded = _decode_otherwise(file, _evidence(file, sample, error), name, large=large, marked=bool(mark), error=error)
+    if "\0" in (decoded.text if isinstance(decoded.text, str) else decoded.text.characters):
+        raise not_text(name, "some of its bytes are zero")
+    return decoded
+
+
+def _collect(blocks: Iterable[str], large: bool) -> Text:
+    return LargeText(plain_blocks(blocks)) if large else "".join(plain_blocks(blocks))
+
+
+def _decode_strictly(file: IO[bytes], encoding: str, name: str, *, large: bool, guess: Guess | None = None) -> Decoded:
+    with decoding(name, encoding):
+        text = _collect(decoded_blocks(file, encoding), large)
+    if found := _SURROGATE.search(text if isinstance(text, str) else "".join(characters_of(text))):
+        raise not_text(name, f"it holds half a surrogate pair, U+{ord(found.group()):04X}")
+    return Decoded(text, Decoding(encoding, guess))
+
+
+def _evidence(file: IO[bytes], sample: bytes, error: UnicodeDecodeError) -> bytes:
+    """Return the start of a file and what is around its first byte that is not UTF-8."""
+    start = max(len(sample), error.start - DETECTION_BYTES // 2)
+    file.seek(start)
+    around = file.read(DETECTION_BYTES) if error.start >= start else b""
+    return sample + around
+
+
+def _decode_otherwise(
+    file: IO[bytes], evidence: bytes, name: str, *, large: bool, marked: bool, error: UnicodeDecodeError
+) -> Decoded:
+    """Decode bytes that are not all UTF-8."""
+    if marked or is_utf8(evidence):
+        mender = Mender(evidence)
+        text = _collect(mender.blocks(file), large)
+        return Decoded(text, Decoding(damage=mender.damage))
+    guess = guess_legacy(evidence)
+    if guess is None or guess.is_doubtful:
+        wide = guess_wide(evidence)
+        guess = Guess(wide) if wide else guess
+    nothing_fits = not_text(name, f"byte {error.start} is not UTF-8, and no other encoding fits")
+    if guess is None:
+        raise nothing_fits from error
+    counter = _Counter()
+    text = _collect(counter.counted(decoded_blocks(file, guess.encoding, errors="replace")), large)
+    if counter.replaced > max(_MAX_REPLACED, _MAX_REPLACED_SHARE * len(text)):
+        raise nothing_fits from error
+    return Decoded(text, Decoding(guess.encoding, guess, replaced=counter.replaced))
+
+
+class _Counter:
+    """Counts the characters that replace what cannot be decoded."""
+
+    replaced = 0
+
+    def counted(self, blocks: Iterable[str]) -> Iterator[str]:
+        """Yield the blocks."""
+        for block in blocks:
+            self.replaced += block.count(REPLACEMENT)
+            yield block
+
+
+class Named(NamedTuple):
+    """A text with its name, and how it was read."""
+
+    name: str
+    text: Text
+    decoding: Decoding
+
+
+def describe_decodings(texts: Sequence[Named]) -> dict[int, list[str]]:
+    """Return a note for each kind of assumption, under the number of the first text that it concerns."""
+    notes: dict[int, list[str]] = {}
+    guessed: dict[tuple[str, bool], list[int]] = {}
+    damaged: list[int] = []
+    for number, text in enumerate(texts):
+        if guess := text.decoding.guess:
+            guessed.setdefault((guess.encoding, guess.is_doubtful), []).append(number)
+        if text.decoding.damage:
+            damaged.append(number)
+    for numbers in guessed.values():
+        notes.setdefault(numbers[0], []).append(_describe_guess([texts[one] for one in numbers]))
+    for number in damaged[:_MOST_NOTES]:
+        text = texts[number]
+        notes.setdefault(number, []).append(f"{text.name}: {text.decoding.damage.describe()}" if text.decoding.damage else "")
+    if others := damaged[_MOST_NOTES:]:
+        names = listed([texts[one].name for one in others])
+        notes.setdefault(others[0], []).append(f"{counted(len(others), 'more file')} in damaged UTF-8: {names}")
+    return notes
+
+
+def _describe_guess(texts: Sequence[Named]) -> str:
+    """Say in which encoding some texts were read, with words that show whether it is the right one."""
+    how = texts[0].decoding
+    who = texts[0].name if len(texts) == 1 else f"{len(texts):,} files"
+    words = next((words for one in texts if (words := words_with_accents(one.text))), "")
+    shown = f", such as {words!r}" if words else ""
+    if replaced := sum(one.decoding.replaced for one in texts):
+        shown += f", {counted(replaced, 'character')} that it does not have replaced by U+FFFD"
+    if how.guess and how.guess.is_doubtful:
+        rivals = " or ".join(f"--encoding {one}" for one in how.guess.rivals) or "--encoding NAME"
+        return f"{who}: not UTF-8, probably {how.encoding}{shown}; if these words look wrong: {rivals}"
+    otherwise = "it" if len(texts) == 1 else "them"
+    return f"{who}: not UTF-8, read as {how.encoding}{shown} (--encoding NAME reads {otherwise} otherwise)"

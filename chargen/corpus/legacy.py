@@ -1,0 +1,149 @@
+"""Guess the encoding of text that is not UTF-8 by the letters that each language uses, with chardet."""
+
+import codecs
+from collections.abc import Iterator
+from itertools import chain
+from typing import NamedTuple
+from unicodedata import category
+
+# Where one stray or cut byte makes a text invalid in its encoding, chardet drops the right guess: these are tried without it.
+MULTI_BYTE = ("gb18030", "big5", "cp932", "euc_jp", "cp949")
+_SINGLE_BYTE = ("cp1252", "cp1251", "cp1250", "cp1253", "cp1254", "cp1255", "cp1256", "cp1257", "cp1258", "cp874")
+_MAX_DAMAGED_SHARE = 0.01  # of the bytes above 127
+_DAMAGED_SAMPLE = 1 << 16  # bytes
+
+# By how often they are met: which name is told where several stand for the same text.
+_USUAL = (*_SINGLE_BYTE, *MULTI_BYTE, "koi8-r", "koi8-u", "cp866", "iso8859-2", "iso8859-5", "iso8859-7", "iso8859-9", "cp850")
+_WESTERN = "cp1252"
+
+# Measured with benchmarks/encodings.py on pieces of 30 to 800 characters.
+_SURE = 0.05  # chardet's confidence in a guess from some dozen letters
+_CERTAIN = 0.5
+_CLEAR = 0.1  # by which part of its confidence a clear guess leads, if all letters differ
+_WESTERN_LEAD = 0.2  # as much as another guess, if it is not sure, has to be ahead of the most frequent encoding
+
+_ASCII = bytes(range(128))
+_SHIFTS = (b"\x1b$", b"~{")  # what ISO-2022 and HZ begin with: they have no byte above 127
+
+
+_WIDE = ("utf-32-le", "utf-32-be", "utf-16-le", "utf-16-be")
+_WIDE_SAMPLE = 4096  # characters
+_NOT_IN_TEXTS = {"Cc", "Cn", "Co", "Cs"}
+_CONTROLS_IN_TEXTS = "\t\n\r\f\ufeff"
+
+
+class Guess(NamedTuple):
+    """An encoding; `rivals` fit nearly as well but read other letters. It is also doubtful where too few letters tell."""
+
+    encoding: str
+    rivals: tuple[str, ...] = ()
+    is_doubtful: bool = False
+
+
+class _Candidate(NamedTuple):
+    encoding: str
+    confidence: float
+    text: str
+
+
+def guess_legacy(evidence: bytes) -> Guess | None:
+    """Return the most plausible encoding of a text that is not UTF-8, or None if none is."""
+    ranked = list(_candidates(evidence))
+    if not ranked or ranked[0].confidence < _CERTAIN:
+        ranked = sorted([*ranked, *_damaged_candidates(evidence[:_DAMAGED_SAMPLE])], key=lambda one: -one.confidence)
+    if not ranked:
+        return None
+    best = _best(ranked)
+    same = [one.encoding for one in ranked if one.text == best.text]
+    rivals = [one.encoding for one in ranked if one.encoding in _USUAL and one.text != best.text and _is_close(best, one)]
+    return Guess(min(same, key=_rank), tuple(rivals[:2]), bool(rivals) or best.confidence < _SURE)
+
+
+def guess_shifted(evidence: bytes) -> str:
+    """Return the encoding of a text of ASCII bytes that switches to other characters, else ""."""
+    if not any(shift in evidence for shift in _SHIFTS):
+        return ""
+    return next((one.encoding for one in _candidates(evidence) if one.encoding.startswith(("iso2022", "hz"))), "")
+
+
+def guess_wide(evidence: bytes) -> str:
+    """Return the encoding of UTF-16 or UTF-32 text without a byte order mark, else ""."""
+    texts = {encoding: _wide_text(evidence, encoding) for encoding in _WIDE}
+    found = {encoding: text for encoding, text in texts.items() if _is_plausible(text)}
+    western = [encoding for encoding, text in found.items() if sum(map(str.isascii, text)) > len(text) / 2]
+    known = (one.encoding for one in _candidates(evidence) if one.encoding in found)
+    eastern = (encoding for encoding, text in found.items() if _is_eastern(text))
+    return next(chain(western, known, eastern), "")
+
+
+def _wide_text(evidence: bytes, encoding: str) -> str:
+    """Decode whole code units of a sample; return "" for what is not in the encoding."""
+    try:
+        return codecs.getincrementaldecoder(encoding)().decode(evidence)
+    except UnicodeDecodeError:
+        return ""
+
+
+def _is_plausible(text: str) -> bool:
+    """Tell whether nearly all characters are ones that texts hold."""
+    odd = sum(category(one) in _NOT_IN_TEXTS and one not in _CONTROLS_IN_TEXTS for one in text[:_WIDE_SAMPLE])
+    return bool(text) and odd <= _MAX_DAMAGED_SHARE * len(text[:_WIDE_SAMPLE])
+
+
+def _is_eastern(text: str) -> bool:
+    """Tell whether a text is Chinese, Japanese or Korean rather than bytes taken for it."""
+    for encoding in MULTI_BYTE:
+        found = next(_candidates(text[:_WIDE_SAMPLE].encode(encoding, "ignore")), None)
+        if found and found.encoding == encoding and found.confidence > _CERTAIN:
+            return True
+    return False
+
+
+def _is_close(best: _Candidate, other: _Candidate) -> bool:
+    """Tell whether another encoding fits nearly as well, for as many letters as it reads otherwise."""
+    if len(best.text) == len(other.text):
+        differing = sum(one != two for one, two in zip(best.text, other.text, strict=True))
+        letters = sum(not one.isascii() for one in best.text)
+        share = min(1.0, differing / max(1, letters))
+    else:
+        share = 1.0
+    return best.confidence - other.confidence < _CLEAR * share * best.confidence
+
+
+def _best(ranked: list[_Candidate]) -> _Candidate:
+    """Return the first, or where too few letters tell, the most frequent encoding if it is not far behind."""
+    first = ranked[0]
+    if first.confidence >= _SURE:
+        return first
+    western = next((one for one in ranked if one.encoding == _WESTERN), first)
+    return western if western.confidence > (1 - _WESTERN_LEAD) * first.confidence else first
+
+
+def _rank(encoding: str) -> int:
+    return _USUAL.index(encoding) if encoding in _USUAL else len(_USUAL)
+
+
+def _candidates(evidence: bytes) -> Iterator[_Candidate]:
+    """Yield the encodings that chardet finds and Python can decode, the best first."""
+    from chardet import detect_all  # imported on use: most texts are UTF-8
+    from chardet.enums import EncodingEra
+
+    kinds = EncodingEra.ALL & ~EncodingEra.MAINFRAME
+    for found in detect_all(evidence, max_bytes=max(1, len(evidence)), encoding_era=kinds):
+        try:
+            name = codecs.lookup(found["encoding"] or "").name
+            text = codecs.getincrementaldecoder(name)().decode(evidence)  # which may end within a character
+        except (LookupError, UnicodeError):
+            continue
+        yield _Candidate(name, found["confidence"], text)
+
+
+def _damaged_candidates(evidence: bytes) -> Iterator[_Candidate]:
+    """Yield the encodings that fit once the few bytes are left out that they do not allow."""
+    most = _MAX_DAMAGED_SHARE * len(evidence.translate(None, _ASCII))
+    for encoding in (*MULTI_BYTE, *_SINGLE_BYTE):
+        text = evidence.decode(encoding, "ignore")
+        whole = text.encode(encoding, "ignore")
+        if 0 < len(evidence) - len(whole) <= max(2, most):
+            fitting = (one for one in _candidates(whole) if one.encoding == encoding)
+            yield from (one for one in fitting if one.confidence >= _SURE)

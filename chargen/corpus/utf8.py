@@ -1,0 +1,195 @@
+"""Read UTF-8 with damage: stray bytes, characters cut off at either end, lines in another encoding."""
+
+import re
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+from typing import IO
+
+from chargen.corpus.legacy import MULTI_BYTE, guess_legacy
+from chargen.corpus.wording import words_around
+
+LONGEST_PIECE = 1 << 20  # bytes of a line that are decoded at a time
+_WELL_FORMED_SHARE = 0.6  # of the bytes above 127 in UTF-8 with damage; in other encodings it is some hundredths
+_WELL_FORMED_SHARE_OF_LINES = 0.2  # the same of lines without damage, where texts of two encodings are joined
+_FEW_BYTES = 4  # too few to guess an encoding from
+
+_ASCII = bytes(range(128))
+REPLACEMENT = "\ufffd"
+_DAMAGED = re.compile("[\udc80-\udcff]+")  # bytes that are not UTF-8, as "surrogateescape" decodes them
+_SURROGATE_PAIR = re.compile(rb"\xed[\xa0-\xaf][\x80-\xbf]\xed[\xb0-\xbf][\x80-\xbf]")  # a character in CESU-8
+_FORBIDDEN = re.compile(rb"[\xc0\xc1][\x80-\xbf]|\xed[\xa0-\xbf][\x80-\xbf]")  # overlong, or half a surrogate pair
+_DAMAGED_CHARACTER = re.compile(rb"%b|%b|[\xc0-\xff][\x80-\xbf]+|." % (_SURROGATE_PAIR.pattern, _FORBIDDEN.pattern), re.DOTALL)
+_END_OF_CHARACTER = re.compile(rb"[\x80-\xbf]{1,3}")
+
+# The encodings that a stray byte may come from; of those that have as many of the text's letters it is the first.
+_CODE_PAGES = ("cp1252", "cp1250", "cp1251", "cp1253", "cp1254", "cp1255", "cp1256", "cp1257", "cp1258", "cp874")
+
+
+@dataclass
+class Damage:
+    """What was found and done in reading damaged UTF-8. Bytes are counted from 0, lines from 1.
+
+    `other` is the encoding that stray bytes and lines were read in; `replaced` counts the bytes that became U+FFFD; `pairs`
+    counts characters that were stored as two surrogates; `cut_end` is the place of a last character that is cut off.
+    """
+
+    other: str
+    num_bytes: int = 0
+    first_byte: int = 0
+    first_line: int = 0
+    replaced: int = 0
+    pairs: int = 0
+    starts_cut: bool = False
+    cut_end: tuple[int, int] | None = None
+    example: str = ""
+
+    def found(self, count: int, byte: int, line: int) -> None:
+        """Count bytes that are not UTF-8."""
+        if not self.num_bytes:
+            self.first_byte, self.first_line = byte, line
+        self.num_bytes += count
+
+    def describe(self) -> str:
+        """Return in one line what was found and what was done."""
+        parts = []
+        if self.num_bytes:
+            noun = "1 byte," if self.num_bytes == 1 else f"{self.num_bytes:,} bytes, the first"
+            parts.append(f"UTF-8 but for {noun} at byte {self.first_byte:,} (line {self.first_line:,}), {self._done()}")
+        if self.pairs:
+            parts.append(f"characters in CESU-8 read as such: {self.pairs:,}")
+        if self.starts_cut:
+            parts.append("the first character is incomplete and left out")
+        if self.cut_end:
+            byte, line = self.cut_end
+            parts.append(f"the last character, at byte {byte:,} (line {line:,}), is incomplete and left out")
+        if not self.num_bytes:
+            parts.insert(0, "UTF-8")
+        return f"{'; '.join(parts)} (--encoding {self.other} reads the whole text otherwise)"
+
+    def _done(self) -> str:
+        if self.replaced == self.num_bytes:
+            return "replaced by U+FFFD"
+        some = f", {self.replaced:,} replaced by U+FFFD" if self.replaced else ""
+        return f"read as {self.other}, such as {self.example!r}{some}"
+
+
+def is_utf8(evidence: bytes) -> bool:
+    """Tell whether bytes, of which some are not UTF-8, are UTF-8 with damage rather than text in another encoding."""
+    start = _END_OF_CHARACTER.match(evidence)
+    whole = evidence[start.end() if start else 0 : len(evidence) - _cut_bytes(evidence)]
+    well, bad = _count(whole)
+    if not well:
+        return False
+    undamaged = sum(well for well, bad in map(_count, whole.splitlines()) if not bad)
+    return well >= _WELL_FORMED_SHARE * (well + bad) or undamaged >= _WELL_FORMED_SHARE_OF_LINES * (well + bad)
+
+
+def _count(raw: bytes) -> tuple[int, int]:
+    """Return how many bytes above 127 belong to well-formed characters, and how many do not."""
+    escaped = sum(map(len, _DAMAGED.findall(raw.decode("utf-8", "surrogateescape"))))
+    bad = escaped - sum(map(len, _SURROGATE_PAIR.findall(raw)))
+    return len(raw.translate(None, _ASCII)) - bad, bad
+
+
+def _cut_bytes(raw: bytes) -> int:
+    """Return how many bytes at the end begin a character that does not end."""
+    for length in range(1, min(3, len(raw)) + 1):
+        try:
+            raw[-length:].decode()
+        except UnicodeDecodeError as error:
+            if error.start == 0 and error.reason == "unexpected end of data":
+                return length
+    return 0
+
+
+@dataclass
+class Mender:
+    """Decodes UTF-8 with damage, and counts it.
+
+    `evidence` is a part of the text. From it the encoding of lines that are not UTF-8 is guessed, and the one that stray bytes
+    come from.
+    """
+
+    evidence: bytes
+    damage: Damage = field(init=False)
+
+    def __post_init__(self) -> None:
+        characters = {one for one in set(self.evidence.decode("utf-8", "ignore")) if not one.isascii()}
+        letters = "".join(filter(str.isalpha, characters))
+        nearest = max(_CODE_PAGES, key=lambda page: len(letters.encode(page, "ignore")))
+        fits = 2 * len(letters.encode(nearest, "ignore")) >= len(letters)
+        self._first_bytes = {one.encode()[0] for one in characters} if fits else set(range(0xC0, 0x100))
+        other = _encoding_of_damaged_lines(self.evidence)
+        self._code_page = nearest if not other or other in MULTI_BYTE else other
+        self.damage = Damage(other or nearest)
+
+    def blocks(self, file: IO[bytes]) -> Iterator[str]:
+        """Decode a file from its start, line by line; the damage is known at the end."""
+        file.seek(0)
+        byte, line, rest = 0, 1, b""
+        while piece := rest + file.readline(LONGEST_PIECE - len(rest)):
+            cut = _cut_bytes(piece)
+            piece, rest = piece[: len(piece) - cut], piece[len(piece) - cut :]
+            at_end = cut and len(piece) + cut < LONGEST_PIECE
+            if at_end and self._is_damaged_line(piece):
+                piece, rest = piece + rest, b""
+            yield self._decode(piece, byte, line)
+            byte += len(piece)
+            if at_end and rest:
+                self.damage.cut_end = (byte, line)
+                return
+            line += piece.endswith(b"\n")
+
+    def _is_damaged_line(self, piece: bytes) -> bool:
+        """Tell whether a line is in the other encoding."""
+        well, bad = _count(piece)
+        return bad > well
+
+    def _decode(self, piece: bytes, byte: int, line: int) -> str:
+        try:
+            return piece.decode()
+        except UnicodeDecodeError as error:
+            first = error.start
+        start = _END_OF_CHARACTER.match(piece) if byte == 0 else None
+        if start and not self._is_damaged_line(piece[start.end() :]):
+            self.damage.starts_cut = True
+            return self._decode(piece[start.end() :], start.end(), line)
+        well, bad = _count(piece)
+        if bad:
+            self.damage.found(bad, byte + first, line)
+        if bad > well:
+            text = piece.decode(self.damage.other, "replace")
+            self.damage.replaced += text.count(REPLACEMENT)
+        else:
+            text = _DAMAGED.sub(self._mended, piece.decode("utf-8", "surrogateescape"))
+        if not self.damage.example:
+            self.damage.example = words_around(text, len(piece[:first].decode()))
+        return text
+
+    def _mended(self, found: re.Match[str]) -> str:
+        """Return what damaged bytes in a line of UTF-8 stand for."""
+        text, start, end = found.string, found.start(), found.end()
+        in_word = any(one.isascii() and one.isalpha() for one in text[max(0, start - 1) : start] + text[end : end + 1])
+        raw = found.group().encode("utf-8", "surrogateescape")
+        return "".join(self._mended_character(one, in_word) for one in _DAMAGED_CHARACTER.findall(raw))
+
+    def _mended_character(self, raw: bytes, in_word: bool) -> str:
+        """Return the character of a surrogate pair or of a stray byte, or U+FFFD for what is left of one."""
+        if _SURROGATE_PAIR.fullmatch(raw):
+            self.damage.pairs += 1
+            return raw.decode("utf-8", "surrogatepass").encode("utf-16", "surrogatepass").decode("utf-16")
+        incomplete = raw[0] in self._first_bytes and (len(raw) > 1 or not in_word)
+        if incomplete or _FORBIDDEN.fullmatch(raw):
+            self.damage.replaced += len(raw)
+            return REPLACEMENT
+        text = raw.decode(self._code_page, "replace")
+        self.damage.replaced += text.count(REPLACEMENT)
+        return text
+
+
+def _encoding_of_damaged_lines(evidence: bytes) -> str:
+    """Return the encoding of the lines that are not UTF-8 for the most part, or "" where they are too few to tell."""
+    counted = ((line, *_count(line)) for line in evidence.splitlines(keepends=True))
+    other = b"".join(line for line, well, bad in counted if bad > well)
+    guess = guess_legacy(other) if len(other.translate(None, _ASCII)) >= _FEW_BYTES else None
+    return guess.encoding if guess and not (guess.is_doubtful and not guess.rivals) else ""

@@ -1,0 +1,84 @@
+"""Word messages about texts: counts, lists of names, and words that show whether a text was decoded as it should be."""
+
+import re
+from collections.abc import Iterator, Sequence
+from itertools import islice
+from string import punctuation
+
+from chargen.corpus.large_text import Text, text_blocks
+
+MOST_NAMED = 5  # files or kinds of files in a message
+_NUM_WORDS = 3
+_REACH = 15  # characters on each side of a place
+_NEAR = 4096  # characters, of which words are shown
+_LETTER = re.compile(r"[^\W\d_\x00-\x7f]")
+_OTHER = re.compile(r"[^\x00-\x7f]")
+_PUNCTUATION = punctuation + "\ufffd«»„“”‘’…、。，！？：；"
+
+
+def counted(number: int, noun: str) -> str:
+    """Return a number and its noun.
+
+    >>> counted(1, "file"), counted(2000, "file")
+    ('1 file', '2,000 files')
+    """
+    return f"{number:,} {noun}{'' if number == 1 else 's'}"
+
+
+def listed(names: Sequence[str], comma: str = ", ") -> str:
+    """Return some names, and how many more there are.
+
+    >>> listed(["a", "b"]), listed(list("abcdefg"))
+    ('a, b', 'a, b, c, d, e and 2 more')
+    """
+    more = f" and {len(names) - MOST_NAMED:,} more" if len(names) > MOST_NAMED else ""
+    return comma.join(names[:MOST_NAMED]) + more
+
+
+def words_with_accents(text: Text) -> str:
+    """Return the first words with letters beyond ASCII, or where there are none with other characters, separated by spaces.
+
+    >>> words_with_accents("It was a café, or the café's façade.")
+    "café café's façade"
+    """
+    for pattern, around in ((_LETTER, _PUNCTUATION), (_OTHER, "")):
+        place = _first_place(text, pattern)
+        if place is not None:
+            near = str(text[max(0, place - _REACH) : place + _NEAR])
+            words = dict.fromkeys(word.strip(around) for word in _words(near, pattern))
+            return " ".join(islice(words, _NUM_WORDS))
+    return ""
+
+
+def _first_place(text: Text, pattern: re.Pattern[str]) -> int | None:
+    before = 0
+    for block in text_blocks(text):
+        if found := pattern.search(block):
+            return before + found.start()
+        before += len(block)
+    return None
+
+
+def _words(text: str, pattern: re.Pattern[str]) -> Iterator[str]:
+    """Yield the words at the places of a pattern, or as much of them as is near."""
+    end = 0
+    while found := pattern.search(text, end):
+        place = found.start()
+        before = text[max(end, place - _REACH) : place]
+        start = place - len(before) + max(before.rfind(space) for space in " \t\n") + 1
+        end = place + len(text[place : place + _REACH].split(maxsplit=1)[0])
+        yield text[start:end]
+
+
+def words_around(text: str, place: int) -> str:
+    """Return some characters of a text on both sides of a place, from word to word where the words are short.
+
+    >>> words_around("He said that it's over, and left.", 14)
+    "that it's over"
+    """
+    before, after = text[max(0, place - _REACH) : place], text[place : place + _REACH]
+    if place > _REACH and " " in before:
+        before = before.split(" ", 1)[1]
+    if place + _REACH < len(text) and " " in after:
+        after = after.rsplit(" ", 1)[0]
+    return " ".join((before + after).split())
