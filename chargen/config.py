@@ -70,6 +70,12 @@ class CorpusConfig:
 
     files: tuple[str, ...] = setting((), "Files, folders, shipped corpora, or - for stdin.")
     glob: str | None = setting(None, "Which files of a folder are read, such as '**/*.py'.", unset="**/*.txt and **/*.md")
+    folder_files: str = setting(
+        "clean",
+        "What is read of a folder: clean leaves out hidden and system files, and copies; all reads every matching file.",
+        choices=("clean", "all"),
+        before="all",
+    )
     encoding: str = setting("auto", "Encoding of the text; auto finds it out.")
     format: str = setting(
         "auto",

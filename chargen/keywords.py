@@ -9,6 +9,7 @@ class TrainSettings(TypedDict, total=False):
     """Every setting of a training, named as the flags of `chargen train` are; `chargen train --help` explains each."""
 
     glob: str | None
+    folder_files: Literal["clean", "all"]
     encoding: str
     format: Literal["auto", "text", "csv", "tsv", "jsonl", "json"]
     per_line: bool

@@ -138,7 +138,11 @@ def read_corpus(config: CorpusConfig) -> list[tuple[int, SourceText]]:
         (part, formatted(source, config))
         for part, (files, _) in enumerate(_parts(config))
         for source in read_sources(
-            files, glob=config.glob, encoding=encoding, label_of=partial(_label, label_by=config.label_by)
+            files,
+            glob=config.glob,
+            everything=config.folder_files == "all",
+            encoding=encoding,
+            label_of=partial(_label, label_by=config.label_by),
         )
     ]
     _check_columns(config, [source for _, source in sources])

@@ -41,7 +41,9 @@ def load_examples(config: CorpusConfig) -> Corpus:
 def _load_tables(config: CorpusConfig) -> Corpus:
     sources = [
         formatted(source, config, labels=Labels.ALWAYS)
-        for source in read_sources(config.files, glob=config.glob, encoding=config.encoding)
+        for source in read_sources(
+            config.files, glob=config.glob, everything=config.folder_files == "all", encoding=config.encoding
+        )
     ]
     for source in sources:
         if source.rows is None:

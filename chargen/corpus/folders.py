@@ -31,20 +31,22 @@ class Listing:
     unreadable: tuple[str, ...] = ()
 
 
-def list_folder(folder: Path, glob: str | None) -> Listing:
+def list_folder(folder: Path, glob: str | None, *, everything: bool = False) -> Listing:
     """Return the files of a folder and of the folders in it that match a pattern, sorted by path.
 
     Without a pattern these are .txt and .md files, and the others are counted. Letters match in either case. Hidden and system
     files, and those in hidden folders, match only a pattern that names them, as in a shell. Links to folders are not followed.
-    Raises ReadingError for a pattern that leads out of the folder.
+    With `everything` hidden files match as others do, and a pattern matches as it is written. Raises ReadingError for a pattern
+    that leads out of the folder.
     """
-    patterns = [_pattern_parts(one) for one in (TEXT_PATTERNS if glob is None else (glob,))]
+    if everything and glob is not None:
+        return Listing(_glob(folder, glob), Counter())
+    patterns = [_Pattern(one, hidden=everything) for one in (TEXT_PATTERNS if glob is None else (glob,))]
     files: list[Path] = []
     others: Counter[str] = Counter()
     unreadable: list[str] = []
     for path in _walk(folder, patterns, unreadable):
-        parts = _folded(path.relative_to(folder).parts)
-        if any(_matches(parts, pattern) for pattern in patterns):
+        if any(pattern.matches(_folded(path.relative_to(folder).parts)) for pattern in patterns):
             if path.is_file():
                 files.append(path)
             elif path.is_symlink():
@@ -52,6 +54,14 @@ def list_folder(folder: Path, glob: str | None) -> Listing:
         elif glob is None:
             others[path.suffix.lower()] += 1
     return Listing(tuple(sorted(files)), others, tuple(sorted(unreadable)))
+
+
+def _glob(folder: Path, glob: str) -> tuple[Path, ...]:
+    """Return the files that a pattern matches as the system's shell matches it, hidden ones too."""
+    try:
+        return tuple(sorted(path for path in folder.glob(glob) if path.is_file()))
+    except (ValueError, NotImplementedError) as error:
+        raise _bad_pattern(glob) from error
 
 
 @dataclass
@@ -72,7 +82,7 @@ class LeftOut:
         """
         reasons = [
             (self.blank, "empty or blank", ", "),
-            (self.copies, "copies of others", ", "),
+            (self.copies, "copies of others (--folder-files all reads them)", ", "),
             (self.unreadable, "not readable", "; "),
         ]
         lines = [
@@ -117,11 +127,8 @@ def _may_be_text(ending: str) -> bool:
     return kind == "text" or subtype in {"json", "xml", "javascript", "x-sh", "x-tex", "x-latex"}
 
 
-def _pattern_parts(glob: str) -> tuple[str, ...]:
-    parts = PurePosixPath(glob).parts
-    if not parts or ".." in parts or PurePosixPath(glob).is_absolute():
-        raise ReadingError(f"--glob {glob!r} is not a pattern within a folder", hint="for example --glob '**/*.md'")
-    return _folded(parts)
+def _bad_pattern(glob: str) -> ReadingError:
+    return ReadingError(f"--glob {glob!r} is not a pattern within a folder", hint="for example --glob '**/*.md'")
 
 
 def _folded(parts: Sequence[str]) -> tuple[str, ...]:
@@ -129,42 +136,57 @@ def _folded(parts: Sequence[str]) -> tuple[str, ...]:
     return tuple(unicodedata.normalize("NFC", part).casefold() for part in parts)
 
 
-def _walk(folder: Path, patterns: Sequence[Sequence[str]], unreadable: list[str]) -> Iterator[Path]:
+def _is_hidden(folded: str) -> bool:
+    return folded.startswith(".") or folded in _SYSTEM_NAMES
+
+
+class _Pattern:
+    r"""A pattern of paths within a folder, in which "**" stands for any number of folders; `hidden`: hidden names match it too.
+
+    >>> pattern = _Pattern("**/*.txt", hidden=False)
+    >>> pattern.matches(("deep", "er", "a.txt")), pattern.matches((".git", "a.txt"))
+    (True, False)
+    """
+
+    def __init__(self, glob: str, *, hidden: bool) -> None:
+        parts = PurePosixPath(glob).parts
+        if not parts or ".." in parts or PurePosixPath(glob).is_absolute():
+            raise _bad_pattern(glob)
+        self._parts, self._hidden = _folded(parts), hidden
+
+    def matches(self, parts: Sequence[str]) -> bool:
+        """Tell whether the parts of a path match, compared as `_folded` returns them."""
+        return self._match(parts, self._parts)
+
+    def may_enter(self, folded: str) -> bool:
+        """Tell whether a file or folder of that name can match: it is not hidden, or a part of the pattern names it."""
+        return self._is_open(folded) or any(self._matches_part(folded, part) for part in self._parts if part != "**")
+
+    def _is_open(self, folded: str) -> bool:
+        return self._hidden or not _is_hidden(folded)
+
+    def _matches_part(self, folded: str, part: str) -> bool:
+        return fnmatchcase(folded, part) and (self._is_open(folded) or part[0] == folded[0])
+
+    def _match(self, parts: Sequence[str], pattern: Sequence[str]) -> bool:
+        if not pattern or not parts:
+            return not parts and all(part == "**" for part in pattern)
+        first, *rest = pattern
+        if first == "**":
+            return self._match(parts, rest) or (self._is_open(parts[0]) and self._match(parts[1:], pattern))
+        return self._matches_part(parts[0], first) and self._match(parts[1:], rest)
+
+
+def _walk(folder: Path, patterns: Sequence[_Pattern], unreadable: list[str]) -> Iterator[Path]:
     """Yield every file that can match; add the folders that cannot be listed to `unreadable`."""
 
     def note(error: OSError) -> None:
         unreadable.append(f"{Path(error.filename).relative_to(folder).as_posix()} ({error.strerror})")
 
+    def may_enter(name: str) -> bool:
+        (folded,) = _folded([name])
+        return any(pattern.may_enter(folded) for pattern in patterns)
+
     for parent, folders, files in os.walk(folder, onerror=note):
-        folders[:] = [name for name in folders if _is_open(name, patterns)]
-        yield from (Path(parent, name) for name in files if _is_open(name, patterns))
-
-
-def _is_open(name: str, patterns: Sequence[Sequence[str]]) -> bool:
-    """Tell whether a name is not hidden, or a part of a pattern names it."""
-    (folded,) = _folded([name])
-    return any(_part_matches(folded, part) for parts in patterns for part in parts if part != "**") or not _is_hidden(folded)
-
-
-def _is_hidden(folded: str) -> bool:
-    return folded.startswith(".") or folded in _SYSTEM_NAMES
-
-
-def _part_matches(folded: str, part: str) -> bool:
-    if _is_hidden(folded) and part[0] != folded[0]:
-        return False
-    return fnmatchcase(folded, part)
-
-
-def _matches(parts: Sequence[str], pattern: Sequence[str]) -> bool:
-    r"""Tell whether the parts of a path match those of a pattern, in which "**" stands for any number of folders.
-
-    >>> _matches(("deep", "er", "a.txt"), ("**", "*.txt")), _matches(("deep", "a.txt"), ("*.txt",))
-    (True, False)
-    """
-    if not pattern or not parts:
-        return not parts and all(part == "**" for part in pattern)
-    first, *rest = pattern
-    if first == "**":
-        return _matches(parts, rest) or (not _is_hidden(parts[0]) and _matches(parts[1:], pattern))
-    return _part_matches(parts[0], first) and _matches(parts[1:], rest)
+        folders[:] = filter(may_enter, folders)
+        yield from (Path(parent, name) for name in filter(may_enter, files))

@@ -22,6 +22,12 @@ _CERTAIN = 0.5
 _CLEAR = 0.1  # by which part of its confidence a clear guess leads, if all letters differ
 _WESTERN_LEAD = 0.2  # as much as another guess, if it is not sure, has to be ahead of the most frequent encoding
 
+# What charset-normalizer was made to choose from, which guessed for runs before chardet did.
+FORMER_GUESSES = (
+    *("cp1252", "cp1250", "cp1251", "cp1253", "cp1254", "cp1255", "cp1256", "cp1257", "iso8859_2", "koi8_r", "cp850"),
+    *("mac_roman", "gb18030", "big5", "cp932", "euc_jp", "cp949"),
+)
+
 _ASCII = bytes(range(128))
 _SHIFTS = (b"\x1b$", b"~{")  # what ISO-2022 and HZ begin with: they have no byte above 127
 

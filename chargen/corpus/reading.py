@@ -12,7 +12,7 @@ from typing import IO
 from chargen.corpus.decoding import Decoding, Named, decode_file, describe_decodings
 from chargen.corpus.encodings import AUTO, check_encoding
 from chargen.corpus.fetching import fetched_path, find_public
-from chargen.corpus.folders import LeftOut, list_folder
+from chargen.corpus.folders import LeftOut, Listing, list_folder
 from chargen.corpus.formats.rows import Rows
 from chargen.corpus.large_text import LargeText, Text, decoded_blocks, is_blank
 from chargen.corpus.wording import counted
@@ -69,14 +69,19 @@ class Copies:
 
 
 def read_sources(
-    files: Iterable[str], *, glob: str | None = None, encoding: str | None = AUTO, label_of: LabelOf | None = None
+    files: Iterable[str],
+    *,
+    glob: str | None = None,
+    everything: bool = False,
+    encoding: str | None = AUTO,
+    label_of: LabelOf | None = None,
 ) -> list[SourceText]:
     r"""Read every named file, every matching file of a named folder, and standard input for "-".
 
     Line ends become "\n". Without an encoding every byte is kept: what is not UTF-8 becomes lone surrogates, as
     "surrogateescape" makes them, and line ends stay. Without a pattern the .txt and .md files of a folder are read. Files of a
     folder that hold no text, or a copy of a text that was read before, are left out with a note; `label_of` tells which texts
-    have different labels, and are therefore no copies.
+    have different labels, and are therefore no copies. With `everything`, hidden files and copies are read too.
     Raises CorpusError for a name that is neither a file, a folder nor a shipped or fetched corpus, a folder without a text to
     read, and a named file that is empty or no text in `encoding`.
     """
@@ -89,7 +94,9 @@ def read_sources(
         if name == STDIN:
             sources.append(_decoded("stdin", io.BytesIO(sys.stdin.buffer.read()), encoding))
         elif (path := _path(name)).is_dir():
-            sources += _read_folder(path, glob, encoding, Copies(sources, label_of))
+            listing = list_folder(path, glob, everything=everything)
+            copies = None if everything else Copies(sources, label_of)
+            sources += _read_folder(path, listing, glob, encoding, copies)
         else:
             source = _read(path, path.name if alike[path.name] < 2 else name, encoding)
             sources.append(replace(source, folder=_folder_name(path)))
@@ -139,9 +146,13 @@ def _storable(name: str) -> str:
     return os.fsencode(name).decode("utf-8", "replace")
 
 
-def _read_folder(folder: Path, glob: str | None, encoding: str | None, copies: Copies) -> list[SourceText]:
-    """Read the matching files of a folder. The notes of the first text tell how many there are and what was left out."""
-    listing = list_folder(folder, glob)
+def _read_folder(
+    folder: Path, listing: Listing, glob: str | None, encoding: str | None, copies: Copies | None
+) -> list[SourceText]:
+    """Read the listed files of a folder. The notes of the first text say how many there are and what was left out.
+
+    Without `copies` every file is kept that is not empty.
+    """
     left_out = LeftOut(unreadable=list(listing.unreadable), others=listing.others)
     sources: list[SourceText] = []
     for path in listing.files:
@@ -156,7 +167,9 @@ def _read_folder(folder: Path, glob: str | None, encoding: str | None, copies: C
                 raise
             left_out.unreadable.append(error.message)
             continue
-        if is_blank(source.text):
+        if copies is None:
+            sources.append(source)
+        elif is_blank(source.text):
             left_out.blank.append(name)
         elif original := copies.original(source):
             left_out.copies.append(f"{name} (of {original})")

@@ -74,7 +74,7 @@ def words_around(text: str, place: int) -> str:
     """Return some characters of a text on both sides of a place, from word to word where the words are short.
 
     >>> words_around("He said that it's over, and left.", 14)
-    "that it's over"
+    "He said that it's over, and"
     """
     before, after = text[max(0, place - _REACH) : place], text[place : place + _REACH]
     if place > _REACH and " " in before:

@@ -1,14 +1,18 @@
 """The text of a run once more, held against its sha256: what it was trained on, and what it never saw."""
 
 from collections.abc import Iterator, Sequence
+from contextlib import suppress
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
 from chargen.config import CorpusConfig, Settings
+from chargen.corpus.decoding import Decoding
 from chargen.corpus.documents import Document, cut_corpus, digest_of, read_corpus
+from chargen.corpus.encodings import AUTO
 from chargen.corpus.formats.formatted import PLAIN, formatted
 from chargen.corpus.holdout import split_documents
+from chargen.corpus.legacy import FORMER_GUESSES
 from chargen.corpus.reading import STDIN, SourceText, read_texts
 from chargen.corpus.vocabulary import Vocabulary
 from chargen.errors import ChargenError, ConfigError, CorpusError, RunError
@@ -54,22 +58,32 @@ def find_text(run: RunDirectory, sha256: Any) -> FoundText:
     failures: list[ChargenError] = []
     for candidate in _candidates(config, run):
         try:
-            readings = [FoundText(candidate, read_corpus(candidate))]
-            if candidate.format == "auto" and any(source.rows for _, source in readings[0].parts):
-                plain = replace(candidate, format=PLAIN)  # as older runs read tables
-                readings.append(FoundText(plain, read_corpus(plain)))
+            for reading in _readings(candidate):
+                found = digest_of([source for _, source in reading.parts])
+                if found == sha256:
+                    return reading
         except ChargenError as error:
             failures.append(error)
             continue
-        for reading in readings:
-            found = digest_of([source for _, source in reading.parts])
-            if found == sha256:
-                return reading
         failures.insert(0, CorpusError(f"it has changed since, its sha256 is {found:.12}..., it was {sha256!s:.12}..."))
     raise CorpusError(
         f"the text that {run.path} was trained on cannot be used: {failures[0].message}",
         hint="put it back as it was, where it was",
     ) from failures[0]
+
+
+def _readings(config: CorpusConfig) -> Iterator[FoundText]:
+    """Yield a corpus as it is read now, then as older versions may have read its tables and its encoding."""
+    yield (now := FoundText(config, read_corpus(config)))
+    sources = [source for _, source in now.parts]
+    if config.format == "auto" and any(source.rows for source in sources):
+        plain = replace(config, format=PLAIN)
+        yield FoundText(plain, read_corpus(plain))
+    if config.encoding == AUTO and any(source.decoding != Decoding() for source in sources):
+        for encoding in FORMER_GUESSES:
+            with suppress(CorpusError):
+                guessed = replace(config, encoding=encoding)
+                yield FoundText(guessed, read_corpus(guessed))
 
 
 def _candidates(config: CorpusConfig, run: RunDirectory) -> Iterator[CorpusConfig]:

@@ -3,6 +3,7 @@
 import os
 from collections import Counter
 from collections.abc import Callable
+from hashlib import sha256
 from pathlib import Path
 
 import pytest
@@ -14,6 +15,9 @@ from chargen.corpus.folders import describe_kinds, list_folder
 from chargen.corpus.large_text import LargeText
 from chargen.corpus.reading import Copies, SourceText, read_sources
 from chargen.errors import CorpusError, ReadingError
+from chargen.insight.trained_text import find_text
+from chargen.network.model_file import TextModel
+from chargen.run import RunDirectory
 
 Invoke = Callable[..., Result]
 Fill = Callable[..., Path]
@@ -145,7 +149,10 @@ def test_copies_are_read_once(fill: Fill) -> None:
     fill("c.txt", **{"a.txt": b"one\n", "b/a.txt": b"one\r\n", "d.txt": b"\xef\xbb\xbfone\n"})
     first, second = read_sources(["songs"])
     assert (first.name, second.name) == ("a.txt", "c.txt")
-    assert first.notes == ("songs: 2 files", "songs: 2 files left out, copies of others: b/a.txt (of a.txt), d.txt (of a.txt)")
+    assert first.notes == (
+        "songs: 2 files",
+        "songs: 2 files left out, copies of others (--folder-files all reads them): b/a.txt (of a.txt), d.txt (of a.txt)",
+    )
 
 
 def test_a_file_that_was_named_is_read_even_if_it_is_a_copy(fill: Fill) -> None:
@@ -246,3 +253,31 @@ def test_a_command_tells_what_is_read(fill: Fill, invoke: Invoke) -> None:
         "songs: 1 file left out, empty or blank: empty.txt",
         "songs: 1 file of other kinds left out: .py 1 (--glob '**/*.py' reads .py)",
     ]
+
+
+def test_all_files_of_a_folder_can_be_read(fill: Fill) -> None:
+    fill(
+        "a.txt",
+        "A.TXT",
+        "README.MD",
+        ".git/h.txt",
+        "__MACOSX/m.txt",
+        **{"b.txt": b"text of a.txt", "c.txt": b" ", "d.txt": b""},
+    )
+    found = read_sources(["songs"], everything=True)
+    assert [one.name for one in found] == [".git/h.txt", "A.TXT", "README.MD", "__MACOSX/m.txt", "a.txt", "b.txt", "c.txt"]
+    assert found[0].notes == ("songs: 7 files", "songs: 1 file left out, empty or blank: d.txt")
+    as_written = read_sources(["songs"], glob="**/*.txt", everything=True)
+    assert [one.name for one in as_written] == [".git/h.txt", "__MACOSX/m.txt", "a.txt", "b.txt", "c.txt"]
+    with pytest.raises(ReadingError, match="not a pattern within a folder"):
+        read_sources(["songs"], glob="/etc/*", everything=True)
+
+
+def test_an_older_run_reads_its_folder_as_it_did(fill: Fill, in_folder: Path, random_model: Callable[..., TextModel]) -> None:
+    fill("a.txt", ".git/h.txt", "notes.md", **{"b.txt": b"text of a.txt", "c.txt": b" \n"})
+    run = RunDirectory(in_folder / "run")
+    run.path.mkdir()
+    run.config.write_text('[corpus]\nfiles = ["songs"]\nglob = "**/*.txt"\n', encoding="utf-8")
+    texts = b"".join(one + b"\xff" for one in (b"text of .git/h.txt", b"text of a.txt", b"text of a.txt", b" \n"))
+    found = find_text(run, sha256(texts).hexdigest())
+    assert [source.name for _, source in found.parts] == [".git/h.txt", "a.txt", "b.txt", "c.txt"]

@@ -1,5 +1,6 @@
 from collections.abc import Callable
 from dataclasses import replace
+from hashlib import sha256
 from pathlib import Path
 
 import pytest
@@ -8,7 +9,7 @@ from chargen.config import CorpusConfig, Settings
 from chargen.corpus.documents import load_corpus
 from chargen.errors import CorpusError, RunError
 from chargen.insight.assessment import baselines, held_out_subject, why_no_baselines
-from chargen.insight.trained_text import read_files, read_settings, read_trained_text
+from chargen.insight.trained_text import find_text, read_files, read_settings, read_trained_text
 from chargen.network.model_file import TextModel
 from chargen.run import RunDirectory
 
@@ -110,3 +111,15 @@ def test_a_text_too_large_has_no_baselines(
     assert not why_no_baselines(subject)
     monkeypatch.setattr("chargen.insight.assessment.LARGEST_BASELINE", 120)
     assert "more than 120 characters" in why_no_baselines(subject)
+
+
+def test_a_text_is_found_in_the_encoding_that_an_older_version_took_it_for(
+    trained: Callable[..., tuple[RunDirectory, TextModel]], in_folder: Path
+) -> None:
+    run, model = trained()
+    raw = "Akşam yağmuru altında küçük kız koşuyordu; ışıklar söndü.\n".encode("cp1254") * 5
+    (in_folder / "text.txt").write_bytes(raw)
+    digest = sha256(raw.decode("cp1252").encode() + b"\xff").hexdigest()
+    text = read_trained_text(run, replace(model, provenance={"sha256": digest}))
+    assert str(text.training[0].text).startswith("Akþam yaðmuru")
+    assert find_text(run, digest).config.encoding == "cp1252"
