@@ -64,7 +64,7 @@ def decode_file(file: IO[bytes], *, encoding: str = AUTO, name: str = "text", la
     if shifted := guess_shifted(sample) if sample.isascii() else "":
         return _decode_strictly(file, shifted, name, large=large, guess=Guess(shifted))
     try:
-        decoded = Decoded(_collect(decoded_blocks(file, "utf-8"), large), Decoding())
+        decoded = Decoded(_collect(_utf8_blocks(file, large), large), Decoding())
     except UnicodeDecodeError as error:
         decoded = _decode_otherwise(file, _evidence(file, sample, error), name, large=large, marked=bool(mark), error=error)
     if "\0" in (decoded.text if isinstance(decoded.text, str) else decoded.text.characters):
@@ -74,6 +74,15 @@ def decode_file(file: IO[bytes], *, encoding: str = AUTO, name: str = "text", la
 
 def _collect(blocks: Iterable[str], large: bool) -> Text:
     return LargeText(plain_blocks(blocks)) if large else "".join(plain_blocks(blocks))
+
+
+def _utf8_blocks(file: IO[bytes], large: bool) -> Iterator[str]:
+    """Decode UTF-8: what is read into memory anyway at once, which is faster."""
+    if large:
+        yield from decoded_blocks(file, "utf-8")
+    else:
+        file.seek(0)
+        yield file.read().decode()
 
 
 def _decode_strictly(file: IO[bytes], encoding: str, name: str, *, large: bool, guess: Guess | None = None) -> Decoded:
