@@ -80,7 +80,20 @@ def test_the_keywords_of_writing_are_the_options() -> None:
 
 def test_the_keywords_of_writing_are_those_of_the_command() -> None:
     """Names, defaults and bounds are the same, but for what is about the output."""
-    others = {"run_specs", "label", "carry", "ensemble", "prompt", "count", "output", "runs_dir", "raw", "as_json", "verbosity"}
+    others = {
+        "run_specs",
+        "label",
+        "carry",
+        "ensemble",
+        "prompt",
+        "seed_file",
+        "count",
+        "output",
+        "runs_dir",
+        "raw",
+        "as_json",
+        "verbosity",
+    }
     of_command = {one.name: one for one in sample_command.params if one.name not in others and one.expose_value}
     of_options = {one.name: one for one in fields(WritingOptions)}
     assert set(of_command) == set(of_options) == set(get_type_hints(SamplingSettings))

@@ -123,10 +123,10 @@ class Program(SuggestingGroup):
             return str(error) + self._blame(error, arguments), error.exit_code
         if isinstance(error, click.BadParameter):
             name_variable(error, arguments)
-            error.message = NOT_A_NUMBER.sub(lambda found: NUMBERS[found[1]], error.message)
         if isinstance(error, click.UsageError):
             name = error.ctx.command_path if error.ctx else "chargen"
-            message = explain(error, arguments, self._contexts) or _uncapitalized(error.format_message())
+            plain = NOT_A_NUMBER.sub(lambda found: NUMBERS[found[1]], error.format_message())
+            message = explain(error, arguments, self._contexts) or _uncapitalized(plain)
             return f"{message} ({name} -h explains)", 2
         if isinstance(error, click.ClickException):
             return error.format_message(), 2
