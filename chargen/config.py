@@ -114,6 +114,9 @@ class CorpusConfig:
         unset="found to classify, else none",
     )
     mix: tuple[str, ...] = setting((), "PATH:WEIGHT, given several times: how often windows are drawn from which text.")
+    strip_licence: bool = setting(
+        True, "Leave out the header and the licence of electronic books (*** START OF ... ***).", before=False
+    )
     validation_split: float = setting(0.1, "Share of the text held out for validation.", minimum=0.0, maximum=0.9)
     validation: str = setting(
         "spread",

@@ -22,6 +22,7 @@ class TrainSettings(TypedDict, total=False):
     text_column: str | None
     label_column: str | None
     mix: Sequence[str]
+    strip_licence: bool
     validation_split: float
     validation: Literal["spread", "tail"]
     cell: Literal["simplernn", "dense", "lstm", "gru"]

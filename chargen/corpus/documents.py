@@ -13,6 +13,7 @@ from chargen.corpus.cutting import SHORT_ROW, choose_readings, describe_readings
 from chargen.corpus.encodings import AUTO
 from chargen.corpus.formats.formatted import formatted
 from chargen.corpus.large_text import Text, text_blocks
+from chargen.corpus.licence import without_licences
 from chargen.corpus.reading import SourceText, read_sources
 from chargen.errors import ConfigError, CorpusError, ReadingError
 
@@ -97,7 +98,11 @@ def cut_corpus(config: CorpusConfig, sources: Sequence[tuple[int, SourceText]], 
     Raises CorpusError if the text is too short to predict anything, or has one label only, and what `choose_readings` raises.
     """
     notes = [note for _, source in sources for note in source.notes]
-    texts = choose_readings([source for _, source in sources], config, stateful=stateful)
+    bare = [source for _, source in sources]
+    if config.strip_licence:
+        bare, told = without_licences(bare)
+        notes += told
+    texts = choose_readings(bare, config, stateful=stateful)
     cut = [list(text.documents()) for text in texts]
     notes += describe_readings(texts, list(map(len, cut)))
     documents = [

@@ -89,13 +89,14 @@ def file_subject(members: Sequence[Member], files: Sequence[str], *, label: str 
     The training part of the first comes along where it is at hand. Raises what `read_files` and `join_models` raise.
     """
     run, model = members[0]
-    config, text, notes = CorpusConfig(), None, []
+    config, text, notes = CorpusConfig(strip_licence=False), None, []
     try:
         config = read_settings(run).corpus
         text = read_trained_text(run, model)
     except ChargenError as error:
         notes.append(f"the run's training part is left aside: {error.message}")
-    documents, sha256 = read_files(files, model, config, label=label, on_unknown=on_unknown)
+    documents, sha256, told = read_files(files, model, config, label=label, on_unknown=on_unknown)
+    notes += told
     if text and text.sha256 == sha256:
         notes.append("this is the text that the model was trained on: the figures say how well it is remembered")
     return Subject(

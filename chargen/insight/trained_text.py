@@ -13,6 +13,7 @@ from chargen.corpus.encodings import AUTO
 from chargen.corpus.formats.formatted import PLAIN, formatted
 from chargen.corpus.holdout import split_documents
 from chargen.corpus.legacy import FORMER_GUESSES
+from chargen.corpus.licence import without_licences
 from chargen.corpus.reading import STDIN, SourceText, read_texts
 from chargen.corpus.vocabulary import Vocabulary
 from chargen.errors import ChargenError, ConfigError, CorpusError, RunError
@@ -120,17 +121,21 @@ def training_texts(models: Sequence[Path]) -> list[SourceText]:
 
 def read_files(
     files: Sequence[str], model: TextModel, config: CorpusConfig, *, label: str | None, on_unknown: str
-) -> tuple[list[Document], str]:
-    """Read texts as documents of the kind that a model reads, tables row by row; return them and the sha256 of the texts.
+) -> tuple[list[Document], str, list[str]]:
+    """Read texts as documents of the kind that a model reads, tables row by row.
+
+    Return them, the sha256 of the texts, and notes for the user. Licences are left out where `config` says so.
 
     A character that the model has never seen is left out or replaced, or is an UnknownTokenError, as `on_unknown` says.
     Raises CorpusError for what cannot be read, and ConfigError for a model of labelled documents without a label.
     """
     encoding = None if model.vocabulary.kind == "byte" and config.encoding == "auto" else config.encoding
     sources = [formatted(source, config) for source in read_texts(files, glob=config.glob, encoding=encoding)]
+    sha256 = digest_of(sources)
+    sources, notes = without_licences(sources, "as in training") if config.strip_licence else (sources, [])
     texts = [str(text) for source in sources for text, _ in source.texts]
     name = Path(sources[0].name).name
-    return as_documents(texts, model, name=name, label=label, on_unknown=on_unknown), digest_of(sources)
+    return as_documents(texts, model, name=name, label=label, on_unknown=on_unknown), sha256, notes
 
 
 def as_documents(texts: Sequence[str], model: TextModel, *, name: str, label: str | None, on_unknown: str) -> list[Document]:

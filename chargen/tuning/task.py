@@ -71,7 +71,9 @@ class TuningTask:
     def corpus(self, config: CorpusConfig) -> Corpus:
         """Return the text in the tokens that are configured; which text, and how it is read, is the user's alone."""
         settings = resolve(*self.layers).settings
-        config = replace(settings.corpus, tokens=config.tokens, vocab_size=config.vocab_size)
+        config = replace(
+            settings.corpus, tokens=config.tokens, vocab_size=config.vocab_size, strip_licence=config.strip_licence
+        )
         return _corpus(config, settings.training.stateful)
 
     def identity(self) -> dict[str, Any]:

@@ -85,8 +85,11 @@ def test_a_folder_that_is_no_run(in_folder: Path) -> None:
 def test_files_are_read_as_the_model_reads(in_folder: Path, random_model: RandomModel) -> None:
     (in_folder / "text.txt").write_text("ab\n\nHc\n", encoding="utf-8")
     for reading, expected in (("line", ["ab", "Hc"]), ("document", ["ab\n\nHc\n"])):
-        documents, _ = read_files(["text.txt"], random_model(reading=reading), CorpusConfig(), label=None, on_unknown="error")
+        documents, _, notes = read_files(
+            ["text.txt"], random_model(reading=reading), CorpusConfig(), label=None, on_unknown="error"
+        )
         assert [one.text for one in documents] == expected
+        assert not notes
 
 
 def test_a_text_of_nothing_that_the_model_knows(in_folder: Path, random_model: RandomModel) -> None:
