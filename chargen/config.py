@@ -88,10 +88,14 @@ class CorpusConfig:
         choices=("auto", "line", "document"),
         shorthands={"--per-line": "line", "--document": "document"},
     )
+    separator: str | None = setting(
+        None,
+        "What stands between documents: blank for empty lines, a line such as %, a marker, or none.",
+        unset="found in the text",
+    )
     file_readings: tuple[str, ...] = setting(
         (),
-        "The same for each file, in the order in which they are read; given once for each.",
-        choices=("line", "document"),
+        "How each file is read, in order: line, document, or its separator; given once for each file.",
         flag="--file-reading",
     )
     tokens: str = setting(

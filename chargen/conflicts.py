@@ -15,6 +15,11 @@ def check_together(settings: Settings) -> None:
             "training.stateful reads one text from end to end, corpus.mix draws from several",
             hint="choose one of --stateful and --mix",
         )
+    if corpus.reading == "line" and corpus.separator not in (None, "none"):
+        raise ConfigError(
+            f"corpus.separator = {corpus.separator} and corpus.reading = line cut the text in two ways",
+            hint="choose one of --separator and --per-line",
+        )
     if training.jitter and not training.stateful:
         raise ConfigError("training.jitter is about the streams of training.stateful", hint="say --stateful, or leave it out")
     _check_schedule(training)

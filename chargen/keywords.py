@@ -15,7 +15,8 @@ class TrainSettings(TypedDict, total=False):
     per_line: bool
     document: bool
     reading: Literal["auto", "line", "document"]
-    file_reading: Sequence[Literal["line", "document"]]
+    separator: str | None
+    file_reading: Sequence[str]
     tokens: Literal["char", "byte", "word", "bpe"]
     vocab_size: int | None
     label_by: Literal["none", "file", "folder"]

@@ -61,6 +61,7 @@ def test_later_layers_win_and_origins_are_told() -> None:
         ({"training": {"schedule": "plateau", "warmup_epochs": 1}}, "does not go with the plateau schedule", "cosine"),
         ({"training": {"clip_value": 5}}, "clip_norm = 1 and training.clip_value = 5 exclude", "--clip-norm"),
         ({"corpus": {"vocab_size": 9}}, "vocab_size is for word and bpe tokens, corpus.tokens is char", None),
+        ({"corpus": {"separator": "%", "reading": "line"}}, "cut the text in two ways", "--per-line"),
         ({"corpus": {"mix": ["a:1"]}, "training": {"stateful": True}}, "stateful reads one text", "--mix"),
         ({"network": {"layer_norm": True}}, "layer_norm stands between recurrent layers", "--layers 2"),
         ({"network": {"cell": "dense", "recurrent_dropout": 0.1}}, "recurrent_dropout is not for", "--cell simplernn"),

@@ -37,6 +37,8 @@ def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
         (folder / name).write_text(PROSE, encoding="utf-8")
     for name in ("male.txt", "female.txt"):
         (folder / name).write_text(NAMES, encoding="utf-8")
+    for name, between in (("poems.txt", "\n\n"), ("fortunes.txt", "\n%\n")):
+        (folder / name).write_text(PROSE.replace("\n", between), encoding="utf-8")
     (folder / "reviews.csv").write_text(REVIEWS, encoding="utf-8")
     (folder / "articles").mkdir()
     for name in ("one.txt", "two.txt", "one.md", "two.md"):

@@ -1,5 +1,6 @@
-"""Choose how each text is read, by lines or as a whole, and cut it into documents."""
+"""Choose how each text is read, by lines, by separators or as a whole, and cut it into documents."""
 
+from collections import Counter
 from collections.abc import Iterable, Iterator, Sequence
 from typing import NamedTuple
 
@@ -7,6 +8,16 @@ from chargen.config import CorpusConfig
 from chargen.corpus.large_text import Text, is_blank, text_blocks
 from chargen.corpus.layout import Layout, judge_layout
 from chargen.corpus.reading import SourceText
+from chargen.corpus.separators import (
+    BLANK,
+    NONE,
+    cut_at,
+    find_blank_separator,
+    find_separator,
+    is_in,
+    separator_name,
+    separator_pattern,
+)
 from chargen.errors import ConfigError
 
 LINE, DOCUMENT = "line", "document"
@@ -18,11 +29,15 @@ MOST_NAMED = 3  # files in one note
 
 
 class ReadText(NamedTuple):
-    """A text and how it is read. layout: what it was judged to be, None for tables and where the settings say how."""
+    """A text and how it is read: "line", "document", or by a separator, which is found inside lines too if it is `inline`.
+
+    layout: what the text was judged to be, None for tables and where the settings say how it is read.
+    """
 
     source: SourceText
     reading: str
     layout: Layout | None = None
+    inline: bool = False
 
     @property
     def name(self) -> str:
@@ -34,21 +49,31 @@ class ReadText(NamedTuple):
         """All of the text."""
         return self.source.text
 
+    @property
+    def separated(self) -> bool:
+        """Whether a separator divides documents."""
+        return self.reading not in (LINE, DOCUMENT)
+
     def documents(self) -> Iterator[tuple[Text, str | None]]:
         """Yield what the text, or each row of a table, is cut into, with the label of the row.
 
         Blank lines and blank texts are left out.
         """
         for text, label in self.source.texts:
-            parts: Iterable[Text] = str(text).split("\n") if self.reading == LINE else [text]
-            yield from ((part, label) for part in parts if not is_blank(part))
+            yield from ((part, label) for part in self._parts(text))
+
+    def _parts(self, text: Text) -> Iterator[Text]:
+        if self.separated:
+            return cut_at(text, separator_pattern(self.reading, inline=self.inline))
+        parts = str(text).split("\n") if self.reading == LINE else [text]
+        return (part for part in parts if not is_blank(part))
 
 
 def choose_readings(sources: Sequence[SourceText], config: CorpusConfig, *, stateful: bool) -> list[ReadText]:
     """Choose how each text is read: as the settings say, else as it looks by itself. Of a table it is how each row is read.
 
-    A text of a few short lines is a list where most of the others are lists. Stateful training reads on from line to line, so
-    nothing is a list by itself then. Raises ConfigError where the settings say it for another number of files.
+    Stateful training reads on from line to line, so nothing is a list by itself then. Raises ConfigError where the settings say
+    it for another number of files, or name a separator that is in none of them.
     """
     if config.file_readings:
         if len(config.file_readings) != len(sources):
@@ -57,36 +82,75 @@ def choose_readings(sources: Sequence[SourceText], config: CorpusConfig, *, stat
                 f"{given:,} values of --file-reading for {files:,} files", hint="give it once for each file, in order"
             )
         return [ReadText(source, how) for source, how in zip(sources, config.file_readings, strict=True)]
-    if config.reading != "auto" or stateful:
-        return [ReadText(source, LINE if config.reading == LINE else DOCUMENT) for source in sources]
+    if config.separator not in (None, NONE):
+        inline = _is_inline([source.text for source in sources], config.separator)
+        return [ReadText(source, config.separator, inline=inline) for source in sources]
+    if config.reading != "auto":
+        return [ReadText(source, config.reading) for source in sources]
+    return _judged(sources, separators=config.separator is None, lists=not stateful)
+
+
+def _is_inline(texts: Sequence[Text], separator: str) -> bool:
+    """Tell whether a separator is found only inside lines. Raises ConfigError if it is not found at all."""
+    for inline in (False, True):
+        pattern = separator_pattern(separator, inline=inline)
+        if any(is_in(text, pattern) for text in texts):
+            return inline
+    what = "empty line" if separator == BLANK else f"separator {separator!r}"
+    raise ConfigError(f"there is no {what} in the text", hint="give another --separator, or leave it out")
+
+
+def _judged(sources: Sequence[SourceText], *, separators: bool, lists: bool) -> list[ReadText]:
+    """Judge each text by itself; one of a few short lines is a list where most of the others are lists."""
     layouts = [None if source.rows else judge_layout(source.text) for source in sources]
     kinds = [layout.kind for layout in layouts if layout]
-    lists = {"list", "short"} if kinds.count("list") > kinds.count("text") + kinds.count("doubtful") else {"list"}
-    return [
-        ReadText(source, LINE if (layout.kind in lists if layout else _in_lines(source)) else DOCUMENT, layout)
-        for source, layout in zip(sources, layouts, strict=True)
-    ]
+    by_line = {"list"} if lists else set()
+    if lists and kinds.count("list") > kinds.count("text") + kinds.count("doubtful"):
+        by_line.add("short")
+    judged = []
+    for source, layout in zip(sources, layouts, strict=True):
+        separator = _separator(source.text, layout) if separators and layout else None
+        in_lines = layout.kind in by_line if layout else lists and _has_short_rows(source)
+        judged.append(ReadText(source, separator or (LINE if in_lines else DOCUMENT), layout))
+    return judged
 
 
-def _in_lines(source: SourceText) -> bool:
+def _has_short_rows(source: SourceText) -> bool:
     """Tell whether the rows of a table are short and have one line each."""
     return source.rows is not None and not source.rows.has_line_ends and len(source.text) <= SHORT_ROW * len(source.rows)
 
 
+def _separator(text: Text, layout: Layout) -> str | None:
+    return find_separator(text) or (None if layout.is_code else find_blank_separator(text))
+
+
+def cut_like(text: Text, config: CorpusConfig) -> Iterable[Text]:
+    """Return a text, cut at the separator that the texts of a run have, if it has it too."""
+    if config.separator in (None, NONE):
+        return [text]
+    lines, inline = (separator_pattern(config.separator, inline=inline) for inline in (False, True))
+    return cut_at(text, lines if is_in(text, lines) else inline)
+
+
 def main_reading(texts: Sequence[ReadText]) -> str:
-    """Return how most of the characters are read."""
-    by_line = sum(len(one.text) if one.reading == LINE else -len(one.text) for one in texts)
-    return LINE if by_line > 0 else DOCUMENT
+    """Return how most of the characters are read: "line", "document" or a separator."""
+    sizes: Counter[str] = Counter()
+    for one in texts:
+        sizes[one.reading] += len(one.text)
+    return sizes.most_common(1)[0][0]
 
 
 def describe_readings(texts: Sequence[ReadText], counts: Sequence[int]) -> Iterator[str]:
     """Yield notes on what was chosen, each with an example and the option that changes it; counts: documents of each text."""
     judged = [(one, count) for one, count in zip(texts, counts, strict=True) if one.layout]
     lists = [(one, count) for one, count in judged if one.reading == LINE]
+    separated = [(one, count) for one, count in judged if one.separated]
     whole = [one for one, _ in judged if one.reading == DOCUMENT and not is_blank(one.text)]
     if lists:
         yield _about_lists(lists, alone=len(texts) == 1)
-    if lists and whole:
+    if separated:
+        yield from _about_separators(separated, alone=len(texts) == 1)
+    if whole and (lists or separated):
         yield (
             f"{_named([one.name for one in whole])}: read as a whole, one document for each file "
             f"(--file-reading chooses for each file)"
@@ -107,23 +171,39 @@ def _about_lists(lists: Sequence[tuple[ReadText, int]], *, alone: bool) -> str:
     )
 
 
+def _about_separators(texts: Sequence[tuple[ReadText, int]], *, alone: bool) -> Iterator[str]:
+    for separator in dict.fromkeys(one.reading for one, _ in texts):
+        those = [(one, count) for one, count in texts if one.reading == separator]
+        documents = sum(count for _, count in those)
+        where = "" if alone else f"{_named([one.name for one, _ in those])}: "
+        first = str(next(those[0][0].documents())[0][: EXAMPLE_CHARACTERS + 1]).partition("\n")[0]
+        yield (
+            f"{where}{documents:,} documents with {separator_name(separator)} between them, the first begins "
+            f"{_shortened(first)!r} (--document reads {'the text' if alone else 'each file'} as a whole)"
+        )
+
+
 def _about_short_lines(texts: Sequence[ReadText], *, alone: bool) -> Iterator[str]:
-    told = [
-        one
-        for one in texts
-        if one.layout
-        and one.layout.kind in ("doubtful", "short")
-        and one.layout.lines >= FEWEST_TOLD
-        and one.layout.mean_length <= SHORT_LINE
-    ]
-    for one in told[:MOST_NAMED]:
-        assert one.layout is not None
-        lines = sum(bool(line.strip()) for block in text_blocks(one.text) for line in block.split("\n"))
-        where = "" if alone else f"{one.name}: "
-        example = _shortened(one.layout.examples[0])
-        yield f"{where}{lines:,} short lines, read as one document (--per-line makes each one of its own), such as {example!r}"
-    if len(told) > MOST_NAMED:
-        yield f"{len(told) - MOST_NAMED:,} more files of short lines are read as one document each"
+    """Yield notes on texts that may be lists or poems after all."""
+    notes = [note for one in texts if (note := _about_one(one, "" if alone else f"{one.name}: "))]
+    yield from notes[:MOST_NAMED]
+    if len(notes) > MOST_NAMED:
+        yield f"{len(notes) - MOST_NAMED:,} more files of short lines or stanzas are read as one document each"
+
+
+def _about_one(one: ReadText, where: str) -> str:
+    layout = one.layout
+    assert layout is not None
+    unsure = layout.kind in ("doubtful", "short") and layout.lines >= FEWEST_TOLD and layout.mean_length <= SHORT_LINE
+    if layout.stanzas:
+        blocks = sum(1 for _ in cut_at(one.text, separator_pattern(BLANK)))
+        hint = "--separator blank makes each one of its own" + (", --per-line each line" if unsure else "")
+        return f"{where}{blocks:,} blocks between empty lines, read as one document ({hint})"
+    if not unsure:
+        return ""
+    lines = sum(bool(line.strip()) for block in text_blocks(one.text) for line in block.split("\n"))
+    hint = "--per-line makes each one of its own"
+    return f"{where}{lines:,} short lines, read as one document ({hint}), such as {_shortened(layout.examples[0])!r}"
 
 
 def _named(names: Sequence[str]) -> str:

@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 from chargen.config import CorpusConfig
-from chargen.corpus.cutting import SHORT_ROW, choose_readings, describe_readings, main_reading
+from chargen.corpus.cutting import DOCUMENT, LINE, SHORT_ROW, choose_readings, describe_readings, main_reading
 from chargen.corpus.encodings import AUTO
 from chargen.corpus.formats.formatted import formatted
 from chargen.corpus.large_text import Text, text_blocks
@@ -37,7 +37,7 @@ class Corpus:
 
     `reading` is "line" where every line of most of the text is a document, else "document"; `file_readings` are those of each
     file. `notes` are for the user. `weights`: how often windows are drawn from each part of a mix. `entries`: whether each
-    document is a text of its own, such as the rows of a table, rather than a part of a longer one.
+    document is a text of its own, as rows of a table and jokes between separators are, rather than a part of a longer one.
     """
 
     name: str
@@ -52,8 +52,17 @@ class Corpus:
     @property
     def recorded(self) -> dict[str, Any]:
         """The settings that cut the same texts in the same way."""
-        differ = len(set(self.file_readings)) > 1
-        return {"reading": self.reading, "file_readings": self.file_readings if differ else ()}
+        readings = set(self.file_readings)
+        separator = None if len(readings) > 1 else next(iter(readings - {LINE, DOCUMENT}), None)
+        file_readings = self.file_readings if len(readings) > 1 else ()
+        return {"reading": self.reading, "separator": separator, "file_readings": file_readings}
+
+    @property
+    def unit(self) -> str:
+        """What a document is called: a line, a row or a document."""
+        if self.entries and set(self.file_readings) <= {LINE, DOCUMENT}:
+            return "row"
+        return "line" if self.reading == LINE else "document"
 
     @property
     def texts(self) -> tuple[Text, ...]:
@@ -113,17 +122,17 @@ def cut_corpus(config: CorpusConfig, sources: Sequence[tuple[int, SourceText]], 
     if sum(len(document.text) for document in documents) < 2:
         what = "no text beside blank lines" if not documents else "one character"
         raise CorpusError(f"{sources[0][1].name} holds {what}, expected two characters or more", hint="give a longer text")
-    parts = _parts(config)
+    main, parts = main_reading(texts), _parts(config)
     files = [name for names, _ in parts for name in names]
     corpus = Corpus(
         corpus_name(files),
         tuple(documents),
-        main_reading(texts),
+        LINE if main == LINE else DOCUMENT,
         digest_of([source for _, source in sources]),
         tuple(notes),
         file_readings=tuple(text.reading for text in texts),
         weights=tuple(weight for _, weight in parts),
-        entries=not stateful and all(source.rows is not None for _, source in sources),
+        entries=main not in (LINE, DOCUMENT) or (not stateful and all(source.rows is not None for _, source in sources)),
     )
     if config.label_by != "none" and len(corpus.labels) < 2:
         raise CorpusError(

@@ -110,14 +110,14 @@ def text_blocks(text: Text) -> Iterator[str]:
         yield text
 
 
+def is_blank(text: Text) -> bool:
+    """Tell whether a text has nothing but white space."""
+    return not text.strip() if isinstance(text, str) else not any(block.strip() for block in text.blocks())
+
+
 def characters_of(text: Text) -> set[str]:
     """Return the distinct characters of a text."""
     return text.characters if isinstance(text, LargeText) else set(text)
-
-
-def is_blank(text: Text) -> bool:
-    """Tell whether a text holds nothing but white space."""
-    return not any(block.strip() for block in text_blocks(text))
 
 
 def decoded_blocks(file: IO[bytes], encoding: str, *, errors: str = "strict") -> Iterator[str]:

@@ -2,7 +2,7 @@
 
 Each sign below is a share or a mean over the lines, and is worth some points. Points above 0 mean that lines belong together,
 points below 0 that each stands by itself. A text is a list unless its points add up to `TEXT_POINTS`. The points were set by
-hand on a labelled table of small texts, a third of which was held back (tests/corpus/layouts).
+hand on two thirds of a labelled table of small texts (tests/corpus/layouts).
 """
 
 import re
@@ -18,14 +18,20 @@ from typing import NamedTuple
 from chargen.corpus.large_text import Text
 
 FEWEST_LINES = 8  # of a list
+LONGEST_STANZA = 20  # lines, on average
+FEWEST_BLOCKS, LONGEST_VERSE = 8, 60  # blocks with blank lines between and characters of a line, which may be poems
 SAMPLE = 20_000  # characters that are looked at, once at the beginning and once in the middle
 TEXT_POINTS, CERTAIN_POINTS = 0.7, 2.0
-LONGEST_UNSPACED_NAME = 6  # letters
+LONGEST_UNSPACED_NAME = 5  # letters
+UNCASED = 0.3  # of a word more, for each word that has no capital and no small letters
+SEVERAL_WORDS = 1.5  # in a line, on average
 MOST = 0.8  # share of the lines that have to be dressed alike
 
 # Blocks of scripts that put no spaces between words, and how many letters a name of one word or a title has at most.
 _HAN, _KANA, _OTHERS = "㐀-䶿一-鿿豈-﫿", "぀-ヿ", "฀-๿ກ-໿ༀ-࿿က-႟ក-៿"
-_UNSPACED = {_HAN: (6, 11), _HAN + _KANA: (9, 15), _OTHERS: (13, 22)}
+_UNSPACED = {_HAN: (6, 11), _HAN + _KANA: (9, 15), _OTHERS: (12, 18)}
+
+_EVEN_FROM = {_HAN + _KANA: 5, _OTHERS: 15}  # letters of a line that may be wrapped, on average
 
 _SENTENCE_END = re.compile(r"[!?…。！？।॥؟۔።။៕]|\.(?<!\b[A-Z]\.)(?<!\b[A-Z][a-z]\.)(?<!\b[A-Z][a-z]{2}\.)")
 _END = re.compile(rf"(?:{_SENTENCE_END.pattern})[\"'”’»)」』]*$")
@@ -33,15 +39,17 @@ _INSIDE = re.compile(rf"(?:(?<=[^\W\d_]{2})(?<![A-Z][a-z])[.!?…][\"'”’»)]
 _CLAUSE = re.compile(r"[,;，；、،؛၊—](?:\s|$|[^\x00-\x7f])|[\"”“»«]")
 _LABEL = re.compile(r"[^\s:=]{1,20}\s?[:=](?:\s+\S|$)|.{1,30}:$")
 _CELL = re.compile(r"[,;|\t](?=[^\s,;|])")
+_BRACKET = re.compile(r"[={}()\[\]<>|\\;$*^]")
 _SYMBOL = re.compile(r"[={}()\[\]<>|\\/;$%@#*+_~^:]")
 _BRACKETED = re.compile(r"\s*(?:\([^()]*\)|\[[^\[\]]*\])$")
 _QUOTES = "\"'“”„‘’«»《》「」『』〈〉`"
+_COUNT = re.compile(r"(?<=[^\W\d_])[\s,;:]+\d[\d.,]*$")
 _DRESSES = (
     (re.compile(r"^(?:[-*•–·+‣]|[\[(]?\d{1,5}[.):、\]]|\d{1,5}(?=\s))\s*"), ""),  # a bullet or a number
     (re.compile(rf"^[{_QUOTES}]+"), ""),
     (re.compile(r"\s*[,;]$"), ""),
     (re.compile(rf"[{_QUOTES}]+$"), ""),
-    (re.compile(r"^([^\s,]+(?: [^\s,]+)?), ([^\s,]+(?: [^\s,]+)?)$"), r"\1 \2"),  # the last name, the first name
+    (re.compile(r"^((?![a-z])[^\s,]+(?: [^\s,]+)?), ([^\s,]+(?: [^\s,]+)?)$"), r"\1 \2"),  # the last name, the first name
 )
 _WORD_GAP = re.compile(r"[\s・·＝]+")
 
@@ -82,7 +90,8 @@ class Layout:
     """What a text is.
 
     kind: "list"; "text"; "doubtful", where it is more like a text; or "short", where it is like a list of too few lines. signs:
-    the points of each. lines: how many lines that are not blank were looked at; examples: two of them.
+    the points of each. lines: how many lines that are not blank were looked at; examples: two of them. stanzas: whether they
+    stand in short blocks of short lines.
     """
 
     kind: str
@@ -90,11 +99,17 @@ class Layout:
     lines: int
     mean_length: float
     examples: tuple[str, ...]
+    stanzas: bool
 
     @property
     def points(self) -> float:
         """The points of all signs."""
         return sum(self.signs.values())
+
+    @property
+    def is_code(self) -> bool:
+        """Whether it has the symbols and the indented lines of a program."""
+        return {"symbols", "indents"} <= set(self.signs)
 
 
 def judge_layout(text: Text) -> Layout:
@@ -109,7 +124,15 @@ def judge_layout(text: Text) -> Layout:
     signs = {sign.name: points for sign in SIGNS if lines.bare and (points := round(sign.points_of(lines), 3))}
     mean_length = fmean(map(len, lines.full)) if lines.full else 0.0
     examples = tuple(line.strip() for line in lines.full[:2])
-    return Layout(_kind(lines, sum(signs.values())), signs, lines.count, mean_length, examples)
+    stanzas = "stanzas" in signs and not _AGAINST_STANZAS & set(signs) and _are_poems(lines.blocks)
+    return Layout(_kind(lines, sum(signs.values())), signs, lines.count, mean_length, examples, stanzas)
+
+
+def _are_poems(blocks: Sequence[str]) -> bool:
+    """Tell whether blocks of lines may be poems: many, of short lines, and no speeches of a play."""
+    spoken = fmean(block.partition("\n")[0].endswith(":") for block in blocks)
+    longest = fmean(max(map(len, block.split("\n"))) for block in blocks)
+    return len(blocks) >= FEWEST_BLOCKS and spoken < 0.5 and longest <= LONGEST_VERSE
 
 
 def _kind(lines: "Lines", points: float) -> str:
@@ -142,7 +165,8 @@ class Lines:
         while len(full) > FEWEST_LINES and full[0].startswith(("#", "//", ";", "--")):
             del full[0]
         self.full = full[1:] if len(full) > FEWEST_LINES else full
-        self.bare = [line for line in _undressed(self.full) if line]
+        worded = [line for line in self.full if any(map(str.isalnum, line))]
+        self.bare = [line for line in _undressed(worded if len(worded) >= MOST * len(self.full) else self.full) if line]
 
     @cached_property
     def words(self) -> list[list[str]]:
@@ -179,9 +203,15 @@ def _undressed(lines: Sequence[str]) -> list[str]:
     """Return lines without what most of them are dressed in, and without what stands in brackets at their end."""
     bare = [_BRACKETED.sub("", line.strip()) or line.strip() for line in lines]
     for pattern, replacement in _DRESSES:
-        if sum(bool(pattern.search(line)) for line in bare) >= MOST * len(bare):
+        if _mostly(pattern, bare):
             bare = [pattern.sub(replacement, line) for line in bare]
-    return bare
+    uncounted = [_COUNT.sub("", line) for line in bare]
+    few_left = len(set(uncounted)) < MOST * len(set(bare))  # as of the steps of a program
+    return uncounted if _mostly(_COUNT, bare) and not few_left else bare
+
+
+def _mostly(pattern: re.Pattern[str], lines: Sequence[str]) -> bool:
+    return sum(bool(pattern.search(line)) for line in lines) >= MOST * len(lines)
 
 
 def _is_plain(word: str, lines: Lines) -> bool:
@@ -189,17 +219,19 @@ def _is_plain(word: str, lines: Lines) -> bool:
     return word[0].isalpha() and (lines.shouts or not word[0].isupper())
 
 
-def _mean_per_line(count: int, lines: Lines) -> float:
+def _mean_per_line(count: float, lines: Lines) -> float:
     return count / len(lines.bare)
 
 
 def _plain_words(lines: Lines) -> float:
-    plain = sum(_is_plain(word, lines) for word in lines.later_words)
-    return _mean_per_line(plain, lines)
+    """Return the plain words of a line after its first; in a script without capitals each counts for more."""
+    plain = [word for word in lines.later_words if _is_plain(word, lines)]
+    uncased = sum(word.upper() == word.lower() for word in plain)
+    return _mean_per_line(len(plain) + UNCASED * uncased, lines)
 
 
 def _capitals(lines: Lines) -> float:
-    later = [word for word in lines.later_words if word[0].isalpha()]
+    later = [word for word in lines.later_words if word[0].isalpha() and len(word) > 2]
     return fmean(word[0].isupper() for word in later) if later and not lines.shouts else 0.0
 
 
@@ -228,7 +260,7 @@ def _width(line: str) -> int:
 def _evenness(lines: Lines) -> float:
     """Return 1 for lines of one length, less the more lengths differ."""
     widths = [_width(line) for line in lines.full[: -1 if len(lines.full) > FEWEST_LINES else None]]
-    least = 5 if _unspaced_share(lines, _HAN + _KANA) > 0.5 else 18
+    least = next((least for block, least in _EVEN_FROM.items() if _unspaced_share(lines, block) > 0.5), 24)
     return 1 - pstdev(widths) / fmean(widths) if len(widths) > 2 and fmean(widths) >= least else 0.0
 
 
@@ -279,14 +311,21 @@ def _closed_vocabulary(lines: Lines) -> float:
     return 1 - len(set(words)) / len(words) if _mean_per_line(len(words), lines) >= 2 else 0.0
 
 
+def _lines_repeated(lines: Lines) -> float:
+    """Return the share of lines that were there before, where lines have several words."""
+    words = sum(len(line.split()) for line in lines.full) / len(lines.full)
+    return 1 - len(set(lines.bare)) / len(lines.bare) if words >= SEVERAL_WORDS else 0.0
+
+
 def _digits(lines: Lines) -> float:
     shown = sum(not letter.isspace() for line in lines.bare for letter in line)
     return sum(letter.isdigit() for line in lines.bare for letter in line) / max(shown, 1)
 
 
 def _symbols(lines: Lines) -> float:
-    several = [line for line in lines.bare if " " in line] or lines.bare
-    return sum(len(_SYMBOL.findall(line)) for line in several) / max(sum(map(len, several)), 1)
+    """Return the share of symbols; of lines that are one word, such as addresses, only brackets and the like count."""
+    count = sum(len((_SYMBOL if " " in line else _BRACKET).findall(line)) for line in lines.bare)
+    return count / sum(map(len, lines.bare))
 
 
 def _indents(lines: Lines) -> float:
@@ -296,9 +335,10 @@ def _indents(lines: Lines) -> float:
 
 
 def _stanzas(lines: Lines) -> float:
-    """Return 1 for lines that stand together in blocks with blank lines between."""
+    """Return how many blocks of several lines there are, with blank lines between; equal ones count twice."""
     sizes = [block.count("\n") + 1 for block in lines.blocks]
-    return 1.0 if len(sizes) > 1 and fmean(sizes) >= 2 and max(sizes) < lines.count - 1 else 0.0
+    equal = 2 if len(set(sizes)) == 1 and len(sizes) > 2 else 1
+    return equal * len(sizes) if sizes and 2 <= fmean(sizes) <= LONGEST_STANZA else 0.0
 
 
 def _same_beginning(lines: Lines) -> float:
@@ -319,12 +359,14 @@ def _headers(lines: Lines) -> float:
     return fmean(line.startswith(">") for line in lines.full)
 
 
+_AGAINST_STANZAS = {"running on", "symbols", "indents", "headers", "columns"}
+
 SIGNS = (
     Sign("sentences", 1.2, 0.2, 0.6, lambda lines: lines.share(lambda line: _END.search(line) or _INSIDE.search(line))),
     Sign("clauses", 0.9, 0.2, 0.6, lambda lines: lines.share(_CLAUSE.search)),
     Sign("running on", 1.2, 0.15, 0.5, _running_on),
     Sign("plain words a line", 1.0, 2.0, 5.0, _plain_words),
-    Sign("words of sentences", 0.9, 0.06, 0.16, _sentence_words),
+    Sign("words of sentences", 0.9, 0.08, 0.17, _sentence_words),
     Sign("even widths", 1.2, 0.84, 0.95, _evenness),
     Sign("long runs without spaces", 1.2, 0.0, 1.0, _unspaced),
     Sign("long words", 1.2, 16, 25, _long_words),
@@ -332,13 +374,14 @@ SIGNS = (
     Sign("short words", 1.0, 0.4, 1.2, _short_words),
     Sign("words repeated in a line", 1.2, 0.2, 0.4, _repeats),
     Sign("few words", 0.5, 0.6, 0.8, _closed_vocabulary),
+    Sign("lines repeated", 1.2, 0.5, 0.75, _lines_repeated),
     Sign("digits", 1.4, 0.15, 0.35, _digits),
-    Sign("symbols", 1.3, 0.03, 0.12, _symbols),
+    Sign("symbols", 1.3, 0.02, 0.1, _symbols),
     Sign("labels", 1.0, 0.3, 0.8, lambda lines: lines.share(_LABEL.match)),
     Sign("columns", 1.2, 0.3, 0.8, lambda lines: lines.share(lambda line: len(_CELL.findall(line)) > 1)),
     Sign("headers", 1.5, 0.0, 0.1, _headers),
     Sign("indents", 1.0, 0.1, 0.3, _indents),
-    Sign("stanzas", 0.4, 0.0, 1.0, _stanzas),
+    Sign("stanzas", 0.8, 1, 8, _stanzas),
     Sign("capitals", -1.0, 0.25, 0.6, _capitals),
     Sign("same beginning", -4.0, 0.4, 0.9, _same_beginning),
     Sign("sorted", -1.0, 0.9, 1.0, _sorted),

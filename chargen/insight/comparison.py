@@ -16,7 +16,7 @@ from chargen.run import RunDirectory
 
 TOLD_APART = {"network.cell", "network.num_layers", "network.hidden_size"}  # settings that have lines of their own
 # What besides the text decides which part is held out.
-HELD_OUT_BY = ("reading", "file_readings", "strip_licence", "validation_split", "validation", "label_by")
+HELD_OUT_BY = ("reading", "separator", "file_readings", "strip_licence", "validation_split", "validation", "label_by")
 
 
 @dataclass(frozen=True, kw_only=True)

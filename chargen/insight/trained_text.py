@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import Any
 
 from chargen.config import CorpusConfig, Settings
+from chargen.corpus.cutting import cut_like
 from chargen.corpus.decoding import Decoding
 from chargen.corpus.documents import Document, cut_corpus, digest_of, read_corpus
 from chargen.corpus.encodings import AUTO
@@ -133,7 +134,7 @@ def read_files(
     sources = [formatted(source, config) for source in read_texts(files, glob=config.glob, encoding=encoding)]
     sha256 = digest_of(sources)
     sources, notes = without_licences(sources, "as in training") if config.strip_licence else (sources, [])
-    texts = [str(text) for source in sources for text, _ in source.texts]
+    texts = [str(piece) for source in sources for text, _ in source.texts for piece in cut_like(text, config)]
     name = Path(sources[0].name).name
     return as_documents(texts, model, name=name, label=label, on_unknown=on_unknown), sha256, notes
 

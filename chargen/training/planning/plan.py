@@ -124,8 +124,7 @@ class TrainingPlan:
     def describe(self) -> list[str]:
         """Say in lines what will be trained on what."""
         corpus, network = self.corpus, self.settings.network
-        count = len(corpus.documents)
-        unit = "row" if corpus.entries else "line" if corpus.reading == "line" else "document"
+        count, unit = len(corpus.documents), corpus.unit
         inputs = f"embedding {network.embedding_size}" if network.embedding_size else "one-hot"
         batch = f"{self.windows.batch_size} windows of {self.windows.context_length}"
         tokens = {"char": "distinct", "byte": "byte tokens", "word": "word tokens", "bpe": "BPE tokens"}

@@ -14,7 +14,7 @@ from chargen.config import Mapped, NetworkConfig, Settings
 from chargen.corpus.documents import Corpus
 from chargen.network.network import weight_shapes
 from chargen.training.planning.plan import FEWEST_EPOCHS, WARMUP_SHARE
-from chargen.training.planning.windows import LONGEST_LINE_WINDOW
+from chargen.training.planning.windows import LONGEST_LINE_WINDOW, usual_length
 
 PRESETS = {"fast": 1.0, "balanced": 5.0, "best": 30.0}  # minutes
 DEFAULT_PRESET = "balanced"
@@ -94,7 +94,8 @@ class _TextSize(NamedTuple):
         share, per_token = 1 - settings.corpus.validation_split, CHARACTERS_PER_TOKEN[settings.corpus.tokens]
         positions = corpus.num_characters / per_token
         if corpus.is_list:
-            positions = len(corpus.documents) * min(corpus.longest / per_token + 1, LONGEST_LINE_WINDOW)
+            longest = usual_length([len(text) for text in corpus.texts])
+            positions = len(corpus.documents) * min(longest / per_token + 1, LONGEST_LINE_WINDOW)
         return cls(share * corpus.num_characters, share * positions)
 
 

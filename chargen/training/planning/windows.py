@@ -1,13 +1,18 @@
 """Choose how a text is cut into windows, and refuse windows that leave nothing to predict."""
 
+import math
 from collections.abc import Sequence
 from typing import NamedTuple
+
+import numpy as np
+import numpy.typing as npt
 
 from chargen.config import Settings
 from chargen.corpus.documents import Corpus
 from chargen.corpus.windows import BatchPlan, TokenStream
 from chargen.errors import ConfigError, CorpusError
 
+MANY, FEW, FAR = 10, 0.02, 4  # entries; share of them that may be left out; how many times as long as the others they are
 LONGEST_LINE_WINDOW = 200  # tokens; a longer line is cut into several windows
 
 
@@ -31,9 +36,9 @@ class TextParts(NamedTuple):
         return (*self.training, *([self.validation] if self.validation else []))
 
     @property
-    def longest(self) -> int:
-        """Tokens of the longest document."""
-        return max(stream.longest for stream in self.all)
+    def lengths(self) -> npt.NDArray[np.int64]:
+        """Tokens of each document."""
+        return np.concatenate([np.diff(stream.starts) - 1 for stream in self.all])
 
     @property
     def shortest_stream(self) -> int:
@@ -50,7 +55,7 @@ def choose_windows(settings: Settings, corpus: Corpus, parts: TextParts) -> Wind
     """
     training, last = settings.training, settings.network.targets == "last"
     if corpus.is_list:
-        context_length = training.context_length or min(parts.longest + 1, LONGEST_LINE_WINDOW)
+        context_length = training.context_length or min(usual_length(parts.lengths) + 1, LONGEST_LINE_WINDOW)
         stride, batch_size = (1, 128) if last else (context_length, 32)
     else:
         longest = min(stream.longest for stream in parts.training) - 1
@@ -64,6 +69,20 @@ def choose_windows(settings: Settings, corpus: Corpus, parts: TextParts) -> Wind
     if corpus.labels and not last and not training.stateful:
         stride = max(1, context_length - 1)
     return WindowSizes(context_length, training.stride or stride, training.batch_size or batch_size)
+
+
+def usual_length(lengths: npt.ArrayLike) -> int:
+    """Return the greatest of some lengths of entries, those left out that are far longer than nearly all others.
+
+    A heading above a list of names, or a note beside it, does not make every window as long as itself.
+
+    >>> usual_length([5, 7, 6, 8, 4, 7, 6, 5, 4, 8, 58]), usual_length([5, 7, 6, 8, 12])
+    (8, 12)
+    """
+    ordered = np.sort(lengths)
+    usual = int(ordered[-1 - math.ceil(FEW * len(ordered))]) if len(ordered) >= MANY else int(ordered[-1])
+    longest = int(ordered[-1])
+    return longest if longest <= FAR * usual else usual
 
 
 def longest_context(span: int, batch_size: int) -> int:

@@ -248,9 +248,11 @@ TEXTS = {
     "dates": "".join(f"{1 + day % 28}.{1 + day % 12}.2024\n" for day in range(40)),
 }  # fmt: skip
 
-TABLE = [Labelled(name, kind, text) for kind, texts in (("list", LISTS), ("text", TEXTS)) for name, text in texts.items()]
+FIRST = [Labelled(name, kind, text) for kind, texts in (("list", LISTS), ("text", TEXTS)) for name, text in texts.items()]
+MORE = [Labelled(name.partition(" ")[2], name.partition(" ")[0], text) for name, text in read_parts("more.txt").items()]
+TABLE = FIRST + MORE
 
 
 def held_out(table: Sequence[Labelled]) -> list[Labelled]:
-    """Return the third of the table that was not looked at while the judgement was tuned."""
+    """Return every third or so, which the points of the signs were not set by."""
     return [one for one in table if sum(map(ord, one.name)) % 3 == 0]

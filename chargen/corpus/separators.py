@@ -1,0 +1,193 @@
+r"""Cut a text at what stands between its documents: empty lines, a line such as %, or a marker such as <|endoftext|>.
+
+A separator is declared as "blank", for one or more empty lines, or as the text itself, with \n for a line end. It separates
+where it is a line of its own; if it holds line ends or is a marker in angle or square brackets, wherever it stands. Lines of
+white space alone count as empty.
+"""
+
+import re
+from collections import Counter
+from collections.abc import Iterable, Iterator
+from statistics import fmean
+from typing import NamedTuple
+
+from chargen.corpus.large_text import BLOCK, Text, is_blank, text_blocks
+from chargen.errors import ConfigError
+
+BLANK, NONE = "blank", "none"
+SAMPLE = 200_000  # characters at the beginning, in which empty lines are looked at
+MARGIN = 1 << 12  # characters before the end of a block in which a separator may be cut in two
+SHORT = 500  # characters of a piece that takes no more memory than a part of a file
+
+FEWEST_MARKERS = 3  # of a kind that nothing else has
+FEWEST_SURE_LINES = 2  # of %, as in fortune files
+FEWEST_LINES = 4  # of stars, dashes and the like, which also divide scenes
+FEWEST_PIECES = 6  # that empty lines divide
+LONGEST_PIECE = 5000  # characters, on average; longer ones are scenes or chapters of one text
+LONGEST_ENTRY = 3000  # the same between empty lines
+LONGEST_TITLE = 60
+LONGEST_LINE = 50  # on average: the lines of poems and lists, not those of sections of prose
+MOST = 0.8  # share of the pieces that have to begin alike
+
+_MARKER = re.compile(r"<[^<>\s]+>|\[[^\[\]\s]+\]")
+_KNOWN_MARKERS = re.compile(r"(?i)<\|end_?of_?(?:text|document|doc|story)\|>|</s>|<\|?eo[sd]\|?>|\[eo[sd]\]")
+_SURE_LINE = re.compile(r"%+")
+_SYMBOL_LINE = re.compile(r"^([%*\-=#~_+•—–§&@^])(?:[ \t]*\1)*$", re.MULTILINE)
+_LABEL = re.compile(r"\w[^\n:]{0,20}:")
+_CHAPTER = re.compile(r"(?i)\s*(?:chapter|kapitel|chapitre|cap[ií]tulo|глава|part|book|scene|act|[ivxlc]+\.?$|\d+\.?$)")
+_TITLE = re.compile(rf"\w[^\n(){{}}=;]{{0,{LONGEST_TITLE - 1}}}(?<![.!?:,;])\n")
+_TWO_BLANK_LINES = r"\n\n\n"
+_ESCAPES = {r"\n": "\n", r"\t": "\t", r"\f": "\f", r"\\": "\\"}
+
+
+def find_separator(text: Text) -> str | None:
+    """Return the marker or line of symbols that stands between the documents of a text, or None where there is none.
+
+    It has to be plain: a marker of data sets, the % of fortune files, or several equal lines of stars or dashes between short
+    pieces.
+    """
+    beginning = next(text_blocks(text), "")[:BLOCK]
+    markers = Counter(_KNOWN_MARKERS.findall(beginning))
+    for marker, count in markers.most_common(1):
+        if count >= FEWEST_MARKERS:
+            return marker
+    return _symbol_line(beginning)
+
+
+def _symbol_line(text: str) -> str | None:
+    lines = Counter(found.group() for found in _SYMBOL_LINE.finditer(text))
+    for line, count in lines.most_common(1):
+        sure = _SURE_LINE.fullmatch(line) is not None
+        if count < (FEWEST_SURE_LINES if sure else FEWEST_LINES) or _is_markup(line, text, count):
+            return None
+        if sure or len(text) <= LONGEST_PIECE * (count + 1):
+            return line
+    return None
+
+
+def _is_markup(line: str, text: str, count: int) -> bool:
+    """Tell whether a line of symbols underlines headings, or begins comments and list items elsewhere."""
+    others = len(re.findall(rf"^[ \t]*{re.escape(line[0])}", text, re.MULTILINE)) - count
+    underlined = len(re.findall(rf"^.{{{len(line)}}}\n{re.escape(line)}$", text, re.MULTILINE))
+    return others >= count / 2 or (len(line) > 2 and underlined >= count / 2)
+
+
+def find_blank_separator(text: Text) -> str | None:
+    """Return two empty lines, or one, where they divide short pieces that each have a title, or begin with the same label.
+
+    Chapters, sections of prose and the speeches of a play are parts of one document.
+    """
+    beginning = next(text_blocks(text), "")[:SAMPLE]
+    titled = list(cut_at(beginning, separator_pattern(_TWO_BLANK_LINES)))
+    if _are_short(titled) and fmean(map(len, re.findall(r".+", beginning))) <= LONGEST_LINE:
+        tests = (_TITLE.match, re.compile(r"\S\n[ \t]*\n").search)
+        if all(_share(test(str(piece)) for piece in titled) >= MOST for test in tests) and not _are_chapters(titled):
+            return _TWO_BLANK_LINES
+    labelled = list(cut_at(beginning, separator_pattern(BLANK)))
+    if _are_short(labelled):
+        labels = Counter(found.group() for piece in labelled if (found := _LABEL.match(str(piece))))
+        if labels and labels.most_common(1)[0][1] >= MOST * len(labelled):
+            return BLANK
+    return None
+
+
+def _are_chapters(pieces: Iterable[Text]) -> bool:
+    return _share(_CHAPTER.match(str(piece)) for piece in pieces) > 1 - MOST
+
+
+def _are_short(pieces: list[Text]) -> bool:
+    return len(pieces) >= FEWEST_PIECES and fmean(map(len, pieces)) <= LONGEST_ENTRY
+
+
+def _share(found: Iterable[object]) -> float:
+    return fmean(bool(one) for one in found)
+
+
+def unescaped(separator: str) -> str:
+    r"""Return a separator with its \n, \t, \f and \\ replaced.
+
+    >>> unescaped(r"\n\n")
+    '\n\n'
+    """
+    return re.sub(r"\\[ntf\\]", lambda found: _ESCAPES[found.group()], separator)
+
+
+def separator_name(separator: str) -> str:
+    """Return what a separator is called in a sentence."""
+    text = unescaped(separator)
+    if separator == BLANK:
+        return "empty lines"
+    return separator if text.strip() else f"{text.count(chr(10)) - 1} or more empty lines"
+
+
+def separator_pattern(separator: str, *, inline: bool = False) -> re.Pattern[str]:
+    """Return what matches a separator with the line ends around it; inline: also within lines.
+
+    Raises ConfigError for one that is empty, or white space without a line end.
+    """
+    text = unescaped(separator)
+    if not text.strip(" \t"):
+        raise ConfigError(f"the separator is {separator!r}, expected blank, none or a text", hint="for example --separator %")
+    if separator == BLANK or not text.strip():
+        lines = 2 if separator == BLANK else max(text.count("\n"), 1)
+        return re.compile(rf"\r?\n(?:[ \t\r]*\n){{{lines - 1},}}")
+    if "\n" in text:
+        return re.compile(re.escape(text).replace("\\\n", "\\r?\\n"))
+    if inline or _MARKER.fullmatch(text):
+        return re.compile(rf"\s*{re.escape(text.strip())}\s*")
+    return re.compile(rf"[\r\n]*^[ \t]*{re.escape(text.strip())}[ \t]*\r?$[\r\n]*", re.MULTILINE)
+
+
+def is_in(text: Text, pattern: re.Pattern[str]) -> bool:
+    """Tell whether a separator is in a text."""
+    return next(_places(text, pattern), None) is not None
+
+
+def cut_at(text: Text, pattern: re.Pattern[str]) -> Iterator[Text]:
+    """Yield the pieces of a text between separators, without the line ends around them; blank ones are left out."""
+    start = 0
+    for place in _places(text, pattern):
+        yield from _trimmed(text, start, place.start, place)
+        start = place.stop
+    yield from _trimmed(text, start, len(text), _Place(len(text), len(text), "", len(text)))
+
+
+class _Place(NamedTuple):
+    """Where a separator starts and stops in a text, and the stretch of the text around it that is in memory."""
+
+    start: int
+    stop: int
+    held: str
+    offset: int
+
+
+def _places(text: Text, pattern: re.Pattern[str]) -> Iterator[_Place]:
+    """Yield the place of each separator; a text in a file is searched block by block."""
+    held, first, offset = "", 0, 0  # what is not searched to its end yet, from `first` on, and where it starts in the text
+    for block in text_blocks(text):
+        held += block
+        for found in pattern.finditer(held, first):
+            if found.end() > len(held) - MARGIN:
+                first = found.start()
+                break
+            yield _Place(offset + found.start(), offset + found.end(), held, offset)
+            first = found.end()
+        else:
+            first = max(first, len(held) - MARGIN)
+        dropped = max(first - MARGIN, 0)  # some stays: it tells whether a line begins, and holds short pieces
+        held, first, offset = held[dropped:], first - dropped, offset + dropped
+    for found in pattern.finditer(held, first):
+        yield _Place(offset + found.start(), offset + found.end(), held, offset)
+
+
+def _trimmed(text: Text, start: int, stop: int, place: _Place) -> Iterator[Text]:
+    """Yield a part of a text without empty lines at its ends, unless it is blank; a short one is kept in memory."""
+    if isinstance(text, str) or (stop - start <= SHORT and place.offset <= start):
+        piece = text[start:stop] if isinstance(text, str) else place.held[start - place.offset : stop - place.offset]
+        if not piece.isspace() and piece:
+            yield piece.strip("\r\n")
+        return
+    beginning, end = str(text[start : min(start + MARGIN, stop)]), str(text[max(start, stop - MARGIN) : stop])
+    part = text[start + len(beginning) - len(beginning.lstrip("\r\n")) : stop - len(end) + len(end.rstrip("\r\n"))]
+    if not is_blank(part):
+        yield part
