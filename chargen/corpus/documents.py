@@ -90,11 +90,6 @@ class Corpus:
         """Characters of the documents that are not kept in files."""
         return sum(len(text) for text in self.texts if isinstance(text, str))
 
-    @property
-    def longest(self) -> int:
-        """Characters of the longest document."""
-        return max(map(len, self.texts))
-
 
 def load_corpus(config: CorpusConfig, *, stateful: bool = False) -> Corpus:
     """Read the configured files and cut them into documents. Raises what `read_corpus` and `cut_corpus` raise."""

@@ -89,7 +89,7 @@ def test_the_reading_of_each_file_can_be_chosen(in_folder: Path) -> None:
 def test_every_file_is_a_document(in_folder: Path) -> None:
     corpus = load(in_folder, PROSE, CODE, "\n")
     assert corpus.texts == (PROSE, CODE)
-    assert (corpus.name, corpus.reading, corpus.longest) == ("0+2", "document", len(PROSE))
+    assert (corpus.name, corpus.reading) == ("0+2", "document")
 
 
 @pytest.mark.parametrize("text", ["x", " \n\n", "x\n"])

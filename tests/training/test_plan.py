@@ -1,3 +1,4 @@
+import doctest
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -14,6 +15,7 @@ from chargen.corpus.vocabulary import BOUNDARY
 from chargen.corpus.windows import ContiguousStreams
 from chargen.errors import ConfigError, CorpusError
 from chargen.resolution import resolve
+from chargen.training.planning import windows
 from chargen.training.planning.plan import TrainingPlan, estimate_memory, make_plan
 from chargen.training.planning.windows import WindowSizes
 
@@ -258,3 +260,16 @@ def test_the_description_says_what_is_trained_on_what() -> None:
     said = "\n".join(plan(network={"cell": "gru", "num_layers": 2, "embedding_size": 0}).describe())
     for part in ("1 document,", f"{len(TEXT):,} characters", "gru 2x128", "one-hot", "64 windows of 64", "MB"):
         assert part in said
+
+
+@pytest.mark.parametrize(
+    ("rest", "context_length"),
+    [([], 7), (["a heading above the names, far longer than each of them"], 7), (["no heading"], 11)],
+)
+def test_a_heading_does_not_make_all_windows_long(rest: list[str], context_length: int) -> None:
+    names = [f"name{number:02}" for number in range(40)]
+    assert make_plan(settings(), corpus(*rest, *names, reading="line")).windows.context_length == context_length
+
+
+def test_the_examples_of_the_windows_work() -> None:
+    assert doctest.testmod(windows).failed == 0 < doctest.testmod(windows).attempted
