@@ -69,6 +69,7 @@ def command(
     use_one_thread()
     from chargen.insight.assessment import assess, file_subject, held_out_subject, why_no_baselines
     from chargen.insight.dynamic import RATE
+    from chargen.insight.unigram import warn_if_worse
     from chargen.network.model_file import load_model
     from chargen.run import RunDirectory, find_model
 
@@ -95,12 +96,14 @@ def command(
         dynamic_rate=rate,
     )
     if as_json:
+        found = list(rows)
         facts = {"models": list(map(str, paths)), "files": list(files), "block_length": block_length}
-        echo(json_text(facts | {"results": [row.to_mapping() for row in rows]}))
-        return
-    _print_table(
-        rows, width=len(f"blocks of {block_length}, training part" if with_training else f"blocks of {block_length:5}")
-    )
+        echo(json_text(facts | {"results": [row.to_mapping() for row in found]}))
+    else:
+        longest = f"blocks of {block_length}, training part" if with_training else f"blocks of {block_length:5}"
+        found = _print_table(rows, width=len(longest))
+    for line in warn_if_worse(subject, found) if verbosity else ():
+        echo(line, err=True)
 
 
 def _told_apart(given: tuple[str, ...], runs_dir: Path) -> tuple[tuple[str, ...], tuple[str, ...]]:
@@ -137,12 +140,15 @@ def _heading(paths: Sequence[Path], members: Sequence[tuple[Any, Any]], subject:
     return [*lines[:-1], f"{lines[-1]}; {part}"]
 
 
-def _print_table(rows: Iterable[Any], width: int) -> None:
-    """Print each figure as it comes: some take minutes."""
-    for number, row in enumerate(rows):
-        if number == 0:
+def _print_table(rows: Iterable[Any], width: int) -> list[Any]:
+    """Print each figure as it comes, since some take minutes, and return the rows."""
+    printed: list[Any] = []
+    for row in rows:
+        if not printed:
             echo(f"{'':{width}}  nats/char  bits/char  perplexity")
         figures = row.quality
         echo(
             f"{row.name:{width}}  {figures.cross_entropy:<9.4f}  {figures.bits_per_character:<9.4f}  {figures.shown_perplexity}"
         )
+        printed.append(row)
+    return printed

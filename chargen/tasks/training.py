@@ -147,8 +147,9 @@ def plan_training(
 
 
 def _generation(resolved: Resolved, budget: Budget | None, start: Start | None, verbosity: int) -> dict[str, Any]:
-    """Plan a network that writes text."""
+    """Plan a network that writes text; its validation is compared with what a 1-gram model reaches."""
     from chargen.corpus.documents import load_corpus
+    from chargen.insight.unigram import cross_entropies, describe_worse
     from chargen.training.budget import plan_within
     from chargen.training.planning.plan import make_plan
     from chargen.training.session import forecast_session, run_session
@@ -159,10 +160,22 @@ def _generation(resolved: Resolved, budget: Budget | None, start: Start | None, 
         plan = plan_within(budget, resolved, corpus, start=start, verbosity=verbosity)
     else:
         plan = make_plan(settings, corpus, start=start)
+
+    def compare(outcome: Any) -> dict[str, float]:
+        if plan.validation is None or outcome.best is None or outcome.interrupted_by is not None:
+            return {}
+        nats = cross_entropies(plan.parts.training, plan.validation, len(plan.vocabulary))
+        baselines = {name: plan.rate.bits_per_character(one) for name, one in nats.items()}
+        worse = describe_worse("validation", outcome.best.bits_per_character, baselines, held_out=True)
+        for line in worse if verbosity else ():
+            echo(line, err=True)
+        return baselines
+
     return {
         "plan": plan,
         "forecast": partial(forecast_session, plan, verbosity=verbosity),
         "session": partial(run_session, plan, verbosity=verbosity),
+        "compare": compare,
     }
 
 

@@ -156,7 +156,7 @@ def test_several_runs_are_measured_together(run: str, invoke: Invoke, in_folder:
         assert all(both[name] <= (one[name] + two[name]) / 2 for name in ("stream", "blocks of 256"))
         assert both["6-gram"] == one["6-gram"]
     heading = invoke("evaluate", run, other, "--no-baselines").stderr.splitlines()
-    assert heading == [
+    assert heading[:2] == [
         f"runs/{run}/model.safetensors: lstm 1x4",
         f"runs/{other}/model.safetensors: gru 1x4; 58 characters held out of 576",
     ]

@@ -65,6 +65,7 @@ class TrainingPlan:
     training: BatchPlan
     validation: BatchPlan | None
     documents: Sequence[Document]  # those trained on
+    parts: TextParts
     rate: CharacterRate
     primer: tuple[int, ...]
     ends: bool
@@ -173,6 +174,7 @@ def make_plan(settings: Settings, corpus: Corpus, *, start: Start | None = None)
         training=_epochs(_mixed_batches(parts.training, corpus.weights, windows, settings), settings),
         validation=_validation(parts.validation, windows, settings) if parts.validation else None,
         documents=documents,
+        parts=parts,
         rate=_character_rate(held_out or documents, [parts.validation] if parts.validation else parts.training, vocabulary),
         primer=_primer(documents, vocabulary, corpus=corpus, last=settings.network.targets == "last", windows=windows),
         ends=len(corpus.documents) > 1,

@@ -1,0 +1,85 @@
+"""Compare a network with models that know next to nothing: how frequent each token is, or not even that."""
+
+import math
+from collections.abc import Iterable, Mapping, Sequence
+
+import numpy as np
+import numpy.typing as npt
+
+from chargen.corpus.windows import BatchPlan, TokenStream, tokenize
+from chargen.insight.assessment import Row, Subject
+from chargen.insight.baseline import NOWHERE, Counts, Floats
+from chargen.insight.evaluation import Passage
+
+UNIGRAM, UNIFORM = "1-gram", "uniform"
+EXPLAINED = {
+    UNIGRAM: "which a 1-gram model reaches that knows only how frequent each token is",
+    UNIFORM: "which equal guesses among all tokens reach",
+}
+TOKENS_AT_ONCE = 1 << 22
+STEPS_AT_ONCE = 64
+
+TokenCounts = npt.NDArray[np.int64]  # (V,)
+
+
+def unigram_nats(counts: TokenCounts) -> Floats:
+    """Return what each token costs by a 1-gram model of a text in which the tokens came so often, in nats, (V,).
+
+    It is the 1-gram model of `NgramModel`: interpolated Kneser-Ney smoothing, so that no token is impossible.
+    """
+    found, nothing = np.flatnonzero(counts), np.zeros(len(counts), np.int64)
+    grams = np.full(len(counts), NOWHERE)
+    grams[found] = np.arange(len(found))
+    level = Counts.of(counts[found], nothing[: len(found)], 1)
+    return -np.log(level.interpolate(nothing, grams, np.full(len(counts), 1 / len(counts))))
+
+
+def count_tokens(streams: Iterable[TokenStream], vocab_size: int) -> TokenCounts:
+    """Count the predicted tokens of some streams, (V,)."""
+    counts = np.zeros(vocab_size, np.int64)
+    for stream in streams:
+        for first in range(1, len(stream.ids), TOKENS_AT_ONCE):
+            ids = stream.as_targets(stream.ids[first : first + TOKENS_AT_ONCE].astype(np.int32))
+            counts += np.bincount(ids[stream.predicts(first + np.arange(len(ids)))], minlength=vocab_size)
+    return counts
+
+
+def cross_entropies(learnt: Iterable[TokenStream], measured: BatchPlan, vocab_size: int) -> dict[str, float]:
+    """Return what a 1-gram model of some streams, and equal guesses, cost on an epoch of batches, in nats a token."""
+    counts = np.zeros(vocab_size)
+    for first in range(0, measured.num_steps, STEPS_AT_ONCE):
+        batch = measured.batches(0, first, min(STEPS_AT_ONCE, measured.num_steps - first))
+        counts += np.bincount(batch.targets.ravel(), batch.weights.ravel(), minlength=vocab_size)
+    return {name: nats / float(counts.sum()) for name, nats in _nats(learnt, counts).items()}
+
+
+def _nats(learnt: Iterable[TokenStream], counts: npt.NDArray[np.number]) -> dict[str, float]:
+    """Return what tokens that come so often, (V,), cost in all."""
+    costs = unigram_nats(count_tokens(learnt, len(counts)))
+    return {UNIGRAM: float(counts @ costs), UNIFORM: float(counts.sum()) * math.log(len(counts))}
+
+
+def warn_if_worse(subject: Subject, rows: Sequence[Row]) -> list[str]:
+    """Return a warning where a model does worse, in the worst way to read a text, than one that knows next to nothing."""
+    measured = [row for row in rows if row.kind == "model" and row.part != "training"]
+    if not subject.training or not measured:
+        return []
+    vocabulary = subject.model.vocabulary
+    passage, learnt = Passage.of(subject.documents, vocabulary), tokenize(subject.training, vocabulary)
+    nats = _nats([learnt], count_tokens([passage.stream], len(vocabulary)))
+    figures = {name: passage.quality(cost).bits_per_character for name, cost in nats.items()}
+    worst = max(measured, key=lambda row: row.quality.bits_per_character)
+    return describe_worse(worst.name, worst.quality.bits_per_character, figures, held_out=subject.held_out)
+
+
+def describe_worse(what: str, bits: float, figures: Mapping[str, float], *, held_out: bool) -> list[str]:
+    """Return a warning where a figure, in bits a character, is worse than the best of `cross_entropies`, and what to do."""
+    name = min(figures, key=lambda name: figures[name])
+    if not bits > figures[name]:
+        return []
+    advice = (
+        "train longer (--epochs), or hold out text that is more like the rest (--validation spread, another --random-seed)"
+        if held_out
+        else "this text is unlike the one that it was trained on"
+    )
+    return [f"warning: {what}: {bits:.3f} bits/char is worse than {figures[name]:.3f}, {EXPLAINED[name]}; {advice}"]
