@@ -18,6 +18,7 @@ from chargen.corpus.separators import (
     separator_name,
     separator_pattern,
 )
+from chargen.corpus.wording import listed
 from chargen.errors import ConfigError
 
 LINE, DOCUMENT = "line", "document"
@@ -25,7 +26,7 @@ FEWEST_TOLD = 4  # short lines of a text of which a note says that it is read as
 SHORT_LINE = 100  # characters, on average
 SHORT_ROW = 200  # characters of a row, on average, up to which rows are read as names are
 EXAMPLE_CHARACTERS = 40
-MOST_NAMED = 3  # files in one note
+MOST_TOLD = 3  # files that have a note each
 
 
 class ReadText(NamedTuple):
@@ -152,7 +153,7 @@ def describe_readings(texts: Sequence[ReadText], counts: Sequence[int]) -> Itera
         yield from _about_separators(separated, alone=len(texts) == 1)
     if whole and (lists or separated):
         yield (
-            f"{_named([one.name for one in whole])}: read as a whole, one document for each file "
+            f"{listed([one.name for one in whole])}: read as a whole, one document for each file "
             f"(--file-reading chooses for each file)"
         )
     elif whole:
@@ -164,7 +165,7 @@ def _about_lists(lists: Sequence[tuple[ReadText, int]], *, alone: bool) -> str:
     first = lists[0][0]
     examples = ", ".join(repr(_shortened(line)) for line in first.layout.examples) if first.layout else ""
     what = "a list of names or titles" if len(lists) == 1 else f"{len(lists):,} lists of names or titles"
-    where = "" if alone else f"{_named([one.name for one, _ in lists])}: "
+    where = "" if alone else f"{listed([one.name for one, _ in lists])}: "
     return (
         f"{where}{what}, {lines:,} lines such as {examples}: each line is one document "
         f"(--document reads {'the text' if alone else 'each file'} as a whole)"
@@ -175,7 +176,7 @@ def _about_separators(texts: Sequence[tuple[ReadText, int]], *, alone: bool) -> 
     for separator in dict.fromkeys(one.reading for one, _ in texts):
         those = [(one, count) for one, count in texts if one.reading == separator]
         documents = sum(count for _, count in those)
-        where = "" if alone else f"{_named([one.name for one, _ in those])}: "
+        where = "" if alone else f"{listed([one.name for one, _ in those])}: "
         first = str(next(those[0][0].documents())[0][: EXAMPLE_CHARACTERS + 1]).partition("\n")[0]
         yield (
             f"{where}{documents:,} documents with {separator_name(separator)} between them, the first begins "
@@ -186,9 +187,9 @@ def _about_separators(texts: Sequence[tuple[ReadText, int]], *, alone: bool) -> 
 def _about_short_lines(texts: Sequence[ReadText], *, alone: bool) -> Iterator[str]:
     """Yield notes on texts that may be lists or poems after all."""
     notes = [note for one in texts if (note := _about_one(one, "" if alone else f"{one.name}: "))]
-    yield from notes[:MOST_NAMED]
-    if len(notes) > MOST_NAMED:
-        yield f"{len(notes) - MOST_NAMED:,} more files of short lines or stanzas are read as one document each"
+    yield from notes[:MOST_TOLD]
+    if len(notes) > MOST_TOLD:
+        yield f"{len(notes) - MOST_TOLD:,} more files of short lines or stanzas are read as one document each"
 
 
 def _about_one(one: ReadText, where: str) -> str:
@@ -204,12 +205,6 @@ def _about_one(one: ReadText, where: str) -> str:
     lines = sum(bool(line.strip()) for block in text_blocks(one.text) for line in block.split("\n"))
     hint = "--per-line makes each one of its own"
     return f"{where}{lines:,} short lines, read as one document ({hint}), such as {_shortened(layout.examples[0])!r}"
-
-
-def _named(names: Sequence[str]) -> str:
-    """Return the first few names, and how many more there are."""
-    more = len(names) - MOST_NAMED
-    return ", ".join(names[:MOST_NAMED]) + (f" and {more:,} more" if more > 0 else "")
 
 
 def _shortened(line: str) -> str:

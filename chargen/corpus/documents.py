@@ -127,7 +127,7 @@ def cut_corpus(config: CorpusConfig, sources: Sequence[tuple[int, SourceText]], 
         tuple(notes),
         file_readings=tuple(text.reading for text in texts),
         weights=tuple(weight for _, weight in parts),
-        entries=main not in (LINE, DOCUMENT) or (not stateful and all(source.rows is not None for _, source in sources)),
+        entries=main not in (LINE, DOCUMENT) or all(source.rows is not None for _, source in sources),
     )
     if config.label_by != "none" and len(corpus.labels) < 2:
         raise CorpusError(

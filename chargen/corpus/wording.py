@@ -66,7 +66,9 @@ def _words(text: str, pattern: re.Pattern[str]) -> Iterator[str]:
         place = found.start()
         before = text[max(end, place - _REACH) : place]
         start = place - len(before) + max(before.rfind(space) for space in " \t\n") + 1
-        end = place + len(text[place : place + _REACH].split(maxsplit=1)[0])
+        end = place + len(
+            re.split(r"[ \t\n]", text[place : place + _REACH], maxsplit=1)[0]
+        )  # other spaces may be what is shown
         yield text[start:end]
 
 

@@ -80,6 +80,13 @@ def test_what_is_recorded_cuts_the_same_texts_in_the_same_way(texts: list[str], 
     assert bool(corpus.recorded["file_readings"]) == (len(set(corpus.file_readings)) > 1)
 
 
+@pytest.mark.parametrize("text", [PROSE, "\n%\n".join([PROSE] * 9)], ids=["prose", "separated"])
+def test_a_run_that_chose_to_carry_the_state_is_read_again_as_it_was(text: str, in_folder: Path) -> None:
+    """The recipe chooses `training.stateful` once the text is cut, and a run has it among its settings."""
+    corpus = load(in_folder, text)
+    assert load(in_folder, text, stateful=True, **corpus.recorded) == replace(corpus, notes=())
+
+
 def test_the_reading_of_each_file_can_be_chosen(in_folder: Path) -> None:
     assert load(in_folder, PROSE, NAMES, file_readings=("line", "document")).file_readings == ("line", "document")
     with pytest.raises(ConfigError, match="1 values of --file-reading for 2 files"):

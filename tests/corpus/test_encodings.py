@@ -196,6 +196,7 @@ def test_zeros_beyond_the_sample_are_refused(monkeypatch: pytest.MonkeyPatch) ->
         ("été, (Noël) été ça; encore là", "été Noël ça"),
         ("x" * 99 + "é" * 99, "x" * 15 + "é" * 15 + " "),
         ("猫" * 40, f"{'猫' * 15} {'猫' * 10}"),
+        ("a b\xa0 c", "b\xa0"),
     ],
 )
 def test_the_words_that_show_an_encoding(text: str, words: str) -> None:

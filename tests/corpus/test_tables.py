@@ -133,6 +133,12 @@ def test_a_reading_is_applied_to_each_row(tmp_path: Path) -> None:
     assert load(tmp_path, table(ROWS), reading="document").entries
 
 
+def test_rows_are_entries_also_when_a_run_that_carried_the_state_is_read_again(tmp_path: Path) -> None:
+    path = tmp_path / "t.csv"
+    path.write_text(table(ROWS), encoding="utf-8")
+    assert load_corpus(CorpusConfig(files=(str(path),), reading="document"), stateful=True).entries
+
+
 def test_long_rows_are_read_as_prose(tmp_path: Path) -> None:
     corpus = load(tmp_path, table([["A long review of a film. " * 20], ["And another one. " * 30]], header="review"))
     assert (len(corpus.documents), corpus.reading, corpus.is_list) == (2, "document", False)
