@@ -154,7 +154,12 @@ class ByteVocabulary(Vocabulary):
         super().__init__([chr(byte) if byte < 0x80 else f"<{byte:02x}>" for byte in range(256)], labels)
 
     def encode(self, text: str, *, on_unknown: str = "error") -> Ids:
-        raw = np.frombuffer(text.encode("utf-8", "surrogateescape"), np.uint8)
+        try:
+            raw = np.frombuffer(text.encode("utf-8", "surrogateescape"), np.uint8)
+        except UnicodeEncodeError:
+            raise UnknownTokenError(
+                "the text holds half of a surrogate pair, which is no character", hint="leave it out"
+            ) from None
         return raw.astype(self.dtype) + self.dtype.type(1)
 
     def decode(self, ids: TokenIds) -> str:

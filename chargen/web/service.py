@@ -179,12 +179,9 @@ class Service:
         return Place(self._labelled(body.label), prompt)
 
     def _read(self, text: str, body: CompletionBody | NextBody | ScoreBody) -> Prompt:
-        try:
-            measures = isinstance(body, ScoreBody) and self.model.vocabulary.kind == "word" and body.on_unknown == "error"
-            on_unknown = "nearest" if measures else body.on_unknown  # an unknown word has no bits, the others have
-            return read_prompt(self.model.vocabulary, text, on_unknown=on_unknown)
-        except UnicodeEncodeError:
-            raise RefusedError(422, "the text holds half of a surrogate pair, which is no character") from None
+        measures = isinstance(body, ScoreBody) and self.model.vocabulary.kind == "word" and body.on_unknown == "error"
+        on_unknown = "nearest" if measures else body.on_unknown  # an unknown word has no bits, the others have
+        return read_prompt(self.model.vocabulary, text, on_unknown=on_unknown)
 
     def _labelled(self, label: str | None) -> TextModel:
         known = self.model.vocabulary.labels

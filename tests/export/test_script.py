@@ -100,6 +100,27 @@ def test_it_writes_what_sample_writes(
     assert written(program, model, "--seed", prompt, *asked) == expected.stdout
 
 
+def test_prompts_and_lengths_of_words(program: Program) -> None:
+    vocabulary = WordVocabulary(["The", " cat", " sat", "."], num_characters=9)
+    model = make_model(LSTM, vocabulary=vocabulary)
+    refused = program(model, "--seed", "The dog sat")
+    assert (refused.returncode, refused.stdout) == (2, b"")
+    assert b"the model has never seen 'dog'" in refused.stderr
+    text = written(program, model, "--seed", "cat ", "--length", "31", "--random-seed", "1")
+    assert text.startswith("cat ")
+    assert not text.startswith("cat  ")
+    assert 30 <= len(text) - len("cat \n") <= 31  # the first word's space is there already
+
+
+def test_lines_are_different(program: Program) -> None:
+    model = make_model(LSTM, vocabulary=CharacterVocabulary("ab"), **LINES)
+    lines = written(program, model, "--count", "30", "--length", "6", "--random-seed", "1").splitlines()
+    assert len(lines) == len(set(lines)) == 30
+    few = program(model, "--count", "30", "--length", "1", "--random-seed", "1")
+    assert (few.returncode, sorted(few.stdout.split())) == (0, [b"a", b"b"])
+    assert b"only 2 different texts were found" in few.stderr
+
+
 def test_labels(invoke: Invoke, program: Program, in_folder: Path) -> None:
     model = make_model(LSTM, vocabulary=CharacterVocabulary("abc", ["x", "y"]), **LINES)
     save_model(in_folder / "model.safetensors", model)

@@ -163,3 +163,9 @@ def test_where_there_are_no_more_different_texts() -> None:
     assert Request(sampling=greedy, count=5).write(model, prompt).texts == ["a"]
     document = make_model(CharacterVocabulary("ab"))
     assert len(Request(sampling=greedy, count=5, length=3).write(document, prompt).texts) == 5
+
+
+def test_half_a_surrogate_pair_is_no_byte() -> None:
+    with pytest.raises(UnknownTokenError, match="half of a surrogate pair"):
+        read_prompt(ByteVocabulary(), "a\ud800")
+    assert read_prompt(ByteVocabulary(), "a\udcff").ids.tolist() == [0x62, 0x100]  # which stands for the byte FF
