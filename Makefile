@@ -4,9 +4,10 @@ READY := .venv/.ready
 MINUTES ?= 10
 SCALE ?= 1
 SEEDS ?= 3
+WHEELS := gpu-wheels
 COUNT ?= 300
 
-.PHONY: help setup demo test test-backends fuzz torture mutate lint format bench quality corpora clean
+.PHONY: help setup demo test test-backends fuzz torture mutate lint format bench quality gpu-wheels gpu-check corpora clean
 .DEFAULT_GOAL := help
 
 help: ## list the targets
@@ -59,6 +60,13 @@ quality: $(READY) ## measure how good the defaults get, and what each part is wo
 	$(BIN)/python -m benchmarks quality --seeds $(SEEDS) --scale $(SCALE)
 	$(BIN)/python -m benchmarks ablation --seeds $(SEEDS) --scale $(SCALE)
 	$(BIN)/python -m benchmarks min-cells --scale $(SCALE)
+
+gpu-wheels: $(READY) ## download what a GPU machine without a network needs beside JAX or PyTorch
+	$(BIN)/python -m benchmarks.gpu_wheels $(WHEELS)
+
+# On a machine that was only given the sources there is no .venv: its own Python has JAX or PyTorch.
+gpu-check: ## check and measure chargen on a GPU, within nine minutes
+	$(if $(wildcard $(READY)),$(BIN)/python,python3) -m benchmarks.gpu_check --minutes 9 $(if $(wildcard $(WHEELS)),--wheels $(WHEELS))
 
 corpora: ## write corpora/code.txt from our own source
 	find chargen -name '*.py' | LC_ALL=C sort | xargs cat > corpora/code.txt

@@ -12,11 +12,13 @@ from typing import Any
 
 import click
 
-from benchmarks import classic_time, cost, gpu, memory, min_cells, options, plot, quality, sample, serve, startup, table, train
-from benchmarks.engines import ENGINES, SIZES, parse_size
+from benchmarks import classic_time, cost, memory, min_cells, options, plot, quality, sample, serve, startup, table, train
+from benchmarks.engines import ENGINES, SIZES
 from benchmarks.machine import describe_machine
+from benchmarks.on_gpu.table import markdown as tables_of_gpu
 
 RESULTS = Path(__file__).parent / "results.json"
+GPU_RESULTS = RESULTS.with_name("gpu.json")  # of benchmarks.gpu_check
 CELLS = ("lstm", "gru", "simplernn")
 Rows = list[dict[str, Any]]
 
@@ -38,29 +40,13 @@ class CommaSeparated(click.ParamType):
         return names
 
 
-class SizeList(click.ParamType):
-    """Sizes of networks and batches, separated by commas."""
-
-    name = "sizes"
-
-    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> tuple[str, ...]:
-        """Return the sizes; fail on one that is none."""
-        sizes = tuple(value.split(",")) if isinstance(value, str) else tuple(value)
-        for size in sizes:
-            try:
-                parse_size(size)
-            except (ValueError, TypeError):
-                self.fail(f"{size!r} is no size such as {gpu.SIZES[0]}", param, ctx)
-        return sizes
-
-
 as_json = click.option("--json", "as_json", is_flag=True, help="Print JSON.")
 
 
 @click.group(invoke_without_command=True, help=__doc__)
 @click.pass_context
 def main(context: click.Context) -> None:
-    """Run all that measures but what `make quality` runs and what needs a GPU, unless a benchmark is named."""
+    """Run all that measures but what `make quality` runs, unless a benchmark is named."""
     if context.invoked_subcommand is None:
         for command in context.command.commands.values():
             if command not in (*APART, write_options, show_table, plot_results):
@@ -181,35 +167,7 @@ def measure_min_cells(scale: float = 1.0, as_json: bool = False) -> None:
     _report("min-cells", lambda: min_cells.measure(scale=scale), as_json, keep=scale == 1)
 
 
-@main.command("gpu")
-@click.option("--sizes", type=SizeList(), default=",".join(gpu.SIZES), show_default=True, help="LAYERSxUNITSxWINDOWxBATCH,...")
-@click.option("--cells", type=CommaSeparated(CELLS), default="lstm", show_default=True)
-@click.option("--device", type=click.Choice(("gpu", "cpu")), default="gpu", show_default=True, help="cpu tries the script.")
-@click.option("--turns", default=train.REPETITIONS, show_default=True, help="Turns of each engine.")
-@click.option("--seconds", default=train.SECONDS, show_default=True, help="Seconds of a turn.")
-@click.option("--quality", type=float, metavar="MINUTES", help="Also the nats a character on tinyshakespeare after so long.")
-@as_json
-def measure_gpu(
-    sizes: tuple[str, ...],
-    cells: tuple[str, ...],
-    device: str,
-    turns: int,
-    seconds: float,
-    quality: float | None,
-    as_json: bool,
-) -> None:
-    """Characters a second in training on a GPU, on JAX and on PyTorch, against torch.nn.LSTM; needs both, and a GPU."""
-    seen = gpu.prepare(device)
-    _report(
-        "gpu",
-        lambda: gpu.measure(sizes=sizes, cells=cells, turns=turns, seconds=seconds, minutes=quality),
-        as_json,
-        keep=device == "gpu",
-        device=seen,
-    )
-
-
-APART = (measure_quality, measure_ablation, measure_min_cells, measure_gpu)  # hours, or another machine
+APART = (measure_quality, measure_ablation, measure_min_cells)  # hours
 
 
 @main.command("options")
@@ -222,6 +180,8 @@ def write_options() -> None:
 def show_table() -> None:
     """Print the newest results as the README shows them."""
     click.echo(table.markdown(json.loads(RESULTS.read_text(encoding="utf-8"))))
+    if GPU_RESULTS.is_file():
+        click.echo(f"\n{tables_of_gpu(json.loads(GPU_RESULTS.read_text(encoding='utf-8')))}")
 
 
 @main.command("plot")
@@ -236,8 +196,8 @@ def _results() -> dict[str, Any]:
     return dict(json.loads(RESULTS.read_text(encoding="utf-8"))) if RESULTS.is_file() else {}
 
 
-def _report(kind: str, measure: Callable[[], Rows], as_json: bool, *, keep: bool = True, device: str = "") -> None:
-    report = {"machine": f"{device}, {describe_machine()}" if device else describe_machine(), "rows": measure()}
+def _report(kind: str, measure: Callable[[], Rows], as_json: bool, *, keep: bool = True) -> None:
+    report = {"machine": describe_machine(), "rows": measure()}
     if keep:
         RESULTS.write_text(json.dumps(_results() | {kind: report}, indent=1) + "\n", encoding="utf-8")
     if as_json:

@@ -50,7 +50,10 @@ def evaluate(*models: Path, text: Path) -> dict[str, float]:
 
 def _chargen(*arguments: object) -> str:
     command = [sys.executable, "-m", "chargen", *map(str, arguments)]
-    return subprocess.run(command, capture_output=True, text=True, check=True).stdout
+    done = subprocess.run(command, capture_output=True, text=True, check=False)
+    if done.returncode:
+        raise RuntimeError(f"{' '.join(command[2:])} failed: {done.stderr.strip()}")
+    return done.stdout
 
 
 def side_by_side(work: Callable[[Item], Outcome], items: Iterable[Item]) -> list[Outcome]:
@@ -70,9 +73,9 @@ def _keep_to_one(cores: SimpleQueue[int]) -> None:
     os.sched_setaffinity(0, {cores.get()})
 
 
-def split_tail(name: str, folder: Path, *, share: float = 0.1, most: int | None = None) -> Split:
+def split_tail(name: str, folder: Path, *, share: float = 0.1, most: int | None = None, texts: Path = SHARED_TEXTS) -> Split:
     """Write the first characters of a text, at most so many, and the share at their end as two files."""
-    text = (SHARED_TEXTS / f"{name}.txt").read_text(encoding="utf-8")[:most]
+    text = (texts / f"{name}.txt").read_text(encoding="utf-8")[:most]
     cut = int(len(text) * (1 - share))
     return _written(folder, name, text[:cut], text[cut:])
 

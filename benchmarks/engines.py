@@ -1,8 +1,9 @@
 """Programs that train the same network on the same text, each in a process of its own.
 
 `python -m benchmarks.engines ENGINE CELL SIZE SECONDS` (SIZE: A, B, C, or as in 1x128x40x128) builds its network, trains until
-everything is compiled, and trains for about so long for every line on stdin, answering each with the characters a second. Each
-takes the GPU if it sees one, and has done all its work there before it answers.
+everything is compiled, and trains for about so long for every line on stdin, answering each with the characters a second; the
+line "memory" is answered with the most bytes that it has held on the GPU. Each takes the GPU if it sees one, and has done all
+its work there before it answers.
 """
 
 import os
@@ -14,6 +15,8 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 import numpy as np
+
+from benchmarks.on_gpu.backends import peak_memory
 
 VOCAB_SIZE, EMBEDDING_SIZE = 66, 64  # the 65 characters of tinyshakespeare and the boundary
 LEARNING_RATE = 0.001
@@ -48,7 +51,7 @@ def read_ids() -> np.ndarray:
     return (ids + 1).astype(np.uint8)
 
 
-def chargen_trainer(cell: str, size: Size, *, backend: str = "tensorflow") -> Trainer:
+def chargen_trainer(cell: str, size: Size, *, backend: str = "tensorflow", precision: str = "float32") -> Trainer:
     """Our layers, our data path, our loop."""
     from chargen.training.devices.backend import load_backend
 
@@ -72,7 +75,7 @@ def chargen_trainer(cell: str, size: Size, *, backend: str = "tensorflow") -> Tr
         seed=1,
     )
     network = NetworkConfig(cell=cell, num_layers=size.num_layers, hidden_size=size.hidden_size, embedding_size=EMBEDDING_SIZE)
-    model = build_model(network, vocab_size=VOCAB_SIZE, context_length=size.context_length)
+    model = build_model(network, vocab_size=VOCAB_SIZE, context_length=size.context_length, precision=precision)
     optimizer = make_optimizer(TrainingConfig(learning_rate=LEARNING_RATE, clip_norm=0.0))
     tokens = size.batch_size * size.context_length
     together = min(choose_steps_per_execution(model.count_params(), tokens, gpu=accelerated()), plan.num_steps)
@@ -123,8 +126,11 @@ def keras_trainer(cell: str, size: Size) -> Trainer:
     return train
 
 
-def torch_trainer(cell: str, size: Size) -> Trainer:
-    """PyTorch's own layers, its fused Adam, the whole text in memory, that of the GPU if there is one."""
+def torch_trainer(cell: str, size: Size, *, precision: str = "float32") -> Trainer:
+    """PyTorch's own layers, its fused Adam, the whole text in memory, that of the GPU if there is one.
+
+    A precision other than float32 is that of autocast; weights and optimizer stay in float32.
+    """
     import torch
     from torch import nn
 
@@ -142,8 +148,9 @@ def torch_trainer(cell: str, size: Size) -> Trainer:
         for _ in range(steps):
             chosen = torch.randint(len(windows), (size.batch_size,), generator=generator, device=device)
             ids = windows[chosen].long().T  # (T + 1, B)
-            hidden, _ = recurrent(embedding(ids[:-1]))
-            loss = nn.functional.cross_entropy(output(hidden).flatten(0, 1), ids[1:].flatten())
+            with torch.autocast(device, getattr(torch, precision), enabled=precision != "float32"):
+                hidden, _ = recurrent(embedding(ids[:-1]))
+                loss = nn.functional.cross_entropy(output(hidden).flatten(0, 1), ids[1:].flatten())
             optimizer.zero_grad()
             loss.backward()
             optimizer.step()
@@ -163,20 +170,27 @@ ENGINES: dict[str, Callable[[str, Size], Trainer]] = {
     "chargen": chargen_trainer,
     "chargen-jax": partial(chargen_trainer, backend="jax"),
     "chargen-torch": partial(chargen_trainer, backend="torch"),
+    "chargen-bfloat16": partial(chargen_trainer, precision="mixed_bfloat16"),
+    "chargen-jax-bfloat16": partial(chargen_trainer, backend="jax", precision="mixed_bfloat16"),
+    "chargen-torch-bfloat16": partial(chargen_trainer, backend="torch", precision="mixed_bfloat16"),
     "torch": torch_trainer,
+    "torch-bfloat16": partial(torch_trainer, precision="bfloat16"),
     "keras": keras_trainer,
 }
 
 
 def serve(engine: str, cell: str, size: Size, seconds: float) -> None:
-    """Get ready, say so, and measure once for each line on stdin."""
+    """Get ready, say so, and measure once for each line on stdin, for as many steps as the last measurement shows to fit."""
     train = ENGINES[engine](cell, size)
     train(3)
-    characters = size.batch_size * size.context_length
-    steps = max(2, round(seconds * _steps_a_second(train, 3)))
+    rate = _steps_a_second(train, 3)
     print("ready", flush=True)
-    for _ in sys.stdin:
-        print(_steps_a_second(train, steps) * characters, flush=True)
+    for line in sys.stdin:
+        if line.strip() == "memory":
+            print(peak_memory() or "none", flush=True)
+            continue
+        rate = _steps_a_second(train, max(2, round(seconds * rate)))
+        print(rate * size.batch_size * size.context_length, flush=True)
 
 
 def _steps_a_second(train: Trainer, steps: int) -> float:

@@ -6,8 +6,6 @@ def markdown(results: dict[str, Any]) -> str:
     blocks = []
     if "train" in results:
         blocks.append(_training(results["train"]["rows"]))
-    if "gpu" in results:
-        blocks.append(_on_gpu(results["gpu"]["rows"]))
     rows = [
         row
         for kind in ("startup", "sample", "serve", "memory", "classic", "precision")
@@ -54,15 +52,6 @@ def _training(rows: list[dict[str, Any]]) -> str:
         shape = ours["what"].partition("(")[2].partition(")")[0]
         lines.append(f"| {ours['cell']} {ours['size']}, {shape} | {_number(ours['median'])} | {ratios} |")
     return "\n".join(lines)
-
-
-def _on_gpu(rows: list[dict[str, Any]]) -> str:
-    lines = [f"| {row['what']} | {_number(row['median'])} {row['unit']} | {_ratio(row)} |" for row in rows]
-    return "\n".join(["| on a GPU | median | against torch |", "| --- | ---: | ---: |", *lines])
-
-
-def _ratio(row: dict[str, Any]) -> str:
-    return f"{row['chargen_is_faster_by']:.2f} x" if "chargen_is_faster_by" in row else ""
 
 
 def _number(value: float) -> str:

@@ -1,7 +1,7 @@
 import subprocess
 import sys
 from collections.abc import Sequence
-from contextlib import ExitStack
+from contextlib import ExitStack, suppress
 from pathlib import Path
 from statistics import median
 from typing import Any
@@ -13,7 +13,7 @@ SECONDS = 2.0  # of a turn
 
 
 class Worker:
-    """An engine in a process of its own, ready and waiting for its turn."""
+    """An engine in a process of its own, which waits for its turns once it is ready."""
 
     def __init__(self, engine: str, cell: str, size: str, seconds: float) -> None:
         command = [sys.executable, "-m", "benchmarks.engines", engine, cell, size, str(seconds)]
@@ -21,19 +21,34 @@ class Worker:
         self._process = subprocess.Popen(
             command, cwd=root, stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True
         )
+        self._what = f"{engine} {cell} {size}"
+
+    def wait_until_ready(self) -> None:
+        """Wait until the network is built and compiled. Raises RuntimeError if that fails."""
         if self._answer() != "ready":
-            raise RuntimeError(f"{engine} {cell} {size} did not start:\n{self._errors()}")
+            raise RuntimeError(f"{self._what} did not start:\n{self._errors()}")
 
     def measure(self) -> float:
-        """Train for some seconds and return the characters a second."""
-        assert self._process.stdin is not None
-        print("go", file=self._process.stdin, flush=True)
-        return float(self._answer())
+        """Train for some seconds and return the characters a second. Raises RuntimeError if the process has ended."""
+        return float(self._ask("go"))
+
+    def peak_memory(self) -> int | None:
+        """Return the most bytes of the GPU's memory that were in use, or None without a GPU."""
+        answer = self._ask("memory")
+        return int(answer) if answer != "none" else None
 
     def close(self) -> None:
         """End the process."""
         self._process.kill()
         self._process.communicate()
+
+    def _ask(self, question: str) -> str:
+        assert self._process.stdin is not None
+        with suppress(BrokenPipeError):  # it has no answer either
+            print(question, file=self._process.stdin, flush=True)
+        if answer := self._answer():
+            return answer
+        raise RuntimeError(f"{self._what} ended:\n{self._errors()}")
 
     def _answer(self) -> str:
         assert self._process.stdout is not None
@@ -65,6 +80,7 @@ def rates_in_turns(
         for engine in engines:
             workers[engine] = Worker(engine, cell, size, seconds)
             stack.callback(workers[engine].close)
+            workers[engine].wait_until_ready()
         taken = [{engine: worker.measure() for engine, worker in workers.items()} for _ in range(turns)]
     return {engine: [turn[engine] for turn in taken] for engine in engines}
 

@@ -1,0 +1,23 @@
+"""Train for some minutes by the defaults and measure the text's last tenth: `... SECONDS BACKEND MINUTES FILE`."""
+
+import sys
+import tempfile
+from pathlib import Path
+
+from benchmarks.commands import evaluate, split_tail, train
+from benchmarks.on_gpu.telling import tell
+from benchmarks.quality import LAST_WEIGHTS
+
+
+def main(backend: str, minutes: float, corpus: Path) -> None:
+    """Tell the nats a character by both protocols."""
+    with tempfile.TemporaryDirectory() as name:
+        split = split_tail(corpus.stem, Path(name), texts=corpus.parent)
+        options = ("--minutes", minutes, "--backend", backend, *LAST_WEIGHTS, "--random-seed", 1)
+        run, seconds = train(split.training, *options, folder=Path(name))
+        for protocol, nats in evaluate(run / "last.safetensors", text=split.test).items():
+            tell(backend=backend, text=corpus.stem, minutes=minutes, protocol=protocol, nats=nats, seconds=seconds)
+
+
+if __name__ == "__main__":
+    main(sys.argv[2], float(sys.argv[3]), Path(sys.argv[4]))

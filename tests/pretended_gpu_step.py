@@ -1,0 +1,28 @@
+"""`python -m tests.pretended_gpu_step SECONDS HOW` is a step of the GPU check that ends as it is told to."""
+
+import json
+import os
+import signal
+import subprocess
+import sys
+import time
+
+MEGABYTES = 1024 * 1024
+
+
+def main(how: str) -> None:
+    """Tell a row, print what is none, and end."""
+    print("a library says hello")
+    print("[1, 2]")
+    child = subprocess.Popen([sys.executable, "-c", "import time; time.sleep(600)"])
+    print(json.dumps({"child": child.pid, "own": os.getpid()}), flush=True)
+    if how == "raises":
+        raise RuntimeError("CUDNN_STATUS_EXECUTION_FAILED")
+    if how == "dies":
+        os.kill(os.getpid(), signal.SIGSEGV)
+    if how == "hangs":
+        time.sleep(600)
+
+
+if __name__ == "__main__":
+    main(sys.argv[2])
