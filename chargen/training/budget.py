@@ -9,7 +9,7 @@ from chargen.corpus.documents import Corpus
 from chargen.errors import ConfigError
 from chargen.resolution import Resolved
 from chargen.training.planning.plan import TrainingPlan, make_plan
-from chargen.training.planning.recipes import DEFAULT_PRESET, MOST_PASSES, PRESETS, Chosen, Recipe, choose_recipe
+from chargen.training.planning.recipes import DEFAULT_PRESET, MOST_PASSES, PRESET_CORES, PRESETS, Chosen, Recipe, choose_recipe
 from chargen.training.planning.transfer import Start
 from chargen.training.session import fit_session
 
@@ -79,8 +79,10 @@ def plan_within(
     The steps are told in so many `epochs`, or in as many as suit them.
     """
     chosen = Chosen(resolved.settings, [name for name, origin in resolved.origin.items() if origin != "default"])
-    recipe = choose_recipe(corpus, chosen, minutes=budget.minutes, cores=len(os.sched_getaffinity(0)))
-    plan = replace(make_plan(_applied(recipe, resolved.settings), corpus, start=start), reasons=recipe.reasons)
+    cores = len(os.sched_getaffinity(0)) if budget.exact else PRESET_CORES
+    recipe = choose_recipe(corpus, chosen, minutes=budget.minutes, cores=cores, exact=budget.exact)
+    plan = make_plan(_applied(recipe, resolved.settings), corpus, start=start, passes=recipe.passes)
+    plan = replace(plan, reasons=recipe.reasons)
     if chosen.any("training.epochs"):
         return plan
     if not budget.exact:

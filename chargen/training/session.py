@@ -40,7 +40,7 @@ def run_session(
     Training ends early where `watch` says so after an epoch. Of several ranks the first one alone writes and speaks.
     """
     display = Display(verbosity=verbosity if ranks.leads else 0)
-    for line in (*plan.corpus.notes, *plan.reasons, *plan.describe(), *ranks.describe()):
+    for line in (*plan.corpus.notes, *plan.reasons, *plan.describe(), *plan.warnings, *ranks.describe()):
         display.note(line)
     trainer = _make_trainer(plan, display, ranks)
     if ranks.leads:
@@ -57,7 +57,7 @@ def run_session(
 def forecast_session(plan: TrainingPlan, *, verbosity: int = 1) -> dict[str, Any]:
     """Return what training would do, with the time it would take at most, measured by a short probe."""
     display = Display(verbosity=verbosity)
-    for line in (*plan.corpus.notes, *plan.reasons):
+    for line in (*plan.corpus.notes, *plan.reasons, *plan.warnings):
         display.note(line)
     seconds = seconds_per_epoch(_make_trainer(plan, display), plan)
     return plan.summary() | {

@@ -122,7 +122,7 @@ def default_space(settings: Settings, fixed: Collection[str]) -> Space:
     assert training.batch_size is not None
     assert training.context_length is not None
     size = max(network.hidden_size, 4)
-    share = Range(low=0.0, high=0.5, step=0.05)
+    share = Range(low=0.0, high=0.7, step=0.05)
     space: Space = {
         "network.hidden_size": Range(low=size // 2, high=2 * size, step=size // 4),
         "network.num_layers": Range(low=1, high=3),

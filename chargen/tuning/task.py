@@ -22,8 +22,11 @@ TRIAL_EPOCHS = 8  # in which a trial of so many minutes is told, so that all tri
 TUNE = "chargen tune"  # the layer below the user's
 
 # What train would choose by the machine or by what is searched beside it: chosen once, the same for all trials everywhere.
-_PINNED = ("network.hidden_size", "network.embedding_size", "training.stateful", "training.jitter", *former_values())
-_PINNED_OF_STREAMS = ("training.context_length", "training.batch_size")
+_PINNED = (
+    *("network.hidden_size", "network.embedding_size", "training.stateful", "training.jitter", "training.batch_size"),
+    *former_values(),
+)
+_PINNED_OF_STREAMS = ("training.context_length",)
 
 
 @dataclass(frozen=True, kw_only=True)

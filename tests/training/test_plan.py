@@ -37,11 +37,16 @@ def plan(text: str = TEXT, **sections: dict[str, Any]) -> TrainingPlan:
 @pytest.mark.parametrize(
     ("text", "reading", "targets", "stateful", "expected"),
     [
-        ("abcde\nab\nab", "line", "all", False, WindowSizes(6, 6, 32)),
-        ("abcde\nab\nab", "line", "last", False, WindowSizes(6, 1, 128)),
-        (TEXT * 9, "document", "all", False, WindowSizes(64, 64, 64)),
-        (TEXT * 9, "document", "last", False, WindowSizes(40, 3, 128)),
-        (TEXT * 9, "document", "last", True, WindowSizes(40, 40, 64)),
+        ("abcde\nab\nab", "line", "all", False, WindowSizes(6, 6, 1)),
+        ("abcde\nab\nab", "line", "last", False, WindowSizes(6, 1, 8)),
+        ("abcde\nab\n" * 999 + "ab", "line", "all", False, WindowSizes(6, 6, 32)),
+        ("abcde\nab\n" * 999 + "ab", "line", "last", False, WindowSizes(6, 1, 128)),
+        (TEXT * 9, "document", "all", False, WindowSizes(32, 32, 2)),
+        (TEXT * 50, "document", "all", False, WindowSizes(64, 64, 8)),
+        (TEXT * 999, "document", "all", False, WindowSizes(128, 128, 32)),
+        (TEXT * 9, "document", "last", False, WindowSizes(40, 3, 32)),
+        (TEXT * 9, "document", "last", True, WindowSizes(40, 40, 2)),
+        (TEXT * 99, "document", "last", True, WindowSizes(40, 40, 16)),
     ],
 )
 def test_open_window_sizes_are_chosen_from_the_text(
@@ -146,12 +151,14 @@ def test_a_text_shorter_than_a_window_is_refused_with_the_length_that_would_do()
         plan("x" * 100, training={"context_length": 200})
     assert refused.value.hint is not None
     assert "--context-length 89" in refused.value.hint
-    assert plan("x" * 100, training={"context_length": 89}).training.num_steps == 1
+    assert plan("x" * 100, training={"context_length": 89}).training.num_targets == 90
 
 
 def test_lines_shorter_than_a_window_are_filled_up() -> None:
     made = make_plan(settings(training={"context_length": 30}), corpus("ab", "abc", "b", reading="line"))
-    assert made.training.batch(0, 0).weights.sum() == made.training.num_targets
+    assert (
+        sum(made.training.batch(0, step).weights.sum() for step in range(made.training.num_steps)) == made.training.num_targets
+    )
 
 
 def test_memory_grows_with_each_size_and_is_refused_before_it_is_taken() -> None:
@@ -258,7 +265,7 @@ def test_many_distinct_characters_need_no_large_array(tmp_path: Path) -> None:
 
 def test_the_description_says_what_is_trained_on_what() -> None:
     said = "\n".join(plan(network={"cell": "gru", "num_layers": 2, "embedding_size": 0}).describe())
-    for part in ("1 document,", f"{len(TEXT):,} characters", "gru 2x128", "one-hot", "64 windows of 64", "MB"):
+    for part in ("1 document,", f"{len(TEXT):,} characters", "gru 2x128", "one-hot", "2 windows of 32", "MB"):
         assert part in said
 
 

@@ -13,7 +13,7 @@ from chargen.errors import ConfigError
 from chargen.resolution import Resolved, resolve
 from chargen.scratch.network import supported
 from chargen.training.budget import Budget, find_budget, plan_within
-from chargen.training.planning.plan import make_plan
+from chargen.training.planning.plan import TrainingPlan, make_plan
 from chargen.training.planning.recipes import PRESETS, Chosen, Recipe, choose_recipe
 from chargen.training.trainer import begins_afresh
 
@@ -36,19 +36,24 @@ def recipe(text: str, *, minutes: float = 5.0, reading: str = "document", **sect
     return choose_recipe(corpus(text, reading=reading), chosen, minutes=minutes, cores=2)
 
 
+def planned(text: str, *, minutes: float = 5.0, reading: str = "document", **sections: dict[str, Any]) -> TrainingPlan:
+    budget = Budget(minutes=minutes, exact=False, began=0.0)
+    return plan_within(budget, resolved(**sections), corpus(text, reading=reading))
+
+
 def test_prose_is_read_with_the_state_carried_on_and_names_are_not() -> None:
     assert recipe(PROSE * 1000).layer["training"]["stateful"]
     assert "stateful" not in recipe(NAMES, reading="line").layer["training"]
-    assert "stateful" not in recipe(PROSE * 20).layer["training"]  # a text that is shorter than a batch of streams
+    assert recipe(PROSE).layer["training"]["stateful"]
     assert "stateful" not in recipe(PROSE * 1000, training={"stride": 3}).layer["training"]
 
 
 @pytest.mark.parametrize("training", [{"stateful": True}, {"stateful": False}, {"context_length": 64}])
 def test_windows_of_prose_are_as_many_as_streams_would_be(training: dict[str, Any]) -> None:
-    streams, windows = (recipe(PROSE * 1000, training=one).layer["training"] for one in ({}, training))
-    assert streams["batch_size"] == windows["batch_size"] < 32
-    assert windows.get("jitter", False) == training.get("stateful", False)
-    assert ("context_length" in windows) == ("context_length" not in training)
+    streams, windows = (planned(PROSE * 1000, training=one).settings.training for one in ({}, training))
+    assert streams.batch_size == windows.batch_size == 8
+    assert streams.context_length == windows.context_length == 64
+    assert windows.jitter == training.get("stateful", False)
 
 
 @given(st.sampled_from([1, 30, 3000]), st.floats(0.1, 100), st.floats(1, 20))
@@ -106,15 +111,63 @@ def test_help_says_of_all_that_is_chosen_that_it_is() -> None:
 
 def test_three_reasons_name_the_network_what_is_dropped_and_how_it_learns() -> None:
     size, dropped, learning = recipe(PROSE * 1000).reasons
-    assert "5 minutes on 2 cores" in size
-    assert "lstm 1x" in size
+    assert "5 minutes on 2 cores (--minutes): lstm 1x" in size
     assert "%" in dropped
-    assert "state is carried on" in learning
+    assert "state is carried" in learning
 
 
 def test_the_reasons_tell_what_a_user_has_chosen() -> None:
     _, dropped, _ = recipe(PROSE * 1000, network={"dropout": 0.17, "weight_drop": 0.07}).reasons
-    assert "17% of its outputs and 7% of its recurrent weights" in dropped
+    assert "17% of the outputs (--dropout) and 7% of the recurrent weights (--weight-drop)" in dropped
+
+
+def test_a_preset_is_the_same_on_any_number_of_cores(monkeypatch: pytest.MonkeyPatch) -> None:
+    plans = []
+    for cores in (1, 60):
+        monkeypatch.setattr("os.sched_getaffinity", lambda _, cores=cores: set(range(cores)))
+        plans.append(planned(PROSE * 3000))
+    assert plans[0].settings == plans[1].settings
+    assert plans[0].reasons == plans[1].reasons
+    assert "about 5 minutes on 2 cores (--preset, --minutes)" in plans[0].reasons[0]
+
+
+@given(st.integers(50, 5000), st.integers(1, 4), st.sampled_from(["char", "byte"]), st.sampled_from([{}, {"epochs": 40}]))
+def test_settings_change_little_with_the_size_of_a_text(size: int, percent: int, tokens: str, training: dict[str, int]) -> None:
+    """Whatever is chosen, a text that is a little longer gets nearly the same, and none gets too few steps."""
+    less, more = (
+        planned((PROSE * 200)[:length], corpus={"tokens": tokens}, training=training)
+        for length in (size, size + size * percent // 100)
+    )
+    for plan in (less, more):
+        assert plan.settings.training.epochs * plan.training.num_steps >= 160
+        assert plan.warnings == () or training
+    for name in ("context_length", "batch_size", "learning_rate"):
+        one, other = (getattr(plan.settings.training, name) for plan in (less, more))
+        assert 0.5 <= other / one <= 2
+    assert less.memory_bytes / 2 <= more.memory_bytes <= less.memory_bytes * 4
+
+
+@pytest.mark.parametrize("kind", ["prose", "lines", "labelled", "mix", "word", "bpe"])
+@pytest.mark.parametrize("training", [{}, {"epochs": 30}])
+def test_each_kind_of_short_text_gets_steps_enough(kind: str, training: dict[str, int]) -> None:
+    text, tokens = PROSE * 40, kind if kind in ("word", "bpe") else "char"
+    mix = ["a.txt:2", "b.txt:1"] if kind == "mix" else []
+    found = resolved(corpus={"tokens": tokens, "mix": mix}, training=training)
+    made = corpus(text) if kind != "lines" else corpus(NAMES, reading="line")
+    if kind == "labelled":
+        made = Corpus("text", (Document(text, "x"), Document(text.upper(), "y")), "document", "0" * 64)
+    if kind == "mix":
+        made = Corpus("text", (Document(text), Document(text.upper(), part=1)), "document", "0" * 64, weights=(2.0, 1.0))
+    plan = plan_within(Budget(minutes=1, exact=False, began=0.0), found, made)
+    steps = plan.settings.training.epochs * plan.training.num_steps
+    assert steps >= 200
+    assert plan.windows.batch_size <= 8
+
+
+def test_few_steps_are_warned_of_with_what_would_give_more() -> None:
+    few = planned(PROSE * 20, training={"epochs": 3, "batch_size": 16})
+    assert few.warnings == ("only 6 optimizer steps: the network learns little; give --epochs or a smaller --batch-size",)
+    assert planned(PROSE * 20).warnings == ()
 
 
 def budget(

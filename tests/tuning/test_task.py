@@ -33,11 +33,11 @@ def test_a_trial_takes_a_minute_unless_something_else_is_said(prose: Path) -> No
 
 def test_what_the_machine_decides_is_decided_once(prose: Path) -> None:
     """The size and the streams that are not searched are what train would choose, in every trial and on every machine."""
-    task = task_of(prose, search=("training.learning_rate=1e-3..1e-2",))
+    task = task_of(prose, search=("training.learning_rate=1e-3..1e-1",))
     _, fixed, first = task.settle()
     assert fixed["training.stateful"] is True
     assert {"network.hidden_size", "training.context_length", "training.batch_size"} <= fixed.keys()
-    assert first == {"training.learning_rate": 0.004}
+    assert first == {"training.learning_rate": 0.014}
 
 
 def test_streams_are_kept_where_the_context_length_is_searched(prose: Path) -> None:

@@ -34,6 +34,7 @@ VALUES_PER_UNIT = 6  # gates and states of an LSTM, the largest cell
 COPIES_OF_WEIGHTS = 4  # the weights, their gradients, two optimizer slots
 WORK_PER_EXECUTION = 4e10  # floating-point operations: some 200 ms, so that Python between two executions costs little
 WORK_ON_GPU, MOST_STEPS_ON_GPU = 2e12, 32  # a small network waits for each step of its windows, whatever work there is in it
+FEW_STEPS = 200  # of the optimizer, below which hardly any network has learnt to write
 FEWEST_EPOCHS, MOST_EPOCHS = 4, 20  # that a training of a given length is told in
 WARMUP_SHARE = 0.03  # of a training
 VALIDATION_SHARE = 0.25  # of an epoch's steps, which cost three times as much
@@ -104,6 +105,15 @@ class TrainingPlan:
         tokens = self.windows.batch_size * self.windows.context_length
         return min(choose_steps_per_execution(self.num_parameters, tokens, gpu=gpu), self.training.num_steps)
 
+    @property
+    def warnings(self) -> tuple[str, ...]:
+        """Lines for the user about what the plan will not do well."""
+        steps = self.settings.training.epochs * self.training.num_steps
+        if steps >= FEW_STEPS:
+            return ()
+        cure = "more --minutes" if self.ends_by is not None else "--epochs"
+        return (f"only {steps} optimizer steps: the network learns little; give {cure} or a smaller --batch-size",)
+
     def summary(self) -> dict[str, Any]:
         """Return the figures of the plan."""
         network, training = self.settings.network, self.settings.training
@@ -140,9 +150,10 @@ class TrainingPlan:
         ]
 
 
-def make_plan(settings: Settings, corpus: Corpus, *, start: Start | None = None) -> TrainingPlan:
+def make_plan(settings: Settings, corpus: Corpus, *, start: Start | None = None, passes: float | None = None) -> TrainingPlan:
     """Choose what is still open in the settings from the corpus, cut the corpus into batches and count the cost.
 
+    passes: how often the text will be read; as often as the settings have epochs, unless given.
     Raises ConfigError for settings that exclude each other, need more memory than the machine has, or are not those of the
     weights to start from, or that leave nothing to predict, and CorpusError for a text shorter than one window.
     """
@@ -153,7 +164,7 @@ def make_plan(settings: Settings, corpus: Corpus, *, start: Start | None = None)
     vocabulary = build_vocabulary(settings.corpus, corpus.texts, corpus.labels, known=known)
     training = [tokenize([one for one in documents if one.part == part], vocabulary) for part in range(len(corpus.weights))]
     parts = TextParts(training, tokenize(held_out, vocabulary) if held_out else None)
-    windows = choose_windows(settings, corpus, parts)
+    windows = choose_windows(settings, corpus, parts, passes or settings.training.epochs)
     settings = replace(
         settings,
         corpus=replace(settings.corpus, **corpus.recorded),

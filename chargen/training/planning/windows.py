@@ -9,11 +9,20 @@ import numpy.typing as npt
 
 from chargen.config import Settings
 from chargen.corpus.documents import Corpus
-from chargen.corpus.windows import BatchPlan, TokenStream
+from chargen.corpus.windows import BatchPlan, SlidingWindows, TokenStream
 from chargen.errors import ConfigError, CorpusError
 
 MANY, FEW, FAR = 10, 0.02, 4  # entries; share of them that may be left out; how many times as long as the others they are
 LONGEST_LINE_WINDOW = 200  # tokens; a longer line is cut into several windows
+LONGEST_DENSE_WINDOW = 64  # tokens, each of which is a part of the graph
+SHORTEST_CONTEXT = 10  # tokens, where the text has as many
+CLASSIC_CONTEXT = 40  # tokens, with targets "last"
+FEWEST_STEPS = 3000  # of the optimizer, in all; a short text is read in small batches to get there
+FEWEST_STEPS_OF_A_PASS = 4  # however short the text
+# Context lengths, each with the tokens of a step from which on it is chosen.
+CONTEXT_LENGTHS = ((128, 2048), (64, 512), (32, 0))
+SMALLEST_BATCH, LARGEST_BATCH = 2, 32
+SMALLEST_BATCH_OF_ONE_TARGET, LARGEST_BATCH_OF_ONE_TARGET = 8, 128  # where a window has one target
 
 
 class WindowSizes(NamedTuple):
@@ -41,34 +50,57 @@ class TextParts(NamedTuple):
         return np.concatenate([np.diff(stream.starts) - 1 for stream in self.all])
 
     @property
-    def shortest_stream(self) -> int:
+    def shortest(self) -> int:
         """Tokens that follow another one in the smallest part."""
         return min(stream.span for stream in self.all)
 
 
-def choose_windows(settings: Settings, corpus: Corpus, parts: TextParts) -> WindowSizes:
-    """Return the window sizes that the settings give, and for those left open what suits the corpus.
+def choose_windows(settings: Settings, corpus: Corpus, parts: TextParts, passes: float) -> WindowSizes:
+    """Return the window sizes that the settings give; choose those left open for so many passes over the text.
 
     Lines and short rows: one window each, or one for every token with targets "last". Documents: windows side by side, or the
-    classic 40 tokens every 3 with targets "last". Windows of labelled documents overlap by the token whose place the label
-    takes. No window is longer than the text, and streams with targets "last" are long enough for a window each.
+    classic 40 tokens every 3 with targets "last". Windows of labelled documents overlap by the token whose place the label takes.
+    Batches are as small, and windows as short, as it takes for `FEWEST_STEPS` optimizer steps in all.
     """
     training, last = settings.training, settings.network.targets == "last"
-    if corpus.is_list:
-        context_length = training.context_length or min(usual_length(parts.lengths) + 1, LONGEST_LINE_WINDOW)
-        stride, batch_size = (1, 128) if last else (context_length, 32)
+    lines, one_target = corpus.is_list, last and not training.stateful
+    context_length = training.context_length or _context_length(settings, parts, passes, lines=lines)
+    if one_target:
+        stride = 1 if lines else 3
     else:
-        longest = min(stream.longest for stream in parts.training) - 1
-        context_length = training.context_length or max(1, min(40 if last else 64, longest))
-        stride, batch_size = (3, 128) if last and not training.stateful else (context_length, 64)
+        stride = max(1, context_length - 1) if corpus.labels and not training.stateful else context_length
+    stride = training.stride or stride
+    windows = _count_windows(parts.training, context_length, stride, one_target=one_target)
+    most, fewest = (LARGEST_BATCH_OF_ONE_TARGET, SMALLEST_BATCH_OF_ONE_TARGET) if one_target else (LARGEST_BATCH, 1)
+    batch_size = max(fewest, min(passes * windows / FEWEST_STEPS, most), min(SMALLEST_BATCH, windows / FEWEST_STEPS_OF_A_PASS))
     if training.stateful and last:
-        shortest = parts.shortest_stream
-        if not training.context_length:
-            stride = context_length = min(context_length, longest_context(shortest, training.batch_size or 1))
-        batch_size = min(batch_size, largest_batch(shortest, context_length))
-    if corpus.labels and not last and not training.stateful:
-        stride = max(1, context_length - 1)
-    return WindowSizes(context_length, training.stride or stride, training.batch_size or batch_size)
+        batch_size = min(batch_size, largest_batch(parts.shortest, context_length))
+    return WindowSizes(context_length, stride, training.batch_size or 2 ** int(math.log2(batch_size)))
+
+
+def _context_length(settings: Settings, parts: TextParts, passes: float, *, lines: bool) -> int:
+    """Return a context length that fits the text: a line, the classic 40 tokens, or what makes steps enough."""
+    if lines:
+        return min(usual_length(parts.lengths) + 1, LONGEST_LINE_WINDOW)
+    training, positions = settings.training, sum(stream.num_targets for stream in parts.training)
+    if settings.network.targets == "last":
+        context_length = CLASSIC_CONTEXT
+        if training.stateful:
+            context_length = min(context_length, longest_context(parts.shortest, training.batch_size or 1))
+    else:
+        per_step = passes * positions / FEWEST_STEPS
+        context_length = next(length for length, fewest in CONTEXT_LENGTHS if per_step >= fewest)
+        context_length = min(context_length, max(positions // FEWEST_STEPS_OF_A_PASS, SHORTEST_CONTEXT))
+        if settings.network.cell == "dense":
+            context_length = min(context_length, LONGEST_DENSE_WINDOW)
+    return max(1, min(context_length, min(stream.longest for stream in parts.training) - 1))
+
+
+def _count_windows(streams: Sequence[TokenStream], context_length: int, stride: int, *, one_target: bool) -> int:
+    return sum(
+        SlidingWindows(stream, context_length=context_length, stride=stride, batch_size=1, last=one_target, seed=0).num_windows
+        for stream in streams
+    )
 
 
 def usual_length(lengths: npt.ArrayLike) -> int:
