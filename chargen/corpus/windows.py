@@ -134,8 +134,8 @@ class Batch(NamedTuple):
 class BatchPlan(ABC):
     """The batches of an epoch, all of one shape.
 
-    Every batch predicts a token at least, so that no mean is taken over nothing; only a plan whose text has no token to predict
-    has no batch, and 0 as `num_targets`.
+    An epoch predicts a token at least, so that no mean is taken over nothing; only a plan whose text has no token to predict
+    has no batch, and 0 as `num_targets`. A batch of streams alone may predict nothing, where all of its windows end in a gap.
     """
 
     context_length: int

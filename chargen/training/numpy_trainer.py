@@ -1,5 +1,6 @@
 """Training by hand, in NumPy: what `chargen.scratch` computes, step by step. Nothing here or there loads a backend."""
 
+import math
 from collections.abc import Mapping
 
 import numpy as np
@@ -148,5 +149,5 @@ class WeightedMean:
 
     @property
     def value(self) -> float:
-        """The mean in nats a token."""
-        return self.total_loss / self.total_weight
+        """The mean in nats a token, NaN if none was predicted."""
+        return self.total_loss / self.total_weight if self.total_weight else math.nan

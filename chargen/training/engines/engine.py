@@ -1,5 +1,6 @@
 """What takes the optimizer steps of a Keras model, on whichever backend Keras runs."""
 
+import math
 from abc import ABC, abstractmethod
 from collections.abc import Mapping, Sequence
 from typing import Any
@@ -83,9 +84,9 @@ class Engine(ABC):
         self._set_sums(np.zeros(len(self._figures) + 1, np.float32))
 
     def figures(self) -> dict[str, float]:
-        """Return the means over all positions that weighed since they were forgotten."""
+        """Return the means over all positions that weighed since they were forgotten, NaN if none did."""
         *sums, weight = np.asarray(self._sums()).tolist()
-        return {name: total / weight for name, total in zip(self._figures, sums, strict=True)}
+        return {name: total / weight if weight else math.nan for name, total in zip(self._figures, sums, strict=True)}
 
     def state(self) -> Arrays:
         """Return all that training carries from step to step, copied; nothing in it is about the number of shards."""

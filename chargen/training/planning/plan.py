@@ -258,8 +258,11 @@ def _validation(stream: TokenStream, windows: WindowSizes, settings: Settings) -
 def _capped(validation: BatchPlan, settings: Settings) -> BatchPlan:
     """Return as many of the held-out batches, from the first on, as may be measured after each epoch."""
     steps = None if settings.training.validate_whole else settings.training.epoch_steps
-    most = validation.num_steps if steps is None else max(1, int(VALIDATION_SHARE * steps))
-    return validation if validation.num_steps <= most else Portions(validation, most)
+    most = validation.num_steps if steps is None else int(VALIDATION_SHARE * steps)
+    if validation.num_steps <= most:
+        return validation
+    predicting = next(step for step in range(validation.num_steps) if validation.batch(0, step).weights.any())
+    return Portions(validation, max(most, predicting + 1))
 
 
 def _batches(stream: TokenStream, windows: WindowSizes, settings: Settings, *, jitter: bool = True) -> BatchPlan:

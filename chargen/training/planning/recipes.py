@@ -181,7 +181,8 @@ def _dropping_in_words(network: NetworkConfig) -> str:
     values, weights = network.dropout, network.weight_drop
     if not values and not weights:
         return "too few passes to overfit: no dropout (--dropout)"
-    return f"against overfitting: {values:.0%} of the outputs (--dropout) and {weights:.0%} of the recurrent weights (--weight-drop) are dropped"
+    outputs, recurrent = f"{values:.0%} of the outputs (--dropout)", f"{weights:.0%} of the recurrent weights (--weight-drop)"
+    return f"against overfitting: {outputs} and {recurrent} are dropped"
 
 
 def _learning_in_words(training: dict[str, Any]) -> str:

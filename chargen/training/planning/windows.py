@@ -59,8 +59,8 @@ def choose_windows(settings: Settings, corpus: Corpus, parts: TextParts, passes:
     """Return the window sizes that the settings give; choose those left open for so many passes over the text.
 
     Lines and short rows: one window each, or one for every token with targets "last". Documents: windows side by side, or the
-    classic 40 tokens every 3 with targets "last". Windows of labelled documents overlap by the token whose place the label takes.
-    Batches are as small, and windows as short, as it takes for `FEWEST_STEPS` optimizer steps in all.
+    classic 40 tokens every 3 with targets "last". Windows of labelled documents overlap by the token whose place the label
+    takes. Batches are as small, and windows as short, as it takes for `FEWEST_STEPS` optimizer steps in all.
     """
     training, last = settings.training, settings.network.targets == "last"
     lines, one_target = corpus.is_list, last and not training.stateful
