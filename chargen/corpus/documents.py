@@ -11,7 +11,8 @@ from typing import Any, NamedTuple
 from chargen.config import CorpusConfig
 from chargen.corpus.cutting import DOCUMENT, LINE, SHORT_ROW, choose_readings, describe_readings, main_reading
 from chargen.corpus.encodings import AUTO
-from chargen.corpus.formats.formatted import formatted
+from chargen.corpus.formats.containers import plain_name
+from chargen.corpus.formats.formatted import PLAIN, formatted
 from chargen.corpus.large_text import Text, text_blocks
 from chargen.corpus.licence import without_licences
 from chargen.corpus.reading import SourceText, read_sources
@@ -151,6 +152,7 @@ def read_corpus(config: CorpusConfig) -> list[tuple[int, SourceText]]:
             glob=config.glob,
             everything=config.folder_files == "all",
             encoding=encoding,
+            plain=config.format == PLAIN,
             label_of=partial(_label, label_by=config.label_by),
         )
     ]
@@ -175,7 +177,7 @@ def _parts(config: CorpusConfig) -> list[tuple[tuple[str, ...], float]]:
 
 
 def _label(source: SourceText, label_by: str) -> str | None:
-    return {"none": None, "file": Path(source.name).stem, "folder": source.folder}[label_by]
+    return {"none": None, "file": Path(plain_name(source.name)).stem, "folder": source.folder}[label_by]
 
 
 def _mixed(config: CorpusConfig) -> list[tuple[tuple[str, ...], float]]:

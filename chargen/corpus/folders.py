@@ -64,6 +64,27 @@ def _glob(folder: Path, glob: str) -> tuple[Path, ...]:
         raise _bad_pattern(glob) from error
 
 
+def choose_names(names: Sequence[str], *, glob: str | None, others: Counter[str]) -> list[str]:
+    """Return which of the files in an archive are read: those that match as in a folder, or the only one that is not hidden.
+
+    The files of other kinds are counted in `others`.
+    """
+    patterns = [_Pattern(one, hidden=False) for one in (TEXT_PATTERNS if glob is None else (glob,))]
+    parts = {name: _inner_parts(name) for name in names}
+    matching = [name for name in names if any(pattern.matches(parts[name]) for pattern in patterns)]
+    shown = [name for name in names if parts[name] and not any(map(_is_hidden, parts[name]))]
+    if glob is None and not matching and len(shown) == 1:
+        return shown
+    if glob is None:
+        others.update(PurePosixPath(name).suffix.lower() for name in set(shown) - set(matching))
+    return sorted(matching)
+
+
+def _inner_parts(name: str) -> tuple[str, ...]:
+    """Return the folders and the name of a file in an archive, as they are compared, none of them outside of it."""
+    return _folded([part for part in PurePosixPath(name.replace("\\", "/")).parts if part not in ("/", "..")])
+
+
 @dataclass
 class LeftOut:
     """The files of a folder that are not read, by the reason why."""
@@ -93,8 +114,8 @@ class LeftOut:
             lines.append(f"{counted(self.others.total(), 'file')} of other kinds left out: {kinds} ({hint})")
         return lines
 
-    def nothing_to_read(self, folder: Path, glob: str | None) -> ReadingError:
-        """Return the error for a folder of which every file is left out."""
+    def nothing_to_read(self, folder: str, glob: str | None) -> ReadingError:
+        """Return the error for a folder or an archive of which every file is left out."""
         if self.blank or self.copies or self.unreadable:
             why = "; ".join(self.describe()[:3])
             return ReadingError(

@@ -6,16 +6,20 @@ import sys
 from collections import Counter
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, field, replace
-from pathlib import Path
-from typing import IO
+from functools import partial
+from pathlib import Path, PurePosixPath
+from typing import NamedTuple
 
 from chargen.corpus.decoding import Decoding, Named, decode_file, describe_decodings
 from chargen.corpus.encodings import AUTO, check_encoding
 from chargen.corpus.fetching import fetched_path, find_public
-from chargen.corpus.folders import LeftOut, Listing, list_folder
+from chargen.corpus.folders import LeftOut, choose_names, list_folder
+from chargen.corpus.formats.containers import Packed, plain_name, unpacked
+from chargen.corpus.formats.magic import HEAD_BYTES, recognise
+from chargen.corpus.formats.office import document_kind, document_text
 from chargen.corpus.formats.rows import Rows
 from chargen.corpus.large_text import LargeText, Text, decoded_blocks, is_blank
-from chargen.corpus.wording import counted
+from chargen.corpus.wording import counted, example
 from chargen.errors import CorpusError, ReadingError
 from chargen.shipped import nearest_shipped, shipped_folder
 
@@ -68,12 +72,23 @@ class Copies:
         return None
 
 
+class How(NamedTuple):
+    """How files are read, as `read_sources` takes it."""
+
+    glob: str | None
+    everything: bool
+    encoding: str | None
+    plain: bool
+    label_of: LabelOf | None
+
+
 def read_sources(
     files: Iterable[str],
     *,
     glob: str | None = None,
     everything: bool = False,
     encoding: str | None = AUTO,
+    plain: bool = False,
     label_of: LabelOf | None = None,
 ) -> list[SourceText]:
     r"""Read every named file, every matching file of a named folder, and standard input for "-".
@@ -81,34 +96,35 @@ def read_sources(
     Line ends become "\n". Without an encoding every byte is kept: what is not UTF-8 becomes lone surrogates, as
     "surrogateescape" makes them, and line ends stay. Without a pattern the .txt and .md files of a folder are read. Files of a
     folder that hold no text, or a copy of a text that was read before, are left out with a note; `label_of` tells which texts
-    have different labels, and are therefore no copies. With `everything`, hidden files and copies are read too.
+    have different labels, and are therefore no copies. With `everything`, hidden files and copies are read too. Compressed
+    files are read through, archives as folders are, and of the documents of other programs the text, unless read `plain`.
     Raises CorpusError for a name that is neither a file, a folder nor a shipped or fetched corpus, a folder without a text to
-    read, and a named file that is empty or no text in `encoding`.
+    read, a container that is damaged or beyond the bounds, and a named file that is empty or no text in `encoding`.
     """
     if encoding is not None:
         check_encoding(encoding)
-    files = list(files)
+    files, how = list(files), How(glob, everything, encoding, plain, label_of)
     alike = Counter(Path(name).name for name in files)
     sources: list[SourceText] = []
     for name in files:
         if name == STDIN:
-            sources.append(_decoded("stdin", io.BytesIO(sys.stdin.buffer.read()), encoding))
+            raw = sys.stdin.buffer.read()
+            sources += _read_packed(Packed("stdin", io.BytesIO(raw), len(raw)), "", how, sources)
         elif (path := _path(name)).is_dir():
-            listing = list_folder(path, glob, everything=everything)
-            copies = None if everything else Copies(sources, label_of)
-            sources += _read_folder(path, listing, glob, encoding, copies)
+            sources += _read_folder(path, how, sources)
         else:
-            source = _read(path, path.name if alike[path.name] < 2 else name, encoding)
-            sources.append(replace(source, folder=_folder_name(path)))
+            sources += _read(path, path.name if alike[path.name] < 2 else name, how, sources)
     if not sources:
         raise CorpusError("no text was named", hint="give a file, a folder, or - for standard input")
     return _with_notes(sources)
 
 
-def read_texts(files: Iterable[str], *, glob: str | None = None, encoding: str | None = AUTO) -> list[SourceText]:
+def read_texts(
+    files: Iterable[str], *, glob: str | None = None, encoding: str | None = AUTO, plain: bool = False
+) -> list[SourceText]:
     """Read as `read_sources` does, for those whose users have no options to say how: no error hints at one."""
     try:
-        return read_sources(files, glob=glob, encoding=encoding)
+        return read_sources(files, glob=glob, encoding=encoding, plain=plain)
     except ReadingError as error:
         raise CorpusError(error.message, hint="give a text file, in UTF-8 if it can be") from error
 
@@ -146,60 +162,106 @@ def _storable(name: str) -> str:
     return os.fsencode(name).decode("utf-8", "replace")
 
 
-def _read_folder(
-    folder: Path, listing: Listing, glob: str | None, encoding: str | None, copies: Copies | None
-) -> list[SourceText]:
-    """Read the listed files of a folder. The notes of the first text say how many there are and what was left out.
+class _Collection:
+    """Collects the texts of a folder or an archive. The notes of the first tell how many there are and what was left out."""
 
-    Without `copies` every file is kept that is not empty.
-    """
+    def __init__(self, place: str, how: How, left_out: LeftOut, before: Iterable[SourceText]) -> None:
+        self._place, self._how, self._left_out = place, how, left_out
+        self._copies = Copies(before, how.label_of)
+        self._sources: list[SourceText] = []
+
+    def add(self, name: str, size: int, read: Callable[[], list[SourceText]]) -> None:
+        """Read a file, unless it holds nothing to read."""
+        if not size:
+            self._left_out.blank.append(name)
+            return
+        try:
+            found = read()
+        except CorpusError as error:
+            if self._how.encoding not in (AUTO, None):
+                raise
+            self._left_out.unreadable.append(error.message)
+            return
+        for source in found:
+            if self._how.everything:
+                self._sources.append(source)
+            elif is_blank(source.text):
+                self._left_out.blank.append(source.name)
+            elif original := self._copies.original(source):
+                self._left_out.copies.append(f"{source.name} (of {original})")
+            else:
+                self._sources.append(source)
+
+    def finished(self) -> list[SourceText]:
+        """Return the texts. Raises ReadingError if there are none."""
+        sources = self._sources
+        if not sources:
+            raise self._left_out.nothing_to_read(self._place, self._how.glob)
+        notes = (counted(len(sources), "file"), *self._left_out.describe())
+        sources[0] = replace(sources[0], notes=(*(f"{self._place}: {note}" for note in notes), *sources[0].notes))
+        return sources
+
+
+def _read_folder(folder: Path, how: How, before: Iterable[SourceText]) -> list[SourceText]:
+    """Read the matching files of a folder."""
+    listing = list_folder(folder, how.glob, everything=how.everything)
     left_out = LeftOut(unreadable=list(listing.unreadable), others=listing.others)
-    sources: list[SourceText] = []
+    collection = _Collection(str(folder), how, left_out, before)
     for path in listing.files:
         name = _storable(path.relative_to(folder).as_posix())
-        try:
-            if not path.stat().st_size:
-                left_out.blank.append(name)
-                continue
-            source = replace(_read(path, name, encoding), folder=_folder_name(path))
-        except CorpusError as error:
-            if encoding not in (AUTO, None):
-                raise
-            left_out.unreadable.append(error.message)
-            continue
-        if copies is None:
-            sources.append(source)
-        elif is_blank(source.text):
-            left_out.blank.append(name)
-        elif original := copies.original(source):
-            left_out.copies.append(f"{name} (of {original})")
-        else:
-            sources.append(source)
-    if not sources:
-        raise left_out.nothing_to_read(folder, glob)
-    notes = (counted(len(sources), "file"), *left_out.describe())
-    sources[0] = replace(sources[0], notes=(*(f"{folder}: {note}" for note in notes), *sources[0].notes))
-    return sources
+        collection.add(name, path.stat().st_size, partial(_read, path, name, how, ()))
+    return collection.finished()
 
 
-def _read(path: Path, name: str, encoding: str | None) -> SourceText:
+def _read(path: Path, name: str, how: How, before: Iterable[SourceText]) -> list[SourceText]:
+    """Return the text of a file, or those of an archive."""
     try:
-        if path.stat().st_size < LARGE_BYTES:
-            return _decoded(name, io.BytesIO(path.read_bytes()), encoding)
-        with path.open("rb") as file:
-            return _decoded(name, file, encoding, large=True)
+        size = path.stat().st_size
+        with io.BytesIO(path.read_bytes()) if size < LARGE_BYTES else path.open("rb") as file:
+            return _read_packed(Packed(name, file, size), _folder_name(path), how, before)
     except OSError as error:
         raise CorpusError(f"cannot read {name}: {error.strerror}") from error
 
 
-def _decoded(name: str, file: IO[bytes], encoding: str | None, *, large: bool = False) -> SourceText:
+def _read_packed(packed: Packed, folder: str, how: How, before: Iterable[SourceText]) -> list[SourceText]:
+    """Return the text of a file, read through what it is compressed by, or those of an archive."""
+    if how.plain:
+        return [replace(_decoded(packed, how), folder=folder)]
+    left_out = LeftOut()
+    collection = _Collection(packed.name, how, left_out, before)
+    for one in unpacked(packed, partial(choose_names, glob=how.glob, others=left_out.others)):
+        if not one.in_archive:
+            return _member(one, folder, how)
+        inner = PurePosixPath(one.name).parent.name or Path(plain_name(packed.name)).name
+        collection.add(one.name, one.size, partial(_member, one, inner, how))
+    return collection.finished()
+
+
+def _member(packed: Packed, folder: str, how: How) -> list[SourceText]:
+    return [replace(_document(packed, how), folder=folder)]
+
+
+def _document(packed: Packed, how: How) -> SourceText:
+    """Return the text of a file that is neither compressed nor an archive, but may be a document of another program."""
+    head = packed.file.read(HEAD_BYTES)
+    packed.file.seek(0)
+    if kind := document_kind(packed, head):
+        text = document_text(packed, kind)
+        return SourceText(packed.name, text, (f"{packed.name}: {kind}, of which the text is read, such as {example(text)}",))
+    if how.encoding is not None and (kind := recognise(head)):
+        raise ReadingError(f"{packed.name} is {kind}, not text", hint="save it as plain text; --tokens byte takes any file")
+    return _decoded(packed, how)
+
+
+def _decoded(packed: Packed, how: How) -> SourceText:
+    name, file, large = packed.name, packed.file, packed.size >= LARGE_BYTES
     if not file.read(1):
         raise CorpusError(f"{name} is empty", hint="give a file with text in it")
     file.seek(0)
-    if encoding is None:
+    if how.encoding is None:
         blocks = decoded_blocks(file, "utf-8", errors="surrogateescape")
         return SourceText(name, LargeText(blocks) if large else "".join(blocks))
-    text, decoding = decode_file(file, encoding=encoding, name=name, large=large)
+    text, decoding = decode_file(file, encoding=how.encoding, name=name, large=large)
     return SourceText(name, text, decoding=decoding)
 
 

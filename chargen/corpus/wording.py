@@ -8,6 +8,7 @@ from string import punctuation
 from chargen.corpus.large_text import Text, text_blocks
 
 MOST_NAMED = 5  # files or kinds of files in a message
+_EXAMPLE = 60  # characters
 _NUM_WORDS = 3
 _REACH = 15  # characters on each side of a place
 _NEAR = 4096  # characters, of which words are shown
@@ -33,6 +34,15 @@ def listed(names: Sequence[str], comma: str = ", ") -> str:
     """
     more = f" and {len(names) - MOST_NAMED:,} more" if len(names) > MOST_NAMED else ""
     return comma.join(names[:MOST_NAMED]) + more
+
+
+def example(text: Text) -> str:
+    r"""Return the beginning of a text in quotation marks, on one line.
+
+    >>> example("One\ntwo")
+    "'One\\ntwo'"
+    """
+    return repr(str(text[:_EXAMPLE]) + ("..." if len(text) > _EXAMPLE else ""))
 
 
 def words_with_accents(text: Text) -> str:

@@ -131,7 +131,8 @@ def read_files(
     Raises CorpusError for what cannot be read, and ConfigError for a model of labelled documents without a label.
     """
     encoding = None if model.vocabulary.kind == "byte" and config.encoding == "auto" else config.encoding
-    sources = [formatted(source, config) for source in read_texts(files, glob=config.glob, encoding=encoding)]
+    read = read_texts(files, glob=config.glob, encoding=encoding, plain=config.format == PLAIN)
+    sources = [formatted(source, config) for source in read]
     sha256 = digest_of(sources)
     sources, notes = without_licences(sources, "as in training") if config.strip_licence else (sources, [])
     texts = [str(piece) for source in sources for text, _ in source.texts for piece in cut_like(text, config)]

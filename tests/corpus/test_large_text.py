@@ -78,7 +78,7 @@ def test_another_encoding_is_found_out_and_said(small_blocks: None, in_folder: P
 @pytest.mark.parametrize(
     ("raw", "encoding", "message"),
     [
-        (b"\x89PNG\r\n\x1a\n\xff\xfe\x01\x02" * 9, "auto", "is not text"),
+        (b"\x89PNG\r\n\x1a\n\xff\xfe\x01\x02" * 9, "auto", "is a PNG picture, not text"),
         (b"ab\xff", "ascii", "is not ascii text"),
         (b"ab", "nonsense", "unknown encoding 'nonsense'"),
     ],

@@ -5,6 +5,7 @@ from pathlib import PurePath
 
 from chargen.config import CorpusConfig
 from chargen.corpus.formats.columns import find_named
+from chargen.corpus.formats.containers import plain_name
 from chargen.corpus.formats.json_records import NoRecordsError
 from chargen.corpus.formats.tables import Columns, Labels, column_names, read_table, table_like
 from chargen.corpus.reading import SourceText
@@ -22,7 +23,7 @@ def formatted(source: SourceText, config: CorpusConfig, *, labels: Labels = Labe
     """
     wanted = Columns(text=config.text_column, label=config.label_column, labels=labels)
     asked = bool(wanted.asked) or labels == Labels.ALWAYS
-    kind = FORMATS.get(PurePath(source.name).suffix.lower()) if config.format == "auto" else config.format
+    kind = FORMATS.get(PurePath(plain_name(source.name)).suffix.lower()) if config.format == "auto" else config.format
     if kind == PLAIN:
         return source
     if kind is None:

@@ -11,10 +11,10 @@ from chargen.corpus.formats.json_records import is_json_lines, read_json
 from chargen.corpus.formats.rows import Rows
 from chargen.corpus.formats.table import Table, padded, sample_of
 from chargen.corpus.large_text import LargeText, Text
+from chargen.corpus.wording import counted, example
 from chargen.errors import ConfigError, ReadingError
 
 MIN_LINES = 5  # of JSON, for a text that does not call itself a table
-SHOWN_CHARACTERS = 60
 SHOWN_COLUMNS = 8
 
 
@@ -155,27 +155,18 @@ def _describe(chosen: _Chosen, rows: Rows, wanted: Columns) -> str:
     labels = f"; labels are from {columns[chosen.label]!r}" if chosen.label is not None else ""
     how = _OTHER_TEXTS if wanted.labels == Labels.IF_NAMED else _OTHER_COLUMNS
     return (
-        f"{chosen.name}: a table of {_counted(len(columns), 'column')}{_listed(chosen.table)}, {_counted(len(rows), 'row')}; "
-        f"texts are from the column {columns[chosen.text]!r}, such as {_example(rows)}{labels}{'' if wanted.text else how}"
+        f"{chosen.name}: a table of {counted(len(columns), 'column')}{_listed(chosen.table)}, {counted(len(rows), 'row')}; "
+        f"texts are from the column {columns[chosen.text]!r}, such as {example(rows[0])}{labels}{'' if wanted.text else how}"
     )
 
 
 def _has(table: Table, name: str) -> str:
-    return f"{name} has {_counted(len(table.columns), 'column')}{_listed(table)}"
+    return f"{name} has {counted(len(table.columns), 'column')}{_listed(table)}"
 
 
 def _listed(table: Table) -> str:
     names = [*table.columns[:SHOWN_COLUMNS], *["..."] * (len(table.columns) > SHOWN_COLUMNS)]
     return f" ({', '.join(names)})" if table.headed else " without names"
-
-
-def _example(rows: Rows) -> str:
-    text = str(rows[0][:SHOWN_CHARACTERS])
-    return repr(text if len(rows[0]) <= SHOWN_CHARACTERS else f"{text}...")
-
-
-def _counted(count: int, unit: str) -> str:
-    return f"{count:,} {unit}{'' if count == 1 else 's'}"
 
 
 def _left_out(chosen: _Chosen, kept: int) -> Iterator[str]:

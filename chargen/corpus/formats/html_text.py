@@ -1,0 +1,144 @@
+"""Take the text out of HTML.
+
+The standard library's parser takes time that grows with the square of a hostile page's length, so tags are found here by
+searching for what ends them, each place once.
+"""
+
+import re
+from html import unescape
+
+_PARAGRAPHS = frozenset(
+    (
+        *("p", "h1", "h2", "h3", "h4", "h5", "h6", "blockquote", "pre", "ul", "ol", "dl"),
+        *("table", "figure", "article", "section", "header", "footer", "main", "aside", "hr", "address", "fieldset"),
+    )
+)
+_LINES = frozenset((*("br", "div", "li", "tr", "dt", "dd", "figcaption", "caption", "option", "form", "title"),))
+_SKIPPED = frozenset(
+    (
+        *("script", "style", "head", "noscript", "template", "svg", "math", "iframe", "object", "nav", "select", "button"),
+        *("textarea",),
+    )
+)
+_RAW = frozenset(("script", "style", "textarea"))  # in which there are no tags but the one that ends them
+_NAME = re.compile(r"/?([a-zA-Z][a-zA-Z0-9:-]*)")
+_SPACES = re.compile(r"[ \t\n\r\f]+")
+
+
+def html_text(page: str) -> str:
+    """Return the text of a page: a blank line between paragraphs, without scripts, styles, and what is for navigation.
+
+    >>> html_text("<head><title>x</title></head><p>Tom &amp; <b>Ada</b><p>went<br>home")
+    'Tom & Ada\\n\\nwent\\nhome'
+    """
+    collected = _Collected()
+    place = 0
+    while (start := page.find("<", place)) >= 0:
+        collected.add(page[place:start])
+        place = _after_markup(page, start, collected)
+    collected.add(page[place:])
+    return collected.text()
+
+
+class _Collected:
+    """Text that is put together, and what is open around it."""
+
+    def __init__(self) -> None:
+        self._parts: list[str] = []
+        self._skipped: list[str] = []
+        self._breaks = 0  # line ends before the next text
+        self._space = False
+        self._verbatim = 0
+        self.missing: set[str] = set()  # ends of markup that the rest of the page does not have
+
+    def add(self, text: str) -> None:
+        """Add what stands between two tags."""
+        if self._skipped or not text:
+            return
+        if self._verbatim:
+            self._write(unescape(text))
+            return
+        text = _SPACES.sub(" ", unescape(text))
+        if bare := text.strip(" "):
+            self._space |= text[0] == " "
+            self._write((" " if self._space and not self._breaks and self._parts else "") + bare)
+            self._space = text[-1] == " "
+        elif text:
+            self._space = True
+
+    def _write(self, text: str) -> None:
+        if self._parts and self._breaks:
+            self._parts.append("\n" * self._breaks)
+        self._breaks = 0
+        self._parts.append(text)
+
+    def tag(self, name: str, *, ends: bool) -> None:
+        """Note a tag."""
+        if self._skipped:
+            if ends and name == self._skipped[-1]:
+                self._skipped.pop()
+            elif not ends and name in _SKIPPED:
+                self._skipped.append(name)
+            elif name == "body":
+                self._skipped.clear()
+        elif name in _SKIPPED and not ends:
+            self._skipped.append(name)
+        elif name in _PARAGRAPHS:
+            self._breaks = max(self._breaks, 2)
+            self._verbatim = max(0, self._verbatim + (-1 if ends else 1)) if name == "pre" else self._verbatim
+        elif name in _LINES and not (ends and name == "br"):
+            self._breaks = max(self._breaks, 1)
+        elif name in ("td", "th") and not ends:
+            self._space = True
+
+    def text(self) -> str:
+        """Return all of it."""
+        return "".join(self._parts).strip("\n")
+
+
+def _after_markup(page: str, start: int, collected: _Collected) -> int:
+    """Note the markup that begins at a "<", and return the place after it."""
+    if page.startswith("<!--", start):
+        return _after(page, "-->", start + 4, collected)
+    if page.startswith(("<!", "<?"), start):
+        return _after(page, ">", start + 2, collected)
+    found = _NAME.match(page, start + 1)
+    if not found:
+        collected.add("<")
+        return start + 1
+    name, ends = found[1].lower(), page[start + 1] == "/"
+    place = _after_attributes(page, found.end(), collected)
+    collected.tag(name, ends=ends)
+    if name in _RAW and not ends:
+        closing = re.compile(f"</{name}", re.IGNORECASE).search(page, place) if f"</{name}" not in collected.missing else None
+        if closing is None:
+            collected.missing.add(f"</{name}")
+            return place
+        return closing.start()
+    return place
+
+
+def _after_attributes(page: str, place: int, collected: _Collected) -> int:
+    """Return the place after the ">" that ends a tag, which a quoted attribute may hold too."""
+    while (end := _find(page, ">", place, collected)) >= 0:
+        quotes = [at for mark in "\"'" if (at := page.find(mark, place, end)) >= 0]
+        closing = _find(page, page[min(quotes)], min(quotes) + 1, collected) if quotes else -1
+        if closing < 0:
+            return end + 1
+        place = closing + 1
+    return len(page)
+
+
+def _find(page: str, mark: str, place: int, collected: _Collected) -> int:
+    """Return where a mark is next, or -1; what was not found once is not searched for again."""
+    if mark in collected.missing:
+        return -1
+    found = page.find(mark, place)
+    if found < 0:
+        collected.missing.add(mark)
+    return found
+
+
+def _after(page: str, mark: str, place: int, collected: _Collected) -> int:
+    found = _find(page, mark, place, collected)
+    return len(page) if found < 0 else found + len(mark)
