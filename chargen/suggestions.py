@@ -118,6 +118,7 @@ COMMANDS: Table = (
     ("play", "chat interactive repl compose"),
     ("train", "fit learn init new start training train-model finetune fine-tune"),
     ("train --resume", "resume restart"),
+    ("inspect", "check preview look examine stats statistics analyze analyse profile text-info"),
     ("tune", "search optimize optimise hyperopt sweep hpo"),
     ("evaluate", "eval test score validate measure perplexity ppl bpc loss"),
     ("novelty", "copies copied plagiarism memorization overlap originality"),

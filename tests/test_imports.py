@@ -169,6 +169,7 @@ def trained_folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
         ["export", "--output", "noise.html"],
         ["export", "--output", "noise.py"],
         ["export", "--output", "noise.onnx"],
+        ["inspect", "text.txt", "long.txt", "--json"],
         ["evaluate", "noise", "text.txt"],
         ["evaluate", "small", "--dynamic", "--training"],
         ["compare", "small", "small", "--evaluate"],

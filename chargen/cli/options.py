@@ -1,7 +1,7 @@
 """Options that several commands share; those of the settings are made from the settings themselves."""
 
-from collections.abc import Callable
-from functools import wraps
+from collections.abc import Callable, Sequence
+from functools import partial, wraps
 from pathlib import Path
 from types import UnionType
 from typing import Any, NamedTuple, TypeVar, get_args, get_origin
@@ -49,14 +49,25 @@ class SettingsCommand(click.Command):
             if record and isinstance(parameter, click.Option):
                 sections[row.section if row else "options"].append(record)
         for section, records in sections.items():
+            if not records:
+                continue
             with formatter.section(section.capitalize()):
                 formatter.write_dl(records)
 
 
 def setting_options(command: Command) -> Command:
     """Add --config and one option for each setting to a command; it receives them as keyword arguments."""
+    return config_option(section_options(*SECTIONS)(command))
+
+
+def section_options(*sections: str) -> Callable[[Command], Command]:
+    """Return a decorator that adds one option for each setting of some sections; the command receives keyword arguments."""
+    return partial(_add_options, sections)
+
+
+def _add_options(sections: Sequence[str], command: Command) -> Command:
     for section, one, kind, detail in reversed(list(declared_settings())):
-        if (section, one.name) == _POSITIONAL:
+        if section not in sections or (section, one.name) == _POSITIONAL:
             continue
         for flag, value in detail.shorthands.items():
             parameter = f"{section}__{one.name}__{value}"
@@ -66,7 +77,7 @@ def setting_options(command: Command) -> Command:
         parameter = f"{section}__{one.name}"
         row = _rows[parameter] = _Row(section, one.name, flag_name(one.name, detail))
         command = _setting_option(row, parameter, kind, detail, one.default)(command)
-    return config_option(command)
+    return command
 
 
 def _setting_option(row: _Row, parameter: str, kind: Any, detail: Setting, default: Any) -> Callable[[Command], Command]:

@@ -25,6 +25,7 @@ from chargen.terminal import echo
 # What `chargen --help` lists; a command lives in the module of its name and is imported when it is called.
 TOPICS = {
     "Train": {
+        "inspect": "Show how a text is read, and what may be wrong with it.",
         "train": "Train a network on a text.",
         "tune": "Search for the settings with which a network learns a text best.",
     },

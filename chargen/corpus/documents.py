@@ -32,13 +32,22 @@ class Document(NamedTuple):
     ends: bool = True
 
 
+class CorpusFile(NamedTuple):
+    """A file of a corpus: its encoding, how it is read ("line", "document" or a separator), and its number of documents."""
+
+    name: str
+    encoding: str
+    reading: str
+    documents: int
+
+
 @dataclass(frozen=True)
 class Corpus:
     """The documents of a training text.
 
-    `reading` is "line" where every line of most of the text is a document, else "document"; `file_readings` are those of each
-    file. `notes` are for the user. `weights`: how often windows are drawn from each part of a mix. `entries`: whether each
-    document is a text of its own, as rows of a table and jokes between separators are, rather than a part of a longer one.
+    `reading` is "line" where every line of most of the text is a document, else "document". `files` are what it was cut from.
+    `notes` are for the user. `weights`: how often windows are drawn from each part of a mix. `entries`: whether each document
+    is a text of its own, as rows of a table and jokes between separators are, rather than a part of a longer one.
     """
 
     name: str
@@ -47,8 +56,13 @@ class Corpus:
     sha256: str
     notes: tuple[str, ...] = ()
     weights: tuple[float, ...] = (1.0,)
-    file_readings: tuple[str, ...] = ()
+    files: tuple[CorpusFile, ...] = ()
     entries: bool = False
+
+    @property
+    def file_readings(self) -> tuple[str, ...]:
+        """How each file is read: "line", "document", or the separator between its documents."""
+        return tuple(file.reading for file in self.files)
 
     @property
     def recorded(self) -> dict[str, Any]:
@@ -126,7 +140,10 @@ def cut_corpus(config: CorpusConfig, sources: Sequence[tuple[int, SourceText]], 
         LINE if main == LINE else DOCUMENT,
         digest_of([source for _, source in sources]),
         tuple(notes),
-        file_readings=tuple(text.reading for text in texts),
+        files=tuple(
+            CorpusFile(source.name, source.decoding.encoding, text.reading, len(found))
+            for (_, source), text, found in zip(sources, texts, cut, strict=True)
+        ),
         weights=tuple(weight for _, weight in parts),
         entries=main not in (LINE, DOCUMENT) or all(source.rows is not None for _, source in sources),
     )

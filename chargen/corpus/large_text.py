@@ -15,6 +15,7 @@ import numpy as np
 import numpy.typing as npt
 
 BLOCK = 1 << 22  # characters, or bytes of an encoded file, at a time
+NUM_CODE_POINTS = 0x110000
 CODE_TYPES = (np.uint8, np.uint16, np.uint32)
 
 
@@ -35,7 +36,7 @@ class LargeText:
 
     def _write(self, blocks: Iterable[str]) -> npt.NDArray[np.intp]:
         """Write the text and return the distinct code points."""
-        seen = np.zeros(0x110000, bool)
+        seen = np.zeros(NUM_CODE_POINTS, bool)
         for block in blocks:
             codes = np.frombuffer(block.encode("utf-32-le", "surrogatepass"), np.uint32)
             seen[codes] = True
@@ -80,6 +81,13 @@ class LargeText:
 
     def __str__(self) -> str:
         return "".join(self.blocks())
+
+    def count_codes(self) -> npt.NDArray[np.intp]:
+        """Count how often each code point occurs, (largest code point + 1,) or more."""
+        counts = np.zeros(np.iinfo(self._dtype).max + 1 if self._dtype.itemsize < 4 else NUM_CODE_POINTS, np.intp)
+        for codes in self._read_codes():
+            counts += np.bincount(codes, minlength=len(counts))
+        return counts
 
     def blocks(self) -> Iterator[str]:
         """Yield the text piece by piece."""

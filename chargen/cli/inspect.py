@@ -1,0 +1,138 @@
+import json
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import click
+
+from chargen.cli.completing import complete_texts
+from chargen.cli.options import (
+    SettingsCommand,
+    common_options,
+    json_option,
+    option_layers,
+    section_options,
+    write_output,
+)
+from chargen.cli.tables import aligned
+from chargen.terminal import echo, visible
+
+MOST_FILES = 20  # files, and rare characters, that are listed for people
+MOST_SCRIPTS = 4
+BAR_WIDTH = 40  # characters of the longest bar
+
+
+@click.command("inspect", cls=SettingsCommand)
+@click.argument("files", nargs=-1, required=True, metavar="TEXT...", shell_complete=complete_texts)
+@section_options("corpus")
+@click.option(
+    "--write",
+    type=click.Path(path_type=Path, dir_okay=False),
+    metavar="FILE",
+    help="Write the text that would be learnt to FILE, in UTF-8; with several documents, <|endoftext|> separates them.",
+)
+@json_option
+@common_options
+def command(files: tuple[str, ...], write: Path | None, as_json: bool, verbosity: int, **given: Any) -> None:
+    """Show how training would read TEXT: a file, a folder, a shipped corpus, or - for stdin.
+
+    Reports encoding, documents, lengths, characters, copies, what would be held out, the settings that training would choose,
+    and what may be wrong with the text. Nothing is trained.
+
+    \b
+      chargen inspect names.txt
+      chargen inspect articles/ --glob '**/*.md' --json
+      chargen inspect mixed.txt --write clean.txt
+    """
+    from chargen.tasks.inspecting import inspect_text
+
+    inspected = inspect_text(option_layers(files, None, given))
+    if write:
+        write_output(write, inspected.clean_text(), option="--write")
+    if as_json:
+        echo(json.dumps(inspected.to_mapping(), ensure_ascii=False, allow_nan=False))
+    else:
+        for section in _sections(inspected):
+            echo(section)
+
+
+def _sections(inspected: Any) -> Iterator[str]:
+    """Yield what people are shown, a section at a time."""
+    inspection = inspected.inspection
+    yield from inspection.corpus.notes
+    yield "" if inspection.corpus.notes else _files(inspection)
+    if inspection.corpus.notes:
+        yield _files(inspection)
+    yield _facts(inspected)
+    if len(inspection.corpus.documents) > 1:
+        yield f"\nlengths of the documents, in characters\n{_histogram(inspection.histogram)}"
+    if inspection.rare:
+        yield f"\nrare characters ({inspection.counts.num_rare:,})\n{_rare(inspection)}"
+    warnings = [*inspection.warnings(), *inspected.warnings]
+    if warnings:
+        yield "\n" + "\n".join(f"warning: {line}" for line in warnings)
+
+
+def _files(inspection: Any) -> str:
+    heading = ("file", "encoding", "read by", "documents", "characters")
+    rows = [
+        (one.file.name, one.file.encoding, one.file.reading, f"{one.file.documents:,}", f"{one.characters:,}")
+        for one in inspection.files[:MOST_FILES]
+    ]
+    more = len(inspection.files) - MOST_FILES
+    return aligned([heading, *rows]) + (f"\n{more:,} more files; --json lists all" if more > 0 else "")
+
+
+def _facts(inspected: Any) -> str:
+    inspection = inspected.inspection
+    corpus, counts = inspection.corpus, inspection.counts
+    scripts = list(counts.scripts().items())[:MOST_SCRIPTS]
+    common = " ".join(_shown(one) for one, _ in counts.most_common()[:20])
+    held_out = sum(len(document.text) for document in inspection.held_out)
+    rows = [
+        ("documents", f"{len(corpus.documents):,}, of which {inspection.copies:,} are copies of earlier ones"),
+        ("characters", f"{corpus.num_characters:,}, {len(counts.counts):,} distinct"),
+        ("most common", common),
+        ("scripts", ", ".join(f"{script} {share:.1%}" for script, share in scripts) or "no letters"),
+        ("lengths", "  ".join(f"{name} {value:,}" for name, value in inspection.lengths.quantiles().items())),
+        ("held out", f"{held_out:,} characters in {len(inspection.held_out):,} pieces (--validation-split, --validation)"),
+        *(("labels", ", ".join(corpus.labels)) for _ in range(bool(corpus.labels))),
+        *(("training" if number == 0 else "", line) for number, line in enumerate(inspected.reasons)),
+    ]
+    return "\n" + aligned(rows)
+
+
+def _histogram(bars: Any) -> str:
+    most = max(bar.documents for bar in bars)
+    rows = [
+        (
+            f"{bar.low:,} to {bar.high:,}" if bar.high > bar.low else f"{bar.low:,}",
+            f"{bar.documents:,}",
+            _bar(bar.documents, most),
+        )
+        for bar in bars
+    ]
+    width = [max(len(row[column]) for row in rows) for column in (0, 1)]
+    return "\n".join(f"  {label:>{width[0]}}  {count:>{width[1]}}  {bar}".rstrip() for label, count, bar in rows)
+
+
+def _bar(count: int, most: int) -> str:
+    return "#" * round(BAR_WIDTH * count / most) or "." * bool(count)
+
+
+def _rare(inspection: Any) -> str:
+    return aligned([_rare_row(one, inspection.place_of(one)) for one in inspection.rare[:MOST_FILES]])
+
+
+def _rare_row(rare: Any, place: dict[str, Any]) -> tuple[str, ...]:
+    where = place.get("file", "")
+    if "line" in place:
+        where += f", line {place['line']:,}, column {place['column']:,}"
+    code = f"U+{ord(rare.character):04X}"
+    return f"  {_shown(rare.character)}", code, f"{rare.occurrences}x", where, visible(repr(place.get("around", "")))
+
+
+def _shown(character: str) -> str:
+    if character == " ":
+        return "space"
+    return repr(character)[1:-1] if character.isspace() else visible(character)

@@ -1,0 +1,130 @@
+"""Inspect a text as training reads it: its files, documents and characters, and what is worth knowing before training."""
+
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+
+from chargen.corpus.cutting import DOCUMENT, LINE
+from chargen.corpus.documents import Corpus, CorpusFile, Document
+from chargen.corpus.reading import SourceText
+from chargen.insight.text_facts import (
+    Bar,
+    CharacterCounts,
+    Lengths,
+    RareCharacter,
+    count_copies,
+    shown_character,
+)
+
+SHARE_OF_COPIES = 0.01  # of the documents, from which on copies are worth a warning
+FEW_CHARACTERS = 2_000
+MANY_CHARACTERS = 300  # distinct ones, of a script with an alphabet
+
+
+@dataclass(frozen=True)
+class FileFacts:
+    """A file of the corpus, and the characters of its documents."""
+
+    file: CorpusFile
+    characters: int
+
+    def to_mapping(self) -> dict[str, Any]:
+        """Return plain values; the reading is "line" or "document"."""
+        separated = self.file.reading not in (LINE, DOCUMENT)
+        reading = {"reading": DOCUMENT, "separator": self.file.reading} if separated else {}
+        return self.file._asdict() | reading | {"characters": self.characters}
+
+
+@dataclass(frozen=True, kw_only=True)
+class Inspection:
+    """What a corpus holds.
+
+    sources: the texts that it was cut from. held_out: the documents that training would hold out. copies: documents that are
+    the same as an earlier one.
+    """
+
+    corpus: Corpus
+    sources: tuple[SourceText, ...]
+    files: tuple[FileFacts, ...]
+    counts: CharacterCounts
+    rare: tuple[RareCharacter, ...]
+    lengths: Lengths
+    copies: int
+    held_out: tuple[Document, ...]
+
+    @property
+    def histogram(self) -> list[Bar]:
+        """The documents by length."""
+        return self.lengths.histogram()
+
+    def warnings(self) -> Iterator[str]:
+        """Yield what may be wrong with the text, each with what mends it."""
+        documents, characters = len(self.corpus.documents), self.corpus.num_characters
+        if characters < FEW_CHARACTERS:
+            yield f"{characters:,} characters are few: a network learns them by heart; give more text"
+        if self.copies >= max(1, SHARE_OF_COPIES * documents):
+            yield (
+                f"{self.copies:,} of {documents:,} documents are copies of earlier ones: some may be learnt and held out at "
+                f"the same time; leave them out of the text"
+            )
+        scripts = self.counts.scripts()
+        if len(self.counts.counts) > MANY_CHARACTERS and not scripts.keys() & {"Han", "Hangul"}:
+            yield (
+                f"{len(self.counts.counts):,} distinct characters are many, {self.counts.num_rare:,} of them occur 3 times or "
+                f"less; --tokens bpe or byte needs a smaller vocabulary"
+            )
+        if self.counts.counts.get("\ufffd"):
+            count = self.counts.counts["\ufffd"]
+            yield f"{count:,} characters are U+FFFD, which stands for bytes that could not be read; --encoding NAME"
+
+    def to_mapping(self) -> dict[str, Any]:
+        """Return plain values."""
+        return {
+            "files": [one.to_mapping() for one in self.files],
+            "reading": self.corpus.reading,
+            "documents": len(self.corpus.documents),
+            "characters": self.corpus.num_characters,
+            "distinct_characters": len(self.counts.counts),
+            "labels": list(self.corpus.labels),
+            "lengths": self.lengths.quantiles(),
+            "histogram": [bar._asdict() for bar in self.histogram],
+            "scripts": self.counts.scripts(),
+            "most_common": [shown_character(one) | {"count": count} for one, count in self.counts.most_common()[:20]],
+            "rare": [shown_character(one.character) | {"count": one.occurrences} | self.place_of(one) for one in self.rare],
+            "copies": self.copies,
+            "held_out": {
+                "documents": len(self.held_out),
+                "characters": sum(len(document.text) for document in self.held_out),
+            },
+            "notes": list(self.corpus.notes),
+            "warnings": list(self.warnings()),
+            "sha256": self.corpus.sha256,
+        }
+
+    def place_of(self, rare: RareCharacter) -> dict[str, Any]:
+        """Return where a character is: the file, the text around it and, unless the file is a table, line and column."""
+        if rare.first is None:
+            return {}
+        source = self.sources[rare.first.text]
+        place = {"file": source.name, "around": rare.first.around}
+        return place if source.rows else place | {"line": rare.first.line, "column": rare.first.column}
+
+
+def inspect(corpus: Corpus, sources: Sequence[SourceText], held_out: Sequence[Document]) -> Inspection:
+    """Inspect a corpus of one document or more that was cut from some texts, of which training would hold out a part."""
+    counts = CharacterCounts.of(corpus.texts)
+    lengths = np.array([len(text) for text in corpus.texts], np.int64)
+    ends = np.cumsum([file.documents for file in corpus.files])
+    characters = [int(part.sum()) for part in np.split(lengths, ends[:-1])]
+    return Inspection(
+        corpus=corpus,
+        sources=tuple(sources),
+        files=tuple(map(FileFacts, corpus.files, characters)),
+        counts=counts,
+        rare=tuple(counts.rare([source.text for source in sources])),
+        lengths=Lengths(lengths),
+        copies=count_copies(corpus.texts),
+        held_out=tuple(held_out),
+    )

@@ -1,0 +1,180 @@
+"""Describe texts before training: their characters, scripts, the lengths of their documents, and copies among them."""
+
+import unicodedata
+from collections import Counter
+from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import dataclass
+from typing import Any, NamedTuple
+
+import numpy as np
+import numpy.typing as npt
+
+from chargen.corpus.large_text import BLOCK, NUM_CODE_POINTS, LargeText, Text, text_blocks
+
+RARE_COUNT = 3  # a character that occurs so often at most is rare
+MOST_RARE = 20  # rare characters that are listed
+AROUND = 20  # characters shown on each side of a rare one
+QUANTILES = (0.0, 0.25, 0.5, 0.75, 0.9, 1.0)
+MOST_BARS = 10  # of the histogram of lengths
+# The scripts whose characters Unicode names by another word than the script's usual name.
+SCRIPT_NAMES = {"CJK": "Han", "IDEOGRAPHIC": "Han", "FULLWIDTH": "Latin", "HALFWIDTH": "Katakana", "MICRO": "Greek"}
+
+
+class Place(NamedTuple):
+    """Where a character stands. text: number of the text. line and column count from 1. around: the characters around it."""
+
+    text: int
+    line: int
+    column: int
+    around: str
+
+
+class RareCharacter(NamedTuple):
+    """A character that occurs a few times only, and where it occurs first; None where that is unknown."""
+
+    character: str
+    occurrences: int
+    first: Place | None
+
+
+class Bar(NamedTuple):
+    """A bar of a histogram: documents of `low` to `high` characters, both included."""
+
+    low: int
+    high: int
+    documents: int
+
+
+@dataclass(frozen=True)
+class CharacterCounts:
+    """How often each character of some texts occurs."""
+
+    counts: dict[str, int]
+
+    @classmethod
+    def of(cls, texts: Iterable[Text]) -> "CharacterCounts":
+        """Count the characters of texts."""
+        texts = list(texts)
+        total = np.zeros(NUM_CODE_POINTS, np.int64)
+        for text in texts:
+            if isinstance(text, LargeText):
+                found = text.count_codes()
+                total[: len(found)] += found
+        for block in _joined(text for text in texts if isinstance(text, str)):
+            found = np.bincount(np.frombuffer(block.encode("utf-32-le", "surrogatepass"), np.uint32))
+            total[: len(found)] += found
+        (present,) = np.nonzero(total)
+        return cls({chr(code): int(total[code]) for code in present.tolist()})
+
+    @property
+    def total(self) -> int:
+        """All characters."""
+        return sum(self.counts.values())
+
+    def most_common(self) -> list[tuple[str, int]]:
+        """Return the characters and their counts, the most frequent first."""
+        return sorted(self.counts.items(), key=lambda item: (-item[1], item[0]))
+
+    def scripts(self) -> dict[str, float]:
+        """Return the share of each script among the letters, the largest first; empty without letters."""
+        letters: Counter[str] = Counter()
+        for character, count in self.counts.items():
+            if character.isalpha():
+                letters[script_of(character)] += count
+        total = sum(letters.values())
+        return {script: count / total for script, count in letters.most_common()}
+
+    def rare(self, texts: Sequence[Text]) -> list[RareCharacter]:
+        """Return the characters that occur `RARE_COUNT` times at most, the rarest first, and their first place in texts."""
+        found = sorted((count, character) for character, count in self.counts.items() if count <= RARE_COUNT)
+        return [RareCharacter(one, count, _first_place(one, texts)) for count, one in found[:MOST_RARE]]
+
+    @property
+    def num_rare(self) -> int:
+        """Distinct characters that occur `RARE_COUNT` times at most."""
+        return sum(count <= RARE_COUNT for count in self.counts.values())
+
+
+def script_of(letter: str) -> str:
+    """Return the script of a letter, by the first word of its Unicode name.
+
+    >>> script_of("a"), script_of("ж"), script_of("漢")
+    ('Latin', 'Cyrillic', 'Han')
+    """
+    word = unicodedata.name(letter, "UNNAMED").split()[0].split("-")[0]
+    return SCRIPT_NAMES.get(word, word.capitalize())
+
+
+def _joined(texts: Iterable[str]) -> Iterator[str]:
+    """Yield the characters of texts in larger pieces, each of many short texts."""
+    waiting: list[str] = []
+    size = 0
+    for text in texts:
+        waiting.append(text)
+        size += len(text)
+        if size >= BLOCK:
+            yield "".join(waiting)
+            waiting, size = [], 0
+    yield "".join(waiting)
+
+
+def _first_place(character: str, texts: Sequence[Text]) -> Place | None:
+    """Return where a character occurs first in some texts."""
+    for number, text in enumerate(texts):
+        line, column = 1, 1
+        for block in text_blocks(text):
+            place = block.find(character)
+            before = block if place < 0 else block[:place]
+            line += before.count("\n")
+            column = len(before) - before.rfind("\n") if "\n" in before else column + len(before)
+            if place >= 0:
+                return Place(number, line, column, block[max(0, place - AROUND) : place + AROUND + 1])
+    return None
+
+
+@dataclass(frozen=True)
+class Lengths:
+    """Lengths of documents, in characters; (documents,), one document or more."""
+
+    values: npt.NDArray[np.int64]
+
+    def quantiles(self) -> dict[str, int]:
+        """Return the shortest, the longest and some lengths between, by what share of the documents is no longer."""
+        names = {0.0: "min", 0.5: "median", 1.0: "max"}
+        return {names.get(one, f"{one:.0%}"): int(np.quantile(self.values, one, method="inverted_cdf")) for one in QUANTILES}
+
+    def histogram(self) -> list[Bar]:
+        """Return counts of documents by length: bars of one width for similar lengths, else each twice as wide as the last."""
+        low, high = int(self.values.min()), int(self.values.max())
+        edges = _even_edges(low, high) if high <= max(20, 8 * low) else _doubling_edges(low, high)
+        counts, _ = np.histogram(self.values, np.array(edges))
+        return [
+            Bar(first, min(last - 1, high), int(count))
+            for first, last, count in zip(edges[:-1], edges[1:], counts.tolist(), strict=True)
+        ]
+
+
+def _even_edges(low: int, high: int) -> list[int]:
+    width = -(-(high - low + 1) // MOST_BARS)
+    return [*range(low, high + 1, width), low + width * -(-(high - low + 1) // width)]
+
+
+def _doubling_edges(low: int, high: int) -> list[int]:
+    edges = [low]
+    width = max(1, (high - low) >> (MOST_BARS - 1))
+    while edges[-1] <= high:
+        edges.append(edges[-1] + width)
+        width *= 2
+    return edges
+
+
+def count_copies(documents: Sequence[Text]) -> int:
+    """Count the documents that are the same as an earlier one."""
+    alike = Counter(map(len, documents))
+    same_length = [document for document in documents if alike[len(document)] > 1]
+    return len(same_length) - len({one if isinstance(one, str) else one.sha256() for one in same_length})
+
+
+def shown_character(character: str) -> dict[str, Any]:
+    """Return a character with its code point and Unicode name."""
+    return {"character": character, "code_point": f"U+{ord(character):04X}", "name": unicodedata.name(character, "")}
