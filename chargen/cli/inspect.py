@@ -104,16 +104,13 @@ def _facts(inspected: Any) -> str:
 
 def _histogram(bars: Any) -> str:
     most = max(bar.documents for bar in bars)
-    rows = [
-        (
-            f"{bar.low:,} to {bar.high:,}" if bar.high > bar.low else f"{bar.low:,}",
-            f"{bar.documents:,}",
-            _bar(bar.documents, most),
-        )
-        for bar in bars
-    ]
+    rows = [(_span(bar), f"{bar.documents:,}", _bar(bar.documents, most)) for bar in bars]
     width = [max(len(row[column]) for row in rows) for column in (0, 1)]
-    return "\n".join(f"  {label:>{width[0]}}  {count:>{width[1]}}  {bar}".rstrip() for label, count, bar in rows)
+    return "\n".join(f"  {span:>{width[0]}}  {documents:>{width[1]}}  {bar}".rstrip() for span, documents, bar in rows)
+
+
+def _span(bar: Any) -> str:
+    return f"{bar.low:,} to {bar.high:,}" if bar.high > bar.low else f"{bar.low:,}"
 
 
 def _bar(count: int, most: int) -> str:
