@@ -6,6 +6,7 @@ Nothing is written but temporary files without a name, so that no name within an
 import bz2
 import gzip
 import lzma
+import struct
 import tarfile
 import zipfile
 import zlib
@@ -33,16 +34,9 @@ ZIP, EMPTY_ZIP, TAR = b"PK\3\4", b"PK\5\6", b"ustar"
 TAR_OFFSET = 257
 SUFFIXES = (".gz", ".bz2", ".xz", ".zst", ".tgz", ".tbz2", ".txz", ".tar", ".zip")
 
-_DAMAGED = (
-    NotImplementedError,
-    OSError,
-    EOFError,
-    zlib.error,
-    lzma.LZMAError,
-    tarfile.TarError,
-    zipfile.BadZipFile,
-    ValueError,
-    OverflowError,
+_DAMAGED = (  # what libraries raise for damaged files
+    *(NotImplementedError, OSError, EOFError, ValueError, OverflowError, LookupError, struct.error),
+    *(zlib.error, lzma.LZMAError, tarfile.TarError, zipfile.BadZipFile),
 )
 
 
@@ -194,7 +188,7 @@ def _copied(name: str, blocks: Iterable[bytes], budget: Budget, *, in_archive: b
 
 def _zip_members(packed: Packed, choose: Choose, budget: Budget) -> Iterator[Packed]:
     with damage_named(packed.name), zipfile.ZipFile(packed.file) as archive:
-        members = {one.filename: one for one in archive.infolist() if not one.is_dir()}
+        members = {one.filename: one for one in archive.infolist() if not f"/{one.filename}".endswith("/")}
         _check_count(packed.name, len(members))
         for name in choose(list(members)):
             member = members[name]
