@@ -79,8 +79,8 @@ class CorpusConfig:
     encoding: str = setting("auto", "Encoding of the text; auto finds it out.")
     format: str = setting(
         "auto",
-        "What a file is: a table is read row by row; auto goes by its name, text reads any file as plain text.",
-        choices=("auto", "text", "csv", "tsv", "jsonl", "json"),
+        "What files are: tables are read row by row, pages without markup; auto goes by names, text reads them as plain text.",
+        choices=("auto", "text", "csv", "tsv", "jsonl", "json", "html", "notebook", "subtitles", "mail", "chat"),
     )
     reading: str = setting(
         "auto",
@@ -106,8 +106,8 @@ class CorpusConfig:
     )
     label_by: str = setting(
         "none",
-        "Label each document by its file's name or folder; sample --label writes like one of them.",
-        choices=("none", "file", "folder"),
+        "Label documents by their file's name or folder, or by who says them in a chat; sample --label writes like one.",
+        choices=("none", "file", "folder", "speaker"),
     )
     text_column: str | None = setting(
         None, "Column of a table that holds the texts, by name or number.", unset="found by its name or its texts"

@@ -11,7 +11,7 @@ class TrainSettings(TypedDict, total=False):
     glob: str | None
     folder_files: Literal["clean", "all"]
     encoding: str
-    format: Literal["auto", "text", "csv", "tsv", "jsonl", "json"]
+    format: Literal["auto", "text", "csv", "tsv", "jsonl", "json", "html", "notebook", "subtitles", "mail", "chat"]
     per_line: bool
     document: bool
     reading: Literal["auto", "line", "document"]
@@ -19,7 +19,7 @@ class TrainSettings(TypedDict, total=False):
     file_reading: Sequence[str]
     tokens: Literal["char", "byte", "word", "bpe"]
     vocab_size: int | None
-    label_by: Literal["none", "file", "folder"]
+    label_by: Literal["none", "file", "folder", "speaker"]
     text_column: str | None
     label_column: str | None
     mix: Sequence[str]

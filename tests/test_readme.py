@@ -19,6 +19,7 @@ ENVIRONMENT = os.environ | {"PATH": f"{Path(sys.executable).parent}{os.pathsep}{
 
 NAMES = "Harold\nHarvey\nHenry\nIda\nIsaac\nJune\nKarl\nLaura\n" * 12
 REVIEWS = "review,sentiment\nA fine film.,good\nA dull film.,bad\n" * 12
+CHAT = "[31.12.21, 23:59:01] Ada: Are you there?\n[31.12.21, 23:59:40] Tom: Of course I am.\n" * 12
 PROSE = "It was late, and Harvey had not slept. \u201cWho is it?\u201d he said.\n" * 20
 
 
@@ -40,6 +41,7 @@ def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
     for name, between in (("poems.txt", "\n\n"), ("fortunes.txt", "\n%\n")):
         (folder / name).write_text(PROSE.replace("\n", between), encoding="utf-8")
     (folder / "reviews.csv").write_text(REVIEWS, encoding="utf-8")
+    (folder / "_chat.txt").write_text(CHAT, encoding="utf-8")
     (folder / "articles").mkdir()
     for name in ("one.txt", "two.txt", "one.md", "two.md"):
         (folder / "articles" / name).write_text(PROSE, encoding="utf-8")

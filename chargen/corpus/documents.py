@@ -12,7 +12,7 @@ from chargen.config import CorpusConfig
 from chargen.corpus.cutting import DOCUMENT, LINE, SHORT_ROW, choose_readings, describe_readings, main_reading
 from chargen.corpus.encodings import AUTO
 from chargen.corpus.formats.containers import plain_name
-from chargen.corpus.formats.formatted import PLAIN, formatted
+from chargen.corpus.formats.formatted import formatted
 from chargen.corpus.large_text import Text, text_blocks
 from chargen.corpus.licence import without_licences
 from chargen.corpus.reading import SourceText, read_sources
@@ -169,12 +169,24 @@ def read_corpus(config: CorpusConfig) -> list[tuple[int, SourceText]]:
             glob=config.glob,
             everything=config.folder_files == "all",
             encoding=encoding,
-            plain=config.format == PLAIN,
+            format=config.format,
             label_of=partial(_label, label_by=config.label_by),
         )
     ]
     _check_columns(config, [source for _, source in sources])
+    if config.label_by == "speaker":
+        _check_speakers([source for _, source in sources])
     return sources
+
+
+def _check_speakers(sources: Sequence[SourceText]) -> None:
+    """Refuse a text of which nobody knows who says it."""
+    for source in sources:
+        if source.rows is None:
+            raise ReadingError(
+                f"{source.name} has no speakers, as chats, mail, subtitles with voices and tables have",
+                hint="choose --label-by file or folder",
+            )
 
 
 def _check_columns(config: CorpusConfig, sources: Sequence[SourceText]) -> None:
@@ -194,7 +206,7 @@ def _parts(config: CorpusConfig) -> list[tuple[tuple[str, ...], float]]:
 
 
 def _label(source: SourceText, label_by: str) -> str | None:
-    return {"none": None, "file": Path(plain_name(source.name)).stem, "folder": source.folder}[label_by]
+    return {"none": None, "speaker": None, "file": Path(plain_name(source.name)).stem, "folder": source.folder}[label_by]
 
 
 def _mixed(config: CorpusConfig) -> list[tuple[tuple[str, ...], float]]:

@@ -42,7 +42,11 @@ def _load_tables(config: CorpusConfig) -> Corpus:
     sources = [
         formatted(source, config, labels=Labels.ALWAYS)
         for source in read_sources(
-            config.files, glob=config.glob, everything=config.folder_files == "all", encoding=config.encoding
+            config.files,
+            glob=config.glob,
+            everything=config.folder_files == "all",
+            encoding=config.encoding,
+            format=config.format,
         )
     ]
     for source in sources:

@@ -16,6 +16,7 @@ from chargen.corpus.fetching import fetched_path, find_public
 from chargen.corpus.folders import LeftOut, choose_names, list_folder
 from chargen.corpus.formats.containers import Packed, plain_name, unpacked
 from chargen.corpus.formats.magic import HEAD_BYTES, recognise
+from chargen.corpus.formats.mail import MAIL_SUFFIXES, mail_turns
 from chargen.corpus.formats.office import document_kind, document_text
 from chargen.corpus.formats.rows import Rows
 from chargen.corpus.large_text import LargeText, Text, decoded_blocks, is_blank
@@ -25,6 +26,7 @@ from chargen.shipped import nearest_shipped, shipped_folder
 
 LARGE_BYTES = 1 << 26  # from this size on a file is not read into memory
 STDIN = "-"
+PLAIN = "text"  # the format of a file that is read as it is
 
 
 @dataclass(frozen=True)
@@ -78,7 +80,7 @@ class How(NamedTuple):
     glob: str | None
     everything: bool
     encoding: str | None
-    plain: bool
+    format: str
     label_of: LabelOf | None
 
 
@@ -88,7 +90,7 @@ def read_sources(
     glob: str | None = None,
     everything: bool = False,
     encoding: str | None = AUTO,
-    plain: bool = False,
+    format: str = "auto",
     label_of: LabelOf | None = None,
 ) -> list[SourceText]:
     r"""Read every named file, every matching file of a named folder, and standard input for "-".
@@ -97,13 +99,13 @@ def read_sources(
     "surrogateescape" makes them, and line ends stay. Without a pattern the .txt and .md files of a folder are read. Files of a
     folder that hold no text, or a copy of a text that was read before, are left out with a note; `label_of` tells which texts
     have different labels, and are therefore no copies. With `everything`, hidden files and copies are read too. Compressed
-    files are read through, archives as folders are, and of the documents of other programs the text, unless read `plain`.
+    files are read through, archives as folders are, and of the documents of other programs the text, unless `format` is "text".
     Raises CorpusError for a name that is neither a file, a folder nor a shipped or fetched corpus, a folder without a text to
     read, a container that is damaged or beyond the bounds, and a named file that is empty or no text in `encoding`.
     """
     if encoding is not None:
         check_encoding(encoding)
-    files, how = list(files), How(glob, everything, encoding, plain, label_of)
+    files, how = list(files), How(glob, everything, encoding, format, label_of)
     alike = Counter(Path(name).name for name in files)
     sources: list[SourceText] = []
     for name in files:
@@ -120,11 +122,11 @@ def read_sources(
 
 
 def read_texts(
-    files: Iterable[str], *, glob: str | None = None, encoding: str | None = AUTO, plain: bool = False
+    files: Iterable[str], *, glob: str | None = None, encoding: str | None = AUTO, format: str = "auto"
 ) -> list[SourceText]:
     """Read as `read_sources` does, for those whose users have no options to say how: no error hints at one."""
     try:
-        return read_sources(files, glob=glob, encoding=encoding, plain=plain)
+        return read_sources(files, glob=glob, encoding=encoding, format=format)
     except ReadingError as error:
         raise CorpusError(error.message, hint="give a text file, in UTF-8 if it can be") from error
 
@@ -225,7 +227,7 @@ def _read(path: Path, name: str, how: How, before: Iterable[SourceText]) -> list
 
 def _read_packed(packed: Packed, folder: str, how: How, before: Iterable[SourceText]) -> list[SourceText]:
     """Return the text of a file, read through what it is compressed by, or those of an archive."""
-    if how.plain:
+    if how.format == PLAIN:
         return [replace(_decoded(packed, how), folder=folder)]
     left_out = LeftOut()
     collection = _Collection(packed.name, how, left_out, before)
@@ -245,12 +247,25 @@ def _document(packed: Packed, how: How) -> SourceText:
     """Return the text of a file that is neither compressed nor an archive, but may be a document of another program."""
     head = packed.file.read(HEAD_BYTES)
     packed.file.seek(0)
+    if how.format == "mail" or (how.format == AUTO and plain_name(packed.name).lower().endswith(MAIL_SUFFIXES)):
+        return _letters(packed)
     if kind := document_kind(packed, head):
         text = document_text(packed, kind)
         return SourceText(packed.name, text, (f"{packed.name}: {kind}, of which the text is read, such as {example(text)}",))
     if how.encoding is not None and (kind := recognise(head)):
         raise ReadingError(f"{packed.name} is {kind}, not text", hint="save it as plain text; --tokens byte takes any file")
     return _decoded(packed, how)
+
+
+def _letters(packed: Packed) -> SourceText:
+    """Return the letters of a mail box, each a text labelled by who wrote it."""
+    turns = (turn for turn in mail_turns(packed.file) if turn.text)
+    rows = Rows(((turn.text, turn.speaker or "unknown") for turn in turns), large=packed.size >= LARGE_BYTES)
+    if not len(rows):
+        raise ReadingError(f"{packed.name} has no letters with text", hint="--format text reads it as plain text")
+    shown = f"{counted(len(rows), 'letter')}, each a text without its quotations, such as {example(rows[0])}"
+    note = f"{packed.name}: mail, {shown} (--format text reads the file as plain text)"
+    return SourceText(packed.name, rows.text, (note,), rows=rows)
 
 
 def _decoded(packed: Packed, how: How) -> SourceText:

@@ -11,11 +11,11 @@ from chargen.corpus.cutting import cut_like
 from chargen.corpus.decoding import Decoding
 from chargen.corpus.documents import Document, cut_corpus, digest_of, read_corpus
 from chargen.corpus.encodings import AUTO
-from chargen.corpus.formats.formatted import PLAIN, formatted
+from chargen.corpus.formats.formatted import formatted
 from chargen.corpus.holdout import split_documents
 from chargen.corpus.legacy import FORMER_GUESSES
 from chargen.corpus.licence import without_licences
-from chargen.corpus.reading import STDIN, SourceText, read_texts
+from chargen.corpus.reading import PLAIN, STDIN, SourceText, read_texts
 from chargen.corpus.vocabulary import Vocabulary
 from chargen.errors import ChargenError, ConfigError, CorpusError, RunError
 from chargen.network.model_file import TextModel, read_metadata
@@ -131,7 +131,7 @@ def read_files(
     Raises CorpusError for what cannot be read, and ConfigError for a model of labelled documents without a label.
     """
     encoding = None if model.vocabulary.kind == "byte" and config.encoding == "auto" else config.encoding
-    read = read_texts(files, glob=config.glob, encoding=encoding, plain=config.format == PLAIN)
+    read = read_texts(files, glob=config.glob, encoding=encoding, format=config.format)
     sources = [formatted(source, config) for source in read]
     sha256 = digest_of(sources)
     sources, notes = without_licences(sources, "as in training") if config.strip_licence else (sources, [])

@@ -14,6 +14,10 @@ LABEL_COLUMNS = (
     *("label", "sentiment", "class", "category", "target", "polarity", "emotion", "intent", "topic", "genre", "rating"),
     *("stars", "score", "language", "lang", "author", "speaker"),
 )
+SPEAKER_COLUMNS = (
+    *("speaker", "author", "sender", "from", "user", "username", "user_name", "screen_name", "name", "character", "player"),
+    *("role", "nickname", "user.name", "user.screen_name", "author.name"),
+)
 OTHER_COLUMNS = (  # which tell a header, and no more
     *("id", "index", "key", "date", "time", "datetime", "timestamp", "created", "created_at", "updated_at", "year", "month"),
     *("user", "username", "user_id", "handle", "email", "url", "link", "image", "location", "city", "country", "state"),
@@ -76,7 +80,7 @@ def find_text_column(columns: Sequence[str], rows: Sequence[Sequence[str]]) -> i
     texts = [place for place in range(len(columns)) if is_text(cells[place]) or not rows]
     if not texts:
         return 0 if len(columns) == 1 else None
-    usual = _find_usual(TEXT_COLUMNS, columns, texts)
+    usual = find_usual(TEXT_COLUMNS, columns, texts)
     if usual is not None:
         return usual
     return max(texts, key=lambda place: _weight(cells[place]) * (NAMED_BONUS if _parts(columns[place], TEXT_COLUMNS) else 1))
@@ -85,7 +89,7 @@ def find_text_column(columns: Sequence[str], rows: Sequence[Sequence[str]]) -> i
 def find_label_column(columns: Sequence[str], rows: Sequence[Sequence[str]], *, text: int) -> int | None:
     """Return the place of the column of labels: one of a usual name, or the only one beside the texts with few values."""
     others = [place for place in range(len(columns)) if place != text]
-    usual = _find_usual(LABEL_COLUMNS, columns, others)
+    usual = find_usual(LABEL_COLUMNS, columns, others)
     if usual is not None:
         return usual
     cells = _columns(rows, len(columns))
@@ -94,7 +98,7 @@ def find_label_column(columns: Sequence[str], rows: Sequence[Sequence[str]], *, 
     return (named or few)[0] if len(few) == 1 or named else None
 
 
-def _find_usual(usual: Sequence[str], columns: Sequence[str], places: Sequence[int]) -> int | None:
+def find_usual(usual: Sequence[str], columns: Sequence[str], places: Sequence[int]) -> int | None:
     """Return which of some places has the likeliest of the usual names, in the singular or the plural."""
     names = {folded(columns[place]): place for place in reversed(places)}
     return next((names[form] for name in usual for form in (name, f"{name}s") if form in names), None)

@@ -1,31 +1,110 @@
-"""Read a text for what it holds, as its name or the user tells: the rows of a table."""
+"""Read a text for what it holds, as its name, its beginning or the user says: a table, markup, a chat."""
 
+from collections.abc import Callable
 from dataclasses import replace
 from pathlib import PurePath
 
 from chargen.config import CorpusConfig
+from chargen.corpus.formats.chats import json_turns, whatsapp_turns
 from chargen.corpus.formats.columns import find_named
 from chargen.corpus.formats.containers import plain_name
+from chargen.corpus.formats.html_text import html_text
 from chargen.corpus.formats.json_records import NoRecordsError
+from chargen.corpus.formats.notebooks import notebook_text
+from chargen.corpus.formats.subtitles import subtitle_turns
 from chargen.corpus.formats.tables import Columns, Labels, column_names, read_table, table_like
-from chargen.corpus.reading import SourceText
+from chargen.corpus.formats.turns import Turn, as_conversation, as_rows
+from chargen.corpus.large_text import Text
+from chargen.corpus.reading import PLAIN, SourceText
+from chargen.corpus.wording import counted, example, listed
 from chargen.errors import ReadingError
 
-FORMATS = {".csv": "csv", ".tsv": "tsv", ".tab": "tsv", ".jsonl": "jsonl", ".ndjson": "jsonl", ".json": "json"}
-PLAIN = "text"
+CHAT, SPEAKER = "chat", "speaker"
+FORMATS = {
+    **{".csv": "csv", ".tsv": "tsv", ".tab": "tsv", ".jsonl": "jsonl", ".ndjson": "jsonl", ".json": "json"},
+    **{".html": "html", ".htm": "html", ".xhtml": "html", ".srt": "subtitles", ".vtt": "subtitles", ".ipynb": "notebook"},
+}
+_AS_IT_IS = "--format text reads the file as plain text"
+_MARKUP: dict[str, tuple[str, Callable[[str], str]]] = {
+    "html": ("an HTML page", html_text),
+    "notebook": ("a Jupyter notebook", notebook_text),
+}
 
 
 def formatted(source: SourceText, config: CorpusConfig, *, labels: Labels = Labels.IF_NAMED) -> SourceText:
-    """Return a text with the rows that it holds, if it is a table; its text is then that of the rows.
+    """Return the text that a file holds: the rows of a table, what a page or a notebook says, or the messages of a chat.
 
     labels: whether a column of labels that nobody named is looked for. Raises ConfigError for a column that the table
-    does not have, and CorpusError for a table that cannot be read.
+    does not have, and CorpusError for a table that cannot be read, and for a text that is not of the format that is asked for.
     """
-    wanted = Columns(text=config.text_column, label=config.label_column, labels=labels)
-    asked = bool(wanted.asked) or labels == Labels.ALWAYS
-    kind = FORMATS.get(PurePath(plain_name(source.name)).suffix.lower()) if config.format == "auto" else config.format
+    wanted = Columns(text=config.text_column, label=config.label_column, labels=_labels(config, labels))
+    kind = _named_format(source, config)
     if kind == PLAIN:
         return source
+    if source.rows is not None:
+        return source if config.label_by == SPEAKER else replace(source, rows=source.rows.unlabelled())
+    if not wanted.asked and labels == Labels.IF_NAMED and kind in (None, "json", CHAT, "subtitles"):
+        chat = _chat(source.text, kind)
+        if chat:
+            return _spoken(source, *chat, by_speaker=config.label_by == SPEAKER)
+    if kind in _MARKUP:
+        return _without_markup(source, kind, config)
+    if kind in (CHAT, "subtitles"):
+        raise ReadingError(f"{source.name} does not look like {kind}", hint=f"{_AS_IT_IS}")
+    return _table(source, kind, wanted, config)
+
+
+def _named_format(source: SourceText, config: CorpusConfig) -> str | None:
+    """Return the format that the user says, or else the file's name."""
+    return FORMATS.get(PurePath(plain_name(source.name)).suffix.lower()) if config.format == "auto" else config.format
+
+
+def _labels(config: CorpusConfig, labels: Labels) -> Labels:
+    return Labels.SPEAKERS if config.label_by == SPEAKER and labels == Labels.IF_NAMED else labels
+
+
+def _chat(text: Text, kind: str | None) -> tuple[str, list[Turn]] | None:
+    """Return what a conversation is called, with an article, and its turns; None for another text."""
+    if kind == "subtitles":
+        turns = subtitle_turns(str(text))
+        return ("subtitles", turns) if turns else None
+    if kind in ("json", CHAT) and (found := json_turns(text)):
+        return f"a {found[0]} chat", found[1]
+    messages = whatsapp_turns(text) if kind != "json" else None
+    return ("a WhatsApp chat", messages) if messages else None
+
+
+def _spoken(source: SourceText, what: str, turns: list[Turn], *, by_speaker: bool) -> SourceText:
+    """Return a conversation as one text, or `by_speaker` each message as a text labelled by its speaker."""
+    speakers = list(dict.fromkeys(turn.speaker for turn in turns if turn.speaker))
+    who = f" by {counted(len(speakers), 'speaker')} ({listed(speakers)})" if speakers else ""
+    rows = as_rows(turns) if by_speaker else None
+    text = as_conversation(turns) if rows is None else rows.text
+    how = "read as one conversation; --label-by speaker reads each message as a text of its own, labelled by who says it"
+    shown = "each is a text labelled by its speaker" if by_speaker else how if speakers else "read as one text"
+    note = (
+        f"{source.name}: {what}, {counted(len(turns), 'message')}{who}, such as {example(turns[0].text)}; {shown} ({_AS_IT_IS})"
+    )
+    return replace(_noted(source, note), text=text, rows=rows)
+
+
+def _without_markup(source: SourceText, kind: str, config: CorpusConfig) -> SourceText:
+    what, read = _MARKUP[kind]
+    try:
+        text = read(str(source.text))
+    except ValueError as error:
+        if config.format != "auto":
+            raise ReadingError(f"{source.name} is not {what}: {error}", hint=_AS_IT_IS) from error
+        return _noted(source, f"{source.name} is not {what} ({error}), read as plain text")
+    if not text.strip():
+        return _noted(source, f"{source.name}: {what} without text, read as plain text")
+    note = f"{source.name}: {what}, read without its markup, such as {example(text)} ({_AS_IT_IS})"
+    return replace(_noted(source, note), text=text)
+
+
+def _table(source: SourceText, kind: str | None, wanted: Columns, config: CorpusConfig) -> SourceText:
+    """Return the rows of a table, or a text that is none as it is."""
+    asked = bool(wanted.asked) or wanted.labels in (Labels.ALWAYS, Labels.SPEAKERS)
     if kind is None:
         kind = table_like(source.text, hinted=asked)
         if kind is None:
@@ -38,7 +117,7 @@ def formatted(source: SourceText, config: CorpusConfig, *, labels: Labels = Labe
         found = read_table(source.text, source.name, kind, wanted)
     except NoRecordsError as error:
         if asked or config.format != "auto":
-            raise ReadingError(f"{source.name} is not a table: {error}", hint="--format text reads it as plain text") from error
+            raise ReadingError(f"{source.name} is not a table: {error}", hint=_AS_IT_IS) from error
         return _noted(source, f"{source.name}: {error}, read as plain text")
     if found is None:
         return _noted(source, f"{source.name}: a table without a column of texts, read as plain text (--text-column NAME)")

@@ -2,6 +2,7 @@
 
 from array import array
 from collections.abc import Iterable, Iterator
+from copy import copy
 
 from chargen.corpus.large_text import LargeText, Text
 
@@ -33,6 +34,12 @@ class Rows:
 
     def __iter__(self) -> Iterator[tuple[Text, str | None]]:
         return ((self[place], label) for place, label in enumerate(self.labels))
+
+    def unlabelled(self) -> "Rows":
+        """Return the same texts without labels."""
+        other = copy(self)
+        other.labels = [None] * len(self)
+        return other
 
     def _blocks(self, texts: Iterable[tuple[str, str | None]]) -> Iterator[str]:
         """Yield the texts, and note where each lies and its label."""

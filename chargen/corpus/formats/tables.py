@@ -5,7 +5,7 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 from enum import Enum, auto
 
-from chargen.corpus.formats.columns import find_label_column, find_named, find_text_column
+from chargen.corpus.formats.columns import SPEAKER_COLUMNS, find_label_column, find_named, find_text_column, find_usual
 from chargen.corpus.formats.delimited import is_delimited, read_delimited
 from chargen.corpus.formats.json_records import is_json_lines, read_json
 from chargen.corpus.formats.rows import Rows
@@ -23,6 +23,7 @@ class Labels(Enum):
 
     IF_NAMED = auto()
     IF_ANY = auto()
+    SPEAKERS = auto()  # labels are who says it
     ALWAYS = auto()
 
 
@@ -125,11 +126,20 @@ def _choose(table: Table, name: str, wanted: Columns) -> _Chosen | None:
         if named == text:
             raise ConfigError(f"the column {table.columns[text]!r} of {name} is named for the texts and for the labels")
         return _Chosen(name, table, text, named, label_required=wanted.labels != Labels.IF_ANY)
-    label = None if wanted.labels == Labels.IF_NAMED else find_label_column(table.columns, sample, text=text)
-    required = wanted.labels == Labels.ALWAYS
+    label = _find_labels(table, sample, text, wanted.labels)
+    required = wanted.labels in (Labels.ALWAYS, Labels.SPEAKERS)
     if required and label is None:
-        raise ConfigError(f"{_has(table, name)}; none of them looks like labels", hint="name one with --label-column")
+        what = "speakers" if wanted.labels == Labels.SPEAKERS else "labels"
+        raise ConfigError(f"{_has(table, name)}; none of them looks like {what}", hint="name one with --label-column")
     return _Chosen(name, table, text, label, label_required=required)
+
+
+def _find_labels(table: Table, sample: Sequence[Sequence[str]], text: int, labels: Labels) -> int | None:
+    if labels == Labels.IF_NAMED:
+        return None
+    if labels == Labels.SPEAKERS:
+        return find_usual(SPEAKER_COLUMNS, table.columns, [place for place in range(len(table.columns)) if place != text])
+    return find_label_column(table.columns, sample, text=text)
 
 
 def _named(asked: str, table: Table, name: str, flag: str) -> int:

@@ -1,0 +1,27 @@
+"""What people say one after the other: in a chat, in subtitles with voices, in letters."""
+
+from collections.abc import Iterable, Sequence
+from typing import NamedTuple
+
+from chargen.corpus.formats.rows import Rows
+
+
+class Turn(NamedTuple):
+    """What somebody says; `speaker` is empty where it is not known."""
+
+    speaker: str
+    text: str
+
+
+def as_conversation(turns: Iterable[Turn]) -> str:
+    """Return turns as one text, each with its speaker's name.
+
+    >>> as_conversation([Turn("Ada", "Good day."), Turn("", "(A bell.)")])
+    'Ada: Good day.\\n(A bell.)\\n'
+    """
+    return "".join(f"{turn.speaker}: {turn.text}\n" if turn.speaker else f"{turn.text}\n" for turn in turns)
+
+
+def as_rows(turns: Sequence[Turn]) -> Rows:
+    """Return turns as texts of their own, labelled by their speakers; those of nobody are left out."""
+    return Rows((turn.text, turn.speaker) for turn in turns if turn.speaker and turn.text.strip())
