@@ -1,14 +1,26 @@
+from collections.abc import Sequence
+from pathlib import Path
 from typing import Any
 
 import click
 import tomli_w
 
 from chargen.cli.completing import complete_texts
+from chargen.cli.environment import typed
 from chargen.cli.json_text import json_text
-from chargen.cli.options import SettingsCommand, common_options, json_option, resolve_options, setting_options
+from chargen.cli.options import (
+    SettingsCommand,
+    common_options,
+    json_option,
+    option_layers,
+    runs_dir_option,
+    setting_options,
+    time_options,
+)
 from chargen.cli.suggesting import SuggestingGroup
 from chargen.config import SECTIONS
-from chargen.resolution import Resolved
+from chargen.errors import ConfigError
+from chargen.resolution import Resolved, resolve
 from chargen.terminal import echo
 
 
@@ -20,16 +32,49 @@ def command() -> None:
 @command.command("show", cls=SettingsCommand)
 @click.argument("files", nargs=-1, shell_complete=complete_texts)
 @setting_options
+@runs_dir_option
+@time_options
 @json_option
 @common_options
-def show(files: tuple[str, ...], config_name: str | None, as_json: bool, verbosity: int, **given: Any) -> None:
-    """Print the settings that `chargen train` with the same arguments would start from, as TOML.
+def show(
+    files: tuple[str, ...],
+    config_name: str | None,
+    runs_dir: Path,
+    preset: str | None,
+    minutes: float | None,
+    as_json: bool,
+    verbosity: int,
+    **given: Any,
+) -> None:
+    """Print the settings that `chargen train` with the same arguments would begin with, as TOML.
 
-    The comment behind each names its origin: default, the config file, or the command line. What is left out is chosen from
-    the text, or stands for what `chargen train --help` says.
+    The comment behind each names its origin: default, the config file, the command line, or the text. With FILES, what is left
+    open is chosen from the text as `chargen train` chooses it, and comments say why; without, it is left out. Nothing is
+    trained.
+
+    \b
+      chargen config show book.txt --preset fast > my.toml
+      chargen train --config my.toml
     """
-    resolved = resolve_options(files, config_name, given)
-    echo(json_text(_table(resolved)) if as_json else _toml(resolved))
+    from chargen.tasks.training import choose_settings
+
+    layers = option_layers(files, config_name, given)
+    comments: tuple[str, ...] = ()
+    if files or given["corpus__mix"]:
+        resolved, comments = choose_settings(
+            layers,
+            runs_dir=runs_dir,
+            configured=config_name is not None,
+            preset=preset,
+            minutes=minutes,
+            verbosity=verbosity,
+        )
+    else:
+        for option, value in typed({"preset": preset, "minutes": minutes}).items():
+            if value is not None:
+                raise ConfigError(f"--{option} chooses settings for a text", hint="name a text, such as book.txt")
+        resolved = resolve(*layers)
+    echo(json_text(_table(resolved)) if as_json else _toml(resolved, comments))
 
 
 def _table(resolved: Resolved) -> dict[str, dict[str, Any]]:
@@ -41,9 +86,9 @@ def _table(resolved: Resolved) -> dict[str, dict[str, Any]]:
     }
 
 
-def _toml(resolved: Resolved) -> str:
+def _toml(resolved: Resolved, comments: Sequence[str]) -> str:
     values = resolved.settings.to_mapping()
-    sections = []
+    sections = ["\n".join(f"# {comment}" for comment in comments)] if comments else []
     for section in SECTIONS:
         lines = [f"[{section}]"]
         for name, value in values[section].items():

@@ -13,7 +13,7 @@ from chargen.cli.environment import is_from_environment, misspelt, variable_name
 from chargen.config import COMMAND_LINE, SECTIONS, Mapped, Setting, declared_settings, flag_name
 from chargen.errors import ConfigError, RunError
 from chargen.files import write_atomically
-from chargen.resolution import Resolved, read_config, resolve
+from chargen.resolution import read_config
 from chargen.terminal import echo
 
 Command = TypeVar("Command", bound=Callable[..., Any])
@@ -103,16 +103,11 @@ def _shown(default: Any) -> str:
     return {True: "yes", False: "no"}.get(default, str(default)) if isinstance(default, bool) else str(default)
 
 
-def resolve_options(files: tuple[str, ...], config_name: str | None, given: dict[str, Any]) -> Resolved:
-    """Lay the defaults, the config file, the environment and the given options over each other.
-
-    Raises ConfigError for a setting given in two ways, and what `chargen.resolution.resolve` raises.
-    """
-    return resolve(*option_layers(files, config_name, given))
-
-
 def option_layers(files: tuple[str, ...], config_name: str | None, given: dict[str, Any]) -> list[tuple[str, Mapped]]:
-    """Return the layers that a user has named: the config file, a layer for each variable, and the command line."""
+    """Return the layers that a user has named: the config file, a layer for each variable, and the command line.
+
+    Raises ConfigError for a setting given in two ways.
+    """
     layers: list[tuple[str, Mapped]] = [read_config(config_name)] if config_name else []
     variables = {name: value for name, value in given.items() if name in _rows and is_from_environment(name)}
     _sections(variables, "variable")  # where two of them exclude each other, none of them is the later one
@@ -167,6 +162,25 @@ config_option = click.option(
     shell_complete=complete_configs,
     help="Settings from a TOML file or a shipped config.",
 )
+
+
+def time_options(command: Command) -> Command:
+    """Add --preset and --minutes, from which settings are chosen."""
+    minutes = click.option(
+        "--minutes",
+        type=float,
+        envvar=variable_name(SETTINGS_OF, "--minutes"),
+        help="Choose settings for so many minutes, and end within them.",
+    )
+    preset = click.option(
+        "--preset",
+        type=click.Choice(["fast", "balanced", "best"]),
+        envvar=variable_name(SETTINGS_OF, "--preset"),
+        help="How long training may take to become how good: the work of two cores in about 1, 5 or 30 minutes.  "
+        "[default: balanced, without a --config]",
+    )
+    return preset(minutes(command))
+
 
 runs_dir_option = click.option(
     "--runs-dir",

@@ -6,7 +6,15 @@ import click
 from chargen.cli.completing import complete_resumable, complete_texts
 from chargen.cli.environment import typed
 from chargen.cli.json_text import json_text
-from chargen.cli.options import SettingsCommand, common_options, json_option, option_layers, runs_dir_option, setting_options
+from chargen.cli.options import (
+    SettingsCommand,
+    common_options,
+    json_option,
+    option_layers,
+    runs_dir_option,
+    setting_options,
+    time_options,
+)
 from chargen.errors import ConfigError
 from chargen.terminal import echo
 
@@ -23,12 +31,7 @@ from chargen.terminal import echo
     shell_complete=complete_resumable,
     help="Go on with a training that was stopped, exactly where it was; the newest one unless RUN is given.",
 )
-@click.option(
-    "--preset",
-    type=click.Choice(["fast", "balanced", "best"]),
-    help="How long training may take to become how good: about 1, 5 or 30 minutes.  [default: balanced, without a --config]",
-)
-@click.option("--minutes", type=float, help="Choose settings for so many minutes, and end within them.")
+@time_options
 @click.option(
     "--distribute",
     is_flag=True,

@@ -8,13 +8,15 @@ from functools import partial
 from pathlib import Path
 from typing import Any
 
-from chargen.config import Settings
+from chargen.config import Settings, declared_settings
 from chargen.resolution import Resolved, read_run_config, resolve
 from chargen.run import RunDirectory, check_room, find_resumable, locked, started_run
 from chargen.terminal import echo
 from chargen.training.budget import Budget, find_budget
 from chargen.training.choosing import choose_backend
+from chargen.training.classifying.plan import ClassifierPlan
 from chargen.training.devices.distribution import check_distributable
+from chargen.training.planning.plan import TrainingPlan
 from chargen.training.planning.transfer import Start, find_start
 from chargen.training.recording.results import TrainingOutcome
 from chargen.training.resuming import find_checkpoint, is_finished
@@ -132,10 +134,7 @@ def plan_training(
     resumed = find_resumable(resume or None, runs_dir) if resume is not None else None
     if resumed:
         layers = [read_run_config(resumed.config), *layers]
-    start = find_start(layers, runs_dir)
-    layers = [*([start.layer] if start else []), *layers]
-    resolved = resolve(*layers)
-    resolved = resolve(*choose_backend(resolved, verbosity=verbosity), *layers)
+    resolved, start = _resolved(layers, runs_dir, verbosity)
     if distribute:
         check_distributable(resolved.settings, minutes=minutes)
     budget = find_budget(preset, minutes, resolved, began=began, new=resumed is None, configured=configured)
@@ -146,20 +145,80 @@ def plan_training(
     return PlannedTraining(**work, runs_dir=runs_dir, resumed=resumed, distribute=distribute, verbosity=verbosity)
 
 
-def _generation(resolved: Resolved, budget: Budget | None, start: Start | None, verbosity: int) -> dict[str, Any]:
-    """Plan a network that writes text; its validation is compared with what a 1-gram model reaches."""
+def choose_settings(
+    layers: Sequence[Layer],
+    *,
+    runs_dir: Path,
+    configured: bool = False,
+    preset: str | None = None,
+    minutes: float | None = None,
+    verbosity: int = 1,
+) -> tuple[Resolved, tuple[str, ...]]:
+    """Return the settings that a training would begin with, and lines that say why those left open are as they are.
+
+    Nothing is measured: with minutes, the epochs are an estimate. Takes and raises what `plan_training` does.
+    """
+    resolved, start = _resolved(layers, runs_dir, verbosity)
+    budget = find_budget(preset, minutes, resolved, began=0.0, new=True, configured=configured)
+    plan: Any
+    if resolved.settings.training.task == "classify":
+        plan = _classifier_plan(resolved.settings)
+    else:
+        plan = _text_plan(resolved, budget, start, verbosity, measured=False)
+    before, after = resolved.settings.to_mapping(), plan.settings.to_mapping()
+    by_text = {f"{section}.{one.name}" for section, one, _, detail in declared_settings() if budget and detail.by_text}
+    origin = {
+        name: "chosen from the text" if source == "default" and (name in by_text or _changed(name, before, after)) else source
+        for name, source in resolved.origin.items()
+    }
+    reasons = (*plan.corpus.notes, *getattr(plan, "reasons", ()), *getattr(plan, "warnings", ()))
+    if budget and budget.exact:
+        reasons += ("how many epochs fit into --minutes is measured when training begins; here it is an estimate",)
+    return Resolved(plan.settings, origin), reasons
+
+
+def _changed(name: str, before: Mapping[str, Any], after: Mapping[str, Any]) -> bool:
+    section, _, key = name.partition(".")
+    return bool(before[section].get(key) != after[section].get(key))
+
+
+def _resolved(layers: Sequence[Layer], runs_dir: Path, verbosity: int) -> tuple[Resolved, Start | None]:
+    """Lay settings over each other and over those of the run that training goes on from; choose an installed backend."""
+    start = find_start(layers, runs_dir)
+    layers = [*([start.layer] if start else []), *layers]
+    resolved = resolve(*layers)
+    return resolve(*choose_backend(resolved, verbosity=verbosity), *layers), start
+
+
+def _text_plan(
+    resolved: Resolved, budget: Budget | None, start: Start | None, verbosity: int, *, measured: bool = True
+) -> TrainingPlan:
+    """Plan a network that writes text."""
     from chargen.corpus.documents import load_corpus
-    from chargen.insight.unigram import cross_entropies, describe_worse
     from chargen.training.budget import plan_within
     from chargen.training.planning.plan import make_plan
-    from chargen.training.session import forecast_session, run_session
 
     settings = resolved.settings
     corpus = load_corpus(settings.corpus, stateful=settings.training.stateful)
     if budget:
-        plan = plan_within(budget, resolved, corpus, start=start, verbosity=verbosity)
-    else:
-        plan = make_plan(settings, corpus, start=start)
+        return plan_within(budget, resolved, corpus, start=start, verbosity=verbosity, measured=measured)
+    return make_plan(settings, corpus, start=start)
+
+
+def _classifier_plan(settings: Settings) -> ClassifierPlan:
+    """Plan a network that tells labels."""
+    from chargen.corpus.examples import load_examples
+    from chargen.training.classifying.plan import make_classifier_plan
+
+    return make_classifier_plan(settings, load_examples(settings.corpus))
+
+
+def _generation(resolved: Resolved, budget: Budget | None, start: Start | None, verbosity: int) -> dict[str, Any]:
+    """Plan a network that writes text, and return what trains it; its validation is compared with n-grams."""
+    from chargen.insight.unigram import cross_entropies, describe_worse
+    from chargen.training.session import forecast_session, run_session
+
+    plan = _text_plan(resolved, budget, start, verbosity)
 
     def compare(outcome: Any) -> dict[str, float]:
         if plan.validation is None or outcome.best is None or outcome.interrupted_by is not None:
@@ -180,13 +239,11 @@ def _generation(resolved: Resolved, budget: Budget | None, start: Start | None, 
 
 
 def _classification(settings: Settings, verbosity: int) -> dict[str, Any]:
-    """Plan a network that tells labels; its accuracy is compared with what baselines reach."""
-    from chargen.corpus.examples import load_examples
+    """Plan a network that tells labels, and return what trains it; its accuracy is compared with what baselines reach."""
     from chargen.insight.labels import baseline_accuracies
-    from chargen.training.classifying.plan import make_classifier_plan
     from chargen.training.classifying.session import forecast_classifier, run_classifier_session
 
-    plan = make_classifier_plan(settings, load_examples(settings.corpus))
+    plan = _classifier_plan(settings)
 
     def compare(outcome: Any) -> dict[str, float]:
         if not plan.held_out or outcome.interrupted_by is not None:

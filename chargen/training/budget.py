@@ -73,10 +73,12 @@ def plan_within(
     start: Start | None = None,
     epochs: int | None = None,
     verbosity: int = 1,
+    measured: bool = True,
 ) -> TrainingPlan:
     """Choose the settings that are open for a budget, and how many steps to take. Raises what `make_plan` raises.
 
-    The steps are told in so many `epochs`, or in as many as suit them.
+    The steps are told in so many `epochs`, or in as many as suit them. Minutes hold as many steps as the speed that is
+    measured allows, or as the recipe expects where nothing is to be `measured`.
     """
     chosen = Chosen(resolved.settings, [name for name, origin in resolved.origin.items() if origin != "default"])
     cores = len(os.sched_getaffinity(0)) if budget.exact else PRESET_CORES
@@ -85,7 +87,7 @@ def plan_within(
     plan = replace(plan, reasons=recipe.reasons)
     if chosen.any("training.epochs"):
         return plan
-    if not budget.exact:
+    if not (budget.exact and measured):
         return plan.lasting(max(1, round(recipe.passes * plan.training.num_steps)), epochs=epochs)
     return fit_session(plan, seconds=budget.seconds_left, most_passes=MOST_PASSES, epochs=epochs, verbosity=verbosity)
 

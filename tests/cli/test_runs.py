@@ -4,7 +4,11 @@ import tomllib
 from collections.abc import Callable
 from pathlib import Path
 
+import pytest
 from click.testing import Result
+
+from chargen.tasks.training import plan_training
+from tests.cli.results import assert_one_line
 
 Invoke = Callable[..., Result]
 WriteRun = Callable[..., Path]
@@ -62,7 +66,62 @@ def test_config_show_tells_values_and_origins(invoke: Invoke) -> None:
 
 
 def test_config_show_as_json(invoke: Invoke) -> None:
-    table = json.loads(invoke("config", "show", "some.txt", "--one-hot", "--json").stdout)
-    assert table["corpus.files"] == {"value": ["some.txt"], "origin": "command line"}
+    table = json.loads(invoke("config", "show", "--one-hot", "--json").stdout)
+    assert table["corpus.files"] == {"value": [], "origin": "default"}
     assert table["network.embedding_size"] == {"value": 0, "origin": "command line"}
     assert table["training.stride"] == {"value": None, "origin": "default"}
+
+
+PROSE = "It was a dark night, and the rain fell in torrents.\n"
+
+
+def test_config_show_of_a_text_is_what_training_would_choose(invoke: Invoke) -> None:
+    Path("prose.txt").write_text(PROSE * 60, encoding="utf-8")
+    arguments = ("prose.txt", "--cell", "gru", "--preset", "fast")
+    shown = invoke("config", "show", *arguments)
+    assert (shown.exit_code, shown.stderr) == (0, "")
+    assert shown.stdout.startswith("# settings for about 1 minute on 2 cores (--preset, --minutes): gru 1x128 ")
+    for line in ('cell = "gru"  # command line', "batch_size = 2  # chosen from the text", "num_layers = 1  # default"):
+        assert line in shown.stdout
+    chosen = plan_training(
+        [("command line", {"corpus": {"files": ["prose.txt"]}, "network": {"cell": "gru"}})],
+        runs_dir=Path("runs"),
+        preset="fast",
+    )
+    assert tomllib.loads(shown.stdout) == chosen.plan.settings.to_mapping()
+    Path("my.toml").write_text(shown.stdout, encoding="utf-8")
+    again = tomllib.loads(invoke("config", "show", "--config", "my.toml", "prose.txt").stdout)
+    assert again == tomllib.loads(shown.stdout)
+
+
+@pytest.mark.parametrize(
+    ("arguments", "told"),
+    [
+        (["nowhere.txt"], "no such file: nowhere.txt"),
+        (["--preset", "fast"], "--preset chooses settings for a text; name a text"),
+        (["prose.txt", "--minutes", "0"], "--minutes is 0, expected a number above 0"),
+        (["prose.txt", "--context-length", "5000"], "one window needs 5001"),
+    ],
+)
+def test_config_show_refuses_what_train_refuses(invoke: Invoke, arguments: list[str], told: str) -> None:
+    Path("prose.txt").write_text(PROSE, encoding="utf-8")
+    assert_one_line(invoke("config", "show", *arguments), told)
+
+
+def test_config_show_measures_nothing(invoke: Invoke) -> None:
+    """The steps that fit into minutes are an estimate, and a comment says so; few of them are warned of."""
+    Path("prose.txt").write_text(PROSE * 9, encoding="utf-8")
+    shown = invoke("config", "show", "prose.txt", "--minutes", 3)
+    assert shown.exit_code == 0
+    assert "# how many epochs fit into --minutes is measured when training begins; here it is an estimate" in shown.stdout
+    few = invoke("config", "show", "prose.txt", "--epochs", 2, "--batch-size", 8)
+    assert "# only 4 optimizer steps" in few.stdout
+
+
+def test_config_show_knows_tasks_and_kinds_of_text(invoke: Invoke) -> None:
+    Path("names.txt").write_text("Ada\nAlan\nGrace\nBarbara\n" * 30, encoding="utf-8")
+    names = tomllib.loads(invoke("config", "show", "names.txt").stdout)
+    assert (names["corpus"]["reading"], names["training"]["stateful"]) == ("line", False)
+    Path("table.csv").write_text("text,label\n" + "good,1\nbad,0\n" * 5, encoding="utf-8")
+    table = tomllib.loads(invoke("config", "show", "table.csv", "--task", "classify").stdout)
+    assert table["training"]["context_length"] == 4
