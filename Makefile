@@ -59,6 +59,7 @@ bench: $(READY) ## measure start-up, sampling and training, against Keras and Py
 quality: $(READY) ## measure how good the defaults get, and what each part is worth (hours; SCALE=0.02 SEEDS=1 for a try)
 	$(BIN)/python -m benchmarks quality --seeds $(SEEDS) --scale $(SCALE)
 	$(BIN)/python -m benchmarks ablation --seeds $(SEEDS) --scale $(SCALE)
+	$(BIN)/python -m benchmarks short-texts --seeds $(SEEDS)
 	$(BIN)/python -m benchmarks min-cells --scale $(SCALE)
 
 gpu-wheels: $(READY) ## download what a GPU machine without a network needs beside JAX or PyTorch

@@ -12,7 +12,21 @@ from typing import Any
 
 import click
 
-from benchmarks import classic_time, cost, memory, min_cells, options, plot, quality, sample, serve, startup, table, train
+from benchmarks import (
+    classic_time,
+    cost,
+    memory,
+    min_cells,
+    options,
+    plot,
+    quality,
+    sample,
+    serve,
+    short_texts,
+    startup,
+    table,
+    train,
+)
 from benchmarks.engines import ENGINES, SIZES
 from benchmarks.machine import describe_machine
 from benchmarks.on_gpu.table import markdown as tables_of_gpu
@@ -38,6 +52,19 @@ class CommaSeparated(click.ParamType):
         if unknown:
             self.fail(f"{unknown[0]!r} is none of {', '.join(self.known)}", param, ctx)
         return names
+
+
+class NumberList(click.ParamType):
+    """Whole numbers, separated by commas."""
+
+    name = "numbers"
+
+    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> tuple[int, ...]:
+        """Return the numbers; fail on what is none."""
+        try:
+            return tuple(int(one) for one in (value.split(",") if isinstance(value, str) else value))
+        except ValueError:
+            self.fail(f"{value!r} is no list of whole numbers such as 500,2000", param, ctx)
 
 
 as_json = click.option("--json", "as_json", is_flag=True, help="Print JSON.")
@@ -112,6 +139,11 @@ def measure_classic(epochs: int = 100, as_json: bool = False) -> None:
 
 
 seeds_option = click.option("--seeds", default=3, show_default=True, help="Random seeds.")
+runs_dir_option = click.option(
+    "--runs-dir",
+    type=click.Path(path_type=Path, file_okay=False),
+    help="Keep the trainings there, and only measure those that are there already.",
+)
 scale_option = click.option("--scale", default=1.0, show_default=True, help="Multiply the minutes, or the text, by this.")
 
 
@@ -119,11 +151,7 @@ scale_option = click.option("--scale", default=1.0, show_default=True, help="Mul
 @click.option("--texts", type=CommaSeparated(quality.TEXTS), default=",".join(quality.TEXTS), show_default=True)
 @seeds_option
 @scale_option
-@click.option(
-    "--runs-dir",
-    type=click.Path(path_type=Path, file_okay=False),
-    help="Keep the trainings there, and only measure those that are there already.",
-)
+@runs_dir_option
 @as_json
 def measure_quality(
     texts: tuple[str, ...] = quality.TEXTS,
@@ -141,6 +169,30 @@ def measure_quality(
         return sorted(rows, key=lambda row: quality.TEXTS.index(row["text"]))
 
     _report("quality", measure, as_json, keep=scale == 1)
+
+
+@main.command("short-texts")
+@click.option(
+    "--sizes", type=NumberList(), default=short_texts.SIZES, help="Characters, separated by commas.  [default: 30 sizes]"
+)
+@seeds_option
+@click.option("--grid/--no-grid", default=True, help="Also lists of names, and a grid of batches and contexts.")
+@runs_dir_option
+@as_json
+def measure_short_texts(
+    sizes: tuple[int, ...] = short_texts.SIZES,
+    seeds: int = 3,
+    grid: bool = True,
+    runs_dir: Path | None = None,
+    as_json: bool = False,
+) -> None:
+    """Bits a character of the chosen settings on short texts, beside n-grams and a grid of batches and contexts."""
+    _report(
+        "short-texts",
+        lambda: short_texts.measure(sizes=sizes, seeds=seeds, grid=grid, runs_dir=runs_dir),
+        as_json,
+        keep=sizes == short_texts.SIZES and grid,
+    )
 
 
 @main.command("ablation")
@@ -167,7 +219,7 @@ def measure_min_cells(scale: float = 1.0, as_json: bool = False) -> None:
     _report("min-cells", lambda: min_cells.measure(scale=scale), as_json, keep=scale == 1)
 
 
-APART = (measure_quality, measure_ablation, measure_min_cells)  # hours
+APART = (measure_quality, measure_short_texts, measure_ablation, measure_min_cells)  # hours
 
 
 @main.command("options")

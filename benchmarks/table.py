@@ -22,6 +22,8 @@ def markdown(results: dict[str, Any]) -> str:
     ):
         if kind in results:
             blocks.append(table(heading, results[kind]["rows"]))
+    if "short-texts" in results:
+        blocks.append(_short_texts(results["short-texts"]["rows"]))
     machines = dict.fromkeys(report["machine"] for report in results.values())
     return "\n\n".join([*blocks, f"Measured on: {'; '.join(machines)}."])
 
@@ -34,6 +36,18 @@ def _quality(heading: str, rows: list[dict[str, Any]]) -> str:
 def _ablation(heading: str, rows: list[dict[str, Any]]) -> str:
     lines = [f"| {row['what']} | {row['median']:.3f} | {_spread(row)} | {row['worth']:+.3f} |" for row in rows]
     return "\n".join([f"| {heading} | nats a character | of all seeds | worth |", "| --- | ---: | ---: | ---: |", *lines])
+
+
+def _short_texts(rows: list[dict[str, Any]]) -> str:
+    """Return a table of sizes, and one of grids where there are any."""
+    blocks = ["| a text of | bits a character | of all seeds | the best n-gram |\n| --- | ---: | ---: | ---: |"]
+    blocks[0] += "".join(
+        f"\n| {row['what']} | {row['median']:.3f} | {_spread(row)} | {row['ngram']:.3f} |" for row in rows if "grid" not in row
+    )
+    grids = [f"| {row['what']} | {row['median']:.3f} | {row['grid']:.3f} |" for row in rows if "grid" in row]
+    if grids:
+        blocks.append("\n".join(["| a text of | bits as chosen | as in the grid |", "| --- | ---: | ---: |", *grids]))
+    return "\n\n".join(blocks)
 
 
 def _spread(row: dict[str, Any]) -> str:

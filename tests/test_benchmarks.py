@@ -3,8 +3,15 @@
 import os
 import subprocess
 import sys
+from pathlib import Path
+from typing import Any
+
+import pytest
 
 from benchmarks.commands import side_by_side
+from benchmarks.short_texts import Figures, Text, Trainings
+from benchmarks.short_texts import measure as measure_short_texts
+from benchmarks.table import markdown
 
 
 def test_work_side_by_side_has_a_core_each_and_keeps_its_order() -> None:
@@ -17,3 +24,28 @@ def test_work_side_by_side_has_a_core_each_and_keeps_its_order() -> None:
 
     assert side_by_side(work, range(5)) == [f"{number} 1" for number in range(5)]
     assert os.sched_getaffinity(0) == own
+
+
+def test_short_texts_have_a_table_and_the_best_of_a_grid(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    """Each training is made once, and is worse the farther its batch is from 8 windows."""
+    trained = []
+
+    def figures(self: Trainings, text: Text, seed: int, options: dict[str, Any]) -> Figures:
+        trained.append((text, seed, tuple(options.items())))
+        return Figures(abs(options.get("batch_size", 9) - 8) + text.size / 1000 + seed / 100, 2.0)
+
+    monkeypatch.setattr(Trainings, "_trained", figures)
+    rows = measure_short_texts(sizes=(500, 700), seeds=2, runs_dir=tmp_path)
+    assert len(trained) == len(set(trained))
+    shown = markdown({"short-texts": {"machine": "a machine", "rows": rows}}).splitlines()
+    assert "| 700 characters | 1.715 | 1.710 to 1.720 | 2.000 |" in shown
+    assert "| 500 characters, the best of a grid: --batch-size 8 --context-length 16 | 1.515 | 0.515 |" in shown
+    assert any(line.startswith("| 15 names, the best of a grid: --batch-size 8 |") for line in shown)
+    measure_short_texts(sizes=(500,), seeds=1, runs_dir=tmp_path)
+    assert len(trained) == len(set(trained))
+
+
+def test_a_part_of_a_text_is_written_from_its_beginning(tmp_path: Path) -> None:
+    book, names = Text("book", 300).write(tmp_path), Text("male", 15).write(tmp_path)
+    assert len(book.read_text(encoding="utf-8")) == 300
+    assert len(names.read_text(encoding="utf-8").split("\n")) == 15

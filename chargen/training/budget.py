@@ -9,7 +9,7 @@ from chargen.corpus.documents import Corpus
 from chargen.errors import ConfigError
 from chargen.resolution import Resolved
 from chargen.training.planning.plan import TrainingPlan, make_plan
-from chargen.training.planning.recipes import DEFAULT_PRESET, MOST_PASSES, PRESET_CORES, PRESETS, Chosen, Recipe, choose_recipe
+from chargen.training.planning.recipes import DEFAULT_PRESET, PRESET_CORES, PRESETS, Chosen, Recipe, choose_recipe
 from chargen.training.planning.transfer import Start
 from chargen.training.session import fit_session
 
@@ -89,7 +89,7 @@ def plan_within(
         return plan
     if not (budget.exact and measured):
         return plan.lasting(max(1, round(recipe.passes * plan.training.num_steps)), epochs=epochs)
-    return fit_session(plan, seconds=budget.seconds_left, most_passes=MOST_PASSES, epochs=epochs, verbosity=verbosity)
+    return fit_session(plan, seconds=budget.seconds_left, most_passes=recipe.most_passes, epochs=epochs, verbosity=verbosity)
 
 
 def _applied(recipe: Recipe, settings: Settings) -> Settings:

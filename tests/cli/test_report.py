@@ -278,7 +278,9 @@ def hostile(invoke: Invoke, train: Callable[..., RunDirectory], in_folder: Path)
     name = "<img src=x onerror=alert(1)> & 'x'.txt"
     (in_folder / name).write_text("<script>alert(2)</script>\u202e</p>\x1b[31m&amp;\n" * 30, encoding="utf-8")
     run = train("--epochs", 2, file=name)
-    settings = run.config.read_text(encoding="utf-8").replace('encoding = "auto"', 'encoding = "</td><script>alert(3)</script>"')
+    settings = run.config.read_text(encoding="utf-8").replace(
+        'encoding = "auto"', 'encoding = "</td><script>alert(3)</script>"'
+    )
     run.config.write_text("# </li><script>alert(4)</script>\n" + settings, encoding="utf-8")
     gradients = run.gradients.read_text(encoding="utf-8").replace("recurrent.1", "</svg><script>alert(5)</script>")
     run.gradients.write_text(gradients, encoding="utf-8")

@@ -164,6 +164,16 @@ def test_each_kind_of_short_text_gets_steps_enough(kind: str, training: dict[str
     assert plan.windows.batch_size <= 8
 
 
+def test_a_short_list_is_read_less_often_than_a_long_one_and_often_enough() -> None:
+    def passes(count: int) -> float:
+        return recipe("\n".join(["Ada", "Barbara"] * (count // 2)), reading="line", minutes=30).passes
+
+    assert 10 <= passes(200) < passes(1200) < passes(12_000) < passes(60_000) == 60
+    for count in (14, 50, 200):
+        plan = planned("\n".join(["Ada", "Barbara"] * (count // 2)), reading="line")
+        assert plan.settings.training.epochs * plan.training.num_steps >= 150
+
+
 def test_few_steps_are_warned_of_with_what_would_give_more() -> None:
     few = planned(PROSE * 20, training={"epochs": 3, "batch_size": 16})
     assert few.warnings == ("only 6 optimizer steps: the network learns little; give --epochs or a smaller --batch-size",)

@@ -13,8 +13,8 @@ from typing import Any, NamedTuple
 from chargen.config import Mapped, NetworkConfig, Settings
 from chargen.corpus.documents import Corpus
 from chargen.network.network import weight_shapes
-from chargen.training.planning.plan import FEWEST_EPOCHS, WARMUP_SHARE
-from chargen.training.planning.windows import LONGEST_LINE_WINDOW, usual_length
+from chargen.training.planning.plan import FEW_STEPS, FEWEST_EPOCHS, WARMUP_SHARE
+from chargen.training.planning.windows import LONGEST_LINE_WINDOW, SMALLEST_BATCH, usual_length
 
 PRESETS = {"fast": 1.0, "balanced": 5.0, "best": 30.0}  # minutes of `PRESET_CORES`, whatever machine trains
 PRESET_CORES = 2
@@ -27,7 +27,7 @@ CHARACTERS_PER_WEIGHT = 7
 WEIGHTS_PER_CHARACTER = 7
 HIDDEN_SIZES = (64, 128, 256, 512, 768, 1024)
 SMALLEST_FED = 128  # units that any text can feed: with much dropout they are better than fewer
-MOST_PASSES = 60  # over the text; a network that reads it more often only remembers it better
+MOST_PASSES = 60.0  # over the text; a network that reads it more often only remembers it better
 VOCABULARY = {"char": 80, "byte": 200, "word": 10_000, "bpe": 1_000}  # tokens, as long as they are not counted
 CHARACTERS_PER_TOKEN = {"char": 1, "byte": 1, "word": 5, "bpe": 3}
 # Up to so many passes, these shares of the outputs and of the recurrent weights.
@@ -41,10 +41,15 @@ MOST_TIMES_THE_RATE = 4.0
 
 
 class Recipe(NamedTuple):
-    """What was chosen: settings, the passes over the text that they are meant for, and why, in lines for the user."""
+    """What was chosen.
+
+    layer: settings. passes: over the text, which they are meant for. most_passes: that are of use, however much time there is.
+    reasons: lines for the user.
+    """
 
     layer: Mapped
     passes: float
+    most_passes: float
     reasons: tuple[str, ...]
 
 
@@ -69,13 +74,14 @@ def choose_recipe(corpus: Corpus, chosen: Chosen, *, minutes: float, cores: int,
     text = _TextSize.of(corpus, chosen.settings)
     network: dict[str, Any] = dict(_network_size(chosen, text, operations))
     weights = _num_weights(_with_network(chosen.settings, network), text)
-    passes = float(min(operations / (OPERATIONS_PER_WEIGHT * weights * text.positions), MOST_PASSES))
+    most_passes = _most_passes(corpus, text)
+    passes = min(operations / (OPERATIONS_PER_WEIGHT * weights * text.positions), most_passes)
     if chosen.any("training.epochs"):
         passes = float(chosen.settings.training.epochs)
     elif passes >= FEWEST_EPOCHS:
         passes = float(round(passes))
     network |= _regularisation(chosen, passes, text, lines=corpus.is_list)
-    training = _reading(corpus, chosen) | _optimization(chosen, passes, text)
+    training = _reading(corpus, chosen) | _optimization(chosen, passes, text, lines=corpus.is_list)
     layer = _left_open({"network": network, "training": training}, chosen)
     settled = _with_network(chosen.settings, layer["network"]).network
     size, seen = f"{settled.num_layers}x{settled.hidden_size}", passes * text.characters / weights
@@ -86,7 +92,7 @@ def choose_recipe(corpus: Corpus, chosen: Chosen, *, minutes: float, cores: int,
         _dropping_in_words(settled),
         _learning_in_words(training),
     )
-    return Recipe(layer, passes, reasons)
+    return Recipe(layer, passes, most_passes, reasons)
 
 
 class _TextSize(NamedTuple):
@@ -108,6 +114,14 @@ class _TextSize(NamedTuple):
     def shortness(self) -> float:
         """How many times as long the text would have to be to count as long, at least 1."""
         return max(1.0, SHORT_TEXT / self.characters)
+
+
+def _most_passes(corpus: Corpus, text: _TextSize) -> float:
+    """Return how many passes are of use: fewer over a short list, which a network soon remembers, but steps enough."""
+    if not corpus.is_list:
+        return MOST_PASSES
+    for_steps = SMALLEST_BATCH * FEW_STEPS / len(corpus.documents)
+    return float(round(min(max(MOST_PASSES / text.shortness ** (1 / 3), for_steps), MOST_PASSES)))
 
 
 def _network_size(chosen: Chosen, text: _TextSize, operations: float) -> dict[str, int]:
@@ -157,11 +171,11 @@ def _reading(corpus: Corpus, chosen: Chosen) -> dict[str, Any]:
     return {"stateful": True, "jitter": True} if stateful else {}
 
 
-def _optimization(chosen: Chosen, passes: float, text: _TextSize) -> dict[str, Any]:
+def _optimization(chosen: Chosen, passes: float, text: _TextSize, *, lines: bool) -> dict[str, Any]:
     if chosen.any("training.optimizer", "training.schedule"):
         return {}
     warmup = {"warmup_epochs": WARMUP_SHARE * passes} if chosen.any("training.epochs") else {}
-    rate = LEARNING_RATES[chosen.settings.network.cell] * min(text.shortness**0.8, MOST_TIMES_THE_RATE)
+    rate = LEARNING_RATES[chosen.settings.network.cell] * (1 if lines else min(text.shortness**0.8, MOST_TIMES_THE_RATE))
     return ADAMW | {"learning_rate": float(f"{rate:.2g}")} | warmup
 
 
