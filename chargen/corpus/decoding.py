@@ -14,6 +14,8 @@ from chargen.corpus.wording import counted, listed, words_with_accents
 
 DETECTION_BYTES = 1 << 20  # as much as is looked at from the start, and around the first byte that is not UTF-8
 _MAX_REPLACED_SHARE, _MAX_REPLACED = 0.01, 2  # of the characters of a text in a guessed encoding
+_WIDE_SAMPLE = 4096  # bytes
+_WIDE_SHARE = 0.25  # of bytes above 127 in UTF-16 without zero bytes, which is East Asian
 _MOST_NOTES = 3  # on damaged texts, before they are told of together
 _SURROGATE = re.compile("[\ud800-\udfff]")
 
@@ -44,12 +46,12 @@ def decode(raw: bytes, *, encoding: str = AUTO, name: str = "text") -> Decoded:
     return decode_file(io.BytesIO(raw), encoding=encoding, name=name)
 
 
-def decode_file(file: IO[bytes], *, encoding: str = AUTO, name: str = "text", large: bool = False) -> Decoded:
+def decode_file(file: IO[bytes], *, encoding: str = AUTO, name: str = "text", large: bool = False, usual: str = "") -> Decoded:
     r"""Decode a file, without its byte order mark and with "\n" for every line end; a large text is kept in a file.
 
-    "auto" takes a byte order mark, then UTF-8, which may be damaged, then the most plausible other encoding; zero bytes are
-    taken for UTF-16 or UTF-32, or for no text. Another name forces that encoding. Raises CorpusError for an unknown encoding,
-    bytes that it does not allow, and bytes that are no text.
+    "auto" takes a byte order mark, then UTF-8, which may be damaged, then the most plausible other encoding, `usual` if that is
+    doubtful; zero bytes are taken for UTF-16 or UTF-32, or for no text. Another name forces that encoding. Raises CorpusError
+    for an unknown encoding, bytes that it does not allow, and bytes that are no text.
     """
     sample = file.read(DETECTION_BYTES)
     if encoding != AUTO:
@@ -63,13 +65,23 @@ def decode_file(file: IO[bytes], *, encoding: str = AUTO, name: str = "text", la
         raise not_text(name, f"byte {sample.index(0)} is zero")
     if shifted := guess_shifted(sample) if sample.isascii() else "":
         return _decode_strictly(file, shifted, name, large=large, guess=Guess(shifted))
-    try:
-        decoded = Decoded(_collect(_utf8_blocks(file, large), large), Decoding())
-    except UnicodeDecodeError as error:
-        decoded = _decode_otherwise(file, _evidence(file, sample, error), name, large=large, marked=bool(mark), error=error)
+    decoded = _decode_unmarked(file, sample, name, large=large, usual=usual, marked=bool(mark))
     if "\0" in (decoded.text if isinstance(decoded.text, str) else decoded.text.characters):
         raise not_text(name, "some of its bytes are zero")
     return decoded
+
+
+def _decode_unmarked(file: IO[bytes], sample: bytes, name: str, *, large: bool, usual: str, marked: bool) -> Decoded:
+    """Decode UTF-8, or what is not; `marked`: whether it begins with the mark of UTF-8."""
+    try:
+        return Decoded(_collect(_utf8_blocks(file, large), large), Decoding())
+    except UnicodeDecodeError as error:
+        evidence = _evidence(file, sample, error)
+        if marked or is_utf8(evidence):
+            return _decode_damaged(file, evidence, large)
+        if decoded := _decode_guessed(file, _guess(evidence, usual), large):
+            return decoded
+        raise not_text(name, f"byte {error.start} is not UTF-8, and no other encoding fits") from error
 
 
 def _collect(blocks: Iterable[str], large: bool) -> Text:
@@ -101,26 +113,27 @@ def _evidence(file: IO[bytes], sample: bytes, error: UnicodeDecodeError) -> byte
     return sample + around
 
 
-def _decode_otherwise(
-    file: IO[bytes], evidence: bytes, name: str, *, large: bool, marked: bool, error: UnicodeDecodeError
-) -> Decoded:
-    """Decode bytes that are not all UTF-8."""
-    if marked or is_utf8(evidence):
-        mender = Mender(evidence)
-        text = _collect(mender.blocks(file), large)
-        return Decoded(text, Decoding(damage=mender.damage))
-    guess = guess_legacy(evidence)
-    if guess is None or guess.is_doubtful:
-        wide = guess_wide(evidence)
-        guess = Guess(wide) if wide else guess
-    nothing_fits = not_text(name, f"byte {error.start} is not UTF-8, and no other encoding fits")
+def _decode_damaged(file: IO[bytes], evidence: bytes, large: bool) -> Decoded:
+    mender = Mender(evidence)
+    return Decoded(_collect(mender.blocks(file), large), Decoding(damage=mender.damage))
+
+
+def _guess(evidence: bytes, usual: str) -> Guess | None:
+    """Guess an encoding; where it is doubtful, it may be UTF-16 without a zero byte."""
+    guess = guess_legacy(evidence, usual=usual)
+    may_be_wide = sum(one > 127 for one in evidence[:_WIDE_SAMPLE]) > _WIDE_SHARE * len(evidence[:_WIDE_SAMPLE])
+    wide = guess_wide(evidence) if may_be_wide and (guess is None or guess.is_doubtful) else ""
+    return Guess(wide) if wide else guess
+
+
+def _decode_guessed(file: IO[bytes], guess: Guess | None, large: bool) -> Decoded | None:
+    """Decode a text in a guessed encoding, but None if that does not fit all of it."""
     if guess is None:
-        raise nothing_fits from error
+        return None
     counter = _Counter()
     text = _collect(counter.counted(decoded_blocks(file, guess.encoding, errors="replace")), large)
-    if counter.replaced > max(_MAX_REPLACED, _MAX_REPLACED_SHARE * len(text)):
-        raise nothing_fits from error
-    return Decoded(text, Decoding(guess.encoding, guess, replaced=counter.replaced))
+    fits = counter.replaced <= max(_MAX_REPLACED, _MAX_REPLACED_SHARE * len(text))
+    return Decoded(text, Decoding(guess.encoding, guess, replaced=counter.replaced)) if fits else None
 
 
 class _Counter:

@@ -107,7 +107,9 @@ class LeftOut:
             (self.unreadable, "not readable", "; "),
         ]
         lines = [
-            f"{counted(len(names), 'file')} left out, {why}: {listed(names, comma)}" for names, why, comma in reasons if names
+            f"{counted(len(names), 'file')} left out, {why}: {listed(sorted(names), comma)}"
+            for names, why, comma in reasons
+            if names
         ]
         if self.others:
             kinds, hint = describe_kinds(self.others)

@@ -6,21 +6,32 @@ from itertools import chain
 from typing import NamedTuple
 from unicodedata import category
 
+from chargen.corpus.out_of_place import share_out_of_place
+
 # Where one stray or cut byte makes a text invalid in its encoding, chardet drops the right guess: these are tried without it.
 MULTI_BYTE = ("gb18030", "big5", "cp932", "euc_jp", "cp949")
 _SINGLE_BYTE = ("cp1252", "cp1251", "cp1250", "cp1253", "cp1254", "cp1255", "cp1256", "cp1257", "cp1258", "cp874")
 _MAX_DAMAGED_SHARE = 0.01  # of the bytes above 127
 _DAMAGED_SAMPLE = 1 << 16  # bytes
 
-# By how often they are met: which name is told where several stand for the same text.
-_USUAL = (*_SINGLE_BYTE, *MULTI_BYTE, "koi8-r", "koi8-u", "cp866", "iso8859-2", "iso8859-5", "iso8859-7", "iso8859-9", "cp850")
+# The encodings that texts are met in, those of Windows first: which name is used where several stand for the same text.
+_USUAL = (
+    *(*_SINGLE_BYTE, *MULTI_BYTE, "koi8-r", "koi8-u", "cp866", "iso8859-1", "iso8859-2", "iso8859-5", "iso8859-7", "iso8859-9"),
+    *("iso8859-6", "iso8859-8", "iso8859-13", "iso8859-15", "tis-620", "shift_jis", "euc_kr", "johab", "mac-roman"),
+    *("mac-cyrillic", "cp437", "cp737", "cp775", "cp850", "cp852", "cp855", "cp857", "cp862", "euc_jis_2004", "shift_jis_2004"),
+)
+_UNUSUAL = 0.7  # how much chardet's confidence in the others counts
 _WESTERN = "cp1252"
 
-# Measured with benchmarks/encodings.py on pieces of 30 to 800 characters.
-_SURE = 0.05  # chardet's confidence in a guess from some dozen letters
+# Measured with benchmarks/encodings.py and on pieces of 1 to 25 words in 34 languages.
+_SURE, _UNSURE = 0.1, 0.05  # confidence in a guess from a few dozen letters, and from a few letters
 _CERTAIN = 0.5
-_CLEAR = 0.1  # by which part of its confidence a clear guess leads, if all letters differ
+_PLAUSIBLE = 0.3  # of the best confidence, for the encoding that the other files of a folder have
+_CLEAR, _VERY_CLEAR = 0.1, 0.3  # by which part of its confidence a clear guess leads, if all letters differ
 _WESTERN_LEAD = 0.2  # as much as another guess, if it is not sure, has to be ahead of the most frequent encoding
+_MOST_CANDIDATES = 24
+_FEW_BYTES = 3  # above 127: fewer do not tell an encoding
+_MANY_BYTES = 30  # above 127: fewer do not tell which of them are damaged
 
 # What charset-normalizer was made to choose from, which guessed for runs before chardet did.
 FORMER_GUESSES = (
@@ -30,8 +41,6 @@ FORMER_GUESSES = (
 
 _ASCII = bytes(range(128))
 _SHIFTS = (b"\x1b$", b"~{")  # what ISO-2022 and HZ begin with: they have no byte above 127
-
-
 _WIDE = ("utf-32-le", "utf-32-be", "utf-16-le", "utf-16-be")
 _WIDE_SAMPLE = 4096  # characters
 _NOT_IN_TEXTS = {"Cc", "Cn", "Co", "Cs"}
@@ -47,22 +56,44 @@ class Guess(NamedTuple):
 
 
 class _Candidate(NamedTuple):
+    """An encoding, the confidence in it, and the text that it makes of the bytes. `first`: whether it is chardet's choice."""
+
     encoding: str
     confidence: float
     text: str
+    first: bool = False
 
 
-def guess_legacy(evidence: bytes) -> Guess | None:
-    """Return the most plausible encoding of a text that is not UTF-8, or None if none is."""
-    ranked = list(_candidates(evidence))
-    if not ranked or ranked[0].confidence < _CERTAIN:
+def guess_legacy(evidence: bytes, *, usual: str = "") -> Guess | None:
+    """Return the most plausible encoding of a text that is not UTF-8, or None if none is.
+
+    chardet's confidence counts less for characters that are out of place. A choice that is not chardet's is doubtful. Instead
+    of a doubtful one the `usual` one is chosen if it is plausible.
+    """
+    ranked = _ranked(evidence)
+    num_bytes = len(evidence.translate(None, _ASCII))
+    if num_bytes >= _MANY_BYTES and (not ranked or ranked[0].confidence < _CERTAIN):
         ranked = sorted([*ranked, *_damaged_candidates(evidence[:_DAMAGED_SAMPLE])], key=lambda one: -one.confidence)
     if not ranked:
         return None
     best = _best(ranked)
+    rivals = [one for one in ranked if one.text != best.text and (one.first or _is_close(best, one))]
+    is_doubtful = bool(rivals) or best.confidence < _UNSURE or num_bytes < _FEW_BYTES
+    if is_doubtful and any(one.encoding == usual and one.confidence > _PLAUSIBLE * best.confidence for one in ranked):
+        return Guess(usual)
     same = [one.encoding for one in ranked if one.text == best.text]
-    rivals = [one.encoding for one in ranked if one.encoding in _USUAL and one.text != best.text and _is_close(best, one)]
-    return Guess(min(same, key=_rank), tuple(rivals[:2]), bool(rivals) or best.confidence < _SURE)
+    return Guess(min(same, key=_rank), tuple(one.encoding for one in rivals if one.encoding in _USUAL)[:2], is_doubtful)
+
+
+def _ranked(evidence: bytes) -> list[_Candidate]:
+    """Return chardet's candidates, those first that read fewer characters out of place and are met more often."""
+    candidates = (one._replace(confidence=one.confidence * _weight(one)) for one in _candidates(evidence))
+    return sorted(candidates, key=lambda one: -one.confidence)
+
+
+def _weight(candidate: _Candidate) -> float:
+    usual = 1.0 if candidate.encoding in _USUAL else _UNUSUAL
+    return usual * (1 - share_out_of_place(candidate.text))
 
 
 def guess_shifted(evidence: bytes) -> str:
@@ -113,7 +144,8 @@ def _is_close(best: _Candidate, other: _Candidate) -> bool:
         share = min(1.0, differing / max(1, letters))
     else:
         share = 1.0
-    return best.confidence - other.confidence < _CLEAR * share * best.confidence
+    clear = _CLEAR if best.confidence >= _SURE else _VERY_CLEAR
+    return best.confidence - other.confidence < clear * share * best.confidence
 
 
 def _best(ranked: list[_Candidate]) -> _Candidate:
@@ -135,13 +167,15 @@ def _candidates(evidence: bytes) -> Iterator[_Candidate]:
     from chardet.enums import EncodingEra
 
     kinds = EncodingEra.ALL & ~EncodingEra.MAINFRAME
-    for found in detect_all(evidence, max_bytes=max(1, len(evidence)), encoding_era=kinds):
+    ranked = detect_all(evidence, max_bytes=max(1, len(evidence)), encoding_era=kinds)
+    first = ranked[0] if ranked else None
+    for found in ranked[:_MOST_CANDIDATES]:
         try:
             name = codecs.lookup(found["encoding"] or "").name
             text = codecs.getincrementaldecoder(name)().decode(evidence)  # which may end within a character
         except (LookupError, UnicodeError):
             continue
-        yield _Candidate(name, found["confidence"], text)
+        yield _Candidate(name, found["confidence"], text, first=found is first)
 
 
 def _damaged_candidates(evidence: bytes) -> Iterator[_Candidate]:
@@ -151,5 +185,5 @@ def _damaged_candidates(evidence: bytes) -> Iterator[_Candidate]:
         text = evidence.decode(encoding, "ignore")
         whole = text.encode(encoding, "ignore")
         if 0 < len(evidence) - len(whole) <= max(2, most):
-            fitting = (one for one in _candidates(whole) if one.encoding == encoding)
+            fitting = (one for one in _ranked(whole) if one.encoding == encoding)
             yield from (one for one in fitting if one.confidence >= _SURE)

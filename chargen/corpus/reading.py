@@ -4,7 +4,7 @@ import io
 import os
 import sys
 from collections import Counter
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass, field, replace
 from functools import partial
 from pathlib import Path, PurePosixPath
@@ -75,13 +75,14 @@ class Copies:
 
 
 class How(NamedTuple):
-    """How files are read, as `read_sources` takes it."""
+    """How files are read, as `read_sources` takes it. `usual`: the encoding to choose where it is doubtful."""
 
     glob: str | None
     everything: bool
     encoding: str | None
     format: str
     label_of: LabelOf | None
+    usual: str = ""
 
 
 def read_sources(
@@ -170,38 +171,49 @@ class _Collection:
     def __init__(self, place: str, how: How, left_out: LeftOut, before: Iterable[SourceText]) -> None:
         self._place, self._how, self._left_out = place, how, left_out
         self._copies = Copies(before, how.label_of)
-        self._sources: list[SourceText] = []
+        self._read: list[tuple[list[SourceText], Callable[[How], list[SourceText]] | None]] = []
 
-    def add(self, name: str, size: int, read: Callable[[], list[SourceText]]) -> None:
-        """Read a file, unless it holds nothing to read."""
+    def add(self, name: str, size: int, read: Callable[[How], list[SourceText]], *, again: bool = False) -> None:
+        """Read a file, unless it is empty; `again`: whether it can be read once more."""
         if not size:
             self._left_out.blank.append(name)
             return
         try:
-            found = read()
+            self._read.append((read(self._how), read if again else None))
         except CorpusError as error:
             if self._how.encoding not in (AUTO, None):
                 raise
             self._left_out.unreadable.append(error.message)
-            return
-        for source in found:
-            if self._how.everything:
-                self._sources.append(source)
-            elif is_blank(source.text):
-                self._left_out.blank.append(source.name)
-            elif original := self._copies.original(source):
-                self._left_out.copies.append(f"{source.name} (of {original})")
-            else:
-                self._sources.append(source)
 
     def finished(self) -> list[SourceText]:
         """Return the texts. Raises ReadingError if there are none."""
-        sources = self._sources
+        sources = [source for found in self._settled() for source in found if self._is_kept(source)]
         if not sources:
             raise self._left_out.nothing_to_read(self._place, self._how.glob)
         notes = (counted(len(sources), "file"), *self._left_out.describe())
         sources[0] = replace(sources[0], notes=(*(f"{self._place}: {note}" for note in notes), *sources[0].notes))
         return sources
+
+    def _settled(self) -> Iterator[list[SourceText]]:
+        """Yield the texts of each file; those of doubtful encoding are read in the one that most of the others have."""
+        guesses = [source.decoding.guess for found, _ in self._read for source in found]
+        clear = Counter(guess.encoding for guess in guesses if guess and not guess.is_doubtful)
+        how = self._how._replace(usual=clear.most_common(1)[0][0] if clear else "")
+        for found, read_again in self._read:
+            is_doubtful = any(source.decoding.guess and source.decoding.guess.is_doubtful for source in found)
+            yield read_again(how) if read_again and is_doubtful and how.usual else found
+
+    def _is_kept(self, source: SourceText) -> bool:
+        """Tell whether a text is neither blank nor a copy; note the one that is."""
+        if self._how.everything:
+            return True
+        if is_blank(source.text):
+            self._left_out.blank.append(source.name)
+            return False
+        original = self._copies.original(source)
+        if original:
+            self._left_out.copies.append(f"{source.name} (of {original})")
+        return original is None
 
 
 def _read_folder(folder: Path, how: How, before: Iterable[SourceText]) -> list[SourceText]:
@@ -211,11 +223,11 @@ def _read_folder(folder: Path, how: How, before: Iterable[SourceText]) -> list[S
     collection = _Collection(str(folder), how, left_out, before)
     for path in listing.files:
         name = _storable(path.relative_to(folder).as_posix())
-        collection.add(name, path.stat().st_size, partial(_read, path, name, how, ()))
+        collection.add(name, path.stat().st_size, partial(_read, path, name), again=True)
     return collection.finished()
 
 
-def _read(path: Path, name: str, how: How, before: Iterable[SourceText]) -> list[SourceText]:
+def _read(path: Path, name: str, how: How, before: Iterable[SourceText] = ()) -> list[SourceText]:
     """Return the text of a file, or those of an archive."""
     try:
         size = path.stat().st_size
@@ -235,7 +247,7 @@ def _read_packed(packed: Packed, folder: str, how: How, before: Iterable[SourceT
         if not one.in_archive:
             return _member(one, folder, how)
         inner = PurePosixPath(one.name).parent.name or Path(plain_name(packed.name)).name
-        collection.add(one.name, one.size, partial(_member, one, inner, how))
+        collection.add(one.name, one.size, partial(_member, one, inner))
     return collection.finished()
 
 
@@ -276,7 +288,7 @@ def _decoded(packed: Packed, how: How) -> SourceText:
     if how.encoding is None:
         blocks = decoded_blocks(file, "utf-8", errors="surrogateescape")
         return SourceText(name, LargeText(blocks) if large else "".join(blocks))
-    text, decoding = decode_file(file, encoding=how.encoding, name=name, large=large)
+    text, decoding = decode_file(file, encoding=how.encoding, name=name, large=large, usual=how.usual)
     return SourceText(name, text, decoding=decoding)
 
 

@@ -154,6 +154,16 @@ def test_many_files_of_one_encoding_share_a_note(in_folder: Path) -> None:
     ]
 
 
+def test_short_files_are_read_as_the_others_of_their_folder(in_folder: Path) -> None:
+    texts = ["Le garçon numéro 1 était déjà là.", "déjà vu", "Où est-il passé ?", LANGUAGES["french"]["text"]]
+    Path("songs").mkdir()
+    for number, text in enumerate(texts):
+        Path("songs", f"{number}.txt").write_bytes(text.encode("cp1252"))
+    Path("songs", "russian.txt").write_bytes(LANGUAGES["russian"]["text"].encode("cp1251"))
+    assert [source.text for source in read_sources(["songs"])] == [*texts, LANGUAGES["russian"]["text"]]
+    assert read_sources(["songs"])[0].notes[1].startswith("4 files: not UTF-8, read as cp1252, such as 'garçon numéro était'")
+
+
 def test_an_encoding_beyond_the_sample_is_guessed_from_what_is_around(in_folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("chargen.corpus.decoding.DETECTION_BYTES", 1000)
     text = "plain text\n" * 1000 + LANGUAGES["russian"]["text"]
