@@ -68,7 +68,7 @@ def setting(default: Any, help: str, **details: Any) -> Any:
 class CorpusConfig:
     """Which text is read, and how."""
 
-    files: tuple[str, ...] = setting((), "Files, folders, shipped corpora, or - for stdin.")
+    files: tuple[str, ...] = setting((), "Files, folders, addresses (https://...), shipped corpora, or - for stdin.")
     glob: str | None = setting(None, "Which files of a folder are read, such as '**/*.py'.", unset="**/*.txt and **/*.md")
     folder_files: str = setting(
         "clean",
@@ -81,6 +81,7 @@ class CorpusConfig:
         "auto",
         "What files are: tables are read row by row, pages without markup; auto goes by names, text reads them as plain text.",
         choices=("auto", "text", "csv", "tsv", "jsonl", "json", "html", "notebook", "subtitles", "mail", "chat"),
+        before="text",
     )
     reading: str = setting(
         "auto",

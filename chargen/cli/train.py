@@ -53,7 +53,7 @@ def command(
     verbosity: int,
     **given: Any,
 ) -> int:
-    """Train a network on FILES: text files, folders, shipped corpora (male.txt, book.txt), or - for stdin.
+    """Train a network on FILES: text files, folders, https:// addresses, shipped corpora (male.txt), or - for stdin.
 
     Each row of a table (.csv, .tsv, .jsonl, .json) is a text of its own.
 

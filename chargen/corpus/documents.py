@@ -10,6 +10,7 @@ from typing import Any, NamedTuple
 
 from chargen.config import CorpusConfig
 from chargen.corpus.cutting import DOCUMENT, LINE, SHORT_ROW, choose_readings, describe_readings, main_reading
+from chargen.corpus.downloads import is_address, name_in_address
 from chargen.corpus.encodings import AUTO
 from chargen.corpus.formats.containers import plain_name
 from chargen.corpus.formats.formatted import formatted
@@ -58,6 +59,7 @@ class Corpus:
     weights: tuple[float, ...] = (1.0,)
     files: tuple[CorpusFile, ...] = ()
     entries: bool = False
+    downloads: tuple[str, ...] = ()
 
     @property
     def file_readings(self) -> tuple[str, ...]:
@@ -145,6 +147,7 @@ def cut_corpus(config: CorpusConfig, sources: Sequence[tuple[int, SourceText]], 
             for (_, source), text, found in zip(sources, texts, cut, strict=True)
         ),
         weights=tuple(weight for _, weight in parts),
+        downloads=tuple(source.download for _, source in sources if source.download),
         entries=main not in (LINE, DOCUMENT) or all(source.rows is not None for _, source in sources),
     )
     if config.label_by != "none" and len(corpus.labels) < 2:
@@ -236,7 +239,8 @@ def count_characters(documents: Sequence[Document]) -> int:
 
 def corpus_name(files: Sequence[str]) -> str:
     """Return a short name for the run directory: the first file's, and how many more there are."""
-    first = "stdin" if files[0] == "-" else Path(files[0]).resolve().stem
+    path = Path(name_in_address(files[0])) if is_address(files[0]) else Path(files[0]).resolve()
+    first = "stdin" if files[0] == "-" else path.stem
     return first if len(files) == 1 else f"{first}+{len(files) - 1}"
 
 

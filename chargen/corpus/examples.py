@@ -39,16 +39,14 @@ def load_examples(config: CorpusConfig) -> Corpus:
 
 
 def _load_tables(config: CorpusConfig) -> Corpus:
-    sources = [
-        formatted(source, config, labels=Labels.ALWAYS)
-        for source in read_sources(
-            config.files,
-            glob=config.glob,
-            everything=config.folder_files == "all",
-            encoding=config.encoding,
-            format=config.format,
-        )
-    ]
+    read = read_sources(
+        config.files,
+        glob=config.glob,
+        everything=config.folder_files == "all",
+        encoding=config.encoding,
+        format=config.format,
+    )
+    sources = [formatted(source, config, labels=Labels.ALWAYS) for source in read]
     for source in sources:
         if source.rows is None:
             raise CorpusError(
@@ -57,7 +55,8 @@ def _load_tables(config: CorpusConfig) -> Corpus:
             )
     documents = [Document(text, label) for source in sources for text, label in source.rows or ()]
     notes = [note for source in sources for note in source.notes]
-    return Corpus(corpus_name(config.files), tuple(documents), "row", digest_of(sources), tuple(notes))
+    downloads = tuple(source.download for source in sources if source.download)
+    return Corpus(corpus_name(config.files), tuple(documents), "row", digest_of(read), tuple(notes), downloads=downloads)
 
 
 def split_examples(documents: Sequence[Document], fraction: float, *, seed: int) -> tuple[list[Document], list[Document]]:

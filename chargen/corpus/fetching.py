@@ -79,7 +79,7 @@ def fetch(text: PublicText) -> Path:
 
     pooch.get_logger().setLevel("WARNING")  # it tells of each step
     folder = cache_folder()
-    with _told(text, folder):
+    with told(text, folder):
         pooch.retrieve(text.url, f"sha256:{text.sha256}", fname=text.name, path=folder, downloader=_Download(text))
     return folder / text.name
 
@@ -97,9 +97,9 @@ class _Download:
             try:
                 HTTPDownloader(chunk_size=CHUNK, timeout=TIMEOUT)(url, _Limited(file, self._text), pooch)
             except ValueError as error:
-                raise _failed(self._text, _reason(error)) from error
+                raise failed(self._text, _reason(error)) from error
             if (received := file.tell()) < self._text.size:
-                raise _failed(self._text, f"the connection ended after {received:,} of {self._text.size:,} bytes")
+                raise failed(self._text, f"the connection ended after {received:,} of {self._text.size:,} bytes")
 
 
 class _Limited:
@@ -111,7 +111,7 @@ class _Limited:
     def write(self, data: bytes) -> None:
         """Write data, or raise DownloadError if there is no room for it."""
         if self._file.tell() + len(data) > self._text.size:
-            raise _failed(self._text, f"it sends more than the {self._text.size:,} bytes", hint=_CHANGED)
+            raise failed(self._text, f"it sends more than the {self._text.size:,} bytes", hint=_CHANGED)
         self._file.write(data)
 
     def flush(self) -> None:
@@ -123,21 +123,22 @@ _CHANGED = "the text there may have changed; download it by hand, if you trust i
 _AGAIN = "try again later, or download it by hand and give the file"
 
 
-def _failed(text: PublicText, why: str, *, hint: str = _AGAIN) -> DownloadError:
+def failed(text: PublicText, why: str, *, hint: str = _AGAIN) -> DownloadError:
+    """Return the error for a text that could not be fetched."""
     return DownloadError(f"cannot fetch {text.name} from {text.url}: {why}", hint=hint)
 
 
 @contextmanager
-def _told(text: PublicText, folder: Path) -> Iterator[None]:
-    """Turn what goes wrong within into one line."""
+def told(text: PublicText, folder: Path) -> Iterator[None]:
+    """Turn what goes wrong in fetching a text into a folder into one line."""
     from requests import RequestException
 
     try:
         yield
     except RequestException as error:
-        raise _failed(text, _reason(error)) from error
+        raise failed(text, _reason(error)) from error
     except ValueError as error:  # which the hash raises
-        raise _failed(text, "the bytes are not those that were expected (sha256)", hint=_CHANGED) from error
+        raise failed(text, "the bytes are not those that were expected (sha256)", hint=_CHANGED) from error
     except OSError as error:
         why = error.strerror or "permission denied"
         raise CorpusError(f"cannot write to {folder}: {why}", hint=f"choose another folder with {CACHE_VARIABLE}") from error

@@ -11,6 +11,7 @@ from pathlib import Path, PurePosixPath
 from typing import NamedTuple
 
 from chargen.corpus.decoding import Decoding, Named, decode_file, describe_decodings
+from chargen.corpus.downloads import download, is_address
 from chargen.corpus.encodings import AUTO, check_encoding
 from chargen.corpus.fetching import fetched_path, find_public
 from chargen.corpus.folders import LeftOut, choose_names, list_folder
@@ -36,7 +37,8 @@ class SourceText:
     `name` is the path of a file within the named folder, the name of a named file, and of several of that name the path.
     `notes` say what was assumed in reading it; what concerns several texts is said once, in the notes of the first of them.
     `folder` is the name of the file's folder. `rows`: the texts that it holds, where it holds several, as a table does; `text`
-    is then all of them. `decoding`: how its bytes were read.
+    is then all of them. `decoding`: how its bytes were read. `download`: from which address it came, for the
+    user.
     """
 
     name: str
@@ -44,6 +46,7 @@ class SourceText:
     notes: tuple[str, ...] = ()
     folder: str = ""
     rows: Rows | None = None
+    download: str = ""
     decoding: Decoding = field(default_factory=Decoding)
 
     @property
@@ -113,6 +116,8 @@ def read_sources(
         if name == STDIN:
             raw = sys.stdin.buffer.read()
             sources += _read_packed(Packed("stdin", io.BytesIO(raw), len(raw)), "", how, sources)
+        elif is_address(name):
+            sources += _fetched(name, how, sources)
         elif (path := _path(name)).is_dir():
             sources += _read_folder(path, how, sources)
         else:
@@ -130,6 +135,14 @@ def read_texts(
         return read_sources(files, glob=glob, encoding=encoding, format=format)
     except ReadingError as error:
         raise CorpusError(error.message, hint="give a text file, in UTF-8 if it can be") from error
+
+
+def _fetched(name: str, how: How, before: Iterable[SourceText]) -> list[SourceText]:
+    """Return the text at an address, or those of an archive there, with a note on where it is kept."""
+    found = download(name)
+    sources = _read(found.path, found.path.name, how, before)
+    first = replace(sources[0], notes=(found.describe(), *sources[0].notes), download=found.describe())
+    return [first, *sources[1:]]
 
 
 def _path(name: str) -> Path:

@@ -15,7 +15,7 @@ from chargen.corpus.formats.formatted import formatted
 from chargen.corpus.holdout import split_documents
 from chargen.corpus.legacy import FORMER_GUESSES
 from chargen.corpus.licence import without_licences
-from chargen.corpus.reading import PLAIN, STDIN, SourceText, read_texts
+from chargen.corpus.reading import STDIN, SourceText, read_texts
 from chargen.corpus.vocabulary import Vocabulary
 from chargen.errors import ChargenError, ConfigError, CorpusError, RunError
 from chargen.network.model_file import TextModel, read_metadata
@@ -75,12 +75,9 @@ def find_text(run: RunDirectory, sha256: Any) -> FoundText:
 
 
 def _readings(config: CorpusConfig) -> Iterator[FoundText]:
-    """Yield a corpus as it is read now, then as older versions may have read its tables and its encoding."""
+    """Yield a corpus as it is read now, then as older versions may have read its encoding."""
     yield (now := FoundText(config, read_corpus(config)))
     sources = [source for _, source in now.parts]
-    if config.format == "auto" and any(source.rows for source in sources):
-        plain = replace(config, format=PLAIN)
-        yield FoundText(plain, read_corpus(plain))
     if config.encoding == AUTO and any(source.decoding != Decoding() for source in sources):
         for encoding in FORMER_GUESSES:
             with suppress(CorpusError):

@@ -95,7 +95,7 @@ class PlannedTraining:
         plan = self.plan
         cell = plan.settings.network.cell
         with started_run(self.runs_dir, corpus=plan.corpus.name, cell=cell, now=datetime.now()) as run:
-            run.write_config(plan.settings, getattr(plan, "reasons", ()))
+            run.write_config(plan.settings, (*plan.corpus.downloads, *getattr(plan, "reasons", ())))
             check_room(run, BYTES_PER_WEIGHT * plan.num_parameters)
             return run, self.session(run)
 

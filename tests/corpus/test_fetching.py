@@ -14,7 +14,9 @@ from pathlib import Path
 import pytest
 from click.testing import Result
 
+from chargen.config import CorpusConfig
 from chargen.corpus import fetching
+from chargen.corpus.documents import load_corpus
 from chargen.corpus.fetching import PUBLIC_TEXTS, PublicText
 from chargen.corpus.reading import read_sources
 from chargen.errors import CorpusError, DownloadError
@@ -28,7 +30,7 @@ class Handler(BaseHTTPRequestHandler):
     """Answers each path in its own way."""
 
     def do_GET(self) -> None:
-        getattr(self, self.path.strip("/").replace("-", "_"))()
+        getattr(self, self.path.partition("?")[0].strip("/").replace("-", "_").replace(".", "_"))()
 
     def log_message(self, format: str, *arguments: object) -> None:
         self.server.asked.append(self.path)  # type: ignore[attr-defined]
@@ -42,6 +44,12 @@ class Handler(BaseHTTPRequestHandler):
 
     def text(self) -> None:
         self.answer(200, CONTENT, Content_Length=len(CONTENT))
+
+    def story_txt(self) -> None:
+        self.text()
+
+    def table(self) -> None:
+        self.answer(200, b"id,tweet\n1,hello there\n2,good bye\n", Content_Type="text/csv; charset=utf-8")
 
     def packed(self) -> None:
         body = gzip.compress(CONTENT)
@@ -289,3 +297,72 @@ def test_the_register() -> None:
         assert len(bytes.fromhex(text.sha256)) == 32
         assert text.name not in shipped
         assert Path(text.name).suffix == ".txt"
+
+
+@pytest.fixture
+def address(server: ThreadingHTTPServer, cache: Path) -> str:
+    return f"http://127.0.0.1:{server.server_port}"
+
+
+SHA256 = hashlib.sha256(CONTENT).hexdigest()
+
+
+@pytest.mark.parametrize("path", ["story.txt", "packed", "moved", f"story.txt#sha256={SHA256}"])
+def test_an_address_is_fetched_once_and_then_read_from_the_cache(
+    path: str, address: str, cache: Path, server: ThreadingHTTPServer
+) -> None:
+    corpus = load_corpus(CorpusConfig(files=(f"{address}/{path}",)))
+    assert (corpus.texts, corpus.name) == ((CONTENT.decode(),), path.partition(".")[0])
+    bare = f"{address}/{path.partition('#')[0]}"
+    assert corpus.notes[0].startswith(f"{bare}: {len(CONTENT):,} bytes, sha256 {SHA256}, fetched into {cache.parent}")
+    asked = list(server.asked)  # type: ignore[attr-defined]
+    again = load_corpus(CorpusConfig(files=(f"{address}/{path}",)))
+    assert again.notes[0].startswith(f"{bare}: {len(CONTENT):,} bytes, sha256 {SHA256}, read from the cache {cache.parent}")
+    assert (again.texts, server.asked) == (corpus.texts, asked)  # type: ignore[attr-defined]
+    assert again.downloads == (again.notes[0],)
+
+
+def test_the_kind_of_a_nameless_text_comes_from_the_server(address: str) -> None:
+    assert load_corpus(CorpusConfig(files=(f"{address}/table?raw=1",))).texts == ("hello there", "good bye")
+
+
+@pytest.mark.parametrize(
+    ("path", "told"),
+    [
+        ("missing", "it answers 404"),
+        ("cut", "connection"),
+        ("loop", "it sends from place to place without end"),
+        ("local-file", "its answer cannot be read"),
+        ("huge", "it sends more than 0 GiB"),
+        ("bomb", "it sends more than 0 GiB"),
+        ("silent", "no answer within 2 seconds"),
+        ("stalls", ""),
+        ("nonsense", "cannot fetch nonsense"),
+        ("not-packed", "its answer cannot be read"),
+        (f"text#sha256={SHA256[::-1]}", f"has the sha256 {SHA256}, expected"),
+    ],
+)
+def test_what_cannot_be_fetched_is_refused_and_nothing_is_left(
+    path: str, told: str, address: str, cache: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("chargen.corpus.downloads.MOST_BYTES", 1_000_000)
+    with pytest.raises(CorpusError) as refused:
+        read_sources([f"{address}/{path}"])
+    assert told in refused.value.message
+    assert "\n" not in str(refused.value)
+    assert len([one for one in cache.parent.rglob("*") if one.is_file()]) == ("sha256" in path)
+
+
+@pytest.mark.parametrize("given", ["s3://bucket/a.txt", "ftp://example.org/a.txt", "file:///etc/hostname"])
+def test_other_addresses_are_refused(given: str, cache: Path) -> None:
+    with pytest.raises(CorpusError, match="is not an address of the web") as refused:
+        read_sources([given])
+    assert refused.value.hint == "copy the file here, and give its path"
+
+
+def test_a_run_records_where_its_text_came_from(address: str, invoke: Invoke, in_folder: Path) -> None:
+    small = ["--hidden-size", "4", "--epochs", "1", "--epoch-steps", "2", "--backend", "numpy", "--context-length", "8"]
+    result = invoke("train", f"{address}/story.txt", *small, "--sample-every", "0")
+    assert result.exit_code == 0, result.stderr
+    written = (in_folder / result.stdout.strip() / "config.toml").read_text(encoding="utf-8")
+    assert f"# {address}/story.txt: {len(CONTENT):,} bytes, sha256 {SHA256}, fetched into" in written

@@ -4,13 +4,15 @@ import json
 import re
 from collections.abc import Callable, Iterator
 from html import unescape
+from itertools import islice
 from typing import Any
 
+from chargen.corpus.formats.table import lines_of
 from chargen.corpus.formats.turns import Turn
-from chargen.corpus.large_text import Text, text_blocks
+from chargen.corpus.large_text import Text
 
 MIN_MESSAGES = 3
-LOOKED_AT = 200  # lines
+LOOKED_AT = 200  # lines of a text, or characters of JSON
 _MIN_SHARE = 0.3  # of these that begin a message, for a text to be a chat; messages have several lines
 
 # "[31.12.21, 23:59:59] Ada: Good day" and "12/31/21, 11:59 PM - Ada: Good day"
@@ -26,7 +28,7 @@ _SLACK_LINK = re.compile(r"<(?:[^<>|]*\|)?([^<>|]*)>")
 
 def whatsapp_turns(text: Text) -> list[Turn] | None:
     """Return the messages of a chat that WhatsApp exported, without notices and media; None for another text."""
-    sample = next(iter(text_blocks(text)), "").split("\n")[:LOOKED_AT]
+    sample = list(islice(lines_of(text), LOOKED_AT))
     begun = sum(bool(_MESSAGE.match(line)) for line in sample)
     if begun < MIN_MESSAGES or begun < _MIN_SHARE * sum(bool(line.strip()) for line in sample):
         return None
@@ -56,8 +58,7 @@ def _message(lines: str) -> Iterator[Turn]:
 
 def json_turns(text: Text) -> tuple[str, list[Turn]] | None:
     """Return the program whose chat a text in JSON is, and its messages; None for anything else."""
-    start = next(iter(text_blocks(text)), "")[:1].strip() or next(iter(text_blocks(text)), "").lstrip("\ufeff \n\t")[:1]
-    if start not in ("{", "["):
+    if not str(text[:LOOKED_AT]).lstrip("\ufeff \n\t").startswith(("{", "[")):
         return None
     try:
         value = json.loads(str(text).removeprefix("\ufeff"))

@@ -38,9 +38,9 @@ def formatted(source: SourceText, config: CorpusConfig, *, labels: Labels = Labe
     does not have, and CorpusError for a table that cannot be read, and for a text that is not of the format that is asked for.
     """
     wanted = Columns(text=config.text_column, label=config.label_column, labels=_labels(config, labels))
-    kind = _named_format(source, config)
-    if kind == PLAIN:
+    if config.format == PLAIN and labels != Labels.ALWAYS:
         return source
+    kind = _named_format(source, config)
     if source.rows is not None:
         return source if config.label_by == SPEAKER else replace(source, rows=source.rows.unlabelled())
     if not wanted.asked and labels == Labels.IF_NAMED and kind in (None, "json", CHAT, "subtitles"):
@@ -56,7 +56,7 @@ def formatted(source: SourceText, config: CorpusConfig, *, labels: Labels = Labe
 
 def _named_format(source: SourceText, config: CorpusConfig) -> str | None:
     """Return the format that the user says, or else the file's name."""
-    return FORMATS.get(PurePath(plain_name(source.name)).suffix.lower()) if config.format == "auto" else config.format
+    return FORMATS.get(PurePath(plain_name(source.name)).suffix.lower()) if config.format in ("auto", PLAIN) else config.format
 
 
 def _labels(config: CorpusConfig, labels: Labels) -> Labels:

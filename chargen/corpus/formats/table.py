@@ -8,6 +8,7 @@ from chargen.corpus.large_text import Text, text_blocks
 
 SAMPLE_ROWS = 1000  # from which delimiter, header and columns are found
 SAMPLE_CHARACTERS = 1 << 20
+PIECE_CHARACTERS = 1 << 16
 
 # The number of the line that a row ends on, and its cells, or None where the line cannot be read.
 Row = tuple[int, list[str] | None]
@@ -33,7 +34,7 @@ def lines_of(text: Text) -> Iterator[str]:
     ['one\n', 'two']
     """
     begun: list[str] = []
-    for block in text_blocks(text):
+    for block in _pieces(text):
         if "\r" in block:  # which only texts of bytes still have
             block = block.replace("\r\n", "\n").replace("\r", "\n")
         first, *others = block.split("\n")
@@ -43,6 +44,12 @@ def lines_of(text: Text) -> Iterator[str]:
             begun = [line]
     if last := "".join(begun):
         yield last
+
+
+def _pieces(text: Text) -> Iterator[str]:
+    """Yield a text in pieces that are small, so that its first lines cost no more than they have to."""
+    for block in text_blocks(text):
+        yield from (block[start : start + PIECE_CHARACTERS] for start in range(0, len(block), PIECE_CHARACTERS))
 
 
 def sample_of(text: Text) -> list[str]:
