@@ -55,7 +55,7 @@ TRAIN_ERRORS: list[tuple[list[str], list[str]]] = [
     (["folder", "--glob", "/etc/*"], ["--glob"]),
     (["mael.txt"], ["no such file: mael.txt", "male.txt"]),
     (["nothing-like-it.csv"], ["no such file: nothing-like-it.csv"]),
-    (["binary.png"], ["binary.png is not text"]),
+    (["binary.png"], ["binary.png is a PNG picture, not text"]),
     (["latin.txt", "--encoding", "utf-8"], ["latin.txt is not utf-8 text at byte 0"]),
     (["latin.txt", "--encoding", "klingon"], ["unknown encoding 'klingon'"]),
     (["prose.txt", "--config", "unknown-key.toml"], ["unknown key network.hidden_sizes", "hidden_size"]),
