@@ -27,7 +27,7 @@ from typing import Any, NoReturn
 from benchmarks.on_gpu import table
 from benchmarks.on_gpu.runner import ROOT, Step, report, run_step
 from benchmarks.on_gpu.steps import BACKENDS, DRY, FASTEST, FULL, KINDS, fastest, machine_step, plan_steps
-from benchmarks.on_gpu.telling import WITHOUT_GPU
+from benchmarks.on_gpu.telling import WITHOUT_GPU, last_line
 
 RESULTS = Path(__file__).with_name("gpu.json")
 CORPUS = "tinyshakespeare.txt"
@@ -54,6 +54,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
             return 2
         try:
             check.run()
+        except KeyboardInterrupt:
+            return 130
         finally:
             print(table.markdown(check.results))
     return 0 if table.passed(check.results) else 1
@@ -185,7 +187,7 @@ def install_missing(wheels: Path, site: Path) -> list[Path]:
         check=False,
     )
     if missing and done.returncode:
-        raise CheckError(f"the wheels of {wheels} cannot be installed: {done.stderr.strip()}")
+        raise CheckError(f"the wheels of {wheels} cannot be installed: {last_line(done.stderr)}")
     return missing
 
 

@@ -1,5 +1,6 @@
 import subprocess
 import sys
+import tempfile
 from collections.abc import Sequence
 from contextlib import ExitStack, suppress
 from pathlib import Path
@@ -18,8 +19,9 @@ class Worker:
     def __init__(self, engine: str, cell: str, size: str, seconds: float) -> None:
         command = [sys.executable, "-m", "benchmarks.engines", engine, cell, size, str(seconds)]
         root = Path(__file__).parent.parent
+        self._stderr = tempfile.TemporaryFile("w+", errors="replace")  # noqa: SIM115
         self._process = subprocess.Popen(
-            command, cwd=root, stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True
+            command, cwd=root, stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=self._stderr, text=True
         )
         self._what = f"{engine} {cell} {size}"
 
@@ -41,6 +43,7 @@ class Worker:
         """End the process."""
         self._process.kill()
         self._process.communicate()
+        self._stderr.close()
 
     def _ask(self, question: str) -> str:
         assert self._process.stdin is not None
@@ -55,8 +58,10 @@ class Worker:
         return self._process.stdout.readline().strip()
 
     def _errors(self) -> str:
-        assert self._process.stderr is not None
-        return self._process.stderr.read()
+        self._process.kill()  # it answers no more, or something that was not asked
+        self._process.wait()
+        self._stderr.seek(0)
+        return self._stderr.read()
 
 
 def measure(

@@ -12,6 +12,7 @@ MEGABYTES = 1024 * 1024
 
 def main(how: str) -> None:
     """Tell a row, print what is none, and end."""
+    print(json.dumps({"note": "half of it"}))
     print("a library says hello")
     print("[1, 2]")
     child = subprocess.Popen([sys.executable, "-c", "import time; time.sleep(600)"])

@@ -17,10 +17,10 @@ import pytest
 from benchmarks import gpu_check, gpu_wheels
 from benchmarks.engines import ENGINES, parse_size
 from benchmarks.on_gpu import correctness, table
-from benchmarks.on_gpu.busy import sampled_gpu
+from benchmarks.on_gpu.busy import Samples, sampled_gpu
 from benchmarks.on_gpu.forms import Form, ordered_forms
 from benchmarks.on_gpu.runner import Step, run_step
-from benchmarks.on_gpu.speed import operations
+from benchmarks.on_gpu.speed import Turns, operations
 from benchmarks.on_gpu.steps import DRY, FASTEST, FULL, KINDS, fastest, plan_steps
 from chargen.config import NetworkConfig
 from chargen.resolution import resolve
@@ -94,10 +94,10 @@ def test_a_command_that_fails_is_told_of(monkeypatch: pytest.MonkeyPatch) -> Non
 @pytest.mark.parametrize(
     ("how", "seconds", "outcome", "why"),
     [
-        ("ends", 60, "done", ""),
-        ("raises", 60, "failed", "exit code 1: RuntimeError: CUDNN_STATUS_EXECUTION_FAILED"),
-        ("dies", 60, "failed", "exit code -11: no message"),
-        ("hangs", 5, "out of time", "ended after 5 s"),
+        ("ends", 60, "done", "half of it"),
+        ("raises", 60, "failed", "exit code 1: RuntimeError: CUDNN_STATUS_EXECUTION_FAILED; half of it"),
+        ("dies", 60, "failed", "exit code -11: no message; half of it"),
+        ("hangs", 5, "out of time", "ended after 5 s; half of it"),
     ],
 )
 def test_a_step_that_fails_keeps_its_rows_and_leaves_no_process(how: str, seconds: float, outcome: str, why: str) -> None:
@@ -279,6 +279,7 @@ ANSWER = {"losses": [4.0, 3.5], "begun": "a", "text": "The end"}
         ({"losses": [4.0, 3.5009]}, {}, "float32", ""),
         ({"losses": [4.0, 3.502]}, {}, "float32", "losses differ by 0.002"),
         ({"losses": [4.0, 3.502]}, {}, "mixed_bfloat16", ""),
+        ({"losses": [4.0, 3.53]}, {}, "mixed_bfloat16", "losses differ by 0.03"),
         ({"losses": [4.0, float("nan")]}, {}, "mixed_float16", "a loss is not finite"),
         ({"begun": "b"}, {}, "float32", "the weights at the beginning differ"),
         ({"text": "The "}, {}, "float32", "the model file writes nothing"),
@@ -315,6 +316,44 @@ def test_a_process_that_dies_costs_one_form(monkeypatch: pytest.MonkeyPatch, tmp
     for form in forms:
         wanted = {"failed": "Segmentation fault"} if form.cell == "gru" else {"form": str(form)}
         assert device.answers[form] == wanted
+
+
+class PretendedWorker:
+    """Has as many turns as it is given rates for."""
+
+    def __init__(self, *rates: float) -> None:
+        self._rates = list(rates)
+
+    def wait_until_ready(self) -> None:
+        if not self._rates:
+            raise RuntimeError("it did not start:\nTraceback ...\nOutOfMemoryError: 90 GB\n")
+
+    def measure(self) -> float:
+        if not self._rates:
+            raise RuntimeError("it ended:\nOutOfMemoryError: 80 GB\n")
+        return self._rates.pop(0)
+
+    def peak_memory(self) -> int:
+        return 1000 + len(self._rates)
+
+
+@pytest.mark.parametrize(
+    ("rates", "row"),
+    [
+        ((9.0, 2.0, 1.0, 4.0), {"median": 2.0, "min": 1.0, "max": 4.0, "rates": [2.0, 1.0, 4.0], "peak_bytes": 1000}),
+        ((9.0, 3.0, 5.0), {"median": 4.0, "min": 3.0, "max": 5.0, "rates": [3.0, 5.0], "peak_bytes": 1000}),
+        ((9.0,), {"failed": "OutOfMemoryError: 80 GB"}),
+        ((), {"failed": "OutOfMemoryError: 90 GB"}),
+    ],
+)
+def test_an_engine_that_fails_keeps_the_turns_before(rates: tuple[float, ...], row: dict[str, Any]) -> None:
+    turns = Turns("torch", PretendedWorker(*rates))
+    turns.get_ready()
+    turns.take(None)  # the first is not counted
+    for _ in range(3):
+        turns.take(Samples())
+    wanted = {"engine": "torch"} | row | ({} if "failed" in row else {"busy": None})
+    assert turns.row() == wanted
 
 
 def test_operations_are_those_of_the_products() -> None:

@@ -38,7 +38,9 @@ class Step(NamedTuple):
 
 
 def run_step(step: Step, *, seconds: float, environment: Mapping[str, str]) -> dict[str, Any]:
-    """Run a step for so many seconds at most and return its report: what it told until it ended, or was ended.
+    """Run a step for so many seconds at most and return its report: the rows that it told until it ended, or was ended.
+
+    A row with a note is for the report itself.
 
     The seconds are the program's first argument, so that it can end by itself before. All processes that it has started are
     ended with it, also if this one is interrupted.
@@ -66,7 +68,9 @@ def run_step(step: Step, *, seconds: float, environment: Mapping[str, str]) -> d
         if outcome == "failed":
             errors.seek(0)
             why = f"exit code {code}: {last_line(errors.read())}"
-    return report(step, outcome, why=why, rows=list(rows), seconds=time.monotonic() - began)
+    notes = [row["note"] for row in rows if "note" in row]
+    rest = [row for row in rows if "note" not in row]
+    return report(step, outcome, why="; ".join([why, *notes] if why else notes), rows=rest, seconds=time.monotonic() - began)
 
 
 def report(step: Step, outcome: str, *, why: str = "", rows: Rows | None = None, seconds: float = 0.0) -> dict[str, Any]:

@@ -6,9 +6,10 @@ characters a second, how busy the GPU was meanwhile, and the most memory that th
 
 import sys
 import time
+from collections.abc import Callable
 from contextlib import ExitStack
 from statistics import fmean, median
-from typing import Any
+from typing import Any, TypeVar
 
 from benchmarks.engines import EMBEDDING_SIZE, VOCAB_SIZE, Size, parse_size
 from benchmarks.on_gpu.busy import Samples, sampled_gpu
@@ -20,6 +21,8 @@ from chargen.network.network import weight_shapes
 OPERATIONS_A_WEIGHT = 6  # of a character: forward, and twice as many backward; a product is a multiplication and an addition
 SECONDS_TO_END = 3.0
 
+Result = TypeVar("Result")
+
 
 class Turns:
     """An engine, what it has shown in its turns, and why it has no more of them."""
@@ -28,22 +31,23 @@ class Turns:
         self.engine, self.worker = engine, worker
         self.rates: list[float] = []
         self.busy: list[float] = []
+        self.peak_bytes: int | None = None
         self.failed = ""
+
+    def get_ready(self) -> None:
+        """Wait until the engine is ready."""
+        self._try(self.worker.wait_until_ready)
 
     def take(self, samples: Samples | None) -> None:
         """Have a turn, which counts if there are samples; one that fails is the last."""
-        if self.failed:
-            return
         began = time.monotonic()
-        try:
-            rate = self.worker.measure()
-        except RuntimeError as error:
-            self.failed = last_line(str(error))
+        rate = self._try(self.worker.measure)
+        if rate is None or samples is None:
             return
-        if samples:
-            self.rates.append(rate)
-            share = samples.share(began, time.monotonic())
-            self.busy += [] if share is None else [share]
+        self.rates.append(rate)
+        share = samples.share(began, time.monotonic())
+        self.busy += [] if share is None else [share]
+        self.peak_bytes = self._try(self.worker.peak_memory)
 
     def row(self) -> dict[str, Any]:
         """Return what was measured."""
@@ -51,7 +55,17 @@ class Turns:
             return {"engine": self.engine, "failed": self.failed or "no time for a turn"}
         measured = {"median": median(self.rates), "min": min(self.rates), "max": max(self.rates), "rates": self.rates}
         busy = fmean(self.busy) if self.busy else None
-        return {"engine": self.engine, **measured, "busy": busy, "peak_bytes": self.worker.peak_memory()}
+        return {"engine": self.engine, **measured, "busy": busy, "peak_bytes": self.peak_bytes}
+
+    def _try(self, work: Callable[[], Result]) -> Result | None:
+        """Return what a work does, or None if it fails, or something before it has failed."""
+        if self.failed:
+            return None
+        try:
+            return work()
+        except RuntimeError as error:
+            self.failed = last_line(str(error))
+            return None
 
 
 def main(seconds: float, cell: str, size: str, turns: int, seconds_of_a_turn: float, *engines: str) -> None:
@@ -71,10 +85,7 @@ def main(seconds: float, cell: str, size: str, turns: int, seconds_of_a_turn: fl
             stack.callback(worker.close)
             all_turns.append(Turns(engine, worker))
         for one in all_turns:
-            try:
-                one.worker.wait_until_ready()
-            except RuntimeError as error:
-                one.failed = last_line(str(error))
+            one.get_ready()
         samples = stack.enter_context(sampled_gpu())
         _take_turns(all_turns, turns, samples, ends)
         for one in all_turns:
