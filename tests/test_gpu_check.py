@@ -52,7 +52,7 @@ def test_the_dry_form_measures_compares_and_prints_a_table(tmp_path: Path) -> No
     assert 0 < speed[0]["min"] <= speed[0]["median"] <= speed[0]["max"]
     assert len(speed[0]["rates"]) == DRY.turns
     assert done.stdout.strip() == table.markdown(results)
-    assert "| tensorflow, float32 | 1 of 1 | 60 | 0 | 0.001 |" in done.stdout
+    assert "| tensorflow, float32 without TF32 | 1 of 1 | 60 | 0 | 0.001 |" in done.stdout
     assert "a dry run" in done.stdout
 
 
@@ -417,7 +417,7 @@ def test_the_table_shows_what_was_measured_and_what_failed() -> None:
         "| card | H100 / 80 GB |",
         "| torch | failed: no driver |",
         "| float32 through TF32, 8192³, jax | 400 | 495 |",
-        "| jax, float32 | 0 of 1 | 60 | 0.5 | 0.001 |",
+        "| jax, float32 without TF32 | 0 of 1 | 60 | 0.5 | 0.001 |",
         "- jax, gru/windows: far off",
         f"| {network} | chargen-jax | 2,000,000 | 2.00 x | 10.0% | 75% | 12.8 | 3.2 | 3.50 |",
         f"| {network} | torch | 1,000,000 |  | 5.0% |  | 25.6 |  |  |",

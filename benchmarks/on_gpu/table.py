@@ -16,6 +16,7 @@ Results = dict[str, Any]
 Row = dict[str, Any]
 
 PRODUCTS = {"float32": "float32", "tf32": "float32 through TF32", "bfloat16": "bfloat16"}
+PRECISIONS = {"float32": "float32 without TF32", "default": "float32 as the framework computes it"}
 NANOGPT_NATS = 1.4697  # published for tinyshakespeare, after some three minutes on an A100, in blocks of 256
 
 
@@ -73,7 +74,15 @@ def correctness(results: Results) -> str:
         right = sum(row["passed"] for row in same)
         worst = f"{max(known):.2g}" if known else ""
         of = sum(form.precision == precision for form in ordered_forms())
-        lines.append((f"{backend}, {precision}", f"{right} of {len(same)}", f"{of}", worst, f"{LIMITS[precision]:g}"))
+        lines.append(
+            (
+                f"{backend}, {PRECISIONS.get(precision, precision)}",
+                f"{right} of {len(same)}",
+                f"{of}",
+                worst,
+                f"{LIMITS[precision]:g}",
+            )
+        )
     heading = ("20 steps, against the CPU", "-passed", "-forms in all", "-largest difference, nats", "-limit")
     shown = _table(heading, sorted(lines))
     wrong = [f"- {row['backend']}, {row['form']}: {row['why']}" for row in rows.values() if not row["passed"]]
