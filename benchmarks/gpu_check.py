@@ -41,7 +41,6 @@ class CheckError(Exception):
 def main(arguments: Sequence[str] | None = None) -> int:
     """Run the check and return the exit code: 1 if something did not pass, 2 if there was nothing to check."""
     began = time.monotonic()
-    signal.signal(signal.SIGTERM, _stop)
     options = _parser().parse_args(arguments)
     with tempfile.TemporaryDirectory(prefix="gpu-check-") as site:
         try:
@@ -92,6 +91,7 @@ class Check:
     def run(self) -> None:
         """Run the other steps as far as there is time, and write what is known after each."""
         options, torch = self._options, find_spec("torch") is not None
+        self._write()
         for step in plan_steps(self._backends, DRY if options.dry else FULL, torch=torch, corpus=options.corpus):
             if step.kind in options.steps:
                 self._keep(self._report(self._filled_in(step)))
@@ -115,8 +115,11 @@ class Check:
         return told
 
     def _keep(self, told: dict[str, Any]) -> None:
-        """Add a report to the results, and write them whole."""
         self.results["steps"].append(told)
+        self._write()
+
+    def _write(self) -> None:
+        """Write the results whole, or not at all."""
         if path := self._options.output:
             unfinished = path.with_name(f".{path.name}.unfinished")
             unfinished.write_text(json.dumps(self.results, indent=1) + "\n", encoding="utf-8")
@@ -207,9 +210,11 @@ def _numbers(text: str) -> list[int]:
     return [int(number) for number in re.findall(r"\d+", text.partition("+")[0])]
 
 
-def _stop(number: int, _: Any) -> NoReturn:
+def stop(number: int, _: Any) -> NoReturn:
+    """Leave when a signal comes, and end the step that runs."""
     raise SystemExit(128 + number)
 
 
 if __name__ == "__main__":
+    signal.signal(signal.SIGTERM, stop)
     sys.exit(main())

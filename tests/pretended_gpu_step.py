@@ -6,8 +6,12 @@ import signal
 import subprocess
 import sys
 import time
+from typing import Any
 
-MEGABYTES = 1024 * 1024
+
+def reported(kind: str, *rows: dict[str, Any], outcome: str = "done", why: str = "") -> dict[str, Any]:
+    """Return what the check keeps of a step."""
+    return {"step": kind, "kind": kind, "outcome": outcome, "why": why, "seconds": 1.0, "rows": list(rows)}
 
 
 def main(how: str) -> None:

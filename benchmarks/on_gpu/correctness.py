@@ -1,7 +1,7 @@
-"""Compare the first losses on the GPU with those on the CPU: `... SECONDS COUNT BACKEND...`.
+"""Compare the first losses on the GPU with those on the CPU: `... SECONDS FIRST LAST BACKEND...`.
 
-Tells a row for each of the first COUNT forms of each backend as soon as both devices have answered, and ends by itself when the
-seconds are over. A process that dies costs the form that it was at, and the next form has a new one.
+Tells a row for each of the forms from FIRST on up to LAST, of each backend, as soon as both devices have answered, and ends by
+itself when the seconds are over. A process that dies costs the form that it was at, and the next form has a new one.
 """
 
 import json
@@ -89,10 +89,10 @@ class Device:
             return {"failed": last_line(errors.read())}
 
 
-def main(seconds: float, count: int, *backends: str) -> None:
+def main(seconds: float, first: int, last: int, *backends: str) -> None:
     """Compare until all is compared, or the time is over."""
     ends = time.monotonic() + seconds - SECONDS_TO_END
-    forms = ordered_forms()[:count]
+    forms = ordered_forms()[first:last]
     references = list(dict.fromkeys(form.reference for form in forms))
     with tempfile.TemporaryDirectory() as name:
         changed = threading.Event()
@@ -137,4 +137,4 @@ def compare(backend: str, form: Form, gpu: Answer, cpu: Answer) -> dict[str, Any
 
 
 if __name__ == "__main__":
-    main(float(sys.argv[1]), int(sys.argv[2]), *sys.argv[3:])
+    main(float(sys.argv[1]), int(sys.argv[2]), int(sys.argv[3]), *sys.argv[4:])

@@ -13,13 +13,14 @@ SECONDS_AROUND_TRAINING = 30.0  # to start before it, and to measure the text af
 
 
 class Scale(NamedTuple):
-    """How much is done. forms: how many are compared first, and at the end. speeds: cells and sizes, in this order.
+    """How much is done.
 
-    patience: what limits are multiplied by.
+    forms: from which to which are compared first, and which at the end. speeds: cells and sizes, in order. patience: what
+    limits are multiplied by.
     """
 
     product: int
-    forms: tuple[int, ...]
+    forms: tuple[tuple[int, int], ...]
     units: int
     steps: int
     speeds: tuple[tuple[str, str], ...]
@@ -35,7 +36,7 @@ class Scale(NamedTuple):
 
 FULL = Scale(
     product=8192,
-    forms=(46, 240),
+    forms=((0, 46), (46, 240)),
     units=128,
     steps=48,
     speeds=(
@@ -70,7 +71,7 @@ FULL = Scale(
 )
 DRY = Scale(
     product=512,
-    forms=(1,),
+    forms=((0, 1),),
     units=128,
     steps=24,
     speeds=(("lstm", "1x256x16x256"),),
@@ -95,13 +96,13 @@ def plan_steps(backends: Sequence[str], scale: Scale, *, torch: bool, corpus: Pa
     speeds = [_speed(backends, scale, *one, torch=torch) for one in scale.speeds]
     steps = [
         _step("products", "torch" if "torch" in backends else backends[0], scale.product, limit=45),
-        _step("correctness", scale.forms[0], *backends, limit=70),
+        _step("correctness", *scale.forms[0], *backends, limit=70),
         *speeds[: scale.speeds_before_quality],
         _step("commands", scale.units, scale.steps, *backends, limit=90),
         *[_step("start", one, scale.starts, scale.start_size, limit=75) for one in backends],
         *([_quality(scale, corpus)] if corpus else []),
         *speeds[scale.speeds_before_quality :],
-        *[_step("correctness", count, *backends, limit=200) for count in scale.forms[1:]],
+        *[_step("correctness", *rest, *backends, limit=200) for rest in scale.forms[1:]],
     ]
     return [step._replace(limit=step.limit * scale.patience) for step in steps]
 
