@@ -26,7 +26,7 @@ _WESTERN = "cp1252"
 # Measured with benchmarks/encodings.py and on pieces of 1 to 25 words in 34 languages.
 _SURE, _UNSURE = 0.1, 0.05  # confidence in a guess from a few dozen letters, and from a few letters
 _CERTAIN = 0.5
-_PLAUSIBLE = 0.3  # of the best confidence, for the encoding that the other files of a folder have
+_PLAUSIBLE = 0.3  # of the best confidence, for chardet's choice and for the encoding that the other files of a folder have
 _CLEAR, _VERY_CLEAR = 0.1, 0.3  # by which part of its confidence a clear guess leads, if all letters differ
 _WESTERN_LEAD = 0.2  # as much as another guess, if it is not sure, has to be ahead of the most frequent encoding
 _MOST_CANDIDATES = 24
@@ -77,7 +77,7 @@ def guess_legacy(evidence: bytes, *, usual: str = "") -> Guess | None:
     if not ranked:
         return None
     best = _best(ranked)
-    rivals = [one for one in ranked if one.text != best.text and (one.first or _is_close(best, one))]
+    rivals = [one for one in ranked if one.text != best.text and _is_rival(best, one)]
     is_doubtful = bool(rivals) or best.confidence < _UNSURE or num_bytes < _FEW_BYTES
     if is_doubtful and any(one.encoding == usual and one.confidence > _PLAUSIBLE * best.confidence for one in ranked):
         return Guess(usual)
@@ -136,8 +136,10 @@ def _is_eastern(text: str) -> bool:
     return False
 
 
-def _is_close(best: _Candidate, other: _Candidate) -> bool:
-    """Tell whether another encoding fits nearly as well, for as many letters as it reads otherwise."""
+def _is_rival(best: _Candidate, other: _Candidate) -> bool:
+    """Tell whether another encoding fits nearly as well, for as many letters as it reads otherwise, or chardet prefers it."""
+    if other.first and other.confidence > _PLAUSIBLE * best.confidence:
+        return True
     if len(best.text) == len(other.text):
         differing = sum(one != two for one, two in zip(best.text, other.text, strict=True))
         letters = sum(not one.isascii() for one in best.text)

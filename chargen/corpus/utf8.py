@@ -8,7 +8,7 @@ from typing import IO
 from chargen.corpus.legacy import MULTI_BYTE, guess_legacy
 from chargen.corpus.wording import words_around
 
-LONGEST_PIECE = 1 << 20  # bytes of a line that are decoded at a time
+LONGEST_PIECE = 1 << 20  # bytes that are decoded at a time, whole lines if they are shorter
 _WELL_FORMED_SHARE = 0.6  # of the bytes above 127 in UTF-8 with damage; in other encodings it is some hundredths
 _WELL_FORMED_SHARE_OF_LINES = 0.2  # the same of lines without damage, where texts of two encodings are joined
 _FEW_BYTES = 4  # too few to guess an encoding from
@@ -124,21 +124,36 @@ class Mender:
         self.damage = Damage(other or nearest)
 
     def blocks(self, file: IO[bytes]) -> Iterator[str]:
-        """Decode a file from its start, line by line; the damage is known at the end."""
+        """Decode a file from its start; the damage is known at the end."""
         file.seek(0)
         byte, line, rest = 0, 1, b""
-        while piece := rest + file.readline(LONGEST_PIECE - len(rest)):
-            cut = _cut_bytes(piece)
-            piece, rest = piece[: len(piece) - cut], piece[len(piece) - cut :]
-            at_end = cut and len(piece) + cut < LONGEST_PIECE
-            if at_end and self._is_damaged_line(piece):
-                piece, rest = piece + rest, b""
-            yield self._decode(piece, byte, line)
-            byte += len(piece)
-            if at_end and rest:
-                self.damage.cut_end = (byte, line)
-                return
-            line += piece.endswith(b"\n")
+        while data := file.read(LONGEST_PIECE - len(rest)):
+            block = rest + data
+            end = block.rfind(b"\n") + 1 or len(block) - _cut_bytes(block)
+            block, rest = block[:end], block[end:]
+            yield self._decode_block(block, byte, line)
+            byte += len(block)
+            line += block.count(b"\n")
+        yield self._decode_end(rest, byte, line)
+
+    def _decode_block(self, block: bytes, byte: int, line: int) -> str:
+        """Decode whole lines, or a part of a line that is longer than a block."""
+        try:
+            return block.decode()
+        except UnicodeDecodeError:
+            texts = []
+            for number, piece in enumerate(block.split(b"\n"), start=line):
+                texts.append(self._decode(piece, byte, number))
+                byte += len(piece) + 1
+            return "\n".join(texts)
+
+    def _decode_end(self, piece: bytes, byte: int, line: int) -> str:
+        """Decode what follows the last line end, without a last character that is cut off."""
+        cut = _cut_bytes(piece)
+        if cut and not self._is_damaged_line(piece[:-cut]):
+            piece = piece[:-cut]
+            self.damage.cut_end = (byte + len(piece), line)
+        return self._decode(piece, byte, line)
 
     def _is_damaged_line(self, piece: bytes) -> bool:
         """Tell whether a line is in the other encoding."""
