@@ -15,6 +15,7 @@ import click
 from benchmarks import (
     classic_time,
     cost,
+    estimates,
     memory,
     min_cells,
     options,
@@ -107,6 +108,14 @@ def measure_sample(as_json: bool = False) -> None:
 def measure_startup(as_json: bool = False) -> None:
     """Seconds of whole commands."""
     _report("startup", startup.measure, as_json)
+
+
+@main.command("estimates")
+@click.option("--repetitions", default=1, show_default=True, help="Trainings of each kind.")
+@as_json
+def measure_estimates(repetitions: int = 1, as_json: bool = False) -> None:
+    """Seconds that chargen says a training will take to those it takes; for an idle machine."""
+    _report("estimates", lambda: estimates.measure(repetitions=repetitions), as_json)
 
 
 @main.command("serve")

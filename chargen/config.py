@@ -248,6 +248,11 @@ class TrainingConfig:
     checkpoint_steps: int = setting(0, "Optimizer steps between two checkpoints; 0 leaves it to the seconds.", minimum=0)
     random_seed: int = setting(1, "Seed of everything that is drawn.", minimum=0, maximum=2**32 - 1)
 
+    @property
+    def may_end_early(self) -> bool:
+        """Whether training may end before its last epoch."""
+        return self.patience > 0 or self.until_loss is not None
+
 
 @dataclass(frozen=True, kw_only=True)
 class SamplesConfig:

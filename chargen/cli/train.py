@@ -37,7 +37,11 @@ from chargen.terminal import echo
     is_flag=True,
     help="Share each batch among all devices, of this machine or of all processes that are started so.",
 )
-@click.option("--dry-run", is_flag=True, help="Print the plan with a time estimate from a short probe, and train nothing.")
+@click.option(
+    "--dry-run",
+    is_flag=True,
+    help="Start, take some steps, print the plan and how long it will take, and keep nothing.",
+)
 @json_option
 @common_options
 def command(

@@ -139,9 +139,9 @@ def plan_training(
         check_distributable(resolved.settings, minutes=minutes)
     budget = find_budget(preset, minutes, resolved, began=began, new=resumed is None, configured=configured)
     if resolved.settings.training.task == "classify":
-        work = _classification(resolved.settings, verbosity)
+        work = _classification(resolved.settings, began, verbosity)
     else:
-        work = _generation(resolved, budget, start, verbosity)
+        work = _generation(resolved, budget, start, began, verbosity)
     return PlannedTraining(**work, runs_dir=runs_dir, resumed=resumed, distribute=distribute, verbosity=verbosity)
 
 
@@ -213,7 +213,7 @@ def _classifier_plan(settings: Settings) -> ClassifierPlan:
     return make_classifier_plan(settings, load_examples(settings.corpus))
 
 
-def _generation(resolved: Resolved, budget: Budget | None, start: Start | None, verbosity: int) -> dict[str, Any]:
+def _generation(resolved: Resolved, budget: Budget | None, start: Start | None, began: float, verbosity: int) -> dict[str, Any]:
     """Plan a network that writes text, and return what trains it; its validation is compared with n-grams."""
     from chargen.insight.unigram import cross_entropies, describe_worse
     from chargen.training.session import forecast_session, run_session
@@ -232,13 +232,13 @@ def _generation(resolved: Resolved, budget: Budget | None, start: Start | None, 
 
     return {
         "plan": plan,
-        "forecast": partial(forecast_session, plan, verbosity=verbosity),
+        "forecast": partial(forecast_session, plan, began=began, verbosity=verbosity),
         "session": partial(run_session, plan, verbosity=verbosity),
         "compare": compare,
     }
 
 
-def _classification(settings: Settings, verbosity: int) -> dict[str, Any]:
+def _classification(settings: Settings, began: float, verbosity: int) -> dict[str, Any]:
     """Plan a network that tells labels, and return what trains it; its accuracy is compared with what baselines reach."""
     from chargen.insight.labels import baseline_accuracies
     from chargen.training.classifying.session import forecast_classifier, run_classifier_session
@@ -257,7 +257,7 @@ def _classification(settings: Settings, verbosity: int) -> dict[str, Any]:
 
     return {
         "plan": plan,
-        "forecast": partial(forecast_classifier, plan, verbosity=verbosity),
+        "forecast": partial(forecast_classifier, plan, began=began, verbosity=verbosity),
         "session": partial(run_classifier_session, plan, verbosity=verbosity),
         "compare": compare,
     }

@@ -70,6 +70,14 @@ class KerasTrainer:
         for name, weight in weights.items():
             find_variable(self._engine.model, name).assign(weight)
 
+    def prepare(self) -> None:
+        before = self.state()
+        self._engine.train(self._plan.training.batches(0, 0, 1))
+        if self._plan.validation:
+            self._engine.test(self._plan.validation.batches(0, 0, 1))
+        self._engine.figures()  # waits until both are done
+        self.restore(before)
+
     def begin_epoch(self) -> None:
         self._engine.reset_figures()
         self._engine.reset_states()

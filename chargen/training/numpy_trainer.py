@@ -53,6 +53,9 @@ class NumpyTrainer:
         for name, weight in weights.items():
             self._weights[name][:] = weight
 
+    def prepare(self) -> None:
+        """Do nothing: there is nothing to compile."""
+
     def begin_epoch(self) -> None:
         self._mean = WeightedMean()
         self._state = self._network.zero_state(self._plan.windows.batch_size)

@@ -13,6 +13,7 @@ from chargen.tracking.wandb_tracker import WandbTracker
 from chargen.training.devices.backend import describe_device, load_backend
 from chargen.training.devices.cudnn import describe_start
 from chargen.training.devices.ranks import ALONE, Ranks
+from chargen.training.forecast import SECONDS_TO_END, forecast
 from chargen.training.planning.pace import Pace
 from chargen.training.planning.plan import TrainingPlan
 from chargen.training.planning.transfer import transferred
@@ -54,17 +55,18 @@ def run_session(
     return outcome
 
 
-def forecast_session(plan: TrainingPlan, *, verbosity: int = 1) -> dict[str, Any]:
-    """Return what training would do, with the time it would take at most, measured by a short probe."""
+def forecast_session(plan: TrainingPlan, *, began: float, verbosity: int = 1) -> dict[str, Any]:
+    """Return what training would do, with an estimate of the time since it `began`, by `time.perf_counter`."""
     display = Display(verbosity=verbosity)
     for line in (*plan.corpus.notes, *plan.reasons, *plan.warnings):
         display.note(line)
-    seconds = seconds_per_epoch(_make_trainer(plan, display), plan)
-    return plan.summary() | {
-        "characters_per_second": round(plan.training.num_targets * plan.rate.characters_per_token / seconds),
-        "seconds_per_epoch": round(seconds, 2),
-        "seconds_at_most": round(seconds * plan.settings.training.epochs, 1),
-    }
+    trainer, quiet = _make_trainer(plan, display), Display(verbosity=0)
+    found = forecast(trainer, plan, lambda run: TextRecorder(plan, run, quiet, Trackers({})), began)
+    if plan.ends_by is not None:
+        found = found._replace(total=min(found.total, plan.ends_by - began + SECONDS_TO_END))
+    display.note(found.describe(at_most=plan.settings.training.may_end_early))
+    characters = plan.training.num_targets * plan.rate.characters_per_token / plan.training.num_steps
+    return plan.summary() | {"characters_per_second": round(characters / found.step)} | found.figures()
 
 
 def fit_session(

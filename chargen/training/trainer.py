@@ -1,8 +1,7 @@
 """Train a network as planned, into a run directory, whatever computes it."""
 
-import math
 import time
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from typing import Protocol
 
 import numpy as np
@@ -31,6 +30,9 @@ class Trainer(Protocol):
 
     def set_weights(self, weights: Mapping[str, Floats]) -> None:
         """Replace all weights, named as `weight_shapes` names them."""
+
+    def prepare(self) -> None:
+        """Compile what takes and measures steps; the network and all that is carried from step to step stay as they are."""
 
     def begin_epoch(self) -> None:
         """Forget the losses so far, and carry no state on."""
@@ -140,7 +142,9 @@ class _Loop:
             self._recorder.restore(checkpoint.facts)
         else:
             self._recorder.write_checkpoint(position, self._trainer.state())
-        self._recorder.begins(position.epoch)
+        before = time.perf_counter()
+        self._trainer.prepare()
+        self._recorder.begins(position.epoch, compiled_in=time.perf_counter() - before)
         for epoch in range(position.epoch, self._plan.settings.training.epochs):
             if self._recorder.progress.stop:
                 return
@@ -208,16 +212,26 @@ def validation_work(plan: TrainedPlan) -> float:
     return plan.validation.num_steps / FORWARD_SHARE if plan.validation else 0.0
 
 
-def seconds_per_epoch(trainer: Trainer, plan: TrainedPlan, *, seconds: float = PROBE_SECONDS) -> float:
-    """Return how long an epoch with its validation would take, in seconds, by the fastest of the steps of some seconds.
+def seconds_per_step(
+    trainer: Trainer, plan: TrainedPlan, *, seconds: float = PROBE_SECONDS, choose: Callable[[list[float]], float] = min
+) -> float:
+    """Return how long a compiled optimizer step takes, in seconds, chosen among the executions of some seconds.
 
-    What is slower than the fastest was held up by something else.
+    By default it is the fastest: what is slower was held up by something else.
     """
+    trainer.prepare()
     trainer.begin_epoch()
-    trainer.train(0, 0)  # compiles
-    ends, fastest = time.perf_counter() + seconds, math.inf
-    while math.isinf(fastest) or time.perf_counter() < ends:  # once at least, however busy the machine
+    found: list[float] = []
+    step, ends = 0, time.perf_counter() + seconds
+    while not found or time.perf_counter() < ends:  # once at least, however busy the machine
         before = time.perf_counter()
-        steps = trainer.train(0, 0)
-        fastest = min(fastest, (time.perf_counter() - before) / steps)
-    return fastest * (plan.training.num_steps + validation_work(plan))
+        taken = trainer.train(0, step)
+        trainer.figures()  # waits until the steps are done
+        found.append((time.perf_counter() - before) / taken)
+        step = (step + taken) % plan.training.num_steps
+    return choose(found)
+
+
+def seconds_per_epoch(trainer: Trainer, plan: TrainedPlan, *, seconds: float) -> float:
+    """Return how long an epoch with its validation would take at best, in seconds, measured for some seconds."""
+    return seconds_per_step(trainer, plan, seconds=seconds) * (plan.training.num_steps + validation_work(plan))

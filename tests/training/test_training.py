@@ -21,6 +21,7 @@ from chargen.network.model_file import load_model
 from chargen.network.sampling import Sampler
 from chargen.resolution import read_config, resolve
 from chargen.run import RunDirectory
+from chargen.training.forecast import SECONDS_TO_END
 
 Train = Callable[..., Any]
 
@@ -320,7 +321,10 @@ def test_a_dry_run_tells_the_plan_and_leaves_nothing(invoke_train: Callable[...,
     assert forecast["corpus"] == "names"
     assert forecast["epochs_at_most"] == 3
     assert forecast["characters"] == len(names.read_text().replace("\n", ""))
-    assert forecast["seconds_at_most"] == pytest.approx(3 * forecast["seconds_per_epoch"], abs=0.1)
+    expected = forecast["seconds_to_start"] + 3 * forecast["seconds_per_epoch"] + SECONDS_TO_END
+    assert forecast["seconds_at_most"] == pytest.approx(expected, abs=0.2)
+    assert forecast["seconds_to_start"] > 0
+    assert re.search(r"^at most .+: .+ to start, .+ to train$", result.stderr, re.MULTILINE)
     assert forecast["characters_per_second"] > 0
     assert not (tmp_path / "runs").exists()
     shown = invoke_train(names, "--dry-run", "-q")

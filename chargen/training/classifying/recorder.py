@@ -51,7 +51,8 @@ class ClassifierRecorder(EpochRecorder):
         save_classifier(path, classifier)
 
     def show(self, result: EpochResult, seconds_left: float) -> None:
-        self.display.epoch(_epoch(result).line(epochs=self.epochs, seconds_left=seconds_left))
+        at_most = self._plan.settings.training.may_end_early
+        self.display.epoch(_epoch(result).line(epochs=self.epochs, seconds_left=seconds_left, at_most=at_most))
         best = min(one.monitored for one in self.results)
         self.track(result, {"texts_per_second": _epoch(result).texts_per_second, "best_cross_entropy": best})
 

@@ -1,10 +1,9 @@
 """What an epoch of a classifier's training brought, and what the training did."""
 
 from dataclasses import dataclass
-from datetime import timedelta
 from typing import Any
 
-from chargen.training.recording.results import EpochResult, TrainingOutcome
+from chargen.training.recording.results import EpochResult, TrainingOutcome, time_left
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -35,13 +34,13 @@ class ClassifierEpoch(EpochResult):
             "learning_rate": self.learning_rate,
         }
 
-    def line(self, *, epochs: int, seconds_left: float) -> str:
-        """Return the line that a person sees of it."""
+    def line(self, *, epochs: int, seconds_left: float, at_most: bool = False) -> str:
+        """Return the line that a person sees of it; at_most: whether training may end earlier."""
         parts = [f"epoch {self.epoch:>{len(str(epochs))}}/{epochs}", f"loss {self.cross_entropy:.3f}"]
         parts.append(f"accuracy {self.accuracy:.3f}")
         if self.validation_cross_entropy is not None and self.validation_accuracy is not None:
             parts.append(f"validation {self.validation_cross_entropy:.3f}  accuracy {self.validation_accuracy:.3f}")
-        parts += [f"{self.texts_per_second:,.0f} texts/s", f"{timedelta(seconds=round(seconds_left))} left"]
+        parts += [f"{self.texts_per_second:,.0f} texts/s", time_left(seconds_left, at_most=at_most)]
         return "  ".join(parts)
 
 

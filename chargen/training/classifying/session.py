@@ -4,14 +4,16 @@ from typing import Any
 
 from chargen.checkpoints import Checkpoint
 from chargen.run import RunDirectory
+from chargen.tracking.tracker import Trackers
 from chargen.training.classifying.plan import ClassifierPlan
 from chargen.training.classifying.recorder import ClassifierRecorder
 from chargen.training.classifying.results import ClassifierEpoch, ClassifierOutcome
 from chargen.training.devices.backend import load_backend
 from chargen.training.devices.cudnn import describe_start
+from chargen.training.forecast import forecast
 from chargen.training.recording.display import Display
 from chargen.training.session import make_tracker
-from chargen.training.trainer import Trainer, seconds_per_epoch, train
+from chargen.training.trainer import Trainer, train
 
 
 def run_classifier_session(
@@ -29,16 +31,15 @@ def run_classifier_session(
     return outcome
 
 
-def forecast_classifier(plan: ClassifierPlan, *, verbosity: int = 1) -> dict[str, Any]:
-    """Return what training would do, with the time it would take at most, measured by a short probe."""
+def forecast_classifier(plan: ClassifierPlan, *, began: float, verbosity: int = 1) -> dict[str, Any]:
+    """Return what training would do, with an estimate of the time since it `began`, by `time.perf_counter`."""
     display = Display(verbosity=verbosity)
     for line in plan.corpus.notes:
         display.note(line)
-    seconds = seconds_per_epoch(_make_trainer(plan, display), plan)
-    return plan.summary() | {
-        "seconds_per_epoch": round(seconds, 2),
-        "seconds_at_most": round(seconds * plan.settings.training.epochs, 1),
-    }
+    trainer, quiet = _make_trainer(plan, display), Display(verbosity=0)
+    found = forecast(trainer, plan, lambda run: ClassifierRecorder(plan, run, quiet, Trackers({})), began)
+    display.note(found.describe(at_most=plan.settings.training.may_end_early))
+    return plan.summary() | found.figures()
 
 
 def _make_trainer(plan: ClassifierPlan, display: Display) -> Trainer:

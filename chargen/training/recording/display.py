@@ -3,10 +3,11 @@
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
-from datetime import timedelta
 
-from chargen.training.recording.results import EpochResult
+from chargen.training.recording.results import EpochResult, time_left
 from chargen.training.recording.screens import SECONDS_BETWEEN_MOVES, Screen, find_screen
+
+SHOWN_START = 1.0  # seconds
 
 
 class Display:
@@ -19,7 +20,7 @@ class Display:
     def __init__(self, screen: Screen | None = None, *, verbosity: int = 1) -> None:
         self._screen, self._verbosity = screen or find_screen(), verbosity
         self._live = self._screen.live and verbosity > 0
-        self._moved = 0.0
+        self._moved, self._made = 0.0, time.perf_counter()
 
     @contextmanager
     def running(self) -> Iterator[None]:
@@ -34,6 +35,12 @@ class Display:
         """Say one thing that the user should know."""
         if self._verbosity > 0:
             self._screen.note(line)
+
+    def ready(self, compiled_in: float) -> None:
+        """Say how long it took until the first step, in seconds since the display was made; nothing of a short start."""
+        seconds = time.perf_counter() - self._made
+        if seconds >= SHOWN_START:
+            self.note(f"ready after {seconds:.1f} s, {compiled_in:.1f} s of it to compile")
 
     def detail(self, line: str) -> None:
         """Say one thing of an epoch that only a curious user wants to know."""
@@ -55,8 +62,8 @@ class Display:
         if self._live:
             self._screen.move(done, f"loss {cross_entropy:.3f}")
 
-    def epoch_ends(self, result: EpochResult, *, epochs: int, seconds_left: float) -> None:
-        """Show the line of an epoch."""
+    def epoch_ends(self, result: EpochResult, *, epochs: int, seconds_left: float, at_most: bool = False) -> None:
+        """Show the line of an epoch; at_most: whether training may end earlier."""
         validation = result.validation_cross_entropy
         parts = [
             f"epoch {result.epoch:>{len(str(epochs))}}/{epochs}",
@@ -64,7 +71,7 @@ class Display:
             *([f"validation {validation:.3f}"] if validation is not None else []),
             f"{result.bits_per_character:.3f} bits/char",
             f"{result.characters_per_second:,.0f} chars/s",
-            f"{timedelta(seconds=round(seconds_left))} left",
+            time_left(seconds_left, at_most=at_most),
         ]
         self.epoch("  ".join(parts))
 

@@ -81,8 +81,9 @@ class EpochRecorder(ABC):
     def after_epoch(self, network: Network, result: EpochResult) -> None:  # noqa: B027
         """Do what else is to be done after an epoch."""
 
-    def begins(self, first_epoch: int) -> None:
-        """Take the time at which training starts, with an epoch counted from 0."""
+    def begins(self, first_epoch: int, *, compiled_in: float = 0.0) -> None:
+        """Take the time at which training starts, with an epoch counted from 0, and show how long the start took."""
+        self.display.ready(compiled_in)
         self._began, self._first_epoch = time.perf_counter(), first_epoch
 
     def epoch_begins(self, epoch: int, *, first_step: int = 0) -> None:
@@ -264,7 +265,8 @@ class TextRecorder(EpochRecorder):
         )
 
     def show(self, result: EpochResult, seconds_left: float) -> None:
-        self.display.epoch_ends(result, epochs=self.epochs, seconds_left=seconds_left)
+        at_most = self._plan.settings.training.may_end_early
+        self.display.epoch_ends(result, epochs=self.epochs, seconds_left=seconds_left, at_most=at_most)
 
     def after_epoch(self, network: Network, result: EpochResult) -> None:
         norms = self._log_gradients(network, result.epoch)

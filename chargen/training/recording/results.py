@@ -1,6 +1,7 @@
 """What an epoch brought, and what a training did."""
 
 from dataclasses import dataclass
+from datetime import timedelta
 from typing import Any
 
 from chargen.training.planning.plan import CharacterRate
@@ -45,6 +46,11 @@ class EpochResult:
             "bits_per_character": self.bits_per_character,
             "learning_rate": self.learning_rate,
         }
+
+
+def time_left(seconds: float, *, at_most: bool) -> str:
+    """Return how long training goes on, for the line of an epoch; at_most: whether it may end earlier."""
+    return f"{'at most ' if at_most else ''}{timedelta(seconds=round(seconds))} left"
 
 
 EXIT_SIGNAL = 128  # plus the signal's number, as shells report it

@@ -1,0 +1,85 @@
+"""Estimate how long a training will take, by what it takes to start one and to take some of its steps."""
+
+import tempfile
+import time
+from collections.abc import Callable
+from pathlib import Path
+from statistics import median
+from typing import NamedTuple
+
+from chargen.checkpoints import Position
+from chargen.run import RunDirectory
+from chargen.training.recording.recorder import EpochRecorder
+from chargen.training.trainer import TrainedPlan, Trainer, seconds_per_step, validation_work
+
+SECONDS_TO_END = 0.5  # from the last epoch to the end of the process
+
+
+class Forecast(NamedTuple):
+    """Seconds that a training will take.
+
+    start: until the first step. step: of the optimizer. epoch: validation, models and sample text included. total: of the
+    command, if training does not end early.
+    """
+
+    start: float
+    step: float
+    epoch: float
+    total: float
+
+    def figures(self) -> dict[str, float]:
+        """Return what `chargen train --dry-run` prints."""
+        return {
+            "seconds_to_start": round(self.start, 1),
+            "seconds_per_epoch": round(self.epoch, 2),
+            "seconds_at_most": round(self.total, 1),
+        }
+
+    def describe(self, *, at_most: bool) -> str:
+        """Return it as a sentence; at_most: whether training may end earlier."""
+        total, start, rest = (spoken(seconds) for seconds in (self.total, self.start, self.total - self.start))
+        return f"{'at most' if at_most else 'about'} {total}: {start} to start, {rest} to train"
+
+
+def spoken(seconds: float) -> str:
+    """Return a length of time as a person would say it.
+
+    >>> spoken(0.34), spoken(9.4), spoken(100), spoken(700), spoken(9000)
+    ('0.3 s', '9 s', '100 s', '12 min', '2 h 30 min')
+    """
+    minutes = round(seconds / 60)
+    if seconds < 120:
+        return f"{seconds:.1f} s" if seconds < 1 else f"{seconds:.0f} s"
+    return f"{minutes} min" if minutes < 60 else f"{minutes // 60} h {minutes % 60} min"
+
+
+def forecast(
+    trainer: Trainer, plan: TrainedPlan, make_recorder: Callable[[RunDirectory], EpochRecorder], began: float
+) -> Forecast:
+    """Measure what a training will do, in a directory of its own that is not kept; began: by `time.perf_counter`."""
+    trainer.prepare()
+    start = time.perf_counter() - began
+    step = seconds_per_step(trainer, plan, choose=median)
+    training = plan.settings
+    epochs, every = training.training.epochs, training.samples.sample_every
+    with tempfile.TemporaryDirectory() as folder:
+        recorder = make_recorder(RunDirectory(Path(folder)))
+        _record(trainer, plan, recorder, max(every, 1))  # the first time loads what writes
+        written = _record(trainer, plan, recorder, max(every, 1))
+        others = written if every == 1 else _record(trainer, plan, recorder, every + 1)
+    samples = epochs // every if every else 0
+    recording = samples * written + (epochs - samples) * others
+    epoch = step * (plan.training.num_steps + validation_work(plan)) + recording / epochs
+    return Forecast(start, step, epoch, start + epochs * epoch + SECONDS_TO_END)
+
+
+def _record(trainer: Trainer, plan: TrainedPlan, recorder: EpochRecorder, epoch: int) -> float:
+    """Do what is done after an epoch, counted from 1, and return the seconds that it took."""
+    before = time.perf_counter()
+    recorder.epoch_begins(epoch)
+    figures = trainer.figures()
+    recorder.validation_begins()
+    validation = figures if plan.validation else None
+    recorder.epoch_ends(epoch, figures, validation, rate=trainer.rate, network=trainer.network())
+    recorder.write_checkpoint(Position(epoch, 0), trainer.state())
+    return time.perf_counter() - before
