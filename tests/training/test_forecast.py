@@ -10,7 +10,9 @@ from typing import Any
 
 import pytest
 
+from chargen.checkpoints import Arrays, Position
 from chargen.corpus.documents import load_corpus
+from chargen.network.model_file import TextModel
 from chargen.resolution import resolve
 from chargen.run import RunDirectory
 from chargen.tracking.tracker import Trackers
@@ -20,6 +22,7 @@ from chargen.training.planning.plan import TrainingPlan, make_plan
 from chargen.training.recording.display import Display
 from chargen.training.recording.recorder import Figures, TextRecorder
 from chargen.training.recording.results import time_left
+from chargen.training.trainer import train as train_network
 
 Train = Callable[..., Any]
 
@@ -56,6 +59,23 @@ class SlowTrainer(NumpyTrainer):
         return super().figures()
 
 
+class SlowRecorder(TextRecorder):
+    """Takes 10 s for sample text and 3 s for a checkpoint."""
+
+    def __init__(self, *given: Any, clock: Clock) -> None:
+        super().__init__(*given)
+        self._clock = clock
+        self.sampled: list[int] = []
+
+    def _write_sample(self, model: TextModel, epoch: int) -> None:
+        self.sampled.append(epoch)
+        self._clock.now += 10
+
+    def keep_checkpoint(self, position: Position, state: Arrays) -> None:
+        super().keep_checkpoint(position, state)
+        self._clock.now += 3
+
+
 def plan_of(text: Path, **sections: dict[str, Any]) -> TrainingPlan:
     small = {
         "corpus": {"files": [str(text)]},
@@ -73,22 +93,17 @@ def test_a_forecast_adds_the_start_the_steps_and_what_comes_after_an_epoch(
     clock, plan = Clock(), plan_of(prose)
     for module in ("forecast", "trainer"):
         monkeypatch.setattr(f"chargen.training.{module}.time.perf_counter", clock)
-    written: list[int] = []
-
-    class SlowRecorder(TextRecorder):
-        def _write_sample(self, *given: Any) -> None:
-            written.append(given[1])
-            clock.now += 10
-
-        def write_checkpoint(self, *given: Any) -> None:
-            super().write_checkpoint(*given)
-            clock.now += 3
-
     quiet = Display(verbosity=0)
-    found = forecast(SlowTrainer(plan, clock), plan, lambda run: SlowRecorder(plan, run, quiet, Trackers({})), began=95.0)
+    recorders: list[SlowRecorder] = []
+
+    def make_recorder(run: RunDirectory) -> SlowRecorder:
+        recorders.append(SlowRecorder(plan, run, quiet, Trackers({}), clock=clock))
+        return recorders[-1]
+
+    found = forecast(SlowTrainer(plan, clock), plan, make_recorder, began=95.0)
     assert found.start == 12
     assert found.step == pytest.approx(2)
-    assert set(written) == {5}
+    assert set(recorders[0].sampled) == {5}
     assert plan.validation is not None
     epoch = 2 * (plan.training.num_steps + plan.validation.num_steps / 3)
     recording = 12 * 3 + 2 * 10  # sample text after the epochs 5 and 10
@@ -121,7 +136,7 @@ def test_what_is_left_is_at_most_so_much_where_training_may_end_early(train: Tra
 
 
 def test_compiling_is_no_part_of_the_first_epoch(prose: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    clock, plan = Clock(), plan_of(prose, training={"epochs": 2}, samples={"sample_every": 0})
+    clock, plan = Clock(), plan_of(prose, training={"epochs": 2}, samples={"sample_every": 1})
     for module in ("trainer", "recording.recorder", "recording.display"):
         monkeypatch.setattr(f"chargen.training.{module}.time.perf_counter", clock)
     lines: list[str] = []
@@ -130,13 +145,11 @@ def test_compiling_is_no_part_of_the_first_epoch(prose: Path, tmp_path: Path, mo
     left: list[float] = []
     monkeypatch.setattr(display, "epoch_ends", lambda result, **given: left.append(given["seconds_left"]))
     run = RunDirectory(tmp_path)
-    recorder = TextRecorder(plan, run, display, Trackers({}))
-    from chargen.training.trainer import train as train_network
-
+    recorder = SlowRecorder(plan, run, display, Trackers({}), clock=clock)
     train_network(SlowTrainer(plan, clock), plan, recorder)
     epoch = 2 * plan.training.num_steps
-    assert lines == ["ready after 7.0 s, 7.0 s of it to compile"]
-    assert left == pytest.approx([epoch, 0])
+    assert lines == ["ready after 10.0 s, 7.0 s of it to compile"]  # the first checkpoint among them
+    assert left == pytest.approx([epoch + 10 + 3, 0])
     assert [result.seconds for result in recorder.results] == pytest.approx([epoch, epoch])
 
 

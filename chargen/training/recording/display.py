@@ -1,8 +1,9 @@
 """What a person sees while a network learns."""
 
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from functools import partial
 
 from chargen.training.recording.results import EpochResult, time_left
 from chargen.training.recording.screens import SECONDS_BETWEEN_MOVES, Screen, find_screen
@@ -21,6 +22,7 @@ class Display:
         self._screen, self._verbosity = screen or find_screen(), verbosity
         self._live = self._screen.live and verbosity > 0
         self._moved, self._made = 0.0, time.perf_counter()
+        self._held: list[Callable[[], None]] | None = None
 
     @contextmanager
     def running(self) -> Iterator[None]:
@@ -31,10 +33,26 @@ class Display:
         with self._screen.running():
             yield
 
+    @contextmanager
+    def held_back(self) -> Iterator[list[Callable[[], None]]]:
+        """Show nothing within, but add to a list of functions that do."""
+        held: list[Callable[[], None]] = []
+        self._held = held
+        try:
+            yield held
+        finally:
+            self._held = None
+
+    def _say(self, show: Callable[[str], None], text: str) -> None:
+        if self._held is None:
+            show(text)
+        else:
+            self._held.append(partial(show, text))
+
     def note(self, line: str) -> None:
         """Say one thing that the user should know."""
         if self._verbosity > 0:
-            self._screen.note(line)
+            self._say(self._screen.note, line)
 
     def ready(self, compiled_in: float) -> None:
         """Say how long it took until the first step, in seconds since the display was made; nothing of a short start."""
@@ -45,7 +63,7 @@ class Display:
     def detail(self, line: str) -> None:
         """Say one thing of an epoch that only a curious user wants to know."""
         if self._verbosity > 1:
-            self._screen.epoch(line)
+            self._say(self._screen.epoch, line)
 
     def epoch_begins(self, epoch: int, *, epochs: int, steps: int) -> None:
         """Start the bar of an epoch."""
@@ -78,9 +96,9 @@ class Display:
     def epoch(self, line: str) -> None:
         """Say how an epoch went."""
         if self._verbosity > 0:
-            self._screen.epoch(line)
+            self._say(self._screen.epoch, line)
 
     def sample(self, text: str) -> None:
         """Show sample text."""
         if self._verbosity > 0:
-            self._screen.sample(text)
+            self._say(self._screen.sample, text)

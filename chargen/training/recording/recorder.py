@@ -59,7 +59,7 @@ class EpochRecorder(ABC):
         self.progress = Progress(plan.settings.training)
         self.epochs = plan.settings.training.epochs
         self._first_epoch = self._first_step = self._checkpoint_step = self._num_left_out = 0
-        self._training_seconds = 0.0
+        self._training_seconds = self._checkpoint_seconds = 0.0
         self._checkpoint_time = self._epoch_began = self._began = time.perf_counter()
 
     @abstractmethod
@@ -129,9 +129,11 @@ class EpochRecorder(ABC):
             if best:
                 self.save(self.run.model, network)
             self.run.write_metrics([one.row() for one in self.results])
-        self.show(result, self._seconds_left(result.epoch))
-        with self._explained_failure("the sample text"):
+        with self.display.held_back() as shown_after, self._explained_failure("the sample text"):
             self.after_epoch(network, result)
+        self.show(result, self._seconds_left(result.epoch))  # by all that an epoch takes, sample text included
+        for show in shown_after:
+            show()
         if self._watch and self._watch(self.results):
             self.progress.stop = True
 
@@ -150,8 +152,8 @@ class EpochRecorder(ABC):
         self.tracker.log({name: value for name, value in (result.row() | rest).items() if value is not None})
 
     def _seconds_left(self, epoch: int) -> float:
-        done = epoch - self._first_epoch
-        return (time.perf_counter() - self._began) / done * (self.epochs - epoch)
+        done, seconds = epoch - self._first_epoch, time.perf_counter() - self._began + self._checkpoint_seconds
+        return seconds / done * (self.epochs - epoch)
 
     def interrupted(self, network: Network) -> None:
         """Keep the weights as they are; before the first epoch's end they are also the best there is."""
@@ -186,8 +188,10 @@ class EpochRecorder(ABC):
 
     def write_checkpoint(self, position: Position, state: Arrays) -> None:
         """Write all that training would go on from at a position. Raises RunError where that cannot be done."""
+        before = time.perf_counter()
         self.keep_checkpoint(position, state)
         self._checkpoint_step, self._checkpoint_time = position.step, time.perf_counter()
+        self._checkpoint_seconds = self._checkpoint_time - before
 
     def keep_checkpoint(self, position: Position, state: Arrays) -> None:
         """Write the files of a checkpoint. Raises RunError where that cannot be done."""
