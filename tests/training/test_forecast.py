@@ -80,7 +80,7 @@ def plan_of(text: Path, **sections: dict[str, Any]) -> TrainingPlan:
     small = {
         "corpus": {"files": [str(text)]},
         "network": {"hidden_size": 5, "embedding_size": 3},
-        "training": {"backend": "numpy", "batch_size": 4, "context_length": 8, "epochs": 12},
+        "training": {"backend": "numpy", "batch_size": 4, "context_length": 8, "epochs": 12, "checkpoint_seconds": 1e9},
         "samples": {"sample_every": 5, "sample_length": 9},
     }
     settings = resolve(("test", small), ("more", sections)).settings
