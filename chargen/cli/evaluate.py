@@ -67,7 +67,7 @@ def command(
       chargen evaluate --block-length 64 --training --dynamic --json
     """
     use_one_thread()
-    from chargen.insight.assessment import assess, file_subject, held_out_subject, why_no_baselines
+    from chargen.insight.assessment import assess, file_subject, held_out_subject, why_carried_is_worse, why_no_baselines
     from chargen.insight.dynamic import RATE
     from chargen.insight.unigram import warn_if_worse
     from chargen.network.model_file import load_model
@@ -102,7 +102,8 @@ def command(
     else:
         longest = f"blocks of {block_length}, training part" if with_training else f"blocks of {block_length:5}"
         found = _print_table(rows, width=len(longest))
-    for line in warn_if_worse(subject, found) if verbosity else ():
+    warnings = [*warn_if_worse(subject, found), why_carried_is_worse(found)]
+    for line in filter(None, warnings) if verbosity else ():
         echo(line, err=True)
 
 

@@ -1,4 +1,4 @@
-"""What the commands that measure models share: options, progress, and how NumPy is set up for it."""
+"""Options and progress of the commands that measure models, and how NumPy is set up for single texts."""
 
 import os
 from collections.abc import Callable, Iterator
@@ -19,8 +19,8 @@ block_length_option = click.option(
 def use_one_thread() -> None:
     """Let NumPy multiply in one thread; to be called before it is imported.
 
-    A stream's products have one row: two threads gain little on them, and where others use the cores too they mostly wait for
-    each other.
+    The products of one text have one row: two threads gain little on them, and where others use the cores too they mostly wait
+    for each other.
     """
     os.environ.setdefault("OPENBLAS_NUM_THREADS", "1")
 

@@ -5,6 +5,7 @@ from typing import Any
 import click
 
 from chargen.cli.json_text import json_text
+from chargen.cli.measuring import use_one_thread
 from chargen.cli.prompting import given_prompt, seed_file_option
 from chargen.cli.reading import load_reader, reading_options, run_option, shown_token
 from chargen.terminal import echo
@@ -39,6 +40,7 @@ def command(
       chargen next "The wor"
       chargen next "Har" --top 3 --json
     """
+    use_one_thread()
     from chargen.network.prompt import read_prompt
 
     text = given_prompt(text, seed_file, option="text", flag="TEXT")

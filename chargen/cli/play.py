@@ -5,9 +5,10 @@ from typing import Any
 
 import click
 
+from chargen.cli.measuring import use_one_thread
 from chargen.cli.options import common_options, output_option, runs_dir_option, write_output
 from chargen.cli.prompting import prompt_options
-from chargen.cli.sampling import model_options, raw_option, sampling_options
+from chargen.cli.sampling import model_options, raw_option, sampling_options, warn_of_drift
 from chargen.cli.writing import Proposal, WritingSession
 from chargen.config import SamplingOptions
 from chargen.errors import UnknownTokenError
@@ -49,10 +50,12 @@ def command(
       chargen play --seed "It was" --output story.txt
       chargen play --temp 0.7 > story.txt
     """
+    use_one_thread()
     from chargen.network.ensemble import load_models
     from chargen.run import find_model
 
     model = load_models([find_model(spec, runs_dir) for spec in run_specs or [None]], ensemble, label=label, carry=carry)
+    warn_of_drift(model, verbosity)
     proposer = Proposer(model, count=count, length=length, random_seed=random_seed)
     session = WritingSession(proposer, text=prompt, sampling=sampling, output=output, raw=raw)
     if verbosity:

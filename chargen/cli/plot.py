@@ -10,7 +10,7 @@ from chargen.terminal import echo
 
 @click.command("plot")
 @click.argument("runs", nargs=-1, metavar="[RUN]...", shell_complete=complete_runs)
-@click.option("--unit", type=click.Choice(["bits", "nats"]), default="bits", show_default=True, help="Unit of the loss.")
+@click.option("--unit", type=click.Choice(["bits", "nats"]), help="Unit of the loss.  [default: bits; nats for classifiers]")
 @click.option(
     "--output",
     type=click.Path(path_type=Path, dir_okay=False),
@@ -20,7 +20,9 @@ from chargen.terminal import echo
 @runs_dir_option
 @json_option
 @common_options
-def command(runs: tuple[str, ...], unit: str, output: Path | None, runs_dir: Path, as_json: bool, verbosity: int) -> None:
+def command(
+    runs: tuple[str, ...], unit: str | None, output: Path | None, runs_dir: Path, as_json: bool, verbosity: int
+) -> None:
     """Draw the loss of each epoch, of RUNs given by name or path; of the newest run unless one is given.
 
     \b

@@ -123,9 +123,10 @@ def _curves(record: Any) -> list[Any]:
 
     if not record.history:
         return []
-    losses, *rates = make_panels([record.history], unit="bits")
+    losses, *rates = make_panels([record.history])
     name, _, unit = losses.title.partition(", ")
-    charts = [Chart(title=name, unit=unit, curves=losses.curves, second=("nats", math.log(2)), best="lowest")]
+    second = ("bits", 1 / math.log(2)) if record.classifies else ("nats", math.log(2))
+    charts = [Chart(title=name, unit=unit, curves=losses.curves, second=second, best="lowest")]
     accuracies = accuracy_panel(record.history)
     if accuracies:
         charts.append(Chart(title=accuracies.title, curves=accuracies.curves, percent=True, best="highest"))

@@ -6,11 +6,15 @@ from typing import Any
 import click
 
 from chargen.cli.json_text import json_text
+from chargen.cli.measuring import use_one_thread
 from chargen.cli.options import common_options, json_option, on_unknown_option, output_option, runs_dir_option, write_output
 from chargen.cli.prompting import prompt_options
-from chargen.cli.sampling import copy_length_option, model_options, raw_option, sampling_options
+from chargen.cli.sampling import copy_length_option, model_options, raw_option, sampling_options, warn_of_drift
 from chargen.config import SamplingOptions
 from chargen.terminal import echo, echo_stream
+
+FEW_TEXTS = 16  # that are written side by side, for whose products one thread is enough
+DRAWN_IN_BATCHES = ("beam", "max_length", "must_contain", "novel")  # options for which many texts are
 
 
 @click.command("sample")
@@ -92,12 +96,15 @@ def command(
       chargen sample --beam 10 --count 10 --json
       chargen sample --run book-lstm-20260101-120000 --run book-gru-20260101-130000
     """
+    if (count or 1) <= FEW_TEXTS and not any(asked[name] for name in DRAWN_IN_BATCHES):
+        use_one_thread()
     from chargen.network.ensemble import load_models
     from chargen.run import find_model
     from chargen.tasks.writing import WritingOptions, compose
 
     paths = [find_model(spec, runs_dir) for spec in run_specs or [None]]
     model = load_models(paths, ensemble, label=label, carry=carry)
+    warn_of_drift(model, verbosity)
     text = compose(model, paths, prompt, WritingOptions(**asdict(sampling), **asked), count=count)
     notes: list[str] = []
     pieces = _json(text, notes) if as_json else _text(text, notes)

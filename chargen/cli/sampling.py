@@ -9,6 +9,7 @@ import click
 from chargen.cli.completing import complete_runs
 from chargen.cli.options import Command
 from chargen.config import SamplingOptions
+from chargen.terminal import echo
 
 
 def read_temperatures(value: str) -> tuple[float, ...]:
@@ -102,3 +103,13 @@ def model_options(command: Command) -> Command:
         shell_complete=complete_runs,
         help="Run or model file; the newest run unless given. Given several times, the models write together.",
     )(label_option(carry_option(command)))
+
+
+def warn_of_drift(model: Any, verbosity: int) -> None:
+    """Write a line to stderr if the model's carried state has drifted, and how to write without it."""
+    if model.drift and verbosity:
+        echo(
+            f"the carried state of this network has drifted: held-out text costs {model.drift:.2f} bits a character more "
+            "with it than from the zero state; --no-carry reads windows instead",
+            err=True,
+        )

@@ -3,6 +3,7 @@ from pathlib import Path
 import click
 
 from chargen.cli.completing import complete_runs
+from chargen.cli.measuring import use_one_thread
 from chargen.cli.options import common_options, runs_dir_option
 from chargen.cli.sampling import carry_option
 from chargen.errors import ConfigError
@@ -63,6 +64,7 @@ def command(
       chargen serve male-lstm-20260101-120000 --port 0
       curl -s http://127.0.0.1:8000/api/complete -d '{"prompt": "Har", "temperature": 0.8}'
     """
+    use_one_thread()
     try:
         import starlette  # noqa: F401
         import uvicorn  # noqa: F401

@@ -4,6 +4,7 @@ from typing import Any
 import click
 
 from chargen.cli.json_text import json_text
+from chargen.cli.measuring import use_one_thread
 from chargen.cli.options import write_output
 from chargen.cli.reading import given_text, html_option, load_reader, reading_options, run_and_file, shown_token
 from chargen.errors import ConfigError
@@ -49,6 +50,7 @@ def command(
       chargen surprise book-lstm-20260101-120000 letter.txt --order text
       chargen surprise letter.txt --html letter.html
     """
+    use_one_thread()
     from chargen.insight.passages import read_passages
     from chargen.insight.surprise import measure_surprise
 

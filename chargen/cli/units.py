@@ -4,6 +4,7 @@ from typing import Any
 import click
 
 from chargen.cli.json_text import json_text
+from chargen.cli.measuring import use_one_thread
 from chargen.cli.options import write_output
 from chargen.cli.reading import given_text, html_option, load_reader, reading_options, run_and_file
 from chargen.errors import ConfigError
@@ -58,6 +59,7 @@ def command(
       chargen units book.txt --unit 17 --layer 2
       chargen units book.txt --html units.html
     """
+    use_one_thread()
     from chargen.insight.passages import read_passages
     from chargen.insight.units import record_units
 

@@ -316,16 +316,24 @@ class ContiguousStreams(BatchPlan):
     With a `jitter_seed` the text is a ring, cut open at another place in each epoch, so that streams and windows begin at
     other characters; without one every epoch is the same. With `last` only a full window has a target: what is left at the end
     of the streams is not read, and streams shorter than a window have none. The state is also carried over the gap after a
-    document that was cut off, where the boundary weighs nothing.
+    document that was cut off, where the boundary weighs nothing. `row_length` is the length of a stream where the text is not
+    to be shared evenly; the last streams may then be empty.
     """
 
     def __init__(
-        self, stream: TokenStream, *, context_length: int, batch_size: int, last: bool, jitter_seed: int | None = None
+        self,
+        stream: TokenStream,
+        *,
+        context_length: int,
+        batch_size: int,
+        last: bool,
+        jitter_seed: int | None = None,
+        row_length: int | None = None,
     ) -> None:
         self.ids, self._stream, self._jitter_seed = stream.ids, stream, jitter_seed
         self.context_length, self.batch_size, self.last = context_length, batch_size, last
         self._span = stream.span
-        self.length = -(-self._span // batch_size)  # tokens of each stream
+        self.length = row_length or -(-self._span // batch_size)  # tokens of each stream
         self.num_targets = self._count_window_ends() if last else stream.num_targets
 
     def _count_window_ends(self) -> int:

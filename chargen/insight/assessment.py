@@ -16,7 +16,7 @@ from chargen.insight.dynamic import check_dynamic, evaluate_dynamic
 from chargen.insight.evaluation import Passage, Protocol, Quality, Report, protocols
 from chargen.insight.trained_text import TrainedText, read_files, read_settings, read_trained_text
 from chargen.network.ensemble import AnyModel, Ensemble, join_models
-from chargen.network.model_file import TextModel
+from chargen.network.model_file import LEAST_DRIFT, TextModel
 from chargen.run import RunDirectory
 
 ORDER = 6
@@ -158,6 +158,18 @@ def _measured(ways: Sequence[Protocol], model: AnyModel, passage: Passage, part:
         with stage(name, passage.num_targets) as report:
             quality = way.evaluate(model, passage, report)
         yield Row(name, "model", part, quality)
+
+
+def why_carried_is_worse(rows: Sequence[Row]) -> str:
+    """Return one line that warns of a carried state that has drifted: the stream costs more than blocks; else nothing."""
+    figures = {row.name: row.quality.bits_per_character for row in rows if row.kind == "model" and row.part != "training"}
+    blocks = next((name for name in figures if name.startswith("blocks")), "")
+    if not blocks or next(iter(figures)) != "stream" or figures["stream"] - figures[blocks] <= LEAST_DRIFT:
+        return ""
+    return (
+        f"the carried state of this network drifts: the stream costs {figures['stream']:.3f} bits a character, {blocks} "
+        f"from the zero state {figures[blocks]:.3f}; --no-carry reads windows instead"
+    )
 
 
 def why_no_baselines(subject: Subject) -> str:

@@ -1,5 +1,6 @@
 """Several runs side by side: what each is, what it cost, what came of it, and in which settings they differ."""
 
+import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from math import prod
@@ -88,19 +89,23 @@ def _read(run: RunDirectory, history: History) -> RunFacts:
         num_parameters=sum(map(prod, shapes.values())),
         epochs=history.epochs[-1].epoch,
         seconds=training_seconds(run),
-        **best_figures(history),
+        **best_figures(history, provenance),
     )
 
 
-def best_figures(history: History) -> dict[str, Any]:
-    """Return the figures of the epoch that did best on the text held out."""
+def best_figures(history: History, provenance: Mapping[str, Any]) -> dict[str, Any]:
+    """Return the figures of the epoch that did best on the text held out, on all of it where its model knows them."""
     names = ("best_epoch", "cross_entropy", "bits_per_character")
     figures = [
         (epoch.epoch, epoch.validation_cross_entropy, row.get("bits_per_character"))
         for epoch, row in zip(history.epochs, history.rows, strict=True)
         if epoch.validation_cross_entropy is not None
     ]
-    return dict(zip(names, min(figures, key=lambda one: one[1] or 0.0, default=(None, None, None)), strict=True))
+    best = dict(zip(names, min(figures, key=lambda one: one[1] or 0.0, default=(None, None, None)), strict=True))
+    whole = provenance.get("bits_per_character")
+    if provenance.get("validation_share") == 1 and isinstance(whole, float):
+        best |= {"cross_entropy": whole * math.log(2), "bits_per_character": whole}
+    return best
 
 
 def training_seconds(run: RunDirectory) -> float | None:

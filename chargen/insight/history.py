@@ -102,13 +102,21 @@ def _epoch(path: Path, line: int, row: dict[str, Any], *, after: int) -> Epoch:
             raise damaged(path, line, f"{column} is {value}, expected 0 or more")
     if type(row["epoch"]) is not int or row["epoch"] <= after:
         raise damaged(path, line, f"epoch is {row['epoch']}, expected a whole number above {after}")
-    share = 1 / (row.get("characters_per_token") or 1.0)
+    characters, validation = row.get("characters_per_token") or 1.0, row.get(VALIDATION)
+    spelling = _spelling(row, characters)
     return Epoch(
         epoch=row["epoch"],
-        cross_entropy=row["cross_entropy"] * share,
-        validation_cross_entropy=None if row.get(VALIDATION) is None else row[VALIDATION] * share,
+        cross_entropy=(row["cross_entropy"] + spelling) / characters,
+        validation_cross_entropy=None if validation is None else (validation + spelling) / characters,
         learning_rate=float(row["learning_rate"]),
     )
+
+
+def _spelling(row: dict[str, Any], characters: float) -> float:
+    """Return what the spelling of unknown words adds to a row's cross-entropies, in nats a token, 0 where nothing tells."""
+    bits = row.get("bits_per_character") if characters != 1 else None  # a token that is a character is never unknown
+    monitored = row["cross_entropy"] if row.get(VALIDATION) is None else row[VALIDATION]
+    return 0.0 if bits is None else max(0.0, bits * math.log(2) * characters - monitored)
 
 
 def damaged(path: Path, line: int, reason: str) -> RunError:

@@ -37,8 +37,13 @@ class Panel:
     curves: tuple[Curve, ...]
 
 
-def make_panels(histories: Sequence[History], *, unit: str = "bits") -> list[Panel]:
-    """Return the panel of the cross-entropies, in bits or nats, and that of the learning rates if one of them varies."""
+def make_panels(histories: Sequence[History], *, unit: str | None = None) -> list[Panel]:
+    """Return the panel of the cross-entropies, and that of the learning rates if one of them varies.
+
+    unit: bits or nats; unless given, what training shows: bits, but nats of classifiers.
+    """
+    classify = bool(histories) and all("accuracy" in history.rows[0] for history in histories)
+    unit = unit or ("nats" if classify else "bits")
     losses, rates = [], []
     for run, history in enumerate(histories):
         suffix = f", {history.name}" if len(histories) > 1 else ""
@@ -46,8 +51,7 @@ def make_panels(histories: Sequence[History], *, unit: str = "bits") -> list[Pan
         if any(one.validation_cross_entropy is not None for one in history.epochs):
             losses.append(_curve(history, f"validation{suffix}", VALIDATION, run=run, scale=NATS[unit], held_out=True))
         rates.append(_curve(history, f"learning rate{suffix}", "learning_rate", run=run))
-    of = "text" if histories and all("accuracy" in history.rows[0] for history in histories) else "character"
-    panels = [Panel(title=f"cross-entropy, {unit} a {of}", curves=tuple(losses))]
+    panels = [Panel(title=f"cross-entropy, {unit} a {'text' if classify else 'character'}", curves=tuple(losses))]
     if any(len(set(rate.values)) > 1 for rate in rates):
         panels.append(Panel(title="learning rate", curves=tuple(rates)))
     return panels

@@ -104,7 +104,7 @@ def read_record(model: Path) -> RunRecord:
         num_parameters=_num_parameters(metadata),
         history=history,
         seconds=training_seconds(run),
-        best=best_figures(history) if history else {},
+        best=best_figures(history, metadata["provenance"]) if history else {},
         samples=read("samples", read_samples, run.samples, []),
         gradients=read("gradients", read_gradient_panels, run.gradients, {}),
         notes=notes,

@@ -64,6 +64,8 @@ def warn_if_worse(subject: Subject, rows: Sequence[Row]) -> list[str]:
     measured = [row for row in rows if row.kind == "model" and row.part != "training"]
     if not subject.training or not measured:
         return []
+    if not subject.model.carried:
+        measured = measured[:1]  # it was not trained to be read in the other ways
     vocabulary = subject.model.vocabulary
     passage, learnt = Passage.of(subject.documents, vocabulary), tokenize(subject.training, vocabulary)
     nats = _nats([learnt], count_tokens([passage.stream], len(vocabulary)))

@@ -46,6 +46,11 @@ class Ensemble:
         return self.members[0].begins
 
     @property
+    def drift(self) -> float:
+        """That of the model whose state has drifted most."""
+        return max(one.drift for one in self.members)
+
+    @property
     def carried(self) -> bool:
         """Whether every model carries its state from token to token."""
         return all(one.carried for one in self.members)

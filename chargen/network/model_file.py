@@ -31,6 +31,8 @@ LONGEST_REASON = 200  # characters
 METADATA_KEY = "chargen"
 MODEL_SUFFIX = ".safetensors"
 
+LEAST_DRIFT = 0.1  # bits a character by which a carried state makes a text dearer, from which on users are warned
+
 Task = Literal["generate", "classify"]
 
 
@@ -52,6 +54,12 @@ class TextModel:
     ends: bool
     carried: bool = True
     provenance: Mapping[str, Any] = field(default_factory=dict)
+
+    @property
+    def drift(self) -> float:
+        """Bits a character by which held-out text costs more with the state carried than from the zero state; 0 if unknown."""
+        drift = self.provenance.get("drift")
+        return drift if self.carried and isinstance(drift, float) and drift > LEAST_DRIFT else 0.0
 
     @property
     def begins(self) -> int:

@@ -157,6 +157,8 @@ class _WindowReader(_Reader):
     def outputs(self, piece: Piece) -> Floats:
         places = piece.places[piece.counts]
         windows = places - np.searchsorted(self._stream.cuts, places, side="right")  # one for each predicted token, in order
+        if not len(windows):
+            return np.empty((0, self._network.config.hidden_size), np.float32)
         at_once = max(1, TOKENS_AT_ONCE // self._model.context_length)
         gathered = (self._windows.gather(windows[first : first + at_once]) for first in range(0, len(windows), at_once))
         return np.concatenate([window_outputs(self._network, self._translated(one.inputs)) for one in gathered])

@@ -1,7 +1,8 @@
 """Training with Keras, on whichever backend is loaded."""
 
 import random
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping
+from dataclasses import replace
 from typing import Protocol
 
 import keras
@@ -11,7 +12,7 @@ from chargen.checkpoints import Arrays
 from chargen.config import NetworkConfig
 from chargen.corpus.vocabulary import Vocabulary
 from chargen.network.cells import Floats
-from chargen.network.network import Network
+from chargen.network.network import Network, weight_shapes
 from chargen.scratch.initializers import initial_weights
 from chargen.training.devices.backend import accelerated, num_shards
 from chargen.training.devices.ranks import ALONE, Ranks
@@ -19,8 +20,10 @@ from chargen.training.engines.dataset import Executions
 from chargen.training.engines.engine import Engine
 from chargen.training.engines.losses import FIGURES_OF_TEXT, Summed
 from chargen.training.export import export_network, find_variable
+from chargen.training.measurer import Measurer, steps_at_once
 from chargen.training.model import build_model, make_optimizer
 from chargen.training.planning.plan import TrainingPlan
+from chargen.training.planning.validation import Validation
 from chargen.training.recording.recorder import Figures
 from chargen.training.signals import RequestedSignal
 from chargen.training.trainer import TrainedPlan, begins_afresh
@@ -33,8 +36,16 @@ class ExecutedPlan(TrainedPlan, Protocol):
     def vocabulary(self) -> Vocabulary:
         """The tokens of the ids."""
 
+    @property
+    def validation(self) -> Validation | None:
+        """How held-out text is measured after each epoch."""
+
     def steps_per_execution(self, *, gpu: bool) -> int:
         """Return how many optimizer steps are taken without returning to Python, on a GPU or a CPU."""
+
+
+Build = Callable[[int], keras.Model]  # a model for some rows of a batch
+BuildMeasured = Callable[[int, bool], keras.Model]  # a model that measures some rows, with their state carried or not
 
 
 class KerasTrainer:
@@ -43,7 +54,8 @@ class KerasTrainer:
     def __init__(
         self,
         plan: ExecutedPlan,
-        build: Callable[[int], keras.Model],
+        build: Build,
+        build_measured: BuildMeasured,
         figures: Mapping[str, Summed],
         *,
         num_outputs: int | None = None,
@@ -51,16 +63,18 @@ class KerasTrainer:
     ) -> None:
         """Train as planned a model that `build` makes for the rows of a shard, its weights drawn from the random seed.
 
-        `num_outputs` is the width of its output layer where that is not the vocabulary's.
+        Held-out text is measured by a model of the same weights that `build_measured` makes. `num_outputs` is the width of the
+        output layer where that is not the vocabulary's.
         """
-        self._plan, self._num_outputs = plan, num_outputs
+        self._plan, self._num_outputs, self._ranks = plan, num_outputs, ranks
+        self._build_measured, self._figures = build_measured, figures
+        self._measurers: dict[int, Measurer] = {}  # by the identity of what they measure
         self._steps = plan.steps_per_execution(gpu=accelerated())
         self._engine = _engine(plan, build, figures, self._steps, ranks)
         network, seed = plan.settings.network, plan.settings.training.random_seed
         rng = np.random.default_rng([seed, 0])
         self.set_weights(initial_weights(network, len(plan.vocabulary), rng, num_outputs=num_outputs))
         self._training = Executions(plan.training, steps=self._steps)
-        self._validation = Executions(plan.validation, steps=self._steps, same_epoch=True) if plan.validation else None
 
     def network(self) -> Network:
         config, vocab_size = self._plan.settings.network, len(self._plan.vocabulary)
@@ -74,8 +88,8 @@ class KerasTrainer:
         before = self.state()
         self._engine.train(self._plan.training.batches(0, 0, 1))
         if self._plan.validation:
-            self._engine.test(self._plan.validation.batches(0, 0, 1))
-        self._engine.figures()  # waits until both are done
+            self._measurer(self._plan.validation).prepare()
+        self._engine.figures()  # waits until it is done
         self.restore(before)
 
     def begin_epoch(self) -> None:
@@ -95,16 +109,32 @@ class KerasTrainer:
     def figures(self) -> Figures:
         return self._engine.figures()
 
-    def measure(self, requested: RequestedSignal) -> Figures:
-        assert self._validation is not None
-        self.begin_epoch()
-        step = 0
-        while step < self._validation.num_steps:
-            requested.check()
-            batches = self._validation.take(0, step)
-            self._engine.test(batches)
-            step += len(batches.inputs)
-        return self.figures()
+    def measure(self, validation: Validation, requested: RequestedSignal) -> Figures:
+        measurer = self._measurer(validation)
+        for name in self._weight_names():
+            find_variable(measurer.engine.model, name).assign(find_variable(self._engine.model, name).value)
+        return measurer.measure(requested)
+
+    def _measurer(self, validation: Validation) -> Measurer:
+        """Return what measures a text, the same each time."""
+        if id(validation) not in self._measurers:
+            self._measurers[id(validation)] = self._make_measurer(validation)
+        return self._measurers[id(validation)]
+
+    def _make_measurer(self, validation: Validation) -> Measurer:
+        shards, rows = self._engine.shards, validation.batches.batch_size
+        steps = steps_at_once(validation, self._steps)
+        engine = engine_type(distributed=self._ranks.num_devices is not None)(
+            self._build_measured(rows // shards, validation.carried),
+            keras.optimizers.SGD(),  # which is never used
+            self._figures,
+            shards=shards,
+            largest=validation.batches.batches(0, 0, steps),
+        )
+        return Measurer(engine, validation, tuple(self._figures), steps=steps)
+
+    def _weight_names(self) -> Iterable[str]:
+        return weight_shapes(self._plan.settings.network, len(self._plan.vocabulary), num_outputs=self._num_outputs)
 
     @property
     def rate(self) -> float:
@@ -177,4 +207,21 @@ def text_trainer(plan: TrainingPlan, ranks: Ranks = ALONE) -> KerasTrainer:
             precision=settings.training.precision,
         )
 
-    return KerasTrainer(plan, build, FIGURES_OF_TEXT, ranks=ranks)
+    def build_measured(rows: int, carried: bool) -> keras.Model:
+        return build_model(
+            _measured_network(settings.network, carried=carried),
+            vocab_size=len(plan.vocabulary),
+            context_length=plan.windows.context_length,
+            batch_size=rows if carried else None,
+        )
+
+    return KerasTrainer(plan, build, build_measured, FIGURES_OF_TEXT, ranks=ranks)
+
+
+def _measured_network(network: NetworkConfig, *, carried: bool) -> NetworkConfig:
+    """Return the network as it measures a text: nothing is dropped, and every position predicts where the state is carried."""
+    network = network.undropped()
+    if not carried:
+        return network
+    cell = "simplernn" if network.cell == "dense" else network.cell  # the same in a form that can carry its state
+    return replace(network, cell=cell, targets="all")

@@ -7,14 +7,16 @@ import numpy as np
 
 from chargen.checkpoints import Arrays
 from chargen.corpus.windows import Batch
-from chargen.errors import ConfigError
+from chargen.errors import ConfigError, NetworkError
 from chargen.network.cells import Floats
 from chargen.network.network import Network
+from chargen.network.reading import expectations
 from chargen.scratch.initializers import initial_weights
 from chargen.scratch.network import ScratchNetwork, check_supported
 from chargen.scratch.optimizers import optimizer_type
 from chargen.training.devices.backend import keep_freed_memory
 from chargen.training.planning.plan import TrainingPlan
+from chargen.training.planning.validation import Validation
 from chargen.training.recording.recorder import Figures
 from chargen.training.schedules import learning_rate
 from chargen.training.signals import RequestedSignal
@@ -85,18 +87,17 @@ class NumpyTrainer:
     def figures(self) -> Figures:
         return {"cross_entropy": self._mean.value}
 
-    def measure(self, requested: RequestedSignal) -> Figures:
-        plan = self._plan.validation
-        assert plan is not None
-        self.begin_epoch()
-        for first in range(0, plan.num_steps, STEPS_AT_ONCE):
-            requested.check()
-            for batch in map(Batch, *plan.batches(0, first, min(STEPS_AT_ONCE, plan.num_steps - first))):
-                loss, state = self._network.loss(batch, self._state)
-                self._mean.add(loss, batch)
-                if self._training.stateful:
-                    self._state = state
-        return self.figures()
+    def measure(self, validation: Validation, requested: RequestedSignal) -> Figures:
+        stream, model = validation.stream, self._plan.text_model(self.network(), {})
+        assert stream is not None
+        nats = 0.0
+        try:
+            for expected in expectations(model, stream):
+                requested.check()
+                nats += float(expected.nats.sum())
+        except NetworkError:
+            nats = np.inf  # with which the recorder ends the training
+        return {"cross_entropy": nats / stream.num_targets}
 
     @property
     def rate(self) -> float:

@@ -50,7 +50,7 @@ def run_session(
         recorder = FollowingRecorder(plan, run, display, Trackers({}))
     pace = Pace(plan.ends_by) if plan.ends_by is not None else None
     interrupted_by = train(trainer, plan, recorder, checkpoint=checkpoint, pace=pace, ranks=ranks)
-    outcome = TrainingOutcome(results=tuple(recorder.results), interrupted_by=interrupted_by)
+    outcome = TrainingOutcome(results=tuple(recorder.results), interrupted_by=interrupted_by, whole=recorder.whole)
     display.note(f"{outcome.describe()}; to write text: chargen sample --run {run.path}")
     return outcome
 

@@ -1,18 +1,20 @@
 """Train a network as planned, into a run directory, whatever computes it."""
 
+import math
 import time
 from collections.abc import Callable, Mapping
+from contextlib import suppress
 from typing import Protocol
 
 import numpy as np
 
 from chargen.checkpoints import Arrays, Checkpoint, Position
 from chargen.config import TrainingConfig
-from chargen.corpus.windows import BatchPlan
 from chargen.network.cells import Floats
 from chargen.network.network import Network
 from chargen.training.devices.ranks import ALONE, Ranks
 from chargen.training.planning.pace import Pace
+from chargen.training.planning.validation import Validation
 from chargen.training.recording.recorder import EpochRecorder, Figures, PlannedRun
 from chargen.training.recording.versions import trained_by
 from chargen.training.signals import RequestedSignal, TrainingInterrupted, deferred_signals
@@ -20,6 +22,8 @@ from chargen.training.signals import RequestedSignal, TrainingInterrupted, defer
 PROBE_SECONDS = 1.0
 AFRESH_SHARE = 0.15  # of the steps
 FORWARD_SHARE = 3  # a training step costs three times its forward pass
+WHOLE_SECONDS = 2.0  # that all of the held-out text may take at the end in any case
+WHOLE_SHARE, PACED_WHOLE_SHARE = 0.1, 0.02  # of the time of training, the latter where it has to end in time
 
 
 class Trainer(Protocol):
@@ -46,8 +50,8 @@ class Trainer(Protocol):
     def figures(self) -> Figures:
         """Return the means since the epoch began: "cross_entropy", in nats a token or text, and what else is measured."""
 
-    def measure(self, requested: RequestedSignal) -> Figures:
-        """Return the same of the held-out batches; between two steps look whether a signal came."""
+    def measure(self, validation: Validation, requested: RequestedSignal) -> Figures:
+        """Return the same of held-out text; between two steps look whether a signal came. Training is not disturbed."""
 
     @property
     def rate(self) -> float:
@@ -67,8 +71,12 @@ class TrainedPlan(PlannedRun, Protocol):
     """What the loop has to know of a plan."""
 
     @property
-    def validation(self) -> BatchPlan | None:
-        """The batches that are measured after each epoch."""
+    def validation(self) -> Validation | None:
+        """How held-out text is measured after each epoch."""
+
+    @property
+    def whole_validation(self) -> Validation | None:
+        """How all of it is measured at the end, where only a part is after each epoch."""
 
 
 def begins_afresh(training: TrainingConfig, epoch: int, first: int, steps: int) -> bool:
@@ -107,7 +115,9 @@ def train(
     interrupted_by, finished = None, False
     try:
         with display.running(), deferred_signals(ranks) as requested:
-            _Loop(trainer, plan, recorder, requested, pace, ranks).run(checkpoint)
+            loop = _Loop(trainer, plan, recorder, requested, pace, ranks)
+            loop.run(checkpoint)
+            loop.measure_whole()
         finished = True
     except TrainingInterrupted as interruption:
         interrupted_by = interruption.signal_number
@@ -132,6 +142,7 @@ class _Loop:
     ) -> None:
         self._trainer, self._plan, self._recorder, self._requested, self._pace = trainer, plan, recorder, requested, pace
         self._ranks = ranks
+        self._began, self._validation_seconds = time.perf_counter(), math.inf
 
     def run(self, checkpoint: Checkpoint | None) -> None:
         """Train from a checkpoint, or from the beginning, to the end."""
@@ -183,12 +194,12 @@ class _Loop:
         trainer, recorder, plan = self._trainer, self._recorder, self._plan
         figures, before_validation = trainer.figures(), Position(epoch, plan.training.num_steps)
         recorder.validation_begins()
-        state = trainer.state() if plan.validation else None
+        began = time.perf_counter()
         try:
-            validation = trainer.measure(self._requested) if plan.validation else None
+            validation = trainer.measure(plan.validation, self._requested) if plan.validation else None
+            self._validation_seconds = time.perf_counter() - began
         except TrainingInterrupted:
-            assert state is not None  # measuring has forgotten the losses of the epoch, which has to end once more
-            recorder.write_checkpoint(before_validation, state)
+            recorder.write_checkpoint(before_validation, trainer.state())
             raise
         if self._pace:
             self._pace.did(validation_work(plan))
@@ -197,6 +208,18 @@ class _Loop:
         if training.schedule == "plateau":
             trainer.set_rate(training.learning_rate * factor)
         recorder.write_checkpoint(Position(epoch + 1, 0), trainer.state())
+
+    def measure_whole(self) -> None:
+        """Measure the best model on all of the held-out text, if each epoch measured a part and it takes little time."""
+        whole, part = self._plan.whole_validation, self._plan.validation
+        if not (whole and part) or self._ranks.num_devices is not None:
+            return
+        share = PACED_WHOLE_SHARE if self._pace else WHOLE_SHARE
+        if self._validation_seconds / part.share > max(WHOLE_SECONDS, share * (time.perf_counter() - self._began)):
+            return
+        self._trainer.set_weights(self._recorder.best_weights())
+        with suppress(TrainingInterrupted):  # training is over, and all of it is saved
+            self._recorder.measured_whole(self._trainer.measure(whole, self._requested))
 
     def _check(self, position: Position) -> None:
         """Write a checkpoint and let training end if a signal came."""
@@ -209,7 +232,10 @@ class _Loop:
 
 def validation_work(plan: TrainedPlan) -> float:
     """Return how many optimizer steps take as long as the validation after an epoch."""
-    return plan.validation.num_steps / FORWARD_SHARE if plan.validation else 0.0
+    if not plan.validation:
+        return 0.0
+    tokens = plan.training.batch_size * plan.training.context_length
+    return plan.validation.num_positions / tokens / FORWARD_SHARE
 
 
 def seconds_per_step(

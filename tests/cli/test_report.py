@@ -266,7 +266,7 @@ def test_a_classifier_has_a_shorter_page(
     assert list(page.sections) == ["", "curves", "trained", "commands"]
     assert "81.2%" in page.sections[""]
     assert "texts told right" in page.sections["curves"]
-    assert "bits a text" in page.sections["curves"]
+    assert "nats a text" in page.sections["curves"]
     assert [value for _, value in page.charts[1]["curves"][1]["points"]] == [0.55, 0.7]
     assert "neg, pos" in page.sections["trained"]
     assert "chargen classify" in page.sections["commands"]

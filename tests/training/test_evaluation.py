@@ -40,9 +40,9 @@ def test_one_stateful_stream(backend: str, train: Train, prose: Path) -> None:
 
 
 @pytest.mark.parametrize("extra", [(), ("--tokens", "byte"), ("--tokens", "word", "--vocab-size", 6)])
-def test_blocks_as_long_as_the_windows(extra: tuple[str, ...], train: Train, prose: Path) -> None:
+def test_windows_are_measured_as_one_stream(extra: tuple[str, ...], train: Train, prose: Path) -> None:
     trained = train(prose, "--context-length", 11, "--epochs", 2, "--backend", "numpy", *extra)
-    found = evaluated(trained.run.path, "--block-length", 11)["blocks of 11"]
+    found = evaluated(trained.run.path)["stream"]
     assert found["bits_per_character"] == pytest.approx(best_epoch(trained)["bits_per_character"], abs=1e-5)
 
 
@@ -57,7 +57,7 @@ def test_labelled_documents(train: Train, prose: Path, names: Path) -> None:
     trained = train(
         prose, names, "--label-by", "file", "--document", "--context-length", 9, "--epochs", 1, "--backend", "numpy"
     )
-    found = evaluated("--block-length", 9)["blocks of 9"]
+    found = evaluated()["stream"]
     assert found["cross_entropy"] == pytest.approx(best_epoch(trained)["validation_cross_entropy"], abs=1e-5)
 
 

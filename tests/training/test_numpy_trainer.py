@@ -21,7 +21,9 @@ BY_HAND = ("--backend", "numpy")
 
 
 @pytest.mark.parametrize("cell", ["simplernn", "dense", "lstm", "gru"])
-@pytest.mark.parametrize("form", [("--targets", "all"), ("--targets", "last", "--context-length", 9), ("--stateful",)])
+@pytest.mark.parametrize(
+    "form", [("--targets", "all"), ("--targets", "last", "--context-length", 9, "--stride", 5), ("--stateful",)]
+)
 def test_every_cell_and_form_learns(train: Train, prose: Path, cell: str, form: tuple[object, ...]) -> None:
     if cell == "dense" and form == ("--stateful",):
         pytest.skip("the dense cell carries no state")

@@ -241,10 +241,13 @@ def test_short_epochs_are_validated_on_part_of_the_text_or_on_all_of_it() -> Non
         for all_of_it in (False, True)
     )
     assert part.validation is not None
-    assert part.validation.num_steps == 2
+    assert part.validation.batches.num_targets == 2 * 8 * 64  # of an epoch's 8 steps, a quarter
+    assert part.whole_validation is not None
     assert whole.validation is not None
     assert PLAN.validation is not None
-    assert whole.validation.num_steps == PLAN.validation.num_steps > 2
+    assert whole.validation.batches.num_targets == PLAN.validation.batches.num_targets > 2 * 8 * 64
+    assert (part.validation.share < 1, whole.validation.share, whole.whole_validation) == (True, 1, None)
+    assert part.whole_validation.batches.num_targets == whole.validation.batches.num_targets
 
 
 def test_a_plan_within_a_budget_keeps_what_was_given() -> None:

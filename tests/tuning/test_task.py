@@ -80,7 +80,7 @@ def test_trials_of_so_many_minutes_are_measured_at_the_same_shares_of_them(
     plans = [task.plan({"network": {"hidden_size": size}}) for size in (4, 64)]
     assert [plan.settings.training.epochs for plan in plans] == [TRIAL_EPOCHS] * 2
     assert plans[0].training.num_steps > plans[1].training.num_steps
-    measured = [plan.validation.num_targets for plan in plans if plan.validation]
+    measured = [plan.validation.batches.num_targets for plan in plans if plan.validation]
     assert measured[0] == measured[1] > 0
 
 

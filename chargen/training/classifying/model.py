@@ -31,13 +31,19 @@ def classifier_trainer(plan: ClassifierPlan) -> KerasTrainer:
     """Return what trains a fresh classifier."""
     settings = plan.settings
 
-    def build(rows: int) -> keras.Model:
+    def build(network: NetworkConfig, precision: str) -> keras.Model:
         return build_classifier(
-            settings.network,
+            network,
             vocab_size=len(plan.vocabulary),
             context_length=plan.context_length,
             num_labels=len(plan.labels),
-            precision=settings.training.precision,
+            precision=precision,
         )
 
-    return KerasTrainer(plan, build, FIGURES_OF_LABELS, num_outputs=num_class_outputs(len(plan.labels)))
+    return KerasTrainer(
+        plan,
+        lambda rows: build(settings.network, settings.training.precision),
+        lambda rows, carried: build(settings.network.undropped(), "float32"),
+        FIGURES_OF_LABELS,
+        num_outputs=num_class_outputs(len(plan.labels)),
+    )

@@ -15,6 +15,7 @@ from chargen.corpus.vocabulary import Vocabulary
 from chargen.network.model_file import num_class_outputs
 from chargen.network.network import weight_shapes
 from chargen.training.planning.plan import check_memory, choose_steps_per_execution, estimate_memory
+from chargen.training.planning.validation import Validation
 from chargen.training.planning.windows import WindowSizes
 
 LONGEST_ROW = {"char": 200, "byte": 200, "word": 80, "bpe": 120}  # tokens read of a text; 80 words as in the review demo
@@ -32,9 +33,13 @@ class ClassifierPlan:
     documents: Sequence[Document]  # those trained on
     held_out: Sequence[Document]
     training: ExampleBatches
-    validation: ExampleBatches | None
+    validation: Validation | None
     num_parameters: int
     memory_bytes: int
+
+    @property
+    def whole_validation(self) -> None:
+        """Nothing: all held-out texts are measured after each epoch."""
 
     @property
     def labels(self) -> tuple[str, ...]:
@@ -121,7 +126,7 @@ def make_classifier_plan(settings: Settings, corpus: Corpus) -> ClassifierPlan:
         documents=documents,
         held_out=held_out,
         training=batches(documents),
-        validation=batches(held_out) if held_out else None,
+        validation=Validation(batches=batches(held_out)) if held_out else None,
         num_parameters=num_parameters,
         memory_bytes=memory_bytes,
     )

@@ -36,10 +36,10 @@ class ClassifierEpoch(EpochResult):
 
     def line(self, *, epochs: int, seconds_left: float, at_most: bool = False) -> str:
         """Return the line that a person sees of it; at_most: whether training may end earlier."""
-        parts = [f"epoch {self.epoch:>{len(str(epochs))}}/{epochs}", f"loss {self.cross_entropy:.3f}"]
+        parts = [f"epoch {self.epoch:>{len(str(epochs))}}/{epochs}", f"loss {self.cross_entropy:.3f} nats"]
         parts.append(f"accuracy {self.accuracy:.3f}")
         if self.validation_cross_entropy is not None and self.validation_accuracy is not None:
-            parts.append(f"validation {self.validation_cross_entropy:.3f}  accuracy {self.validation_accuracy:.3f}")
+            parts.append(f"validation {self.validation_cross_entropy:.3f} nats  accuracy {self.validation_accuracy:.3f}")
         parts += [f"{self.texts_per_second:,.0f} texts/s", time_left(seconds_left, at_most=at_most)]
         return "  ".join(parts)
 
@@ -66,5 +66,5 @@ class ClassifierOutcome(TrainingOutcome):
 
     def describe(self) -> str:
         best = self.best
-        found = f"best cross-entropy {best.monitored:.3f} at epoch {best.epoch}" if best else "no epoch finished"
+        found = f"best cross-entropy {best.monitored:.3f} nats a text at epoch {best.epoch}" if best else "no epoch finished"
         return f"interrupted, everything is saved; {found}" if self.interrupted_by else found

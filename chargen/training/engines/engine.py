@@ -7,6 +7,7 @@ from typing import Any
 
 import keras
 import numpy as np
+import numpy.typing as npt
 from keras import ops
 
 from chargen.checkpoints import Arrays
@@ -78,6 +79,17 @@ class Engine(ABC):
         shapes = [(self.shards * one.shape[0], *one.shape[1:]) for one in self._state_variables]
         dtypes = [keras.backend.standardize_dtype(one.dtype) for one in self._state_variables]
         self._set_states([ops.zeros(shape, dtype) for shape, dtype in zip(shapes, dtypes, strict=True)])
+
+    def roll_states(self) -> None:
+        """Let each row go on where the row before it ended, and the first one from the zero state."""
+        rolled = [np.roll(np.array(ops.convert_to_numpy(state)), 1, axis=0) for state in self._states()]
+        for state in rolled:
+            state[0] = 0
+        self._set_states(rolled)
+
+    def sums(self) -> npt.NDArray[np.float64]:
+        """Return what was measured: the sum of each figure, then that of the weights, (F + 1,)."""
+        return np.array(self._sums(), np.float64)
 
     def reset_figures(self) -> None:
         """Forget what was measured."""

@@ -2,7 +2,7 @@
 
 import math
 import os
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Any, NamedTuple
 
@@ -23,8 +23,10 @@ from chargen.corpus.windows import (
     tokenize,
 )
 from chargen.errors import ConfigError
-from chargen.network.network import weight_shapes
+from chargen.network.model_file import TextModel
+from chargen.network.network import Network, weight_shapes
 from chargen.training.planning.transfer import Start, check_fits, describe_transfer
+from chargen.training.planning.validation import Validation, plan_validation, plan_whole_validation
 from chargen.training.planning.windows import TextParts, WindowSizes, check_length, check_targets, choose_windows
 
 LAST_LINES_CHARACTERS = 10_000  # at the end of a document, where the beginning of its last line is looked for
@@ -37,7 +39,6 @@ WORK_ON_GPU, MOST_STEPS_ON_GPU = 2e12, 32  # a small network waits for each step
 FEW_STEPS = 200  # of the optimizer, below which hardly any network has learnt to write
 FEWEST_EPOCHS, MOST_EPOCHS = 4, 20  # that a training of a given length is told in
 WARMUP_SHARE = 0.03  # of a training
-VALIDATION_SHARE = 0.25  # of an epoch's steps, which cost three times as much
 COPIES_OF_ACTIVATIONS = 3  # forward values kept for the backward pass, their gradients, temporaries
 
 
@@ -64,7 +65,7 @@ class TrainingPlan:
     corpus: Corpus
     vocabulary: Vocabulary
     training: BatchPlan
-    validation: BatchPlan | None
+    validation: Validation | None  # after each epoch
     documents: Sequence[Document]  # those trained on
     parts: TextParts
     rate: CharacterRate
@@ -97,8 +98,34 @@ class TrainingPlan:
             warmup_epochs=WARMUP_SHARE * epochs if self.settings.training.schedule == "cosine" else 0.0,
         )
         settings = replace(self.settings, training=training)
-        validation = _capped(self.validation, settings) if self.validation else None
-        return replace(self, settings=settings, training=_epochs(self.training, settings), validation=validation)
+        shortened = replace(self, settings=settings, training=_epochs(self.training, settings))
+        return replace(shortened, validation=shortened.planned_validation())
+
+    def planned_validation(self) -> Validation | None:
+        """Return how the held-out text is measured after each epoch, None where nothing is held out."""
+        if self.parts.validation is None:
+            return None
+        return plan_validation(self.parts.validation, self.windows, self.settings, by_line=self.corpus.reading == "line")
+
+    @property
+    def whole_validation(self) -> Validation | None:
+        """How all of the held-out text is measured at the end, None where that is what is measured after each epoch."""
+        if self.parts.validation is None or self.validation is None or self.validation.share == 1:
+            return None
+        return plan_whole_validation(self.parts.validation, self.windows, self.settings, by_line=self.corpus.reading == "line")
+
+    def text_model(self, network: Network, provenance: Mapping[str, Any]) -> TextModel:
+        """Return a network of this training as the model that a file holds."""
+        return TextModel(
+            network=network,
+            vocabulary=self.vocabulary,
+            reading=self.corpus.reading,
+            context_length=self.windows.context_length,
+            primer=self.primer,
+            ends=self.ends,
+            carried=self.carried,
+            provenance=provenance,
+        )
 
     def steps_per_execution(self, *, gpu: bool) -> int:
         """Return how many optimizer steps are taken without returning to Python, on a GPU or a CPU."""
@@ -177,13 +204,13 @@ def make_plan(settings: Settings, corpus: Corpus, *, start: Start | None = None,
         settings.network, windows, vocab_size=len(vocabulary), num_parameters=num_parameters, corpus=corpus
     )
     check_memory(memory_bytes)
-    return TrainingPlan(
+    planned = TrainingPlan(
         settings=settings,
         windows=windows,
         corpus=corpus,
         vocabulary=vocabulary,
         training=_epochs(_mixed_batches(parts.training, corpus.weights, windows, settings), settings),
-        validation=_validation(parts.validation, windows, settings) if parts.validation else None,
+        validation=None,
         documents=documents,
         parts=parts,
         rate=_character_rate(held_out or documents, [parts.validation] if parts.validation else parts.training, vocabulary),
@@ -193,6 +220,7 @@ def make_plan(settings: Settings, corpus: Corpus, *, start: Start | None = None,
         memory_bytes=memory_bytes,
         start=start,
     )
+    return replace(planned, validation=planned.planned_validation())
 
 
 def choose_steps_per_execution(num_parameters: int, tokens: int, *, gpu: bool) -> int:
@@ -248,27 +276,10 @@ def _epochs(batches: BatchPlan, settings: Settings) -> BatchPlan:
     return batches if steps is None else Portions(batches, steps)
 
 
-def _validation(stream: TokenStream, windows: WindowSizes, settings: Settings) -> BatchPlan:
-    """Return the batches of the held-out text that are measured after each epoch."""
-    batches = _batches(stream, windows, settings, jitter=False)
-    check_targets("validation", batches, stream)
-    return _capped(batches, settings)
-
-
-def _capped(validation: BatchPlan, settings: Settings) -> BatchPlan:
-    """Return as many of the held-out batches, from the first on, as may be measured after each epoch."""
-    steps = None if settings.training.validate_whole else settings.training.epoch_steps
-    most = validation.num_steps if steps is None else int(VALIDATION_SHARE * steps)
-    if validation.num_steps <= most:
-        return validation
-    predicting = next(step for step in range(validation.num_steps) if validation.batch(0, step).weights.any())
-    return Portions(validation, max(most, predicting + 1))
-
-
-def _batches(stream: TokenStream, windows: WindowSizes, settings: Settings, *, jitter: bool = True) -> BatchPlan:
+def _batches(stream: TokenStream, windows: WindowSizes, settings: Settings) -> BatchPlan:
     last = settings.network.targets == "last"
     if settings.training.stateful:
-        seed = settings.training.random_seed if settings.training.jitter and jitter else None
+        seed = settings.training.random_seed if settings.training.jitter else None
         return ContiguousStreams(
             stream, context_length=windows.context_length, batch_size=windows.batch_size, last=last, jitter_seed=seed
         )

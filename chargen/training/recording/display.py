@@ -83,10 +83,11 @@ class Display:
     def epoch_ends(self, result: EpochResult, *, epochs: int, seconds_left: float, at_most: bool = False) -> None:
         """Show the line of an epoch; at_most: whether training may end earlier."""
         validation = result.validation_cross_entropy
+        part = f" on {result.validation_share:.0%}" if result.validation_share < 1 else ""
         parts = [
             f"epoch {result.epoch:>{len(str(epochs))}}/{epochs}",
             f"loss {result.cross_entropy:.3f}",
-            *([f"validation {validation:.3f}"] if validation is not None else []),
+            *([f"validation {validation:.3f}{part}"] if validation is not None else []),
             f"{result.bits_per_character:.3f} bits/char",
             f"{result.characters_per_second:,.0f} chars/s",
             time_left(seconds_left, at_most=at_most),

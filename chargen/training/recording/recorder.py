@@ -15,7 +15,8 @@ from chargen.config import Settings
 from chargen.corpus.documents import Corpus
 from chargen.corpus.windows import BatchPlan
 from chargen.errors import RunError, TrainingError
-from chargen.network.model_file import TextModel, save_model
+from chargen.network.cells import Floats
+from chargen.network.model_file import LEAST_DRIFT, TextModel, load_model, save_model
 from chargen.network.network import Network
 from chargen.run import RunDirectory
 from chargen.tracking.tracker import Tracker
@@ -80,6 +81,14 @@ class EpochRecorder(ABC):
 
     def after_epoch(self, network: Network, result: EpochResult) -> None:  # noqa: B027
         """Do what else is to be done after an epoch."""
+
+    def best_weights(self) -> Mapping[str, Floats]:
+        """Return the weights of the best model, for those that measure it at the end."""
+        raise NotImplementedError
+
+    def measured_whole(self, figures: Figures) -> None:
+        """Record what the best model costs on all of the held-out text."""
+        raise NotImplementedError
 
     def begins(self, first_epoch: int, *, compiled_in: float = 0.0) -> None:
         """Take the time at which training starts, with an epoch counted from 0, and show how long the start took."""
@@ -236,7 +245,8 @@ class TextRecorder(EpochRecorder):
         super().__init__(plan, run, display, tracker, watch=watch)
         self._plan = plan
         self._flows: list[dict[str, Any]] = []
-        self._warned = False
+        self._warned = self._warned_of_drift = False
+        self.whole: float | None = None  # bits a character of the best model on all of the held-out text
 
     def make_result(self, common: Mapping[str, Any], figures: Figures, validation: Figures | None) -> EpochResult:
         return EpochResult(
@@ -244,6 +254,8 @@ class TextRecorder(EpochRecorder):
             cross_entropy=figures["cross_entropy"],
             validation_cross_entropy=validation["cross_entropy"] if validation else None,
             rate=self._plan.rate,
+            validation_share=self._plan.validation.share if self._plan.validation else 1.0,
+            drift=validation.get("drift") if validation else None,
         )
 
     def restored_result(self, fields: Mapping[str, Any]) -> EpochResult:
@@ -255,24 +267,37 @@ class TextRecorder(EpochRecorder):
     def _text_model(self, network: Network) -> TextModel:
         """Return the model of a network, with the figures of the last finished epoch."""
         plan, last = self._plan, self.results[-1:]
-        known = {"epochs": last[0].epoch, "bits_per_character": last[0].bits_per_character} if last else {}
+        known: dict[str, Any] = {}
+        if last:
+            known = {"epochs": last[0].epoch, "bits_per_character": last[0].bits_per_character}
+            known |= {"validation_share": last[0].validation_share} if last[0].validation_share < 1 else {}
+            known |= {"drift": last[0].drift_bits} if last[0].drift_bits > LEAST_DRIFT else {}
         corpus = {"corpus": plan.corpus.name, "sha256": plan.corpus.sha256, "characters": plan.corpus.num_characters}
-        return TextModel(
-            network=network,
-            vocabulary=plan.vocabulary,
-            reading=plan.corpus.reading,
-            context_length=plan.windows.context_length,
-            primer=plan.primer,
-            ends=plan.ends,
-            carried=plan.carried,
-            provenance=corpus | known,
-        )
+        return plan.text_model(network, corpus | known)
 
     def show(self, result: EpochResult, seconds_left: float) -> None:
         at_most = self._plan.settings.training.may_end_early
         self.display.epoch_ends(result, epochs=self.epochs, seconds_left=seconds_left, at_most=at_most)
 
+    def best_weights(self) -> Mapping[str, Floats]:
+        """Return the weights of the best model."""
+        return load_model(self.run.model).network.weights
+
+    def measured_whole(self, figures: Figures) -> None:
+        """Record what the best model costs on all of the held-out text."""
+        self.whole = self._plan.rate.bits_per_character(figures["cross_entropy"])
+        model = load_model(self.run.model)
+        with self._explained_failure("the model"):
+            known = {"bits_per_character": self.whole, "validation_share": 1.0}
+            save_model(self.run.model, dataclasses.replace(model, provenance={**model.provenance, **known}))
+
     def after_epoch(self, network: Network, result: EpochResult) -> None:
+        if result.drift_bits > LEAST_DRIFT and not self._warned_of_drift:
+            self._warned_of_drift = True
+            self.display.note(
+                f"the carried state has drifted: held-out text costs {result.drift_bits:.2f} bits a character more with it "
+                "than from the zero state; train longer, or with a lower --learning-rate"
+            )
         norms = self._log_gradients(network, result.epoch)
         best = min(one.bits_per_character for one in self.results)
         rest = {"characters_per_second": result.characters_per_second, "best_bits_per_character": best}

@@ -1,5 +1,6 @@
 """What an epoch brought, and what a training did."""
 
+import math
 from dataclasses import dataclass
 from datetime import timedelta
 from typing import Any
@@ -9,7 +10,11 @@ from chargen.training.planning.plan import CharacterRate
 
 @dataclass(frozen=True, kw_only=True)
 class EpochResult:
-    """Figures of one epoch; cross-entropies are means in nats a token, the end of a line or document counted as one."""
+    """Figures of one epoch; cross-entropies are means in nats a token, the end of a line or document counted as one.
+
+    validation_share: of the held-out tokens, those that were measured. drift: nats a token by which held-out text costs more
+    with the state carried to it than from the zero state; None where that is not known.
+    """
 
     epoch: int  # counted from 1
     step: int  # optimizer steps since the start
@@ -19,6 +24,8 @@ class EpochResult:
     seconds: float
     num_targets: int  # tokens predicted in training
     rate: CharacterRate
+    validation_share: float = 1.0
+    drift: float | None = None
 
     @property
     def monitored(self) -> float:
@@ -29,6 +36,11 @@ class EpochResult:
     def bits_per_character(self) -> float:
         """The monitored cross-entropy in bits a character, whatever the tokens are."""
         return self.rate.bits_per_character(self.monitored)
+
+    @property
+    def drift_bits(self) -> float:
+        """The drift in bits a character, 0 where it is not known or carrying the state makes the text cheaper."""
+        return max(self.drift or 0.0, 0.0) / self.rate.characters_per_token / math.log(2)
 
     @property
     def characters_per_second(self) -> float:
@@ -58,10 +70,14 @@ EXIT_SIGNAL = 128  # plus the signal's number, as shells report it
 
 @dataclass(frozen=True, kw_only=True)
 class TrainingOutcome:
-    """What each finished epoch brought, and the number of the signal that ended training, if one did."""
+    """What each finished epoch brought, and the number of the signal that ended training, if one did.
+
+    whole: bits a character of the best model on all of the held-out text, where each epoch measured a part of it.
+    """
 
     results: tuple[EpochResult, ...]
     interrupted_by: int | None = None
+    whole: float | None = None
 
     @property
     def best(self) -> EpochResult | None:
@@ -79,7 +95,7 @@ class TrainingOutcome:
         return {
             "epochs": len(self.results),
             "best_epoch": best and best.epoch,
-            "bits_per_character": best and best.bits_per_character,
+            "bits_per_character": best and (self.whole or best.bits_per_character),
             "interrupted": self.interrupted_by is not None,
         }
 
@@ -87,4 +103,7 @@ class TrainingOutcome:
         """Return it in words."""
         best = self.best
         found = f"best {best.bits_per_character:.3f} bits/char at epoch {best.epoch}" if best else "no epoch finished"
+        if best and best.validation_share < 1:
+            found += f" on {best.validation_share:.0%} of the held-out text"
+            found += f", {self.whole:.3f} on all of it" if self.whole else "; chargen evaluate measures all of it"
         return f"interrupted, everything is saved; {found}" if self.interrupted_by else found
