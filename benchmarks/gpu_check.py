@@ -65,6 +65,7 @@ class Check:
 
     def __init__(self, options: argparse.Namespace, environment: dict[str, str], *, ends: float) -> None:
         self._options, self._environment, self._ends = options, environment, ends
+        self._scale = DRY if options.dry else FULL
         self._backends: list[str] = []
         self.results: dict[str, Any] = {
             "began": datetime.now(UTC).strftime("%Y-%m-%d %H:%M UTC"),
@@ -78,7 +79,7 @@ class Check:
         asked = self._options.backends or [one for one in BACKENDS if find_spec(one)]
         if not asked:
             raise CheckError(f"none of {', '.join(BACKENDS)} is installed")
-        told = self._report(machine_step(asked))
+        told = self._report(machine_step(asked, self._scale))
         if told["outcome"] != "done":
             raise CheckError(f"the check cannot begin: its first step was {told['outcome']}; {told['why']}")
         backends = [row for row in told["rows"] if "backend" in row and "failed" not in row]
@@ -92,7 +93,7 @@ class Check:
         """Run the other steps as far as there is time, and write what is known after each."""
         options, torch = self._options, find_spec("torch") is not None
         self._write()
-        for step in plan_steps(self._backends, DRY if options.dry else FULL, torch=torch, corpus=options.corpus):
+        for step in plan_steps(self._backends, self._scale, torch=torch, corpus=options.corpus):
             if step.kind in options.steps:
                 self._keep(self._report(self._filled_in(step)))
         if "quality" in options.steps and options.corpus is None:

@@ -105,7 +105,7 @@ def test_a_check_that_is_stopped_leaves_no_process(tmp_path: Path) -> None:
     script = (
         "import signal, sys; from benchmarks import gpu_check; from benchmarks.on_gpu.runner import Step; "
         "signal.signal(signal.SIGTERM, gpu_check.stop); "
-        "gpu_check.machine_step = lambda names: Step('machine', ('tests.pretended_gpu_step', 'hangs'), 60); "
+        "gpu_check.machine_step = lambda *_: Step('machine', ('tests.pretended_gpu_step', 'hangs'), 60); "
         "sys.exit(gpu_check.main(['--dry', '--backends', 'jax', '--output', sys.argv[1]]))"
     )
     process = subprocess.Popen(

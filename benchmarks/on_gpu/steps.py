@@ -86,9 +86,9 @@ DRY = Scale(
 )
 
 
-def machine_step(backends: Sequence[str]) -> Step:
+def machine_step(backends: Sequence[str], scale: Scale) -> Step:
     """Return the step that says which of the backends see a GPU."""
-    return _step("machine", *backends, limit=75)
+    return _step("machine", *backends, limit=75 * scale.patience)
 
 
 def plan_steps(backends: Sequence[str], scale: Scale, *, torch: bool, corpus: Path | None) -> list[Step]:
