@@ -6,7 +6,7 @@ from collections.abc import Iterable, Mapping, Sequence
 import numpy as np
 import numpy.typing as npt
 
-from chargen.corpus.windows import BatchPlan, TokenStream, tokenize
+from chargen.corpus.windows import TokenStream, tokenize
 from chargen.insight.assessment import Row, Subject
 from chargen.insight.baseline import NOWHERE, Counts, Floats
 from chargen.insight.evaluation import Passage
@@ -17,7 +17,6 @@ EXPLAINED = {
     UNIFORM: "which equal guesses among all tokens reach",
 }
 TOKENS_AT_ONCE = 1 << 22
-STEPS_AT_ONCE = 64
 
 TokenCounts = npt.NDArray[np.int64]  # (V,)
 
@@ -44,16 +43,13 @@ def count_tokens(streams: Iterable[TokenStream], vocab_size: int) -> TokenCounts
     return counts
 
 
-def cross_entropies(learnt: Iterable[TokenStream], measured: BatchPlan, vocab_size: int) -> dict[str, float]:
-    """Return what a 1-gram model of some streams, and equal guesses, cost on an epoch of batches, in nats a token."""
-    counts = np.zeros(vocab_size)
-    for first in range(0, measured.num_steps, STEPS_AT_ONCE):
-        batch = measured.batches(0, first, min(STEPS_AT_ONCE, measured.num_steps - first))
-        counts += np.bincount(batch.targets.ravel(), batch.weights.ravel(), minlength=vocab_size)
+def cross_entropies(learnt: Iterable[TokenStream], measured: TokenStream, vocab_size: int) -> dict[str, float]:
+    """Return what a 1-gram model of some streams, and equal guesses, cost on another stream, in nats a token."""
+    counts = count_tokens([measured], vocab_size)
     return {name: nats / float(counts.sum()) for name, nats in _nats(learnt, counts).items()}
 
 
-def _nats(learnt: Iterable[TokenStream], counts: npt.NDArray[np.number]) -> dict[str, float]:
+def _nats(learnt: Iterable[TokenStream], counts: TokenCounts) -> dict[str, float]:
     """Return what tokens that come so often, (V,), cost in all."""
     costs = unigram_nats(count_tokens(learnt, len(counts)))
     return {UNIGRAM: float(counts @ costs), UNIFORM: float(counts.sum()) * math.log(len(counts))}

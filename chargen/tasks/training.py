@@ -221,9 +221,10 @@ def _generation(resolved: Resolved, budget: Budget | None, start: Start | None, 
     plan = _text_plan(resolved, budget, start, verbosity)
 
     def compare(outcome: Any) -> dict[str, float]:
-        if plan.validation is None or outcome.best is None or outcome.interrupted_by is not None:
+        measured = plan.validation.stream if plan.validation else None
+        if measured is None or outcome.best is None or outcome.interrupted_by is not None:
             return {}
-        nats = cross_entropies(plan.parts.training, plan.validation.batches, len(plan.vocabulary))
+        nats = cross_entropies(plan.parts.training, measured, len(plan.vocabulary))
         baselines = {name: plan.rate.bits_per_character(one) for name, one in nats.items()}
         worse = describe_worse("validation", outcome.best.bits_per_character, baselines, held_out=True)
         for line in worse if verbosity else ():

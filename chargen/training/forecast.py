@@ -10,9 +10,11 @@ from typing import NamedTuple
 from chargen.checkpoints import Position
 from chargen.run import RunDirectory
 from chargen.training.recording.recorder import EpochRecorder
+from chargen.training.signals import RequestedSignal
 from chargen.training.trainer import TrainedPlan, Trainer, seconds_per_step, validation_work
 
 SECONDS_TO_END = 0.5  # from the last epoch to the end of the process
+MEASURED_VALIDATION = 3.0  # seconds; a longer one is not measured
 
 
 class Forecast(NamedTuple):
@@ -60,8 +62,8 @@ def forecast(
     trainer.prepare()
     start = time.perf_counter() - began
     step = seconds_per_step(trainer, plan, choose=median)
-    training = plan.settings
-    epochs, every = training.training.epochs, training.samples.sample_every
+    validation = _validation_seconds(trainer, plan, step)
+    epochs, every = plan.settings.training.epochs, plan.settings.samples.sample_every
     with tempfile.TemporaryDirectory() as folder:
         recorder = make_recorder(RunDirectory(Path(folder)))
         _record(trainer, plan, recorder, max(every, 1))  # the first time loads what writes
@@ -69,8 +71,19 @@ def forecast(
         others = written if every == 1 else _record(trainer, plan, recorder, every + 1)
     samples = epochs // every if every else 0
     recording = samples * written + (epochs - samples) * others
-    epoch = step * (plan.training.num_steps + validation_work(plan)) + recording / epochs
-    return Forecast(start, step, epoch, start + epochs * epoch + SECONDS_TO_END)
+    epoch = step * plan.training.num_steps + validation + recording / epochs
+    whole = validation / plan.validation.share if plan.validation and plan.whole_validation else 0.0
+    return Forecast(start, step, epoch, start + epochs * epoch + whole + SECONDS_TO_END)
+
+
+def _validation_seconds(trainer: Trainer, plan: TrainedPlan, step: float) -> float:
+    """Return how long the validation after an epoch takes: measured, or where that takes long, by that of a step."""
+    expected = step * validation_work(plan)
+    if not plan.validation or expected > MEASURED_VALIDATION:
+        return expected
+    before = time.perf_counter()
+    trainer.measure(plan.validation, RequestedSignal())
+    return time.perf_counter() - before
 
 
 def _record(trainer: Trainer, plan: TrainedPlan, recorder: EpochRecorder, epoch: int) -> float:

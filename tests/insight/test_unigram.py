@@ -2,7 +2,6 @@ import json
 import math
 from collections.abc import Callable
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 import pytest
@@ -10,16 +9,13 @@ from click.testing import Result
 from hypothesis import given
 from hypothesis import strategies as st
 
-from chargen.config import Settings
-from chargen.corpus.documents import Corpus, Document
+from chargen.corpus.documents import Document
 from chargen.corpus.vocabulary import BOUNDARY, CharacterVocabulary
 from chargen.corpus.windows import tokenize
 from chargen.insight import unigram
 from chargen.insight.assessment import baselines
 from chargen.insight.baseline import NgramModel
 from chargen.insight.unigram import count_tokens, cross_entropies, describe_worse, unigram_nats
-from chargen.resolution import resolve
-from chargen.training.planning.plan import make_plan
 
 texts = st.lists(st.text("abc ", min_size=1, max_size=20), min_size=1, max_size=5)
 MARCH = "left right left right left right\n"
@@ -44,30 +40,12 @@ def test_a_long_stream_is_counted_piece_by_piece(monkeypatch: pytest.MonkeyPatch
     assert BOUNDARY == 0
 
 
-@pytest.mark.parametrize(
-    "sections",
-    [
-        {},
-        {"training": {"stateful": True, "context_length": 8, "batch_size": 3}},
-        {"network": {"targets": "last"}, "training": {"context_length": 8, "stride": 1}},
-        {"corpus": {"validation": "tail"}},
-        {"corpus": {"reading": "line"}},
-        {"corpus": {"tokens": "word"}},
-    ],
-)
-def test_validation_is_compared_on_its_own_tokens(sections: dict[str, Any], monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(unigram, "STEPS_AT_ONCE", 2)
-    settings: Settings = resolve(("test", sections)).settings
-    lines = (MARCH * 20 + NOISE * 4).splitlines()
-    documents = lines if settings.corpus.reading == "line" else ["\n".join(lines)]
-    plan = make_plan(settings, Corpus("text", tuple(map(Document, documents)), settings.corpus.reading, "0" * 64))
-    assert plan.validation is not None
-    assert plan.parts.validation is not None
-    vocab_size = len(plan.vocabulary)
-    nats = cross_entropies(plan.parts.training, plan.validation, vocab_size)
-    counts = count_tokens([plan.parts.validation], vocab_size)
-    expected = counts @ unigram_nats(count_tokens(plan.parts.training, vocab_size)) / counts.sum()
-    assert nats == pytest.approx({"1-gram": expected, "uniform": math.log(vocab_size)})
+def test_figures_are_means_over_the_predicted_tokens() -> None:
+    vocabulary = CharacterVocabulary("ab")
+    learnt, measured = (tokenize([Document(text, ends=False)], vocabulary) for text in ("aab", "bbba"))
+    costs = unigram_nats(count_tokens([learnt], 3))
+    expected = {"1-gram": (3 * costs[2] + costs[1]) / 4, "uniform": math.log(3)}
+    assert cross_entropies([learnt], measured, 3) == pytest.approx(expected)
 
 
 def test_only_what_is_worse_than_both_is_warned_of() -> None:

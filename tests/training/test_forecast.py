@@ -1,5 +1,6 @@
 """How long a training will take, and what is left of it, are told from steps that are compiled."""
 
+import math
 import re
 import subprocess
 import sys
@@ -19,10 +20,13 @@ from chargen.tracking.tracker import Trackers
 from chargen.training.forecast import SECONDS_TO_END, Forecast, forecast, spoken
 from chargen.training.numpy_trainer import NumpyTrainer
 from chargen.training.planning.plan import TrainingPlan, make_plan
+from chargen.training.planning.validation import Validation
 from chargen.training.recording.display import Display
 from chargen.training.recording.recorder import Figures, TextRecorder
 from chargen.training.recording.results import time_left
+from chargen.training.signals import RequestedSignal
 from chargen.training.trainer import train as train_network
+from chargen.training.trainer import validation_work
 
 Train = Callable[..., Any]
 
@@ -38,7 +42,7 @@ class Clock:
 
 
 class SlowTrainer(NumpyTrainer):
-    """Takes 7 s to compile and 2 s for each step, by its own clock."""
+    """Takes 7 s to compile, 2 s for each step and 4 s to validate, by its own clock."""
 
     def __init__(self, plan: TrainingPlan, clock: Clock) -> None:
         super().__init__(plan)
@@ -53,6 +57,10 @@ class SlowTrainer(NumpyTrainer):
         taken = super().train(epoch, first)
         self._clock.now += 2 * taken
         return taken
+
+    def measure(self, validation: Validation, requested: RequestedSignal) -> Figures:
+        self._clock.now += 4
+        return super().measure(validation, requested)
 
     def figures(self) -> Figures:
         self._clock.now += 1e-9  # no speed is measured over no time
@@ -87,13 +95,15 @@ def plan_of(text: Path, **sections: dict[str, Any]) -> TrainingPlan:
     return make_plan(settings, load_corpus(settings.corpus))
 
 
+@pytest.mark.parametrize("measured", [0.0, math.inf])
 def test_a_forecast_adds_the_start_the_steps_and_what_comes_after_an_epoch(
-    prose: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    measured: float, prose: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     clock, plan = Clock(), plan_of(prose)
     for module in ("forecast", "trainer"):
         monkeypatch.setattr(f"chargen.training.{module}.time.perf_counter", clock)
     quiet = Display(verbosity=0)
+    monkeypatch.setattr("chargen.training.forecast.MEASURED_VALIDATION", measured)
     recorders: list[SlowRecorder] = []
 
     def make_recorder(run: RunDirectory) -> SlowRecorder:
@@ -104,8 +114,8 @@ def test_a_forecast_adds_the_start_the_steps_and_what_comes_after_an_epoch(
     assert found.start == 12
     assert found.step == pytest.approx(2)
     assert set(recorders[0].sampled) == {5}
-    assert plan.validation is not None
-    epoch = 2 * (plan.training.num_steps + plan.validation.num_steps / 3)
+    validation = 4 if measured else 2 * validation_work(plan)
+    epoch = 2 * plan.training.num_steps + validation
     recording = 12 * 3 + 2 * 10  # sample text after the epochs 5 and 10
     assert found.epoch == pytest.approx(epoch + recording / 12)
     assert found.total == pytest.approx(12 + 12 * epoch + recording + SECONDS_TO_END)
@@ -149,7 +159,7 @@ def test_compiling_is_no_part_of_the_first_epoch(prose: Path, tmp_path: Path, mo
     train_network(SlowTrainer(plan, clock), plan, recorder)
     epoch = 2 * plan.training.num_steps
     assert lines == ["ready after 10.0 s, 7.0 s of it to compile"]  # the first checkpoint among them
-    assert left == pytest.approx([epoch + 10 + 3, 0])
+    assert left == pytest.approx([epoch + 4 + 10 + 3, 0])
     assert [result.seconds for result in recorder.results] == pytest.approx([epoch, epoch])
 
 
