@@ -73,6 +73,15 @@ def test_bits_are_the_unit_unless_nats_are_asked_for(invoke: Invoke, write_metri
     assert "validation: lowest 2.75 after epoch 2" in nats
 
 
+def test_classifiers_are_shown_in_the_unit_that_their_training_prints(invoke: Invoke, write_metrics: WriteMetrics) -> None:
+    header = "epoch,step,cross_entropy,validation_cross_entropy,accuracy,validation_accuracy,learning_rate"
+    write_metrics(header=header, rows=("1,9,0.7,0.69,0.5,0.5,0.003",))
+    nats, bits = invoke("plot").stdout, invoke("plot", "--unit", "bits").stdout
+    assert "nats a text" in nats
+    assert "validation: lowest 0.69 after epoch 1" in nats
+    assert f"validation: lowest {0.69 / math.log(2):.4g} after epoch 1" in bits
+
+
 def test_a_learning_rate_that_varies_is_drawn_too(invoke: Invoke, write_metrics: WriteMetrics) -> None:
     write_metrics(rows=DECAYING)
     assert "* learning rate: lowest 0.001 after epoch 3" in invoke("plot").stdout
