@@ -4,6 +4,7 @@ from collections.abc import Mapping
 from typing import Any
 
 from chargen.checkpoints import Checkpoint, read_newest
+from chargen.config import Settings
 from chargen.errors import ConfigError, CorpusError
 from chargen.resolution import filled_up
 from chargen.run import RunDirectory
@@ -17,7 +18,7 @@ def find_checkpoint(run: RunDirectory, plan: PlannedRun) -> tuple[Checkpoint | N
     """
     checkpoint, notes = read_newest(run.checkpoints)
     if checkpoint:
-        _check_settings(run, plan.settings.to_mapping(), filled_up(checkpoint.facts["settings"]))
+        check_settings(run, plan.settings.to_mapping(), checkpoint.facts["settings"])
         if checkpoint.facts["corpus"] != plan.corpus.sha256:
             raise CorpusError(
                 f"the text of {run.path} is not the one that it was trained on", hint="go on from its weights with --from"
@@ -32,7 +33,10 @@ def is_finished(checkpoint: Checkpoint | None, plan: PlannedRun) -> bool:
     return checkpoint.position.epoch >= plan.settings.training.epochs or bool(checkpoint.facts["progress"]["stop"])
 
 
-def _check_settings(run: RunDirectory, given: Mapping[str, Any], stored: Mapping[str, Any]) -> None:
+def check_settings(run: RunDirectory, given: Mapping[str, Any], stored: Mapping[str, Any]) -> None:
+    """Raise ConfigError where a setting is not the one that a run was trained with; one that came later is as it was before."""
+    known = filled_up(stored)
+    stored = {section: values | known.get(section, {}) for section, values in Settings().to_mapping().items()}
     for section, values in given.items():
         if section == "tracking":  # where else a run is logged changes nothing in it
             continue

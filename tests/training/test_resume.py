@@ -6,6 +6,7 @@ import signal
 import subprocess
 import sys
 from collections.abc import Callable
+from dataclasses import replace
 from itertools import product
 from pathlib import Path
 from typing import Any
@@ -15,8 +16,11 @@ import pytest
 from click.testing import Result
 from filelock import FileLock
 
+from chargen.errors import ConfigError
+from chargen.resolution import filled_up, former_values, resolve
 from chargen.run import RunDirectory, locked
 from chargen.training import signals
+from chargen.training.resuming import check_settings
 from chargen.training.signals import RequestedSignal
 
 Train = Callable[..., Any]
@@ -251,3 +255,15 @@ def test_killed_at_any_moment_nothing_is_lost(prose: Path, tmp_path: Path, small
         pytest.fail("it never came to an end")
     (config,) = (tmp_path / "killed").glob("*/config.toml")  # a kill before it was written leaves an empty folder
     assert contents(RunDirectory(config.parent)) == contents(RunDirectory(tmp_path / whole.stdout.strip()))
+
+
+def test_settings_that_came_after_a_run_are_as_they_were_before(tmp_path: Path) -> None:
+    """A run that is older than a setting goes on, unless the setting is given another value."""
+    run, given = RunDirectory(tmp_path), resolve(("config.toml", filled_up({}))).settings
+    stored = given.to_mapping()
+    for name in (*former_values(), "corpus.file_readings"):
+        del stored["corpus"][name.removeprefix("corpus.")]
+    check_settings(run, given.to_mapping(), stored)
+    for changed in ({"validation": "spread"}, {"strip_licence": True}, {"file_readings": ("line",)}, {"label_by": "file"}):
+        with pytest.raises(ConfigError, match=f"corpus.{next(iter(changed))} is "):
+            check_settings(run, replace(given, corpus=replace(given.corpus, **changed)).to_mapping(), stored)
