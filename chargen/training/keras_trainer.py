@@ -111,8 +111,9 @@ class KerasTrainer:
 
     def measure(self, validation: Validation, requested: RequestedSignal) -> Figures:
         measurer = self._measurer(validation)
-        for name in self._weight_names():
-            find_variable(measurer.engine.model, name).assign(find_variable(self._engine.model, name).value)
+        for name in self._weight_names():  # copied, since JAX gives the memory of what it is given away
+            weight = np.array(keras.ops.convert_to_numpy(find_variable(self._engine.model, name)))
+            find_variable(measurer.engine.model, name).assign(weight)
         return measurer.measure(requested)
 
     def _measurer(self, validation: Validation) -> Measurer:

@@ -218,8 +218,8 @@ def test_bits_per_character_are_those_that_the_model_file_gives(train: Train, na
     validation = make_plan(settings, load_corpus(settings.corpus)).validation
     assert validation is not None
     total = weight = 0.0
-    for step in range(validation.num_steps):
-        batch = validation.batch(0, step)
+    for step in range(validation.batches.num_steps):
+        batch = validation.batches.batch(0, step)
         logits = model.network.logits(batch.inputs, model.network.zero_state(len(batch.inputs)))[0].astype(np.float64)
         logs = logits - np.log(np.exp(logits).sum(axis=-1, keepdims=True))
         chosen = np.take_along_axis(logs, batch.targets[..., None], axis=-1)[..., 0]
