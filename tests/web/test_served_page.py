@@ -78,7 +78,7 @@ def test_surprise_and_bars_are_what_next_shows(vocabulary: Any, prompt: str, ope
     model = make_model(LSTM, vocabulary=vocabulary)
     page, _ = open_page(model)
     begin(page, prompt, temperature="1")
-    ids = vocabulary.encode(prompt)
+    ids = vocabulary.encode_prompt(prompt)
     best = most_probable(model, ids, 10)
     wait_until(page, f"rows[0].token === {best[0][0]} && manuscript.next.length > 0")
     assert page.evaluate("rows.filter((one) => !one.row.hidden).map((one) => one.token)") == [token for token, _ in best]
