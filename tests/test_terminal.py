@@ -250,6 +250,7 @@ def test_names_of_runs_and_files(write_run: WriteRun, in_folder: Path) -> None:
     told = on_terminal("sample", "--run", "x\x1b[2Jy", "--debug", folder=in_folder, code=1)
     assert "no such run: xy;" in told.splitlines()[-1]
     assert not ACTIVE & set(told)
+    (in_folder / name).write_text("the cat sat on the mat.\n" * 50, encoding="utf-8")
     shown = on_terminal("config", "show", name, "--config", "char-rnn", folder=in_folder)
     assert not ACTIVE & set(shown)
     assert "num_layers = 2" in shown

@@ -170,7 +170,7 @@ def test_surprise_and_bars_are_what_next_shows(vocabulary: Vocabulary, prompt: s
     model = make_model(LSTM, vocabulary=vocabulary)
     page = open_page(model)
     begin(page, prompt, temperature="1")
-    ids = vocabulary.encode(prompt)
+    ids = vocabulary.encode_prompt(prompt)
     read = guesses(model, ids)
     known = [one for one in read if one.token not in vocabulary.silent_ids]
     bits = page.evaluate("manuscript.given.filter((bits) => !Number.isNaN(bits))")
