@@ -63,7 +63,7 @@ class Inspection:
         """Yield what may be wrong with the text, each with what mends it."""
         documents, characters = len(self.corpus.documents), self.corpus.num_characters
         if characters < FEW_CHARACTERS:
-            yield f"{characters:,} characters are few: a network learns them by heart; give more text"
+            yield f"{characters:,} characters are few: a network can only memorize them; give more text"
         if self.copies >= max(1, SHARE_OF_COPIES * documents):
             yield (
                 f"{self.copies:,} of {documents:,} documents are copies of earlier ones: some may be learnt and held out at "
