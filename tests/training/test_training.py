@@ -110,7 +110,9 @@ def test_a_mix_learns(train: Train, prose: Path, names: Path) -> None:
         "--backend",
         "numpy",
         "--epochs",
-        2,
+        4,
+        "--learning-rate",
+        0.02,
         "--batch-size",
         4,
         "--context-length",
@@ -137,7 +139,8 @@ def test_the_learning_rate_follows_its_schedule(
     train: Train, prose: Path, schedule: tuple[object, ...], expected: list[float]
 ) -> None:
     """The rate noted for an epoch is that of the step after it."""
-    trained = train(prose, *schedule, "--epochs", 4, "--batch-size", 4, "--learning-rate", 0.02)
+    sizes = ("--batch-size", 4, "--context-length", 64)
+    trained = train(prose, *schedule, "--epochs", 4, *sizes, "--learning-rate", 0.02)
     assert rates(trained.run) == pytest.approx(expected, abs=1e-6)
     assert trained.validation[-1] < trained.validation[0]
 

@@ -128,13 +128,16 @@ def largest_batch(span: int, context_length: int) -> int:
 
 
 def check_length(corpus: Corpus, parts: TextParts, context_length: int) -> None:
-    """Refuse a text that does not fill one window and the token after it; lines and rows are filled up instead."""
+    """Refuse a text that does not fill one window and the token after it; lines and rows are filled up instead.
+
+    Of a mix one text has to: the others may be lists, whose windows are filled up.
+    """
     if not all(stream.num_targets for stream in parts.training):
         raise CorpusError(
             f"{corpus.name} leaves no text to train on: all of it, or all of one text of a mix, is held out for validation",
             hint="give more text, or --validation-split 0",
         )
-    longest = min(stream.longest for stream in parts.training)
+    longest = max(stream.longest for stream in parts.training)
     if corpus.reading == "line" or corpus.entries or longest > context_length:
         return
     raise CorpusError(
