@@ -1,4 +1,3 @@
-import json
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -6,6 +5,7 @@ from typing import Any
 import click
 
 from chargen.cli.completing import complete_texts
+from chargen.cli.json_text import json_text
 from chargen.cli.options import (
     SettingsCommand,
     common_options,
@@ -50,7 +50,7 @@ def command(files: tuple[str, ...], write: Path | None, as_json: bool, verbosity
     if write:
         write_output(write, inspected.clean_text(), option="--write")
     if as_json:
-        echo(json.dumps(inspected.to_mapping(), ensure_ascii=False, allow_nan=False))
+        echo(json_text(inspected.to_mapping()))
     else:
         for section in _sections(inspected):
             echo(section)
