@@ -78,6 +78,8 @@ def command(
     """
     from chargen.tasks.training import plan_training
 
+    if dry_run and distribute:
+        raise ConfigError("--dry-run measures one process, --distribute starts several", hint="leave one of them out")
     if resume is not None:  # it goes on with the settings that it began with, whatever the environment says now
         config_name, preset, minutes = typed({"config_name": config_name, "preset": preset, "minutes": minutes}).values()
         given = typed(given)
@@ -91,8 +93,6 @@ def command(
         distribute=distribute,
         verbosity=verbosity,
     )
-    if dry_run and distribute:
-        raise ConfigError("--dry-run measures one process, --distribute starts several", hint="leave one of them out")
     if dry_run:
         forecast = training.forecast()
         echo(json_text(forecast) if as_json else _aligned(forecast))

@@ -134,9 +134,8 @@ def plan_training(
     resumed = find_resumable(resume or None, runs_dir) if resume is not None else None
     if resumed:
         layers = [read_run_config(resumed.config), *layers]
-    resolved, start = _resolved(layers, runs_dir, verbosity)
-    if distribute:
-        check_distributable(resolved.settings, minutes=minutes)
+    check = partial(check_distributable, minutes=minutes) if distribute else None
+    resolved, start = _resolved(layers, runs_dir, verbosity, check=check)
     budget = find_budget(preset, minutes, resolved, began=began, new=resumed is None, configured=configured)
     if resolved.settings.training.task == "classify":
         work = _classification(resolved.settings, began, verbosity)
@@ -182,11 +181,18 @@ def _changed(name: str, before: Mapping[str, Any], after: Mapping[str, Any]) -> 
     return bool(before[section].get(key) != after[section].get(key))
 
 
-def _resolved(layers: Sequence[Layer], runs_dir: Path, verbosity: int) -> tuple[Resolved, Start | None]:
-    """Lay settings over each other and over those of the run that training goes on from; choose an installed backend."""
+def _resolved(
+    layers: Sequence[Layer], runs_dir: Path, verbosity: int, *, check: Callable[[Settings], None] | None = None
+) -> tuple[Resolved, Start | None]:
+    """Lay settings over each other and over those of the run that training goes on from; choose an installed backend.
+
+    check: is called with the settings before a backend that is not installed is refused.
+    """
     start = find_start(layers, runs_dir)
     layers = [*([start.layer] if start else []), *layers]
     resolved = resolve(*layers)
+    if check:
+        check(resolved.settings)
     return resolve(*choose_backend(resolved, verbosity=verbosity), *layers), start
 
 
