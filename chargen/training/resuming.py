@@ -35,7 +35,7 @@ def is_finished(checkpoint: Checkpoint | None, plan: PlannedRun) -> bool:
 
 def check_settings(run: RunDirectory, given: Mapping[str, Any], stored: Mapping[str, Any]) -> None:
     """Raise ConfigError where a setting is not the one that a run was trained with; one that came later is as it was before."""
-    known = filled_up(stored)
+    known = filled_up({section: dict(values) for section, values in stored.items()})
     stored = {section: values | known.get(section, {}) for section, values in Settings().to_mapping().items()}
     for section, values in given.items():
         if section == "tracking":  # where else a run is logged changes nothing in it

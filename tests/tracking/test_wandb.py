@@ -7,6 +7,7 @@ import signal
 import subprocess
 import sys
 import time
+import tomllib
 from collections.abc import Callable
 from pathlib import Path
 from types import SimpleNamespace
@@ -79,7 +80,8 @@ def check_what_w_and_b_knows(server: WandbServer, run: Path) -> None:
     known = server.runs[run_id]
     config = {name: entry["value"] for name, entry in json.loads(known["config"]).items()}
     assert known["displayName"] == run.name
-    assert config["training"]["batch_size"] == 32
+    recorded = tomllib.loads((run / "config.toml").read_text(encoding="utf-8"))
+    assert config["training"]["batch_size"] == recorded["training"]["batch_size"]
     assert len(config["corpus_sha256"]) == 64
     versions = {"python": sys.version.split()[0], "chargen": chargen.__version__, "numpy": np.__version__}
     assert config["versions"] == versions
