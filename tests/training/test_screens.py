@@ -126,7 +126,20 @@ def test_a_training_in_a_kernel_is_shown_in_its_cell(
     kernel: SimpleNamespace, shown: list[str], invoke: Callable[..., Result], in_folder: Path
 ) -> None:
     (in_folder / "prose.txt").write_text("It was late, and nobody could sleep. " * 9, encoding="utf-8")
-    small = ["--hidden-size", 4, "--context-length", 8, "--epochs", 2, "--batch-size", 4, "--backend", "numpy"]
+    small = [
+        "--hidden-size",
+        4,
+        "--context-length",
+        8,
+        "--epochs",
+        2,
+        "--batch-size",
+        4,
+        "--learning-rate",
+        0.03,
+        "--backend",
+        "numpy",
+    ]
     result = invoke("train", "prose.txt", *small)
     assert (result.exit_code, result.stderr) == (0, "")
     assert "epoch 2/2  loss" in shown[-1]
