@@ -22,6 +22,8 @@ from chargen.network.classifier import TextClassifier, save_classifier
 from chargen.network.model_file import TextModel, num_class_outputs, save_model
 from chargen.network.network import Network, weight_shapes
 
+collect_ignore = ["mutation.py"]  # a program whose packages `make mutate` installs, not the tests'
+
 signal.signal(signal.SIGINT, signal.default_int_handler)  # which a shell leaves out for what it runs in the background
 hypothesis.settings.register_profile("untimed", deadline=None)  # this machine may be a busy one
 hypothesis.settings.load_profile("untimed")
