@@ -10,7 +10,7 @@ from typing import Any
 
 from benchmarks.classic import ClassicGenerator
 from chargen.config import CorpusConfig
-from chargen.corpus.documents import load_corpus
+from chargen.corpus.corpus import load_corpus
 from chargen.corpus.holdout import split_documents
 
 NAMES = Path(__file__).parents[2] / "shared" / "data" / "male.txt"

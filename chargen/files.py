@@ -2,19 +2,22 @@
 
 import os
 import tempfile
+from collections.abc import Iterable
 from pathlib import Path
 
 
-def write_atomically(path: Path, content: bytes | str) -> None:
-    """Write `content` beside `path`, flush it to disk and rename it into place.
+def write_atomically(path: Path, content: bytes | str | Iterable[bytes]) -> None:
+    """Write `content`, which may come in pieces, beside `path`, flush it to disk and rename it into place.
 
     Text is written as UTF-8 with Unix newlines. Raises OSError; the old file then still stands.
     """
-    payload = content.encode("utf-8") if isinstance(content, str) else content
+    content = content.encode("utf-8") if isinstance(content, str) else content
+    pieces = [content] if isinstance(content, bytes) else content
     descriptor, temporary = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name}.", suffix=".tmp")
     try:
         with os.fdopen(descriptor, "wb") as file:
-            file.write(payload)
+            for piece in pieces:
+                file.write(piece)
             file.flush()
             os.fsync(file.fileno())
         os.chmod(temporary, 0o666 & ~_umask())  # noqa: PTH101

@@ -14,7 +14,7 @@ from typing import Any
 from benchmarks.on_gpu.backends import tensor_float_32
 from benchmarks.on_gpu.forms import Form
 from chargen.api import load
-from chargen.corpus.documents import load_corpus
+from chargen.corpus.corpus import load_corpus
 from chargen.resolution import resolve
 from chargen.run import RunDirectory
 from chargen.tracking.tracker import Trackers

@@ -120,7 +120,10 @@ def _read_texts(
     for flag in (flag for flag, name in named.items() if name is not None and not any(source.rows for source in sources)):
         raise ConfigError(f"{flag} is for the tables of --file, there is none", hint="leave it out")
     for source in sources:
-        given += _lines(str(source.text)) if source.rows is None else [(str(text), label) for text, label in source.rows]
+        if source.rows is None:
+            given += _lines(str(source.text))
+        else:
+            given += [(str(row.text), row.label) for row in source.rows.stretches.documents()]
         notes += source.notes
     if not given:
         raise ConfigError("there is no text to classify", hint='give one, as in chargen classify "Harold", or --file')

@@ -1,6 +1,6 @@
 """Options that several commands share; those of the settings are made from the settings themselves."""
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from functools import partial, wraps
 from pathlib import Path
 from types import UnionType
@@ -207,9 +207,10 @@ output_option = click.option(
 )
 
 
-def write_output(path: Path, content: str | bytes, *, option: str = "--output") -> None:
+def write_output(path: Path, content: str | bytes | Iterable[str], *, option: str = "--output") -> None:
     """Write the file that an option names whole, half a surrogate pair as an escape. Raises RunError."""
+    pieces = [content] if isinstance(content, str | bytes) else content
     try:
-        write_atomically(path, content.encode("utf-8", "backslashreplace") if isinstance(content, str) else content)
+        write_atomically(path, (one if isinstance(one, bytes) else one.encode("utf-8", "backslashreplace") for one in pieces))
     except OSError as error:
         raise RunError(f"cannot write {path}: {error.strerror}", hint=f"choose another file with {option}") from error

@@ -2,11 +2,16 @@
 
 from collections import Counter
 from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import replace
 from typing import NamedTuple
 
+import numpy as np
+
 from chargen.config import CorpusConfig
-from chargen.corpus.large_text import Text, is_blank, text_blocks
+from chargen.corpus.documents import Stretches
+from chargen.corpus.large_text import Text, is_blank
 from chargen.corpus.layout import Layout, judge_layout
+from chargen.corpus.lines import filled_lines
 from chargen.corpus.reading import SourceText
 from chargen.corpus.separators import (
     BLANK,
@@ -15,6 +20,7 @@ from chargen.corpus.separators import (
     find_blank_separator,
     find_separator,
     is_in,
+    places_between,
     separator_name,
     separator_pattern,
 )
@@ -55,19 +61,32 @@ class ReadText(NamedTuple):
         """Whether a separator divides documents."""
         return self.reading not in (LINE, DOCUMENT)
 
-    def documents(self) -> Iterator[tuple[Text, str | None]]:
-        """Yield what the text, or each row of a table, is cut into, with the label of the row.
+    def cut(self) -> Stretches:
+        """Return what the text, or each row of a table, is cut into, with the label of the row; blank pieces are left out."""
+        rows = self.source.rows
+        if rows is None:
+            return self._cut(self.text)
+        if self.reading == DOCUMENT or (self.reading == LINE and not rows.has_line_ends):
+            return rows.stretches
+        return _within_rows(rows.stretches, map(self._cut, rows.stretches.texts()))
 
-        Blank lines and blank texts are left out.
-        """
-        for text, label in self.source.texts:
-            yield from ((part, label) for part in self._parts(text))
-
-    def _parts(self, text: Text) -> Iterator[Text]:
+    def _cut(self, text: Text) -> Stretches:
         if self.separated:
-            return cut_at(text, separator_pattern(self.reading, inline=self.inline))
-        parts = str(text).split("\n") if self.reading == LINE else [text]
-        return (part for part in parts if not is_blank(part))
+            places = list(places_between(text, separator_pattern(self.reading, inline=self.inline)))
+            starts, stops = np.array(places, np.int64).reshape(-1, 2).T
+            return Stretches(text, starts, stops)
+        if self.reading == LINE:
+            return Stretches(text, *filled_lines(text))
+        return Stretches.whole(text).take(np.array([not is_blank(text)]))
+
+
+def _within_rows(rows: Stretches, pieces: Iterable[Stretches]) -> Stretches:
+    """Return the pieces of each row as documents of the text of all rows, with the labels of the rows."""
+    cut = [(start + piece.starts, start + piece.stops) for start, piece in zip(rows.starts, pieces, strict=True)]
+    counts = [len(starts) for starts, _ in cut]
+    repeated = rows.take(np.repeat(np.arange(len(rows)), counts))
+    starts, stops = (np.concatenate([np.array([], np.int64), *arrays]) for arrays in zip(*cut, strict=True))
+    return replace(repeated, starts=starts, stops=stops)
 
 
 def choose_readings(sources: Sequence[SourceText], config: CorpusConfig, *, stateful: bool) -> list[ReadText]:
@@ -141,11 +160,11 @@ def main_reading(texts: Sequence[ReadText]) -> str:
     return sizes.most_common(1)[0][0]
 
 
-def describe_readings(texts: Sequence[ReadText], counts: Sequence[int]) -> Iterator[str]:
-    """Yield notes on what was chosen, each with an example and the option that changes it; counts: documents of each text."""
-    judged = [(one, count) for one, count in zip(texts, counts, strict=True) if one.layout]
-    lists = [(one, count) for one, count in judged if one.reading == LINE]
-    separated = [(one, count) for one, count in judged if one.separated]
+def describe_readings(texts: Sequence[ReadText], cut: Sequence[Stretches]) -> Iterator[str]:
+    """Yield notes on what was chosen, each with an example and the option that changes it; cut: the documents of each text."""
+    judged = [(one, documents) for one, documents in zip(texts, cut, strict=True) if one.layout]
+    lists = [(one, len(documents)) for one, documents in judged if one.reading == LINE]
+    separated = [(one, documents) for one, documents in judged if one.separated]
     whole = [one for one, _ in judged if one.reading == DOCUMENT and not is_blank(one.text)]
     if lists:
         yield _about_lists(lists, alone=len(texts) == 1)
@@ -172,12 +191,12 @@ def _about_lists(lists: Sequence[tuple[ReadText, int]], *, alone: bool) -> str:
     )
 
 
-def _about_separators(texts: Sequence[tuple[ReadText, int]], *, alone: bool) -> Iterator[str]:
+def _about_separators(texts: Sequence[tuple[ReadText, Stretches]], *, alone: bool) -> Iterator[str]:
     for separator in dict.fromkeys(one.reading for one, _ in texts):
-        those = [(one, count) for one, count in texts if one.reading == separator]
-        documents = sum(count for _, count in those)
+        those = [(one, cut) for one, cut in texts if one.reading == separator]
+        documents = sum(len(cut) for _, cut in those)
         where = "" if alone else f"{listed([one.name for one, _ in those])}: "
-        first = str(next(those[0][0].documents())[0][: EXAMPLE_CHARACTERS + 1]).partition("\n")[0]
+        first = str(those[0][1][0].text[: EXAMPLE_CHARACTERS + 1]).partition("\n")[0]
         yield (
             f"{where}{documents:,} documents with {separator_name(separator)} between them, the first begins "
             f"{_shortened(first)!r} (--document reads {'the text' if alone else 'each file'} as a whole)"
@@ -197,12 +216,12 @@ def _about_one(one: ReadText, where: str) -> str:
     assert layout is not None
     unsure = layout.kind in ("doubtful", "short") and layout.lines >= FEWEST_TOLD and layout.mean_length <= SHORT_LINE
     if layout.stanzas:
-        blocks = sum(1 for _ in cut_at(one.text, separator_pattern(BLANK)))
+        blocks = sum(1 for _ in places_between(one.text, separator_pattern(BLANK)))
         hint = "--separator blank makes each one of its own" + (", --per-line each line" if unsure else "")
         return f"{where}{blocks:,} blocks between empty lines, read as one document ({hint})"
     if not unsure:
         return ""
-    lines = sum(bool(line.strip()) for block in text_blocks(one.text) for line in block.split("\n"))
+    lines = len(filled_lines(one.text)[0])
     hint = "--per-line makes each one of its own"
     return f"{where}{lines:,} short lines, read as one document ({hint}), such as {_shortened(layout.examples[0])!r}"
 

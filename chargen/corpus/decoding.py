@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from typing import IO, NamedTuple
 
 from chargen.corpus.encodings import AUTO, decoding, marked_encoding, named_encoding, not_text
-from chargen.corpus.large_text import LargeText, Text, characters_of, decoded_blocks, plain_blocks
+from chargen.corpus.large_text import LargeText, Text, decoded_blocks, plain_blocks
 from chargen.corpus.legacy import Guess, guess_legacy, guess_shifted, guess_wide
 from chargen.corpus.utf8 import REPLACEMENT, Damage, Mender, is_utf8
 from chargen.corpus.wording import counted, listed, words_with_accents
@@ -100,7 +100,7 @@ def _utf8_blocks(file: IO[bytes], large: bool) -> Iterator[str]:
 def _decode_strictly(file: IO[bytes], encoding: str, name: str, *, large: bool, guess: Guess | None = None) -> Decoded:
     with decoding(name, encoding):
         text = _collect(decoded_blocks(file, encoding), large)
-    if found := _SURROGATE.search(text if isinstance(text, str) else "".join(characters_of(text))):
+    if found := _SURROGATE.search(text if isinstance(text, str) else "".join(text.characters)):
         raise not_text(name, f"it holds half a surrogate pair, U+{ord(found.group()):04X}")
     return Decoded(text, Decoding(encoding, guess))
 

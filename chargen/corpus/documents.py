@@ -1,23 +1,25 @@
-"""From texts to a corpus: which stretch of text is one document, and which documents are held out."""
+"""Keep documents as stretches of texts: in memory are the places of each, not its text.
 
-import hashlib
-import math
-from collections.abc import Sequence
-from dataclasses import dataclass
-from functools import partial
-from pathlib import Path
-from typing import Any, NamedTuple
+A list of a million names takes some 20 MB this way, where a string and a record for each would take 300.
+"""
 
-from chargen.config import CorpusConfig
-from chargen.corpus.cutting import DOCUMENT, LINE, SHORT_ROW, choose_readings, describe_readings, main_reading
-from chargen.corpus.downloads import is_address, name_in_address
-from chargen.corpus.encodings import AUTO
-from chargen.corpus.formats.containers import plain_name
-from chargen.corpus.formats.formatted import formatted
-from chargen.corpus.large_text import Text, text_blocks
-from chargen.corpus.licence import without_licences
-from chargen.corpus.reading import SourceText, read_sources
-from chargen.errors import ConfigError, CorpusError, ReadingError
+from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import dataclass, replace
+from functools import cached_property
+from itertools import groupby
+from typing import NamedTuple, overload
+
+import numpy as np
+import numpy.typing as npt
+
+from chargen.corpus.large_text import Text
+
+CHUNK = 1 << 14  # documents whose places are made Python numbers at a time
+READ_AHEAD = 1 << 16  # characters of a text in a file
+SHORT = 500  # characters of a document that is read into memory where it is in a file
+
+Indices = npt.NDArray[np.int64]
+Flags = npt.NDArray[np.bool_]
 
 
 class Document(NamedTuple):
@@ -33,222 +35,194 @@ class Document(NamedTuple):
     ends: bool = True
 
 
-class CorpusFile(NamedTuple):
-    """A file of a corpus: its encoding, how it is read ("line", "document" or a separator), and its number of documents."""
+@dataclass(frozen=True, eq=False)
+class Stretches:
+    """The documents of one text, in the order in which they lie there.
 
-    name: str
-    encoding: str
-    reading: str
-    documents: int
-
-
-@dataclass(frozen=True)
-class Corpus:
-    """The documents of a training text.
-
-    `reading` is "line" where every line of most of the text is a document, else "document". `files` are what it was cut from.
-    `notes` are for the user. `weights`: how often windows are drawn from each part of a mix. `entries`: whether each document
-    is a text of its own, as rows of a table and jokes between separators are, rather than a part of a longer one.
+    starts, stops: (N,) where each begins and ends. labels: (N,) numbers into `names`; None where all have the label names[0].
+    ends: (N,) whether each ends where its text ends, see `Document`; None where all do.
     """
 
-    name: str
-    documents: tuple[Document, ...]
-    reading: str
-    sha256: str
-    notes: tuple[str, ...] = ()
-    weights: tuple[float, ...] = (1.0,)
-    files: tuple[CorpusFile, ...] = ()
-    entries: bool = False
-    downloads: tuple[str, ...] = ()
+    text: Text
+    starts: Indices
+    stops: Indices
+    labels: npt.NDArray[np.int32] | None = None
+    names: tuple[str | None, ...] = (None,)
+    part: int = 0
+    ends: Flags | None = None
+
+    @classmethod
+    def whole(cls, text: Text) -> "Stretches":
+        """Return a text as one document."""
+        return cls(text, np.array([0]), np.array([len(text)]))
+
+    def __len__(self) -> int:
+        return len(self.starts)
 
     @property
-    def file_readings(self) -> tuple[str, ...]:
-        """How each file is read: "line", "document", or the separator between its documents."""
-        return tuple(file.reading for file in self.files)
+    def lengths(self) -> Indices:
+        """Characters of each document, (N,)."""
+        return self.stops - self.starts
+
+    def take(self, numbers: npt.NDArray[np.integer] | Flags) -> "Stretches":
+        """Return some of the documents: by their numbers, or those that are True."""
+        return replace(
+            self,
+            starts=self.starts[numbers],
+            stops=self.stops[numbers],
+            labels=None if self.labels is None else self.labels[numbers],
+            ends=None if self.ends is None else self.ends[numbers],
+        )
+
+    def narrowed(self, starts: Indices, stops: Indices) -> "Stretches":
+        """Return parts of the documents, (N,) places each; a part that stops before its document does not end there."""
+        ends = stops == self.stops
+        return replace(self, starts=starts, stops=stops, ends=ends if self.ends is None else ends & self.ends)
+
+    def labelled(self, label: str | None) -> "Stretches":
+        """Return the documents, those without a label with this one."""
+        names = tuple(label if name is None else name for name in self.names)
+        return replace(self, names=names)
 
     @property
-    def recorded(self) -> dict[str, Any]:
-        """The settings that cut the same texts in the same way."""
-        readings = set(self.file_readings)
-        separator = None if len(readings) > 1 else next(iter(readings - {LINE, DOCUMENT}), None)
-        file_readings = self.file_readings if len(readings) > 1 else ()
-        return {"reading": self.reading, "separator": separator, "file_readings": file_readings}
+    def label_numbers(self) -> npt.NDArray[np.int32]:
+        """The numbers of the labels in `names`, (N,)."""
+        return np.zeros(len(self), np.int32) if self.labels is None else self.labels
+
+    def label_names(self) -> set[str]:
+        """Return the distinct labels."""
+        return {name for number in np.unique(self.label_numbers).tolist() if (name := self.names[number]) is not None}
+
+    def __getitem__(self, number: int) -> Document:
+        text = self.text[int(self.starts[number]) : int(self.stops[number])]
+        return self._document(number, str(text) if len(text) <= SHORT else text)
+
+    def documents(self) -> Iterator[Document]:
+        """Yield the documents."""
+        return (self._document(number, text) for number, text in enumerate(self.texts()))
+
+    def _document(self, number: int, text: Text) -> Document:
+        label = self.names[0 if self.labels is None else int(self.labels[number])]
+        return Document(text, label, self.part, self.ends is None or bool(self.ends[number]))
+
+    def texts(self) -> Iterator[Text]:
+        """Yield the text of each document; of a text in a file, many short ones are read at once."""
+        held, offset = ("", 0) if not isinstance(self.text, str) else (self.text, 0)
+        for start, stop in self._places():
+            if stop <= offset + len(held) and start >= offset:
+                yield held[start - offset : stop - offset]
+            elif stop - start > SHORT:
+                yield self.text[start:stop]
+            else:
+                held, offset = str(self.text[start : start + READ_AHEAD]), start
+                yield held[: stop - start]
+
+    def _places(self) -> Iterator[tuple[int, int]]:
+        for first in range(0, len(self), CHUNK):
+            chunk = slice(first, first + CHUNK)
+            yield from zip(self.starts[chunk].tolist(), self.stops[chunk].tolist(), strict=True)
+
+
+class Documents(Sequence[Document]):
+    """Documents of one or several texts, in order.
+
+    >>> documents = Documents.of([Document("Ada"), Document("Grace")])
+    >>> len(documents), documents[1].text, documents.lengths.tolist()
+    (2, 'Grace', [3, 5])
+    """
+
+    def __init__(self, groups: Iterable[Stretches] = ()) -> None:
+        self.groups = tuple(group for group in groups if len(group))
+        self._first = np.cumsum([0, *map(len, self.groups)])
+
+    @classmethod
+    def of(cls, documents: Iterable[Document]) -> "Documents":
+        """Put documents together; neighbours that are in memory become stretches of one text."""
+        groups = groupby(documents, key=lambda one: (one.part, isinstance(one.text, str) or object()))
+        return cls(_joined(list(group)) for _, group in groups)
+
+    def __len__(self) -> int:
+        return int(self._first[-1])
+
+    @overload
+    def __getitem__(self, number: int) -> Document: ...
+    @overload
+    def __getitem__(self, number: slice) -> "Documents": ...
+    def __getitem__(self, number: int | slice) -> "Document | Documents":
+        if isinstance(number, slice):
+            return self.take(np.arange(len(self))[number])
+        number = range(len(self))[number]
+        group = int(np.searchsorted(self._first, number, side="right")) - 1
+        return self.groups[group][number - int(self._first[group])]
+
+    def __iter__(self) -> Iterator[Document]:
+        return (document for group in self.groups for document in group.documents())
+
+    def __eq__(self, other: object) -> bool:
+        return isinstance(other, Sequence) and list(self) == list(other)
+
+    __hash__ = None  # type: ignore[assignment]  # as for a list
+
+    def __add__(self, other: "Documents") -> "Documents":
+        return Documents(self.groups + other.groups)
+
+    def __repr__(self) -> str:
+        return f"Documents.of({list(self)!r})"
+
+    def take(self, numbers: npt.NDArray[np.integer]) -> "Documents":
+        """Return the documents of some numbers, which are in order."""
+        bounds = np.searchsorted(numbers, self._first)
+        return Documents(
+            group.take(numbers[low:high] - first)
+            for group, first, low, high in zip(self.groups, self._first, bounds, bounds[1:], strict=False)
+        )
+
+    def of_part(self, part: int) -> "Documents":
+        """Return the documents that belong to one text of a mix."""
+        return Documents(group for group in self.groups if group.part == part)
+
+    def texts(self) -> Iterator[Text]:
+        """Yield the text of each document."""
+        return (text for group in self.groups for text in group.texts())
+
+    @cached_property
+    def lengths(self) -> Indices:
+        """Characters of each document, (N,)."""
+        return np.concatenate([np.array([], np.int64), *(group.lengths for group in self.groups)])
 
     @property
-    def unit(self) -> str:
-        """What a document is called: a line, a row or a document."""
-        if self.entries and set(self.file_readings) <= {LINE, DOCUMENT}:
-            return "row"
-        return "line" if self.reading == LINE else "document"
-
-    @property
-    def texts(self) -> tuple[Text, ...]:
-        """The documents without their labels."""
-        return tuple(document.text for document in self.documents)
-
-    @property
-    def labels(self) -> tuple[str, ...]:
-        """The distinct labels, in alphabetical order."""
-        return tuple(sorted({document.label for document in self.documents if document.label is not None}))
+    def ends(self) -> Flags:
+        """Whether each document ends where its text ends, (N,)."""
+        flags = [np.ones(len(group), bool) if group.ends is None else group.ends for group in self.groups]
+        return np.concatenate([np.array([], bool), *flags])
 
     @property
     def num_characters(self) -> int:
-        """Characters of all documents, line ends between documents not counted."""
-        return sum(map(len, self.texts))
+        """Characters of all documents."""
+        return int(self.lengths.sum())
 
     @property
-    def is_list(self) -> bool:
-        """Whether the documents are short texts of their own, such as names or tweets."""
-        short = self.num_characters <= SHORT_ROW * len(self.documents)
-        return self.reading == "line" or (self.entries and short)
+    def labels(self) -> Iterator[str | None]:
+        """The label of each document."""
+        return (group.names[number] for group in self.groups for number in group.label_numbers.tolist())
 
     @property
-    def num_characters_in_memory(self) -> int:
-        """Characters of the documents that are not kept in files."""
-        return sum(len(text) for text in self.texts if isinstance(text, str))
+    def label_names(self) -> tuple[str, ...]:
+        """The distinct labels, in alphabetical order."""
+        return tuple(sorted(set().union(*(group.label_names() for group in self.groups))))
 
 
-def load_corpus(config: CorpusConfig, *, stateful: bool = False) -> Corpus:
-    """Read the configured files and cut them into documents. Raises what `read_corpus` and `cut_corpus` raise."""
-    return cut_corpus(config, read_corpus(config), stateful=stateful)
-
-
-def cut_corpus(config: CorpusConfig, sources: Sequence[tuple[int, SourceText]], *, stateful: bool = False) -> Corpus:
-    """Cut texts, as `read_corpus` returns them, into documents, each as `choose_readings` chooses.
-
-    Raises CorpusError if the text is too short to predict anything, or has one label only, and what `choose_readings` raises.
-    """
-    notes = [note for _, source in sources for note in source.notes]
-    bare = [source for _, source in sources]
-    if config.strip_licence:
-        bare, told = without_licences(bare)
-        notes += told
-    texts = choose_readings(bare, config, stateful=stateful)
-    cut = [list(text.documents()) for text in texts]
-    notes += describe_readings(texts, list(map(len, cut)))
-    documents = [
-        Document(text, label or _label(source, config.label_by), part)
-        for (part, source), found in zip(sources, cut, strict=True)
-        for text, label in found
-    ]
-    if sum(len(document.text) for document in documents) < 2:
-        what = "no text beside blank lines" if not documents else "one character"
-        raise CorpusError(f"{sources[0][1].name} holds {what}, expected two characters or more", hint="give a longer text")
-    main, parts = main_reading(texts), _parts(config)
-    files = [name for names, _ in parts for name in names]
-    corpus = Corpus(
-        corpus_name(files),
-        tuple(documents),
-        LINE if main == LINE else DOCUMENT,
-        digest_of([source for _, source in sources]),
-        tuple(notes),
-        files=tuple(
-            CorpusFile(source.name, source.decoding.encoding, text.reading, len(found))
-            for (_, source), text, found in zip(sources, texts, cut, strict=True)
-        ),
-        weights=tuple(weight for _, weight in parts),
-        downloads=tuple(source.download for _, source in sources if source.download),
-        entries=main not in (LINE, DOCUMENT) or all(source.rows is not None for _, source in sources),
+def _joined(documents: Sequence[Document]) -> Stretches:
+    """Return documents that follow each other, all in memory or one in a file, as stretches of one text."""
+    first = documents[0]
+    stops = np.cumsum([len(one.text) for one in documents])
+    names = tuple(dict.fromkeys(one.label for one in documents))
+    return Stretches(
+        first.text if len(documents) == 1 else "".join(map(str, (one.text for one in documents))),
+        np.concatenate([[0], stops[:-1]]),
+        stops,
+        labels=np.array([names.index(one.label) for one in documents], np.int32),
+        names=names,
+        part=first.part,
+        ends=np.array([one.ends for one in documents]),
     )
-    if config.label_by != "none" and len(corpus.labels) < 2:
-        raise CorpusError(
-            f"all documents have the label {corpus.labels[0]!r}, expected two labels or more",
-            hint="give several files, or folders with --label-by folder",
-        )
-    return corpus
-
-
-def read_corpus(config: CorpusConfig) -> list[tuple[int, SourceText]]:
-    """Read the configured files, each with the number of the part of a mix that it belongs to.
-
-    Raises CorpusError if one cannot be read, and ConfigError for a mix that is none.
-    """
-    encoding = None if config.tokens == "byte" and config.encoding == AUTO else config.encoding
-    sources = [
-        (part, formatted(source, config))
-        for part, (files, _) in enumerate(_parts(config))
-        for source in read_sources(
-            files,
-            glob=config.glob,
-            everything=config.folder_files == "all",
-            encoding=encoding,
-            format=config.format,
-            label_of=partial(_label, label_by=config.label_by),
-        )
-    ]
-    _check_columns(config, [source for _, source in sources])
-    if config.label_by == "speaker":
-        _check_speakers([source for _, source in sources])
-    return sources
-
-
-def _check_speakers(sources: Sequence[SourceText]) -> None:
-    """Refuse a text of which nobody knows who says it."""
-    for source in sources:
-        if source.rows is None:
-            raise ReadingError(
-                f"{source.name} has no speakers, as chats, mail, subtitles with voices and tables have",
-                hint="choose --label-by file or folder",
-            )
-
-
-def _check_columns(config: CorpusConfig, sources: Sequence[SourceText]) -> None:
-    """Refuse columns where there is no table, and labels from a column where there is a text without columns."""
-    plain = [source.name for source in sources if source.rows is None]
-    for flag, named, wrong in (
-        ("--text-column", config.text_column, len(plain) == len(sources)),
-        ("--label-column", config.label_column, bool(plain)),
-    ):
-        if named is not None and wrong:
-            raise ReadingError(f"{plain[0]} is not a table, so it has no column {named}", hint=f"leave {flag} out")
-
-
-def _parts(config: CorpusConfig) -> list[tuple[tuple[str, ...], float]]:
-    """Return the files and the weight of each part of the corpus."""
-    return _mixed(config) if config.mix else [(config.files, 1.0)]
-
-
-def _label(source: SourceText, label_by: str) -> str | None:
-    return {"none": None, "speaker": None, "file": Path(plain_name(source.name)).stem, "folder": source.folder}[label_by]
-
-
-def _mixed(config: CorpusConfig) -> list[tuple[tuple[str, ...], float]]:
-    """Return the files and the weight of each part of a mix. Raises ConfigError for what is not PATH:WEIGHT."""
-    if config.files:
-        raise ConfigError(
-            f"files are given twice: {config.files[0]} and --mix {config.mix[0]}", hint="give each as --mix PATH:WEIGHT"
-        )
-    return [_mix_part(one) for one in config.mix]
-
-
-def _mix_part(given: str) -> tuple[tuple[str, ...], float]:
-    path, _, number = given.rpartition(":")
-    try:
-        weight = float(number)
-    except ValueError:
-        weight = math.nan
-    if not path or not 0 < weight < math.inf:
-        raise ConfigError(f"--mix is {given!r}, expected PATH:WEIGHT with a weight above 0", hint="for example --mix a.txt:3")
-    return (path,), weight
-
-
-def count_characters(documents: Sequence[Document]) -> int:
-    """Count the characters that are predicted; the end of a document counts as one."""
-    return sum(len(document.text) + document.ends for document in documents)
-
-
-def corpus_name(files: Sequence[str]) -> str:
-    """Return a short name for the run directory: the first file's, and how many more there are."""
-    path = Path(name_in_address(files[0])) if is_address(files[0]) else Path(files[0]).resolve()
-    first = "stdin" if files[0] == "-" else path.stem
-    return first if len(files) == 1 else f"{first}+{len(files) - 1}"
-
-
-def digest_of(sources: Sequence[SourceText]) -> str:
-    """Return the sha256 of all texts, each ended by a byte that UTF-8 never holds."""
-    digest = hashlib.sha256()
-    for source in sources:
-        for block in text_blocks(source.text):
-            digest.update(block.encode("utf-8", "surrogatepass"))
-        digest.update(b"\xff")
-    return digest.hexdigest()

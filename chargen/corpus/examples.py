@@ -8,7 +8,8 @@ import numpy as np
 import numpy.typing as npt
 
 from chargen.config import CorpusConfig
-from chargen.corpus.documents import Corpus, Document, corpus_name, digest_of, load_corpus
+from chargen.corpus.corpus import Corpus, corpus_name, digest_of, load_corpus
+from chargen.corpus.documents import Documents
 from chargen.corpus.formats.formatted import formatted
 from chargen.corpus.formats.tables import Labels
 from chargen.corpus.reading import read_sources
@@ -26,7 +27,7 @@ def load_examples(config: CorpusConfig) -> Corpus:
     ConfigError for a column that a table does not have.
     """
     corpus = load_corpus(config) if config.label_by != "none" else _load_tables(config)
-    counts = Counter(document.label for document in corpus.documents)
+    counts = Counter(str(label) for label in corpus.documents.labels)
     if len(counts) < 2:
         found = f"one label only, {corpus.labels[0]!r}" if counts else "no row with a text and a label"
         raise CorpusError(f"{corpus.name} holds {found}, expected two labels or more", hint="is it the right --label-column?")
@@ -53,29 +54,26 @@ def _load_tables(config: CorpusConfig) -> Corpus:
                 f"{source.name} is not a table of texts and labels, expected .csv, .tsv, .jsonl or .json",
                 hint="or label whole files: --label-by file, or folder",
             )
-    documents = [Document(text, label) for source in sources for text, label in source.rows or ()]
+    documents = Documents(source.rows.stretches for source in sources if source.rows)
     notes = [note for source in sources for note in source.notes]
     downloads = tuple(source.download for source in sources if source.download)
-    return Corpus(corpus_name(config.files), tuple(documents), "row", digest_of(read), tuple(notes), downloads=downloads)
+    return Corpus(corpus_name(config.files), documents, "row", digest_of(read), tuple(notes), downloads=downloads)
 
 
-def split_examples(documents: Sequence[Document], fraction: float, *, seed: int) -> tuple[list[Document], list[Document]]:
+def split_examples(documents: Documents, fraction: float, *, seed: int) -> tuple[Documents, Documents]:
     """Hold out a share of the documents of each label, drawn from `seed`, and return (training, validation) documents.
 
     At least one of each label is on both sides, unless `fraction` is 0.
     """
     if fraction == 0:
-        return list(documents), []
+        return documents, Documents()
     rng = random.Random(seed)
-    held_out: set[int] = set()
-    for label in sorted({str(document.label) for document in documents}):
-        places = [place for place, document in enumerate(documents) if document.label == label]
+    labels, held_out = np.array(list(documents.labels)), np.zeros(len(documents), bool)
+    for label in documents.label_names:
+        (places,) = np.nonzero(labels == label)
         count = min(max(1, round(fraction * len(places))), len(places) - 1)
-        held_out.update(rng.sample(places, count))
-    return (
-        [document for place, document in enumerate(documents) if place not in held_out],
-        [document for place, document in enumerate(documents) if place in held_out],
-    )
+        held_out[rng.sample(places.tolist(), count)] = True
+    return documents.take(np.flatnonzero(~held_out)), documents.take(np.flatnonzero(held_out))
 
 
 def fixed_rows(documents: Sequence[Ids], context_length: int, dtype: npt.DTypeLike) -> npt.NDArray[np.unsignedinteger]:

@@ -12,11 +12,15 @@ and the seed alone.
 import random
 import re
 import unicodedata
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator
 from itertools import pairwise
+from typing import NamedTuple
+
+import numpy as np
 
 from chargen.config import CorpusConfig
-from chargen.corpus.documents import Corpus, Document
+from chargen.corpus.corpus import Corpus
+from chargen.corpus.documents import Documents, Flags, Stretches
 from chargen.corpus.large_text import Text
 
 MIN_DOCUMENTS_TO_SPLIT = 10  # with fewer, a part of each is held out
@@ -37,63 +41,93 @@ BREAKS = (
 )
 JOINER = "\u200d"
 
-Piece = tuple[Document, bool]  # and whether it is held out
+
+class Piece(NamedTuple):
+    """A part of a document: the document's number among those of its text, where the piece lies, and whether it is held out."""
+
+    number: int
+    start: int
+    stop: int
+    held_out: bool
 
 
-def split_documents(corpus: Corpus, config: CorpusConfig, *, seed: int) -> tuple[list[Document], list[Document]]:
+def split_documents(corpus: Corpus, config: CorpusConfig, *, seed: int) -> tuple[Documents, Documents]:
     """Hold out a share of the corpus, as `config` says, and return (training, validation) documents in text order.
 
     There is at least one on both sides unless the share is 0. Together the pieces of a document make up all of it.
     """
     if config.validation_split == 0:
-        return list(corpus.documents), []
-    pieces = list(_pieces(corpus, config, random.Random(seed)))
-    training, held_out = ([piece for piece, held in pieces if held == side] for side in (False, True))
-    if not held_out:  # documents of one character each
-        held_out.append(training.pop())
-    return training, held_out
+        return corpus.documents, Documents()
+    rng, uncut = random.Random(seed), _uncut(corpus, config)
+    held_out, (whole,) = np.zeros(len(uncut), bool), np.nonzero(uncut)
+    if len(whole):
+        count = min(max(1, round(config.validation_split * len(whole))), len(whole) - 1)
+        held_out[whole[rng.sample(range(len(whole)), count)]] = True
+    sides: tuple[list[Stretches], list[Stretches]] = [], []
+    first = 0
+    for group in corpus.documents.groups:
+        part = slice(first, first + len(group))
+        for side, stretches in zip(sides, _split(group, uncut[part], held_out[part], config, rng), strict=True):
+            side.append(stretches)
+        first += len(group)
+    training, validation = map(Documents, sides)
+    if not len(validation):  # documents of one character each
+        return training[:-1], training[-1:]
+    return training, validation
 
 
-def _pieces(corpus: Corpus, config: CorpusConfig, rng: random.Random) -> Iterator[Piece]:
-    """Yield every document, whole or in pieces."""
-    share, whole = config.validation_split, _uncut(corpus, config)
-    count = min(max(1, round(share * len(whole))), len(whole) - 1)
-    chosen = set(rng.sample(whole, count)) if whole else set()
-    uncut = set(whole)
-    for number, document in enumerate(corpus.documents):
-        if number in uncut:
-            yield document, number in chosen
-        elif config.validation == "tail":
-            yield from _cut_tail(document, share)
-        else:
-            yield from _cut_stretches(document, share, rng)
-
-
-def _uncut(corpus: Corpus, config: CorpusConfig) -> list[int]:
-    """Return the numbers of the documents that are held out whole or not at all; none where they are too few to choose from.
+def _uncut(corpus: Corpus, config: CorpusConfig) -> Flags:
+    """Tell which documents are held out whole or not at all, (N,); none where they are too few to choose from.
 
     A long one is cut: one longer than all that is to be held out, and more than twice as long as the mean.
     """
-    numbers, entries = list(range(len(corpus.documents))), corpus.reading == "line" or corpus.entries
+    lengths, entries = corpus.documents.lengths, corpus.reading == "line" or corpus.entries
     if config.validation == "tail":
-        return numbers if len(numbers) >= MIN_DOCUMENTS_TO_SPLIT else []
-    longest = max(SHORT_DOCUMENT, max(config.validation_split, 2 / len(numbers)) * corpus.num_characters)
-    whole = [number for number in numbers if len(corpus.documents[number].text) <= longest]
-    return whole if len(whole) >= (MIN_ENTRIES_TO_SPLIT if entries else MIN_DOCUMENTS_TO_SPLIT) else []
+        return np.full(len(lengths), len(lengths) >= MIN_DOCUMENTS_TO_SPLIT)
+    longest = max(SHORT_DOCUMENT, max(config.validation_split, 2 / len(lengths)) * corpus.num_characters)
+    whole: Flags = lengths <= longest
+    return whole & (whole.sum() >= (MIN_ENTRIES_TO_SPLIT if entries else MIN_DOCUMENTS_TO_SPLIT))
 
 
-def _cut_tail(document: Document, share: float) -> list[Piece]:
-    length = len(document.text)
-    return _cut_at(document, [length - min(max(1, round(share * length)), length - 1)])
+def _split(
+    documents: Stretches, uncut: Flags, held_out: Flags, config: CorpusConfig, rng: random.Random
+) -> tuple[Stretches, Stretches]:
+    """Return the documents of a text that are trained on, and those held out, whole or in pieces."""
+    cut = [piece for number in np.flatnonzero(~uncut).tolist() for piece in _pieces(documents, number, config, rng)]
+    if not cut:
+        return documents.take(~held_out), documents.take(held_out)
+    numbers, starts, stops, held = (np.array(values) for values in zip(*cut, strict=True))
+    (whole,) = np.nonzero(uncut)
+    numbers, held = np.concatenate([whole, numbers]), np.concatenate([held_out[whole], held])
+    order = np.argsort(numbers, kind="stable")  # pieces of a document are in order already
+    pieces = documents.take(numbers[order]).narrowed(
+        np.concatenate([documents.starts[whole], starts])[order], np.concatenate([documents.stops[whole], stops])[order]
+    )
+    return pieces.take(~held[order]), pieces.take(held[order])
 
 
-def _cut_stretches(document: Document, share: float, rng: random.Random) -> list[Piece]:
-    """Cut a document into pieces that are trained on and held out in turn; the first and the last are trained on."""
-    length = len(document.text)
+def _pieces(documents: Stretches, number: int, config: CorpusConfig, rng: random.Random) -> Iterator[Piece]:
+    """Yield one of the documents in pieces; every second one is held out."""
+    document, start = documents[number], int(documents.starts[number])
+    tail = config.validation == "tail"
+    cuts = _tail(document.text, config.validation_split) if tail else _stretches(document.text, config.validation_split, rng)
+    for place, (low, high) in enumerate(pairwise([0, *cuts, len(document.text)])):
+        if low < high:
+            yield Piece(number, start + low, start + high, place % 2 == 1)
+
+
+def _tail(text: Text, share: float) -> list[int]:
+    """Return where the part of a text begins that is held out if it is the last one."""
+    return [len(text) - min(max(1, round(share * len(text))), len(text) - 1)]
+
+
+def _stretches(text: Text, share: float, rng: random.Random) -> list[int]:
+    """Return where a text is cut into parts that are trained on and held out in turn; the first and last are trained on."""
+    length = len(text)
     held_out = round(share * length)
     count = min(held_out, length - held_out) // SHORTEST_STRETCH
     if count == 0:
-        return _cut_tail(document, share)
+        return _tail(text, share)
     count = max(min(count, NUM_STRETCHES), round(held_out / LONGEST_STRETCH))
     weights = [SMALLEST_GAP + rng.random() for _ in range(count + 1)]
     stretch, scale = held_out / count, (length - held_out) / sum(weights)
@@ -103,17 +137,7 @@ def _cut_stretches(document: Document, share: float, rng: random.Random) -> list
         start = place + scale * weight
         place = start + stretch
         cuts += [round(start), round(place)]
-    return _cut_at(document, [_nearest_break(document.text, cut, reach) for cut in cuts])
-
-
-def _cut_at(document: Document, cuts: Sequence[int]) -> list[Piece]:
-    """Cut a document at some places, and hold out every second piece."""
-    length = len(document.text)
-    return [
-        (document._replace(text=document.text[start:stop], ends=document.ends and stop == length), number % 2 == 1)
-        for number, (start, stop) in enumerate(pairwise([0, *cuts, length]))
-        if start < stop
-    ]
+    return [_nearest_break(text, cut, reach) for cut in cuts]
 
 
 def _nearest_break(text: Text, cut: int, reach: int) -> int:

@@ -15,6 +15,7 @@ import numpy as np
 import numpy.typing as npt
 
 BLOCK = 1 << 22  # characters, or bytes of an encoded file, at a time
+BATCH = 1 << 18  # characters of texts that are handled together
 NUM_CODE_POINTS = 0x110000
 CODE_TYPES = (np.uint8, np.uint16, np.uint32)
 
@@ -123,9 +124,29 @@ def is_blank(text: Text) -> bool:
     return not text.strip() if isinstance(text, str) else not any(block.strip() for block in text.blocks())
 
 
-def characters_of(text: Text) -> set[str]:
-    """Return the distinct characters of a text."""
-    return text.characters if isinstance(text, LargeText) else set(text)
+def characters_of(texts: Iterable[Text]) -> set[str]:
+    """Return the distinct characters of texts, those of a part of a large text being the characters of all of it."""
+    known: set[str] = set()
+    for batch in batched_texts(texts):
+        known |= batch.characters if isinstance(batch, LargeText) else set("".join(batch))
+    return known
+
+
+def batched_texts(texts: Iterable[Text]) -> Iterator[LargeText | list[str]]:
+    """Yield texts in order, those in memory in lists of a quarter of a million characters or more."""
+    waiting: list[str] = []
+    size = 0
+    for text in texts:
+        if isinstance(text, str):
+            waiting.append(text)
+            size += len(text)
+        if waiting and (size >= BATCH or isinstance(text, LargeText)):
+            yield waiting
+            waiting, size = [], 0
+        if isinstance(text, LargeText):
+            yield text
+    if waiting:
+        yield waiting
 
 
 def decoded_blocks(file: IO[bytes], encoding: str, *, errors: str = "strict") -> Iterator[str]:

@@ -50,9 +50,9 @@ class SourceText:
     decoding: Decoding = field(default_factory=Decoding)
 
     @property
-    def texts(self) -> Iterable[tuple[Text, str | None]]:
-        """The texts that it holds, each with the label that it has there, if it has one."""
-        return [(self.text, None)] if self.rows is None else self.rows
+    def texts(self) -> Iterable[Text]:
+        """The texts that it holds."""
+        return [self.text] if self.rows is None else self.rows.stretches.texts()
 
 
 LabelOf = Callable[[SourceText], str | None]

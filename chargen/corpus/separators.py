@@ -17,7 +17,6 @@ from chargen.errors import ConfigError
 BLANK, NONE = "blank", "none"
 SAMPLE = 200_000  # characters at the beginning, in which empty lines are looked at
 MARGIN = 1 << 12  # characters before the end of a block in which a separator may be cut in two
-SHORT = 500  # characters of a piece that takes no more memory than a part of a file
 
 FEWEST_MARKERS = 3  # of a kind that nothing else has
 FEWEST_SURE_LINES = 2  # of %, as in fortune files
@@ -145,6 +144,11 @@ def is_in(text: Text, pattern: re.Pattern[str]) -> bool:
 
 def cut_at(text: Text, pattern: re.Pattern[str]) -> Iterator[Text]:
     """Yield the pieces of a text between separators, without the line ends around them; blank ones are left out."""
+    return (text[start:stop] for start, stop in places_between(text, pattern))
+
+
+def places_between(text: Text, pattern: re.Pattern[str]) -> Iterator[tuple[int, int]]:
+    """Yield where the pieces of a text that `cut_at` returns begin and end."""
     start = 0
     for place in _places(text, pattern):
         yield from _trimmed(text, start, place.start, place)
@@ -180,14 +184,14 @@ def _places(text: Text, pattern: re.Pattern[str]) -> Iterator[_Place]:
         yield _Place(offset + found.start(), offset + found.end(), held, offset)
 
 
-def _trimmed(text: Text, start: int, stop: int, place: _Place) -> Iterator[Text]:
-    """Yield a part of a text without empty lines at its ends, unless it is blank; a short one is kept in memory."""
-    if isinstance(text, str) or (stop - start <= SHORT and place.offset <= start):
-        piece = text[start:stop] if isinstance(text, str) else place.held[start - place.offset : stop - place.offset]
-        if not piece.isspace() and piece:
-            yield piece.strip("\r\n")
-        return
-    beginning, end = str(text[start : min(start + MARGIN, stop)]), str(text[max(start, stop - MARGIN) : stop])
-    part = text[start + len(beginning) - len(beginning.lstrip("\r\n")) : stop - len(end) + len(end.rstrip("\r\n"))]
+def _trimmed(text: Text, start: int, stop: int, place: _Place) -> Iterator[tuple[int, int]]:
+    """Yield the bounds of a part of a text without empty lines at its ends, unless it is blank."""
+    if isinstance(text, str):
+        part: Text = text[start:stop]
+    elif place.offset <= start:
+        part = place.held[start - place.offset : stop - place.offset]
+    else:
+        part = text[start:stop]
     if not is_blank(part):
-        yield part
+        beginning, end = str(part[:MARGIN]), str(part[-MARGIN:])
+        yield start + len(beginning) - len(beginning.lstrip("\r\n")), stop - len(end) + len(end.rstrip("\r\n"))

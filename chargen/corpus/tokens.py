@@ -1,7 +1,8 @@
 """Which kinds of tokens there are: made from a corpus, or from what a model file holds."""
 
 import re
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from itertools import chain
 from typing import Any
 
 from chargen.config import CorpusConfig
@@ -17,7 +18,7 @@ SURROGATE = re.compile("[\ud800-\udfff]")
 
 
 def build_vocabulary(
-    config: CorpusConfig, documents: Sequence[Text], labels: Sequence[str] = (), *, known: Vocabulary | None = None
+    config: CorpusConfig, documents: Iterable[Text], labels: Sequence[str] = (), *, known: Vocabulary | None = None
 ) -> Vocabulary:
     """Make the configured kind of vocabulary for some documents, which also holds all tokens of a `known` one of this kind.
 
@@ -29,7 +30,7 @@ def build_vocabulary(
     if config.tokens == "byte":
         return ByteVocabulary(labels)
     if config.tokens == "char":
-        return CharacterVocabulary.of([*documents, "".join(known or ())], labels)
+        return CharacterVocabulary.of(chain(documents, ["".join(known or ())]), labels)
     max_size = config.vocab_size or DEFAULT_SIZES[config.tokens]
     if isinstance(known, WordVocabulary):
         return known.extended(documents, labels, max_size=max_size)

@@ -54,6 +54,11 @@ class Vocabulary(ABC):
         ("nearest").
         """
 
+    def encode_all(self, texts: Sequence[str]) -> tuple[Ids, npt.NDArray[np.int64]]:
+        """Return the ids of some texts, one text after the other, and how many ids each has."""
+        parts = [self.encode(text) for text in texts]
+        return np.concatenate(parts), np.array([len(ids) for ids in parts])
+
     def encode_prompt(self, text: str, *, on_unknown: str = "error") -> Ids:
         """Return the ids of a text that a user typed, as `encode` does; unknown words are treated as unknown characters are."""
         return self.encode(text, on_unknown=on_unknown)
@@ -111,7 +116,7 @@ class CharacterVocabulary(Vocabulary):
     @classmethod
     def of(cls, documents: Iterable[Text], labels: Sequence[str] = ()) -> "CharacterVocabulary":
         """Collect the characters of some documents."""
-        return cls(sorted(set().union(*map(characters_of, documents))), labels)
+        return cls(sorted(characters_of(documents)), labels)
 
     def __contains__(self, character: object) -> bool:
         return isinstance(character, str) and len(character) == 1 and character in self.characters
@@ -131,6 +136,9 @@ class CharacterVocabulary(Vocabulary):
         if (ids != BOUNDARY).all():
             return ids
         return self.encode(known_text(text, self.characters, on_unknown))
+
+    def encode_all(self, texts: Sequence[str]) -> tuple[Ids, npt.NDArray[np.int64]]:
+        return self.encode("".join(texts)), np.array([len(text) for text in texts])
 
     def decode(self, ids: TokenIds) -> str:
         chosen = np.asarray(ids)

@@ -13,8 +13,8 @@ from typing import NamedTuple
 import numpy as np
 import numpy.typing as npt
 
-from chargen.corpus.documents import Document
-from chargen.corpus.large_text import FileIds, LargeText, text_blocks
+from chargen.corpus.documents import Document, Documents
+from chargen.corpus.large_text import FileIds, LargeText, batched_texts
 from chargen.corpus.vocabulary import BOUNDARY, Ids, Vocabulary
 
 Indices = npt.NDArray[np.int64]
@@ -88,25 +88,36 @@ def join_documents(documents: Sequence[Ids], begins: int, vocabulary: Vocabulary
 
 def tokenize(documents: Sequence[Document], vocabulary: Vocabulary) -> TokenStream:
     """Encode documents into one stream, which is a file where one of them is."""
-    lengths: list[int] = []
+    documents = documents if isinstance(documents, Documents) else Documents.of(documents)
+    lengths: list[Indices] = []
     blocks = _token_blocks(documents, vocabulary, lengths)
-    in_file = any(isinstance(document.text, LargeText) for document in documents)
+    in_file = any(isinstance(group.text, LargeText) for group in documents.groups)
     ids = FileIds(blocks, vocabulary.dtype) if in_file else np.concatenate(list(blocks))
-    unended = np.flatnonzero([not document.ends for document in documents])
-    return TokenStream(ids, np.cumsum([0, *lengths]), len(vocabulary) - len(vocabulary.labels), unended)
+    starts = np.cumsum(np.concatenate([np.zeros(1, np.int64), *lengths]))
+    return TokenStream(ids, starts, len(vocabulary) - len(vocabulary.labels), np.flatnonzero(~documents.ends))
 
 
-def _token_blocks(documents: Sequence[Document], vocabulary: Vocabulary, lengths: list[int]) -> Iterator[Ids]:
+def _token_blocks(documents: Documents, vocabulary: Vocabulary, lengths: list[Indices]) -> Iterator[Ids]:
     """Yield the stream piece by piece; note the tokens of each document, the one before it counted."""
-    for document in documents:
-        start = BOUNDARY if document.label is None else vocabulary.label_id(document.label)
-        yield np.full(1, start, vocabulary.dtype)
-        length = 1
-        for block in text_blocks(document.text):
-            ids = vocabulary.encode(block)
-            length += len(ids)
-            yield ids
-        lengths.append(length)
+    for group in documents.groups:
+        begins = np.array([BOUNDARY if name is None else vocabulary.label_id(name) for name in group.names], vocabulary.dtype)
+        done = 0
+        for texts in batched_texts(group.texts()):
+            count = 1 if isinstance(texts, LargeText) else len(texts)
+            boundaries = begins[group.label_numbers[done : done + count]]
+            done += count
+            if isinstance(texts, LargeText):
+                yield boundaries
+                length = 1
+                for block in texts.blocks():
+                    ids = vocabulary.encode(block)
+                    length += len(ids)
+                    yield ids
+                lengths.append(np.array([length]))
+            else:
+                ids, counts = vocabulary.encode_all(texts)
+                lengths.append(counts + 1)
+                yield np.insert(ids, np.cumsum(counts) - counts, boundaries)
     yield np.full(1, BOUNDARY, vocabulary.dtype)
 
 

@@ -158,7 +158,7 @@ class BpeVocabulary(Vocabulary):
 
     def extended(self, documents: Iterable[Text], labels: Sequence[str]) -> "BpeVocabulary":
         """Return a vocabulary with the same merges, and the characters of some documents as well."""
-        characters = set(self.characters).union(*map(characters_of, documents))
+        characters = set(self.characters) | characters_of(documents)
         return BpeVocabulary("".join(sorted(characters)), self.merges, labels)
 
     def encode(self, text: str, *, on_unknown: str = "error") -> Ids:

@@ -6,7 +6,8 @@ from dataclasses import dataclass
 from typing import Any
 
 from chargen.config import CorpusConfig
-from chargen.corpus.documents import Document, count_characters
+from chargen.corpus.corpus import count_characters
+from chargen.corpus.documents import Document
 from chargen.corpus.vocabulary import CharacterVocabulary
 from chargen.corpus.windows import tokenize
 from chargen.errors import ChargenError, ConfigError

@@ -19,7 +19,8 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from chargen.corpus.documents import Document, count_characters
+from chargen.corpus.corpus import count_characters
+from chargen.corpus.documents import Document
 from chargen.corpus.large_text import text_blocks
 from chargen.corpus.vocabulary import Vocabulary
 from chargen.corpus.windows import SlidingWindows, TokenStream, tokenize

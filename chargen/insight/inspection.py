@@ -6,8 +6,9 @@ from typing import Any
 
 import numpy as np
 
+from chargen.corpus.corpus import Corpus, CorpusFile
 from chargen.corpus.cutting import DOCUMENT, LINE
-from chargen.corpus.documents import Corpus, CorpusFile, Document
+from chargen.corpus.documents import Documents
 from chargen.corpus.reading import SourceText
 from chargen.insight.text_facts import (
     Bar,
@@ -52,7 +53,7 @@ class Inspection:
     rare: tuple[RareCharacter, ...]
     lengths: Lengths
     copies: int
-    held_out: tuple[Document, ...]
+    held_out: Documents
 
     @property
     def histogram(self) -> list[Bar]:
@@ -96,7 +97,7 @@ class Inspection:
             "copies": self.copies,
             "held_out": {
                 "documents": len(self.held_out),
-                "characters": sum(len(document.text) for document in self.held_out),
+                "characters": self.held_out.num_characters,
             },
             "notes": list(self.corpus.notes),
             "warnings": list(self.warnings()),
@@ -112,10 +113,10 @@ class Inspection:
         return place if source.rows else place | {"line": rare.first.line, "column": rare.first.column}
 
 
-def inspect(corpus: Corpus, sources: Sequence[SourceText], held_out: Sequence[Document]) -> Inspection:
+def inspect(corpus: Corpus, sources: Sequence[SourceText], held_out: Documents) -> Inspection:
     """Inspect a corpus of one document or more that was cut from some texts, of which training would hold out a part."""
     counts = CharacterCounts.of(corpus.texts)
-    lengths = np.array([len(text) for text in corpus.texts], np.int64)
+    lengths = corpus.documents.lengths
     ends = np.cumsum([file.documents for file in corpus.files])
     characters = [int(part.sum()) for part in np.split(lengths, ends[:-1])]
     return Inspection(
@@ -126,5 +127,5 @@ def inspect(corpus: Corpus, sources: Sequence[SourceText], held_out: Sequence[Do
         rare=tuple(counts.rare([source.text for source in sources])),
         lengths=Lengths(lengths),
         copies=count_copies(corpus.texts),
-        held_out=tuple(held_out),
+        held_out=held_out,
     )

@@ -2,14 +2,14 @@
 
 import unicodedata
 from collections import Counter
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from typing import Any, NamedTuple
 
 import numpy as np
 import numpy.typing as npt
 
-from chargen.corpus.large_text import BLOCK, NUM_CODE_POINTS, LargeText, Text, text_blocks
+from chargen.corpus.large_text import NUM_CODE_POINTS, LargeText, Text, batched_texts, text_blocks
 
 RARE_COUNT = 3  # a character that occurs so often at most is rare
 MOST_RARE = 20  # rare characters that are listed
@@ -54,14 +54,9 @@ class CharacterCounts:
     @classmethod
     def of(cls, texts: Iterable[Text]) -> "CharacterCounts":
         """Count the characters of texts."""
-        texts = list(texts)
         total = np.zeros(NUM_CODE_POINTS, np.int64)
-        for text in texts:
-            if isinstance(text, LargeText):
-                found = text.count_codes()
-                total[: len(found)] += found
-        for block in _joined(text for text in texts if isinstance(text, str)):
-            found = np.bincount(np.frombuffer(block.encode("utf-32-le", "surrogatepass"), np.uint32))
+        for batch in batched_texts(texts):
+            found = batch.count_codes() if isinstance(batch, LargeText) else _count_codes("".join(batch))
             total[: len(found)] += found
         (present,) = np.nonzero(total)
         return cls({chr(code): int(total[code]) for code in present.tolist()})
@@ -105,17 +100,8 @@ def script_of(letter: str) -> str:
     return SCRIPT_NAMES.get(word, word.capitalize())
 
 
-def _joined(texts: Iterable[str]) -> Iterator[str]:
-    """Yield the characters of texts in larger pieces, each of many short texts."""
-    waiting: list[str] = []
-    size = 0
-    for text in texts:
-        waiting.append(text)
-        size += len(text)
-        if size >= BLOCK:
-            yield "".join(waiting)
-            waiting, size = [], 0
-    yield "".join(waiting)
+def _count_codes(text: str) -> npt.NDArray[np.intp]:
+    return np.bincount(np.frombuffer(text.encode("utf-32-le", "surrogatepass"), np.uint32))
 
 
 def _first_place(character: str, texts: Sequence[Text]) -> Place | None:
@@ -168,11 +154,10 @@ def _doubling_edges(low: int, high: int) -> list[int]:
     return edges
 
 
-def count_copies(documents: Sequence[Text]) -> int:
-    """Count the documents that are the same as an earlier one."""
-    alike = Counter(map(len, documents))
-    same_length = [document for document in documents if alike[len(document)] > 1]
-    return len(same_length) - len({one if isinstance(one, str) else one.sha256() for one in same_length})
+def count_copies(texts: Iterable[Text]) -> int:
+    """Count the texts that are the same as an earlier one, by hashes of 64 bits."""
+    hashes = np.fromiter((hash(text if isinstance(text, str) else text.sha256()) for text in texts), np.int64)
+    return len(hashes) - len(np.unique(hashes))
 
 
 def shown_character(character: str) -> dict[str, Any]:

@@ -7,9 +7,10 @@ from pathlib import Path
 from typing import Any
 
 from chargen.config import CorpusConfig, Settings
+from chargen.corpus.corpus import cut_corpus, digest_of, read_corpus
 from chargen.corpus.cutting import cut_like
 from chargen.corpus.decoding import Decoding
-from chargen.corpus.documents import Document, cut_corpus, digest_of, read_corpus
+from chargen.corpus.documents import Document
 from chargen.corpus.encodings import AUTO
 from chargen.corpus.formats.formatted import formatted
 from chargen.corpus.holdout import split_documents
@@ -132,7 +133,7 @@ def read_files(
     sources = [formatted(source, config) for source in read]
     sha256 = digest_of(sources)
     sources, notes = without_licences(sources, "as in training") if config.strip_licence else (sources, [])
-    texts = [str(piece) for source in sources for text, _ in source.texts for piece in cut_like(text, config)]
+    texts = [str(piece) for source in sources for text in source.texts for piece in cut_like(text, config)]
     name = Path(sources[0].name).name
     return as_documents(texts, model, name=name, label=label, on_unknown=on_unknown), sha256, notes
 

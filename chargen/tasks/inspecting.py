@@ -1,11 +1,12 @@
 """Inspect a text as `chargen train` would read it, with the settings that training would choose."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from chargen.corpus.documents import Corpus, cut_corpus, read_corpus
+from chargen.corpus.corpus import Corpus, cut_corpus, read_corpus
 from chargen.corpus.holdout import split_documents
+from chargen.corpus.large_text import text_blocks
 from chargen.insight.inspection import Inspection, inspect
 from chargen.resolution import Resolved, resolve
 from chargen.training.planning.recipes import DEFAULT_PRESET, PRESETS, Chosen, choose_recipe
@@ -21,13 +22,16 @@ class InspectedText:
     reasons: tuple[str, ...]
     warnings: tuple[str, ...] = ()
 
-    def clean_text(self) -> str:
-        """Return the documents as one text: lines of a list, or documents with a separator between them."""
+    def clean_text(self) -> Iterator[str]:
+        """Yield the documents as one text, piece by piece: lines of a list, or documents with a separator between them."""
         corpus = self.inspection.corpus
-        if len(corpus.documents) == 1:
-            return str(corpus.texts[0])
         separator = "\n" if corpus.reading == "line" else f"\n{SEPARATOR}\n"
-        return separator.join(map(str, corpus.texts)) + "\n"
+        for number, text in enumerate(corpus.texts):
+            if number:
+                yield separator
+            yield from text_blocks(text)
+        if len(corpus.documents) > 1:
+            yield "\n"
 
     def to_mapping(self) -> dict[str, Any]:
         """Return plain values."""

@@ -200,7 +200,7 @@ def _text_plan(
     resolved: Resolved, budget: Budget | None, start: Start | None, verbosity: int, *, measured: bool = True
 ) -> TrainingPlan:
     """Plan a network that writes text."""
-    from chargen.corpus.documents import load_corpus
+    from chargen.corpus.corpus import load_corpus
     from chargen.training.budget import plan_within
     from chargen.training.planning.plan import make_plan
 

@@ -5,7 +5,7 @@ import time
 from dataclasses import dataclass, replace
 
 from chargen.config import Settings
-from chargen.corpus.documents import Corpus
+from chargen.corpus.corpus import Corpus
 from chargen.errors import ConfigError
 from chargen.resolution import Resolved
 from chargen.training.planning.plan import TrainingPlan, make_plan

@@ -9,7 +9,7 @@ from functools import lru_cache
 from typing import Any
 
 from chargen.config import CorpusConfig, Mapped
-from chargen.corpus.documents import Corpus, load_corpus
+from chargen.corpus.corpus import Corpus, load_corpus
 from chargen.errors import ConfigError
 from chargen.resolution import former_values, resolve
 from chargen.training.budget import find_budget, plan_within

@@ -15,7 +15,7 @@ from hypothesis import strategies as st
 
 from chargen.config import CorpusConfig
 from chargen.corpus import reading
-from chargen.corpus.documents import Corpus, load_corpus
+from chargen.corpus.corpus import Corpus, load_corpus
 from chargen.corpus.formats import containers
 from chargen.errors import ChargenError, CorpusError
 

@@ -1,138 +1,87 @@
-from dataclasses import replace
-from pathlib import Path
-from typing import Any
+from collections.abc import Sequence
 
+import numpy as np
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
-from chargen.config import CorpusConfig
-from chargen.corpus.documents import Corpus, load_corpus
-from chargen.errors import ConfigError, CorpusError
+from chargen.corpus import documents as module
+from chargen.corpus.documents import Document, Documents, Stretches
+from chargen.corpus.large_text import LargeText
+from chargen.corpus.lines import filled_lines
 
-NAMES = "".join(f"{name}\n" for name in ("Ada", "Mary Ann", "Jean-Luc", "O'Neil", "Zoë") * 6)
-PROSE = "It was late, and the river was high.\nNobody had seen the ferryman since noon.\n" * 12
-CODE = "def area(radius):\n    return 3.14 * radius ** 2\n\nprint(area(2))\n" * 9
-DIALOGUE = "ANNA:\nWho goes there?\n\nBORIS:\nOnly the wind, my lady.\n\n" * 9
+WHITE_SPACE = [chr(code) for code in range(0x110000) if chr(code).isspace()]
+LETTERS = "ab\u3000é😀"
 
-
-def load(folder: Path, *texts: str, stateful: bool = False, **options: Any) -> Corpus:
-    names = [f"{number}.txt" for number in range(len(texts))]
-    for name, text in zip(names, texts, strict=True):
-        (folder / name).write_text(text, encoding="utf-8")
-    return load_corpus(CorpusConfig(files=tuple(names), **options), stateful=stateful)
-
-
-def test_lines_of_a_list_are_documents_and_a_note_shows_some(in_folder: Path) -> None:
-    corpus = load(in_folder, NAMES + "\n  \n")
-    assert corpus.reading == "line"
-    assert corpus.texts[:2] == ("Ada", "Mary Ann")
-    assert len(corpus.documents) == 30
-    assert corpus.notes == (
-        "a list of names or titles, 30 lines such as 'Mary Ann', 'Jean-Luc': each line is one document "
-        "(--document reads the text as a whole)",
+texts = st.text(st.sampled_from([*WHITE_SPACE, *LETTERS, *"\n" * 9]))
+listed = st.lists(
+    st.builds(
+        Document,
+        st.text(LETTERS, min_size=1, max_size=5) | st.text(LETTERS, min_size=1, max_size=5).map(lambda text: LargeText([text])),
+        st.sampled_from([None, "x", "y"]),
+        st.integers(0, 1),
+        st.booleans(),
     )
+)
 
 
-@pytest.mark.parametrize("text", [PROSE, CODE, DIALOGUE], ids=["prose", "code", "dialogue"])
-def test_running_text_is_one_document(text: str, in_folder: Path) -> None:
-    corpus = load(in_folder, text)
-    assert (corpus.reading, corpus.texts) == ("document", (text,))
+def plain(documents: Sequence[Document]) -> list[tuple[object, ...]]:
+    return [(str(text), *others) for text, *others in documents]
 
 
-def test_a_note_tells_of_short_lines_that_are_read_as_one_document(in_folder: Path) -> None:
-    corpus = load(in_folder, "Ada\nBess\nCarl\nDora\nEwan\n")
-    assert corpus.reading == "document"
-    assert corpus.notes == ("5 short lines, read as one document (--per-line makes each one of its own), such as 'Ada'",)
-    assert load(in_folder, PROSE).notes == ()
+@given(texts)
+def test_lines_are_those_of_split_that_are_not_blank(text: str) -> None:
+    expected = [line for line in text.split("\n") if line.strip()]
+    for one in (text, LargeText([text])):
+        assert list(Stretches(one, *filled_lines(one)).texts()) == expected
 
 
-def test_reading_can_be_chosen(in_folder: Path) -> None:
-    assert load(in_folder, NAMES, reading="document").texts == (NAMES,)
-    assert load(in_folder, PROSE, reading="line").texts[1] == "Nobody had seen the ferryman since noon."
-    assert load(in_folder, NAMES, stateful=True).texts == (NAMES,)
+def test_lines_are_found_across_pieces(monkeypatch: pytest.MonkeyPatch) -> None:
+    text = "\n".join(["Ada", " ", "", "Grace Hopper", "Zoë", "  "] * 3)
+    monkeypatch.setattr("chargen.corpus.lines.PIECE", 2)
+    assert [text[start:stop] for start, stop in zip(*filled_lines(text), strict=True)] == ["Ada", "Grace Hopper", "Zoë"] * 3
 
 
-def test_files_are_judged_each_by_itself(in_folder: Path) -> None:
-    readme = "These names were made up for a test. Do with them as you please.\n"
-    corpus = load(in_folder, NAMES, readme, NAMES)
-    assert corpus.reading == "line"
-    assert corpus.file_readings == ("line", "document", "line")
-    assert len(corpus.documents) == 61
-    assert readme in corpus.texts
-    assert corpus.notes == (
-        "0.txt, 2.txt: 2 lists of names or titles, 60 lines such as 'Mary Ann', 'Jean-Luc': each line is one document "
-        "(--document reads each file as a whole)",
-        "1.txt: read as a whole, one document for each file (--file-reading chooses for each file)",
-    )
-    assert load(in_folder, NAMES, PROSE).reading == "document"
-    assert len(load(in_folder, NAMES, PROSE).documents) == 31
+@given(listed)
+def test_documents_are_a_sequence_of_what_they_were_made_of(expected: list[Document]) -> None:
+    documents = Documents.of(expected)
+    assert plain(documents) == plain(expected)
+    assert plain([documents[number] for number in range(-len(expected), len(expected))]) == plain(expected) * 2
+    assert plain(documents[1::2]) == plain(expected[1::2])
+    assert plain(documents + documents[:2]) == plain([*expected, *expected[:2]])
+    assert [str(text) for text in documents.texts()] == [str(one.text) for one in expected]
+    assert documents.lengths.tolist() == [len(one.text) for one in expected]
+    assert documents.ends.tolist() == [one.ends for one in expected]
+    assert list(documents.labels) == [one.label for one in expected]
+    assert documents.label_names == tuple(sorted({one.label for one in expected} - {None}))
+    assert plain(documents.of_part(1)) == plain([one for one in expected if one.part == 1])
 
 
-def test_a_short_list_among_lists_is_one(in_folder: Path) -> None:
-    corpus = load(in_folder, NAMES, "Ada\nBess\n")
-    assert (corpus.reading, len(corpus.documents)) == ("line", 32)
+@given(listed, st.data())
+def test_some_of_them_are_taken_by_their_numbers(expected: list[Document], data: st.DataObject) -> None:
+    chosen = sorted(data.draw(st.sets(st.integers(0, len(expected) - 1)))) if expected else []
+    assert plain(Documents.of(expected).take(np.array(chosen, np.int64))) == plain([expected[number] for number in chosen])
 
 
-@pytest.mark.parametrize("texts", [[NAMES], [PROSE], [NAMES, PROSE], [PROSE, "Ada\n", NAMES * 20]])
-def test_what_is_recorded_cuts_the_same_texts_in_the_same_way(texts: list[str], in_folder: Path) -> None:
-    corpus = load(in_folder, *texts)
-    again = load(in_folder, *texts, **corpus.recorded)
-    assert again == replace(corpus, notes=())
-    assert bool(corpus.recorded["file_readings"]) == (len(set(corpus.file_readings)) > 1)
+def test_places_beyond_the_last_are_errors() -> None:
+    with pytest.raises(IndexError):
+        Documents.of([Document("Ada")])[1]
 
 
-@pytest.mark.parametrize("text", [PROSE, "\n%\n".join([PROSE] * 9)], ids=["prose", "separated"])
-def test_a_run_that_chose_to_carry_the_state_is_read_again_as_it_was(text: str, in_folder: Path) -> None:
-    """The recipe chooses `training.stateful` once the text is cut, and a run has it among its settings."""
-    corpus = load(in_folder, text)
-    assert load(in_folder, text, stateful=True, **corpus.recorded) == replace(corpus, notes=())
+def test_short_documents_of_a_file_are_read_many_at_once(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(module, "READ_AHEAD", 10)
+    monkeypatch.setattr(module, "SHORT", 6)
+    text = LargeText(["Ada\nGrace\nKatherine Johnson\nIda\nHedy\n"])
+    found = list(Stretches(text, *filled_lines(text)).texts())
+    assert list(map(str, found)) == ["Ada", "Grace", "Katherine Johnson", "Ida", "Hedy"]
+    assert [isinstance(one, str) for one in found] == [True, True, False, True, True]
 
 
-def test_the_reading_of_each_file_can_be_chosen(in_folder: Path) -> None:
-    assert load(in_folder, PROSE, NAMES, file_readings=("line", "document")).file_readings == ("line", "document")
-    with pytest.raises(ConfigError, match="1 values of --file-reading for 2 files"):
-        load(in_folder, PROSE, NAMES, file_readings=("line",))
-
-
-def test_every_file_is_a_document(in_folder: Path) -> None:
-    corpus = load(in_folder, PROSE, CODE, "\n")
-    assert corpus.texts == (PROSE, CODE)
-    assert (corpus.name, corpus.reading) == ("0+2", "document")
-
-
-@pytest.mark.parametrize("text", ["x", " \n\n", "x\n"])
-def test_too_little_text_is_refused(text: str, in_folder: Path) -> None:
-    if text == "x\n":
-        assert load(in_folder, text).num_characters == 2
-        return
-    with pytest.raises(CorpusError, match="two characters or more"):
-        load(in_folder, text)
-
-
-def test_the_digest_tells_apart_what_the_texts_together_do_not(in_folder: Path) -> None:
-    digests = {load(in_folder, *texts).sha256 for texts in (["ab", "cd"], ["abc", "d"], ["abcd"], ["cd", "ab"])}
-    assert len(digests) == 4
-    assert load(in_folder, "ab", "cd").sha256 == load(in_folder, "ab", "cd").sha256
-
-
-def test_the_parts_of_a_mix_are_told_apart(in_folder: Path) -> None:
-    for name in ("a.txt", "b:1.txt"):
-        (in_folder / name).write_text(PROSE, encoding="utf-8")
-    mixed = load_corpus(CorpusConfig(mix=("a.txt:3", "b:1.txt:0.5")))
-    assert [document.part for document in mixed.documents] == [0, 1]
-    assert mixed.weights == (3, 0.5)
-
-
-@pytest.mark.parametrize("given", ["a.txt", "a.txt:", ":3", "a.txt:x", "a.txt:0", "a.txt:-1", "a.txt:inf", "a.txt:nan"])
-def test_what_is_no_mix_is_refused(given: str) -> None:
-    with pytest.raises(ConfigError, match="expected PATH:WEIGHT"):
-        load_corpus(CorpusConfig(mix=(given,)))
-
-
-def test_files_beside_a_mix_are_refused() -> None:
-    with pytest.raises(ConfigError, match=r"files are given twice: a\.txt and --mix b\.txt:1"):
-        load_corpus(CorpusConfig(files=("a.txt",), mix=("b.txt:1",)))
-
-
-def test_one_label_is_none(in_folder: Path) -> None:
-    with pytest.raises(CorpusError, match="all documents have the label '0'"):
-        load(in_folder, PROSE, label_by="file")
+def test_what_is_cut_off_does_not_end() -> None:
+    whole = Stretches("Ada Grace", np.array([0, 4]), np.array([3, 9]))
+    pieces = whole.narrowed(np.array([0, 4]), np.array([3, 6]))
+    assert list(pieces.documents()) == [Document("Ada"), Document("Gr", ends=False)]
+    assert list(pieces.narrowed(np.array([0, 4]), np.array([2, 6])).documents()) == [
+        Document("Ad", ends=False),
+        Document("Gr", ends=False),
+    ]

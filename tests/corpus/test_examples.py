@@ -6,7 +6,8 @@ import numpy as np
 import pytest
 
 from chargen.config import CorpusConfig
-from chargen.corpus.documents import Corpus, Document
+from chargen.corpus.corpus import Corpus
+from chargen.corpus.documents import Document, Documents
 from chargen.corpus.examples import ExampleBatches, fixed_rows, load_examples, split_examples
 from chargen.errors import ChargenError, ConfigError, CorpusError
 
@@ -106,8 +107,8 @@ def test_a_text_file_is_no_table(tmp_path: Path) -> None:
     assert "--label-by" in str(refused.value.hint)
 
 
-def documents(**counts: int) -> list[Document]:
-    return [Document(f"{label}{number}", label) for label, count in counts.items() for number in range(count)]
+def documents(**counts: int) -> Documents:
+    return Documents.of(Document(f"{label}{number}", label) for label, count in counts.items() for number in range(count))
 
 
 def test_the_split_keeps_the_shares_of_the_labels() -> None:
@@ -117,7 +118,7 @@ def test_the_split_keeps_the_shares_of_the_labels() -> None:
     assert sorted([*training, *held_out]) == sorted(whole)
     assert split_examples(whole, 0.1, seed=1) == (training, held_out)
     assert split_examples(whole, 0.1, seed=2)[1] != held_out
-    assert split_examples(whole, 0.0, seed=1) == (whole, [])
+    assert split_examples(whole, 0.0, seed=1) == (whole, Documents())
     assert Counter(document.label for document in split_examples(whole, 0.9, seed=1)[0]) == {"a": 5, "b": 2, "c": 1}
 
 

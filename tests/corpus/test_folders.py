@@ -10,7 +10,7 @@ import pytest
 from click.testing import Result
 
 from chargen.config import CorpusConfig
-from chargen.corpus.documents import load_corpus
+from chargen.corpus.corpus import load_corpus
 from chargen.corpus.folders import describe_kinds, list_folder
 from chargen.corpus.large_text import LargeText
 from chargen.corpus.reading import Copies, SourceText, read_sources

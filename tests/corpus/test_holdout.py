@@ -7,7 +7,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from chargen.config import CorpusConfig
-from chargen.corpus.documents import Corpus, Document, count_characters
+from chargen.corpus.corpus import Corpus, count_characters
+from chargen.corpus.documents import Document, Documents
 from chargen.corpus.holdout import LONGEST_STRETCH, SHORTEST_STRETCH, split_documents
 from chargen.corpus.large_text import LargeText, Text
 
@@ -24,12 +25,12 @@ def prose(length: int, *, line: int = 11, paragraph: int = 5) -> str:
 
 def corpus(*texts: Text, reading: str = "document", labels: Sequence[str | None] = ()) -> Corpus:
     labelled = zip(texts, [*labels, *[None] * len(texts)], strict=False)
-    return Corpus("text", tuple(Document(text, label) for text, label in labelled), reading, "")
+    return Corpus("text", Documents.of(Document(text, label) for text, label in labelled), reading, "")
 
 
 def split(
     *texts: Text, share: float = 0.1, seed: int = 1, way: str = "spread", reading: str = "document", labels: Sequence[str] = ()
-) -> tuple[list[Document], list[Document]]:
+) -> tuple[Documents, Documents]:
     config = CorpusConfig(validation_split=share, validation=way)
     return split_documents(corpus(*texts, reading=reading, labels=labels), config, seed=seed)
 
@@ -147,7 +148,7 @@ def test_a_text_in_a_file_is_cut_as_one_in_memory() -> None:
     text = prose(50_000)
     large = LargeText([text[:30_000], text[30_000:]])
     assert [list(map(str, texts(side))) for side in split(large)] == [texts(side) for side in split(text)]
-    assert all(isinstance(one.text, LargeText) for side in split(large) for one in side)
+    assert all(isinstance(group.text, LargeText) for side in split(large) for group in side.groups)
 
 
 def test_of_a_few_documents_each_is_cut_by_itself() -> None:

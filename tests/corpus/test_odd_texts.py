@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 
 from chargen.config import CorpusConfig, Settings, TrainingConfig
 from chargen.corpus import large_text, reading
-from chargen.corpus.documents import load_corpus
+from chargen.corpus.corpus import load_corpus
 from chargen.corpus.vocabulary import ByteVocabulary, CharacterVocabulary, Vocabulary
 from chargen.corpus.words import BpeVocabulary, WordVocabulary, split_words
 from chargen.errors import CorpusError, UnknownTokenError
@@ -188,7 +188,7 @@ def test_other_tokens(kind: str, name: str, in_folder: Path) -> None:
     config = CorpusConfig(files=("text.txt",), tokens=kind, validation_split=0)
     training = TrainingConfig(context_length=1)
     plan = make_plan(Settings(corpus=config, training=training), load_corpus(config))
-    text = str(plan.corpus.texts[0])
+    text = str(next(iter(plan.corpus.texts)))
     assert plan.vocabulary.decode(plan.vocabulary.encode(text)) == text
 
 

@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 
 from chargen.config import CorpusConfig
 from chargen.corpus import reading
-from chargen.corpus.documents import Corpus, load_corpus
+from chargen.corpus.corpus import Corpus, load_corpus
 from chargen.errors import ChargenError, ConfigError, CorpusError
 
 TWEETS = ['so this bus, "really"', "two\nlines", "ends here ", "née à 日本 🔥"]
@@ -225,7 +225,7 @@ def test_a_large_table_is_read_as_a_small_one(name: str, tmp_path: Path, monkeyp
     monkeypatch.setattr("chargen.corpus.large_text.BLOCK", 1000)
     monkeypatch.setattr("chargen.corpus.formats.rows.BLOCK_CHARACTERS", 1000)
     large = load(tmp_path, content, name)
-    assert not any(isinstance(text, str) for text in large.texts)
+    assert not any(isinstance(group.text, str) for group in large.documents.groups)
     assert (texts(large), large.sha256, large.notes) == (texts(small), small.sha256, small.notes)
 
 

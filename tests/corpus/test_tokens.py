@@ -11,7 +11,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from chargen.config import CorpusConfig
-from chargen.corpus.documents import load_corpus
+from chargen.corpus.corpus import load_corpus
 from chargen.corpus.tokens import build_vocabulary, vocabulary_from_mapping
 from chargen.corpus.vocabulary import ByteVocabulary, CharacterVocabulary, Vocabulary
 from chargen.corpus.words import BpeVocabulary, WordVocabulary, split_words

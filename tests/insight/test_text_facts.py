@@ -15,7 +15,7 @@ texts_of = st.lists(st.text(st.characters(exclude_categories=["Cs"]), max_size=2
 @given(texts_of, st.integers(1, 10))
 def test_characters_are_counted_across_texts(texts: list[str], block: int) -> None:
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(text_facts, "BLOCK", block)
+        patch.setattr("chargen.corpus.large_text.BATCH", block)
         counts = CharacterCounts.of(texts)
     assert counts.counts == Counter("".join(texts))
     assert counts.total == sum(map(len, texts))

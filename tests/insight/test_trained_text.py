@@ -6,7 +6,7 @@ from pathlib import Path
 import pytest
 
 from chargen.config import CorpusConfig, Settings
-from chargen.corpus.documents import load_corpus
+from chargen.corpus.corpus import load_corpus
 from chargen.errors import CorpusError, RunError
 from chargen.insight.assessment import baselines, held_out_subject, why_no_baselines
 from chargen.insight.trained_text import find_text, read_files, read_settings, read_trained_text

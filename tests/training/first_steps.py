@@ -10,7 +10,7 @@ from typing import Any
 
 import numpy as np
 
-from chargen.corpus.documents import load_corpus
+from chargen.corpus.corpus import load_corpus
 from chargen.corpus.examples import load_examples
 from chargen.resolution import resolve
 from chargen.training.classifying.plan import make_classifier_plan

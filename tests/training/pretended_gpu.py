@@ -10,7 +10,7 @@ from typing import Any
 from unittest import mock
 
 from chargen.config import Settings
-from chargen.corpus.documents import load_corpus
+from chargen.corpus.corpus import load_corpus
 from chargen.resolution import resolve
 from chargen.training.devices import backend as devices
 from chargen.training.planning.plan import make_plan

@@ -15,7 +15,8 @@ import pytest
 from click.testing import Result
 
 from chargen.config import NetworkConfig
-from chargen.corpus.documents import Corpus, Document
+from chargen.corpus.corpus import Corpus
+from chargen.corpus.documents import Document, Documents
 from chargen.corpus.vocabulary import CharacterVocabulary
 from chargen.network.classifier import TextClassifier, label_probabilities, load_classifier
 from chargen.network.model_file import num_class_outputs
@@ -100,7 +101,7 @@ def test_weights_have_the_names_of_the_generators() -> None:
 
 def corpus(*texts: str) -> Corpus:
     documents = [Document(text, label) for text in texts for label in ("x", "y") for _ in range(5)]
-    return Corpus("text", tuple(documents), "row", "0" * 64)
+    return Corpus("text", Documents.of(documents), "row", "0" * 64)
 
 
 def settings(**sections: dict[str, Any]) -> Any:

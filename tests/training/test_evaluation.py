@@ -10,7 +10,7 @@ import pytest
 from click.testing import CliRunner
 
 from chargen.cli.program import program
-from chargen.corpus.documents import load_corpus
+from chargen.corpus.corpus import load_corpus
 from chargen.insight.trained_text import read_settings, read_trained_text
 from chargen.network.model_file import load_model
 from chargen.resolution import resolve

@@ -12,7 +12,7 @@ from typing import Any
 import pytest
 
 from chargen.checkpoints import Arrays, Position
-from chargen.corpus.documents import load_corpus
+from chargen.corpus.corpus import load_corpus
 from chargen.network.model_file import TextModel
 from chargen.resolution import resolve
 from chargen.run import RunDirectory
@@ -168,7 +168,7 @@ def test_compiling_changes_nothing(prose: Path, backend: str, tmp_path: Path) ->
     """Weights, optimizer, carried states, seeds and figures are as they were, at the start and in the middle of an epoch."""
     code = f"""
         import numpy as np
-        from chargen.corpus.documents import load_corpus
+        from chargen.corpus.corpus import load_corpus
         from chargen.resolution import resolve
         from chargen.training.planning.plan import make_plan
         from chargen.training.devices.backend import load_backend

@@ -9,8 +9,9 @@ import numpy as np
 import pytest
 
 from chargen.config import CorpusConfig, NetworkConfig, Settings, TrainingConfig
+from chargen.corpus.corpus import Corpus
 from chargen.corpus.document_rows import DocumentRows
-from chargen.corpus.documents import Corpus, Document
+from chargen.corpus.documents import Document, Documents
 from chargen.corpus.holdout import split_documents
 from chargen.corpus.vocabulary import CharacterVocabulary
 from chargen.corpus.windows import tokenize
@@ -30,12 +31,12 @@ PROSE = ". ".join(WORDS * 30)
 
 Corpora = Mapping[str, Corpus]
 CORPORA: Corpora = {
-    "prose": Corpus("text", (Document(PROSE),), "document", "0" * 64),
-    "documents": Corpus("text", tuple(Document(f"{word}. {PROSE[:100]}") for word in WORDS * 2), "document", "0" * 64),
-    "lines": Corpus("text", tuple(Document(f"{word} {word[:5]}") for word in WORDS * 8), "line", "0" * 64),
-    "labelled": Corpus("text", (Document(PROSE, "x"), Document(PROSE[::-1], "y")), "document", "0" * 64),
+    "prose": Corpus("text", Documents.of([Document(PROSE)]), "document", "0" * 64),
+    "documents": Corpus("text", Documents.of(Document(f"{word}. {PROSE[:100]}") for word in WORDS * 2), "document", "0" * 64),
+    "lines": Corpus("text", Documents.of(Document(f"{word} {word[:5]}") for word in WORDS * 8), "line", "0" * 64),
+    "labelled": Corpus("text", Documents.of([Document(PROSE, "x"), Document(PROSE[::-1], "y")]), "document", "0" * 64),
     "labelled lines": Corpus(
-        "text", tuple(Document(word, label) for word, label in product(WORDS * 4, ("x", "y"))), "line", "0" * 64
+        "text", Documents.of(Document(word, label) for word, label in product(WORDS * 4, ("x", "y"))), "line", "0" * 64
     ),
 }
 CELLS = [

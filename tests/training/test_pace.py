@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 
 from chargen.config import Settings
-from chargen.corpus.documents import load_corpus
+from chargen.corpus.corpus import load_corpus
 from chargen.resolution import resolve
 from chargen.run import started_run
 from chargen.training.numpy_trainer import NumpyTrainer

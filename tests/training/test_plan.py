@@ -10,7 +10,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from chargen.config import Settings
-from chargen.corpus.documents import Corpus, Document, load_corpus
+from chargen.corpus.corpus import Corpus, load_corpus
+from chargen.corpus.documents import Document, Documents
 from chargen.corpus.vocabulary import BOUNDARY
 from chargen.corpus.windows import ContiguousStreams
 from chargen.errors import ConfigError, CorpusError
@@ -27,7 +28,7 @@ def settings(**sections: dict[str, Any]) -> Settings:
 
 
 def corpus(*documents: str, reading: str = "document") -> Corpus:
-    return Corpus("text", tuple(map(Document, documents)), reading, "0" * 64)
+    return Corpus("text", Documents.of(map(Document, documents)), reading, "0" * 64)
 
 
 def plan(text: str = TEXT, **sections: dict[str, Any]) -> TrainingPlan:
@@ -80,9 +81,9 @@ def corpus_of(kind: str, length: int) -> Corpus:
     if kind == "lines":
         return corpus(*text.split(), reading="line")
     if kind == "labelled":
-        return Corpus("text", (Document(text, "x"), Document(text, "y")), "document", "0" * 64)
+        return Corpus("text", Documents.of([Document(text, "x"), Document(text, "y")]), "document", "0" * 64)
     if kind == "mix":
-        return Corpus("text", (Document(text), Document(text, part=1)), "document", "0" * 64, weights=(2.0, 1.0))
+        return Corpus("text", Documents.of([Document(text), Document(text, part=1)]), "document", "0" * 64, weights=(2.0, 1.0))
     return corpus(text)
 
 

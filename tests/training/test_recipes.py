@@ -8,7 +8,8 @@ from hypothesis import strategies as st
 
 from chargen.config import Settings, TrainingConfig, declared_settings
 from chargen.conflicts import check_together
-from chargen.corpus.documents import Corpus, Document
+from chargen.corpus.corpus import Corpus
+from chargen.corpus.documents import Document, Documents
 from chargen.errors import ConfigError
 from chargen.resolution import Resolved, resolve
 from chargen.scratch.network import supported
@@ -23,7 +24,7 @@ NAMES = "\n".join(["Ada", "Alan", "Grace", "Barbara"] * 50)
 
 def corpus(text: str, *, reading: str = "document") -> Corpus:
     texts = text.split("\n") if reading == "line" else [text]
-    return Corpus("text", tuple(map(Document, texts)), reading, "0" * 64)
+    return Corpus("text", Documents.of(map(Document, texts)), reading, "0" * 64)
 
 
 def resolved(**sections: dict[str, Any]) -> Resolved:
@@ -155,9 +156,11 @@ def test_each_kind_of_short_text_gets_steps_enough(kind: str, training: dict[str
     found = resolved(corpus={"tokens": tokens, "mix": mix}, training=training)
     made = corpus(text) if kind != "lines" else corpus(NAMES, reading="line")
     if kind == "labelled":
-        made = Corpus("text", (Document(text, "x"), Document(text.upper(), "y")), "document", "0" * 64)
+        made = Corpus("text", Documents.of([Document(text, "x"), Document(text.upper(), "y")]), "document", "0" * 64)
     if kind == "mix":
-        made = Corpus("text", (Document(text), Document(text.upper(), part=1)), "document", "0" * 64, weights=(2.0, 1.0))
+        made = Corpus(
+            "text", Documents.of([Document(text), Document(text.upper(), part=1)]), "document", "0" * 64, weights=(2.0, 1.0)
+        )
     plan = plan_within(Budget(minutes=1, exact=False, began=0.0), found, made)
     steps = plan.settings.training.epochs * plan.training.num_steps
     assert steps >= 200

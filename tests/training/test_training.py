@@ -214,7 +214,7 @@ def test_bits_per_character_are_those_that_the_model_file_gives(train: Train, na
     """Keras's mean over the epoch is the plain mean over the held-out names, computed with NumPy."""
     run = train(names, "--epochs", 2, "--batch-size", 3).run
     model = load_model(run.last_model)
-    from chargen.corpus.documents import load_corpus
+    from chargen.corpus.corpus import load_corpus
     from chargen.training.planning.plan import make_plan
 
     settings = resolve(read_config(str(run.config))).settings

@@ -3,42 +3,45 @@
 from array import array
 from collections.abc import Iterable, Iterator
 from copy import copy
+from dataclasses import replace
 
+import numpy as np
+
+from chargen.corpus.documents import Stretches
 from chargen.corpus.large_text import LargeText, Text
 
 BLOCK_CHARACTERS = 1 << 20  # that are put together before they are written
 
 
 class Rows:
-    """Several texts in one, each ended by a line end, with a label each or None.
+    """Several texts in one, each ended by a line end, with a label each or None; blank ones are left out.
 
     Large ones lie in a file, so that only the places are in memory.
 
     >>> rows = Rows([("Good day", "a"), ("And to you", None)])
-    >>> rows.text, rows[1], rows.labels
-    ('Good day\\nAnd to you\\n', 'And to you', ['a', None])
+    >>> rows.text, rows[1], rows.stretches.label_names()
+    ('Good day\\nAnd to you\\n', 'And to you', {'a'})
     """
 
     def __init__(self, texts: Iterable[tuple[str, str | None]], *, large: bool = False) -> None:
-        self._starts, self._stops = array("q"), array("q")
-        self.labels: list[str | None] = []
+        self._starts, self._stops, self._labels = array("q"), array("q"), array("i")
+        self._names: dict[str | None, int] = {}
         self.has_line_ends = False  # within a text
         blocks = self._blocks(texts)
         self.text: Text = LargeText(blocks) if large else "".join(blocks)
+        starts, stops = np.array(self._starts, np.int64), np.array(self._stops, np.int64)
+        self.stretches = Stretches(self.text, starts, stops, np.array(self._labels, np.int32), tuple(self._names))
 
     def __len__(self) -> int:
-        return len(self._starts)
+        return len(self.stretches)
 
     def __getitem__(self, place: int) -> Text:
-        return self.text[self._starts[place] : self._stops[place]]
-
-    def __iter__(self) -> Iterator[tuple[Text, str | None]]:
-        return ((self[place], label) for place, label in enumerate(self.labels))
+        return self.stretches[place].text
 
     def unlabelled(self) -> "Rows":
         """Return the same texts without labels."""
         other = copy(self)
-        other.labels = [None] * len(self)
+        other.stretches = replace(self.stretches, labels=None, names=(None,))
         return other
 
     def _blocks(self, texts: Iterable[tuple[str, str | None]]) -> Iterator[str]:
@@ -46,9 +49,11 @@ class Rows:
         kept: list[str] = []
         size = place = 0
         for text, label in texts:
+            if not text.strip():
+                continue
             self._starts.append(place)
             self._stops.append(place + len(text))
-            self.labels.append(label)
+            self._labels.append(self._names.setdefault(label, len(self._names)))
             self.has_line_ends |= "\n" in text
             kept += text, "\n"
             place += len(text) + 1

@@ -1,14 +1,14 @@
 """What the training of a classifier will do, settled before any heavy package is loaded."""
 
 import math
-from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
 
 from chargen.config import Settings
-from chargen.corpus.documents import Corpus, Document
+from chargen.corpus.corpus import Corpus
+from chargen.corpus.documents import Documents
 from chargen.corpus.examples import ExampleBatches, fixed_rows, split_examples
 from chargen.corpus.tokens import build_vocabulary
 from chargen.corpus.vocabulary import Vocabulary
@@ -30,8 +30,8 @@ class ClassifierPlan:
     corpus: Corpus
     vocabulary: Vocabulary
     context_length: int
-    documents: Sequence[Document]  # those trained on
-    held_out: Sequence[Document]
+    documents: Documents  # those trained on
+    held_out: Documents
     training: ExampleBatches
     validation: Validation | None
     num_parameters: int
@@ -103,7 +103,7 @@ def make_classifier_plan(settings: Settings, corpus: Corpus) -> ClassifierPlan:
     )
     batch_size = settings.training.batch_size or BATCH_SIZE
 
-    def batches(documents: Sequence[Document]) -> ExampleBatches:
+    def batches(documents: Documents) -> ExampleBatches:
         encoded = [vocabulary.encode(str(document.text)) for document in documents]
         rows = fixed_rows(encoded, context_length, vocabulary.dtype)
         numbers = np.array([corpus.labels.index(str(document.label)) for document in documents], np.int32)
@@ -138,6 +138,6 @@ def count_parameters(settings: Settings, vocabulary: Vocabulary, *, num_labels: 
     return sum(math.prod(shape) for shape in shapes.values())
 
 
-def _longest(documents: Sequence[Document], vocabulary: Vocabulary) -> int:
+def _longest(documents: Documents, vocabulary: Vocabulary) -> int:
     """Return the tokens of the longest text."""
     return max(len(vocabulary.encode(str(document.text))) for document in documents)

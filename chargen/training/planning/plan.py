@@ -8,7 +8,8 @@ from typing import Any, NamedTuple
 
 from chargen.config import NetworkConfig, Settings
 from chargen.conflicts import check_together
-from chargen.corpus.documents import Corpus, Document, count_characters
+from chargen.corpus.corpus import Corpus, count_characters
+from chargen.corpus.documents import Documents
 from chargen.corpus.holdout import split_documents
 from chargen.corpus.large_text import text_blocks
 from chargen.corpus.tokens import build_vocabulary
@@ -66,7 +67,7 @@ class TrainingPlan:
     vocabulary: Vocabulary
     training: BatchPlan
     validation: Validation | None  # after each epoch
-    documents: Sequence[Document]  # those trained on
+    documents: Documents  # those trained on
     parts: TextParts
     rate: CharacterRate
     primer: tuple[int, ...]
@@ -189,7 +190,7 @@ def make_plan(settings: Settings, corpus: Corpus, *, start: Start | None = None,
     documents, held_out = split_documents(corpus, settings.corpus, seed=settings.training.random_seed)
     known = start.model.vocabulary if start else None
     vocabulary = build_vocabulary(settings.corpus, corpus.texts, corpus.labels, known=known)
-    training = [tokenize([one for one in documents if one.part == part], vocabulary) for part in range(len(corpus.weights))]
+    training = [tokenize(documents.of_part(part), vocabulary) for part in range(len(corpus.weights))]
     parts = TextParts(training, tokenize(held_out, vocabulary) if held_out else None)
     windows = choose_windows(settings, corpus, parts, passes or settings.training.epochs)
     settings = replace(
@@ -286,7 +287,7 @@ def _batches(stream: TokenStream, windows: WindowSizes, settings: Settings) -> B
     return SlidingWindows(stream, **windows._asdict(), last=last, seed=settings.training.random_seed)
 
 
-def _character_rate(documents: Sequence[Document], streams: Sequence[TokenStream], vocabulary: Vocabulary) -> CharacterRate:
+def _character_rate(documents: Documents, streams: Sequence[TokenStream], vocabulary: Vocabulary) -> CharacterRate:
     """Return what the tokens of the documents that are measured, which are those of `streams`, are worth in characters."""
     blocks = (block for document in documents for block in text_blocks(document.text))
     tokens = sum(stream.num_targets for stream in streams)
@@ -294,7 +295,7 @@ def _character_rate(documents: Sequence[Document], streams: Sequence[TokenStream
 
 
 def _primer(
-    documents: Sequence[Document], vocabulary: Vocabulary, *, corpus: Corpus, last: bool, windows: WindowSizes
+    documents: Documents, vocabulary: Vocabulary, *, corpus: Corpus, last: bool, windows: WindowSizes
 ) -> tuple[int, ...]:
     """Return the ids that stand before a short prompt.
 

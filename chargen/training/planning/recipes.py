@@ -11,7 +11,7 @@ from dataclasses import replace
 from typing import Any, NamedTuple
 
 from chargen.config import Mapped, NetworkConfig, Settings
-from chargen.corpus.documents import Corpus
+from chargen.corpus.corpus import Corpus
 from chargen.network.network import weight_shapes
 from chargen.training.planning.plan import FEW_STEPS, FEWEST_EPOCHS, WARMUP_SHARE
 from chargen.training.planning.windows import LONGEST_LINE_WINDOW, SMALLEST_BATCH, usual_length
@@ -106,7 +106,7 @@ class _TextSize(NamedTuple):
         share, per_token = 1 - settings.corpus.validation_split, CHARACTERS_PER_TOKEN[settings.corpus.tokens]
         positions = corpus.num_characters / per_token
         if corpus.is_list:
-            longest = usual_length([len(text) for text in corpus.texts])
+            longest = usual_length(corpus.documents.lengths)
             positions = len(corpus.documents) * min(longest / per_token + 1, LONGEST_LINE_WINDOW)
         return cls(share * corpus.num_characters, share * positions)
 

@@ -8,7 +8,7 @@ import numpy as np
 import numpy.typing as npt
 
 from chargen.config import Settings
-from chargen.corpus.documents import Corpus
+from chargen.corpus.corpus import Corpus
 from chargen.corpus.windows import BatchPlan, SlidingWindows, TokenStream
 from chargen.errors import ConfigError, CorpusError
 

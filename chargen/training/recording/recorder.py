@@ -12,7 +12,7 @@ from typing import Any, Protocol
 
 from chargen.checkpoints import Arrays, Checkpoint, Position, write_checkpoint
 from chargen.config import Settings
-from chargen.corpus.documents import Corpus
+from chargen.corpus.corpus import Corpus
 from chargen.corpus.windows import BatchPlan
 from chargen.errors import RunError, TrainingError
 from chargen.network.cells import Floats

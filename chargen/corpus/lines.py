@@ -1,0 +1,34 @@
+"""Find the lines of a text without making a string of each."""
+
+import numpy as np
+import numpy.typing as npt
+
+from chargen.corpus.large_text import Text, text_blocks
+
+PIECE = 1 << 18  # characters that are looked at at a time
+# Every white space but the ideographic one lies below U+205F; the last entry is for all larger code points.
+_IS_SPACE = np.array([chr(code).isspace() for code in range(0x3002)])
+
+Indices = npt.NDArray[np.int64]
+
+
+def filled_lines(text: Text) -> tuple[Indices, Indices]:
+    r"""Return where lines begin and where they end, (N,) each, without the lines of nothing but white space.
+
+    >>> [places.tolist() for places in filled_lines("Ada\n \nGrace\n")]
+    [[0, 6], [3, 11]]
+    """
+    stops, filled = [np.array([], np.int64)], [np.array([], np.int64)]  # filled: characters before that are no white space
+    length = num_filled = 0
+    for block in text_blocks(text):
+        for start in range(0, len(block), PIECE):
+            codes = np.frombuffer(block[start : start + PIECE].encode("utf-32-le", "surrogatepass"), np.uint32)
+            so_far = num_filled + np.cumsum(~_IS_SPACE[np.minimum(codes, len(_IS_SPACE) - 1)])
+            (line_ends,) = np.nonzero(codes == ord("\n"))
+            stops.append(length + line_ends)
+            filled.append(so_far[line_ends])
+            length, num_filled = length + len(codes), int(so_far[-1])
+    ends = np.concatenate([*stops, [length]])
+    starts = np.concatenate([[0], ends[:-1] + 1])
+    kept = np.diff(np.concatenate([[0], *filled, [num_filled]])) > 0
+    return starts[kept], ends[kept]
