@@ -24,7 +24,7 @@ STDIN = "-"
     multiple=True,
     metavar="FILE",
     shell_complete=complete_files,
-    help="Read texts from a file, one a line, or from the rows of a table (.csv, .tsv, .jsonl, .json).",
+    help="Read texts from a file, one a line, or from the rows of a table (.csv, .tsv, .jsonl, .json, .parquet).",
 )
 @click.option("--text-column", metavar="NAME", help="Column of a table that holds the texts; found unless given.")
 @click.option("--label-column", metavar="NAME", help="Column of a table that holds the true labels; found by its usual names.")
@@ -107,7 +107,7 @@ def _read_texts(
     """
     from chargen.config import CorpusConfig
     from chargen.corpus.formats.formatted import formatted
-    from chargen.corpus.formats.tables import Labels
+    from chargen.corpus.formats.tables import Labels, wanted_columns
     from chargen.corpus.reading import read_texts
 
     given: _Texts = []
@@ -115,7 +115,8 @@ def _read_texts(
     for text in texts:
         given += _lines(str(read_texts([STDIN])[0].text)) if text == STDIN else [(text, None)]
     config = CorpusConfig(text_column=text_column, label_column=label_column)
-    sources = [formatted(source, config, labels=Labels.IF_ANY) for source in (read_texts(files) if files else [])]
+    read = read_texts(files, columns=wanted_columns(config, Labels.IF_ANY)) if files else []
+    sources = [formatted(source, config, labels=Labels.IF_ANY) for source in read]
     named = {"--text-column": text_column, "--label-column": label_column}
     for flag in (flag for flag, name in named.items() if name is not None and not any(source.rows for source in sources)):
         raise ConfigError(f"{flag} is for the tables of --file, there is none", hint="leave it out")

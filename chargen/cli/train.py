@@ -59,7 +59,7 @@ def command(
 ) -> int:
     """Train a network on FILES: text files, folders, https:// addresses, shipped corpora (male.txt), or - for stdin.
 
-    Each row of a table (.csv, .tsv, .jsonl, .json) is a text of its own.
+    Each row of a table (.csv, .tsv, .jsonl, .json, .parquet) is a text of its own.
 
     With --task classify they are tables of texts and labels, or texts labelled by --label-by.
 

@@ -15,6 +15,7 @@ from chargen.corpus.downloads import is_address, name_in_address
 from chargen.corpus.encodings import AUTO
 from chargen.corpus.formats.containers import plain_name
 from chargen.corpus.formats.formatted import formatted
+from chargen.corpus.formats.tables import wanted_columns
 from chargen.corpus.large_text import Text, text_blocks
 from chargen.corpus.licence import without_licences
 from chargen.corpus.reading import SourceText, read_sources
@@ -161,6 +162,7 @@ def read_corpus(config: CorpusConfig) -> list[tuple[int, SourceText]]:
             encoding=encoding,
             format=config.format,
             label_of=partial(_label, label_by=config.label_by),
+            columns=wanted_columns(config),
         )
     ]
     _check_columns(config, [source for _, source in sources])

@@ -11,7 +11,7 @@ from chargen.config import CorpusConfig
 from chargen.corpus.corpus import Corpus, corpus_name, digest_of, load_corpus
 from chargen.corpus.documents import Documents
 from chargen.corpus.formats.formatted import formatted
-from chargen.corpus.formats.tables import Labels
+from chargen.corpus.formats.tables import Labels, wanted_columns
 from chargen.corpus.reading import read_sources
 from chargen.corpus.vocabulary import BOUNDARY, Ids
 from chargen.corpus.windows import Batch, BatchPlan, shuffled
@@ -29,7 +29,7 @@ def load_examples(config: CorpusConfig) -> Corpus:
     corpus = load_corpus(config) if config.label_by != "none" else _load_tables(config)
     counts = Counter(str(label) for label in corpus.documents.labels)
     if len(counts) < 2:
-        found = f"one label only, {corpus.labels[0]!r}" if counts else "no row with a text and a label"
+        found = f"one label only, {corpus.labels[0]!r}" if corpus.labels else "no row with a text and a label"
         raise CorpusError(f"{corpus.name} holds {found}, expected two labels or more", hint="is it the right --label-column?")
     label, count = min(counts.items(), key=lambda item: (item[1], item[0]))
     if count < MIN_EXAMPLES:
@@ -46,12 +46,13 @@ def _load_tables(config: CorpusConfig) -> Corpus:
         everything=config.folder_files == "all",
         encoding=config.encoding,
         format=config.format,
+        columns=wanted_columns(config, Labels.ALWAYS),
     )
     sources = [formatted(source, config, labels=Labels.ALWAYS) for source in read]
     for source in sources:
         if source.rows is None:
             raise CorpusError(
-                f"{source.name} is not a table of texts and labels, expected .csv, .tsv, .jsonl or .json",
+                f"{source.name} is not a table of texts and labels, expected .csv, .tsv, .jsonl, .json or .parquet",
                 hint="or label whole files: --label-by file, or folder",
             )
     documents = Documents(source.rows.stretches for source in sources if source.rows)

@@ -15,11 +15,13 @@ from chargen.corpus.downloads import download, is_address
 from chargen.corpus.encodings import AUTO, check_encoding
 from chargen.corpus.fetching import fetched_path, find_public
 from chargen.corpus.folders import LeftOut, choose_names, list_folder
-from chargen.corpus.formats.containers import Packed, plain_name, unpacked
+from chargen.corpus.formats.containers import Packed, damage_named, plain_name, unpacked
 from chargen.corpus.formats.magic import HEAD_BYTES, recognise
 from chargen.corpus.formats.mail import MAIL_SUFFIXES, mail_turns
 from chargen.corpus.formats.office import document_kind, document_text
+from chargen.corpus.formats.parquet import PARQUET, read_parquet
 from chargen.corpus.formats.rows import Rows
+from chargen.corpus.formats.tables import Columns, Labels, collect_rows, no_texts
 from chargen.corpus.large_text import LargeText, Text, decoded_blocks, is_blank
 from chargen.corpus.wording import counted, example
 from chargen.errors import CorpusError, ReadingError
@@ -27,6 +29,7 @@ from chargen.shipped import nearest_shipped, shipped_folder
 
 LARGE_BYTES = 1 << 26  # from this size on a file is not read into memory
 STDIN = "-"
+ANY_COLUMNS = Columns()
 PLAIN = "text"  # the format of a file that is read as it is
 
 
@@ -85,6 +88,7 @@ class How(NamedTuple):
     encoding: str | None
     format: str
     label_of: LabelOf | None
+    columns: Columns
     usual: str = ""
 
 
@@ -96,6 +100,7 @@ def read_sources(
     encoding: str | None = AUTO,
     format: str = "auto",
     label_of: LabelOf | None = None,
+    columns: Columns = ANY_COLUMNS,
 ) -> list[SourceText]:
     r"""Read every named file, every matching file of a named folder, and standard input for "-".
 
@@ -103,13 +108,14 @@ def read_sources(
     "surrogateescape" makes them, and line ends stay. Without a pattern the .txt and .md files of a folder are read. Files of a
     folder that hold no text, or a copy of a text that was read before, are left out with a note; `label_of` tells which texts
     have different labels, and are therefore no copies. With `everything`, hidden files and copies are read too. Compressed
-    files are read through, archives as folders are, and of the documents of other programs the text, unless `format` is "text".
-    Raises CorpusError for a name that is neither a file, a folder nor a shipped or fetched corpus, a folder without a text to
-    read, a container that is damaged or beyond the bounds, and a named file that is empty or no text in `encoding`.
+    files are read through, archives as folders are, of the documents of other programs the text, and of binary tables the
+    `columns` that are wanted, unless `format` is "text". Raises CorpusError for a name that is neither a file, a folder nor a
+    shipped or fetched corpus, a folder without a text to read, a container that is damaged or beyond the bounds, and a named
+    file that is empty or no text in `encoding`, and ConfigError for a column that a binary table does not have.
     """
     if encoding is not None:
         check_encoding(encoding)
-    files, how = list(files), How(glob, everything, encoding, format, label_of)
+    files, how = list(files), How(glob, everything, encoding, format, label_of, columns)
     alike = Counter(Path(name).name for name in files)
     sources: list[SourceText] = []
     for name in files:
@@ -128,11 +134,16 @@ def read_sources(
 
 
 def read_texts(
-    files: Iterable[str], *, glob: str | None = None, encoding: str | None = AUTO, format: str = "auto"
+    files: Iterable[str],
+    *,
+    glob: str | None = None,
+    encoding: str | None = AUTO,
+    format: str = "auto",
+    columns: Columns = ANY_COLUMNS,
 ) -> list[SourceText]:
     """Read as `read_sources` does, for those whose users have no options to say how: no error hints at one."""
     try:
-        return read_sources(files, glob=glob, encoding=encoding, format=format)
+        return read_sources(files, glob=glob, encoding=encoding, format=format, columns=columns)
     except ReadingError as error:
         raise CorpusError(error.message, hint="give a text file, in UTF-8 if it can be") from error
 
@@ -273,7 +284,9 @@ def _document(packed: Packed, how: How) -> SourceText:
     head = packed.file.read(HEAD_BYTES)
     packed.file.seek(0)
     if how.format == "mail" or (how.format == AUTO and plain_name(packed.name).lower().endswith(MAIL_SUFFIXES)):
-        return _letters(packed)
+        return _letters(packed, by_speaker=how.columns.labels == Labels.SPEAKERS)
+    if head.startswith(PARQUET):
+        return _parquet(packed, how.columns)
     if kind := document_kind(packed, head):
         text = document_text(packed, kind)
         return SourceText(packed.name, text, (f"{packed.name}: {kind}, of which the text is read, such as {example(text)}",))
@@ -282,10 +295,22 @@ def _document(packed: Packed, how: How) -> SourceText:
     return _decoded(packed, how)
 
 
-def _letters(packed: Packed) -> SourceText:
-    """Return the letters of a mail box, each a text labelled by who wrote it."""
+def _parquet(packed: Packed, columns: Columns) -> SourceText:
+    """Return the rows of a Parquet table."""
+    with damage_named(packed.name):
+        table, size = read_parquet(packed)
+        found = collect_rows(table, packed.name, columns, large=size >= LARGE_BYTES)
+    if found is None:
+        raise no_texts(table, packed.name)
+    rows, notes = found
+    return SourceText(packed.name, rows.text, notes, rows=rows)
+
+
+def _letters(packed: Packed, *, by_speaker: bool) -> SourceText:
+    """Return the letters of a mail box, each a text, and if asked for labelled by who wrote it."""
     turns = (turn for turn in mail_turns(packed.file) if turn.text)
-    rows = Rows(((turn.text, turn.speaker or "unknown") for turn in turns), large=packed.size >= LARGE_BYTES)
+    labels = ((turn.text, (turn.speaker or "unknown") if by_speaker else None) for turn in turns)
+    rows = Rows(labels, large=packed.size >= LARGE_BYTES)
     if not len(rows):
         raise ReadingError(f"{packed.name} has no letters with text", hint="--format text reads it as plain text")
     shown = f"{counted(len(rows), 'letter')}, each a text without its quotations, such as {example(rows[0])}"

@@ -13,6 +13,7 @@ from chargen.corpus.decoding import Decoding
 from chargen.corpus.documents import Document
 from chargen.corpus.encodings import AUTO
 from chargen.corpus.formats.formatted import formatted
+from chargen.corpus.formats.tables import wanted_columns
 from chargen.corpus.holdout import split_documents
 from chargen.corpus.legacy import FORMER_GUESSES
 from chargen.corpus.licence import without_licences
@@ -129,7 +130,7 @@ def read_files(
     Raises CorpusError for what cannot be read, and ConfigError for a model of labelled documents without a label.
     """
     encoding = None if model.vocabulary.kind == "byte" and config.encoding == "auto" else config.encoding
-    read = read_texts(files, glob=config.glob, encoding=encoding, format=config.format)
+    read = read_texts(files, glob=config.glob, encoding=encoding, format=config.format, columns=wanted_columns(config))
     sources = [formatted(source, config) for source in read]
     sha256 = digest_of(sources)
     sources, notes = without_licences(sources, "as in training") if config.strip_licence else (sources, [])

@@ -238,7 +238,7 @@ def test_what_an_archive_points_at_is_not_followed(tmp_path: Path) -> None:
         ("song.mp3", b"ID3\3\0\0\0\0", "song.mp3 is an MP3 recording"),
         ("a.out", b"\x7fELF\2\1\1\0", "a.out is a program for Linux"),
         ("b.sqlite", b"SQLite format 3\0", "b.sqlite is an SQLite database"),
-        ("t.parquet", b"PAR1\x15\4\0", "t.parquet is a Parquet table, not text"),
+        ("t.parquet", b"PARE\x15\4\0", "t.parquet is an encrypted Parquet table, not text"),
         ("c.7z", b"7z\xbc\xaf\x27\x1c\0\4", "c.7z is a 7-Zip archive"),
         ("m.safetensors", b'\x40\0\0\0\0\0\0\0{"__metadata__":{}}', "m.safetensors is a safetensors model"),
     ],

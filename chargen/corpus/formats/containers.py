@@ -100,6 +100,11 @@ def unpacked(packed: Packed, choose: Choose, budget: Budget | None = None, depth
             yield from unpacked(member, choose, budget, depth + 1)
 
 
+def missing_package(name: str, what: str, extra: str) -> CorpusError:
+    """Return the error for a file that a package is needed for; extra: which of chargen's extras installs it."""
+    return CorpusError(f"{name} is {what}; pip install 'chargen[{extra}]' reads it")
+
+
 def plain_name(name: str) -> str:
     """Return a file's name without the endings of containers.
 
@@ -138,7 +143,7 @@ def _decompressor(head: bytes, name: str) -> Callable[[IO[bytes]], Iterable[byte
         return _xz_blocks
     if head.startswith(ZSTANDARD):
         if find_spec("zstandard") is None:
-            raise CorpusError(f"{name} is a Zstandard file", hint="pip install 'chargen[formats]' reads it")
+            raise missing_package(name, "a Zstandard file", "formats")
         return _zstandard_blocks
     return None
 

@@ -12,14 +12,14 @@ from chargen.corpus.formats.html_text import html_text
 from chargen.corpus.formats.json_records import NoRecordsError
 from chargen.corpus.formats.notebooks import notebook_text
 from chargen.corpus.formats.subtitles import subtitle_turns
-from chargen.corpus.formats.tables import Columns, Labels, column_names, read_table, table_like
+from chargen.corpus.formats.tables import SPEAKER, Columns, Labels, column_names, read_table, table_like, wanted_columns
 from chargen.corpus.formats.turns import Turn, as_conversation, as_rows
 from chargen.corpus.large_text import Text
 from chargen.corpus.reading import PLAIN, SourceText
 from chargen.corpus.wording import counted, example, listed
 from chargen.errors import ReadingError
 
-CHAT, SPEAKER = "chat", "speaker"
+CHAT = "chat"
 FORMATS = {
     **{".csv": "csv", ".tsv": "tsv", ".tab": "tsv", ".jsonl": "jsonl", ".ndjson": "jsonl", ".json": "json"},
     **{".html": "html", ".htm": "html", ".xhtml": "html", ".srt": "subtitles", ".vtt": "subtitles", ".ipynb": "notebook"},
@@ -37,12 +37,12 @@ def formatted(source: SourceText, config: CorpusConfig, *, labels: Labels = Labe
     labels: whether a column of labels that nobody named is looked for. Raises ConfigError for a column that the table
     does not have, and CorpusError for a table that cannot be read, and for a text that is not of the format that is asked for.
     """
-    wanted = Columns(text=config.text_column, label=config.label_column, labels=_labels(config, labels))
+    wanted = wanted_columns(config, labels)
     if config.format == PLAIN and labels != Labels.ALWAYS:
         return source
     kind = _named_format(source, config)
     if source.rows is not None:
-        return source if config.label_by == SPEAKER else replace(source, rows=source.rows.unlabelled())
+        return source
     if not wanted.asked and labels == Labels.IF_NAMED and kind in (None, "json", CHAT, "subtitles"):
         chat = _chat(source.text, kind)
         if chat:
@@ -57,10 +57,6 @@ def formatted(source: SourceText, config: CorpusConfig, *, labels: Labels = Labe
 def _named_format(source: SourceText, config: CorpusConfig) -> str | None:
     """Return the format that the user says, or else the file's name."""
     return FORMATS.get(PurePath(plain_name(source.name)).suffix.lower()) if config.format in ("auto", PLAIN) else config.format
-
-
-def _labels(config: CorpusConfig, labels: Labels) -> Labels:
-    return Labels.SPEAKERS if config.label_by == SPEAKER and labels == Labels.IF_NAMED else labels
 
 
 def _chat(text: Text, kind: str | None) -> tuple[str, list[Turn]] | None:

@@ -59,7 +59,7 @@ def _table_of(records: Sequence[Any], asked: Sequence[str]) -> Table:
     columns = _columns(records)
     return Table(
         columns,
-        lambda: ((number, _cells(record, columns)) for number, record in enumerate(records, start=1)),
+        lambda: ((number, cells_of(record, columns)) for number, record in enumerate(records, start=1)),
         headed=columns != ("text",),
     )
 
@@ -68,7 +68,7 @@ def _line_rows(text: Text, columns: Sequence[str]) -> Iterator[Row]:
     for number, line in enumerate(lines_of(text), start=1):
         if line.strip():
             record = _parsed(line)
-            yield number, None if record is None else _cells(record, columns)
+            yield number, None if record is None else cells_of(record, columns)
 
 
 def _parsed(line: str) -> Any:
@@ -116,7 +116,8 @@ def _columns(records: Sequence[Any]) -> tuple[str, ...]:
     return tuple(names)
 
 
-def _cells(record: Any, columns: Sequence[str]) -> list[str]:
+def cells_of(record: Any, columns: Sequence[str]) -> list[str]:
+    """Return the values of a record in some columns of dotted names, as text."""
     flat = _flat(record)
     return [_cell(flat.get(column)) for column in columns]
 
@@ -138,6 +139,14 @@ def _flat(record: Any, prefix: str = "", depth: int = 0) -> dict[str, Any]:
     return flat
 
 
+def _decoded(raw: bytes) -> str | None:
+    """Return bytes as text, or None if they are none."""
+    try:
+        return None if b"\0" in raw else raw.decode()
+    except UnicodeDecodeError:
+        return None
+
+
 def _cell(value: Any, depth: int = 0) -> str:
     r"""Return a value as text: the items of a list one a line, of those with a role what each says.
 
@@ -151,9 +160,11 @@ def _cell(value: Any, depth: int = 0) -> str:
             return _HALF_CHARACTER.sub("\ufffd", value.replace("\r\n", "\n").replace("\r", "\n"))
         case bool():
             return str(value).lower()
-        case list() | dict() if depth > DEEPEST:
+        case list() | tuple() | dict() if depth > DEEPEST:
             return ""
-        case list():
+        case bytes():  # which JSON has not, but Parquet
+            return _cell(_decoded(value))
+        case list() | tuple():
             return "\n".join(text for one in value if (text := _cell(one, depth + 1)))
         case dict():
             said = next((value[name] for name in SAID if name in value), None)

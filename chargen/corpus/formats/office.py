@@ -12,7 +12,7 @@ from typing import Any
 from urllib.parse import unquote
 from xml.parsers import expat
 
-from chargen.corpus.formats.containers import ZIP, Budget, Packed, blocks_of, damage_named, zip_names
+from chargen.corpus.formats.containers import ZIP, Budget, Packed, blocks_of, damage_named, missing_package, zip_names
 from chargen.corpus.formats.html_text import html_text
 from chargen.errors import CorpusError
 
@@ -102,7 +102,7 @@ def _pdf_text(packed: Packed) -> str:
     try:
         from pypdf import PdfReader
     except ImportError:
-        raise CorpusError(f"{packed.name} is a PDF document", hint="pip install 'chargen[formats]' reads it") from None
+        raise missing_package(packed.name, "a PDF document", "formats") from None
     logging.getLogger("pypdf").setLevel(logging.CRITICAL)  # it tells of each oddity that it mends
     budget = Budget(packed.name, packed.size)
     pages: list[str] = []

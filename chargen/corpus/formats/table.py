@@ -16,11 +16,17 @@ Row = tuple[int, list[str] | None]
 
 @dataclass(frozen=True)
 class Table:
-    """A table. `rows` begins at the first row each time it is called; `headed`: whether the file names its columns."""
+    """A table. `rows` begins at the first row each time it is called; `headed`: whether the file names its columns.
+
+    is_text: whether the file is text, so that its rows lie on lines. rows_of: returns the rows with the cells of some columns
+    alone, the others empty, where that is faster.
+    """
 
     columns: tuple[str, ...]
     rows: Callable[[], Iterator[Row]]
     headed: bool = True
+    is_text: bool = True
+    rows_of: Callable[[Sequence[int]], Iterator[Row]] | None = None
 
     def sample(self) -> list[list[str]]:
         """Return the cells of the first rows that can be read."""

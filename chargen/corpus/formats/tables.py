@@ -5,15 +5,17 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 from enum import Enum, auto
 
+from chargen.config import CorpusConfig
 from chargen.corpus.formats.columns import SPEAKER_COLUMNS, find_label_column, find_named, find_text_column, find_usual
 from chargen.corpus.formats.delimited import is_delimited, read_delimited
 from chargen.corpus.formats.json_records import is_json_lines, read_json
 from chargen.corpus.formats.rows import Rows
-from chargen.corpus.formats.table import Table, padded, sample_of
+from chargen.corpus.formats.table import Row, Table, padded, sample_of
 from chargen.corpus.large_text import LargeText, Text
 from chargen.corpus.wording import counted, example
 from chargen.errors import ConfigError, ReadingError
 
+SPEAKER = "speaker"  # what --label-by labels by
 MIN_LINES = 5  # of JSON, for a text that does not call itself a table
 SHOWN_COLUMNS = 8
 
@@ -41,6 +43,12 @@ class Columns:
         return tuple(name for name in (self.text, self.label) if name is not None)
 
 
+def wanted_columns(config: CorpusConfig, labels: Labels = Labels.IF_NAMED) -> Columns:
+    """Return which columns are wanted; labels: whether a column of labels that nobody named is looked for."""
+    by_speaker = config.label_by == SPEAKER and labels == Labels.IF_NAMED
+    return Columns(text=config.text_column, label=config.label_column, labels=Labels.SPEAKERS if by_speaker else labels)
+
+
 @dataclass(frozen=True)
 class _Chosen:
     """A table and the places of its columns. `incomplete`, `unreadable`: lines of rows that are left out."""
@@ -55,7 +63,7 @@ class _Chosen:
 
     def texts(self) -> Iterator[tuple[str, str | None]]:
         """Yield the text and the label of each row that has what is wanted."""
-        for line, cells in self.table.rows():
+        for line, cells in self._rows():
             if cells is None:
                 self.unreadable.append(line)
                 continue
@@ -65,6 +73,11 @@ class _Chosen:
                 yield text, label
             else:
                 self.incomplete.append(line)
+
+    def _rows(self) -> Iterator[Row]:
+        if self.table.rows_of is None:
+            return self.table.rows()
+        return self.table.rows_of([place for place in (self.text, self.label) if place is not None])
 
 
 def table_like(text: Text, *, hinted: bool) -> str | None:
@@ -85,23 +98,40 @@ def read_table(text: Text, name: str, kind: str, wanted: Columns) -> tuple[Rows,
     and ReadingError for a table that cannot be read or has no row with a text.
     """
     try:
-        table = _open(text, kind, wanted.asked)
-        chosen = _choose(table, name, wanted)
-        if chosen is None:
-            return None
-        rows = Rows(chosen.texts(), large=isinstance(text, LargeText))
+        return collect_rows(_open(text, kind, wanted.asked), name, wanted, large=isinstance(text, LargeText))
     except csv.Error as error:
         raise ReadingError(f"{name} is not a table: {error}", hint="--format text reads it as plain text") from error
+
+
+def collect_rows(table: Table, name: str, wanted: Columns, *, large: bool) -> tuple[Rows, tuple[str, ...]] | None:
+    """Return the rows of a table that was opened and notes about them; None and errors as of `read_table`.
+
+    large: whether the texts are kept in a file.
+    """
+    chosen = _choose(table, name, wanted)
+    if chosen is None:
+        return None
+    rows = Rows(chosen.texts(), large=large)
     if not len(rows):
         column = table.columns[chosen.text] if table.columns else "1"
         what = "a text and a label" if chosen.label_required else "a text"
-        raise ReadingError(f"{name} has no row with {what}, the texts being those of the column {column!r}", hint=_ANOTHER)
+        otherwise = _OR_PLAIN if table.is_text else ""
+        raise ReadingError(
+            f"{name} has no row with {what}, the texts being those of the column {column!r}", hint=f"{_ANOTHER}{otherwise}"
+        )
     return rows, (_describe(chosen, rows, wanted), *_left_out(chosen, len(rows)))
 
 
-_OTHER_TEXTS = " (--text-column NAME takes another, --format text reads the file as plain text)"
+def no_texts(table: Table, name: str) -> ReadingError:
+    """Return the error for a table that is no plain text either and has no column of texts."""
+    return ReadingError(f"{_has(table, name)}; none of them looks like texts", hint="name one with --text-column")
+
+
+_OTHER_TEXTS = "--text-column NAME takes another"
 _OTHER_COLUMNS = " (--text-column NAME and --label-column NAME take others)"
-_ANOTHER = "name another with --text-column, or read it as plain text with --format text"
+_ANOTHER = "name another with --text-column"
+_OR_PLAIN = ", or read it as plain text with --format text"
+_AS_TEXT = ", --format text reads the file as plain text"
 
 
 def column_names(text: Text, kind: str, asked: Sequence[str]) -> tuple[str, ...]:
@@ -163,7 +193,8 @@ def _describe(chosen: _Chosen, rows: Rows, wanted: Columns) -> str:
     """Return the line that says what a table was read as."""
     columns = chosen.table.columns
     labels = f"; labels are from {columns[chosen.label]!r}" if chosen.label is not None else ""
-    how = _OTHER_TEXTS if wanted.labels == Labels.IF_NAMED else _OTHER_COLUMNS
+    as_text = _AS_TEXT if chosen.table.is_text else ""
+    how = f" ({_OTHER_TEXTS}{as_text})" if wanted.labels == Labels.IF_NAMED else _OTHER_COLUMNS
     return (
         f"{chosen.name}: a table of {counted(len(columns), 'column')}{_listed(chosen.table)}, {counted(len(rows), 'row')}; "
         f"texts are from the column {columns[chosen.text]!r}, such as {example(rows[0])}{labels}{'' if wanted.text else how}"
@@ -185,4 +216,5 @@ def _left_out(chosen: _Chosen, kept: int) -> Iterator[str]:
     missing = "no text or no label" if chosen.label_required else "no text"
     for lines, why in ((incomplete, f"have {missing}"), (unreadable, "cannot be read")):
         if lines:
-            yield f"{chosen.name}: {len(lines):,} of {total:,} rows {why}, left out (the first ends on line {lines[0]:,})"
+            first = f"the first {'ends on line' if chosen.table.is_text else 'is row'} {lines[0]:,}"
+            yield f"{chosen.name}: {len(lines):,} of {total:,} rows {why}, left out ({first})"
