@@ -68,7 +68,7 @@ def setting(default: Any, help: str, **details: Any) -> Any:
 class CorpusConfig:
     """Which text is read, and how."""
 
-    files: tuple[str, ...] = setting((), "Files, folders, addresses (https://...), shipped corpora, or - for stdin.")
+    files: tuple[str, ...] = setting((), "Files, folders, addresses (https://..., s3://...), shipped corpora, or - for stdin.")
     glob: str | None = setting(None, "Which files of a folder are read, such as '**/*.py'.", unset="**/*.txt and **/*.md")
     folder_files: str = setting(
         "clean",

@@ -1,37 +1,42 @@
-"""Fetch a text from an address on the web once, and read it from the cache afterwards."""
+"""Fetch a text from an address once, and read it from the cache afterwards."""
 
 import hashlib
 import re
+from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
 from tempfile import NamedTemporaryFile
-from typing import Any
-from urllib.parse import unquote, urlsplit
+from urllib.parse import SplitResult, unquote, urlsplit
+from urllib.request import url2pathname
 
 from chargen.corpus import fetching
 from chargen.corpus.fetching import PublicText, cache_folder, failed, told
+from chargen.corpus.remote import WEB, Sent, open_remote
 from chargen.errors import CorpusError
 
 MOST_BYTES = 1 << 34
 _ADDRESS = re.compile(r"[a-zA-Z][a-zA-Z0-9+.-]+://")
 _PIN = "#sha256="
+_FOUND, _IN_PLACE = "read from the cache", "read from"
+_LOCAL = ("file", "local")
+_WITH_LOGIN = ("https", "http", "ftp", "sftp", "ssh", "smb")  # addresses such as sftp://user:password@host/file
 _ODD = re.compile(r"[^\w.-]+")
 _SUFFIXES = {"text/html": ".html", "application/json": ".json", "text/csv": ".csv", "application/pdf": ".pdf"}
 
 
 @dataclass(frozen=True)
 class Download:
-    """A fetched file; `fresh`: whether it was fetched now rather than found in the cache."""
+    """A file of an address, `how` it came to lie at its path: fetched into the cache or found there, or always there."""
 
     url: str
     path: Path
     sha256: str
-    fresh: bool
+    how: str
 
     def describe(self) -> str:
         """Return a line about it."""
-        size = f"{self.path.stat().st_size:,} bytes, sha256 {self.sha256}"
-        return f"{self.url}: {size}, {'fetched into' if self.fresh else 'read from the cache'} {self.path}"
+        return f"{self.url}: {self.path.stat().st_size:,} bytes, sha256 {self.sha256}, {self.how} {self.path}"
 
 
 def is_address(name: str) -> bool:
@@ -49,60 +54,92 @@ def name_in_address(url: str) -> str:
     >>> name_in_address("https://example.org/texts/a%20story.txt?raw=1#sha256=00")
     'a_story.txt'
     """
-    parts = urlsplit(url)
-    name = PurePosixPath(unquote(parts.path)).name or (parts.hostname or "")
+    parts = _split(url)
+    name = PurePosixPath(unquote(parts.path)).name or parts.netloc.rpartition("@")[2]
     return _ODD.sub("_", name).strip("._")[-100:] or "download"
 
 
 def download(address: str) -> Download:
-    """Fetch the file at an address, unless it is in the cache, and return where it lies.
+    """Fetch the file at an address, unless it is in the cache, and return where it lies; one of this machine stays there.
 
-    After `#sha256=` an address may say which bytes are expected. Raises CorpusError for an address that is not of the web and
-    for other bytes, and DownloadError for whatever goes wrong on the way.
+    After `#sha256=` an address may say which bytes are expected. Raises CorpusError for an address that is none, holds a
+    password or needs a package, and for other bytes, and DownloadError for whatever goes wrong on the way.
     """
     url, _, pinned = address.partition(_PIN)
-    if urlsplit(url).scheme.lower() not in ("http", "https"):
+    parts = _split(url)
+    if parts.scheme in _WITH_LOGIN and parts.password:
+        place = "in ~/.netrc" if parts.scheme in WEB else f"as $FSSPEC_{parts.scheme.upper()}_PASSWORD"
         raise CorpusError(
-            f"{url} is not an address of the web (https:// or http://)", hint="copy the file here, and give its path"
+            f"the address of {name_in_address(url)} holds a password, which config.toml would record",
+            hint=f"leave it out and give it {place}",
         )
-    folder = cache_folder().parent / "downloads" / hashlib.sha256(url.encode()).hexdigest()[:16]
-    path = next((one for one in sorted(folder.glob("*")) if not one.name.endswith(".part")), None)
-    fresh = path is None
-    path = path or _fetch(url, folder)
+    path, how = (_local(url, parts), _IN_PLACE) if parts.scheme in _LOCAL else _fetched(url, parts.scheme)
     found = _sha256(path)
     if pinned and found != pinned.lower():
-        raise CorpusError(
-            f"{url} has the sha256 {found}, expected {pinned}", hint=f"it may have changed; to fetch it again delete {path}"
-        )
-    return Download(url, path, found, fresh)
+        again = f"; to fetch it again delete {path}" if how == _FOUND else ""
+        raise CorpusError(f"{url} has the sha256 {found}, expected {pinned}", hint=f"it may have changed{again}")
+    return Download(url, path, found, how)
 
 
-def _fetch(url: str, folder: Path) -> Path:
+def _split(url: str) -> SplitResult:
+    try:
+        return urlsplit(url)
+    except ValueError as error:
+        raise CorpusError(f"{url} is not an address: {error}", hint="for example https://example.org/a.txt") from error
+
+
+def _local(url: str, parts: SplitResult) -> Path:
+    """Return the path of an address of this machine."""
+    path = Path(url2pathname(parts.path))
+    if parts.netloc not in ("", "localhost"):
+        raise CorpusError(f"{url} names another machine", hint=f"is it file:///{parts.netloc}{parts.path}?")
+    if path.is_dir():
+        raise CorpusError(f"{url} is a folder, expected a file", hint=f"give its path, {path}")
+    if not path.is_file():
+        raise CorpusError(f"no such file: {path}", hint="give the address or the path of a file")
+    return path
+
+
+def _fetched(url: str, scheme: str) -> tuple[Path, str]:
+    """Return where the file of an address lies in the cache, and whether it was fetched or found there."""
+    folder = cache_folder().parent / "downloads" / hashlib.sha256(url.encode()).hexdigest()[:16]
+    path = next((one for one in sorted(folder.glob("*")) if not one.name.endswith(".part")), None)
+    if path is not None:
+        return path, _FOUND
+    text = PublicText(name=name_in_address(url), about="", url=url, sha256="", size=MOST_BYTES)
+    with told(text, folder), _open_web(url) if scheme in WEB else open_remote(text, scheme) as sent:
+        folder.mkdir(parents=True, exist_ok=True)
+        return _store(sent, text, folder), "fetched into"
+
+
+@contextmanager
+def _open_web(url: str) -> Iterator[Sent]:
     import requests
 
-    text = PublicText(name=name_in_address(url), about="", url=url, sha256="", size=MOST_BYTES)
-    with told(text, folder):
-        folder.mkdir(parents=True, exist_ok=True)
-        with requests.get(url, stream=True, timeout=fetching.TIMEOUT) as response:
-            response.raise_for_status()
-            return _store(response, text, folder)
+    with requests.get(url, stream=True, timeout=fetching.TIMEOUT) as response:
+        response.raise_for_status()
+        headers = response.headers
+        size = headers.get("Content-Length", "") if headers.get("Content-Encoding", "identity") == "identity" else ""
+        kind = headers.get("Content-Type", "").partition(";")[0].strip().lower()
+        yield Sent(
+            response.iter_content(fetching.CHUNK), int(size) if size.isdecimal() else None, suffix=_SUFFIXES.get(kind, "")
+        )
 
 
-def _store(response: Any, text: PublicText, folder: Path) -> Path:
-    """Write what a server sends into a file that appears whole or not at all."""
-    suffix = _SUFFIXES.get(response.headers.get("Content-Type", "").partition(";")[0].strip().lower(), "")
-    path = folder / (text.name if PurePosixPath(text.name).suffix or not suffix else text.name + suffix)
+def _store(sent: Sent, text: PublicText, folder: Path) -> Path:
+    """Write what an address sends into a file that appears whole or not at all."""
+    path = folder / (text.name if PurePosixPath(text.name).suffix else text.name + sent.suffix)
+    if sent.size is not None and sent.size > MOST_BYTES:
+        raise failed(text, f"its {sent.size:,} bytes are more than {MOST_BYTES >> 30} GiB")
     with NamedTemporaryFile(dir=folder, suffix=".part", delete=False) as file:
         part = Path(file.name)
         try:
-            for block in response.iter_content(fetching.CHUNK):
+            for block in sent.blocks:
                 file.write(block)
                 if file.tell() > MOST_BYTES:
                     raise failed(text, f"it sends more than {MOST_BYTES >> 30} GiB")
-            expected = response.headers.get("Content-Length", "")
-            packed = response.headers.get("Content-Encoding", "identity") != "identity"
-            if expected.isdecimal() and not packed and file.tell() != int(expected):
-                raise failed(text, f"the connection ended after {file.tell():,} of {int(expected):,} bytes")
+            if sent.size is not None and file.tell() != sent.size:
+                raise failed(text, f"the connection ended after {file.tell():,} of {sent.size:,} bytes")
         except BaseException:
             part.unlink()
             raise

@@ -353,13 +353,6 @@ def test_what_cannot_be_fetched_is_refused_and_nothing_is_left(
     assert len([one for one in cache.parent.rglob("*") if one.is_file()]) == ("sha256" in path)
 
 
-@pytest.mark.parametrize("given", ["s3://bucket/a.txt", "ftp://example.org/a.txt", "file:///etc/hostname"])
-def test_other_addresses_are_refused(given: str, cache: Path) -> None:
-    with pytest.raises(CorpusError, match="is not an address of the web") as refused:
-        read_sources([given])
-    assert refused.value.hint == "copy the file here, and give its path"
-
-
 def test_a_run_records_where_its_text_came_from(address: str, invoke: Invoke, in_folder: Path) -> None:
     small = ["--hidden-size", "4", "--epochs", "1", "--epoch-steps", "2", "--backend", "numpy", "--context-length", "8"]
     result = invoke("train", f"{address}/story.txt", *small, "--sample-every", "0")
