@@ -5,6 +5,7 @@ import os
 import sys
 from collections import Counter
 from collections.abc import Callable, Iterable, Iterator, Sequence
+from contextlib import suppress
 from dataclasses import dataclass, field, replace
 from functools import partial
 from pathlib import Path, PurePosixPath
@@ -189,43 +190,56 @@ def _storable(name: str) -> str:
     return os.fsencode(name).decode("utf-8", "replace")
 
 
+class _File(NamedTuple):
+    """A file of a folder or an archive."""
+
+    name: str
+    size: int
+    read: Callable[[How], list[SourceText]]
+
+
 class _Collection:
     """Collects the texts of a folder or an archive. The notes of the first tell how many there are and what was left out."""
 
     def __init__(self, place: str, how: How, left_out: LeftOut, before: Iterable[SourceText]) -> None:
         self._place, self._how, self._left_out = place, how, left_out
         self._copies = Copies(before, how.label_of)
-        self._read: list[tuple[list[SourceText], Callable[[How], list[SourceText]] | None]] = []
+        self._read: list[list[SourceText]] = []  # the texts of each file, none of one that is left out
 
-    def add(self, name: str, size: int, read: Callable[[How], list[SourceText]], *, again: bool = False) -> None:
-        """Read a file, unless it is empty; `again`: whether it can be read once more."""
-        if not size:
-            self._left_out.blank.append(name)
+    def add(self, file: _File) -> None:
+        """Read a file, unless it is empty."""
+        self._read.append([])
+        if not file.size:
+            self._left_out.blank.append(file.name)
             return
         try:
-            self._read.append((read(self._how), read if again else None))
+            self._read[-1] = file.read(self._how)
         except CorpusError as error:
             if self._how.encoding not in (AUTO, None):
                 raise
             self._left_out.unreadable.append(error.message)
 
+    def read_doubtful_again(self, files: Callable[[], Iterable[_File]]) -> None:
+        """Read those of doubtful encoding in the one that most of the others have; files: returns all that were added."""
+        guesses = [[source.decoding.guess for source in found if source.decoding.guess] for found in self._read]
+        clear = Counter(guess.encoding for found in guesses for guess in found if not guess.is_doubtful)
+        doubtful = [any(guess.is_doubtful for guess in found) for found in guesses]
+        if not clear or not any(doubtful):
+            return
+        how = self._how._replace(usual=clear.most_common(1)[0][0])
+        for number, file in enumerate(files()):
+            if doubtful[number]:
+                with suppress(CorpusError):  # where it does not fit all of the text
+                    self._read[number] = file.read(how)
+
     def finished(self) -> list[SourceText]:
         """Return the texts. Raises ReadingError if there are none."""
-        sources = [source for found in self._settled() for source in found if self._is_kept(source)]
+        sources = [source for found in self._read for source in found if self._is_kept(source)]
         if not sources:
             raise self._left_out.nothing_to_read(self._place, self._how.glob)
         notes = (counted(len(sources), "file"), *self._left_out.describe())
         sources[0] = replace(sources[0], notes=(*(f"{self._place}: {note}" for note in notes), *sources[0].notes))
         return sources
-
-    def _settled(self) -> Iterator[list[SourceText]]:
-        """Yield the texts of each file; those of doubtful encoding are read in the one that most of the others have."""
-        guesses = [source.decoding.guess for found, _ in self._read for source in found]
-        clear = Counter(guess.encoding for guess in guesses if guess and not guess.is_doubtful)
-        how = self._how._replace(usual=clear.most_common(1)[0][0] if clear else "")
-        for found, read_again in self._read:
-            is_doubtful = any(source.decoding.guess and source.decoding.guess.is_doubtful for source in found)
-            yield read_again(how) if read_again and is_doubtful and how.usual else found
 
     def _is_kept(self, source: SourceText) -> bool:
         """Tell whether a text is neither blank nor a copy; note the one that is."""
@@ -244,10 +258,14 @@ def _read_folder(folder: Path, how: How, before: Iterable[SourceText]) -> list[S
     """Read the matching files of a folder."""
     listing = list_folder(folder, how.glob, everything=how.everything)
     left_out = LeftOut(unreadable=list(listing.unreadable), others=listing.others)
+    names = [_storable(path.relative_to(folder).as_posix()) for path in listing.files]
+    files = [
+        _File(name, path.stat().st_size, partial(_read, path, name)) for path, name in zip(listing.files, names, strict=True)
+    ]
     collection = _Collection(str(folder), how, left_out, before)
-    for path in listing.files:
-        name = _storable(path.relative_to(folder).as_posix())
-        collection.add(name, path.stat().st_size, partial(_read, path, name), again=True)
+    for file in files:
+        collection.add(file)
+    collection.read_doubtful_again(lambda: files)
     return collection.finished()
 
 
@@ -270,9 +288,20 @@ def _read_packed(packed: Packed, folder: str, how: How, before: Iterable[SourceT
     for one in unpacked(packed, partial(choose_names, glob=how.glob, others=left_out.others)):
         if not one.in_archive:
             return _member(one, folder, how)
-        inner = PurePosixPath(one.name).parent.name or Path(plain_name(packed.name)).name
-        collection.add(one.name, one.size, partial(_member, one, inner))
+        collection.add(_inner(packed, one))
+    collection.read_doubtful_again(partial(_unpacked_again, packed, how))
     return collection.finished()
+
+
+def _unpacked_again(packed: Packed, how: How) -> Iterator[_File]:
+    packed.file.seek(0)
+    return (_inner(packed, one) for one in unpacked(packed, partial(choose_names, glob=how.glob, others=Counter())))
+
+
+def _inner(packed: Packed, one: Packed) -> _File:
+    """Return a file of an archive, which can be read until the next one is unpacked."""
+    folder = PurePosixPath(one.name).parent.name or Path(plain_name(packed.name)).name
+    return _File(one.name, one.size, partial(_member, one, folder))
 
 
 def _member(packed: Packed, folder: str, how: How) -> list[SourceText]:

@@ -1,6 +1,9 @@
 """Texts in the encodings before UTF-8 are read in the right one, by the letters of their languages."""
 
+import io
+import tarfile
 import tomllib
+import zipfile
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import NamedTuple
@@ -162,6 +165,32 @@ def test_short_files_are_read_as_the_others_of_their_folder(in_folder: Path) -> 
     Path("songs", "russian.txt").write_bytes(LANGUAGES["russian"]["text"].encode("cp1251"))
     assert [source.text for source in read_sources(["songs"])] == [*texts, LANGUAGES["russian"]["text"]]
     assert read_sources(["songs"])[0].notes[1].startswith("4 files: not UTF-8, read as cp1252, such as 'garçon numéro était'")
+
+
+@pytest.mark.parametrize("mode", ["zip", "w", "w:gz"])
+def test_short_files_are_read_as_the_others_of_their_archive(mode: str, in_folder: Path) -> None:
+    texts = ["Le garçon numéro 1 était déjà là.", "déjà vu", "Où est-il passé ?", LANGUAGES["french"]["text"]]
+    files = {f"{number}.txt": text.encode("cp1252") for number, text in enumerate(texts)}
+    files |= {"blank.txt": b"", "photo.txt": b"\x89PNG\r\n\x1a\n", "other.py": b""}
+    if mode == "zip":
+        with zipfile.ZipFile("songs.archive", "w") as archive:
+            for name, raw in files.items():
+                archive.writestr(name, raw)
+    else:
+        with tarfile.open("songs.archive", mode) as tar:
+            for name, raw in files.items():
+                member = tarfile.TarInfo(name)
+                member.size = len(raw)
+                tar.addfile(member, io.BytesIO(raw))
+    sources = read_sources(["songs.archive"])
+    assert [source.text for source in sources] == texts
+    assert sources[0].notes == (
+        "songs.archive: 4 files",
+        "songs.archive: 1 file left out, empty or blank: blank.txt",
+        "songs.archive: 1 file left out, not readable: photo.txt is a PNG picture, not text",
+        "songs.archive: 1 file of other kinds left out: .py 1 (--glob '**/*.py' reads .py)",
+        "4 files: not UTF-8, read as cp1252, such as 'garçon numéro était' (--encoding NAME reads them otherwise)",
+    )
 
 
 def test_an_encoding_beyond_the_sample_is_guessed_from_what_is_around(in_folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
