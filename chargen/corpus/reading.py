@@ -16,12 +16,13 @@ from chargen.corpus.downloads import download, is_address
 from chargen.corpus.encodings import AUTO, check_encoding
 from chargen.corpus.fetching import fetched_path, find_public
 from chargen.corpus.folders import LeftOut, choose_names, list_folder
-from chargen.corpus.formats.containers import Packed, damage_named, plain_name, unpacked
+from chargen.corpus.formats.containers import Packed, damage_named, plain_name, unpacked, zip_names
 from chargen.corpus.formats.magic import HEAD_BYTES, recognise
 from chargen.corpus.formats.mail import MAIL_SUFFIXES, mail_turns
 from chargen.corpus.formats.office import document_kind, document_text
 from chargen.corpus.formats.parquet import PARQUET, read_parquet
 from chargen.corpus.formats.rows import Rows
+from chargen.corpus.formats.slack import export_files, read_export
 from chargen.corpus.formats.tables import Columns, Labels, collect_rows, no_texts
 from chargen.corpus.large_text import LargeText, Text, decoded_blocks, is_blank
 from chargen.corpus.wording import counted, example
@@ -283,6 +284,8 @@ def _read_packed(packed: Packed, folder: str, how: How, before: Iterable[SourceT
     """Return the text of a file, read through what it is compressed by, or those of an archive."""
     if how.format == PLAIN:
         return [replace(_decoded(packed, how), folder=folder)]
+    if how.glob is None and (names := export_files(zip_names(packed.file))):
+        return _slack_export(packed, names)
     left_out = LeftOut()
     collection = _Collection(packed.name, how, left_out, before)
     for one in unpacked(packed, partial(choose_names, glob=how.glob, others=left_out.others)):
@@ -291,6 +294,16 @@ def _read_packed(packed: Packed, folder: str, how: How, before: Iterable[SourceT
         collection.add(_inner(packed, one))
     collection.read_doubtful_again(partial(_unpacked_again, packed, how))
     return collection.finished()
+
+
+def _slack_export(packed: Packed, names: list[str]) -> list[SourceText]:
+    """Return the messages of each channel."""
+    channels, damaged = read_export((one.name, one.file.read()) for one in unpacked(packed, lambda _: names))
+    if not channels:
+        raise ReadingError(f"{packed.name} is a Slack export without messages", hint="give another export")
+    notes = (f"a Slack export, {counted(len(channels), 'channel')}", *LeftOut(unreadable=damaged).describe())
+    sources = [SourceText(f"{channel}.json", text, folder=channel) for channel, text in channels.items()]
+    return [replace(sources[0], notes=tuple(f"{packed.name}: {note}" for note in notes)), *sources[1:]]
 
 
 def _unpacked_again(packed: Packed, how: How) -> Iterator[_File]:

@@ -99,8 +99,16 @@ def _discord(value: Any) -> list[Turn]:
 
 
 def _slack(value: Any) -> list[Turn]:
-    messages = [one for one in _records(value) if one.get("type") == "message" and "ts" in one and "subtype" not in one]
-    return _turns((_slack_speaker(one), _slack_text(one.get("text"))) for one in messages)
+    messages = filter(is_slack_message, _records(value))
+    return _turns((_slack_speaker(one), _slack_text(one["text"])) for one in messages)
+
+
+def is_slack_message(record: dict[str, Any]) -> bool:
+    """Tell whether a record of Slack is what somebody says, rather than a notice."""
+    text = record.get("text")
+    return (
+        record.get("type") == "message" and "ts" in record and "subtype" not in record and isinstance(text, str) and bool(text)
+    )
 
 
 def _slack_speaker(message: dict[str, Any]) -> str:
@@ -109,8 +117,8 @@ def _slack_speaker(message: dict[str, Any]) -> str:
     return str(known.get("display_name") or known.get("real_name") or message.get("user") or message.get("username") or "")
 
 
-def _slack_text(text: Any) -> str:
-    return unescape(_SLACK_LINK.sub(r"\1", text)) if isinstance(text, str) else ""
+def _slack_text(text: str) -> str:
+    return unescape(_SLACK_LINK.sub(r"\1", text))
 
 
 _PROGRAMS: dict[str, Callable[[Any], list[Turn]]] = {"Telegram": _telegram, "Discord": _discord, "Slack": _slack}
