@@ -3,7 +3,7 @@
 import numpy as np
 import numpy.typing as npt
 
-from chargen.corpus.large_text import Text, text_blocks
+from chargen.corpus.large_text import Text, code_points, text_blocks
 
 PIECE = 1 << 18  # characters that are looked at at a time
 # Every white space but the ideographic one lies below U+205F; the last entry is for all larger code points.
@@ -22,8 +22,8 @@ def filled_lines(text: Text) -> tuple[Indices, Indices]:
     length = num_filled = 0
     for block in text_blocks(text):
         for start in range(0, len(block), PIECE):
-            codes = np.frombuffer(block[start : start + PIECE].encode("utf-32-le", "surrogatepass"), np.uint32)
-            so_far = num_filled + np.cumsum(~_IS_SPACE[np.minimum(codes, len(_IS_SPACE) - 1)])
+            codes = code_points(block[start : start + PIECE])
+            so_far = num_filled + np.cumsum(~_IS_SPACE.take(codes, mode="clip"))
             (line_ends,) = np.nonzero(codes == ord("\n"))
             stops.append(length + line_ends)
             filled.append(so_far[line_ends])

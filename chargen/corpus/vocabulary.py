@@ -9,7 +9,7 @@ from typing import Any, ClassVar
 import numpy as np
 import numpy.typing as npt
 
-from chargen.corpus.large_text import Text, characters_of
+from chargen.corpus.large_text import Text, characters_of, code_points
 from chargen.errors import UnknownTokenError
 
 BOUNDARY = 0  # the token before and after every document; it stands for no text
@@ -108,7 +108,7 @@ class CharacterVocabulary(Vocabulary):
         if len(set(self.characters)) != len(self.characters):
             raise ValueError("a vocabulary holds each character once")
         super().__init__(self.characters, labels)
-        codes = _code_points(self.characters)
+        codes = code_points(self.characters).astype(np.uint32)
         self._ids_by_code = np.zeros(int(codes.max(initial=0)) + 2, self.dtype)  # the last entry is for all larger codes
         self._ids_by_code[codes] = np.arange(1, len(codes) + 1)
         self._codes_by_id = np.concatenate([np.zeros(1, codes.dtype), codes, np.zeros(len(self.labels), codes.dtype)])
@@ -131,8 +131,8 @@ class CharacterVocabulary(Vocabulary):
         """
         ids = np.empty(len(text), self.dtype)
         for start in range(0, len(text), BLOCK_CHARACTERS):
-            codes = _code_points(text[start : start + BLOCK_CHARACTERS])
-            ids[start : start + len(codes)] = self._ids_by_code[np.minimum(codes, len(self._ids_by_code) - 1)]
+            codes = code_points(text[start : start + BLOCK_CHARACTERS])
+            ids[start : start + len(codes)] = self._ids_by_code.take(codes, mode="clip")
         if (ids != BOUNDARY).all():
             return ids
         return self.encode(known_text(text, self.characters, on_unknown))
@@ -210,7 +210,3 @@ def name_characters(characters: Iterable[str]) -> str:
 def narrowest_dtype(size: int) -> type[np.unsignedinteger]:
     """Return the narrowest unsigned integer type that holds the ids 0 to size - 1."""
     return np.uint8 if size <= 1 << 8 else np.uint16 if size <= 1 << 16 else np.uint32
-
-
-def _code_points(text: str) -> npt.NDArray[np.uint32]:
-    return np.frombuffer(text.encode("utf-32-le", "surrogatepass"), np.uint32)

@@ -9,7 +9,7 @@ from typing import Any, NamedTuple
 import numpy as np
 import numpy.typing as npt
 
-from chargen.corpus.large_text import NUM_CODE_POINTS, LargeText, Text, batched_texts, text_blocks
+from chargen.corpus.large_text import NUM_CODE_POINTS, LargeText, Text, batched_texts, code_points, text_blocks
 
 RARE_COUNT = 3  # a character that occurs so often at most is rare
 MOST_RARE = 20  # rare characters that are listed
@@ -101,7 +101,7 @@ def script_of(letter: str) -> str:
 
 
 def _count_codes(text: str) -> npt.NDArray[np.intp]:
-    return np.bincount(np.frombuffer(text.encode("utf-32-le", "surrogatepass"), np.uint32))
+    return np.bincount(code_points(text))
 
 
 def _first_place(character: str, texts: Sequence[Text]) -> Place | None:
