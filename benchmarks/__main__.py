@@ -21,6 +21,7 @@ from benchmarks import (
     options,
     plot,
     quality,
+    reading,
     sample,
     serve,
     short_texts,
@@ -130,6 +131,13 @@ def measure_serve(as_json: bool = False) -> None:
 def measure_memory(as_json: bool = False) -> None:
     """Memory, time to start and speed on 1 MB and on 1 GB of text."""
     _report("memory", memory.measure, as_json)
+
+
+@main.command("reading")
+@as_json
+def measure_reading(as_json: bool = False) -> None:
+    """Seconds and memory to read and to inspect 100 MB of text."""
+    _report("reading", reading.measure, as_json)
 
 
 @main.command("cost")

@@ -22,7 +22,7 @@ def measure() -> list[dict[str, Any]]:
     with tempfile.TemporaryDirectory() as folder:
         for name, size in SIZES:
             path = Path(folder, "text.txt")
-            _write_text(path, size)
+            write_text(path, size)
             seconds, peak_bytes, forecast = _dry_run(path)
             rows += [
                 _row(f"peak memory, {name} of text", "MB", peak_bytes / 1e6),
@@ -32,7 +32,8 @@ def measure() -> list[dict[str, Any]]:
     return rows
 
 
-def _write_text(path: Path, size: int) -> None:
+def write_text(path: Path, size: int) -> None:
+    """Write a text of so many bytes."""
     source = TEXT if TEXT.is_file() else Path(__file__).parents[1] / "corpora" / "book.txt"
     block = source.read_bytes()
     with path.open("wb") as file:
