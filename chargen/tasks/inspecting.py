@@ -9,7 +9,7 @@ from chargen.corpus.holdout import split_documents
 from chargen.corpus.large_text import text_blocks
 from chargen.insight.inspection import Inspection, inspect
 from chargen.resolution import Resolved, resolve
-from chargen.training.planning.recipes import DEFAULT_PRESET, PRESETS, Chosen, choose_recipe
+from chargen.training.planning.recipes import DEFAULT_PRESET, PRESET_CORES, PRESETS, Chosen, choose_recipe
 
 SEPARATOR = "<|endoftext|>"
 
@@ -52,4 +52,4 @@ def inspect_text(layers: Sequence[tuple[str, Mapping[str, Any]]]) -> InspectedTe
 def _reasons(resolved: Resolved, corpus: Corpus) -> tuple[str, ...]:
     """Return why training would choose which settings, by the default preset."""
     chosen = Chosen(resolved.settings, [name for name, origin in resolved.origin.items() if origin != "default"])
-    return choose_recipe(corpus, chosen, minutes=PRESETS[DEFAULT_PRESET], cores=2).reasons
+    return choose_recipe(corpus, chosen, minutes=PRESETS[DEFAULT_PRESET], cores=PRESET_CORES).reasons
