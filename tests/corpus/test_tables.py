@@ -92,6 +92,8 @@ def test_each_row_of_a_table_is_a_document(content: str | bytes, name: str, tmp_
         ("Comments,Verified", [["nice", "true"], ["not so", "false"]], 0),
         ("lang,message", [["en", "hi there"], ["fr", "bonjour"]], 1),
         ("uuid,bezeichnung", [["a3f1c2d4", "Ein Haus am See"], ["b1f1c2d4", "Zwei Tiere"]], 1),
+        ("title,plot", [["Emma", "A young woman makes matches."], ["Ulysses", "A day in Dublin, hour by hour."]], 1),
+        ("name,meaning", [["The Fool", "Freeing yourself from limits"], ["The Moon", "Embracing your own fears"]], 1),
         ("text,plot", [["12", "A man walks."], ["13", "A dog barks."]], 1),
     ],
 )
@@ -155,6 +157,25 @@ def test_commas_without_quotes_belong_to_the_text(tmp_path: Path) -> None:
 def test_speech_in_a_table_of_one_column_keeps_its_marks(tmp_path: Path) -> None:
     content = 'He left.\n"Hello," she said.\n"Who\'s there?\nNobody.\n'
     assert texts(load(tmp_path, content)) == content.splitlines()
+
+
+@pytest.mark.parametrize(
+    "value",
+    [
+        {"about": "names", "boys": ["Tom", "Jim", "Abe"], "girls": ["Ada", "Ida"]},
+        {"about": "names", "names": {"boys": ["Tom", "Jim", "Abe"], "girls": ["Ada", "Ida"]}},
+        {"names": [{"boys": ["Tom", "Jim", "Abe"]}, {"girls": ["Ada", "Ida"]}]},
+    ],
+)
+def test_lists_of_texts_that_have_names_are_labelled_by_them(value: dict[str, Any], tmp_path: Path) -> None:
+    corpus = load(tmp_path, json.dumps(value), "names.json", label_column="label")
+    assert [tuple(one[:2]) for one in corpus.documents] == [
+        ("Tom", "boys"),
+        ("Jim", "boys"),
+        ("Abe", "boys"),
+        ("Ada", "girls"),
+        ("Ida", "girls"),
+    ]
 
 
 def test_rows_without_a_text_and_damaged_ones_are_left_out(tmp_path: Path) -> None:

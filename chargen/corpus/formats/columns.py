@@ -4,11 +4,13 @@ import re
 from collections import Counter
 from collections.abc import Sequence
 
+SHORT_COLUMNS = ("headline", "title", "subject", "name")  # of texts, unless another column has much longer ones
 # Usual names, the likeliest first.
 TEXT_COLUMNS = (
     *("text", "full_text", "content", "contents", "body", "review", "tweet", "message", "comment", "post", "selftext"),
     *("sentence", "utterance", "article", "document", "story", "poem", "lyrics", "quote", "joke", "dialogue", "transcript"),
-    *("description", "summary", "abstract", "caption", "question", "answer", "headline", "title", "subject", "name"),
+    *("description", "summary", "abstract", "caption", "question", "answer"),
+    *SHORT_COLUMNS,
 )
 LABEL_COLUMNS = (
     *("label", "sentiment", "class", "category", "target", "polarity", "emotion", "intent", "topic", "genre", "rating"),
@@ -28,7 +30,7 @@ _KNOWN = frozenset((*TEXT_COLUMNS, *LABEL_COLUMNS, *OTHER_COLUMNS))
 
 MOST_LABELS = 50  # distinct ones of a column that nobody named
 MOST_HEADER_CHARACTERS = 60
-NAMED_BONUS = 4  # times longer that the texts of other columns have to be than those of "review_text"
+NAMED_BONUS = 4  # times longer that the texts of other columns have to be than those of "review_text" or "title"
 MIN_SHARE = 0.8  # of a column's cells that say what kind it is
 
 _NUMBER = re.compile(r"[-+]?[$€£¥]?\s?[\d.,\s]*\d[\d.,]*(e[-+]?\d+)?\s?[%€$kKmMbB]?", re.IGNORECASE)
@@ -81,9 +83,10 @@ def find_text_column(columns: Sequence[str], rows: Sequence[Sequence[str]]) -> i
     if not texts:
         return 0 if len(columns) == 1 else None
     usual = find_usual(TEXT_COLUMNS, columns, texts)
-    if usual is not None:
+    if usual is not None and folded(columns[usual]).removesuffix("s") not in SHORT_COLUMNS:
         return usual
-    return max(texts, key=lambda place: _weight(cells[place]) * (NAMED_BONUS if _parts(columns[place], TEXT_COLUMNS) else 1))
+    named = [usual, *(place for place in texts if _parts(columns[place], TEXT_COLUMNS))]
+    return max(texts, key=lambda place: _weight(cells[place]) * (NAMED_BONUS if place in named else 1))
 
 
 def find_label_column(columns: Sequence[str], rows: Sequence[Sequence[str]], *, text: int) -> int | None:

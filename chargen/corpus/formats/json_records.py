@@ -2,7 +2,7 @@
 
 import json
 import re
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from functools import partial
 from itertools import islice
 from typing import Any
@@ -82,6 +82,9 @@ def _parsed(line: str) -> Any:
 def _find_records(value: Any, depth: int = 0) -> list[Any] | None:
     """Return the longest list of objects, lists or texts that a value is or holds, or the rows of an object of columns."""
     if isinstance(value, list):
+        groups = [item for one in value if isinstance(one, dict) and len(one) == 1 for item in one.items()]
+        if len(groups) == len(value) and (texts := _grouped_texts(groups)):
+            return texts
         return value if value and all(isinstance(one, dict | list | str) for one in value) else None
     if not isinstance(value, dict) or depth > DEEPEST:
         return None
@@ -89,11 +92,27 @@ def _find_records(value: Any, depth: int = 0) -> list[Any] | None:
     if columns is not None:
         return columns
     inner = [found for one in value.values() if isinstance(one, dict | list) and (found := _find_records(one, depth + 1))]
+    if inner and not any(isinstance(found[0], dict) for found in inner) and (texts := _grouped_texts(value.items())):
+        return texts
     if inner:
         return max(inner, key=lambda found: (isinstance(found[0], dict), len(found)))
     records = [one for one in value.values() if isinstance(one, dict)]
     alike = len(records) > 1 and len(records) == len(value) and all(one.keys() & records[0].keys() for one in records)
     return records if alike else None
+
+
+def _grouped_texts(items: Iterable[tuple[str, Any]]) -> list[Any] | None:
+    """Return the texts of all lists of texts with their names as labels; None where there are less than two lists.
+
+    >>> _grouped_texts([("boys", ["Tom"]), ("girls", ["Ada", "Ida"]), ("source", "a book")])[1:]
+    [{'text': 'Ada', 'label': 'girls'}, {'text': 'Ida', 'label': 'girls'}]
+    """
+    groups = [
+        (name, one) for name, one in items if isinstance(one, list) and one and all(isinstance(text, str) for text in one)
+    ]
+    if len({name for name, _ in groups}) < 2:
+        return None
+    return [{"text": text, "label": name} for name, texts in groups for text in texts]
 
 
 def _columns_as_records(value: dict[str, Any]) -> list[Any] | None:
