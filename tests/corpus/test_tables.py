@@ -93,7 +93,11 @@ def test_each_row_of_a_table_is_a_document(content: str | bytes, name: str, tmp_
         ("lang,message", [["en", "hi there"], ["fr", "bonjour"]], 1),
         ("uuid,bezeichnung", [["a3f1c2d4", "Ein Haus am See"], ["b1f1c2d4", "Zwei Tiere"]], 1),
         ("title,plot", [["Emma", "A young woman makes matches."], ["Ulysses", "A day in Dublin, hour by hour."]], 1),
-        ("name,meaning", [["The Fool", "Freeing yourself from limits"], ["The Moon", "Embracing your own fears"]], 1),
+        (
+            "name,meaning",
+            [["The Fool", "Freeing yourself from limits, and more"], ["The Moon", "Embracing all of your own fears"]],
+            1,
+        ),
         ("text,plot", [["12", "A man walks."], ["13", "A dog barks."]], 1),
     ],
 )
