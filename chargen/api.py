@@ -58,7 +58,7 @@ def train(
 ) -> "Run":
     """Train a network on text files, folders or shipped corpora, and return its run.
 
-    Every setting of `chargen train --help` is a keyword, and what is not given is chosen from the text as it is there; minutes
+    Every setting of `chargen train --help-all` is a keyword. What is not given is chosen from the text as it is there; minutes
     or a preset say for how long. The files of the run are written below runs_dir, $CHARGEN_RUNS or ./runs. Progress goes to
     stderr unless quiet; verbose says more of it. Only this process's main thread can be interrupted: Ctrl-C raises
     KeyboardInterrupt once everything is saved, and `resume` goes on. Raises ChargenError, nearly always before anything is
@@ -210,7 +210,7 @@ class Model:
     def generate(self, prompt: str = "", **options: Unpack[SamplingSettings]) -> str:
         """Continue a prompt, and return the text with the prompt in front: what `chargen sample --count 1` writes.
 
-        Keywords are those of `chargen sample --help`; lengths are in characters, several temperatures take turns. The same
+        Keywords are those of `chargen sample --help-all`; lengths are in characters, several temperatures take turns. The same
         random_seed gives the same text. Raises UnknownTokenError for a prompt with characters or words that the model does not
         know, ConfigError for options that conflict or are out of range, and SamplingError where too few texts are as asked.
 

@@ -6,7 +6,7 @@ from typing import Literal, TypedDict
 
 
 class TrainSettings(TypedDict, total=False):
-    """Every setting of a training, named as the flags of `chargen train` are; `chargen train --help` explains each."""
+    """Every setting of a training, named as the flags of `chargen train` are; `chargen train --help-all` explains each."""
 
     glob: str | None
     folder_files: Literal["clean", "all"]
@@ -83,7 +83,7 @@ class TrainSettings(TypedDict, total=False):
 
 
 class SamplingSettings(TypedDict, total=False):
-    """How text is written, named as the long flags of `chargen sample` are; `chargen sample --help` explains each."""
+    """How text is written, named as the long flags of `chargen sample` are; `chargen sample --help-all` explains each."""
 
     temperature: float | Sequence[float]
     greedy: bool

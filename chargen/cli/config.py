@@ -9,7 +9,8 @@ from chargen.cli.completing import complete_texts
 from chargen.cli.environment import typed
 from chargen.cli.json_text import json_text
 from chargen.cli.options import (
-    SettingsCommand,
+    ABOUT_THE_CALL,
+    LongCommand,
     common_options,
     json_option,
     option_layers,
@@ -29,7 +30,13 @@ def command() -> None:
     """Show settings and where each comes from."""
 
 
-@command.command("show", cls=SettingsCommand)
+COMMON = {
+    "Settings, as those of chargen train": ("--config", "--preset", "--minutes"),
+    "Output": ("--json", *ABOUT_THE_CALL),
+}
+
+
+@command.command("show", cls=LongCommand, common=COMMON)
 @click.argument("files", nargs=-1, shell_complete=complete_texts)
 @setting_options
 @runs_dir_option

@@ -1,6 +1,6 @@
 """Environment variables that stand for options: CHARGEN_TRAIN_EPOCHS is `chargen train --epochs`.
 
-Every option has one, named after its command and its flag, but those that are about one call: -q, -v, --debug and --help.
+Every option has one, named after its command and its flag, but those that are about one call: -q, -v, --debug and for help.
 """
 
 import os
@@ -17,7 +17,7 @@ from chargen.suggestions import OPTIONS, meaning
 
 PREFIX = "CHARGEN_"
 OTHERS = {"CHARGEN_CACHE"}  # variables that stand for no option
-ABOUT_ONE_CALL = ("verbosity", "debug")
+ABOUT_ONE_CALL = ("verbosity", "debug", "help_all")
 
 
 def variable_name(command: str, flag: str) -> str:

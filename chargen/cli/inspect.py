@@ -7,7 +7,8 @@ import click
 from chargen.cli.completing import complete_texts
 from chargen.cli.json_text import json_text
 from chargen.cli.options import (
-    SettingsCommand,
+    ABOUT_THE_CALL,
+    LongCommand,
     common_options,
     json_option,
     option_layers,
@@ -22,7 +23,13 @@ MOST_SCRIPTS = 4
 BAR_WIDTH = 40  # characters of the longest bar
 
 
-@click.command("inspect", cls=SettingsCommand)
+COMMON = {
+    "Text": ("--per-line", "--document", "--separator", "--glob", "--encoding", "--format", "--tokens"),
+    "Output": ("--write", "--json", *ABOUT_THE_CALL),
+}
+
+
+@click.command("inspect", cls=LongCommand, common=COMMON)
 @click.argument("files", nargs=-1, required=True, metavar="TEXT...", shell_complete=complete_texts)
 @section_options("corpus")
 @click.option(

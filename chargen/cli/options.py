@@ -1,6 +1,6 @@
 """Options that several commands share; those of the settings are made from the settings themselves."""
 
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from functools import partial, wraps
 from pathlib import Path
 from types import UnionType
@@ -19,6 +19,8 @@ from chargen.terminal import echo
 Command = TypeVar("Command", bound=Callable[..., Any])
 
 _POSITIONAL = ("corpus", "files")
+ABOUT_THE_CALL = ("--quiet", "--verbose", "--help", "--help-all")  # what each LongCommand ends its common options with
+_ALL = "chargen.help_all"  # set in a context's meta where all options are to be shown
 
 SETTINGS_OF = "train"  # the command that the variables of all settings are named after
 
@@ -39,20 +41,45 @@ class _Row(NamedTuple):
 _rows: dict[str, _Row] = {}  # by the parameter's name
 
 
-class SettingsCommand(click.Command):
-    """A command with `setting_options`, whose help lists its own options first and then those of each section."""
+class LongCommand(click.Command):
+    """A command of many options: -h shows those that people use most, by topic, and --help-all shows all of them.
+
+    common: the flags that -h shows, below the heading of their topic. Settings are shown by section with --help-all.
+    """
+
+    def __init__(self, *arguments: Any, common: Mapping[str, Sequence[str]], **details: Any) -> None:
+        super().__init__(*arguments, **details)
+        self.common = common
+        help_all = partial(click.option, "--help-all", is_flag=True, is_eager=True, expose_value=False)
+        help_all(callback=_show_all, help="Show all options and exit.")(self)
 
     def format_options(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
-        sections: dict[str, list[tuple[str, str]]] = {section: [] for section in ("options", *SECTIONS)}
-        for parameter in self.get_params(ctx):
-            row, record = _rows.get(parameter.name or ""), parameter.get_help_record(ctx)
-            if record and isinstance(parameter, click.Option):
-                sections[row.section if row else "options"].append(record)
-        for section, records in sections.items():
-            if not records:
-                continue
-            with formatter.section(section.capitalize()):
-                formatter.write_dl(records)
+        options = [one for one in self.get_params(ctx) if isinstance(one, click.Option)]
+        for heading, shown in (_by_section(options) if ctx.meta.get(_ALL) else self._by_topic(options)).items():
+            if records := [record for one in shown if (record := one.get_help_record(ctx))]:
+                with formatter.section(heading):
+                    formatter.write_dl(records)
+
+    def _by_topic(self, options: Sequence[click.Option]) -> dict[str, list[click.Option]]:
+        by_flag = {flag: one for one in options for flag in one.opts}
+        return {topic: [by_flag[flag] for flag in flags] for topic, flags in self.common.items()}
+
+
+def _show_all(context: click.Context, option: click.Parameter, given: bool) -> None:
+    """Print the help text with all options."""
+    if given:
+        context.meta[_ALL] = True
+        echo(context.get_help())
+        context.exit()
+
+
+def _by_section(options: Sequence[click.Option]) -> dict[str, list[click.Option]]:
+    """Return the options of a command itself, then the settings by section."""
+    sections: dict[str, list[click.Option]] = {section: [] for section in ("options", *SECTIONS)}
+    for option in options:
+        row = _rows.get(option.name or "")
+        sections[row.section if row else "options"].append(option)
+    return {section.capitalize(): found for section, found in sections.items()}
 
 
 def setting_options(command: Command) -> Command:

@@ -57,6 +57,29 @@ TOPICS = {
         "completion": "Let a shell complete what you type.",
     },
 }
+# The page of the manual about each command.
+MANUAL = {
+    "inspect": "text",
+    "train": "train",
+    "tune": "search",
+    "sample": "sample",
+    "next": "sample",
+    "play": "sample",
+    "evaluate": "evaluate",
+    "novelty": "inside",
+    "surprise": "inside",
+    "units": "inside",
+    "classify": "classify",
+    "export": "share",
+    "serve": "share",
+    "report": "inside",
+    "runs": "train",
+    "compare": "evaluate",
+    "plot": "train",
+    "config": "train",
+    "corpora": "text",
+    "completion": "conventions",
+}
 COMMANDS = {name: text for commands in TOPICS.values() for name, text in commands.items()}
 
 PROGRAM = "chargen"
@@ -82,6 +105,7 @@ class Program(SuggestingGroup):
             return None
         command: click.Command = import_module(f"chargen.cli.{cmd_name}").command
         name_variables(command, cmd_name)
+        _name_page(command, MANUAL[cmd_name])
         return command
 
     def format_commands(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
@@ -147,6 +171,13 @@ class Program(SuggestingGroup):
         return f" ({', '.join(names)} {'is' if len(names) == 1 else 'are'} set)" if names else ""
 
 
+def _name_page(command: click.Command, page: str) -> None:
+    """Let the help of a command, and of those below it, end with the page of the manual."""
+    command.epilog = f"Manual: docs/{page}.md"
+    for below in command.commands.values() if isinstance(command, click.Group) else ():
+        _name_page(below, page)
+
+
 def _say(line: str, code: int) -> int:
     single = "".join(one if one.isprintable() else "?" for one in " ".join(line.split()))  # names may be anybody's
     echo(f"chargen: {single}", err=True)
@@ -180,6 +211,8 @@ Environment: CHARGEN_TRAIN_EPOCHS=20 stands for chargen train --epochs 20,
 \b
 Exit codes: 0 done, 1 failed, 2 something you can mend,
   130 interrupted (Ctrl-C), 143 terminated.
+
+Manual: docs/index.md
 """,
     context_settings={
         "help_option_names": ["-h", "--help"],

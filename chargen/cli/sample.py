@@ -7,7 +7,16 @@ import click
 
 from chargen.cli.json_text import json_text
 from chargen.cli.measuring import use_one_thread
-from chargen.cli.options import common_options, json_option, on_unknown_option, output_option, runs_dir_option, write_output
+from chargen.cli.options import (
+    ABOUT_THE_CALL,
+    LongCommand,
+    common_options,
+    json_option,
+    on_unknown_option,
+    output_option,
+    runs_dir_option,
+    write_output,
+)
 from chargen.cli.prompting import prompt_options
 from chargen.cli.sampling import copy_length_option, model_options, raw_option, sampling_options, warn_of_drift
 from chargen.config import SamplingOptions
@@ -17,7 +26,16 @@ FEW_TEXTS = 16  # that are written side by side, for whose products one thread i
 DRAWN_IN_BATCHES = ("beam", "max_length", "must_contain", "novel")  # options for which many texts are
 
 
-@click.command("sample")
+COMMON = {
+    "Model": ("--run", "--label"),
+    "Prompt": ("--seed", "--seed-file"),
+    "Draw": ("--temp", "--top-k", "--top-p", "--greedy", "--repetition-penalty", "--random-seed", "--beam"),
+    "Texts": ("--length", "--count", "--until", "--min-length", "--max-length", "--must-contain", "--novel"),
+    "Output": ("--output", "--json", *ABOUT_THE_CALL),
+}
+
+
+@click.command("sample", cls=LongCommand, common=COMMON)
 @model_options
 @prompt_options()
 @sampling_options

@@ -7,7 +7,8 @@ from chargen.cli.completing import complete_resumable, complete_texts
 from chargen.cli.environment import typed
 from chargen.cli.json_text import json_text
 from chargen.cli.options import (
-    SettingsCommand,
+    ABOUT_THE_CALL,
+    LongCommand,
     common_options,
     json_option,
     option_layers,
@@ -18,8 +19,16 @@ from chargen.cli.options import (
 from chargen.errors import ConfigError
 from chargen.terminal import echo
 
+COMMON = {
+    "Start": ("--preset", "--minutes", "--config", "--from", "--resume", "--dry-run"),
+    "Text": ("--per-line", "--tokens", "--label-by"),
+    "Network": ("--cell", "--layers", "--hidden-size", "--dropout"),
+    "Training": ("--epochs", "--batch-size", "--learning-rate", "--backend", "--random-seed"),
+    "Output": ("--wandb", *ABOUT_THE_CALL),
+}
 
-@click.command("train", cls=SettingsCommand)
+
+@click.command("train", cls=LongCommand, common=COMMON)
 @click.argument("files", nargs=-1, shell_complete=complete_texts)
 @setting_options
 @runs_dir_option

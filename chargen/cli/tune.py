@@ -4,12 +4,25 @@ from typing import Any
 import click
 
 from chargen.cli.json_text import json_text
-from chargen.cli.options import SettingsCommand, common_options, json_option, option_layers, runs_dir_option, setting_options
+from chargen.cli.options import (
+    ABOUT_THE_CALL,
+    LongCommand,
+    common_options,
+    json_option,
+    option_layers,
+    runs_dir_option,
+    setting_options,
+)
 from chargen.cli.tables import aligned
 from chargen.terminal import echo
 
+COMMON = {
+    "Search": ("--trials", "--minutes", "--epochs", "--search", "--study", "--config"),
+    "Output": ("--runs-dir", "--json", *ABOUT_THE_CALL),
+}
 
-@click.command("tune", cls=SettingsCommand)
+
+@click.command("tune", cls=LongCommand, common=COMMON)
 @click.argument("files", nargs=-1)
 @click.option(
     "--trials", type=click.IntRange(min=1), default=20, show_default=True, help="Trials of the study in all, by all processes."

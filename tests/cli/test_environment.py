@@ -198,4 +198,4 @@ def test_a_variable_counts_as_the_users_choice(invoke: Invoke) -> None:
 
 def test_the_rule_is_said_once(invoke: Invoke) -> None:
     assert "CHARGEN_TRAIN_EPOCHS=20 stands for chargen train --epochs 20" in invoke("--help").stdout
-    assert "CHARGEN_TRAIN_" not in invoke("train", "--help").stdout
+    assert "CHARGEN_TRAIN_" not in invoke("train", "--help-all").stdout

@@ -2,6 +2,7 @@ import re
 import subprocess
 import sys
 from collections.abc import Callable
+from pathlib import Path
 
 import click
 import pytest
@@ -39,9 +40,39 @@ def test_a_command_is_missing(arguments: list[str], invoke: Invoke) -> None:
     assert result.stderr == invoke(*arguments, "-h").stdout
 
 
+LONG = [["train"], ["tune"], ["config", "show"], ["inspect"], ["sample"]]
+
+
+@pytest.mark.parametrize("command", LONG, ids=" ".join)
+def test_help_is_short_and_help_all_has_every_option(command: list[str], invoke: Invoke) -> None:
+    brief, whole = invoke(*command, "-h").stdout, invoke(*command, "--help-all").stdout
+    assert brief == invoke(*command, "--help").stdout
+    assert len(re.findall(r"^  -", brief, re.MULTILINE)) <= 24 < len(re.findall(r"^  -", whole, re.MULTILINE))
+    context = click.Context(program, info_name="chargen")
+    found: click.Command | None = program
+    for name in command:
+        assert isinstance(found, click.Group)
+        found = found.get_command(context, name)
+    assert found is not None
+    for option in found.params:
+        assert isinstance(option, click.Argument) or option.opts[-1] in whole
+
+
+def test_help_all_is_no_setting(invoke: Invoke, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("CHARGEN_SAMPLE_HELP_ALL", "1")
+    assert not invoke("sample").stdout.startswith("Usage")
+
+
+@pytest.mark.parametrize("command", [[], *([name] for name in COMMANDS), ["config", "show"], ["corpora", "get"]], ids=" ".join)
+def test_every_help_names_a_page_of_the_manual(command: list[str], invoke: Invoke) -> None:
+    line = invoke(*command, "-h").stdout.splitlines()[-1]
+    assert line.startswith("  Manual: docs/")
+    assert (Path(__file__).parents[2] / line.split()[-1]).is_file()
+
+
 @pytest.mark.parametrize("command", [["train"], ["tune"], ["config", "show"]], ids=" ".join)
 def test_help_lists_settings_by_section(command: list[str], invoke: Invoke) -> None:
-    shown = invoke(*command, "--help").stdout
+    shown = invoke(*command, "--help-all").stdout
     parts = re.split(r"^([A-Z]\w+):\n", shown, flags=re.MULTILINE)
     assert parts[1::2] == ["Options", *(section.capitalize() for section in SECTIONS)]
     by_section = dict(zip(parts[1::2], parts[2::2], strict=True))
@@ -58,7 +89,7 @@ def test_examples_stand_on_lines_of_their_own(invoke: Invoke) -> None:
 
 
 def test_train_has_an_option_for_every_setting(invoke: Invoke) -> None:
-    shown = invoke("train", "--help").stdout
+    shown = invoke("train", "--help-all").stdout
     for section, one, _, detail in declared_settings():
         if (section, one.name) != ("corpus", "files"):
             assert flag_name(one.name, detail) in shown
