@@ -1,13 +1,14 @@
 PYTHON ?= $(shell command -v python3.11 || command -v python3)
 BIN := .venv/bin
 READY := .venv/.ready
+DOCS := .venv/.docs-ready
 MINUTES ?= 10
 SCALE ?= 1
 SEEDS ?= 3
 WHEELS := gpu-wheels
 COUNT ?= 300
 
-.PHONY: help setup demo test test-backends fuzz torture mutate lint format bench quality gpu-wheels gpu-check corpora clean
+.PHONY: help setup demo test test-backends fuzz torture mutate lint format docs docs-serve bench quality gpu-wheels gpu-check corpora clean
 .DEFAULT_GOAL := help
 
 help: ## list the targets
@@ -50,6 +51,16 @@ lint: $(READY) ## check style and types
 format: $(READY) ## format the code
 	$(BIN)/ruff check --fix-only --quiet .
 	$(BIN)/ruff format .
+
+docs: $(READY) $(DOCS) ## build the manual into build/manual; a broken link or a missing page fails
+	NO_MKDOCS_2_WARNING=1 $(BIN)/python -m mkdocs build --strict
+
+docs-serve: $(READY) $(DOCS) ## show the manual in a browser while you write it
+	NO_MKDOCS_2_WARNING=1 $(BIN)/python -m mkdocs serve
+
+$(DOCS): pyproject.toml constraints.txt | $(READY)
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check --constraint constraints.txt --editable '.[dev,docs]'
+	@touch $@
 
 bench: $(READY) ## measure start-up, sampling and training, against Keras and PyTorch (which it installs)
 	$(BIN)/python -m pip install --quiet --disable-pip-version-check --constraint constraints.txt --editable '.[bench]'

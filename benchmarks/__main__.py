@@ -34,6 +34,7 @@ from benchmarks.machine import describe_machine
 from benchmarks.on_gpu.table import markdown as tables_of_gpu
 
 RESULTS = Path(__file__).parent / "results.json"
+IMAGES = RESULTS.parent.parent / "docs" / "images"
 GPU_RESULTS = RESULTS.with_name("gpu.json")  # of benchmarks.gpu_check
 CELLS = ("lstm", "gru", "simplernn")
 Rows = list[dict[str, Any]]
@@ -241,13 +242,13 @@ APART = (measure_quality, measure_short_texts, measure_ablation, measure_min_cel
 
 @main.command("options")
 def write_options() -> None:
-    """Write benchmarks/options.md: what each option does to the text, by small networks (some minutes)."""
+    """Write docs/options.md: what each option does to the text, by small networks (some minutes)."""
     options.PAGE.write_text(options.page(options.measure()), encoding="utf-8")
 
 
 @main.command("table")
 def show_table() -> None:
-    """Print the newest results as the README shows them."""
+    """Print the newest results as the manual shows them."""
     click.echo(table.markdown(json.loads(RESULTS.read_text(encoding="utf-8"))))
     if GPU_RESULTS.is_file():
         click.echo(f"\n{tables_of_gpu(json.loads(GPU_RESULTS.read_text(encoding='utf-8')))}")
@@ -255,10 +256,10 @@ def show_table() -> None:
 
 @main.command("plot")
 def plot_results() -> None:
-    """Draw the newest figures into benchmarks/training.svg and benchmarks/cost.svg."""
+    """Draw the newest figures into docs/images/training.svg and cost.svg."""
     results = json.loads(RESULTS.read_text(encoding="utf-8"))
-    plot.draw(results["train"], RESULTS.with_name("training.svg"))
-    plot.draw_cost(results["cost"], RESULTS.with_name("cost.svg"))
+    plot.draw(results["train"], IMAGES / "training.svg")
+    plot.draw_cost(results["cost"], IMAGES / "cost.svg")
 
 
 def _results() -> dict[str, Any]:

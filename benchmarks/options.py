@@ -1,6 +1,6 @@
 """What each option does to the text: small networks that differ in one option each, and what they write.
 
-`benchmarks/options.md` is made of the lessons below and of what came out.
+`docs/options.md` is made of the lessons below and of what came out.
 """
 
 import sys
@@ -14,7 +14,7 @@ from typing import Any, NamedTuple
 import chargen
 from chargen.corpus.reading import read_sources
 
-PAGE = Path(__file__).with_name("options.md")
+PAGE = Path(__file__).parent.parent / "docs" / "options.md"
 
 Options = dict[str, Any]
 

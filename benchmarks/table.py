@@ -2,7 +2,7 @@ from typing import Any
 
 
 def markdown(results: dict[str, Any]) -> str:
-    """Return the tables that the README shows, from the newest results of each kind."""
+    """Return the tables that the manual shows, from the newest results of each kind."""
     blocks = []
     if "train" in results:
         blocks.append(_training(results["train"]["rows"]))

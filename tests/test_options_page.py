@@ -2,7 +2,6 @@
 
 import doctest
 import re
-from pathlib import Path
 
 import click
 import pytest
@@ -12,7 +11,6 @@ from benchmarks.options import LESSONS, PAGE, TRAINING, WRITING, Lesson, Outcome
 from chargen.cli.sample import command as sample_command
 from chargen.cli.train import command as train_command
 
-README = Path(__file__).parent.parent / "README.md"
 TINY = {"files": ("tiny.txt",), "hidden_size": 4, "epochs": 1, "backend": "numpy"}
 
 
@@ -48,7 +46,3 @@ def test_a_lesson_can_be_measured(lesson: Lesson) -> None:
     (outcomes,) = measure([lesson], over=TINY)
     assert len(outcomes) == len(lesson.variants)
     assert all(one.text and bool(one.figures) == lesson.measured for one in outcomes)
-
-
-def test_the_readme_leads_there() -> None:
-    assert f"benchmarks/{PAGE.name}" in README.read_text(encoding="utf-8")
