@@ -3,8 +3,9 @@
     python -m tests.mutation --count 300
 
 needs `pip install 'chargen[mutation]'`. The mutants are drawn at random from all places of the rooms below that an operator of
-Cosmic Ray can change, at most one for each place; annotations are left alone. Each mutant is tested in a copy of the
-repository by the tests of its room, those named after its module first. A survivor is printed with its change.
+Cosmic Ray can change, at most one for each place; annotations are left alone. The tests of a room run once with coverage.py,
+which notes the lines that each test runs; then each mutant is tested in a copy of the repository by the tests that run its
+line. A survivor is printed with its change.
 """
 
 import argparse
@@ -17,12 +18,14 @@ import subprocess
 import sys
 import tempfile
 from collections import defaultdict
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
+from functools import partial
 from pathlib import Path
 from queue import SimpleQueue
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
+import coverage
 from cosmic_ray.ast import ast_nodes, get_ast_from_path
 from cosmic_ray.mutating import mutate_code
 from cosmic_ray.plugins import get_operator, operator_names
@@ -33,15 +36,17 @@ ROOMS = {
     "chargen/network": "tests/network",
     "chargen/training/planning": "tests/training",
 }
+COVERAGE_FILE = ".coverage"
 NOT_TESTS_OF_ROOM = {  # tests that start many processes, or train
     "tests/network": {"test_hostile_model_files.py", "test_against_keras.py"},
     "tests/training": {path.name for path in (ROOT / "tests/training").glob("test_*.py")}
     - {"test_plan.py", "test_recipes.py", "test_pace.py", "test_transfer.py"},
 }
-SECONDS = 240  # for the tests of one mutant; one that takes longer counts as found
+SECONDS = 300.0  # for the tests of one mutant; one that takes longer counts as found
 SURVIVED = 0  # exit code of pytest where all tests pass
 
 Position = tuple[int, int]  # line, column
+TestsByLine = dict[int, list[str]]  # the ids of the tests that run each line of a module
 
 
 class Mutant(NamedTuple):
@@ -97,32 +102,56 @@ def mutated(mutant: Mutant) -> tuple[str, str]:
     return code, changed
 
 
-def tests_of(module: Path, root: Path) -> list[str]:
-    """Return the tests of a module's room, those named after the module first."""
-    room = next(tests for code, tests in ROOMS.items() if module.is_relative_to(code))
-    files = [path for path in (root / room).glob("test_*.py") if path.name not in NOT_TESTS_OF_ROOM.get(room, ())]
-    doctests = [root / module] if room != "tests/training" else []
-    return [str(path) for path in [*doctests, *sorted(files, key=lambda path: (module.stem not in path.stem, path.name))]]
+def test_files(room: str, root: Path) -> list[str]:
+    """Return what the tests of a room lie in, with the modules that have doctests."""
+    tests = ROOMS[room]
+    files = [path for path in (root / tests).glob("test_*.py") if path.name not in NOT_TESTS_OF_ROOM.get(tests, ())]
+    return [*map(str, sorted(files)), *([] if tests == "tests/training" else [str(root / room)])]
 
 
-def passes(module: Path, root: Path) -> bool:
-    """Run the tests of a module in a copy of the repository, and return whether all pass in time."""
-    options = ["-x", "-q", "-n", "0", "-p", "no:cacheprovider"]
-    environment = os.environ | {"PYTHONPATH": str(root), "PYTHONDONTWRITEBYTECODE": "1"}
-    command = [sys.executable, "-m", "pytest", *options, *tests_of(module, root)]
+def passes(tests: list[str], root: Path, *options: str, seconds: float | None = SECONDS) -> bool:
+    """Run tests in a copy of the repository, and return whether all pass in time."""
+    arguments = root / "tests.txt"
+    arguments.write_text("\n".join(tests), encoding="utf-8")
+    environment = os.environ | {"PYTHONPATH": str(root), "PYTHONDONTWRITEBYTECODE": "1", "COVERAGE_FILE": COVERAGE_FILE}
+    command = [sys.executable, "-m", "pytest", "-x", "-q", "-n", "0", "-p", "no:cacheprovider", *options, f"@{arguments}"]
     try:
-        return subprocess.run(command, cwd=root, env=environment, capture_output=True, timeout=SECONDS).returncode == SURVIVED
+        done = subprocess.run(command, cwd=root, env=environment, capture_output=True, timeout=seconds)
     except subprocess.TimeoutExpired:
         return False
+    return done.returncode == SURVIVED
 
 
-def survives(mutant: Mutant, root: Path) -> bool:
+def find_covering(room: str, root: Path) -> dict[Path, TestsByLine]:
+    """Run the tests of a room, and return which of them run each line of each of its modules.
+
+    Exits if the tests fail without a mutant: they would find every mutant.
+    """
+    if not passes(test_files(room, root), root, f"--cov={room}", "--cov-context=test", "--cov-report=", seconds=None):
+        sys.exit(f"the tests of {room} fail without a mutant")
+    data = coverage.CoverageData(str(root / COVERAGE_FILE))
+    data.read()
+    return {
+        Path(file).relative_to(root): {
+            line: sorted({context.partition("|")[0] for context in contexts if context})
+            for line, contexts in data.contexts_by_lineno(file).items()
+        }
+        for file in data.measured_files()
+    }
+
+
+def tests_of(mutant: Mutant, covering: TestsByLine) -> list[str]:
+    """Return the tests that run a mutant's line; of one that runs at import, as constants do, all that run its module."""
+    return covering.get(mutant.line) or sorted({test for tests in covering.values() for test in tests})
+
+
+def survives(mutant: Mutant, tests: list[str], root: Path) -> bool:
     """Test a mutant in a copy of the repository at `root`, and undo the change."""
     before, after = mutated(mutant)
     path = root / mutant.module
     path.write_text(after, encoding="utf-8")
     try:
-        return passes(mutant.module, root)
+        return not tests or passes(tests, root)
     finally:
         path.write_text(before, encoding="utf-8")
 
@@ -146,25 +175,19 @@ def try_mutants(mutants: list[Mutant], *, jobs: int) -> Iterator[tuple[Mutant, b
     """Test mutants, `jobs` at a time, and yield each with whether it survived."""
     with tempfile.TemporaryDirectory() as folder, ThreadPoolExecutor(jobs) as pool:
         free = copies(jobs, Path(folder))
-        _check_unchanged(free)
 
-        def test(mutant: Mutant) -> bool:
+        def in_a_copy(function: Callable[..., Any], *arguments: Any) -> Any:
             root = free.get()
             try:
-                return survives(mutant, root)
+                return function(*arguments, root)
             finally:
                 free.put(root)
 
-        yield from zip(mutants, pool.map(test, mutants), strict=True)
-
-
-def _check_unchanged(free: SimpleQueue[Path]) -> None:
-    """Stop if the tests fail without any change: they would find every mutant."""
-    root = free.get()
-    for room in ROOMS:
-        if not passes(Path(room, "__init__.py"), root):
-            sys.exit(f"the tests of {room} fail, or take longer than {SECONDS} s, without a mutant")
-    free.put(root)
+        covering: dict[Path, TestsByLine] = {}
+        for found in pool.map(partial(in_a_copy, find_covering), ROOMS):
+            covering |= found
+        tests = [tests_of(mutant, covering.get(mutant.module, {})) for mutant in mutants]
+        yield from zip(mutants, pool.map(partial(in_a_copy, survives), mutants, tests), strict=True)
 
 
 def describe(mutant: Mutant) -> str:
