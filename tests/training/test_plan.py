@@ -264,7 +264,7 @@ def test_many_distinct_characters_need_no_large_array(tmp_path: Path) -> None:
 
 def test_the_description_says_what_is_trained_on_what() -> None:
     said = "\n".join(plan(network={"cell": "gru", "num_layers": 2, "embedding_size": 0}).describe())
-    for part in ("1 document,", f"{len(TEXT):,} characters", "gru 2x128", "one-hot", "2 windows of 32", "MB"):
+    for part in ("1 document,", f"{len(TEXT):,} characters", "gru 2x128", "one-hot", "1 window of 32", "MB"):
         assert part in said
 
 

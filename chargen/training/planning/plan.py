@@ -23,6 +23,7 @@ from chargen.corpus.windows import (
     TokenStream,
     tokenize,
 )
+from chargen.corpus.wording import counted
 from chargen.errors import ConfigError
 from chargen.network.model_file import TextModel
 from chargen.network.network import Network, weight_shapes
@@ -165,7 +166,7 @@ class TrainingPlan:
         corpus, network = self.corpus, self.settings.network
         count, unit = len(corpus.documents), corpus.unit
         inputs = f"embedding {network.embedding_size}" if network.embedding_size else "one-hot"
-        batch = f"{self.windows.batch_size} windows of {self.windows.context_length}"
+        batch = f"{counted(self.windows.batch_size, 'window')} of {self.windows.context_length}"
         tokens = {"char": "distinct", "byte": "byte tokens", "word": "word tokens", "bpe": "BPE tokens"}
         labels = f", labels {', '.join(corpus.labels)}" if corpus.labels else ""
         return [

@@ -13,8 +13,8 @@ from typing import Any, NamedTuple
 from chargen.config import Mapped, NetworkConfig, Settings
 from chargen.corpus.corpus import Corpus
 from chargen.network.network import weight_shapes
-from chargen.training.planning.plan import FEW_STEPS, FEWEST_EPOCHS, WARMUP_SHARE
-from chargen.training.planning.windows import LONGEST_LINE_WINDOW, SMALLEST_BATCH, usual_length
+from chargen.training.planning.plan import FEWEST_EPOCHS, WARMUP_SHARE
+from chargen.training.planning.windows import LONGEST_LINE_WINDOW, usual_length
 
 PRESETS = {"fast": 1.0, "balanced": 5.0, "best": 30.0}  # minutes of `PRESET_CORES`, whatever machine trains
 PRESET_CORES = 2
@@ -26,7 +26,9 @@ DENSE_SPEED = 0.1  # of a graph of Dense layers, beside the other cells
 CHARACTERS_PER_WEIGHT = 7
 WEIGHTS_PER_CHARACTER = 7
 HIDDEN_SIZES = (64, 128, 256, 512, 768, 1024)
-SMALLEST_FED = 128  # units that any text can feed: with much dropout they are better than fewer
+SMALLEST_FED = 128  # units that any text can feed but a tiny one: with much dropout they are better than fewer
+TINY_TEXT = 700  # characters; a shorter text that is no list needs fewer units, and more weight decay
+TINY_TEXT_WEIGHT_DECAY = 0.5
 MOST_PASSES = 60.0  # over the text; a network that reads it more often only remembers it better
 VOCABULARY = {"char": 80, "byte": 200, "word": 10_000, "bpe": 1_000}  # tokens, as long as they are not counted
 CHARACTERS_PER_TOKEN = {"char": 1, "byte": 1, "word": 5, "bpe": 3}
@@ -37,6 +39,7 @@ ADAMW = {"optimizer": "adamw", "weight_decay": 0.05, "beta_2": 0.98, "schedule":
 LEARNING_RATES = {"lstm": 0.004, "gru": 0.004, "simplernn": 0.001, "dense": 0.001}
 SHORT_TEXT = 100_000  # characters; a shorter text needs more against overfitting: larger steps, which are noisier, and dropout
 MOST_DROPPED = 0.6
+STEPS_OF_A_LIST = 400  # of the optimizer, at least, if its lines are read one at a time
 MOST_TIMES_THE_RATE = 4.0
 
 
@@ -80,8 +83,8 @@ def choose_recipe(corpus: Corpus, chosen: Chosen, *, minutes: float, cores: int,
         passes = float(chosen.settings.training.epochs)
     elif passes >= FEWEST_EPOCHS:
         passes = float(round(passes))
-    network |= _regularisation(chosen, passes, text, lines=corpus.is_list)
-    training = _reading(corpus, chosen) | _optimization(chosen, passes, text, lines=corpus.is_list)
+    network |= _regularisation(chosen, passes, text)
+    training = _reading(corpus, chosen) | _optimization(chosen, passes, text)
     layer = _left_open({"network": network, "training": training}, chosen)
     settled = _with_network(chosen.settings, layer["network"]).network
     size, seen = f"{settled.num_layers}x{settled.hidden_size}", passes * text.characters / weights
@@ -100,6 +103,7 @@ class _TextSize(NamedTuple):
 
     characters: float
     positions: float
+    is_list: bool
 
     @classmethod
     def of(cls, corpus: Corpus, settings: Settings) -> "_TextSize":
@@ -108,7 +112,12 @@ class _TextSize(NamedTuple):
         if corpus.is_list:
             longest = usual_length(corpus.documents.lengths)
             positions = len(corpus.documents) * min(longest / per_token + 1, LONGEST_LINE_WINDOW)
-        return cls(share * corpus.num_characters, share * positions)
+        return cls(share * corpus.num_characters, share * positions, corpus.is_list)
+
+    @property
+    def is_tiny(self) -> bool:
+        """Whether it is a text of a few sentences."""
+        return self.characters < TINY_TEXT and not self.is_list
 
     @property
     def shortness(self) -> float:
@@ -120,7 +129,7 @@ def _most_passes(corpus: Corpus, text: _TextSize) -> float:
     """Return how many passes are of use: fewer over a short list, which a network soon remembers, but steps enough."""
     if not corpus.is_list:
         return MOST_PASSES
-    for_steps = SMALLEST_BATCH * FEW_STEPS / len(corpus.documents)
+    for_steps = STEPS_OF_A_LIST / len(corpus.documents)
     return float(round(min(max(MOST_PASSES / text.shortness ** (1 / 3), for_steps), MOST_PASSES)))
 
 
@@ -135,7 +144,7 @@ def _network_size(chosen: Chosen, text: _TextSize, operations: float) -> dict[st
             size["embedding_size"] = 64 if hidden_size < 512 else 128
         weights = _num_weights(_with_network(chosen.settings, size), text)
         worth_it = operations / (OPERATIONS_PER_WEIGHT * weights) >= CHARACTERS_PER_WEIGHT * weights
-        fed = hidden_size <= SMALLEST_FED or weights <= WEIGHTS_PER_CHARACTER * text.characters
+        fed = (hidden_size <= SMALLEST_FED and not text.is_tiny) or weights <= WEIGHTS_PER_CHARACTER * text.characters
         if not best or (worth_it and fed):
             best = size
     return best
@@ -151,14 +160,14 @@ def _num_weights(settings: Settings, text: _TextSize) -> int:
     return sum(math.prod(shape) for shape in weight_shapes(settings.network, vocab_size).values())
 
 
-def _regularisation(chosen: Chosen, passes: float, text: _TextSize, *, lines: bool) -> dict[str, Any]:
+def _regularisation(chosen: Chosen, passes: float, text: _TextSize) -> dict[str, Any]:
     shares = next(shares for most, *shares in DROPPED_BY_PASSES if passes <= most)
-    most = MOST_DROPPED_OF_LINES if lines else MOST_DROPPED
+    most = MOST_DROPPED_OF_LINES if text.is_list else MOST_DROPPED
     outputs, weights = (min(round(20 * share * text.shortness**0.125) / 20, most) for share in shares)
     dropped = chosen.settings.network.dropout if chosen.any("network.dropout") else outputs
     by_hand, cell = chosen.settings.training.backend == "numpy", chosen.settings.network.cell
     weight_drop = {} if cell == "dense" or by_hand else {"weight_drop": weights}
-    return {"dropout": dropped, "locked_dropout": dropped > 0 and not (lines or by_hand)} | weight_drop
+    return {"dropout": dropped, "locked_dropout": dropped > 0 and not (text.is_list or by_hand)} | weight_drop
 
 
 def _reading(corpus: Corpus, chosen: Chosen) -> dict[str, Any]:
@@ -171,12 +180,13 @@ def _reading(corpus: Corpus, chosen: Chosen) -> dict[str, Any]:
     return {"stateful": True, "jitter": True} if stateful else {}
 
 
-def _optimization(chosen: Chosen, passes: float, text: _TextSize, *, lines: bool) -> dict[str, Any]:
+def _optimization(chosen: Chosen, passes: float, text: _TextSize) -> dict[str, Any]:
     if chosen.any("training.optimizer", "training.schedule"):
         return {}
     warmup = {"warmup_epochs": WARMUP_SHARE * passes} if chosen.any("training.epochs") else {}
-    rate = LEARNING_RATES[chosen.settings.network.cell] * (1 if lines else min(text.shortness**0.8, MOST_TIMES_THE_RATE))
-    return ADAMW | {"learning_rate": float(f"{rate:.2g}")} | warmup
+    rate = LEARNING_RATES[chosen.settings.network.cell] * (1 if text.is_list else min(text.shortness**0.8, MOST_TIMES_THE_RATE))
+    decay = {"weight_decay": TINY_TEXT_WEIGHT_DECAY} if text.is_tiny else {}
+    return ADAMW | {"learning_rate": float(f"{rate:.2g}")} | decay | warmup
 
 
 def _left_open(layer: Mapped, chosen: Chosen) -> Mapped:

@@ -21,7 +21,7 @@ FEWEST_STEPS = 3000  # of the optimizer, in all; a short text is read in small b
 FEWEST_STEPS_OF_A_PASS = 4  # however short the text
 # Context lengths, each with the tokens of a step from which on it is chosen.
 CONTEXT_LENGTHS = ((128, 2048), (64, 512), (32, 0))
-SMALLEST_BATCH, LARGEST_BATCH = 2, 32
+LARGEST_BATCH = 32
 SMALLEST_BATCH_OF_ONE_TARGET, LARGEST_BATCH_OF_ONE_TARGET = 8, 128  # where a window has one target
 
 
@@ -72,7 +72,7 @@ def choose_windows(settings: Settings, corpus: Corpus, parts: TextParts, passes:
     stride = training.stride or stride
     windows = _count_windows(parts.training, context_length, stride, one_target=one_target)
     most, fewest = (LARGEST_BATCH_OF_ONE_TARGET, SMALLEST_BATCH_OF_ONE_TARGET) if one_target else (LARGEST_BATCH, 1)
-    batch_size = max(fewest, min(passes * windows / FEWEST_STEPS, most), min(SMALLEST_BATCH, windows / FEWEST_STEPS_OF_A_PASS))
+    batch_size = max(fewest, min(passes * windows / FEWEST_STEPS, most))
     if training.stateful and last:
         batch_size = min(batch_size, largest_batch(parts.shortest, context_length))
     return WindowSizes(context_length, stride, training.batch_size or 2 ** int(math.log2(batch_size)))
