@@ -114,7 +114,21 @@ def passes(tests: list[str], root: Path, *options: str, seconds: float | None = 
     arguments = root / "tests.txt"
     arguments.write_text("\n".join(tests), encoding="utf-8")
     environment = os.environ | {"PYTHONPATH": str(root), "PYTHONDONTWRITEBYTECODE": "1", "COVERAGE_FILE": COVERAGE_FILE}
-    command = [sys.executable, "-m", "pytest", "-x", "-q", "-n", "0", "-p", "no:cacheprovider", *options, f"@{arguments}"]
+    command = [
+        sys.executable,
+        "-m",
+        "pytest",
+        "-x",
+        "-q",
+        "-n",
+        "0",
+        "--dist",
+        "no",
+        "-p",
+        "no:cacheprovider",
+        *options,
+        f"@{arguments}",
+    ]
     try:
         done = subprocess.run(command, cwd=root, env=environment, capture_output=True, timeout=seconds)
     except subprocess.TimeoutExpired:
