@@ -179,7 +179,11 @@ def test_a_short_list_is_read_less_often_than_a_long_one_and_often_enough() -> N
 
 def test_few_steps_are_warned_of_with_what_would_give_more() -> None:
     few = planned(PROSE * 20, training={"epochs": 3, "batch_size": 16})
-    assert few.warnings == ("only 6 optimizer steps: the network learns little; give --epochs or a smaller --batch-size",)
+    assert few.warnings == ("only 6 optimizer steps: the network learns little; give more --epochs or a smaller --batch-size",)
+    single = planned(PROSE[:60], training={"epochs": 3})
+    assert single.warnings == (
+        f"only {3 * single.training.num_steps} optimizer steps: the network learns little; give more --epochs",
+    )
     assert planned(PROSE * 20).warnings == ()
 
 

@@ -140,8 +140,9 @@ class TrainingPlan:
         steps = self.settings.training.epochs * self.training.num_steps
         if steps >= FEW_STEPS:
             return ()
-        cure = "more --minutes" if self.ends_by is not None else "--epochs"
-        return (f"only {steps} optimizer steps: the network learns little; give {cure} or a smaller --batch-size",)
+        cure = "more --minutes" if self.ends_by is not None else "more --epochs"
+        smaller = " or a smaller --batch-size" if self.windows.batch_size > 1 else ""
+        return (f"only {steps} optimizer steps: the network learns little; give {cure}{smaller}",)
 
     def summary(self) -> dict[str, Any]:
         """Return the figures of the plan."""
