@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 
 from chargen.config import CorpusConfig
 from chargen.corpus.corpus import Corpus, load_corpus
-from chargen.corpus.formats import containers
+from chargen.corpus.formats import containers, office
 from chargen.corpus.formats.html_text import html_text
 from chargen.errors import ChargenError, CorpusError
 
@@ -154,6 +154,45 @@ def test_documents_that_cannot_be_read_are_refused(
         load(tmp_path, raw, name)
     assert told in str(refused.value)
     assert "\n" not in str(refused.value)
+
+
+@pytest.mark.parametrize(
+    ("name", "raw", "bound", "why"),
+    [
+        (
+            "a.pdf",
+            pdf(),
+            "MOST_PAGE_BYTES",
+            "a.pdf is a PDF document that takes too long to read: what draws its pages is more",
+        ),
+        ("a.pdf", pdf(), "MOST_OPERATIONS", "a.pdf is a PDF document that takes too long to read: its pages are drawn by more"),
+        ("a.docx", word(), "MOST_MARKUP", "a.docx is a document that takes too long to read: its text and markup are more"),
+        ("a.epub", book(), "MOST_MARKUP", "a.epub is a document that takes too long to read: its text and markup are more"),
+    ],
+)
+def test_what_takes_too_long_is_refused(
+    name: str, raw: bytes, bound: str, why: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(office, bound, 3)
+    with pytest.raises(CorpusError) as refused:
+        load(tmp_path, raw, name)
+    assert why in str(refused.value)
+    assert str(refused.value).endswith("; convert it to plain text with another program, or give a part of it")
+
+
+def test_the_bound_of_markup_is_that_of_all_parts(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    chapters = [CHAPTER.format(title) for title in ("Eins", "Zwei")]
+    whole = len(CONTAINER) + len(BOOK) + len("application/epub+zip") + sum(map(len, chapters))
+    monkeypatch.setattr(office, "MOST_MARKUP", whole)
+    load(tmp_path, book(), "a.epub")
+    monkeypatch.setattr(office, "MOST_MARKUP", whole - len(chapters[0]))
+    with pytest.raises(CorpusError, match="takes too long to read"):
+        load(tmp_path, book(), "a.epub")
+
+
+def test_few_spaces_stand_for_very_many(tmp_path: Path) -> None:
+    xml = OPEN_XML.replace('c="2"', 'c="1000000000"')
+    assert load(tmp_path, open_document(xml=xml), "a.odt").num_characters < 200
 
 
 def test_a_document_without_its_library_is_named(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

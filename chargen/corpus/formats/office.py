@@ -7,7 +7,7 @@ declarations of entities are refused, so that none can expand without end.
 import logging
 import posixpath
 import zipfile
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from typing import Any
 from urllib.parse import unquote
 from xml.parsers import expat
@@ -17,7 +17,10 @@ from chargen.corpus.formats.html_text import html_text
 from chargen.errors import CorpusError
 
 PDF = b"%PDF-"
-MOST_XML = 1 << 28  # bytes of one part of a document
+MOST_MARKUP = 1 << 28  # bytes of a document's XML and HTML, which take minutes to read
+MOST_PAGE_BYTES = 1 << 27  # of what draws the pages of a PDF, which take minutes
+MOST_OPERATIONS = 5_000_000  # that draw a PDF, with those of forms that pages repeat
+MOST_SPACES = 100  # in a row, that OpenDocument writes as one element
 _PROTECTION = "META-INF/encryption.xml"
 _BLANK_LINE = "\n\n"
 
@@ -110,8 +113,10 @@ def _pdf_text(packed: Packed) -> str:
         reader = PdfReader(packed.file)
         if reader.is_encrypted and not reader.decrypt(""):
             raise CorpusError(f"{packed.name} is encrypted", hint="save it without a password, or as plain text")
+        _check_length(packed.name, reader.pages)
+        count = _Operations(packed.name)
         for page in reader.pages:
-            pages.append(page.extract_text())
+            pages.append(page.extract_text(visitor_operand_before=count))
             budget.spend(len(pages[-1]))
     except CorpusError:
         raise
@@ -120,6 +125,35 @@ def _pdf_text(packed: Packed) -> str:
     return _BLANK_LINE.join(page for page in pages if page.strip())
 
 
+def _check_length(name: str, pages: Iterable[Any]) -> None:
+    """Raise CorpusError for a PDF that takes too long to read, before it is read."""
+    total = 0
+    for page in pages:
+        contents = page.get_contents()
+        total += 0 if contents is None else len(contents.get_data())
+        if total > MOST_PAGE_BYTES:
+            raise _too_long(name, "a PDF document", f"what draws its pages is more than {MOST_PAGE_BYTES >> 20} MiB")
+
+
+class _Operations:
+    """Counts the operations that draw a PDF, each as it is carried out."""
+
+    def __init__(self, name: str) -> None:
+        self._name = name
+        self._count = 0
+
+    def __call__(self, *_: Any) -> None:
+        """Count one. Raises CorpusError for more than may be."""
+        self._count += 1
+        if self._count > MOST_OPERATIONS:
+            raise _too_long(self._name, "a PDF document", f"its pages are drawn by more than {MOST_OPERATIONS:,} operations")
+
+
+def _too_long(name: str, what: str, why: str) -> CorpusError:
+    return CorpusError(f"{name} is {what} that takes too long to read: {why}", hint=_CONVERT)
+
+
+_CONVERT = "convert it to plain text with another program, or give a part of it"
 _READERS: dict[str, Callable[[Packed], str]] = {
     "a Word document": _word_text,
     "an OpenDocument text": _open_text,
@@ -133,13 +167,15 @@ class _Parts:
 
     def __init__(self, packed: Packed) -> None:
         self._archive = zipfile.ZipFile(packed.file)
+        self._name = packed.name
         self._budget = Budget(packed.name, packed.size)
+        self._length = 0
 
     def __contains__(self, name: str) -> bool:
         return name in self._archive.NameToInfo
 
     def read(self, name: str) -> bytes:
-        """Return a part. Raises ValueError for one that there is not, or that is too large."""
+        """Return a part. Raises ValueError for one that there is not, and CorpusError for more in all than may be."""
         try:
             part = self._archive.open(name)
         except (KeyError, RuntimeError, NotImplementedError) as error:
@@ -149,8 +185,9 @@ class _Parts:
             for block in blocks_of(part):
                 self._budget.spend(len(block))
                 content += block
-                if len(content) > MOST_XML:
-                    raise ValueError(f"its part {name!r:.100} is too large")
+                self._length += len(block)
+                if self._length > MOST_MARKUP:
+                    raise _too_long(self._name, "a document", f"its text and markup are more than {MOST_MARKUP >> 20} MiB")
         return bytes(content)
 
 
@@ -185,7 +222,7 @@ def _xml_text(xml: bytes, shape: _Shape) -> str:
         open_texts += local in shape.texts
         if local in shape.characters and not skipped and (open_texts or shape is _WORD):
             count = next((int(value) for key, value in values.items() if _local(key) == "c" and value.isdecimal()), 1)
-            collected.append(shape.characters[local] * min(count, 1000))
+            collected.append(shape.characters[local] * min(count, MOST_SPACES))
 
     def end(name: str) -> None:
         nonlocal open_texts, skipped
