@@ -134,6 +134,7 @@ def test_models_are_loaded_by_our_own_reader_alone() -> None:
 REPORT = """
 import atexit, sys
 heavy = {"keras", "tensorflow", "jax", "torch", "wandb", "tensorboard", "matplotlib", "optuna", "starlette", "uvicorn"}
+heavy |= {"pyarrow", "fsspec", "pypdf"}
 atexit.register(lambda: print("loaded:", *sorted(heavy & set(sys.modules)), file=sys.stderr))
 from chargen.cli import main
 main()
