@@ -1,0 +1,238 @@
+"""Measure the signs by which the lines of a text are told apart: entries of a list, or parts of running text.
+
+Each sign is a share or a mean over the lines, and is worth some points. Points above 0 mean that lines belong together, points
+below 0 that each stands by itself.
+"""
+
+import re
+import unicodedata
+from collections import Counter
+from collections.abc import Callable
+from itertools import pairwise
+from statistics import fmean, pstdev
+from typing import NamedTuple
+
+from chargen.corpus.layout_lines import FEWEST_LINES, MOST, Lines
+
+LONGEST_STANZA = 20  # lines, on average
+LONGEST_UNSPACED_NAME = 5  # letters
+UNCASED = 0.3  # of a word more, for each word that has no capital and no small letters
+SEVERAL_WORDS = 1.5  # in a line, on average
+
+# Blocks of scripts that put no spaces between words, and how many letters a name of one word or a title has at most.
+_HAN, _KANA, _OTHERS = "㐀-䶿一-鿿豈-﫿", "぀-ヿ", "฀-๿ກ-໿ༀ-࿿က-႟ក-៿"
+_UNSPACED = {_HAN: (6, 11), _HAN + _KANA: (9, 15), _OTHERS: (12, 18)}
+
+_EVEN_FROM = {_HAN + _KANA: 5, _OTHERS: 15}  # letters of a line that may be wrapped, on average
+
+_SENTENCE_END = re.compile(r"[!?…。！？।॥؟۔።။៕]|\.(?<!\b[A-Z]\.)(?<!\b[A-Z][a-z]\.)(?<!\b[A-Z][a-z]{2}\.)")
+_END = re.compile(rf"(?:{_SENTENCE_END.pattern})[\"'”’»)」』]*$")
+_INSIDE = re.compile(rf"(?:(?<=[^\W\d_]{2})(?<![A-Z][a-z])[.!?…][\"'”’»)]*\s+\S)|[。！？।॥؟۔።။៕]")
+_CLAUSE = re.compile(r"[,;，；、،؛၊—](?:\s|$|[^\x00-\x7f])|[\"”“»«]")
+_LABEL = re.compile(r"[^\s:=]{1,20}\s?[:=](?:\s+\S|$)|.{1,30}:$")
+_CELL = re.compile(r"[,;|\t](?=[^\s,;|])")
+_BRACKET = re.compile(r"[={}()\[\]<>|\\;$*^]")
+_SYMBOL = re.compile(r"[={}()\[\]<>|\\/;$%@#*+_~^:]")
+
+# Words that sentences are full of and titles are not: pronouns, auxiliaries, negations.
+_PRONOUNS_AND_SUCH = """
+    i you he she it we they me him her us them my your his its our their is was are were be been have has had do did not no
+    will would can could there what when who so but if because don't can't i'm it's
+    ich du er sie es wir ihr mich mir ihm ihn ist war sind hat habe hatte nicht kein wird aber auch noch als dass
+    je tu il elle nous vous ils me te lui est était sont ai avait pas ne qui que mais se
+    yo tú él ella lo le se es era son ha había no que pero mi su
+    eu ele ela você não é são foi que mas io lui lei non è sono era che ma mi si
+    ik hij zij wij is was zijn heeft niet maar jag han hon är var har inte men jeg er ikke var som så meg deg
+    я ты он она оно мы вы они мне его её их не был была было были это что как но и же бы
+    ben sen o biz siz onlar bu bir değil ama minä sinä hän me te he on oli ei ja että kun
+    और है था थी हैं नहीं में वह यह मैं ने को की के από και να το είναι ήταν δεν που την τον
+"""
+_SENTENCE_WORDS = frozenset(_PRONOUNS_AND_SUCH.split())
+_SENTENCE_LETTERS = frozenset("的了是在我你他她们不有就也这那着过吗呢去はがをにでもたてるいだ")
+
+
+class Sign(NamedTuple):
+    """One thing that is measured: by `measure`, which is worth nothing up to `low` and all the points from `high` on."""
+
+    name: str
+    points: float
+    low: float
+    high: float
+    measure: Callable[[Lines], float]
+
+    def points_of(self, lines: Lines) -> float:
+        """Return how many of the points the lines of a text get."""
+        share = (self.measure(lines) - self.low) / (self.high - self.low)
+        return self.points * min(max(share, 0.0), 1.0)
+
+
+def _is_plain(word: str, lines: Lines) -> bool:
+    """Tell whether a word has no capital letter where others have."""
+    return word[0].isalpha() and (lines.shouts or not word[0].isupper())
+
+
+def _mean_per_line(count: float, lines: Lines) -> float:
+    return count / len(lines.bare)
+
+
+def _plain_words(lines: Lines) -> float:
+    """Return the plain words of a line after its first; in a script without capitals each counts for more."""
+    plain = [word for word in lines.later_words if _is_plain(word, lines)]
+    uncased = sum(word.upper() == word.lower() for word in plain)
+    return _mean_per_line(len(plain) + UNCASED * uncased, lines)
+
+
+def _capitals(lines: Lines) -> float:
+    later = [word for word in lines.later_words if word[0].isalpha() and len(word) > 2]
+    return fmean(word[0].isupper() for word in later) if later and not lines.shouts else 0.0
+
+
+def _running_on(lines: Lines) -> float:
+    """Share of lines that begin with a small letter, where capitals begin others."""
+    begins = [line[0][0] for line in lines.words if len(line) > 1 and line[0][0].isalpha()]
+    small, capital = sum(map(str.islower, begins)), sum(map(str.isupper, begins))
+    return small / len(begins) if capital > 0.02 * len(begins) else 0.0
+
+
+def _sentence_words(lines: Lines) -> float:
+    """Return the share of words that sentences are full of; in scripts without spaces, of such letters in longer lines."""
+    if any(letter in _SENTENCE_LETTERS for letter in lines.letters):
+        long = "".join(line for line in lines.bare if _width(line) > LONGEST_UNSPACED_NAME)
+        return sum(letter in _SENTENCE_LETTERS for letter in long) / lines.letters.total()
+    words = [line[0] for line in lines.words if line] + [word for word in lines.later_words if _is_plain(word, lines)]
+    found = sum(word.casefold().replace("’", "'") in _SENTENCE_WORDS for word in words)
+    return found / max(len(lines.all_words), 1)
+
+
+def _width(line: str) -> int:
+    """Return the letters and marks of a line, those that stand above or below another letter not counted."""
+    return len(line) if line.isascii() else sum(unicodedata.category(letter) != "Mn" for letter in line)
+
+
+def _evenness(lines: Lines) -> float:
+    """Return 1 for lines of one length, less the more lengths differ."""
+    widths = [_width(line) for line in lines.full[: -1 if len(lines.full) > FEWEST_LINES else None]]
+    least = next((least for block, least in _EVEN_FROM.items() if _unspaced_share(lines, block) > 0.5), 24)
+    return 1 - pstdev(widths) / fmean(widths) if len(widths) > 2 and fmean(widths) >= least else 0.0
+
+
+def _unspaced_share(lines: Lines, block: str) -> float:
+    letters = lines.letters.total()
+    return sum(count for letter, count in lines.letters.items() if re.match(f"[{block}]", letter)) / letters if letters else 0.0
+
+
+def _unspaced(lines: Lines) -> float:
+    """Return how much longer than names and titles the words of a script without spaces are: 0 to 1."""
+    if not lines.all_words:
+        return 0.0
+    for block, (low, high) in _UNSPACED.items():
+        if _unspaced_share(lines, block) > 0.8:
+            longest = [max(map(_width, line), default=0) for line in lines.words]
+            return (fmean(longest) - low) / (high - low)
+    return 0.0
+
+
+def _long_words(lines: Lines) -> float:
+    if _unspaced(lines) > 0:
+        return 0.0
+    words = [part for word in lines.all_words for part in re.split(r"[-./_@]", word) if part]
+    return fmean(map(len, words)) if words else 0.0
+
+
+def _few_letters(lines: Lines) -> float:
+    """Return 1 where lines that are not all the same have next to no letters, as DNA and typing drills have."""
+    letters = [letter for line in set(lines.bare) for letter in line.casefold() if letter.isalpha()]
+    return 1.0 if len(letters) >= 60 and len(set(letters)) <= 10 else 0.0
+
+
+def _short_words(lines: Lines) -> float:
+    """Return the mean length of small-letter words below 4, where lines have several."""
+    words = [word for word in lines.later_words if _is_plain(word, lines) and word.isascii()]
+    return 4 - fmean(map(len, words)) if _mean_per_line(len(words), lines) > 0.5 else 0.0
+
+
+def _repeats(lines: Lines) -> float:
+    """Return the share of words that were in their own line before."""
+    repeated = sum(len(line) - len({word.casefold() for word in line}) for line in lines.words)
+    return repeated / max(len(lines.all_words), 1)
+
+
+def _closed_vocabulary(lines: Lines) -> float:
+    """Return how often the words come back, where lines have several: 0 for never."""
+    words = [word.casefold() for word in lines.all_words]
+    return 1 - len(set(words)) / len(words) if _mean_per_line(len(words), lines) >= 2 else 0.0
+
+
+def _lines_repeated(lines: Lines) -> float:
+    """Return the share of lines that were there before, where lines have several words."""
+    words = sum(len(line.split()) for line in lines.full) / len(lines.full)
+    return 1 - len(set(lines.bare)) / len(lines.bare) if words >= SEVERAL_WORDS else 0.0
+
+
+def _digits(lines: Lines) -> float:
+    shown = sum(not letter.isspace() for line in lines.bare for letter in line)
+    return sum(letter.isdigit() for line in lines.bare for letter in line) / max(shown, 1)
+
+
+def _symbols(lines: Lines) -> float:
+    """Return the share of symbols; of lines that are one word, such as addresses, only brackets and the like count."""
+    count = sum(len((_SYMBOL if " " in line else _BRACKET).findall(line)) for line in lines.bare)
+    return count / sum(map(len, lines.bare))
+
+
+def _indents(lines: Lines) -> float:
+    """Return the share of lines that are indented unlike most."""
+    indents = Counter(line[: len(line) - len(line.lstrip())] for line in lines.full)
+    return 1 - indents.most_common(1)[0][1] / indents.total()
+
+
+def _stanzas(lines: Lines) -> float:
+    """Return how many blocks of several lines there are, with blank lines between; equal ones count twice."""
+    sizes = [block.count("\n") + 1 for block in lines.blocks]
+    equal = 2 if len(set(sizes)) == 1 and len(sizes) > 2 else 1
+    return equal * len(sizes) if sizes and 2 <= fmean(sizes) <= LONGEST_STANZA else 0.0
+
+
+def _same_beginning(lines: Lines) -> float:
+    """Return the share of lines, each counted once, that are long and begin with the same three words."""
+    distinct = {tuple(line) for line in lines.words}
+    begins = Counter(line[:3] for line in distinct if len(line) >= 6)
+    return begins.most_common(1)[0][1] / len(distinct) if begins and len(distinct) >= FEWEST_LINES - 1 else 0.0
+
+
+def _sorted(lines: Lines) -> float:
+    words = [line.casefold() for line in lines.bare if line[0].isalpha()]
+    if len(words) < max(FEWEST_LINES - 1, MOST * len(lines.bare)) or len(set(words)) < len(words) / 2:
+        return 0.0
+    return fmean(one <= two for one, two in pairwise(words))
+
+
+def _headers(lines: Lines) -> float:
+    return fmean(line.startswith(">") for line in lines.full)
+
+
+SIGNS = (
+    Sign("sentences", 1.2, 0.2, 0.6, lambda lines: lines.share(lambda line: _END.search(line) or _INSIDE.search(line))),
+    Sign("clauses", 0.9, 0.2, 0.6, lambda lines: lines.share(_CLAUSE.search)),
+    Sign("running on", 1.2, 0.15, 0.5, _running_on),
+    Sign("plain words a line", 1.0, 2.0, 5.0, _plain_words),
+    Sign("words of sentences", 0.9, 0.08, 0.17, _sentence_words),
+    Sign("even widths", 1.2, 0.84, 0.95, _evenness),
+    Sign("long runs without spaces", 1.2, 0.0, 1.0, _unspaced),
+    Sign("long words", 1.2, 16, 25, _long_words),
+    Sign("few letters", 1.2, 0.0, 1.0, _few_letters),
+    Sign("short words", 1.0, 0.4, 1.2, _short_words),
+    Sign("words repeated in a line", 1.2, 0.2, 0.4, _repeats),
+    Sign("few words", 0.5, 0.6, 0.8, _closed_vocabulary),
+    Sign("lines repeated", 1.2, 0.5, 0.75, _lines_repeated),
+    Sign("digits", 1.4, 0.15, 0.35, _digits),
+    Sign("symbols", 1.3, 0.02, 0.1, _symbols),
+    Sign("labels", 1.0, 0.3, 0.8, lambda lines: lines.share(_LABEL.match)),
+    Sign("columns", 1.2, 0.3, 0.8, lambda lines: lines.share(lambda line: len(_CELL.findall(line)) > 1)),
+    Sign("headers", 1.5, 0.0, 0.1, _headers),
+    Sign("indents", 1.0, 0.1, 0.3, _indents),
+    Sign("stanzas", 0.8, 1, 8, _stanzas),
+    Sign("capitals", -1.0, 0.25, 0.6, _capitals),
+    Sign("same beginning", -4.0, 0.4, 0.9, _same_beginning),
+    Sign("sorted", -1.0, 0.9, 1.0, _sorted),
+)
