@@ -29,7 +29,7 @@ from chargen.errors import ConfigError
 
 LINE, DOCUMENT = "line", "document"
 FEWEST_TOLD = 4  # short lines of a text of which a note says that it is read as a whole
-SHORT_LINE = 100  # characters, on average
+SHORT_LINE = 160  # characters, on average
 SHORT_ROW = 200  # characters of a row, on average, up to which rows are read as names are
 EXAMPLE_CHARACTERS = 40
 MOST_TOLD = 3  # files that have a note each
@@ -218,12 +218,12 @@ def _about_one(one: ReadText, where: str) -> str:
     if layout.stanzas:
         blocks = sum(1 for _ in places_between(one.text, separator_pattern(BLANK)))
         hint = "--separator blank makes each one of its own" + (", --per-line each line" if unsure else "")
-        return f"{where}{blocks:,} blocks between empty lines, read as one document ({hint})"
-    if not unsure:
+        what = f"{blocks:,} blocks between empty lines"
+    elif unsure:
+        what, hint = f"{len(filled_lines(one.text)[0]):,} short lines", "--per-line makes each one of its own"
+    else:
         return ""
-    lines = len(filled_lines(one.text)[0])
-    hint = "--per-line makes each one of its own"
-    return f"{where}{lines:,} short lines, read as one document ({hint}), such as {_shortened(layout.examples[0])!r}"
+    return f"{where}{what}, read as one document ({hint}), such as {_shortened(layout.examples[0])!r}"
 
 
 def _shortened(line: str) -> str:

@@ -14,8 +14,13 @@ from chargen.corpus.layout_signs import SIGNS
 
 FEWEST_BLOCKS, LONGEST_VERSE = 8, 60  # blocks with blank lines between and characters of a line, which may be poems
 SAMPLE = 20_000  # characters that are looked at, once at the beginning and once in the middle
-TEXT_POINTS, CERTAIN_POINTS = 0.7, 2.0
+TEXT_POINTS, CERTAIN_POINTS = 0.8, 2.0
+SURE_POINTS = 0.5  # of the signs that a list of sentences, such as tweets, jokes or headlines, does not have
 
+_OF_SENTENCES = {
+    "sentences", "clauses", "plain words a line", "words of sentences", "short words", "few words", "running on",
+    "long runs without spaces", "stanzas", "capitals", "sorted",
+}  # fmt: skip
 _AGAINST_STANZAS = {"running on", "symbols", "indents", "headers", "columns"}
 
 
@@ -23,9 +28,9 @@ _AGAINST_STANZAS = {"running on", "symbols", "indents", "headers", "columns"}
 class Layout:
     """What a text is.
 
-    kind: "list"; "text"; "doubtful", where it is more like a text; or "short", where it is like a list of too few lines. signs:
-    the points of each. lines: how many lines that are not blank were looked at; examples: two of them. stanzas: whether they
-    stand in short blocks of short lines.
+    kind: "list"; "text"; "doubtful", where it is more like a text, but its lines may be entries; or "short", where it is like a
+    list of too few lines. signs: the points of each. lines: how many lines that are not blank were looked at; examples: two of
+    them. stanzas: whether they stand in short blocks of short lines.
     """
 
     kind: str
@@ -59,7 +64,7 @@ def judge_layout(text: Text) -> Layout:
     mean_length = fmean(map(len, lines.full)) if lines.full else 0.0
     examples = tuple(line.strip() for line in lines.full[:2])
     stanzas = "stanzas" in signs and not _AGAINST_STANZAS & set(signs) and _are_poems(lines.blocks)
-    return Layout(_kind(lines, sum(signs.values())), signs, lines.count, mean_length, examples, stanzas)
+    return Layout(_kind(lines, signs), signs, lines.count, mean_length, examples, stanzas)
 
 
 def _are_poems(blocks: Sequence[str]) -> bool:
@@ -69,12 +74,14 @@ def _are_poems(blocks: Sequence[str]) -> bool:
     return len(blocks) >= FEWEST_BLOCKS and spoken < 0.5 and longest <= LONGEST_VERSE
 
 
-def _kind(lines: Lines, points: float) -> str:
+def _kind(lines: Lines, signs: dict[str, float]) -> str:
     if lines.full and not lines.bare:  # nothing but numbers or bullets
         return "text"
-    if points >= TEXT_POINTS:
-        return "doubtful" if points < CERTAIN_POINTS else "text"
-    return "list" if lines.count >= FEWEST_LINES else "short"
+    points = sum(signs.values())
+    if points < TEXT_POINTS:
+        return "list" if lines.count >= FEWEST_LINES else "short"
+    joined = sum(points for name, points in signs.items() if name not in _OF_SENTENCES)
+    return "text" if points >= CERTAIN_POINTS and joined >= SURE_POINTS else "doubtful"
 
 
 def _sampled(text: Text) -> str:

@@ -8,16 +8,21 @@ from statistics import fmean
 
 FEWEST_LINES = 8  # of a list
 MOST = 0.8  # share of the lines that have to be dressed alike
-FEWEST_KEPT = 0.5  # share of the distinct lines that stay distinct without their counts, unlike the steps of a program
+FEWEST_KEPT = 0.7  # share of the distinct lines that stay distinct without their counts, unlike the steps of a program
 
 _BRACKETED = re.compile(r"\s*(?:\([^()]*\)|\[[^\[\]]*\])$")
 _QUOTES = "\"'“”„‘’«»《》「」『』〈〉`"
-_COUNT = re.compile(r"(?<=[^\W\d_])[\s,;:]+\d[\d.,]*$")
+_NUMBER = r"[$€£]?\d[\d.,:–-]*(?:\s?[%€$£])?"  # a count, a year, a price or how long something takes
+_COUNT = re.compile(rf"(?:(?<=\S)[ ]*[\t,;:]\s*|(?<=[^\s\d])\s+){_NUMBER}$")
+_BULLET = r"[-*•–·+‣◦○▪■►→✓✔](?:\s*\[[ xX]?\])?"
+_NUMBERING = r"[\[(]?\d{1,5}(?:[.):、．）\]]|-(?=\s))|\d{1,5}(?=\s)|[①-⑳]|[a-z]\)"
 _DRESSES = (
-    (re.compile(r"^(?:[-*•–·+‣]|[\[(]?\d{1,5}[.):、\]]|\d{1,5}(?=\s))\s*"), ""),  # a bullet or a number
+    (re.compile(rf"^(?:{_BULLET}|{_NUMBERING})\s*"), ""),
     (re.compile(rf"^[{_QUOTES}]+"), ""),
     (re.compile(r"\s*[,;]$"), ""),
     (re.compile(rf"[{_QUOTES}]+$"), ""),
+    (re.compile(rf"\t+{_NUMBER}$"), ""),
+    (re.compile(r"^(\S+(?: \S+)?)\.$"), r"\1"),  # a full stop after one word or two
     (re.compile(r"^((?![a-z])[^\s,]+(?: [^\s,]+)?), ([^\s,]+(?: [^\s,]+)?)$"), r"\1 \2"),  # the last name, the first name
 )
 _WORD_GAP = re.compile(r"[\s・·＝]+")
@@ -31,14 +36,15 @@ class Lines:
 
     def __init__(self, text: str) -> None:
         whole = [line.rstrip() for line in text.split("\n")]
-        self.blocks = [block for block in "\n".join(whole).split("\n\n") if block.strip()]
+        self.blocks = [block for part in "\n".join(whole).split("\n\n") if (block := part.strip("\n"))]
         full = [line for line in whole if line]
         self.count = len(full)
         while len(full) > FEWEST_LINES and full[0].startswith(("#", "//", ";", "--")):
             del full[0]
         self.full = full[1:] if len(full) > FEWEST_LINES else full
         worded = [line for line in self.full if any(map(str.isalnum, line))]
-        self.bare = [line for line in _undressed(worded if len(worded) >= MOST * len(self.full) else self.full) if line]
+        bare = _undressed(worded if len(worded) >= MOST * len(self.full) else self.full)
+        self.bare = [line for line in _undressed(bare) if line]  # once more: brackets in quotation marks
 
     @cached_property
     def words(self) -> list[list[str]]:
@@ -78,7 +84,7 @@ def _undressed(lines: Sequence[str]) -> list[str]:
         if _mostly(pattern, bare):
             bare = [pattern.sub(replacement, line) for line in bare]
     uncounted = [_COUNT.sub("", line) for line in bare]
-    few_left = len(set(uncounted)) < MOST * len(set(bare))  # as of the steps of a program
+    few_left = len(set(uncounted)) < FEWEST_KEPT * len(set(bare))  # as of the steps of a program
     return uncounted if _mostly(_COUNT, bare) and not few_left else bare
 
 

@@ -7,7 +7,7 @@ below 0 that each stands by itself.
 import re
 import unicodedata
 from collections import Counter
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from itertools import pairwise
 from statistics import fmean, pstdev
 from typing import NamedTuple
@@ -17,20 +17,28 @@ from chargen.corpus.layout_lines import FEWEST_LINES, MOST, Lines
 LONGEST_STANZA = 20  # lines, on average
 LONGEST_UNSPACED_NAME = 5  # letters
 UNCASED = 0.3  # of a word more, for each word that has no capital and no small letters
-SEVERAL_WORDS = 1.5  # in a line, on average
+SEVERAL_WORDS = 1.2  # in a line, on average
+FITTING = 0.98  # share of the lines that the longest one is looked for in
+WRAPPED_WORDS = 5  # in a line, on average, of what is certain to be wrapped
+WORDS_OF_A_SENTENCE = 2.5  # at least, in a line, on average
 
 # Blocks of scripts that put no spaces between words, and how many letters a name of one word or a title has at most.
 _HAN, _KANA, _OTHERS = "㐀-䶿一-鿿豈-﫿", "぀-ヿ", "฀-๿ກ-໿ༀ-࿿က-႟ក-៿"
-_UNSPACED = {_HAN: (6, 11), _HAN + _KANA: (9, 15), _OTHERS: (12, 18)}
+_UNSPACED = {_HAN: (7, 14), _HAN + _KANA: (9, 15), _OTHERS: (12, 18)}
 
-_EVEN_FROM = {_HAN + _KANA: 5, _OTHERS: 15}  # letters of a line that may be wrapped, on average
+_EVEN_FROM = {_HAN + _KANA: 5, _OTHERS: 8}  # letters of a line that may be wrapped, on average
 
 _SENTENCE_END = re.compile(r"[!?…。！？।॥؟۔።။៕]|\.(?<!\b[A-Z]\.)(?<!\b[A-Z][a-z]\.)(?<!\b[A-Z][a-z]{2}\.)")
-_END = re.compile(rf"(?:{_SENTENCE_END.pattern})[\"'”’»)」』]*$")
+_END = re.compile(rf"(?:{_SENTENCE_END.pattern}|(?<=[가-힣][가-힣])[다요까])[\"'”’»)」』]*$")
 _INSIDE = re.compile(rf"(?:(?<=[^\W\d_]{2})(?<![A-Z][a-z])[.!?…][\"'”’»)]*\s+\S)|[。！？।॥؟۔።။៕]")
 _CLAUSE = re.compile(r"[,;，；、،؛၊—](?:\s|$|[^\x00-\x7f])|[\"”“»«]")
-_LABEL = re.compile(r"[^\s:=]{1,20}\s?[:=](?:\s+\S|$)|.{1,30}:$")
-_CELL = re.compile(r"[,;|\t](?=[^\s,;|])")
+_LABEL = re.compile(r"[^\s:=]{1,20}\s?[:=](?:\s+\S|$)|.{1,30}:$|[\w .-]{1,30}=")
+_TIME = re.compile(r"\W?(?:\d{1,2}:\d\d|\d{4}-\d\d-\d\d)\b")
+_CELL = re.compile(r"[,;|\t](?=[^\s,;|])|(?<=\S) {2,}(?=\S)")
+_OPERAND = r"(?![A-Z][a-z])[^\s,]+"
+_OPERANDS = re.compile(rf"(?:[\w.]+:\s*)?(?:[a-z]{{2,5}}|[A-Z]{{2,5}})\s+{_OPERAND},\s?{_OPERAND}$")
+_COUNTER = re.compile(r"[^\W\d_]\D{0,20}[\s#](\d{1,4})\b")
+_CODE = re.compile(r"[A-G][#b♯♭]?(?:m|M|maj|min|sus|dim|aug|add)?\d?(?:/[A-G][#b]?)?|O(?:-O)+|(?=\w*[^\W\d])\w*\d\w*[+#]?")
 _BRACKET = re.compile(r"[={}()\[\]<>|\\;$*^]")
 _SYMBOL = re.compile(r"[={}()\[\]<>|\\/;$%@#*+_~^:]")
 
@@ -45,10 +53,19 @@ _PRONOUNS_AND_SUCH = """
     ik hij zij wij is was zijn heeft niet maar jag han hon är var har inte men jeg er ikke var som så meg deg
     я ты он она оно мы вы они мне его её их не был была было были это что как но и же бы
     ben sen o biz siz onlar bu bir değil ama minä sinä hän me te he on oli ei ja että kun
+    nie się jest na że jak już to w z do nem hogy egy az és nu să mi te că era
+    ні що не я ти ми він вона це та й
+    אני אתה הוא היא של את לא על כי מה אל לי לך יש אין
+    في من لا ما يا هو هي كان على أن إلى قد عن أنا أنت
+    که از به را در این آن تو من است بود نیست می
+    là không có và của em anh tôi yang tidak aku kamu ini itu akan
     और है था थी हैं नहीं में वह यह मैं ने को की के από και να το είναι ήταν δεν που την τον
 """
 _SENTENCE_WORDS = frozenset(_PRONOUNS_AND_SUCH.split())
-_SENTENCE_LETTERS = frozenset("的了是在我你他她们不有就也这那着过吗呢去はがをにでもたてるいだ")
+_SENTENCE_PIECES = re.compile(
+    "[的了是在我你他她们不有就也这那着过吗呢去はがをにでもたてるいだ]"
+    "|ที่|ไม่|ฉัน|เธอ|ได้|ให้|เป็น|และ|แล้ว|ของ|กับ|จะ|นี้|ว่า|อยู่|ยัง|ใน|មាន|ជា|និង|បាន|នៅ|ដែល|သည်|တွင်|များ|ကို"
+)
 
 
 class Sign(NamedTuple):
@@ -83,12 +100,15 @@ def _plain_words(lines: Lines) -> float:
 
 
 def _capitals(lines: Lines) -> float:
-    later = [word for word in lines.later_words if word[0].isalpha() and len(word) > 2]
-    return fmean(word[0].isupper() for word in later) if later and not lines.shouts else 0.0
+    """Return the share of words after the first of a line that begin with a capital letter."""
+    later = [word for word in lines.later_words if len(word) > 2 and not any(map(str.isdigit, word)) and word[0].isalpha()]
+    return fmean(word[0].isupper() for word in later) if len(later) > len(lines.later_words) / 4 and not lines.shouts else 0.0
 
 
 def _running_on(lines: Lines) -> float:
-    """Share of lines that begin with a small letter, where capitals begin others."""
+    """Return the share of lines that begin with a small letter, where capitals begin others and lines have several words."""
+    if _mean_per_line(len(lines.all_words), lines) < WORDS_OF_A_SENTENCE:
+        return 0.0
     begins = [line[0][0] for line in lines.words if len(line) > 1 and line[0][0].isalpha()]
     small, capital = sum(map(str.islower, begins)), sum(map(str.isupper, begins))
     return small / len(begins) if capital > 0.02 * len(begins) else 0.0
@@ -96,9 +116,9 @@ def _running_on(lines: Lines) -> float:
 
 def _sentence_words(lines: Lines) -> float:
     """Return the share of words that sentences are full of; in scripts without spaces, of such letters in longer lines."""
-    if any(letter in _SENTENCE_LETTERS for letter in lines.letters):
-        long = "".join(line for line in lines.bare if _width(line) > LONGEST_UNSPACED_NAME)
-        return sum(letter in _SENTENCE_LETTERS for letter in long) / lines.letters.total()
+    long = "\n".join(line for line in lines.bare if _width(line) > LONGEST_UNSPACED_NAME)
+    if pieces := "".join(_SENTENCE_PIECES.findall(long)):
+        return len(pieces) / sum(map(len, lines.all_words))
     words = [line[0] for line in lines.words if line] + [word for word in lines.later_words if _is_plain(word, lines)]
     found = sum(word.casefold().replace("’", "'") in _SENTENCE_WORDS for word in words)
     return found / max(len(lines.all_words), 1)
@@ -110,10 +130,37 @@ def _width(line: str) -> int:
 
 
 def _evenness(lines: Lines) -> float:
-    """Return 1 for lines of one length, less the more lengths differ."""
-    widths = [_width(line) for line in lines.full[: -1 if len(lines.full) > FEWEST_LINES else None]]
+    """Return 1 for lines without spaces that are of one length, less the more lengths differ."""
+    if _mean_per_line(len(lines.all_words), lines) > SEVERAL_WORDS:
+        return 0.0
+    bare = lines.bare[: -1 if len(lines.bare) > FEWEST_LINES else None]
     least = next((least for block, least in _EVEN_FROM.items() if _unspaced_share(lines, block) > 0.5), 24)
-    return 1 - pstdev(widths) / fmean(widths) if len(widths) > 2 and fmean(widths) >= least else 0.0
+    if len(bare) < 3 or fmean(map(_width, bare)) < least:
+        return 0.0
+    return max(1 - pstdev(widths) / fmean(widths) for widths in (list(map(len, bare)), list(map(_width, bare))))
+
+
+def _wrapped(lines: Lines) -> float:
+    """Return the share of lines that have no room for the first word of the next.
+
+    Where lines have few words it counts for less, unless the first words of other lines would fit more often.
+    """
+    pairs = [(_width(one), _width(two.split()[0])) for block in lines.blocks for one, two in pairwise(block.split("\n"))]
+    words_a_line = _mean_per_line(len(lines.all_words), lines)
+    if len(pairs) < FEWEST_LINES - 2 or words_a_line < WORDS_OF_A_SENTENCE:
+        return 0.0
+    widths, words = zip(*pairs, strict=True)
+    room = sorted(map(_width, lines.full))[int(FITTING * (len(lines.full) - 1))]
+    full = _share_full(widths, words, room)
+    if words_a_line >= WRAPPED_WORDS:
+        return full
+    by_chance = fmean(_share_full(widths, words[shift:] + words[:shift], room) for shift in range(1, 6))
+    beyond_chance = (full - by_chance) / (0.1 + 1 / len(pairs))  # of few lines more may be chance
+    return full * min(max(beyond_chance, words_a_line / WRAPPED_WORDS), 1.0)
+
+
+def _share_full(widths: Sequence[int], words: Sequence[int], room: int) -> float:
+    return fmean(width + 1 + word > room for width, word in zip(widths, words, strict=True))
 
 
 def _unspaced_share(lines: Lines, block: str) -> float:
@@ -165,13 +212,15 @@ def _closed_vocabulary(lines: Lines) -> float:
 
 def _lines_repeated(lines: Lines) -> float:
     """Return the share of lines that were there before, where lines have several words."""
-    words = sum(len(line.split()) for line in lines.full) / len(lines.full)
-    return 1 - len(set(lines.bare)) / len(lines.bare) if words >= SEVERAL_WORDS else 0.0
+    several = _mean_per_line(len(lines.all_words), lines) >= SEVERAL_WORDS
+    return 1 - len(set(lines.bare)) / len(lines.bare) if several else 0.0
 
 
 def _digits(lines: Lines) -> float:
-    shown = sum(not letter.isspace() for line in lines.bare for letter in line)
-    return sum(letter.isdigit() for line in lines.bare for letter in line) / max(shown, 1)
+    """Return the share of digits; those in a word with letters, as in a password, count half."""
+    words = [word for line in lines.bare for word in line.split()]
+    digits = sum(sum(map(str.isdigit, word)) / (2 if any(map(str.isalpha, word)) else 1) for word in words)
+    return digits / max(sum(map(len, words)), 1)
 
 
 def _symbols(lines: Lines) -> float:
@@ -181,16 +230,16 @@ def _symbols(lines: Lines) -> float:
 
 
 def _indents(lines: Lines) -> float:
-    """Return the share of lines that are indented unlike most."""
-    indents = Counter(line[: len(line) - len(line.lstrip())] for line in lines.full)
+    """Return the share of lines that are indented unlike most; numbers that are set flush right are not."""
+    indents = Counter("" if (bare := line.lstrip())[0].isdigit() else line[: -len(bare)] for line in lines.full)
     return 1 - indents.most_common(1)[0][1] / indents.total()
 
 
 def _stanzas(lines: Lines) -> float:
-    """Return how many blocks of several lines there are, with blank lines between; equal ones count twice."""
-    sizes = [block.count("\n") + 1 for block in lines.blocks]
-    equal = 2 if len(set(sizes)) == 1 and len(sizes) > 2 else 1
-    return equal * len(sizes) if sizes and 2 <= fmean(sizes) <= LONGEST_STANZA else 0.0
+    """Return how many blocks of several lines there are, with blank lines between; if most are equal each counts as three."""
+    sizes = Counter(block.count("\n") + 1 for block in lines.blocks)
+    equal = 3 if sizes.total() > 2 and sizes.most_common(1)[0][1] >= MOST * sizes.total() else 1
+    return equal * sizes.total() if sizes and 2 <= fmean(sizes.elements()) <= LONGEST_STANZA else 0.0
 
 
 def _same_beginning(lines: Lines) -> float:
@@ -207,8 +256,29 @@ def _sorted(lines: Lines) -> float:
     return fmean(one <= two for one, two in pairwise(words))
 
 
+def _counted(lines: Lines) -> float:
+    """Return the share of lines whose number, which does not begin them, is one more than that of the line before."""
+    numbers = [int(found[1]) if (found := _COUNTER.match(line)) else -1 for line in lines.bare]
+    return fmean(0 <= one == two - 1 for one, two in pairwise(numbers)) if len(numbers) > 2 else 0.0
+
+
+def _codes(lines: Lines) -> float:
+    """Return the share of words that are chords, or letters with digits as moves and registers are, where lines have several.
+
+    Where there are lines of nothing else, as above the lines of a song, it is twice their share.
+    """
+    if _mean_per_line(len(lines.all_words), lines) < SEVERAL_WORDS:
+        return 0.0
+    codes = [[_CODE.fullmatch(word) is not None for word in line] for line in lines.words if line]
+    return max(2 * fmean(map(all, codes)), sum(map(sum, codes)) / len(lines.all_words))
+
+
+def _times(lines: Lines) -> float:
+    return fmean(_TIME.match(line.lstrip()) is not None for line in lines.full)
+
+
 def _headers(lines: Lines) -> float:
-    return fmean(line.startswith(">") for line in lines.full)
+    return fmean(line.lstrip().startswith(">") for line in lines.full)
 
 
 SIGNS = (
@@ -217,22 +287,27 @@ SIGNS = (
     Sign("running on", 1.2, 0.15, 0.5, _running_on),
     Sign("plain words a line", 1.0, 2.0, 5.0, _plain_words),
     Sign("words of sentences", 0.9, 0.08, 0.17, _sentence_words),
-    Sign("even widths", 1.2, 0.84, 0.95, _evenness),
-    Sign("long runs without spaces", 1.2, 0.0, 1.0, _unspaced),
+    Sign("wrapped", 1.1, 0.85, 0.97, _wrapped),
+    Sign("even widths", 1.2, 0.88, 0.97, _evenness),
+    Sign("long runs without spaces", 1.3, 0.0, 1.0, _unspaced),
     Sign("long words", 1.2, 16, 25, _long_words),
     Sign("few letters", 1.2, 0.0, 1.0, _few_letters),
     Sign("short words", 1.0, 0.4, 1.2, _short_words),
     Sign("words repeated in a line", 1.2, 0.2, 0.4, _repeats),
-    Sign("few words", 0.5, 0.6, 0.8, _closed_vocabulary),
-    Sign("lines repeated", 1.2, 0.5, 0.75, _lines_repeated),
-    Sign("digits", 1.4, 0.15, 0.35, _digits),
-    Sign("symbols", 1.3, 0.02, 0.1, _symbols),
+    Sign("few words", 0.3, 0.6, 0.8, _closed_vocabulary),
+    Sign("lines repeated", 1.2, 0.65, 0.85, _lines_repeated),
+    Sign("digits", 1.6, 0.15, 0.35, _digits),
+    Sign("symbols", 1.4, 0.02, 0.1, _symbols),
     Sign("labels", 1.0, 0.3, 0.8, lambda lines: lines.share(_LABEL.match)),
-    Sign("columns", 1.2, 0.3, 0.8, lambda lines: lines.share(lambda line: len(_CELL.findall(line)) > 1)),
+    Sign("times", 1.2, 0.3, 0.8, _times),
+    Sign("counter", 2.0, 0.4, 0.8, _counted),
+    Sign("operands", 1.2, 0.15, 0.45, lambda lines: lines.share(_OPERANDS.match)),
+    Sign("codes", 1.2, 0.4, 0.8, _codes),
+    Sign("columns", 2.6, 0.3, 0.8, lambda lines: lines.share(lambda line: len(_CELL.findall(line)) > 1)),
     Sign("headers", 1.5, 0.0, 0.1, _headers),
     Sign("indents", 1.0, 0.1, 0.3, _indents),
-    Sign("stanzas", 0.8, 1, 8, _stanzas),
-    Sign("capitals", -1.0, 0.25, 0.6, _capitals),
+    Sign("stanzas", 1.1, 1, 8, _stanzas),
+    Sign("capitals", -1.1, 0.25, 0.6, _capitals),
     Sign("same beginning", -4.0, 0.4, 0.9, _same_beginning),
     Sign("sorted", -1.0, 0.9, 1.0, _sorted),
 )

@@ -6,11 +6,16 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from chargen.config import CorpusConfig
 from chargen.corpus import layout
+from chargen.corpus.corpus import Corpus, cut_corpus
 from chargen.corpus.large_text import LargeText
 from chargen.corpus.layout import FEWEST_LINES, SIGNS, judge_layout
+from chargen.corpus.layout_signs import Sign
+from chargen.corpus.reading import SourceText
 from chargen.shipped import shipped_folder
-from tests.corpus.layouts.table import LISTS, TABLE, TEXTS, Labelled, held_out
+from tests.corpus.layouts.blind import ALL, FIRST_BLIND, SECOND_BLIND
+from tests.corpus.layouts.table import LISTS, TEXTS, Labelled, held_out
 
 SHARE_RIGHT = 0.95
 
@@ -24,7 +29,10 @@ def confusion(table: list[Labelled]) -> dict[tuple[str, str], list[str]]:
     return matrix
 
 
-@pytest.mark.parametrize("table", [TABLE, held_out(TABLE)], ids=["all", "held out"])
+SECOND = [one for one in SECOND_BLIND if one.kind in ("list", "text")]
+
+
+@pytest.mark.parametrize("table", [ALL, held_out(ALL), SECOND], ids=["all", "held out", "second blind set"])
 def test_the_table_is_judged_right(table: list[Labelled]) -> None:
     matrix = confusion(table)
     for (is_, judged), names in sorted(matrix.items()):
@@ -34,10 +42,32 @@ def test_the_table_is_judged_right(table: list[Labelled]) -> None:
 
 
 def test_the_table_is_of_many_kinds() -> None:
-    assert len(TABLE) >= 270
-    assert {one.kind for one in TABLE} == {"list", "text"}
-    assert len(TABLE) == len({one.text for one in TABLE})
-    assert len(TABLE) / 5 < len(held_out(TABLE)) < len(TABLE) / 3
+    assert len(ALL) >= 530
+    assert {one.kind for one in ALL} == {"list", "text"}
+    assert len(ALL) == len({one.text for one in ALL})
+    assert len(ALL) / 5 < len(held_out(ALL)) < len(ALL) / 2
+    assert len(SECOND) >= 75
+
+
+def read(text: str) -> Corpus:
+    return cut_corpus(CorpusConfig(files=("a.txt",)), [(0, SourceText("a.txt", text))])
+
+
+@pytest.mark.parametrize("one", [one for one in FIRST_BLIND + SECOND_BLIND if one.kind == "either"], ids=lambda one: one.name)
+def test_a_note_names_the_option_where_lines_may_be_entries_or_sentences(one: Labelled) -> None:
+    corpus = read(one.text)
+    (note,) = corpus.notes
+    assert ("--document" if corpus.reading == "line" else "--per-line") in note
+    assert any(repr(line.strip()[:20])[1:-1] in note for line in one.text.split("\n")[1:3])
+
+
+@pytest.mark.parametrize(
+    "one", [one for one in FIRST_BLIND + SECOND_BLIND if one.kind == "documents"], ids=lambda one: one.name
+)
+def test_documents_with_separators_between_them_are_cut(one: Labelled) -> None:
+    corpus = read(one.text)
+    assert corpus.file_readings[0] not in ("line", "document")
+    assert len(corpus.documents) > 3
 
 
 @pytest.mark.parametrize(
@@ -48,8 +78,8 @@ def test_the_shipped_corpora_are_judged_right(name: str, kind: str) -> None:
 
 
 @pytest.mark.parametrize("sign", SIGNS, ids=lambda sign: sign.name)
-def test_every_sign_is_found_in_the_table(sign: layout.Sign) -> None:
-    kinds = {one.kind for one in TABLE if sign.name in judge_layout(one.text).signs}
+def test_every_sign_is_found_in_the_table(sign: Sign) -> None:
+    kinds = {one.kind for one in ALL if sign.name in judge_layout(one.text).signs}
     assert ("text" if sign.points > 0 else "list") in kinds
 
 

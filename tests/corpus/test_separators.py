@@ -16,7 +16,8 @@ from chargen.corpus.large_text import LargeText
 from chargen.corpus.separators import cut_at, find_blank_separator, find_separator, separator_pattern
 from chargen.errors import ConfigError
 from chargen.shipped import shipped_folder
-from tests.corpus.layouts.table import PASSAGES, TABLE, WORDS
+from tests.corpus.layouts.blind import ALL
+from tests.corpus.layouts.table import PASSAGES, WORDS
 
 RNG = random.Random(7)
 JOKES = [f"Why did the {one} cross the road?\nTo meet the {RNG.choice(WORDS['words'])}." for one in WORDS["words"]]
@@ -50,7 +51,7 @@ def test_what_stands_between_documents_is_found_and_cut_at(between: str, pieces:
     assert list(cut_at(text, separator_pattern(separator))) == pieces
 
 
-@pytest.mark.parametrize("text", [one.text for one in TABLE], ids=[one.name for one in TABLE])
+@pytest.mark.parametrize("text", [one.text for one in ALL], ids=[one.name for one in ALL])
 def test_small_texts_are_one_document(text: str) -> None:
     assert find_separator(text) is None
     assert find_blank_separator(text) is None
@@ -159,7 +160,8 @@ def test_files_with_other_separators_are_recorded_one_by_one(in_folder: Path) ->
 
 def test_blocks_that_may_be_documents_are_told_of(in_folder: Path) -> None:
     (note,) = load(in_folder, "\n\n".join(STANZAS)).notes
-    assert note == "40 blocks between empty lines, read as one document (--separator blank makes each one of its own)"
+    hint = "--separator blank makes each one of its own"
+    assert note == f"40 blocks between empty lines, read as one document ({hint}), such as {STANZAS[0].splitlines()[1]!r}"
     assert load(in_folder, PASSAGES["play"] * 9).notes == ()
 
 

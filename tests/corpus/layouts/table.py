@@ -19,11 +19,19 @@ PASSAGES = read_parts("passages.txt")
 
 
 class Labelled(NamedTuple):
-    """A text and what it is: "list" where every line is an entry of its own, else "text"."""
+    """A text and what it is: "list" where every line is an entry of its own, else "text".
+
+    Blind sets also have "documents" with separators between them, and what a user may want as "either" list or text.
+    """
 
     name: str
     kind: str
     text: str
+
+
+def labelled(parts: dict[str, str]) -> list[Labelled]:
+    """Return texts that are named after what they are and a name of their own."""
+    return [Labelled(name.partition(" ")[2], name.partition(" ")[0], text) for name, text in parts.items()]
 
 
 def shuffled(words: Sequence[str], count: int | None = None) -> list[str]:
@@ -249,7 +257,7 @@ TEXTS = {
 }  # fmt: skip
 
 FIRST = [Labelled(name, kind, text) for kind, texts in (("list", LISTS), ("text", TEXTS)) for name, text in texts.items()]
-MORE = [Labelled(name.partition(" ")[2], name.partition(" ")[0], text) for name, text in read_parts("more.txt").items()]
+MORE = labelled(read_parts("more.txt"))
 TABLE = FIRST + MORE
 
 
