@@ -1,4 +1,4 @@
-"""The Python interface: `chargen.train`, `chargen.resume`, `chargen.load` and what they return.
+"""Offer chargen to Python programs: `chargen.train`, `chargen.resume`, `chargen.load` and what they return.
 
 Keywords are named as the flags of the command line are, and the results are the same, byte for byte.
 

@@ -1,4 +1,4 @@
-"""Checkpoints: everything that training carries from step to step, in folders that are whole or not there."""
+"""Save and load checkpoints: everything that training carries from step to step, in folders that are complete or absent."""
 
 import hashlib
 import json

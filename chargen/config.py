@@ -1,4 +1,4 @@
-"""Every setting of a run: its name, default, unit and bounds, in one place.
+"""Declare every setting of a run: its name, default, unit and bounds.
 
 A setting whose default is None is chosen from the text once the text is known (see `chargen.training.planning.plan`), unless
 its `unset` says what else None stands for.

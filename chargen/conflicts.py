@@ -1,4 +1,4 @@
-"""Settings that exclude each other."""
+"""Refuse settings that exclude each other."""
 
 from chargen.config import NetworkConfig, Settings, TrainingConfig
 from chargen.errors import ConfigError

@@ -1,4 +1,4 @@
-"""Whole files only: a reader sees the old file or the new one, never a part."""
+"""Write files atomically: a reader sees the old file or the new one, never a part."""
 
 import os
 import tempfile

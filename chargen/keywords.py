@@ -1,4 +1,4 @@
-"""The keyword arguments of the Python interface, for editors and type checkers; `chargen.config` declares what they mean."""
+"""Declare the keyword arguments of the Python interface for editors and type checkers; `chargen.config` defines them."""
 
 from collections.abc import Sequence
 from os import PathLike

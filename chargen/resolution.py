@@ -1,4 +1,4 @@
-"""From layers of settings to the settings of a run, every one checked.
+"""Merge layers of settings into the settings of a run, and check each one.
 
 Settings come in layers (defaults, a config file, the command line); later layers win.
 """

@@ -1,4 +1,4 @@
-"""The run directory: everything of one training, in plain files."""
+"""Read and write run directories: everything of one training, in plain files."""
 
 import csv
 import io

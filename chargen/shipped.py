@@ -1,4 +1,4 @@
-"""The corpora and configs that come with chargen, in a checkout as in a wheel."""
+"""Find the corpora and configs that come with chargen, in a checkout as in a wheel."""
 
 from difflib import get_close_matches
 from pathlib import Path

@@ -1,4 +1,4 @@
-r"""The way of all text to a person's terminal: what would command the terminal, or hide what is there, is left out.
+r"""Print text safely: leave out what would control the terminal, or hide parts of the text.
 
 A model can learn any characters and a file can have any name, so text that nobody has looked at must not move the cursor, set
 the window's title, fill the clipboard or turn the reading direction around. Only text for a terminal is touched; a pipe or a

@@ -1,4 +1,4 @@
-"""What a shell offers while a command is typed, beside options and choices: runs, corpora, configs, files.
+"""Complete what a shell cannot know: runs, corpora, configs and files.
 
 Each keystroke of a Tab waits for it, so nothing here imports NumPy.
 """

@@ -1,4 +1,4 @@
-"""Environment variables that stand for options: CHARGEN_TRAIN_EPOCHS is `chargen train --epochs`.
+"""Read options from environment variables: CHARGEN_TRAIN_EPOCHS is `chargen train --epochs`.
 
 Every option has one, named after its command and its flag, but those that are about one call: -q, -v, --debug and for help.
 """

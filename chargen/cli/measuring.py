@@ -1,4 +1,4 @@
-"""Options and progress of the commands that measure models, and how NumPy is set up for single texts."""
+"""Define options and progress of the commands that measure models, and set NumPy up for single texts."""
 
 import os
 from collections.abc import Callable, Iterator

@@ -1,4 +1,4 @@
-"""Options that several commands share; those of the settings are made from the settings themselves."""
+"""Define the options that several commands share; those of the settings are made from the settings themselves."""
 
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from functools import partial, wraps

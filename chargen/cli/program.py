@@ -1,4 +1,4 @@
-"""The `chargen` command: which subcommands there are, loaded on use, and the one place where errors become text."""
+"""Define the `chargen` command: load subcommands when they are used, and turn every error into one line of text."""
 
 import io
 import os

@@ -1,4 +1,4 @@
-"""Options that give the text to continue: typed, or read from a file or stdin."""
+"""Define the options that give the text to continue: typed, or read from a file or stdin."""
 
 from collections.abc import Callable
 from functools import wraps

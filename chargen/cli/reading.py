@@ -1,4 +1,4 @@
-"""Options and texts of the commands that let a network read a file."""
+"""Define the options of the commands in which a network reads a file, and read those files."""
 
 from functools import wraps
 from pathlib import Path

@@ -1,4 +1,4 @@
-"""What `chargen report` tells of a run, in the words and the order of its page."""
+"""Collect what `chargen report` prints about a run, in the order of its page."""
 
 import math
 import shlex

@@ -1,4 +1,4 @@
-"""Options of the commands that write text: how it is drawn, and which models draw it."""
+"""Define the options of the commands that write text: how it is drawn, and which models draw it."""
 
 from dataclasses import fields
 from functools import reduce, wraps

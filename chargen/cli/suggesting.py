@@ -1,4 +1,4 @@
-"""Say what was probably meant by an option, an argument or a command that does not exist."""
+"""Suggest what was probably meant by an unknown option, argument or command."""
 
 import re
 import shlex

@@ -1,4 +1,4 @@
-"""Tables on stdout, and figures of a file that may be anybody's."""
+"""Format tables for stdout, and numbers that come from files of unknown origin."""
 
 from collections.abc import Sequence
 from typing import Any

@@ -1,4 +1,4 @@
-"""The session of `chargen play`: a text, its past, the continuations proposed, and what a writer may answer."""
+"""Run a session of `chargen play`: the text, its history, the proposed continuations and the writer's answers."""
 
 from collections.abc import Callable
 from dataclasses import replace

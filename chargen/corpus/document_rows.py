@@ -1,4 +1,4 @@
-"""Batches of whole documents, each in a row of its own, for documents that are longer than a window."""
+"""Batch whole documents, each in a row of its own, for documents that are longer than a window."""
 
 import numpy as np
 

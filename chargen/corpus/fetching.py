@@ -1,4 +1,4 @@
-"""Public texts that can be fetched once and are then found by name, as the shipped ones are."""
+"""Fetch public texts once; afterwards they are found by name, as the shipped ones are."""
 
 import os
 from collections.abc import Iterator

@@ -1,4 +1,4 @@
-"""Texts and token ids that are larger than memory should be asked to hold: files of fixed-width numbers.
+"""Keep texts and token ids that are too large for memory in files of fixed-width numbers.
 
 They are read piece by piece rather than mapped: what is looked up through a map counts as the process's memory, and the system
 may map megabytes around each window.

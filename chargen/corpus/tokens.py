@@ -1,4 +1,4 @@
-"""Which kinds of tokens there are: made from a corpus, or from what a model file holds."""
+"""Create vocabularies, from a corpus or from the metadata of a model file."""
 
 import re
 from collections.abc import Callable, Iterable, Mapping, Sequence

@@ -1,4 +1,4 @@
-"""The ordered set of tokens, and the way between text and token ids."""
+"""Map text to token ids and back, by characters or by bytes."""
 
 import unicodedata
 from abc import ABC, abstractmethod

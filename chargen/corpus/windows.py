@@ -1,4 +1,4 @@
-"""Which token ids form which batch.
+"""Decide which token ids form which batch.
 
 A plan is a pure function of the ids, the settings, the seed and the epoch: any batch of any epoch can be made without the
 ones before it, and nothing larger than one batch is ever held.

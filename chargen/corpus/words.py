@@ -1,4 +1,4 @@
-"""Tokens of more than one character: words, and the pieces of words that byte-pair encoding finds."""
+"""Map text to token ids by words, and by pieces of words that byte-pair encoding finds."""
 
 import math
 import re

@@ -1,4 +1,4 @@
-"""What every exported file holds of a model: a description in plain values, and the weights as bytes."""
+"""Collect what every exported file holds of a model: a description in plain values, and the weights as bytes."""
 
 import dataclasses
 import json

@@ -1,4 +1,4 @@
-"""The export to ONNX: the graph built node by node from its recurrent operators.
+"""Export a network to ONNX: build the graph node by node from ONNX's recurrent operators.
 
 They have gate orders of their own: input, output, forget, cell for LSTM and update, reset, candidate for GRU; weights lie
 transposed, (gates * H, D).

@@ -1,4 +1,4 @@
-"""The export to one Python program: the standalone module, with a model in it."""
+"""Export a model as one Python program: the standalone module with the model in it."""
 
 import re
 from base64 import b64encode

@@ -1,4 +1,4 @@
-"""A model, or several together, measured on one text in all ways that there are, beside baselines that learnt the same."""
+"""Measure a model, or several together, on one text by every protocol, beside baselines that learnt the same text."""
 
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import AbstractContextManager

@@ -1,4 +1,4 @@
-"""Character n-grams: what a network should do better than, as a language model and to tell labels apart.
+"""Fit character n-grams, the baseline that a network should beat at predicting text and at telling labels apart.
 
 Kneser-Ney smoothing, interpolated, with one discount for each length (Kneser and Ney 1995; Chen and Goodman 1998, section
 4.1.6). Below the unigrams lies the uniform distribution, so that no token of the vocabulary has probability 0.

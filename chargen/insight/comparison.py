@@ -1,4 +1,4 @@
-"""Several runs side by side: what each is, what it cost, what came of it, and in which settings they differ."""
+"""Compare runs: what each is, what it cost, how good it got, and in which settings they differ."""
 
 import math
 from collections.abc import Mapping, Sequence

@@ -1,4 +1,4 @@
-"""What general compressors make of a text: predictors that know nothing of language."""
+"""Measure how far general compressors shrink a text: predictors that know nothing of language."""
 
 import gzip
 import lzma

@@ -1,4 +1,4 @@
-"""Count which labels were told for texts whose labels are known."""
+"""Count predicted labels against known ones."""
 
 from collections.abc import Sequence
 from typing import Any, NamedTuple

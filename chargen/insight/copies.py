@@ -1,4 +1,4 @@
-"""Which stretches of a text are copied: the places of a corpus, sorted by the characters that follow them.
+"""Find stretches of a text that are copied from a corpus, with a suffix array of the corpus.
 
 This is a suffix array (Manber and Myers 1993) sorted only as deep as leaves few places alike, which takes a few array
 operations whatever the corpus repeats; places that are alike so far are compared one by one. What is found is exact.

@@ -1,4 +1,4 @@
-"""Dynamic evaluation: a network that goes on learning from the text that it is measured on (Krause et al. 2018).
+"""Evaluate a network that goes on learning from the text that it is measured on (Krause et al. 2018).
 
 Each segment of the text is predicted first, and only then learnt from. So every prediction is honest, but it is another model
 that is measured: one that was trained on the beginning of the held-out part too. Its figure never stands for the static one.

@@ -1,4 +1,4 @@
-"""Where gradients vanish or explode, and where units are stuck, read back from a run's gradients.csv."""
+"""Read where gradients vanish or explode, and where units are stuck, from a run's gradients.csv."""
 
 import math
 import re

@@ -1,4 +1,4 @@
-"""Text whose pieces are coloured by a number, for a terminal; without colours, marks below the pieces tell."""
+"""Colour the pieces of a text by a number, for a terminal; without colours, print marks below the pieces."""
 
 from collections.abc import Iterator, Sequence
 from itertools import groupby

@@ -1,4 +1,4 @@
-"""What each epoch of a run brought, read back from its metrics.csv."""
+"""Read a run's metrics.csv: the figures of each epoch."""
 
 import csv
 import math

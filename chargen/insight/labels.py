@@ -1,4 +1,4 @@
-"""How well labels are told without a network: what a classifier has to be better than."""
+"""Measure how well labels can be told without a network, as the baseline of a classifier."""
 
 from collections import Counter
 from collections.abc import Sequence

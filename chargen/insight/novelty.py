@@ -1,4 +1,4 @@
-"""How new a text is: what of it is copied from the corpus, and from where."""
+"""Measure how new a text is: what of it is copied from the corpus, and from where."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass

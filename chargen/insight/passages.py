@@ -1,4 +1,4 @@
-"""A given text as a model reads it: line by line or as a whole, and which piece of it each token is."""
+"""Prepare a given text as a model reads it: line by line or as a whole, and which piece of it each token is."""
 
 from codecs import getincrementaldecoder
 from collections.abc import Iterator, Sequence

@@ -1,4 +1,4 @@
-"""Curves of training: what is drawn, and the drawing into a file with matplotlib."""
+"""Plot training curves with matplotlib."""
 
 import io
 import math

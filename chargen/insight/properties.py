@@ -1,4 +1,4 @@
-"""What can be said of every place of a text, and units may have learnt: is it quoted, how far along its line is it.
+"""Compute properties of every place of a text that units may have learnt: inside quotes, place in the line, and so on.
 
 Each value is that of a place once its character has been read.
 """

@@ -1,4 +1,4 @@
-"""All that is known of one run, for people: what was trained, what each epoch brought, what it has written, how new that is."""
+"""Collect what is known of a run: its settings, its epochs, what it writes, and how new that is."""
 
 import tomllib
 from collections.abc import Callable, Mapping, Sequence

@@ -1,4 +1,4 @@
-"""Lines that are nearly lines of a corpus: one or two edits away."""
+"""Find lines that are one or two edits away from a line of a corpus."""
 
 from collections.abc import Iterable
 from typing import NamedTuple

@@ -1,4 +1,4 @@
-"""The sample texts of a run, read back from its samples.txt, whose layout any text may imitate."""
+"""Read the sample texts of a run from its samples.txt, whose layout other text may imitate."""
 
 import re
 from collections.abc import Iterator, Sequence

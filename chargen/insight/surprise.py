@@ -1,4 +1,4 @@
-"""How surprising a text is to a model: the bits of each character, and what the model would rather have read."""
+"""Measure how surprising a text is to a model: the bits of each character, and what the model expected instead."""
 
 import math
 from collections.abc import Sequence

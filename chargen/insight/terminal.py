@@ -1,4 +1,4 @@
-"""The drawing of curves with characters.
+"""Draw curves with characters.
 
 Where colours tell the curves apart they are drawn in Braille, whose characters have two by four dots; elsewhere each curve
 has a mark of its own, all of them ASCII, which every log, mail and font shows alike.

@@ -1,4 +1,4 @@
-"""The text of a run once more, held against its sha256: what it was trained on, and what it never saw."""
+"""Read the text of a run again, check it against its sha256, and split it as training did."""
 
 from collections.abc import Iterator, Sequence
 from contextlib import suppress

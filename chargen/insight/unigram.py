@@ -1,4 +1,4 @@
-"""Compare a network with models that know next to nothing: how frequent each token is, or not even that."""
+"""Compare a network with a 1-gram model and with equal guesses."""
 
 import math
 from collections.abc import Iterable, Mapping, Sequence

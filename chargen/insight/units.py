@@ -1,4 +1,4 @@
-"""What each hidden unit does while a network reads a text, and which unit follows a property of the text best.
+"""Record what each hidden unit does while a network reads a text, and find the unit that follows a property best.
 
 After Karpathy, Johnson and Fei-Fei (2015), Visualizing and understanding recurrent networks.
 """

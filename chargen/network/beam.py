@@ -1,4 +1,4 @@
-"""Beam search: the most probable continuations, found without a draw."""
+"""Search for the most probable continuations with a beam."""
 
 from collections.abc import Iterable
 from typing import NamedTuple

@@ -1,4 +1,4 @@
-"""Recurrent cells in NumPy: one step of a batch, with weights in Keras's own layout and gate order.
+"""Implement recurrent cells in NumPy: one step of a batch, with weights in Keras's layout and gate order.
 
 A cell's step is (projected inputs, state) -> (output, next state). The projection `inputs @ kernel + bias` stands apart, so
 that the first layer can read it from a table instead. Nothing is changed in place. All arrays are float32; B is the batch,

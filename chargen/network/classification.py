@@ -1,4 +1,4 @@
-"""Which label a text has, by Bayes' rule over a network that learnt to write texts of each label.
+"""Classify a text by Bayes' rule with a network that learnt to write texts of each label.
 
 L is the number of labels. Log-probabilities are natural logarithms in float64.
 """

@@ -1,4 +1,4 @@
-"""Telling the label of a text, by a network that learnt just that, or by one that learnt to write texts of each label."""
+"""Classify texts, with a network trained for it or with one that learnt to write texts of each label."""
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field

@@ -1,4 +1,4 @@
-"""Several models that write one text together."""
+"""Average the predictions of several models."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass, replace

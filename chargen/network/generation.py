@@ -1,4 +1,4 @@
-"""From a prompt to text: warm-up, then one drawn token after another."""
+"""Generate text from a prompt: read the prompt, then draw one token after another."""
 
 from codecs import getincrementaldecoder
 from collections import deque

@@ -1,4 +1,4 @@
-"""The model file: one safetensors file that holds everything needed to write or to classify text, and cannot run code."""
+"""Read and write model files: one safetensors file with everything that writing or classifying needs, and no code."""
 
 import dataclasses
 import json

@@ -1,4 +1,4 @@
-"""The trained network in NumPy: token ids in, logits out, one step at a time."""
+"""Compute a trained network in NumPy: token ids in, logits out, one step at a time."""
 
 from collections.abc import Mapping
 from typing import Any

@@ -1,4 +1,4 @@
-"""Normalisation in NumPy, as Keras's layers compute it when they do not train."""
+"""Normalise in NumPy as Keras's layers do at inference."""
 
 from dataclasses import dataclass
 

@@ -1,4 +1,4 @@
-"""What a model expects next: a prompt read, and the logits of what may follow."""
+"""Predict what follows a prompt: read it, and return the logits of the next token."""
 
 from collections.abc import Iterator, Sequence
 from typing import Any, NamedTuple

@@ -1,4 +1,4 @@
-"""What goes through a text token by token and gives the logits of the next token, as a model was trained to read.
+"""Read a text token by token, and give the logits of each next token, as the model was trained to read.
 
 B is the rows, S the steps, T the context length, V the vocabulary.
 """

@@ -1,4 +1,4 @@
-"""A text to continue: as it was typed, and as a model reads it."""
+"""Keep a text to continue, both as it was typed and as a model reads it."""
 
 from typing import NamedTuple
 

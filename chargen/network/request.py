@@ -1,4 +1,4 @@
-"""All that can be asked for when text is to be written, and the one place that decides how it is done."""
+"""Collect the options of writing, and choose how the text is written from them."""
 
 from collections.abc import Generator
 from dataclasses import dataclass, field, fields

@@ -1,4 +1,4 @@
-"""From logits to a drawn token: penalty and bans, then temperature, then top-k, then top-p, then the draw."""
+"""Draw a token from logits: penalty and bans, then temperature, top-k, top-p, and the draw."""
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass

@@ -1,4 +1,4 @@
-"""What a text costs a model, or several models together, wherever reading begins."""
+"""Measure what a text costs a model, or several models together, wherever reading begins."""
 
 from typing import final
 

@@ -1,4 +1,4 @@
-"""What a text costs a network, in nats: every token of it, given those before.
+"""Measure what a text costs a network in nats: every token of it, given those before.
 
 A text that is known beforehand is read layer by layer: the input products of many steps are one matrix product, and so is the
 head; only the recurrent product stays in the loop. B is the rows, T the tokens of each, V the vocabulary, H the hidden size.

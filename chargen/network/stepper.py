@@ -1,4 +1,4 @@
-"""The fast way through a network, one token a row at a time: buffers made once, every operation in place.
+"""Step a network fast, one token a row at a time: buffers are allocated once, and operations work in place.
 
 Equal to `Network.step`, which a test holds it to. For one row of a small network the time goes into calls, not arithmetic, so
 there are few of them: all gates go through one tanh (sigmoid(x) = 0.5 tanh(0.5 x) + 0.5, the inner 0.5 multiplied into the

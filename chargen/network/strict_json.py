@@ -1,4 +1,4 @@
-"""JSON of unknown origin: refused where it is ambiguous, no JSON, or would grow far beyond its text."""
+"""Parse JSON of unknown origin: refuse it if it is ambiguous, invalid, or would grow far beyond its text."""
 
 import json
 import math

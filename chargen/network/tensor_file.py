@@ -1,4 +1,4 @@
-"""Reading safetensors files of unknown origin: plain reads, nothing mapped, and no more memory than the file is large.
+"""Read safetensors files of unknown origin: nothing is mapped, and no more memory is used than the file is large.
 
 The layout: the header's length (8 bytes, little-endian), the header (JSON), the tensors end to end.
 """

@@ -1,4 +1,4 @@
-"""Recurrent layers by hand: forward over all steps, and backpropagation through time.
+"""Train recurrent layers by hand: the forward pass over all steps, and backpropagation through time.
 
 The input product of all steps comes in ready, made by one matrix product or read from a table, and the gradient of the
 recurrent kernel is one matrix product after the loop. Only the recurrent product stays between the steps.

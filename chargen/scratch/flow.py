@@ -1,4 +1,4 @@
-"""Where gradients vanish or explode, and where units are stuck: what one batch tells of each recurrent layer."""
+"""Measure where gradients vanish or explode, and where units are stuck, on one batch for each recurrent layer."""
 
 from typing import NamedTuple
 

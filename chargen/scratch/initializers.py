@@ -1,4 +1,4 @@
-"""How weights start: Keras's own distributions, drawn with NumPy."""
+"""Initialise weights from Keras's distributions, drawn with NumPy."""
 
 import numpy as np
 

@@ -1,4 +1,4 @@
-"""Layers without a memory, by hand: look-up, product, dropout, last step.
+"""Implement layers without a state, forward and backward: look-up, product, dropout, last step.
 
 A pass is one run of one layer over one batch. Making it runs the layer forward and keeps what the way back needs; `backward`
 may be called once. Shapes: T steps, B rows, D inputs, G outputs, V tokens; time comes first. In the equations dv is the

@@ -1,4 +1,4 @@
-"""Softmax cross-entropy and its gradient."""
+"""Compute softmax cross-entropy and its gradient."""
 
 import numpy as np
 

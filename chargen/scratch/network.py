@@ -1,4 +1,4 @@
-"""The network by hand: token ids in, loss and gradients out."""
+"""Train a network by hand: token ids in, loss and gradients out."""
 
 from collections.abc import Mapping
 from typing import Any, NamedTuple

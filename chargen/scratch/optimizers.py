@@ -1,4 +1,4 @@
-"""Optimizers by hand, with Keras's own formulas and defaults.
+"""Implement optimizers with Keras's formulas and defaults.
 
 In the equations w is a weight, g its gradient, n the learning rate, t the number of the step from 1 on; all products are by
 element. Weights and slots are changed in place.

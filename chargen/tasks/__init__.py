@@ -1,1 +1,1 @@
-"""What the command line and the Python interface both do."""
+"""Carry out what the command line and the Python interface both offer."""

@@ -1,4 +1,4 @@
-"""A training from settings to a run directory: `chargen train` and `chargen.train` are this."""
+"""Train from settings to a run directory: `chargen train` and `chargen.train` call this."""
 
 import time
 from collections.abc import Callable, Mapping, Sequence

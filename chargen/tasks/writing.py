@@ -1,4 +1,4 @@
-"""A text from a prompt, as it is asked for: `chargen sample` and `Model.generate` are this."""
+"""Write text from a prompt: `chargen sample` and `Model.generate` call this."""
 
 from collections.abc import Callable, Generator, Mapping, Sequence
 from dataclasses import dataclass, fields

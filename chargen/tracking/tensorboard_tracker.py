@@ -1,4 +1,4 @@
-"""Logging to TensorBoard."""
+"""Log runs to TensorBoard."""
 
 import time
 from collections.abc import Mapping, Sequence

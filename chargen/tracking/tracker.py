@@ -1,4 +1,4 @@
-"""Where a run is logged besides its own files. A tracker may fail in any way; training does not notice."""
+"""Log a run outside its own files. If a tracker fails, training goes on unchanged."""
 
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path

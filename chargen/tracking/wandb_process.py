@@ -1,4 +1,4 @@
-"""The process that talks to Weights & Biases. `WandbTracker` starts this file as a program; it uses nothing of chargen.
+"""Talk to Weights & Biases. `WandbTracker` starts this file as a program; it uses nothing of chargen.
 
 It reads messages from stdin, a line of JSON each, and answers on stdout: that it has begun or finished, or why it has failed.
 It may wait for the network as long as it likes, and is killed when it waits too long.

@@ -1,4 +1,4 @@
-"""Logging to Weights & Biases, by a process of its own that training neither waits for nor fails with."""
+"""Log runs to Weights & Biases in a separate process, so that training neither waits for it nor fails with it."""
 
 import json
 import os

@@ -1,4 +1,4 @@
-"""A training's length: from the minutes that a user gives it to a plan of so many steps."""
+"""Turn the minutes that a user gives into a plan of so many steps."""
 
 import os
 import time

@@ -1,4 +1,4 @@
-"""From the Keras model to the NumPy network that generation runs."""
+"""Convert a Keras model to the NumPy network that writes text."""
 
 import keras
 import numpy as np

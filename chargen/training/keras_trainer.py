@@ -1,4 +1,4 @@
-"""Training with Keras, on whichever backend is loaded."""
+"""Train with Keras, on whichever backend is loaded."""
 
 import random
 from collections.abc import Callable, Iterable, Mapping

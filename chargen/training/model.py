@@ -1,4 +1,4 @@
-"""The Keras model: token ids in, logits out."""
+"""Build the Keras model: token ids in, logits out."""
 
 from collections.abc import Iterator
 from contextlib import contextmanager

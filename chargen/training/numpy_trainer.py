@@ -1,4 +1,4 @@
-"""Training by hand, in NumPy: what `chargen.scratch` computes, step by step. Nothing here or there loads a backend."""
+"""Train in NumPy with `chargen.scratch`. No backend is loaded."""
 
 import math
 from collections.abc import Mapping

@@ -1,4 +1,4 @@
-"""Going on with a training that was stopped: the same settings and the same text, or none of it."""
+"""Resume a stopped training with the same settings and the same text."""
 
 from collections.abc import Mapping
 from typing import Any

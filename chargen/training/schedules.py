@@ -1,4 +1,4 @@
-"""The learning rate as a function of the optimizer step, for any array library that has NumPy's names."""
+"""Compute the learning rate of an optimizer step, with any array library that has NumPy's names."""
 
 import math
 from types import ModuleType

@@ -1,4 +1,4 @@
-"""A training from plan to farewell: what the user is told, which tracker listens, when the backend is loaded."""
+"""Run a training from the plan to the last message: start the backend, the tracker and the trainer."""
 
 import time
 from dataclasses import replace

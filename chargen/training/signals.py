@@ -1,4 +1,4 @@
-"""Ctrl-C and SIGTERM while a network learns: the step under way is finished, then everything is saved."""
+"""Handle Ctrl-C and SIGTERM in training: finish the current step, then save everything."""
 
 import os
 import signal

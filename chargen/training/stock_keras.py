@@ -1,4 +1,4 @@
-"""The export to a `.keras` file of stock layers, which loads where chargen is not installed."""
+"""Export to a `.keras` file of Keras's own layers, which loads where chargen is not installed."""
 
 import io
 import tempfile

@@ -1,4 +1,4 @@
-"""Train a network as planned, into a run directory, whatever computes it."""
+"""Train a network as planned, into a run directory, with any trainer."""
 
 import math
 import time

@@ -1,4 +1,4 @@
-"""What a search may choose from: a range or some choices for each of its settings."""
+"""Define what a search may choose from: a range or some choices for each of its settings."""
 
 import math
 import random

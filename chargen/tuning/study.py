@@ -1,4 +1,4 @@
-"""A study on disk: which trials there are, who works on which, what came of them. The only module that knows Optuna.
+"""Keep a study on disk: its trials, who works on which, and their results. The only module that uses Optuna.
 
 The study's folder holds Optuna's journal, one file that any number of processes append to, and a run directory for each trial.
 A process holds the lock of its trial's run directory as long as it trains; a trial that is said to run, and whose directory

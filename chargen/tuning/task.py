@@ -1,4 +1,4 @@
-"""What is tuned: which settings are searched, which are the same for all trials, and what one trial trains."""
+"""Define what is tuned: which settings are searched, which are fixed, and what one trial trains."""
 
 import dataclasses
 import json

@@ -1,4 +1,4 @@
-"""The search: trial after trial, each in a process of its own."""
+"""Run the search: trial after trial, each in its own process."""
 
 import json
 import os

@@ -1,4 +1,4 @@
-"""One trial in a process of its own: what it leaves behind in memory goes with it, and what kills it kills nothing else.
+"""Run one trial in its own process, so that its memory is freed and a crash does not end the search.
 
 It is told what to do in a line of JSON on stdin, and answers in one on stdout. When stdin ends, so has the process that started
 it, and the trial is given back.

@@ -1,4 +1,4 @@
-"""Where a server listens, and by which names it may be called."""
+"""Decide where a server listens, and by which names it may be called."""
 
 import ipaddress
 import re

@@ -1,4 +1,4 @@
-"""What can be asked of a server: each field of a request's body with its default and bounds, checked as settings are."""
+"""Declare the fields of a request's body with defaults and bounds, and check them as settings are checked."""
 
 from dataclasses import dataclass, fields
 from typing import Any, TypeVar, get_type_hints

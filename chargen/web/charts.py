@@ -1,4 +1,4 @@
-"""Curves over epochs as inline SVG, in the colours of the page and as wide as it is.
+"""Draw curves over epochs as inline SVG, in the colours of the page and as wide as it is.
 
 A chart has no size of its own: places are shares of its height and width, so letters and lines keep theirs on every screen.
 """

@@ -1,4 +1,4 @@
-"""What stands before a server's application: whose requests come in, and what every answer carries."""
+"""Check requests before they reach the application, and add headers to every answer."""
 
 import json
 from collections.abc import Awaitable, Callable, Mapping

@@ -1,4 +1,4 @@
-"""What a server does with a model, in slices: texts written, read and weighed for many clients in turns.
+"""Run a model for many clients in turns: write, read and score texts in slices.
 
 A job keeps no more than its text and the network's state, a few kilobytes; what a step needs besides is lent to it for a
 slice. B is one row everywhere.

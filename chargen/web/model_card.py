@@ -1,4 +1,4 @@
-"""What a server tells of its model: to people and programs in one form, to its page in that of an exported one."""
+"""Describe a server's model, for people and programs and for its page."""
 
 from typing import Any, NamedTuple
 

@@ -1,4 +1,4 @@
-"""A page that stands alone: one HTML file that loads nothing, and in which no text can become markup or script.
+"""Build a page that stands alone: one HTML file that loads nothing, and in which no text can become markup or script.
 
 Style and script are inline and allowed by their hashes; whatever else a page could ask for, its policy forbids.
 """

@@ -1,4 +1,4 @@
-"""The page of `chargen report`: one run from its settings to what it writes, in one file."""
+"""Build the page of `chargen report`: one run from its settings to what it writes, in one file."""
 
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass

@@ -1,4 +1,4 @@
-"""The server of `chargen serve`: the page to write with and a JSON API, over HTTP.
+"""Serve the page to write with and a JSON API over HTTP, for `chargen serve`.
 
 Whatever is refused is one sentence in JSON.
 """

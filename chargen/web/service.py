@@ -1,4 +1,4 @@
-"""What is done with a model for the clients of a server: answers in plain values, computed in threads, slice by slice."""
+"""Answer the clients of a server: plain values, computed in threads, slice by slice."""
 
 import asyncio
 import os

@@ -1,4 +1,4 @@
-"""The pages to write with: one that runs a model in the browser and can ask for nothing, one that asks a server.
+"""Build the pages to write with: one runs a model in the browser, the other asks a server.
 
 They are put together from the files in the folder `single_page`; their policy admits their very bytes and no others.
 """

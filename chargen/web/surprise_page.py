@@ -1,4 +1,4 @@
-"""The page of `chargen surprise`: a text in the colours of its bits, and what was expected at each place."""
+"""Build the page of `chargen surprise`: a text coloured by its bits, with what was expected at each place."""
 
 from collections.abc import Sequence
 from typing import Any, Protocol

@@ -1,4 +1,4 @@
-"""The page of `chargen units`: a text in the colours of a unit that one picks."""
+"""Build the page of `chargen units`: a text coloured by the unit that one picks."""
 
 from collections.abc import Mapping, Sequence
 

@@ -1,4 +1,4 @@
-"""The Keras model of a classifier."""
+"""Build the Keras model of a classifier."""
 
 import keras
 from keras import layers, ops

@@ -1,4 +1,4 @@
-"""What the training of a classifier will do, settled before any heavy package is loaded."""
+"""Plan the training of a classifier, before any heavy package is loaded."""
 
 import math
 from dataclasses import dataclass, replace

@@ -1,4 +1,4 @@
-"""What is kept and shown of an epoch of a classifier's training."""
+"""Record each epoch of a classifier: models, metrics.csv, checkpoints, and a line for the user."""
 
 from collections.abc import Mapping
 from pathlib import Path

@@ -1,4 +1,4 @@
-"""What an epoch of a classifier's training brought, and what the training did."""
+"""Hold the results of a classifier's training, by epoch and as a whole."""
 
 from dataclasses import dataclass
 from typing import Any

@@ -1,4 +1,4 @@
-"""A classifier's training from plan to farewell: what the user is told, when the backend is loaded."""
+"""Run a classifier's training from the plan to the last message."""
 
 from typing import Any
 

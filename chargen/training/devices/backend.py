@@ -1,4 +1,4 @@
-"""Loading Keras on one of its backends without start-up chatter, and what it will compute on."""
+"""Load Keras on one of its backends without start-up messages, and describe the device that it computes on."""
 
 import ctypes
 import os

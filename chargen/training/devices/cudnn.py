@@ -1,4 +1,4 @@
-"""What training computes on, and which settings keep its layers from cuDNN's kernels there.
+"""Describe the device of a training, and which settings keep its layers from using cuDNN.
 
 Looked up in Keras 3.15, JAX 0.10 and PyTorch 2.13. Dropout of inputs, of outputs and of weights, locked or not, and carried
 states are outside of what the kernels compute: they keep none from them. A simple RNN has no such kernel but on PyTorch.

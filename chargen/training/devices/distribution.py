@@ -1,4 +1,4 @@
-"""Several processes that train one network together, each on its part of every batch.
+"""Train one network with several processes, each on its part of every batch.
 
 They find each other by the variables that `keras.distribution.initialize` reads, or by those of SLURM or Open MPI, which JAX
 knows. A process that finds none trains alone on all its devices.

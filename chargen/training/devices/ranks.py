@@ -1,4 +1,4 @@
-"""Which of the processes that train together this one is, and how they decide as one."""
+"""Know which of several training processes this one is, and make all of them decide alike."""
 
 from typing import Any
 

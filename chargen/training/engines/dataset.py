@@ -1,4 +1,4 @@
-"""From a batch plan to what is trained on at once."""
+"""Turn a batch plan into a stream of stacked batches."""
 
 from concurrent.futures import Future, ThreadPoolExecutor
 

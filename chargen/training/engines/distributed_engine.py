@@ -1,4 +1,4 @@
-"""The JAX engine over the devices of all processes that train together."""
+"""Take optimizer steps on JAX over the devices of all processes."""
 
 from typing import Any
 

@@ -1,4 +1,4 @@
-"""What takes the optimizer steps of a Keras model, on whichever backend Keras runs."""
+"""Define what takes the optimizer steps of a Keras model, on any backend."""
 
 import math
 from abc import ABC, abstractmethod

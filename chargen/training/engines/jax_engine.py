@@ -1,4 +1,4 @@
-"""Optimizer steps on JAX: several an execution in one compiled function, each device training on its shard of the rows.
+"""Take optimizer steps on JAX: several in one compiled function, each device on its shard of the rows.
 
 A CPU shows a device for each core (see `chargen.training.devices.backend`), so that all cores are at work there. What a shard
 does is written as one program for all devices (`jax.shard_map`); only the gradients and the figures are added up over them.

@@ -1,4 +1,4 @@
-"""What is measured of a batch, on any backend."""
+"""Compute the losses and counts of a batch, on any backend."""
 
 from collections.abc import Callable
 from typing import Any

@@ -1,4 +1,4 @@
-"""Optimizer steps on PyTorch, one after the other: its layers are at work on all cores by themselves."""
+"""Take optimizer steps on PyTorch, one after the other; its own kernels use all cores."""
 
 from collections.abc import Iterator, Sequence
 from typing import Any

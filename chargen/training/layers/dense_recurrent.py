@@ -1,4 +1,4 @@
-"""A recurrent layer written out, as the Nietzsche lesson builds its first networks."""
+"""Build a recurrent layer from Dense layers, as the Nietzsche lesson does."""
 
 import keras
 from keras import layers, ops

@@ -1,4 +1,4 @@
-"""Dropout whose random numbers are the same on each backend and cost little.
+"""Drop values with random numbers that are the same on each backend and cost little.
 
 XLA's own take a hundred times as long on a CPU.
 """

@@ -1,4 +1,4 @@
-"""Recurrent layers that are faster than Keras's own on a CPU, and equal to them.
+"""Compute recurrent layers faster than Keras's own on a CPU, with equal results.
 
 Only the recurrent product stays in the loop over the steps. The input product of all steps is one matrix product before it (or
 rows of a table, for token ids), and the weight gradients are one matrix product after the hand-written backward loop. PyTorch,

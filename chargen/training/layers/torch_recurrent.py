@@ -1,4 +1,4 @@
-"""PyTorch's own recurrent kernels on Keras's weights. Imported only where Keras runs on PyTorch.
+"""Run PyTorch's recurrent kernels on Keras's weights. Imported only if Keras runs on PyTorch.
 
 Each takes inputs, (B, T, D), the weights of a Keras cell and states, (B, H); returns outputs, (B, T, H), and the last states.
 """

@@ -1,4 +1,4 @@
-"""Whether a training keeps to its time."""
+"""Check that a training keeps to its time."""
 
 import time
 from collections.abc import Callable

@@ -1,4 +1,4 @@
-"""What a training will do, settled before any heavy package is loaded: settings, vocabulary, batches, memory."""
+"""Plan a training, before any heavy package is loaded: settings, vocabulary, batches, memory."""
 
 import math
 import os

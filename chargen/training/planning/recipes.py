@@ -1,4 +1,4 @@
-"""Settings chosen from the text and from the minutes that training may take.
+"""Choose settings from the text and from the minutes that training may take.
 
 The rules come from measurements (benchmarks/quality.py): a network has as many weights as can see `CHARACTERS_PER_WEIGHT`
 characters each in the time there is, and no more than the text can feed; the more often the text is read, the more is dropped.

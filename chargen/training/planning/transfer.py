@@ -1,4 +1,4 @@
-"""Going on from another run's weights: what fits is taken over, token by token by its text."""
+"""Start from another run's weights: copy what fits, token by token."""
 
 import dataclasses
 from collections.abc import Mapping, Sequence

@@ -1,4 +1,4 @@
-"""What a person sees while a network learns."""
+"""Show progress while a network learns."""
 
 import time
 from collections.abc import Callable, Iterator

@@ -1,4 +1,4 @@
-"""What a process keeps of a training that another one records."""
+"""Keep what a process needs of a training that another process records."""
 
 from chargen.checkpoints import Arrays, Position
 from chargen.network.network import Network

@@ -1,4 +1,4 @@
-"""The gradient log: after each epoch, how far back gradients reach in each recurrent layer, and how many units are stuck."""
+"""Log, after each epoch, how far back gradients reach in each recurrent layer, and how many units are stuck."""
 
 from collections.abc import Sequence
 

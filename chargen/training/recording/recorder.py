@@ -1,4 +1,4 @@
-"""What is kept and shown of an epoch, whatever trained it."""
+"""Record each epoch: models, metrics.csv, samples, checkpoints, and a line for the user."""
 
 import dataclasses
 import math

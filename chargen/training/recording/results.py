@@ -1,4 +1,4 @@
-"""What an epoch brought, and what a training did."""
+"""Hold the results of a training, by epoch and as a whole."""
 
 import math
 from dataclasses import dataclass

@@ -1,4 +1,4 @@
-"""Sample text while a network learns, in the layout of the classic demos."""
+"""Write sample text while a network learns, in the layout of Keras's text generation example."""
 
 import numpy as np
 

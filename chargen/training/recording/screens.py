@@ -1,4 +1,4 @@
-"""Where the progress of a training is shown: a terminal, a pipe or a file, or a cell of a notebook."""
+"""Show progress on a terminal, in a pipe or file, or in a notebook."""
 
 import sys
 import time

@@ -1,4 +1,4 @@
-"""When training ends before its last epoch, and when the learning rate falls for want of progress."""
+"""Decide when training ends early, and when the learning rate is lowered because nothing improves."""
 
 import math
 from collections.abc import Mapping

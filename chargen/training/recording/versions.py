@@ -1,4 +1,4 @@
-"""Which versions train a run: another one may give other bytes."""
+"""Record which versions of packages train a run: others may give other bytes."""
 
 import platform
 from importlib import import_module
