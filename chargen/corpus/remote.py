@@ -79,9 +79,9 @@ def _told(text: PublicText) -> Iterator[None]:
     except ImportError as error:
         raise CorpusError(f"{text.url} needs a package that is not installed", hint=_install(error)) from error
     except FileNotFoundError as error:
-        raise failed(text, "there is no such file") from error
+        raise failed(text, "there is no such file", hint="check the address") from error
     except PermissionError as error:
-        raise failed(text, "access is denied") from error
+        raise failed(text, "access is denied", hint="check your credentials") from error
     except Exception as error:
         what = " ".join(str(error).split())[:_LONGEST]
         raise failed(text, f"{type(error).__name__}: {what}" if what else type(error).__name__) from error

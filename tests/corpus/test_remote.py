@@ -113,10 +113,10 @@ def test_a_file_of_this_machine_stays_where_it_is(cache: Path, in_folder: Path) 
 @pytest.mark.parametrize(
     ("given", "told"),
     [
-        ("memory://none.txt", "cannot fetch none.txt from memory://none.txt: there is no such file; try again later"),
+        ("memory://none.txt", "cannot fetch none.txt from memory://none.txt: there is no such file; check the address"),
         ("memory://texts", "memory://texts is a folder, expected a file; give the address of a file in it"),
         (f"memory://texts/story.txt#sha256={SHA256[::-1]}", f"memory://texts/story.txt has the sha256 {SHA256}, expected"),
-        ("troubled://forbidden", "cannot fetch forbidden from troubled://forbidden: access is denied"),
+        ("troubled://forbidden", "cannot fetch forbidden from troubled://forbidden: access is denied; check your credentials"),
         ("troubled://strange", "cannot fetch strange from troubled://strange: RuntimeError: a message of several lines"),
         ("troubled://cut", "troubled://cut: ConnectionResetError: [Errno 104] Connection reset by peer of a server"),
         ("troubled://short", "troubled://short: the connection ended after 111,000 of 111,001 bytes"),
