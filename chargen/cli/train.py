@@ -66,7 +66,7 @@ def command(
     verbosity: int,
     **given: Any,
 ) -> int:
-    """Train a network on FILES: text files, folders, https:// addresses, shipped corpora (male.txt), or - for stdin.
+    """Train a network on FILES: text files, folders, addresses (https://, s3://), shipped corpora (male.txt), or - for stdin.
 
     Each row of a table (.csv, .tsv, .jsonl, .json, .parquet) is a text of its own.
 
