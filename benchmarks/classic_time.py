@@ -9,7 +9,7 @@ from statistics import median
 from typing import Any
 
 from benchmarks.classic import ClassicGenerator
-from chargen.config import CorpusConfig
+from chargen.settings.schema import CorpusConfig
 from chargen.corpus.corpus import load_corpus
 from chargen.corpus.holdout import split_documents
 

@@ -1,6 +1,6 @@
 import numpy as np
 
-from chargen.config import NetworkConfig
+from chargen.settings.schema import NetworkConfig
 from chargen.corpus.vocabulary import CharacterVocabulary
 from chargen.network.model_file import TextModel
 from chargen.network.network import Network, weight_shapes

@@ -16,7 +16,7 @@ from benchmarks.memory import write_text
 
 BYTES = 10**8
 READ = (
-    "from chargen.config import CorpusConfig; from chargen.corpus.corpus import load_corpus; "
+    "from chargen.settings.schema import CorpusConfig; from chargen.corpus.corpus import load_corpus; "
     "load_corpus(CorpusConfig(files=({!r},)))"
 )
 DECODE = "from pathlib import Path; Path({!r}).read_text('utf-8').replace('\\r\\n', '\\n')"

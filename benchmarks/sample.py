@@ -5,9 +5,9 @@ from typing import Any
 import numpy as np
 
 from benchmarks.models import random_model
-from chargen.network.generation import sample_texts
+from chargen.writing.generation import sample_texts
 from chargen.network.model_file import TextModel
-from chargen.network.sampling import Sampler
+from chargen.writing.sampling import Sampler
 
 REPETITIONS = 5
 SIZES = ((1, 128), (2, 256), (2, 512))

@@ -20,7 +20,7 @@ import chargen
 from chargen.corpus.reading import read_sources
 from chargen.insight.assessment import baselines, held_out_subject
 from chargen.network.model_file import load_model
-from chargen.run import RunDirectory
+from chargen.runs.directory import RunDirectory
 
 Rows = list[dict[str, Any]]
 Options = dict[str, Any]

@@ -29,17 +29,17 @@ from functools import cached_property
 from pathlib import Path
 from typing import Any, Literal, Unpack
 
-from chargen.config import KEYWORDS, Setting
+from chargen.settings.schema import KEYWORDS, Setting
 from chargen.corpus.vocabulary import Vocabulary
 from chargen.errors import ConfigError
-from chargen.keywords import SamplingSettings, TrainSettings
-from chargen.network.classifier import label_probabilities, load_labelled
-from chargen.network.ensemble import AVERAGE, AnyModel, join_models, labelled
+from chargen.settings.keywords import SamplingSettings, TrainSettings
+from chargen.writing.classifier import label_probabilities, load_labelled
+from chargen.writing.ensemble import AVERAGE, AnyModel, join_models, labelled
 from chargen.network.model_file import TextModel, load_model
-from chargen.network.prediction import most_probable
-from chargen.network.prompt import read_prompt
-from chargen.resolution import check_value, keyword_layer, read_config
-from chargen.run import RunDirectory, find_model
+from chargen.writing.prediction import most_probable
+from chargen.writing.prompt import read_prompt
+from chargen.settings.layers import check_value, keyword_layer, read_config
+from chargen.runs.directory import RunDirectory, find_model
 from chargen.tasks.writing import Composition, compose, read_options
 
 OnUnknown = Literal["error", "skip", "nearest"]
@@ -150,7 +150,7 @@ class Run:
     @property
     def settings(self) -> dict[str, dict[str, Any]]:
         """Every setting as it was resolved, by section."""
-        from chargen.insight.trained_text import read_settings
+        from chargen.runs.trained_text import read_settings
 
         return read_settings(self._directory).to_mapping()
 
@@ -161,7 +161,7 @@ class Run:
         >>> sorted(run.history[0])[:3]
         ['bits_per_character', 'characters_per_token', 'cross_entropy']
         """
-        from chargen.insight.history import read_history
+        from chargen.runs.metrics import read_history
 
         return [dict(row) for row in read_history(self._directory.metrics, name=self.name).rows]
 
@@ -293,7 +293,7 @@ class Model:
 
         from chargen.insight.assessment import Subject, assess, held_out_subject
         from chargen.insight.evaluation import ignore
-        from chargen.insight.trained_text import as_documents
+        from chargen.runs.trained_text import as_documents
 
         check_value("block_length", block_length, int, Setting(help="", minimum=2))
         if text is None:
@@ -311,7 +311,7 @@ class Model:
         >>> model.describe()["hidden_size"], model.describe()["tokens"]
         (24, 'character')
         """
-        from chargen.web.model_card import describe_model
+        from chargen.serving.model_card import describe_model
 
         return describe_model(self._single()).card
 

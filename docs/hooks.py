@@ -9,7 +9,7 @@ from typing import Any, get_args, get_origin
 import click
 
 from chargen.cli.program import COMMANDS, program
-from chargen.config import Setting, declared_settings, flag_name
+from chargen.settings.schema import Setting, declared_settings, flag_name
 
 COMMANDS_PAGE, SETTINGS_PAGE = "reference/commands.md", "reference/settings.md"
 TYPES = {bool: "yes or no", int: "whole number", float: "number", str: "text"}

@@ -15,10 +15,10 @@ import pytest
 from click.testing import CliRunner, Result
 
 from chargen.cli.program import program
-from chargen.config import CorpusConfig, NetworkConfig, Settings
+from chargen.settings.schema import CorpusConfig, NetworkConfig, Settings
 from chargen.corpus.corpus import load_corpus
 from chargen.corpus.vocabulary import CharacterVocabulary, Vocabulary
-from chargen.network.classifier import TextClassifier, save_classifier
+from chargen.writing.classifier import TextClassifier, save_classifier
 from chargen.network.model_file import TextModel, num_class_outputs, save_model
 from chargen.network.network import Network, weight_shapes
 

@@ -19,7 +19,7 @@ from unittest import mock
 import numpy as np
 from click.testing import CliRunner, Result
 
-from chargen.checkpoints import Checkpoint, Position, read_newest, write_checkpoint
+from chargen.runs.checkpoints import Checkpoint, Position, read_newest, write_checkpoint
 from chargen.cli.program import program
 from chargen.training.signals import RequestedSignal, TrainingInterrupted
 from tests.hostile.torture import torture_by_attacks, torture_by_damage

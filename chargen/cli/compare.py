@@ -39,7 +39,7 @@ def command(
     """
     use_one_thread()
     from chargen.insight.comparison import differing_settings, read_facts, why_not_comparable
-    from chargen.run import find_run
+    from chargen.runs.directory import find_run
 
     if len(runs) < 2:
         counted = "1 run was" if runs else "no runs were"

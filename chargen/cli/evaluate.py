@@ -71,7 +71,7 @@ def command(
     from chargen.insight.dynamic import RATE
     from chargen.insight.unigram import warn_if_worse
     from chargen.network.model_file import load_model
-    from chargen.run import RunDirectory, find_model
+    from chargen.runs.directory import RunDirectory, find_model
 
     specs, files = _told_apart(run_and_files, runs_dir)
     paths = [find_model(spec, runs_dir) for spec in specs or (None,)]
@@ -109,7 +109,7 @@ def command(
 
 def _told_apart(given: tuple[str, ...], runs_dir: Path) -> tuple[tuple[str, ...], tuple[str, ...]]:
     """Return the runs and the files among [RUN]... [FILE]..."""
-    from chargen.run import names_run
+    from chargen.runs.directory import names_run
 
     runs = tuple(takewhile(lambda spec: names_run(spec, runs_dir), given))
     return runs, given[len(runs) :]

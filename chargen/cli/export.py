@@ -57,7 +57,7 @@ def command(
       chargen export --format keras --output names.keras
     """
     from chargen.network.model_file import load_model
-    from chargen.run import find_model
+    from chargen.runs.directory import find_model
 
     kind = _kind(kind, output)
     precision = precision or ("float16" if kind in HALVED else "float32")
@@ -85,7 +85,7 @@ def _kind(given: str | None, output: Path) -> str:
 def _maker(kind: str) -> Callable[[Any, Any], str | bytes]:
     """Return what makes a file's content of a model and a precision; only one of them loads Keras."""
     if kind == "html":
-        from chargen.web.single_page import make_page
+        from chargen.export.single_page import make_page
 
         return make_page
     if kind == "script":

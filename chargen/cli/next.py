@@ -41,7 +41,7 @@ def command(
       chargen next "Har" --top 3 --json
     """
     use_one_thread()
-    from chargen.network.prompt import read_prompt
+    from chargen.writing.prompt import read_prompt
 
     text = given_prompt(text, seed_file, option="text", flag="TEXT")
     _, model = load_reader(run_spec, runs_dir, label, carry)
@@ -51,7 +51,7 @@ def command(
 
 def _report(model: Any, prompt: Any, top: int) -> dict[str, Any]:
     """Return what a model expects after a prompt, and what it expected before each token of it."""
-    from chargen.network.prediction import guesses, most_probable
+    from chargen.writing.prediction import guesses, most_probable
 
     pieces = [None, *model.vocabulary]  # by token id
     read = [

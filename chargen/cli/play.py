@@ -10,7 +10,7 @@ from chargen.cli.options import common_options, output_option, runs_dir_option, 
 from chargen.cli.prompting import prompt_options
 from chargen.cli.sampling import model_options, raw_option, sampling_options, warn_of_drift
 from chargen.cli.writing import Proposal, WritingSession
-from chargen.config import SamplingOptions
+from chargen.settings.schema import SamplingOptions
 from chargen.errors import UnknownTokenError
 from chargen.terminal import echo
 
@@ -51,8 +51,8 @@ def command(
       chargen play --temp 0.7 > story.txt
     """
     use_one_thread()
-    from chargen.network.ensemble import load_models
-    from chargen.run import find_model
+    from chargen.writing.ensemble import load_models
+    from chargen.runs.directory import find_model
 
     model = load_models([find_model(spec, runs_dir) for spec in run_specs or [None]], ensemble, label=label, carry=carry)
     warn_of_drift(model, verbosity)
@@ -81,9 +81,9 @@ class Proposer:
 
     def propose(self, text: str, sampling: SamplingOptions) -> list[Proposal]:
         """Draw continuations of a text, in which the models skip what they do not know. Raises ConfigError."""
-        from chargen.network.prompt import read_prompt
-        from chargen.network.sampling import make_sampler
-        from chargen.network.selection import distinct_continuations
+        from chargen.writing.prompt import read_prompt
+        from chargen.writing.sampling import make_sampler
+        from chargen.writing.selection import distinct_continuations
 
         sampler = make_sampler(sampling, self._model.vocabulary)
         prompt = read_prompt(self._model.vocabulary, text, on_unknown="skip")
@@ -92,7 +92,7 @@ class Proposer:
 
     def unknown(self, text: str) -> str:
         """Return a line about characters or words that the models do not know, or nothing."""
-        from chargen.network.prompt import read_prompt
+        from chargen.writing.prompt import read_prompt
 
         try:
             read_prompt(self._model.vocabulary, text)

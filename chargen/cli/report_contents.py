@@ -20,7 +20,7 @@ def make_contents(record: Any, measured: Any, judgement: Any, *, spoken: str) ->
     other commands name it.
     """
     from chargen.insight.report import changed_settings
-    from chargen.web.report_page import Contents, Figures, Sample
+    from chargen.pages.report import Contents, Figures, Sample
 
     network = record.metadata["network"]
     return Contents(
@@ -117,9 +117,9 @@ def _default(value: Any) -> str:
 
 def _curves(record: Any) -> list[Any]:
     """Return the charts of what each epoch brought."""
-    from chargen.insight.plots import make_panels
+    from chargen.runs.curves import make_panels
     from chargen.insight.report import accuracy_panel
-    from chargen.web.charts import Chart
+    from chargen.pages.charts import Chart
 
     if not record.history:
         return []
@@ -134,8 +134,8 @@ def _curves(record: Any) -> list[Any]:
 
 
 def _gradients(panels: Mapping[str, Any]) -> list[Any]:
-    from chargen.insight.gradient_log import FIGURES
-    from chargen.web.charts import Chart
+    from chargen.runs.gradients import FIGURES
+    from chargen.pages.charts import Chart
 
     units = {"gradient_norm": "by all weights of a layer", "saturation": "share", "reach": "as a share of the last step's"}
     return [
@@ -187,7 +187,7 @@ def _named(some: Sequence[str], of: int) -> str:
 
 def _pieces(judgement: Any) -> list[list[Any]]:
     """Return the texts in pieces, of which copies from the corpus are told apart."""
-    from chargen.web.report_page import Piece
+    from chargen.pages.report import Piece
 
     exact = set(judgement.novelty.exact)
     texts = []
@@ -202,7 +202,7 @@ def _pieces(judgement: Any) -> list[list[Any]]:
 
 
 def _commands(record: Any, spoken: str) -> list[Any]:
-    from chargen.web.report_page import Command
+    from chargen.pages.report import Command
 
     if record.classifies:
         return [Command("Tell the label of a text:", f'chargen classify "some text" --run {spoken}')]

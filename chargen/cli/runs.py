@@ -16,7 +16,7 @@ from chargen.terminal import echo
 @common_options
 def command(runs_dir: Path, as_json: bool, verbosity: int) -> None:
     """List the trained runs, the newest first: the one that `chargen sample` takes by itself."""
-    from chargen.run import model_runs, summarize
+    from chargen.runs.directory import model_runs, summarize
 
     summaries = [summarize(run) for run in model_runs(runs_dir)]
     if as_json:

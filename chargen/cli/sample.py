@@ -19,7 +19,7 @@ from chargen.cli.options import (
 )
 from chargen.cli.prompting import prompt_options
 from chargen.cli.sampling import copy_length_option, model_options, raw_option, sampling_options, warn_of_drift
-from chargen.config import SamplingOptions
+from chargen.settings.schema import SamplingOptions
 from chargen.terminal import echo, echo_stream
 
 FEW_TEXTS = 16  # that are written side by side, for whose products one thread is enough
@@ -116,8 +116,8 @@ def command(
     """
     if (count or 1) <= FEW_TEXTS and not any(asked[name] for name in DRAWN_IN_BATCHES):
         use_one_thread()
-    from chargen.network.ensemble import load_models
-    from chargen.run import find_model
+    from chargen.writing.ensemble import load_models
+    from chargen.runs.directory import find_model
     from chargen.tasks.writing import WritingOptions, compose
 
     paths = [find_model(spec, runs_dir) for spec in run_specs or [None]]

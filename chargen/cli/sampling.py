@@ -8,7 +8,7 @@ import click
 
 from chargen.cli.completing import complete_runs
 from chargen.cli.options import Command
-from chargen.config import SamplingOptions
+from chargen.settings.schema import SamplingOptions
 from chargen.terminal import echo
 
 

@@ -71,10 +71,10 @@ def command(
     except ImportError:
         raise ConfigError("chargen serve needs starlette and uvicorn", hint="pip install 'chargen[serve]'") from None
     from chargen.network.model_file import load_model
-    from chargen.run import find_model
-    from chargen.web.address import listen
-    from chargen.web.server import serve
-    from chargen.web.service import Limits
+    from chargen.runs.directory import find_model
+    from chargen.serving.address import listen
+    from chargen.serving.server import serve
+    from chargen.serving.service import Limits
 
     path = find_model(run_spec, runs_dir)
     model = load_model(path).read_as(carry)

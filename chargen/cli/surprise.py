@@ -136,7 +136,7 @@ def _expected(surprise: Any, place: int) -> str:
 
 def _page(surprise: Any, name: str, run: str) -> str:
     from chargen.insight.heat import bits_level
-    from chargen.web.surprise_page import surprise_page
+    from chargen.pages.surprise import surprise_page
 
     return surprise_page(
         title=name,

@@ -146,7 +146,7 @@ def _show_unit(activations: Any, unit: Any) -> None:
 
 
 def _page(activations: Any, chosen: Any, name: str, run: str) -> str:
-    from chargen.web.units_page import units_page
+    from chargen.pages.units import units_page
 
     correlations = {name: activations.correlations(name) for name in PROPERTIES if name in activations.properties}
     return units_page(

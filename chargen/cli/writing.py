@@ -10,7 +10,7 @@ import click
 
 from chargen.cli.options import write_output
 from chargen.cli.sampling import read_temperatures
-from chargen.config import SamplingOptions
+from chargen.settings.schema import SamplingOptions
 from chargen.errors import ChargenError, ConfigError
 from chargen.terminal import echo
 

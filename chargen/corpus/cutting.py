@@ -7,7 +7,7 @@ from typing import NamedTuple
 
 import numpy as np
 
-from chargen.config import CorpusConfig
+from chargen.settings.schema import CorpusConfig
 from chargen.corpus.documents import Stretches
 from chargen.corpus.large_text import Text, is_blank
 from chargen.corpus.layout import Layout, judge_layout

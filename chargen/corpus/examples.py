@@ -7,7 +7,7 @@ from collections.abc import Sequence
 import numpy as np
 import numpy.typing as npt
 
-from chargen.config import CorpusConfig
+from chargen.settings.schema import CorpusConfig
 from chargen.corpus.corpus import Corpus, corpus_name, digest_of, load_corpus
 from chargen.corpus.documents import Documents
 from chargen.corpus.formats.formatted import formatted

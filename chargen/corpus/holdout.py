@@ -18,7 +18,7 @@ from typing import NamedTuple
 
 import numpy as np
 
-from chargen.config import CorpusConfig
+from chargen.settings.schema import CorpusConfig
 from chargen.corpus.corpus import Corpus
 from chargen.corpus.documents import Documents, Flags, Stretches
 from chargen.corpus.large_text import Text

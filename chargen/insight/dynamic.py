@@ -19,7 +19,7 @@ from typing import NamedTuple
 import numpy as np
 import numpy.typing as npt
 
-from chargen.config import NetworkConfig
+from chargen.settings.schema import NetworkConfig
 from chargen.corpus.windows import SlidingWindows, TokenStream
 from chargen.errors import ConfigError
 from chargen.insight.evaluation import Passage, Quality, Report, ignore

@@ -25,9 +25,9 @@ from chargen.corpus.large_text import text_blocks
 from chargen.corpus.vocabulary import Vocabulary
 from chargen.corpus.windows import SlidingWindows, TokenStream, tokenize
 from chargen.errors import NetworkError
-from chargen.network.ensemble import AnyModel, Ensemble
-from chargen.network.reading import expectations
-from chargen.network.scorer import Scorer
+from chargen.writing.ensemble import AnyModel, Ensemble
+from chargen.writing.reading import expectations
+from chargen.writing.scorer import Scorer
 
 ROWS_AT_ONCE = 256  # blocks that are read side by side
 TOKENS_AT_ONCE = 1 << 18  # in all of these blocks

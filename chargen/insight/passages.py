@@ -7,7 +7,7 @@ from typing import NamedTuple
 from chargen.corpus.vocabulary import Ids, Vocabulary
 from chargen.corpus.words import split_words
 from chargen.errors import CorpusError
-from chargen.network.ensemble import AnyModel
+from chargen.writing.ensemble import AnyModel
 
 
 class Passage(NamedTuple):

@@ -7,7 +7,7 @@ from collections.abc import Callable, Iterator, Sequence
 
 import numpy as np
 
-from chargen.network.sampling import Doubles
+from chargen.writing.sampling import Doubles
 
 OPENING, CLOSING = "([{", ")]}"
 

@@ -12,9 +12,9 @@ from chargen.corpus.vocabulary import BOUNDARY
 from chargen.corpus.windows import TokenStream, join_documents
 from chargen.insight.passages import Line, Passage, lines_of
 from chargen.network.cells import Floats
-from chargen.network.ensemble import AnyModel
-from chargen.network.reading import expectations
-from chargen.network.sampling import Doubles, log_softmax
+from chargen.writing.ensemble import AnyModel
+from chargen.writing.reading import expectations
+from chargen.writing.sampling import Doubles, log_softmax
 
 ALTERNATIVES = 5
 

@@ -11,7 +11,7 @@ from itertools import pairwise
 from rich.console import Console
 from rich.text import Text
 
-from chargen.insight.plots import Curve, Panel
+from chargen.runs.curves import Curve, Panel
 from chargen.terminal import sanitized
 
 COLOURS = ("blue", "yellow", "green", "magenta", "cyan", "red")

@@ -15,8 +15,8 @@ from chargen.insight.passages import Line, Passage, lines_of
 from chargen.insight.properties import PROPERTIES, property_values
 from chargen.network.cells import Floats, LSTMState
 from chargen.network.model_file import TextModel
-from chargen.network.prediction import primer_for, warm_up, windows_of
-from chargen.network.sampling import Doubles
+from chargen.writing.prediction import primer_for, warm_up, windows_of
+from chargen.writing.sampling import Doubles
 
 STATES = ("hidden", "cell")
 

@@ -19,7 +19,7 @@ from chargen.network.cells import Floats
 from chargen.network.network import Network, weight_shapes
 from chargen.network.strict_json import parse_json
 from chargen.network.tensor_file import NO_SEAL, TensorFile, open_tensors, sealed
-from chargen.resolution import resolve
+from chargen.settings.layers import resolve
 
 FORMAT_VERSION = 2
 READ_VERSIONS = (1, FORMAT_VERSION)  # the first had no sha256

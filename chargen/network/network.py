@@ -6,7 +6,7 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from chargen.config import NetworkConfig
+from chargen.settings.schema import NetworkConfig
 from chargen.network.cells import Cell, Floats, cell_type
 from chargen.network.normalization import LayerNorm, batch_normalized
 from chargen.network.stepper import Stepper

@@ -13,7 +13,7 @@ from typing import Any
 
 import numpy as np
 
-from chargen.config import NetworkConfig
+from chargen.settings.schema import NetworkConfig
 from chargen.network.cells import HiddenState, LSTMState
 from chargen.scratch.layers import Array, Gradients, Pass
 

@@ -2,7 +2,7 @@
 
 import numpy as np
 
-from chargen.config import NetworkConfig
+from chargen.settings.schema import NetworkConfig
 from chargen.network.cells import Floats
 from chargen.network.network import weight_shapes
 

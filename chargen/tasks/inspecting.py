@@ -8,7 +8,7 @@ from chargen.corpus.corpus import Corpus, cut_corpus, read_corpus
 from chargen.corpus.holdout import split_documents
 from chargen.corpus.large_text import text_blocks
 from chargen.insight.inspection import Inspection, inspect
-from chargen.resolution import Resolved, resolve
+from chargen.settings.layers import Resolved, resolve
 from chargen.training.planning.recipes import DEFAULT_PRESET, PRESET_CORES, PRESETS, Chosen, choose_recipe
 
 SEPARATOR = "<|endoftext|>"

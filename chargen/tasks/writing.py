@@ -6,13 +6,13 @@ from functools import partial
 from pathlib import Path
 from typing import Any, get_type_hints
 
-from chargen.config import SamplingOptions, Setting, setting
-from chargen.network.ensemble import AnyModel
-from chargen.network.generation import Stopped
-from chargen.network.prompt import Prompt, read_prompt
-from chargen.network.request import Request, Written
-from chargen.network.selection import Wanted
-from chargen.resolution import check_value, unknown_keyword
+from chargen.settings.schema import SamplingOptions, Setting, setting
+from chargen.writing.ensemble import AnyModel
+from chargen.writing.generation import Stopped
+from chargen.writing.prompt import Prompt, read_prompt
+from chargen.writing.request import Request, Written
+from chargen.writing.selection import Wanted
+from chargen.settings.layers import check_value, unknown_keyword
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -113,6 +113,6 @@ def compose(
 def _novelty_test(paths: Sequence[Path], reading: str, copy_length: int) -> Callable[[str, str], bool]:
     """Return what tells whether a prompt and its continuation are new to the corpora of some models."""
     from chargen.insight.novelty import Judge
-    from chargen.insight.trained_text import training_texts
+    from chargen.runs.trained_text import training_texts
 
     return partial(Judge(training_texts(paths), reading).is_new, copy_length=copy_length)

@@ -3,7 +3,7 @@
 import keras
 import numpy as np
 
-from chargen.config import NetworkConfig
+from chargen.settings.schema import NetworkConfig
 from chargen.network.cells import Floats
 from chargen.network.network import Network, weight_shapes
 

@@ -7,8 +7,8 @@ from pathlib import Path
 from statistics import median
 from typing import NamedTuple
 
-from chargen.checkpoints import Position
-from chargen.run import RunDirectory
+from chargen.runs.checkpoints import Position
+from chargen.runs.directory import RunDirectory
 from chargen.training.recording.recorder import EpochRecorder
 from chargen.training.signals import RequestedSignal
 from chargen.training.trainer import TrainedPlan, Trainer, seconds_per_step, validation_work

@@ -8,8 +8,8 @@ from typing import Protocol
 import keras
 import numpy as np
 
-from chargen.checkpoints import Arrays
-from chargen.config import NetworkConfig
+from chargen.runs.checkpoints import Arrays
+from chargen.settings.schema import NetworkConfig
 from chargen.corpus.vocabulary import Vocabulary
 from chargen.network.cells import Floats
 from chargen.network.network import Network, weight_shapes

@@ -7,7 +7,7 @@ from typing import Any
 import keras
 from keras import layers, ops
 
-from chargen.config import NetworkConfig, TrainingConfig
+from chargen.settings.schema import NetworkConfig, TrainingConfig
 from chargen.training.layers.dense_recurrent import DenseRecurrent
 from chargen.training.layers.dropout import HashedDropout, HashedWeightDropout
 from chargen.training.layers.recurrent import FusedGRU, FusedLSTM, FusedRecurrent, FusedSimpleRNN, TokenRecurrent

@@ -5,12 +5,12 @@ from collections.abc import Mapping
 
 import numpy as np
 
-from chargen.checkpoints import Arrays
+from chargen.runs.checkpoints import Arrays
 from chargen.corpus.windows import Batch
 from chargen.errors import ConfigError, NetworkError
 from chargen.network.cells import Floats
 from chargen.network.network import Network
-from chargen.network.reading import expectations
+from chargen.writing.reading import expectations
 from chargen.scratch.initializers import initial_weights
 from chargen.scratch.network import ScratchNetwork, check_supported
 from chargen.scratch.optimizers import optimizer_type

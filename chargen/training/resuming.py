@@ -3,11 +3,11 @@
 from collections.abc import Mapping
 from typing import Any
 
-from chargen.checkpoints import Checkpoint, read_newest
-from chargen.config import Settings
+from chargen.runs.checkpoints import Checkpoint, read_newest
+from chargen.settings.schema import Settings
 from chargen.errors import ConfigError, CorpusError
-from chargen.resolution import filled_up
-from chargen.run import RunDirectory
+from chargen.settings.layers import filled_up
+from chargen.runs.directory import RunDirectory
 from chargen.training.recording.recorder import PlannedRun
 
 

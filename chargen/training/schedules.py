@@ -4,7 +4,7 @@ import math
 from types import ModuleType
 from typing import Any
 
-from chargen.config import TrainingConfig
+from chargen.settings.schema import TrainingConfig
 
 
 def learning_rate(step: Any, training: TrainingConfig, *, steps_per_epoch: int, xp: ModuleType) -> Any:

@@ -4,9 +4,9 @@ import time
 from dataclasses import replace
 from typing import Any
 
-from chargen.checkpoints import Checkpoint
-from chargen.config import Settings
-from chargen.run import RunDirectory
+from chargen.runs.checkpoints import Checkpoint
+from chargen.settings.schema import Settings
+from chargen.runs.directory import RunDirectory
 from chargen.tracking.tensorboard_tracker import TensorBoardTracker
 from chargen.tracking.tracker import Tracker, Trackers
 from chargen.tracking.wandb_tracker import WandbTracker

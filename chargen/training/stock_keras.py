@@ -9,7 +9,7 @@ from typing import Any
 import keras
 from keras import layers, ops
 
-from chargen.config import NetworkConfig
+from chargen.settings.schema import NetworkConfig
 from chargen.export.contents import ascii_json, describe
 from chargen.network.model_file import TextModel
 from chargen.training.export import find_variable

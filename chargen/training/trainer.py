@@ -8,8 +8,8 @@ from typing import Protocol
 
 import numpy as np
 
-from chargen.checkpoints import Arrays, Checkpoint, Position
-from chargen.config import TrainingConfig
+from chargen.runs.checkpoints import Arrays, Checkpoint, Position
+from chargen.settings.schema import TrainingConfig
 from chargen.network.cells import Floats
 from chargen.network.network import Network
 from chargen.training.devices.ranks import ALONE, Ranks

@@ -18,7 +18,7 @@ from filelock import FileLock, Timeout
 
 from chargen.errors import ConfigError, RunError
 from chargen.files import write_atomically
-from chargen.run import RunDirectory, locked
+from chargen.runs.directory import RunDirectory, locked
 from chargen.tuning.space import Choices, Range, Space, draw_other, same_values
 
 try:

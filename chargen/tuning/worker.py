@@ -15,7 +15,7 @@ from pathlib import Path
 from typing import Any
 
 from chargen.errors import ChargenError, ConfigError, CorpusError, TrainingError
-from chargen.resolution import former_values, read_run_config, resolve
+from chargen.settings.layers import former_values, read_run_config, resolve
 from chargen.terminal import echo
 from chargen.training.planning.plan import make_plan
 from chargen.training.recording.results import EpochResult, TrainingOutcome

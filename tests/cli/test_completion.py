@@ -14,7 +14,7 @@ from click.testing import Result
 
 from chargen.cli.program import COMMANDS, program
 from chargen.corpus.fetching import PUBLIC_TEXTS
-from chargen.run import model_runs
+from chargen.runs.directory import model_runs
 from chargen.shipped import shipped_files
 
 Invoke = Callable[..., Result]

@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 from click.testing import Result
 
-from chargen.config import NetworkConfig
+from chargen.settings.schema import NetworkConfig
 from chargen.corpus.vocabulary import CharacterVocabulary
 from chargen.network.model_file import TextModel, save_model
 from chargen.network.network import Network, weight_shapes

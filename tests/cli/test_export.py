@@ -10,7 +10,7 @@ from typing import Any
 import pytest
 from click.testing import Result
 
-from chargen.config import NetworkConfig
+from chargen.settings.schema import NetworkConfig
 from chargen.network.model_file import save_model
 from tests.export.forms import make_model
 

@@ -11,7 +11,7 @@ import pytest
 from click.testing import Result
 
 from chargen.cli.writing import Proposal, WritingSession
-from chargen.config import SamplingOptions
+from chargen.settings.schema import SamplingOptions
 from chargen.errors import ConfigError
 
 Invoke = Callable[..., Result]

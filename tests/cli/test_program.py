@@ -11,7 +11,7 @@ from click.testing import Result
 import chargen
 from chargen.cli.program import COMMANDS, program
 from chargen.cli.train import command as train
-from chargen.config import SECTIONS, declared_settings, flag_name
+from chargen.settings.schema import SECTIONS, declared_settings, flag_name
 
 Invoke = Callable[..., Result]
 
@@ -137,7 +137,7 @@ def test_what_nobody_expected(
     def fail(*arguments: object) -> None:
         raise error
 
-    monkeypatch.setattr("chargen.run.model_runs", fail)
+    monkeypatch.setattr("chargen.runs.directory.model_runs", fail)
     result = invoke("runs")
     assert result.exit_code == code
     assert result.stderr.lstrip("\n") == f"chargen: {told}\n"  # click ends the line that ^C stands on

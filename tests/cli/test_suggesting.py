@@ -12,7 +12,7 @@ from chargen.cli.program import COMMANDS as NAMES
 from chargen.cli.program import program
 from chargen.cli.suggesting import suggested
 from chargen.errors import ConfigError
-from chargen.resolution import keyword_layer, resolve
+from chargen.settings.layers import keyword_layer, resolve
 from chargen.suggestions import COMMANDS, COMMANDS_BELOW, KEYWORDS, NO_OPTIONS, OPTIONS, Table
 from chargen.tasks.writing import read_options
 from tests.cli.results import assert_one_line

@@ -13,7 +13,7 @@ import pytest
 from click.testing import Result
 from filelock import FileLock
 
-from chargen.run import RunDirectory
+from chargen.runs.directory import RunDirectory
 
 pytest.importorskip("optuna", reason="optuna is not installed: pip install 'chargen[tune]'")
 

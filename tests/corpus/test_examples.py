@@ -5,7 +5,7 @@ from typing import Any
 import numpy as np
 import pytest
 
-from chargen.config import CorpusConfig
+from chargen.settings.schema import CorpusConfig
 from chargen.corpus.corpus import Corpus
 from chargen.corpus.documents import Document, Documents
 from chargen.corpus.examples import ExampleBatches, fixed_rows, load_examples, split_examples

@@ -14,7 +14,7 @@ from pathlib import Path
 import pytest
 from click.testing import Result
 
-from chargen.config import CorpusConfig
+from chargen.settings.schema import CorpusConfig
 from chargen.corpus import fetching
 from chargen.corpus.corpus import load_corpus
 from chargen.corpus.fetching import PUBLIC_TEXTS, PublicText

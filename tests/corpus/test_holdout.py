@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from chargen.config import CorpusConfig
+from chargen.settings.schema import CorpusConfig
 from chargen.corpus.corpus import Corpus, count_characters
 from chargen.corpus.documents import Document, Documents
 from chargen.corpus.holdout import LONGEST_STRETCH, SHORTEST_STRETCH, split_documents

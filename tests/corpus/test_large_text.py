@@ -8,7 +8,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from chargen.config import CorpusConfig, Settings, TrainingConfig
+from chargen.settings.schema import CorpusConfig, Settings, TrainingConfig
 from chargen.corpus import large_text, reading
 from chargen.corpus.corpus import load_corpus
 from chargen.corpus.large_text import FileIds, LargeText, decoded_blocks, plain_blocks

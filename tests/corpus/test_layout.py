@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from chargen.config import CorpusConfig
+from chargen.settings.schema import CorpusConfig
 from chargen.corpus import layout
 from chargen.corpus.corpus import Corpus, cut_corpus
 from chargen.corpus.large_text import LargeText

@@ -4,7 +4,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from chargen.config import CorpusConfig
+from chargen.settings.schema import CorpusConfig
 from chargen.corpus import large_text
 from chargen.corpus.corpus import load_corpus
 from chargen.corpus.large_text import LargeText

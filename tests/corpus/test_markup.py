@@ -7,7 +7,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from chargen.config import CorpusConfig
+from chargen.settings.schema import CorpusConfig
 from chargen.corpus.corpus import Corpus, load_corpus
 from chargen.errors import ChargenError, ConfigError, CorpusError
 

@@ -10,7 +10,7 @@ from click.testing import Result
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from chargen.config import CorpusConfig, Settings, TrainingConfig
+from chargen.settings.schema import CorpusConfig, Settings, TrainingConfig
 from chargen.corpus import large_text, reading
 from chargen.corpus.corpus import load_corpus
 from chargen.corpus.vocabulary import ByteVocabulary, CharacterVocabulary, Vocabulary

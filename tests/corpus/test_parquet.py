@@ -14,7 +14,7 @@ from click.testing import Result
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from chargen.config import CorpusConfig
+from chargen.settings.schema import CorpusConfig
 from chargen.corpus import reading
 from chargen.corpus.corpus import Corpus, load_corpus
 from chargen.corpus.examples import load_examples

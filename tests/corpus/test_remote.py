@@ -10,7 +10,7 @@ from typing import Any
 import pytest
 from click.testing import Result
 
-from chargen.config import CorpusConfig
+from chargen.settings.schema import CorpusConfig
 from chargen.corpus.corpus import load_corpus
 from chargen.corpus.downloads import download
 from chargen.corpus.reading import read_sources

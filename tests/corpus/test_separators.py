@@ -9,7 +9,7 @@ import pytest
 from hypothesis import assume, given
 from hypothesis import strategies as st
 
-from chargen.config import CorpusConfig
+from chargen.settings.schema import CorpusConfig
 from chargen.corpus import separators
 from chargen.corpus.corpus import Corpus, load_corpus
 from chargen.corpus.large_text import LargeText

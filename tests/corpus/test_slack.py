@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 
-from chargen.config import CorpusConfig
+from chargen.settings.schema import CorpusConfig
 from chargen.corpus.corpus import Corpus, load_corpus
 from chargen.errors import CorpusError
 

@@ -10,7 +10,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from chargen.config import CorpusConfig
+from chargen.settings.schema import CorpusConfig
 from chargen.corpus.corpus import load_corpus
 from chargen.corpus.tokens import build_vocabulary, vocabulary_from_mapping
 from chargen.corpus.vocabulary import ByteVocabulary, CharacterVocabulary, Vocabulary

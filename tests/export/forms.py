@@ -5,7 +5,7 @@ from typing import Any
 
 import numpy as np
 
-from chargen.config import NetworkConfig
+from chargen.settings.schema import NetworkConfig
 from chargen.corpus.vocabulary import CharacterVocabulary, Vocabulary
 from chargen.network.model_file import TextModel
 from chargen.network.network import Network, weight_shapes

@@ -6,7 +6,7 @@ from typing import Any
 import numpy as np
 import pytest
 
-from chargen.config import NetworkConfig
+from chargen.settings.schema import NetworkConfig
 from chargen.network.network import Network
 from tests.export.forms import FORMS, H, N, T, expected_logits, halved, make_model, name_of, some_ids
 

@@ -6,10 +6,10 @@ from pathlib import Path
 import numpy as np
 
 from chargen.errors import ChargenError, ModelFileError
-from chargen.network.classifier import TextClassifier, load_classifier
+from chargen.writing.classifier import TextClassifier, load_classifier
 from chargen.network.model_file import TextModel, load_model
-from chargen.network.prompt import Prompt
-from chargen.network.request import Request
+from chargen.writing.prompt import Prompt
+from chargen.writing.request import Request
 
 MOST_CHARACTERS = 400  # of a message, beside the path
 

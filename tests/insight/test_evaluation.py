@@ -18,8 +18,8 @@ from chargen.insight.evaluation import (
     ignore,
     protocols,
 )
-from chargen.network.classification import log_softmax
-from chargen.network.ensemble import join_models
+from chargen.writing.classification import log_softmax
+from chargen.writing.ensemble import join_models
 from chargen.network.model_file import TextModel
 
 RandomModel = Callable[..., TextModel]
@@ -50,7 +50,7 @@ def encoded(model: TextModel, text: str) -> list[int]:
 def test_a_stream_is_one_text_from_boundary_to_boundary(
     piece: int, random_model: RandomModel, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("chargen.network.reading.STEPS_AT_ONCE", piece)
+    monkeypatch.setattr("chargen.writing.reading.STEPS_AT_ONCE", piece)
     model, reported = random_model(), []
     ids = [BOUNDARY]
     for text in TEXTS:
@@ -97,7 +97,7 @@ def test_labelled_blocks_begin_with_their_label(length: int, random_model: Rando
 def test_lines_begin_as_generation_begins_them(
     primer: int, rows: int, random_model: RandomModel, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("chargen.network.reading.ROWS_AT_ONCE", rows)
+    monkeypatch.setattr("chargen.writing.reading.ROWS_AT_ONCE", rows)
     model, reported = replace(random_model(reading="line"), primer=(BOUNDARY,) * primer), []
     expected = 0.0
     for text in TEXTS:

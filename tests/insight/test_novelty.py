@@ -6,7 +6,7 @@ import pytest
 from chargen.corpus.reading import SourceText
 from chargen.errors import CorpusError, RunError
 from chargen.insight.novelty import CopiedSpan, Judge
-from chargen.insight.trained_text import training_texts
+from chargen.runs.trained_text import training_texts
 
 WriteTrained = Callable[..., Path]
 

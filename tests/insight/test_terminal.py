@@ -1,7 +1,7 @@
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from chargen.insight.plots import Curve, Panel
+from chargen.runs.curves import Curve, Panel
 from chargen.insight.terminal import Canvas, draw_text
 
 VALUES = st.lists(st.floats(0, 1e300), min_size=1, max_size=9).map(tuple)

@@ -5,7 +5,7 @@ from itertools import product
 import numpy as np
 import pytest
 
-from chargen.config import NetworkConfig
+from chargen.settings.schema import NetworkConfig
 from chargen.corpus.vocabulary import ByteVocabulary, CharacterVocabulary
 from chargen.errors import ConfigError
 from chargen.insight.passages import read_passages

@@ -3,9 +3,9 @@ from collections.abc import Callable
 import numpy as np
 import pytest
 
-from chargen.config import NetworkConfig
+from chargen.settings.schema import NetworkConfig
 from chargen.corpus.vocabulary import CharacterVocabulary
-from chargen.network.classifier import TextClassifier
+from chargen.writing.classifier import TextClassifier
 from chargen.network.model_file import TextModel, num_class_outputs
 from chargen.network.network import Network, weight_shapes
 

@@ -7,9 +7,9 @@ from typing import Any
 import numpy as np
 import pytest
 
-from chargen.config import NetworkConfig, TrainingConfig
+from chargen.settings.schema import NetworkConfig, TrainingConfig
 from chargen.network.network import Network, weight_shapes
-from chargen.network.scoring import token_nats
+from chargen.writing.scoring import token_nats
 from chargen.training.devices.backend import load_backend
 
 load_backend()

@@ -5,7 +5,7 @@ from itertools import product
 import numpy as np
 import pytest
 
-from chargen.config import NetworkConfig
+from chargen.settings.schema import NetworkConfig
 from chargen.network.network import Network, weight_shapes
 
 B, T, E, H, V = 2, 4, 3, 5, 7

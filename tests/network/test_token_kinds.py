@@ -9,12 +9,12 @@ import pytest
 from chargen.corpus.vocabulary import ByteVocabulary, CharacterVocabulary, Vocabulary
 from chargen.corpus.words import BpeVocabulary, WordVocabulary
 from chargen.errors import ConfigError
-from chargen.network.beam import beam_search
-from chargen.network.ensemble import join_models
-from chargen.network.generation import WrittenCharacters, sample_texts, stream_text
+from chargen.writing.beam import beam_search
+from chargen.writing.ensemble import join_models
+from chargen.writing.generation import WrittenCharacters, sample_texts, stream_text
 from chargen.network.model_file import TextModel
-from chargen.network.prediction import next_probabilities
-from chargen.network.sampling import Sampler
+from chargen.writing.prediction import next_probabilities
+from chargen.writing.sampling import Sampler
 
 RandomModel = Callable[..., TextModel]
 

@@ -5,7 +5,7 @@ from typing import Any
 import numpy as np
 import pytest
 
-from chargen.config import NetworkConfig
+from chargen.settings.schema import NetworkConfig
 from chargen.corpus.windows import Batch
 from chargen.network.network import NetworkState, weight_shapes
 from chargen.scratch.network import ScratchNetwork

@@ -5,7 +5,7 @@ from collections.abc import Callable
 import numpy as np
 import pytest
 
-from chargen.config import NetworkConfig
+from chargen.settings.schema import NetworkConfig
 from chargen.corpus.windows import Batch
 from chargen.scratch.network import ScratchNetwork
 from chargen.training.devices.backend import load_backend

@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 
-from chargen.config import NetworkConfig
+from chargen.settings.schema import NetworkConfig
 from chargen.corpus.windows import Batch
 from chargen.scratch.flow import gradient_flow
 from chargen.scratch.initializers import initial_weights

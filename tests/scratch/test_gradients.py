@@ -7,7 +7,7 @@ from typing import Any
 import numpy as np
 import pytest
 
-from chargen.config import NetworkConfig
+from chargen.settings.schema import NetworkConfig
 from chargen.corpus.windows import Batch
 from chargen.scratch import layers
 from chargen.scratch.network import ScratchNetwork

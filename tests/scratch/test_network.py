@@ -5,7 +5,7 @@ from typing import Any
 import numpy as np
 import pytest
 
-from chargen.config import NetworkConfig
+from chargen.settings.schema import NetworkConfig
 from chargen.corpus.documents import Document
 from chargen.corpus.vocabulary import CharacterVocabulary
 from chargen.corpus.windows import Batch, SlidingWindows, tokenize

@@ -7,7 +7,7 @@ import pytest
 from click.testing import CliRunner, Result
 
 from chargen.cli.program import program
-from chargen.run import RunDirectory
+from chargen.runs.directory import RunDirectory
 
 NAMES = [
     "Ada",

@@ -12,7 +12,7 @@ import numpy as np
 
 from chargen.corpus.corpus import load_corpus
 from chargen.corpus.examples import load_examples
-from chargen.resolution import resolve
+from chargen.settings.layers import resolve
 from chargen.training.classifying.plan import make_classifier_plan
 from chargen.training.devices.backend import load_backend
 from chargen.training.devices.ranks import ALONE, Ranks

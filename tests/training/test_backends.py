@@ -13,7 +13,7 @@ import pytest
 
 from chargen.errors import ConfigError
 from chargen.network.model_file import load_model, read_metadata
-from chargen.run import RunDirectory
+from chargen.runs.directory import RunDirectory
 from chargen.training.devices.backend import load_backend
 from tests.training.first_steps import FORMS, STEPS, TOO_LARGE
 

@@ -14,14 +14,14 @@ import numpy as np
 import pytest
 from click.testing import Result
 
-from chargen.config import NetworkConfig
+from chargen.settings.schema import NetworkConfig
 from chargen.corpus.corpus import Corpus
 from chargen.corpus.documents import Document, Documents
 from chargen.corpus.vocabulary import CharacterVocabulary
-from chargen.network.classifier import TextClassifier, label_probabilities, load_classifier
+from chargen.writing.classifier import TextClassifier, label_probabilities, load_classifier
 from chargen.network.model_file import num_class_outputs
-from chargen.resolution import resolve
-from chargen.run import RunDirectory
+from chargen.settings.layers import resolve
+from chargen.runs.directory import RunDirectory
 from chargen.training.classifying.plan import make_classifier_plan
 from chargen.training.devices.backend import load_backend
 from chargen.training.forecast import SECONDS_TO_END
@@ -172,7 +172,7 @@ def test_dropout_and_many_labels(train: Callable[..., Any], tmp_path: Path) -> N
 def test_the_figures_are_those_of_the_numpy_network(train: Callable[..., Any], table: Path) -> None:
     """Validation cross-entropy and accuracy of the last epoch, computed again on the rows held out."""
     from chargen.corpus.examples import load_examples
-    from chargen.resolution import read_config
+    from chargen.settings.layers import read_config
 
     run = train(table, *CLASSIFY, "--epochs", 3).run
     chosen = resolve(read_config(str(run.config))).settings

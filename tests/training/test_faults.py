@@ -12,9 +12,9 @@ import numpy as np
 import pytest
 from click.testing import Result
 
-from chargen.checkpoints import Checkpoint, Position, read_newest, write_checkpoint
+from chargen.runs.checkpoints import Checkpoint, Position, read_newest, write_checkpoint
 from chargen.errors import RunError
-from chargen.run import RunDirectory, check_room
+from chargen.runs.directory import RunDirectory, check_room
 
 FAULTS = (errno.ENOSPC, errno.EIO, errno.EACCES)
 

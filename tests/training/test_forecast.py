@@ -11,11 +11,11 @@ from typing import Any
 
 import pytest
 
-from chargen.checkpoints import Arrays, Position
+from chargen.runs.checkpoints import Arrays, Position
 from chargen.corpus.corpus import load_corpus
 from chargen.network.model_file import TextModel
-from chargen.resolution import resolve
-from chargen.run import RunDirectory
+from chargen.settings.layers import resolve
+from chargen.runs.directory import RunDirectory
 from chargen.tracking.tracker import Trackers
 from chargen.training.forecast import SECONDS_TO_END, Forecast, forecast, spoken
 from chargen.training.numpy_trainer import NumpyTrainer
@@ -169,7 +169,7 @@ def test_compiling_changes_nothing(prose: Path, backend: str, tmp_path: Path) ->
     code = f"""
         import numpy as np
         from chargen.corpus.corpus import load_corpus
-        from chargen.resolution import resolve
+        from chargen.settings.layers import resolve
         from chargen.training.planning.plan import make_plan
         from chargen.training.devices.backend import load_backend
         load_backend({backend!r})

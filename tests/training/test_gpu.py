@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from chargen.resolution import resolve
+from chargen.settings.layers import resolve
 from chargen.training.devices import cudnn
 from chargen.training.planning.plan import choose_steps_per_execution
 from tests.training.pretended_gpu import FORMS, settings_of

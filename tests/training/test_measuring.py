@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 import pytest
 
-from chargen.config import CorpusConfig, NetworkConfig, Settings, TrainingConfig
+from chargen.settings.schema import CorpusConfig, NetworkConfig, Settings, TrainingConfig
 from chargen.corpus.corpus import Corpus
 from chargen.corpus.document_rows import DocumentRows
 from chargen.corpus.documents import Document, Documents

@@ -14,7 +14,7 @@ from click.testing import CliRunner
 from chargen.cli.program import program
 from chargen.insight.comparison import read_facts
 from chargen.insight.report import read_record
-from chargen.insight.trained_text import read_trained_text
+from chargen.runs.trained_text import read_trained_text
 from chargen.network.model_file import load_model, save_model
 
 Train = Callable[..., Any]

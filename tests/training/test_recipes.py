@@ -6,12 +6,12 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from chargen.config import Settings, TrainingConfig, declared_settings
-from chargen.conflicts import check_together
+from chargen.settings.schema import Settings, TrainingConfig, declared_settings
+from chargen.settings.conflicts import check_together
 from chargen.corpus.corpus import Corpus
 from chargen.corpus.documents import Document, Documents
 from chargen.errors import ConfigError
-from chargen.resolution import Resolved, resolve
+from chargen.settings.layers import Resolved, resolve
 from chargen.scratch.network import supported
 from chargen.training.budget import Budget, find_budget, plan_within
 from chargen.training.planning.plan import TrainingPlan, make_plan

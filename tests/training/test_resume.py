@@ -17,8 +17,8 @@ from click.testing import Result
 from filelock import FileLock
 
 from chargen.errors import ConfigError
-from chargen.resolution import filled_up, former_values, resolve
-from chargen.run import RunDirectory, locked
+from chargen.settings.layers import filled_up, former_values, resolve
+from chargen.runs.directory import RunDirectory, locked
 from chargen.training import signals
 from chargen.training.resuming import check_settings
 from chargen.training.signals import RequestedSignal
@@ -225,7 +225,7 @@ def test_a_process_that_has_yet_to_write_its_name_is_waited_for(
     invoke_train: Train, stopped: RunDirectory, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     with FileLock(stopped.lock):
-        monkeypatch.setattr("chargen.run.time.sleep", lambda _: stopped.holder.write_text("process 7 on here"))
+        monkeypatch.setattr("chargen.runs.directory.time.sleep", lambda _: stopped.holder.write_text("process 7 on here"))
         refused = invoke_train("--resume", str(stopped.path))
     assert refused.exit_code == 2
     assert "is in use by process 7 on here" in refused.stderr

@@ -5,7 +5,7 @@ import os
 import numpy as np
 import pytest
 
-from chargen.config import NetworkConfig, TrainingConfig
+from chargen.settings.schema import NetworkConfig, TrainingConfig
 from chargen.corpus.windows import Batch
 from chargen.scratch.initializers import initial_weights
 from chargen.training.devices.backend import load_backend, num_shards

@@ -15,12 +15,12 @@ import numpy as np
 import pytest
 from click.testing import Result
 
-from chargen.insight.trained_text import read_trained_text
-from chargen.network.generation import sample_texts
+from chargen.runs.trained_text import read_trained_text
+from chargen.writing.generation import sample_texts
 from chargen.network.model_file import load_model
-from chargen.network.sampling import Sampler
-from chargen.resolution import read_config, resolve
-from chargen.run import RunDirectory
+from chargen.writing.sampling import Sampler
+from chargen.settings.layers import read_config, resolve
+from chargen.runs.directory import RunDirectory
 from chargen.training.forecast import SECONDS_TO_END
 
 Train = Callable[..., Any]

@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 from click.testing import Result
 
-from chargen.config import KEYWORDS, NetworkConfig
+from chargen.settings.schema import KEYWORDS, NetworkConfig
 from chargen.corpus.vocabulary import ByteVocabulary, CharacterVocabulary, Vocabulary
 from chargen.corpus.words import BpeVocabulary, WordVocabulary
 from chargen.errors import ConfigError

@@ -11,7 +11,7 @@ from pathlib import Path
 import pytest
 
 from chargen.errors import ConfigError
-from chargen.resolution import resolve
+from chargen.settings.layers import resolve
 from chargen.training.choosing import choose_backend
 from chargen.training.devices import backend as devices
 from chargen.tuning.task import make_task

@@ -4,7 +4,7 @@ from collections.abc import Callable
 from dataclasses import replace
 from pathlib import PurePath
 
-from chargen.config import CorpusConfig
+from chargen.settings.schema import CorpusConfig
 from chargen.corpus.formats.chats import json_turns, whatsapp_turns
 from chargen.corpus.formats.columns import find_named
 from chargen.corpus.formats.containers import plain_name

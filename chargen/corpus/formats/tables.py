@@ -5,7 +5,7 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 from enum import Enum, auto
 
-from chargen.config import CorpusConfig
+from chargen.settings.schema import CorpusConfig
 from chargen.corpus.formats.columns import SPEAKER_COLUMNS, find_label_column, find_named, find_text_column, find_usual
 from chargen.corpus.formats.delimited import is_delimited, read_delimited
 from chargen.corpus.formats.json_records import is_json_lines, read_json

@@ -3,7 +3,7 @@
 import keras
 from keras import layers, ops
 
-from chargen.config import NetworkConfig
+from chargen.settings.schema import NetworkConfig
 from chargen.network.model_file import num_class_outputs
 from chargen.training.classifying.plan import ClassifierPlan
 from chargen.training.engines.losses import FIGURES_OF_LABELS
@@ -14,7 +14,7 @@ from chargen.training.model import dtype_policy, recurrent_stack
 def build_classifier(
     network: NetworkConfig, *, vocab_size: int, context_length: int, num_labels: int, precision: str = "float32"
 ) -> keras.Model:
-    """Build the network that `chargen.network.classifier.TextClassifier` computes in NumPy.
+    """Build the network that `chargen.writing.classifier.TextClassifier` computes in NumPy.
 
     Inputs are ids of shape (B, T), outputs float32 logits of shape (B, labels). For two labels the output layer has one unit,
     whose sigmoid is the probability of the second: the softmax of 0 and its output.

@@ -6,7 +6,7 @@ from typing import Any
 
 import numpy as np
 
-from chargen.config import Settings
+from chargen.settings.schema import Settings
 from chargen.corpus.corpus import Corpus
 from chargen.corpus.documents import Documents
 from chargen.corpus.examples import ExampleBatches, fixed_rows, split_examples

@@ -4,9 +4,9 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-from chargen.network.classifier import TextClassifier, save_classifier
+from chargen.writing.classifier import TextClassifier, save_classifier
 from chargen.network.network import Network
-from chargen.run import RunDirectory
+from chargen.runs.directory import RunDirectory
 from chargen.tracking.tracker import Tracker
 from chargen.training.classifying.plan import ClassifierPlan
 from chargen.training.classifying.results import ClassifierEpoch

@@ -2,8 +2,8 @@
 
 from typing import Any
 
-from chargen.checkpoints import Checkpoint
-from chargen.run import RunDirectory
+from chargen.runs.checkpoints import Checkpoint
+from chargen.runs.directory import RunDirectory
 from chargen.tracking.tracker import Trackers
 from chargen.training.classifying.plan import ClassifierPlan
 from chargen.training.classifying.recorder import ClassifierRecorder

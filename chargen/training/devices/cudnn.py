@@ -4,7 +4,7 @@ Looked up in Keras 3.15, JAX 0.10 and PyTorch 2.13. Dropout of inputs, of output
 states are outside of what the kernels compute: they keep none from them. A simple RNN has no such kernel but on PyTorch.
 """
 
-from chargen.config import Settings
+from chargen.settings.schema import Settings
 from chargen.training.devices.backend import accelerated, describe_device
 
 BFLOAT16_SINCE = 91300  # the version of cuDNN that runs recurrent layers in bfloat16 for PyTorch

@@ -17,7 +17,7 @@ from typing import Any
 
 import numpy as np
 
-from chargen.config import Settings
+from chargen.settings.schema import Settings
 from chargen.errors import ConfigError, TrainingError
 from chargen.training.devices.backend import load_backend, muted_stderr, need_backend
 from chargen.training.devices.ranks import Ranks

@@ -10,7 +10,7 @@ import numpy as np
 import numpy.typing as npt
 from keras import ops
 
-from chargen.checkpoints import Arrays
+from chargen.runs.checkpoints import Arrays
 from chargen.corpus.windows import Batch
 from chargen.training.engines.losses import Summed
 

@@ -6,8 +6,8 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Any, NamedTuple
 
-from chargen.config import NetworkConfig, Settings
-from chargen.conflicts import check_together
+from chargen.settings.schema import NetworkConfig, Settings
+from chargen.settings.conflicts import check_together
 from chargen.corpus.corpus import Corpus, count_characters
 from chargen.corpus.documents import Documents
 from chargen.corpus.holdout import split_documents

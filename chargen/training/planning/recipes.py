@@ -10,7 +10,7 @@ from collections.abc import Collection
 from dataclasses import replace
 from typing import Any, NamedTuple
 
-from chargen.config import Mapped, NetworkConfig, Settings
+from chargen.settings.schema import Mapped, NetworkConfig, Settings
 from chargen.corpus.corpus import Corpus
 from chargen.network.network import weight_shapes
 from chargen.training.planning.plan import FEWEST_EPOCHS, WARMUP_SHARE

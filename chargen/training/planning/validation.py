@@ -10,7 +10,7 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from chargen.config import Settings
+from chargen.settings.schema import Settings
 from chargen.corpus.document_rows import DocumentRows
 from chargen.corpus.windows import BatchPlan, ContiguousStreams, SlidingWindows, TokenStream
 from chargen.training.planning.windows import WindowSizes

@@ -7,7 +7,7 @@ from typing import NamedTuple
 import numpy as np
 import numpy.typing as npt
 
-from chargen.config import Settings
+from chargen.settings.schema import Settings
 from chargen.corpus.corpus import Corpus
 from chargen.corpus.windows import BatchPlan, SlidingWindows, TokenStream
 from chargen.errors import ConfigError, CorpusError

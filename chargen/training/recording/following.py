@@ -1,6 +1,6 @@
 """Keep what a process needs of a training that another process records."""
 
-from chargen.checkpoints import Arrays, Position
+from chargen.runs.checkpoints import Arrays, Position
 from chargen.network.network import Network
 from chargen.training.recording.recorder import TextRecorder
 from chargen.training.recording.results import EpochResult

@@ -5,10 +5,10 @@ import numpy as np
 from chargen.corpus.large_text import Text
 from chargen.corpus.vocabulary import Vocabulary
 from chargen.corpus.words import split_words
-from chargen.network.generation import sample_texts
+from chargen.writing.generation import sample_texts
 from chargen.network.model_file import TextModel
-from chargen.network.prompt import Prompt
-from chargen.network.sampling import Sampler
+from chargen.writing.prompt import Prompt
+from chargen.writing.sampling import Sampler
 from chargen.tracking.tracker import SampleRow
 from chargen.training.planning.plan import TrainingPlan
 

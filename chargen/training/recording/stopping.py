@@ -4,7 +4,7 @@ import math
 from collections.abc import Mapping
 from typing import Any
 
-from chargen.config import TrainingConfig
+from chargen.settings.schema import TrainingConfig
 from chargen.training.recording.results import EpochResult
 
 

@@ -1,0 +1,274 @@
+"""Draw curves over epochs as inline SVG, in the colours of the page and as wide as it is.
+
+A chart has no size of its own: places are shares of its height and width, so letters and lines keep theirs on every screen.
+"""
+
+import math
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, field
+from typing import Any, Protocol
+
+from chargen.pages.page import escaped
+
+SCALE = 1000  # units from side to side of what polylines are drawn on
+COLOURS = 6  # classes c0 to c5 of report.css
+VALUE_TICKS, EPOCH_TICKS = 5, 5  # about so many on an axis
+ALL_EPOCHS = 8  # up to which each has a tick
+LEAST_RANGE = 1e-6  # of values, as a share of them, that they are told apart in
+DOTTED = 12  # epochs up to which each has a dot
+MOST_POINTS = 2000  # of a curve; of more epochs a selection is drawn
+_SUPERSCRIPTS = str.maketrans("-0123456789", "⁻⁰¹²³⁴⁵⁶⁷⁸⁹")
+
+
+class CurveLike(Protocol):
+    """Values over epochs."""
+
+    @property
+    def label(self) -> str:
+        """What they are of."""
+
+    @property
+    def held_out(self) -> bool:
+        """Whether they were measured on the validation split."""
+
+    @property
+    def epochs(self) -> Sequence[int]:
+        """From 1."""
+
+    @property
+    def values(self) -> Sequence[float]:
+        """One an epoch."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Chart:
+    """What is drawn: curves over the same axes.
+
+    unit: of the values; second: another unit, and how much of it one is, for an axis on the right. logarithmic: a value that
+    is not above 0 is left out. best: says of each curve whether its "lowest" or "highest" value is named, and of the curve
+    of held-out text it is marked.
+    """
+
+    title: str
+    curves: Sequence[CurveLike]
+    unit: str = ""
+    second: tuple[str, float] | None = None
+    logarithmic: bool = False
+    percent: bool = False
+    best: str | None = None
+
+
+@dataclass(frozen=True, kw_only=True)
+class Axis:
+    """A range of numbers, which of them bear a label, and where each has its place."""
+
+    low: float
+    high: float
+    ticks: Sequence[float]
+    logarithmic: bool = field(default=False)
+
+    def share(self, value: float) -> float:
+        """Return the place of a value, from 0 for the least to 1."""
+        if self.logarithmic:
+            return math.log(value / self.low) / math.log(self.high / self.low)
+        return (value - self.low) / (self.high - self.low)
+
+
+def points_of(chart: Chart, curve: CurveLike) -> list[tuple[int, float]]:
+    """Return what is drawn of a curve."""
+    points = [(epoch, value) for epoch, value in zip(curve.epochs, curve.values, strict=True) if _drawable(chart, value)]
+    return [points[place] for place in selection(len(points), MOST_POINTS)]
+
+
+def _drawable(chart: Chart, value: float) -> bool:
+    return math.isfinite(value) and (value > 0 or not chart.logarithmic)
+
+
+def selection(count: int, most: int) -> list[int]:
+    """Return the places, from 0, of so many out of a number of things as are shown: all, or evenly spread, the ends among them.
+
+    >>> selection(9, 4)
+    [0, 3, 5, 8]
+    """
+    if count <= most:
+        return list(range(count))
+    return [round(place * (count - 1) / (most - 1)) for place in range(most)]
+
+
+def value_axis(values: Sequence[float], *, logarithmic: bool = False) -> Axis:
+    """Return the axis on which values lie between two ticks.
+
+    >>> value_axis([2.1, 3.9]).ticks
+    [2.0, 2.5, 3.0, 3.5, 4.0]
+    >>> value_axis([3e-4, 0.2], logarithmic=True).ticks
+    [0.0001, 0.001, 0.01, 0.1, 1.0]
+    """
+    if logarithmic:
+        first, last = math.floor(math.log10(min(values))), math.ceil(math.log10(max(values)))
+        last = max(last, first + 1)
+        every = math.ceil((last - first) / VALUE_TICKS)
+        ticks = [10.0**power for power in range(first, last + every, every)]
+        return Axis(low=ticks[0], high=ticks[-1], ticks=ticks, logarithmic=True)
+    low, high = min(values), max(values)
+    if high - low <= abs(high) * LEAST_RANGE:
+        around = abs(high) / 10
+        low, high = low - around, high + (around or 1)
+    step = _nice_step((high - low) / (VALUE_TICKS - 1))
+    first, last = math.floor(low / step), math.ceil(high / step)
+    ticks = [float(f"{number * step:.12g}") for number in range(first, last + 1)]
+    return Axis(low=ticks[0], high=ticks[-1], ticks=ticks)
+
+
+def epoch_axis(epochs: Sequence[int]) -> Axis:
+    """Return the axis from the first epoch to the last, with ticks at whole numbers; one epoch stands in the middle.
+
+    >>> epoch_axis([1, 2, 20]).ticks
+    [1, 5, 10, 15, 20]
+    """
+    first, last = min(epochs), max(epochs)
+    if first == last:
+        return Axis(low=first - 1, high=last + 1, ticks=[first])
+    step = 1 if last - first < ALL_EPOCHS else math.ceil(_nice_step((last - first) / EPOCH_TICKS))
+    ticks = [number * step for number in range(math.ceil(first / step), last // step + 1)]
+    room = step / 2  # for the labels of the ends
+    return Axis(
+        low=first,
+        high=last,
+        ticks=[first, *(tick for tick in ticks if tick - first >= room and last - tick >= room), last],
+    )
+
+
+def _nice_step(least: float) -> float:
+    """Return the least of 1, 2, 2.5 and 5 times a power of ten that is not below a number."""
+    power = 10.0 ** math.floor(math.log10(least))
+    return next((factor * power for factor in (1, 2, 2.5, 5) if factor * power >= least * (1 - 1e-9)), 10 * power)
+
+
+def axes_of(chart: Chart) -> tuple[Axis, Axis]:
+    """Return the axis of a chart's epochs, and that of its values."""
+    points = [point for curve in chart.curves for point in points_of(chart, curve)]
+    return epoch_axis([epoch for epoch, _ in points]), value_axis([value for _, value in points], logarithmic=chart.logarithmic)
+
+
+def draw(chart: Chart) -> str:
+    """Return the figure of a chart with its legend, or nothing if no value can be drawn."""
+    if not any(points_of(chart, curve) for curve in chart.curves):
+        return ""
+    across, upward = axes_of(chart)
+    second = f", {escaped(chart.second[0])} on the right" if chart.second else ""
+    unit = f" <span>{escaped(chart.unit)}{second}</span>" if chart.unit else ""
+    lines = [
+        f'<figure class="chart"><figcaption><b>{escaped(chart.title)}</b>{unit}</figcaption>',
+        f'<svg class="plot{" two" if chart.second else ""}" role="img" tabindex="0" aria-label="{escaped(_in_words(chart))}">',
+        *_grid(chart, across, upward),
+        *_curves(chart, across, upward),
+        '<line class="cross" y1="0" y2="100%"/><rect class="hit" width="100%" height="100%"/>',
+        "</svg>",
+        '<p class="told" aria-live="polite"></p>',
+        _legend(chart),
+        "</figure>",
+    ]
+    return "\n".join(lines)
+
+
+def _grid(chart: Chart, across: Axis, upward: Axis) -> Iterator[str]:
+    for tick in upward.ticks:
+        y = _percent(1 - upward.share(tick))
+        yield f'<line class="rule" x2="100%" y1="{y}" y2="{y}"/>'
+        yield f'<text class="left" dx="-8" dy="4" y="{y}">{_label(chart, tick)}</text>'
+        if chart.second:
+            yield f'<text dx="8" dy="4" x="100%" y="{y}">{tick * chart.second[1]:.3g}</text>'
+    for tick in across.ticks:
+        x = _percent(across.share(tick))
+        yield f'<line class="tick" x1="{x}" x2="{x}" y1="100%" y2="100%"/>'
+        yield f'<text class="under" dy="18" x="{x}" y="100%">{tick:,}</text>'
+    yield '<text class="under" dy="36" x="50%" y="100%">epoch</text>'
+
+
+def _curves(chart: Chart, across: Axis, upward: Axis) -> Iterator[str]:
+    yield f'<svg class="lines" viewBox="0 0 {SCALE} {SCALE}" preserveAspectRatio="none">'
+    for number, curve in enumerate(chart.curves):
+        places = (
+            f"{across.share(epoch) * SCALE:.2f},{(1 - upward.share(value)) * SCALE:.2f}"
+            for epoch, value in points_of(chart, curve)
+        )
+        yield f'<polyline class="{_classes(chart, number)}" points="{" ".join(places)}"/>'
+    yield "</svg>"
+    for number, curve in enumerate(chart.curves):
+        points = points_of(chart, curve)
+        best = _best(chart, curve)
+        for point in points if len(points) <= DOTTED else [best] if best and curve.held_out else []:
+            x, y = _percent(across.share(point[0])), _percent(1 - upward.share(point[1]))
+            radius = 4 if point == best and curve.held_out else 2.5
+            yield f'<circle class="{_classes(chart, number)}" cx="{x}" cy="{y}" r="{radius}"/>'
+
+
+def _classes(chart: Chart, number: int) -> str:
+    """Return the class of a curve: held-out text has the first colour, and what was trained on is dashed beside it."""
+    if not any(one.held_out for one in chart.curves):
+        return f"c{number % COLOURS}"
+    return "c0" if chart.curves[number].held_out else "c1 beside"
+
+
+def _legend(chart: Chart) -> str:
+    """Return which curve is which, nothing where there is one of which there is nothing to say."""
+    if len(chart.curves) == 1 and not chart.best:
+        return ""
+    swatches = (
+        f'<svg class="swatch"><line class="{_classes(chart, number)}" y1="50%" y2="50%" x2="100%"/></svg>'
+        for number in range(len(chart.curves))
+    )
+    described = (escaped(_described(chart, curve)) for curve in chart.curves)
+    return f"<ul>{''.join(f'<li>{swatch}{text}</li>' for swatch, text in zip(swatches, described, strict=True))}</ul>"
+
+
+def _described(chart: Chart, curve: CurveLike) -> str:
+    best = _best(chart, curve)
+    return f"{curve.label}: {chart.best} {_figure(chart, best[1])} at epoch {best[0]:,}" if best else curve.label
+
+
+def _best(chart: Chart, curve: CurveLike) -> tuple[int, float] | None:
+    points = points_of(chart, curve)
+    if not chart.best or not points:
+        return None
+    return (min if chart.best == "lowest" else max)(points, key=lambda point: point[1])
+
+
+def _in_words(chart: Chart) -> str:
+    """Return what is read out in the place of a chart."""
+    ends = []
+    for curve in chart.curves:
+        if points := points_of(chart, curve):
+            (first, begin), (last, end) = points[0], points[-1]
+            ends.append(f"{curve.label}: {_figure(chart, begin)} at epoch {first:,}, {_figure(chart, end)} at epoch {last:,}")
+    return f"{chart.title}{f' in {chart.unit}' if chart.unit else ''}. {'; '.join(ends)}"
+
+
+def chart_data(chart: Chart) -> dict[str, Any]:
+    """Return what the page's script tells of a chart's points."""
+    across, _ = axes_of(chart)
+    return {
+        "low": across.low,
+        "high": across.high,
+        "percent": chart.percent,
+        "second": chart.second and list(chart.second),
+        "unit": chart.unit,
+        "curves": [{"label": curve.label, "points": [list(one) for one in points_of(chart, curve)]} for curve in chart.curves],
+    }
+
+
+def _percent(share: float) -> str:
+    return f"{100 * share:.4g}%"
+
+
+def _figure(chart: Chart, value: float) -> str:
+    return f"{value:.1%}" if chart.percent else f"{value:.4g}"
+
+
+def _label(chart: Chart, tick: float) -> str:
+    """Return the label of a tick."""
+    if chart.percent:
+        return f"{100 * tick:.4g}%"
+    if chart.logarithmic and not 1e-3 <= tick <= 1e4:
+        return f"10{str(round(math.log10(tick))).translate(_SUPERSCRIPTS)}"
+    return f"{tick:,.6g}"

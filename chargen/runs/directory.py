@@ -1,0 +1,309 @@
+"""Read and write run directories: everything of one training, in plain files."""
+
+import csv
+import io
+import os
+import platform
+import shutil
+import time
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass
+from datetime import datetime
+from pathlib import Path
+from typing import Any
+
+import tomli_w
+from filelock import FileLock, Timeout
+
+from chargen.settings.schema import Settings
+from chargen.errors import ModelFileError, RunError
+from chargen.files import write_atomically
+from chargen.network.model_file import MODEL_SUFFIX, read_metadata
+
+TIME_FORMAT = "%Y%m%d-%H%M%S"
+SECONDS_TO_WRITE_A_NAME = 5  # into a run directory that was locked just now
+
+
+@dataclass(frozen=True)
+class RunDirectory:
+    """Names of the files of one run."""
+
+    path: Path
+
+    @property
+    def name(self) -> str:
+        """The folder's name."""
+        return self.path.name
+
+    @property
+    def config(self) -> Path:
+        """All settings, as they were resolved."""
+        return self.path / "config.toml"
+
+    @property
+    def model(self) -> Path:
+        """The best model."""
+        return self.path / f"model{MODEL_SUFFIX}"
+
+    @property
+    def last_model(self) -> Path:
+        """The model after the last epoch, or where training was interrupted."""
+        return self.path / f"last{MODEL_SUFFIX}"
+
+    @property
+    def metrics(self) -> Path:
+        """One row an epoch."""
+        return self.path / "metrics.csv"
+
+    @property
+    def checkpoints(self) -> Path:
+        """Folder of what training goes on from."""
+        return self.path / "checkpoints"
+
+    @property
+    def lock(self) -> Path:
+        """What a training holds while it works in the directory."""
+        return self.path / ".lock"
+
+    @property
+    def holder(self) -> Path:
+        """Says which process holds the lock."""
+        return self.path / ".holder"
+
+    @property
+    def gradients(self) -> Path:
+        """One row an epoch and recurrent layer: where gradients vanish or explode."""
+        return self.path / "gradients.csv"
+
+    @property
+    def samples(self) -> Path:
+        """All sample texts."""
+        return self.path / "samples.txt"
+
+    @property
+    def versions(self) -> Path:
+        """What trained: Python, chargen and the packages that computed."""
+        return self.path / "versions.toml"
+
+    @property
+    def report(self) -> Path:
+        """The page that tells all of it."""
+        return self.path / "report.html"
+
+    def write_config(self, settings: Settings, comments: Sequence[str] = ()) -> None:
+        """Write config.toml, comments in front. Raises RunError where that cannot be done."""
+        commented = "".join(f"# {comment}\n" for comment in comments)
+        _write_first(self.config, commented + settings.to_toml())
+
+    def write_versions(self, versions: Mapping[str, str]) -> None:
+        """Write versions.toml. Raises RunError where that cannot be done."""
+        _write_first(self.versions, tomli_w.dumps(versions))
+
+    def write_metrics(self, rows: Sequence[Mapping[str, Any]]) -> None:
+        """Write metrics.csv whole; the first row's keys are its columns."""
+        _write_table(self.metrics, rows)
+
+    def write_gradients(self, rows: Sequence[Mapping[str, Any]]) -> None:
+        """Write gradients.csv whole; the first row's keys are its columns."""
+        _write_table(self.gradients, rows)
+
+
+def _write_first(path: Path, text: str) -> None:
+    """Write a file that there is before training begins. Raises RunError where that cannot be done."""
+    try:
+        write_atomically(path, text)
+    except OSError as error:
+        raise RunError(f"cannot write {path}: {error.strerror}", hint="choose another --runs-dir") from error
+
+
+def _write_table(path: Path, rows: Sequence[Mapping[str, Any]]) -> None:
+    text = io.StringIO()
+    writer = csv.DictWriter(text, fieldnames=list(rows[0]), lineterminator="\n")
+    writer.writeheader()
+    writer.writerows(rows)
+    write_atomically(path, text.getvalue())
+
+
+@contextmanager
+def locked(run: RunDirectory) -> Iterator[None]:
+    """Keep other trainings out of a run directory within. Raises RunError, naming the holder, if one is at work there.
+
+    The system lets go of the lock when its holder dies.
+    """
+    lock = FileLock(run.lock)
+    try:
+        _acquire(lock, run)
+    except OSError as error:
+        raise RunError(f"cannot lock {run.path}: {error.strerror}", hint="choose another --runs-dir") from error
+    try:
+        run.holder.write_text(f"process {os.getpid()} on {platform.node()}", encoding="utf-8")
+        yield
+    finally:
+        run.holder.unlink(missing_ok=True)
+        lock.release()
+
+
+def _acquire(lock: FileLock, run: RunDirectory) -> None:
+    """Take the lock, or tell who has it: a holder without a name is about to write it, or to let go."""
+    looks_until = time.monotonic() + SECONDS_TO_WRITE_A_NAME
+    while True:
+        try:
+            lock.acquire(blocking=False)
+            return
+        except Timeout:
+            holder = _holder(run)
+        if holder or time.monotonic() > looks_until:
+            raise RunError(f"{run.path} is in use by {holder or 'another process'}", hint="wait for it to end")
+        time.sleep(0.05)
+
+
+def _holder(run: RunDirectory) -> str:
+    try:
+        return run.holder.read_text(encoding="utf-8")
+    except OSError:
+        return ""
+
+
+@contextmanager
+def started_run(root: Path, *, corpus: str, cell: str, now: datetime) -> Iterator[RunDirectory]:
+    """Make a run directory as `create_run` does, and hold it; where the work within leaves nothing to go on from, it goes."""
+    run = create_run(root, corpus=corpus, cell=cell, now=now)
+    try:
+        with locked(run):
+            yield run
+    finally:
+        if not run.model.exists() and not has_progress(run):
+            shutil.rmtree(run.path, ignore_errors=True)
+
+
+def has_progress(run: RunDirectory) -> bool:
+    """Tell whether there is a checkpoint after the first step."""
+    return any(not path.name.startswith((".", "000000-000000000")) for path in run.checkpoints.glob("*"))
+
+
+def find_resumable(spec: str | None, root: Path) -> RunDirectory:
+    """Return the run of a name or path, or the newest one that has checkpoints. Raises RunError if there is none."""
+    if spec is None:
+        found = sorted(root.glob("*/checkpoints"), key=lambda path: path.stat().st_mtime_ns)
+        if not found:
+            raise RunError(f"no run with a checkpoint in {root}", hint="--resume goes on with a training that was stopped")
+        return RunDirectory(found[-1].parent)
+    for path in (Path(spec), root / spec):
+        if path.is_dir():
+            if not RunDirectory(path).config.is_file():
+                raise RunError(f"{path} is no run: it has no config.toml", hint="chargen runs lists them")
+            return RunDirectory(path)
+    raise RunError(f"no such run: {spec}", hint="chargen runs lists them")
+
+
+def check_room(run: RunDirectory, needed: int) -> None:
+    """Raise RunError if the disk of a run directory has less than so many bytes left."""
+    free = shutil.disk_usage(run.path).free
+    if free < needed:
+        raise RunError(
+            f"models and checkpoints need about {needed / 1e6:,.0f} MB of disk, {run.path} has {free / 1e6:,.0f} MB",
+            hint="make room, or choose another --runs-dir",
+        )
+
+
+def create_run(root: Path, *, corpus: str, cell: str, now: datetime) -> RunDirectory:
+    """Make the directory <root>/<corpus>-<cell>-<time>; of two in the same second the later gets a number.
+
+    Raises RunError where it cannot be made or written to.
+    """
+    name = f"{_safe(corpus)}-{cell}-{now.strftime(TIME_FORMAT)}"
+    for attempt in range(1, 1000):
+        path = root / (name if attempt == 1 else f"{name}-{attempt}")
+        try:
+            path.mkdir(parents=True)
+        except FileExistsError:
+            if not root.is_dir():
+                raise RunError(f"{root} is not a folder", hint="choose another with --runs-dir") from None
+            continue
+        except OSError as error:
+            raise RunError(f"cannot make the folder {path}: {error.strerror}", hint="choose another with --runs-dir") from error
+        return RunDirectory(path)
+    raise RunError(f"{root} holds too many runs of the name {name}")
+
+
+def find_model(spec: str | None, root: Path) -> Path:
+    """Return the model file of a run: by name in `root`, by path, or a model file itself; None takes the newest run.
+
+    Raises RunError if there is none.
+    """
+    path = _find(spec, root)
+    if path.is_file():
+        return path
+    model = RunDirectory(path).model
+    if model.is_file():
+        return model
+    raise RunError(f"{path} holds no model{MODEL_SUFFIX}", hint="its training may not have finished an epoch")
+
+
+def find_run(spec: str | None, root: Path) -> RunDirectory:
+    """Return a run: by name in `root`, by path, or by the path of a file in it; None takes the newest run.
+
+    Raises RunError if there is none.
+    """
+    path = _find(spec, root)
+    return RunDirectory(path if path.is_dir() else path.parent)
+
+
+def names_run(spec: str, root: Path) -> bool:
+    """Tell whether a name or path is that of a run or a model file, where it may also be that of a text."""
+    try:
+        here = RunDirectory(Path(spec))
+        return (root / spec).is_dir() or Path(spec).suffix == MODEL_SUFFIX or here.model.is_file() or here.config.is_file()
+    except OSError:  # such as a name too long
+        return False
+
+
+def _find(spec: str | None, root: Path) -> Path:
+    """Return the folder or file that `spec` stands for, the newest run's folder for None."""
+    if spec is None:
+        runs = model_runs(root)
+        if not runs:
+            raise RunError(f"no trained run in {root}", hint="train one: chargen train male.txt --cell lstm")
+        return runs[0].path
+    try:
+        for path in (Path(spec), root / spec):
+            if path.is_file() or path.is_dir():
+                return path
+    except OSError as error:  # such as a name too long, or a folder that may not be entered
+        raise RunError(f"cannot read the run {spec:.100}: {error.strerror}") from error
+    raise RunError(f"no such run: {spec}", hint="chargen runs lists them")
+
+
+def model_runs(root: Path) -> list[RunDirectory]:
+    """Return the runs below `root` that have a model, newest model first."""
+    found = [RunDirectory(path.parent) for path in root.glob(f"*/model{MODEL_SUFFIX}") if path.is_file()]
+    return sorted(found, key=lambda run: (run.model.stat().st_mtime_ns, run.name), reverse=True)
+
+
+def summarize(run: RunDirectory) -> dict[str, Any]:
+    """Return what `chargen runs` tells of a run; a model file that cannot be read becomes its "error"."""
+    summary: dict[str, Any] = {"name": run.name, "path": str(run.path), "modified": run.model.stat().st_mtime}
+    try:
+        metadata = read_metadata(run.model)
+    except ModelFileError as error:
+        return summary | {"error": error.message}
+    network, provenance = metadata["network"], metadata["provenance"]
+    return summary | {
+        "task": metadata["task"],
+        "corpus": provenance.get("corpus"),
+        "cell": network.cell,
+        "num_layers": network.num_layers,
+        "hidden_size": network.hidden_size,
+        "vocab_size": len(metadata["vocabulary"]),
+        "epochs": provenance.get("epochs"),
+        "bits_per_character": provenance.get("bits_per_character"),
+        "accuracy": provenance.get("accuracy"),
+        "labels": list(metadata["labels"] if metadata["task"] == "classify" else metadata["vocabulary"].labels),
+    }
+
+
+def _safe(name: str) -> str:
+    """Return a name that is safe in a path on every system."""
+    kept = "".join(one if one.isalnum() or one in "-_+" else "-" for one in name).strip("-")
+    return kept[:60] or "text"

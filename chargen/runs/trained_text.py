@@ -1,0 +1,168 @@
+"""Read the text of a run again, check it against its sha256, and split it as training did."""
+
+from collections.abc import Iterator, Sequence
+from contextlib import suppress
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Any
+
+from chargen.settings.schema import CorpusConfig, Settings
+from chargen.corpus.corpus import cut_corpus, digest_of, read_corpus
+from chargen.corpus.cutting import cut_like
+from chargen.corpus.decoding import Decoding
+from chargen.corpus.documents import Document
+from chargen.corpus.encodings import AUTO
+from chargen.corpus.formats.formatted import formatted
+from chargen.corpus.formats.tables import wanted_columns
+from chargen.corpus.holdout import split_documents
+from chargen.corpus.legacy import FORMER_GUESSES
+from chargen.corpus.licence import without_licences
+from chargen.corpus.reading import STDIN, SourceText, read_texts
+from chargen.corpus.vocabulary import Vocabulary
+from chargen.errors import ChargenError, ConfigError, CorpusError, RunError
+from chargen.network.model_file import TextModel, read_metadata
+from chargen.settings.layers import read_run_config, resolve
+from chargen.runs.directory import RunDirectory
+
+
+@dataclass(frozen=True, kw_only=True)
+class TrainedText:
+    """The documents of a run's corpus, split as for its training."""
+
+    name: str
+    sha256: str
+    training: Sequence[Document]
+    held_out: Sequence[Document]
+
+
+@dataclass(frozen=True)
+class FoundText:
+    """The texts that a run was trained on, each with the part of a mix that it belongs to, and where they were found."""
+
+    config: CorpusConfig
+    parts: Sequence[tuple[int, SourceText]]
+
+
+def read_settings(run: RunDirectory) -> Settings:
+    """Return the settings that a run was trained with. Raises RunError for a folder without them, ConfigError for odd ones."""
+    if not run.config.is_file():
+        raise RunError(f"{run.path} has no config.toml, which names the text that it was trained on")
+    return resolve(read_run_config(run.config)).settings
+
+
+def find_text(run: RunDirectory, sha256: Any) -> FoundText:
+    """Return the texts of that sha256 by the files that a run's config.toml names.
+
+    They are looked for from the current folder, then from the one in which the run's folder of runs lies. Raises CorpusError
+    for a text that came through a pipe, cannot be read or has changed, and what `read_settings` raises.
+    """
+    config = read_settings(run).corpus
+    if STDIN in (*config.files, *(one.rpartition(":")[0] for one in config.mix)):
+        raise CorpusError(f"{run.path} was trained on standard input, which is gone", hint="train it on a file")
+    failures: list[ChargenError] = []
+    for candidate in _candidates(config, run):
+        try:
+            for reading in _readings(candidate):
+                found = digest_of([source for _, source in reading.parts])
+                if found == sha256:
+                    return reading
+        except ChargenError as error:
+            failures.append(error)
+            continue
+        failures.insert(0, CorpusError(f"it has changed since, its sha256 is {found:.12}..., it was {sha256!s:.12}..."))
+    raise CorpusError(
+        f"the text that {run.path} was trained on cannot be used: {failures[0].message}",
+        hint="put it back as it was, where it was",
+    ) from failures[0]
+
+
+def _readings(config: CorpusConfig) -> Iterator[FoundText]:
+    """Yield a corpus as it is read now, then as older versions may have read its encoding."""
+    yield (now := FoundText(config, read_corpus(config)))
+    sources = [source for _, source in now.parts]
+    if config.encoding == AUTO and any(source.decoding != Decoding() for source in sources):
+        for encoding in FORMER_GUESSES:
+            with suppress(CorpusError):
+                guessed = replace(config, encoding=encoding)
+                yield FoundText(guessed, read_corpus(guessed))
+
+
+def _candidates(config: CorpusConfig, run: RunDirectory) -> Iterator[CorpusConfig]:
+    """Yield the corpus as the config names it, then as seen from where the run was made, if that is another folder."""
+    yield config
+    folder = run.path.resolve().parent.parent
+    if folder != Path.cwd():
+        there = [tuple(_seen_from(folder, name) for name in names) for names in (config.files, config.mix)]
+        yield replace(config, files=there[0], mix=there[1])
+
+
+def _seen_from(folder: Path, name: str) -> str:
+    """Return a file's name, or PATH:WEIGHT, as it has to be from here; a shipped text's stays."""
+    found = [path for path in (name, name.rpartition(":")[0]) if path and (folder / path).exists()]
+    return str(folder / name) if found else name
+
+
+def read_trained_text(run: RunDirectory, model: TextModel) -> TrainedText:
+    """Read the corpus of a run anew and split it as training did. Raises what `find_text` raises."""
+    text, training = find_text(run, model.provenance.get("sha256")), read_settings(run).training
+    corpus = cut_corpus(text.config, text.parts, stateful=training.stateful)
+    learnt, held_out = split_documents(corpus, text.config, seed=training.random_seed)
+    return TrainedText(name=corpus.name, sha256=corpus.sha256, training=learnt, held_out=held_out)
+
+
+def training_texts(models: Sequence[Path]) -> list[SourceText]:
+    """Return the texts that some models were trained on, each corpus once. Raises what `find_text` raises."""
+    digests: dict[Any, Path] = {}
+    for model in models:
+        digests.setdefault(read_metadata(model)["provenance"].get("sha256"), model)
+    found = [find_text(RunDirectory(model.parent), sha256) for sha256, model in digests.items()]
+    return [source for text in found for _, source in text.parts]
+
+
+def read_files(
+    files: Sequence[str], model: TextModel, config: CorpusConfig, *, label: str | None, on_unknown: str
+) -> tuple[list[Document], str, list[str]]:
+    """Read texts as documents of the kind that a model reads, tables row by row.
+
+    Return them, the sha256 of the texts, and notes for the user. Licences are left out where `config` says so.
+
+    A character that the model has never seen is left out or replaced, or is an UnknownTokenError, as `on_unknown` says.
+    Raises CorpusError for what cannot be read, and ConfigError for a model of labelled documents without a label.
+    """
+    encoding = None if model.vocabulary.kind == "byte" and config.encoding == "auto" else config.encoding
+    read = read_texts(files, glob=config.glob, encoding=encoding, format=config.format, columns=wanted_columns(config))
+    sources = [formatted(source, config) for source in read]
+    sha256 = digest_of(sources)
+    sources, notes = without_licences(sources, "as in training") if config.strip_licence else (sources, [])
+    texts = [str(piece) for source in sources for text in source.texts for piece in cut_like(text, config)]
+    name = Path(sources[0].name).name
+    return as_documents(texts, model, name=name, label=label, on_unknown=on_unknown), sha256, notes
+
+
+def as_documents(texts: Sequence[str], model: TextModel, *, name: str, label: str | None, on_unknown: str) -> list[Document]:
+    """Return texts as documents of the kind that a model reads; name: what to call them where there is nothing to read.
+
+    Raises what `read_files` raises.
+    """
+    if model.vocabulary.labels and label is None:
+        known = ", ".join(model.vocabulary.labels)
+        raise ConfigError("the model knows documents by their labels", hint=f"choose --label from {known}")
+    if label is not None:
+        model.vocabulary.label_id(label)
+    parts = [part for text in texts for part in _documents(text, model.reading)]
+    documents = [Document(_readable(part, model.vocabulary, on_unknown), label) for part in parts]
+    documents = [one for one in documents if str(one.text).strip()]
+    if not documents:
+        raise CorpusError(f"{name} holds no text that the model can read")
+    return documents
+
+
+def _documents(text: str, reading: str) -> list[str]:
+    return text.split("\n") if reading == "line" else [text]
+
+
+def _readable(text: str, vocabulary: Vocabulary, on_unknown: str) -> str:
+    """Return a text without the characters that a vocabulary cannot say."""
+    if on_unknown == "error" or vocabulary.kind not in ("character", "bpe"):
+        return text
+    return vocabulary.decode(vocabulary.encode(text, on_unknown=on_unknown))

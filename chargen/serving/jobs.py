@@ -1,0 +1,243 @@
+"""Run a model for many clients in turns: write, read and score texts in slices.
+
+A job keeps no more than its text and the network's state, a few kilobytes; what a step needs besides is lent to it for a
+slice. B is one row everywhere.
+"""
+
+import math
+import threading
+from abc import ABC, abstractmethod
+from collections.abc import Iterator
+from time import perf_counter
+from typing import Any, NamedTuple
+
+import numpy as np
+
+from chargen.corpus.vocabulary import BOUNDARY
+from chargen.corpus.words import split_words
+from chargen.writing.generation import Stopped, TokenDecoder, most_steps
+from chargen.network.model_file import TextModel
+from chargen.writing.prediction import forbid_end, primer_for, silence
+from chargen.writing.predictor import ModelPredictor, beginning, make_predictor
+from chargen.writing.sampling import Logits, Sampler, log_softmax
+from chargen.writing.scoring import TokenIds
+
+SLICE = 0.005  # seconds
+
+
+class Drawn(NamedTuple):
+    """A token that was drawn, the text that it adds, and the bits that it cost at temperature 1, if they were asked for."""
+
+    id: int
+    text: str
+    bits: float | None
+
+
+class SharedModel:
+    """A model that many jobs use in turns. names: what each id is called, None for the boundary and for labels."""
+
+    def __init__(self, model: TextModel) -> None:
+        self.model = model
+        self.names = [None, *model.vocabulary, *[None] * len(model.vocabulary.labels)]
+        self._lent = threading.local()
+
+    @property
+    def predictor(self) -> ModelPredictor:
+        """The one of the thread that asks; its weights are made ready once and not for each text."""
+        if not hasattr(self._lent, "predictor"):
+            self._lent.predictor = make_predictor(self.model, 1)
+        predictor: ModelPredictor = self._lent.predictor
+        return predictor
+
+
+class Job(ABC):
+    """Work on one text. `advance` may be called in any thread, in one at a time.
+
+    model: the shared one, or the same as it writes for one label.
+    """
+
+    def __init__(self, shared: SharedModel, model: TextModel) -> None:
+        self.shared, self.model = shared, model
+        self.done = False
+        self.logits: Logits  # of the next token
+        self._state = beginning(model, 1)
+        self._predictor: ModelPredictor  # within a slice
+        self._steps = self._work()
+
+    def advance(self, most: int | None = None) -> list[Any]:
+        """Work on for a slice, or until so many things have come of it, and return them."""
+        self._predictor = self.shared.predictor
+        self._predictor.state = self._state
+        ends = perf_counter() + SLICE
+        found: list[Any] = []
+        with np.errstate(over="ignore"):  # a probability of 0 at a low temperature
+            for one in self._steps:
+                if one is not None:
+                    found.append(one)
+                if len(found) == most or perf_counter() > ends:
+                    break
+            else:
+                self.done = True
+        self._state = self._predictor.state
+        self.logits = self.logits.copy()
+        return found
+
+    @abstractmethod
+    def _work(self) -> Iterator[Any]:
+        """Take a step before each yield; yield what came of it, or None."""
+
+    def _read(self, ids: TokenIds) -> Iterator[None]:
+        if not self.model.carried:  # only the last window matters
+            if len(ids):
+                self.logits = self._predictor.read(ids[None])
+                yield
+            return
+        for token in ids:
+            self._step(int(token))
+            yield
+
+    def _step(self, token: int) -> None:
+        self.logits = self._predictor.step(np.array([token]))
+
+    def _go_back(self, state: Any, logits: Logits) -> None:
+        self._predictor.state, self.logits = state, logits.copy()
+
+    def _expect(self, *, begun: bool) -> None:
+        """Take out of the logits what cannot come."""
+        forbid_end(self.model, self.logits, begun=begun)
+        silence(self.model, self.logits)
+
+    def _bits(self, token: int) -> float:
+        return float(-log_softmax(self.logits)[0, token] / math.log(2))
+
+
+class Reading(Job):
+    """Reads a text, to tell what may follow. given: how many of the ids were its prompt, which alone has a primer."""
+
+    def __init__(self, shared: SharedModel, model: TextModel, ids: TokenIds, *, given: int | None = None) -> None:
+        super().__init__(shared, model)
+        self.ids, self.given = ids, len(ids) if given is None else given
+
+    def _work(self) -> Iterator[None]:
+        yield from self._read_given()
+        yield from self._read(self.ids[self.given :])
+        self._expect(begun=len(self.ids) > 0)
+
+    def _read_given(self) -> Iterator[None]:
+        given = self.ids[: self.given]
+        yield from self._read(primer_for(self.model, given))
+        yield from self._read(given)
+
+    def best(self, temperature: float, count: int) -> list[dict[str, Any]]:
+        """Return what may come next, the most probable first: the name of each token, its probability and its bits."""
+        nats = log_softmax(self.logits)[0]
+        order = np.argsort(-nats, kind="stable")[: count if temperature else 1]
+        chances = _cooled(nats, temperature)
+        return [
+            {"id": int(one), "token": self.shared.names[one], "probability": float(chances[one]), "bits": _bits_of(nats[one])}
+            for one in order
+            if chances[one] > 0
+        ]
+
+
+class Writing(Reading):
+    """Reads a text and writes on: up to `length` characters, drawn as `chargen sample` draws them.
+
+    The token that reaches the length is the last, and its text is cut there. weighs: tell the bits of each. again: after a
+    text's end, which counts as a character, another one begins as this one did, by the given ids. spaced: the space before the
+    first word is there already.
+    """
+
+    def __init__(
+        self,
+        *place: Any,
+        given: int | None = None,
+        spaced: bool = False,
+        length: int,
+        sampler: Sampler,
+        random_seed: int | None = None,
+        weighs: bool = False,
+        again: bool = False,
+    ) -> None:
+        super().__init__(*place, given=given)
+        self.stopped: Stopped = "length"
+        self._room, self._weighs, self._again = length, weighs, again  # room: characters left to write
+        self._sampler, self._rng = sampler, np.random.default_rng(random_seed)
+        self._decode = TokenDecoder(self.model.vocabulary)
+        self._extra = " " if spaced else ""  # what the next token's text leaves out
+
+    def _work(self) -> Iterator[Any]:
+        yield from self._read_given()
+        start = self._predictor.state, self.logits.copy()
+        yield from self._read(self.ids[self.given :])
+        self._expect(begun=len(self.ids) > 0)
+        for position in range(most_steps(self.model.vocabulary, self._room)):
+            token = int(self._sampler(self.logits, self._rng, position=position)[0])
+            drawn = self._drawn(token)
+            if token == BOUNDARY and not self._again:
+                self.stopped = "end"
+                yield drawn
+                return
+            if token == BOUNDARY:
+                self._go_back(*start)
+            else:
+                self._step(token)
+            self._expect(begun=token != BOUNDARY or self.given > 0)
+            yield drawn
+            if self._room <= 0:
+                return
+
+    def rest(self) -> str:
+        """Return what stands for a character that was not finished."""
+        return self._decode.rest()
+
+    def _drawn(self, token: int) -> Drawn:
+        """Return a drawn token as it is told of, and count what it writes."""
+        whole = self._decode(token)
+        text = whole[: self._room].removeprefix(self._extra)
+        self._extra = ""
+        self._room -= len(whole) + (token == BOUNDARY)
+        return Drawn(token, text, self._bits(token) if self._weighs else None)
+
+
+class Weighing(Job):
+    """Reads a text and tells the bits of each of its tokens, (bits,); (None,) of one that is read but never drawn.
+
+    The first one is weighed as the first of a text, the others as they come after it.
+    """
+
+    def __init__(self, shared: SharedModel, model: TextModel, ids: TokenIds) -> None:
+        super().__init__(shared, model)
+        self._ids, self._silent = ids, set(model.vocabulary.silent_ids)
+
+    def _work(self) -> Iterator[Any]:
+        yield from self._read(primer_for(self.model, self._ids[:0]))
+        first = self.logits.copy()
+        self._go_back(beginning(self.model, 1), first)
+        yield from self._read(primer_for(self.model, self._ids))
+        for place, token in enumerate(self._ids.tolist()):
+            if not place:
+                self.logits = first
+            self._expect(begun=place > 0)
+            yield (None if token in self._silent else self._bits(token),)
+            self._step(token)
+
+
+def pieces_of(shared: SharedModel, text: str, ids: TokenIds) -> list[str]:
+    """Return which piece of a text each of its ids is; of a character of several bytes, it is the last one's."""
+    if shared.model.vocabulary.kind == "word" and len(words := split_words(text)) == len(ids):
+        return words  # where one is unknown, the text tells what it is
+    decode = TokenDecoder(shared.model.vocabulary)
+    return [decode(int(token)) for token in ids]
+
+
+def _cooled(nats: Any, temperature: float) -> Any:
+    """Return the probabilities, (V,), at a temperature, of log-probabilities, (V,)."""
+    if temperature == 0:
+        return (np.arange(len(nats)) == nats.argmax()).astype(float)
+    weights = np.exp((nats - nats.max()) / temperature)
+    return weights / weights.sum()
+
+
+def _bits_of(nats: float) -> float:
+    return float(-nats / math.log(2))

@@ -1,0 +1,107 @@
+"""Refuse settings that exclude each other."""
+
+from chargen.settings.schema import NetworkConfig, Settings, TrainingConfig
+from chargen.errors import ConfigError
+
+
+def check_together(settings: Settings) -> None:
+    """Raise ConfigError where two settings exclude each other."""
+    _check_network(settings.network)
+    corpus, training = settings.corpus, settings.training
+    if corpus.vocab_size and corpus.tokens not in ("word", "bpe"):
+        raise ConfigError(f"corpus.vocab_size is for word and bpe tokens, corpus.tokens is {corpus.tokens}")
+    if training.stateful and corpus.mix:
+        raise ConfigError(
+            "training.stateful reads one text from end to end, corpus.mix draws from several",
+            hint="choose one of --stateful and --mix",
+        )
+    if corpus.reading == "line" and corpus.separator not in (None, "none"):
+        raise ConfigError(
+            f"corpus.separator = {corpus.separator} and corpus.reading = line cut the text in two ways",
+            hint="choose one of --separator and --per-line",
+        )
+    if training.jitter and not training.stateful:
+        raise ConfigError("training.jitter is about the streams of training.stateful", hint="say --stateful, or leave it out")
+    _check_schedule(training)
+    _check_task(settings)
+    if training.stateful and settings.network.cell == "dense":
+        raise ConfigError(
+            "network.cell = dense starts every window from the zero state, training.stateful carries the state",
+            hint="choose --cell simplernn, which computes the same",
+        )
+    if training.stateful and corpus.reading == "line":
+        raise ConfigError(
+            "training.stateful carries the state from line to line, corpus.reading = line keeps lines apart",
+            hint="choose one of --stateful and --per-line",
+        )
+    if training.stateful and training.stride not in (None, training.context_length):
+        raise ConfigError(
+            f"training.stride = {training.stride} does not go with training.stateful, whose windows follow each other",
+            hint="leave out --stride",
+        )
+
+
+def _check_task(settings: Settings) -> None:
+    corpus, training = settings.corpus, settings.training
+    if corpus.label_column is not None and corpus.label_by != "none":
+        raise ConfigError(
+            f"corpus.label_column = {corpus.label_column} and corpus.label_by = {corpus.label_by} both give the labels",
+            hint="choose one of --label-column and --label-by",
+        )
+    if training.task == "generate":
+        return
+    if training.backend == "numpy":
+        raise ConfigError("the NumPy trainer has no training.task but generate", hint="use --backend tensorflow")
+    at_odds = {
+        "corpus.mix": corpus.mix,
+        "training.stateful": training.stateful,
+        "training.stride": training.stride,
+        "training.epoch_steps": training.epoch_steps,
+    }
+    for name, value in at_odds.items():
+        if value:
+            raise ConfigError(
+                f"{name} is about writing text, training.task = classify tells the label of whole texts", hint="leave it out"
+            )
+
+
+def _check_schedule(training: TrainingConfig) -> None:
+    whole = f"as long as the training, training.epochs = {training.epochs}"
+    if training.warmup_epochs >= training.epochs and training.warmup_epochs:
+        raise ConfigError(
+            f"training.warmup_epochs = {training.warmup_epochs:g} is {whole}",
+            hint="give fewer --warmup-epochs or more --epochs",
+        )
+    if training.schedule in ("step", "plateau") and training.decay_epochs >= training.epochs:
+        raise ConfigError(
+            f"training.decay_epochs = {training.decay_epochs} is {whole}",
+            hint="give fewer --decay-epochs or more --epochs",
+        )
+    if training.schedule == "plateau" and training.warmup_epochs:
+        raise ConfigError(
+            "training.warmup_epochs does not go with the plateau schedule", hint="choose --schedule cosine or step"
+        )
+    if training.clip_norm and training.clip_value:
+        raise ConfigError(
+            f"training.clip_norm = {training.clip_norm:g} and training.clip_value = {training.clip_value:g} exclude each other",
+            hint="set one of --clip-norm and --clip-value to 0",
+        )
+
+
+def _check_network(network: NetworkConfig) -> None:
+    simple = network.cell in ("simplernn", "dense")
+    if network.activation != "tanh" and not simple:
+        raise ConfigError(f"network.activation = {network.activation} is for simplernn and dense, the cell is {network.cell}")
+    if network.recurrent_init == "identity" and not simple:
+        raise ConfigError(f"network.recurrent_init = identity is for simplernn and dense, the cell is {network.cell}")
+    if network.embedding_norm != "none" and not network.embedding_size:
+        raise ConfigError(
+            "network.embedding_norm needs an embedding, the inputs are one-hot vectors", hint="give --embedding a size"
+        )
+    if network.layer_norm and network.num_layers == 1:
+        raise ConfigError("network.layer_norm stands between recurrent layers, there is one", hint="give --layers 2 or more")
+    for name in ("recurrent_dropout", "weight_drop"):
+        if network.cell == "dense" and getattr(network, name):
+            raise ConfigError(f"network.{name} is not for the dense cell", hint="choose --cell simplernn")
+    if network.locked_dropout and not (network.dropout or network.input_dropout):
+        raise ConfigError("network.locked_dropout says how values are dropped, nothing is", hint="give --dropout a share")

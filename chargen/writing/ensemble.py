@@ -1,0 +1,145 @@
+"""Average the predictions of several models."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+from pathlib import Path
+
+import numpy as np
+import numpy.typing as npt
+
+from chargen.corpus.vocabulary import BOUNDARY, Vocabulary
+from chargen.errors import ConfigError
+from chargen.network.model_file import TextModel, load_model
+from chargen.writing.sampling import Doubles, Logits, log_softmax
+
+AVERAGE, TURNS = ENSEMBLE_CHOICES = ("average", "turns")
+
+
+@dataclass(frozen=True, kw_only=True)
+class Ensemble:
+    """Models of one vocabulary. how: average their probabilities, or let them take turns, one a token.
+
+    The ids are those of the first; a model whose vocabulary holds the same tokens in another order is translated.
+    """
+
+    members: tuple[TextModel, ...]
+    how: str = AVERAGE
+
+    @property
+    def vocabulary(self) -> Vocabulary:
+        """The first model's."""
+        return self.members[0].vocabulary
+
+    @property
+    def reading(self) -> str:
+        """The first model's."""
+        return self.members[0].reading
+
+    @property
+    def ends(self) -> bool:
+        """Whether the models end a text by themselves: all do, or none."""
+        return self.members[0].ends
+
+    @property
+    def begins(self) -> int:
+        """The first model's."""
+        return self.members[0].begins
+
+    @property
+    def drift(self) -> float:
+        """That of the model whose state has drifted most."""
+        return max(one.drift for one in self.members)
+
+    @property
+    def carried(self) -> bool:
+        """Whether every model carries its state from token to token."""
+        return all(one.carried for one in self.members)
+
+    def read_as(self, carry: bool | None) -> "Ensemble":
+        """Return the ensemble with the state of every model carried, or not; None leaves each as it was trained."""
+        return replace(self, members=tuple(one.read_as(carry) for one in self.members))
+
+    def mix(self, logits: Sequence[Logits], position: int) -> Logits:
+        """Make one array of logits, (B, V), of each member's, position tokens having been drawn before."""
+        return average_logits(logits) if self.how == AVERAGE else logits[position % len(logits)]
+
+
+AnyModel = TextModel | Ensemble
+
+
+def average_logits(logits: Sequence[Logits]) -> Doubles:
+    """Return the logarithm of the mean of the probabilities, (B, V), that several arrays of logits stand for."""
+    return np.logaddexp.reduce([log_softmax(one) for one in logits]) - np.log(len(logits))
+
+
+def load_models(paths: Sequence[Path], how: str = AVERAGE, *, label: str | None = None, carry: bool | None = None) -> AnyModel:
+    """Load a model file, or several as an ensemble, as they write documents of a label.
+
+    carry: whether the state is carried, as in training unless it is given. Raises ModelFileError, what `join_models` raises,
+    and ConfigError where models of labelled documents are given no label.
+    """
+    named = [(str(path), load_model(path).read_as(carry)) for path in paths]
+    return join_models([(name, labelled(name, model, label)) for name, model in named], how)
+
+
+def labelled(name: str, model: TextModel, label: str | None) -> TextModel:
+    """Return a named model as it writes documents of a label; None is for those that know none.
+
+    Raises UnknownTokenError for a label that it does not know, and ConfigError where one is missing.
+    """
+    if label is not None:
+        return model.with_label(label)
+    if model.vocabulary.labels:
+        known = ", ".join(model.vocabulary.labels)
+        raise ConfigError(f"{name} writes in several ways, one for each label", hint=f"choose --label from {known}")
+    return model
+
+
+def join_models(models: Sequence[tuple[str, TextModel]], how: str = AVERAGE) -> AnyModel:
+    """Return the ensemble of some named models, or the model itself if there is one.
+
+    Raises ConfigError, naming the models and what differs, for vocabularies that do not hold the same tokens, and for models
+    of lines among others.
+    """
+    (first_name, first), *others = models
+    if not others:
+        return first
+    for name, other in others:
+        _check_vocabularies(first_name, first.vocabulary, name, other.vocabulary)
+        if other.ends != first.ends:
+            liner, writer = (name, first_name) if other.ends else (first_name, name)
+            raise ConfigError(
+                f"{liner} writes lines that end by themselves and {writer} does not", hint="join models of one kind of text"
+            )
+    return Ensemble(members=tuple(model for _, model in models), how=how)
+
+
+def _check_vocabularies(name: str, tokens: Vocabulary, other_name: str, other_tokens: Vocabulary) -> None:
+    if tokens == other_tokens:
+        return
+    if tokens.kind != other_tokens.kind:
+        raise ConfigError(
+            f"{name} writes {tokens.kind} tokens, {other_name} {other_tokens.kind} tokens", hint="join models of one --tokens"
+        )
+    if tokens.labels != other_tokens.labels:
+        raise ConfigError(f"{name} and {other_name} know different labels", hint="join models trained on the same corpus")
+    only, only_other = set(tokens) - set(other_tokens), set(other_tokens) - set(tokens)
+    told = [f"only {who} knows {_listed(which)}" for who, which in ((name, only), (other_name, only_other)) if which]
+    if told:
+        raise ConfigError(
+            f"the models have different vocabularies: {', '.join(told)}", hint="join models trained on the same characters"
+        )
+
+
+def _listed(tokens: set[str], most: int = 5) -> str:
+    shown = ", ".join(map(repr, sorted(tokens)[:most]))
+    return f"{shown} and {len(tokens) - most} more" if len(tokens) > most else shown
+
+
+def translation(vocabulary: Vocabulary, other: Vocabulary) -> npt.NDArray[np.intp] | None:
+    """Return the other vocabulary's id of every id, (V,), of one that holds the same tokens; None if the ids are equal."""
+    if vocabulary == other:
+        return None
+    ids = {token: number for number, token in enumerate(other, start=BOUNDARY + 1)}
+    labels = range(len(vocabulary) - len(vocabulary.labels), len(vocabulary))  # the last ids of both
+    return np.array([BOUNDARY, *[ids[token] for token in vocabulary], *labels])

@@ -1,0 +1,170 @@
+"""Read a known text as a model reads it, and return what the model expects before each token.
+
+There are two ways to read. A network whose state is carried reads a text from its beginning to its end, token by token. A
+network that learnt from windows, each from the zero state with only the last token predicted, reads the window of T tokens
+before each token. Documents of a model of lines are read apart, each from its own beginning; other documents follow each other.
+
+B is the rows, S the steps of each, N the predicted tokens, V the vocabulary, H the hidden size.
+"""
+
+from abc import ABC, abstractmethod
+from collections.abc import Iterator
+from typing import NamedTuple
+
+import numpy as np
+import numpy.typing as npt
+
+from chargen.corpus.windows import SlidingWindows, TokenStream
+from chargen.errors import ConfigError
+from chargen.network.cells import Floats
+from chargen.writing.ensemble import AVERAGE, AnyModel, Ensemble, average_logits, translation
+from chargen.network.model_file import TextModel
+from chargen.network.network import NetworkState
+from chargen.writing.sampling import Logits
+from chargen.writing.scoring import LOGITS_AT_ONCE, Doubles, cross_entropies, read_outputs, window_outputs
+from chargen.network.stepper import TOKENS_AT_ONCE
+
+STEPS_AT_ONCE = 4096  # of a row, between two reports
+ROWS_AT_ONCE = 256  # documents that are read side by side
+
+Places = npt.NDArray[np.int64]
+
+
+class Expected(NamedTuple):
+    """What a model expects before some tokens of a stream.
+
+    places: (N,) where each token's predecessor is in the stream. targets: (N,) ids. logits: (N, V), before each token.
+    """
+
+    places: Places
+    targets: npt.NDArray[np.int32]
+    logits: Logits
+
+    @property
+    def nats(self) -> Doubles:
+        """The cross-entropy of each token, (N,), at temperature 1."""
+        return cross_entropies(self.logits, self.targets)
+
+
+class Piece(NamedTuple):
+    """Tokens that are read together.
+
+    places: (B, S). counts: (B, S), False where a row is only filled up, and before a token that is not predicted. begins: the
+    rows begin here; otherwise they go on where the rows of the piece before it ended.
+    """
+
+    places: Places
+    counts: npt.NDArray[np.bool_]
+    begins: bool
+
+
+def expectations(model: AnyModel, stream: TokenStream, *, apart: bool | None = None) -> Iterator[Expected]:
+    """Read a stream and yield what the model expects before every token of it that is predicted, each token once.
+
+    Several models are read by the mean of their probabilities. apart: read each document from its own beginning; models of
+    lines do unless it is given. Raises ConfigError for models that take turns.
+    """
+    if isinstance(model, Ensemble) and model.how != AVERAGE:
+        raise ConfigError("models that take turns cannot be measured together", hint=f"measure them as an {AVERAGE}")
+    apart = model.reading == "line" if apart is None else apart
+    members = model.members if isinstance(model, Ensemble) else (model,)
+    readers = [_reader(one, stream, translation(model.vocabulary, one.vocabulary), apart=apart) for one in members]
+    at_once = max(1, LOGITS_AT_ONCE // len(model.vocabulary))
+    for piece in _documents_apart(stream) if apart else _one_after_another(stream):
+        outputs = [reader.outputs(piece) for reader in readers]
+        places = piece.places[piece.counts]
+        targets = stream.as_targets(stream.ids[places + 1].astype(np.int32))
+        for first in range(0, len(places), at_once):
+            part = slice(first, first + at_once)
+            logits = [reader.logits(one[part]) for reader, one in zip(readers, outputs, strict=True)]
+            yield Expected(places[part], targets[part], average_logits(logits) if len(logits) > 1 else logits[0])
+
+
+def _one_after_another(stream: TokenStream) -> Iterator[Piece]:
+    """Cut a stream into pieces of one row."""
+    for first in range(0, stream.span, STEPS_AT_ONCE):
+        places = np.arange(first, min(first + STEPS_AT_ONCE, stream.span))[None]
+        yield Piece(places, stream.predicts(places + 1), begins=first == 0)
+
+
+def _documents_apart(stream: TokenStream) -> Iterator[Piece]:
+    """Put documents of like length into the rows of pieces; long documents take several pieces."""
+    lengths = stream.lengths
+    order = np.argsort(lengths, kind="stable")
+    for first in range(0, len(order), ROWS_AT_ONCE):
+        rows = order[first : first + ROWS_AT_ONCE]
+        steps = max(1, TOKENS_AT_ONCE // len(rows))
+        for step in range(0, int(lengths[rows].max(initial=0)), steps):
+            within = np.arange(step, min(step + steps, lengths[rows].max()))
+            places = np.minimum(within, lengths[rows, None] - 1) + stream.starts[rows, None]  # (B, S)
+            yield Piece(places, within < lengths[rows, None], begins=step == 0)
+
+
+class _Reader(ABC):
+    """Reads the pieces of a stream, in order, with one network. ids_there: the network's id of each id, where they differ."""
+
+    def __init__(self, model: TextModel, stream: TokenStream, ids_there: npt.NDArray[np.intp] | None) -> None:
+        self._model, self._network, self._stream, self._ids_there = model, model.network, stream, ids_there
+
+    @abstractmethod
+    def outputs(self, piece: Piece) -> Floats:
+        """Return the last recurrent layer's outputs before each token of a piece that counts, (N, H)."""
+
+    def logits(self, outputs: Floats) -> Logits:
+        """Return the logits, (N, V), of some outputs, (N, H), in the order of the stream's ids."""
+        logits = self._network.head(outputs)
+        return logits if self._ids_there is None else logits[:, self._ids_there]
+
+    def _translated(self, ids: npt.NDArray[np.integer]) -> npt.NDArray[np.integer]:
+        return ids if self._ids_there is None else self._ids_there[ids]
+
+
+class _CarriedReader(_Reader):
+    """Carries the state from each token to the next."""
+
+    _state: NetworkState
+
+    def __init__(self, *place: object, apart: bool) -> None:
+        super().__init__(*place)  # type: ignore[arg-type]
+        self._apart = apart
+
+    def outputs(self, piece: Piece) -> Floats:
+        ids = self._translated(self._stream.ids[piece.places])
+        if piece.begins:
+            self._state = self._beginning(ids[:, 0])
+        outputs, self._state = read_outputs(self._network, ids, self._state)  # (S, B, H)
+        return outputs.swapaxes(0, 1)[piece.counts]
+
+    def _beginning(self, begins: npt.NDArray[np.integer]) -> NetworkState:
+        """Return the state before the tokens that rows begin with, (B,)."""
+        state = self._network.zero_state(len(begins))
+        if self._apart:
+            for _ in self._model.primer[1:]:
+                _, state = self._network.advance(begins, state)
+        return state
+
+
+class _WindowReader(_Reader):
+    """Reads the window before each token from the zero state."""
+
+    def __init__(self, *place: object) -> None:
+        super().__init__(*place)  # type: ignore[arg-type]
+        length = self._model.context_length
+        self._windows = SlidingWindows(
+            self._stream, context_length=length, stride=1, batch_size=1, last=True, seed=0, shuffle=False
+        )
+
+    def outputs(self, piece: Piece) -> Floats:
+        places = piece.places[piece.counts]
+        windows = places - np.searchsorted(self._stream.cuts, places, side="right")  # one for each predicted token, in order
+        if not len(windows):
+            return np.empty((0, self._network.config.hidden_size), np.float32)
+        at_once = max(1, TOKENS_AT_ONCE // self._model.context_length)
+        gathered = (self._windows.gather(windows[first : first + at_once]) for first in range(0, len(windows), at_once))
+        return np.concatenate([window_outputs(self._network, self._translated(one.inputs)) for one in gathered])
+
+
+def _reader(model: TextModel, stream: TokenStream, ids_there: npt.NDArray[np.intp] | None, *, apart: bool) -> _Reader:
+    if model.carried:
+        return _CarriedReader(model, stream, ids_there, apart=apart)
+    return _WindowReader(model, stream, ids_there)

@@ -1,0 +1,38 @@
+"""Measure what a text costs a model, or several models together, wherever reading begins."""
+
+from typing import final
+
+import numpy as np
+
+from chargen.errors import ConfigError
+from chargen.writing.ensemble import AVERAGE, AnyModel, Ensemble, translation
+from chargen.network.network import NetworkState
+from chargen.writing.scoring import Doubles, TokenIds, token_nats
+
+States = tuple[NetworkState, ...]  # one of each member
+
+
+@final
+class Scorer:
+    """Costs of tokens by the mean of the members' probabilities; ids are those of the model, or of the first member."""
+
+    def __init__(self, model: AnyModel) -> None:
+        """Raise ConfigError for models that take turns: what a text costs those depends on whose turn it begins with."""
+        if isinstance(model, Ensemble) and model.how != AVERAGE:
+            raise ConfigError("models that take turns cannot be measured together", hint=f"measure them as an {AVERAGE}")
+        members = model.members if isinstance(model, Ensemble) else (model,)
+        self._members = [(one, translation(model.vocabulary, one.vocabulary)) for one in members]
+
+    def zero_states(self, rows: int) -> States:
+        """Return states in which nothing was read, of so many rows."""
+        return tuple(model.network.zero_state(rows) for model, _ in self._members)
+
+    def nats(self, ids: TokenIds, targets: TokenIds, states: States) -> tuple[Doubles, States]:
+        """Read (B, T) ids, and return the nats of each target, (B, T), and the states after the last id."""
+        costs, after = [], []
+        for (model, there), state in zip(self._members, states, strict=True):
+            read, wanted = (ids, targets) if there is None else (there[ids], there[targets])
+            cost, state = token_nats(model.network, read, wanted, state)
+            costs.append(-cost)
+            after.append(state)
+        return np.log(len(costs)) - np.logaddexp.reduce(costs), tuple(after)

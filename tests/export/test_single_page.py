@@ -1,0 +1,383 @@
+"""The exported page, in a browser: it computes what the network does, asks for nothing, and nothing breaks out of it."""
+
+import re
+from base64 import b64encode
+from collections.abc import Callable, Iterator, Sequence
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from pathlib import Path
+from threading import Thread
+from typing import Any
+
+import numpy as np
+import pytest
+
+from chargen.settings.schema import NetworkConfig
+from chargen.corpus.vocabulary import ByteVocabulary, CharacterVocabulary, Vocabulary
+from chargen.corpus.words import BpeVocabulary, WordVocabulary
+from chargen.errors import ConfigError
+from chargen.export.contents import PRECISIONS, describe, packed
+from chargen.writing.generation import stream_text
+from chargen.network.model_file import TextModel
+from chargen.network.network import Network
+from chargen.writing.prediction import guesses, most_probable, next_probabilities
+from chargen.writing.sampling import Sampler
+from chargen.export.single_page import FOLDER, make_page
+from tests.export.forms import FORMS, E, H, halved, make_model, name_of, some_ids
+from tests.export.pages import begin, text_of, wait_until, watch, write
+
+LSTM = NetworkConfig(hidden_size=H, embedding_size=E)
+LINES = {"reading": "line", "primer": (0,), "ends": True}
+READ_IDS = """([rows, described, weights]) => {
+  const one = described ? new Network(described, unpackWeights(weights, described.precision, described.tensors)) : network;
+  return rows.map((row) => {
+    one.reset();
+    return row.map((id) => Array.from(one.step(id)));
+  });
+}"""
+
+Open = Callable[..., Any]
+
+
+@pytest.fixture
+def context(browser: Any) -> Iterator[Any]:
+    made = browser.new_context(viewport={"width": 1200, "height": 900}, color_scheme="light")
+    yield made
+    made.close()
+
+
+@pytest.fixture
+def open_page(context: Any, tmp_path: Path) -> Iterator[Open]:
+    """Open the page of a model once it has read its prompt. Afterwards there were no requests, no dialogs and no errors."""
+    odd: list[str] = []
+
+    def open_it(model: TextModel, precision: str = "float32") -> Any:
+        path = tmp_path / "page.html"
+        path.write_text(make_page(model, precision), encoding="ascii")
+        page = context.new_page()
+        watch(page, odd, is_expected=lambda url: url.endswith("/page.html"))
+        page.goto(path.as_uri())
+        wait_until(page, "manuscript.ready")
+        return page
+
+    yield open_it
+    assert odd == []
+
+
+def greedy(model: TextModel, prompt: str, length: int) -> str:
+    ids = model.vocabulary.encode(prompt)
+    drawn = stream_text(model, ids, length=length, sampler=Sampler(temperature=0), rng=np.random.default_rng())
+    return prompt + "".join(drawn)
+
+
+@pytest.fixture(scope="module")
+def anywhere(browser: Any, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Any]:
+    """A page whose code takes any model: to open one for each would take a while."""
+    path = tmp_path_factory.mktemp("page") / "page.html"
+    path.write_text(make_page(make_model(LSTM), "float32"), encoding="ascii")
+    page = browser.new_page()
+    page.goto(path.as_uri())
+    yield page
+    page.close()
+
+
+def all_logits(network: Network) -> np.ndarray:
+    return network.logits(some_ids(), network.zero_state(len(some_ids())))[0]
+
+
+@pytest.mark.parametrize("config", FORMS, ids=name_of)
+def test_logits_equal(config: NetworkConfig, anywhere: Any) -> None:
+    model = make_model(config)
+    for precision, network in (("float32", model.network), ("float16", halved(model))):
+        numbers = b64encode(packed(model, precision)).decode("ascii")
+        given = anywhere.evaluate(READ_IDS, [some_ids().tolist(), describe(model, precision), numbers])
+        np.testing.assert_allclose(given, all_logits(network), atol=1e-5)  # 1e-4 was asked for
+
+
+@pytest.mark.parametrize("config", FORMS[5::9], ids=name_of)
+@pytest.mark.parametrize("largest_table", [1, 1 << 25], ids=["embedding", "table"])
+def test_logits_equal_in_a_page_of_their_own(
+    largest_table: int, config: NetworkConfig, open_page: Open, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("chargen.network.network.LARGEST_TABLE", largest_table)
+    model = make_model(config)
+    np.testing.assert_allclose(open_page(model).evaluate(READ_IDS, [some_ids().tolist()]), all_logits(model.network), atol=1e-5)
+
+
+@pytest.mark.parametrize("cell", ["simplernn", "lstm", "gru"])
+def test_logits_equal_in_the_usual_size(cell: str, anywhere: Any) -> None:
+    model = make_model(NetworkConfig(cell=cell, num_layers=2), scale=0.15)
+    numbers = b64encode(packed(model, "float32")).decode("ascii")
+    given = anywhere.evaluate(READ_IDS, [some_ids().tolist(), describe(model, "float32"), numbers])
+    np.testing.assert_allclose(given, all_logits(model.network), atol=1e-5)
+
+
+KINDS: list[tuple[Vocabulary, str]] = [
+    (CharacterVocabulary("abc \u00e9\n\U0001f642"), "\u00e9\U0001f642a"),
+    (ByteVocabulary(), "\u00e9\U0001f642a"),
+    (WordVocabulary(["a", " cab", "!", " \u00e9"], num_characters=9), "a cab \u00e9 a!"),
+    (BpeVocabulary("abc \u00e9\n", [("a", "b"), ("ab", "c"), (" ", "ab")]), "abc abcab \u00e9"),
+]
+BY_KIND = pytest.mark.parametrize(("vocabulary", "prompt"), KINDS, ids=[one.kind for one, _ in KINDS])
+
+
+@BY_KIND
+def test_what_it_writes_at_temperature_zero_is_what_sample_writes(vocabulary: Vocabulary, prompt: str, open_page: Open) -> None:
+    model = make_model(LSTM, vocabulary=vocabulary)
+    page = open_page(model)
+    for given in ("", prompt[:1], prompt * 3):
+        begin(page, given)
+        text = write(page, 60)
+        assert text.startswith(greedy(model, given, 60).rstrip("\ufffd"))
+
+
+@pytest.mark.parametrize("prompt", ["", "b"])
+def test_lines_begin_anew(prompt: str, open_page: Open) -> None:
+    model = make_model(LSTM, vocabulary=CharacterVocabulary("abc"), **LINES)
+    model.network.weights["output.bias"][0] = 3  # ends soon
+    page = open_page(model)
+    begin(page, prompt)
+    line, *_ = lines = write(page, 40).split("\n")[:-1]
+    assert len(lines) > 3
+    assert set(lines) == {greedy(model, prompt, 200)}
+    assert line in page.inner_text("#text").splitlines()
+
+
+ODD_TEXTS = [
+    "Who, me?\tNo\u2026",
+    "a\x1cb\x85c\xa0d\u2003e\ufefff",
+    "\u00e9\u0301 \u00bd\u00b2 \u4e03 _x \u0627\u0644",
+    "a  b\n\n!? ",
+    "abcab ab cabc",
+]
+
+
+@pytest.mark.parametrize("text", ODD_TEXTS, ids=ascii)
+@pytest.mark.parametrize("kind", ["byte", "word", "bpe"])
+def test_tokens_are_those_of_the_vocabulary(kind: str, text: str, open_page: Open) -> None:
+    pieces = sorted(set(re.findall(r" ?\w+| ?[^\w\s]|\s", text)) - {"a"})
+    vocabulary = {
+        "byte": ByteVocabulary(),
+        "word": WordVocabulary(pieces, num_characters=9),
+        "bpe": BpeVocabulary("".join(sorted(set(text) | set("abc "))), [("a", "b"), (" ", "ab"), ("ab", "c"), ("c", "ab")]),
+    }[kind]
+    encoded = open_page(make_model(LSTM, vocabulary=vocabulary)).evaluate("(text) => vocabulary.encode(text)", text)
+    assert [one["id"] for one in encoded["tokens"]] == vocabulary.encode(text).tolist()
+    assert "".join(one["text"] for one in encoded["tokens"]) == text
+
+
+@BY_KIND
+def test_surprise_and_bars_are_what_next_shows(vocabulary: Vocabulary, prompt: str, open_page: Open) -> None:
+    model = make_model(LSTM, vocabulary=vocabulary)
+    page = open_page(model)
+    begin(page, prompt, temperature="1")
+    ids = vocabulary.encode_prompt(prompt)
+    read = guesses(model, ids)
+    known = [one for one in read if one.token not in vocabulary.silent_ids]
+    bits = page.evaluate("manuscript.given.filter((bits) => !Number.isNaN(bits))")
+    np.testing.assert_allclose(bits, [-np.log2(one.probability) for one in known], atol=1e-4)
+    best = most_probable(model, ids, 10)
+    assert page.evaluate("rows.filter((one) => !one.row.hidden).map((one) => one.token)") == [token for token, _ in best]
+    assert page.locator("#next .share").first.inner_text() == f"{100 * best[0][1]:.1f}%"
+
+
+def test_a_chosen_character_comes_next(open_page: Open) -> None:
+    page = open_page(make_model(LSTM))
+    begin(page, "ab")
+    page.locator("#temperature").fill("1")
+    chosen = page.locator("#next button").nth(2)
+    text = page.evaluate("vocabulary.texts[rows[2].token]")
+    chosen.click()
+    assert text_of(page) == "ab" + text
+
+
+def test_surprise_colours_each_character_by_its_bits(open_page: Open) -> None:
+    page = open_page(make_model(LSTM))
+    begin(page, "abcabc")
+    assert page.locator("#text [title]").count() == 0
+    page.get_by_role("switch", name="Show surprise").check()
+    bits = page.evaluate("manuscript.given")
+    titles = page.evaluate("Array.from(document.querySelectorAll('#text [title]'), (one) => one.title)")
+    assert titles == [f"{one:.1f} bits" for one in bits]
+    assert page.locator("#legend").is_visible()
+    write(page, 30)
+    assert page.locator("#text .written[title]").count() >= 20
+
+
+NASTY = "</script><script>alert(1)</script><img src=x onerror=alert(2)>\"'`${alert(3)}{{script}}<!--<script>&lt;"
+
+
+def test_no_text_of_a_model_becomes_markup(open_page: Open) -> None:
+    vocabulary = CharacterVocabulary(sorted(set(NASTY) | set("\u2028\u202e\x00\x1b")), [NASTY, "y"])
+    model = make_model(LSTM, vocabulary=vocabulary, primer=(0,), provenance={"corpus": NASTY})
+    page = open_page(model)
+    assert page.locator("h1").inner_text() == NASTY[:60]
+    assert page.locator("#label option").first.get_attribute("value") == NASTY
+    begin(page, NASTY, temperature="1")
+    page.get_by_role("switch", name="Show surprise").check()
+    assert write(page, 2000).startswith(NASTY)
+    assert page.locator("img").count() == 0
+    assert page.locator("script").count() == 3
+    words = WordVocabulary([NASTY, "<b>bold</b>"], num_characters=9)
+    page = open_page(make_model(LSTM, vocabulary=words, primer=(2,)))
+    assert "<b>bold</b>" in write(page, 50)
+    assert page.locator("b, img").count() == 0
+
+
+@pytest.fixture
+def listener() -> Iterator[tuple[int, list[str]]]:
+    """A port of this machine, and the paths that were asked for there."""
+    paths: list[str] = []
+
+    class Handler(BaseHTTPRequestHandler):
+        def do_GET(self) -> None:
+            paths.append(self.path)
+            self.send_error(404)
+
+        def log_message(self, *_: object) -> None:
+            pass
+
+    with ThreadingHTTPServer(("127.0.0.1", 0), Handler) as server:
+        thread = Thread(target=server.serve_forever, daemon=True)
+        thread.start()
+        yield server.server_port, paths
+        server.shutdown()
+        thread.join()
+
+
+ESCAPES = """async (origin) => {
+  const image = new Image();
+  image.src = `${origin}/image`;
+  document.body.insertAdjacentHTML("beforeend", `<img src=${origin}/markup onerror="window.ran = 1">`);
+  document.head.insertAdjacentHTML("beforeend", `<link rel=stylesheet href=${origin}/style>`);
+  for (const source of ["src", "textContent"]) {
+    const script = document.createElement("script");
+    script[source] = source === "src" ? `${origin}/script` : "window.ran = 1";
+    document.body.append(script);
+  }
+  navigator.sendBeacon(`${origin}/beacon`);
+  return fetch(`${origin}/fetch`).then(() => "fetched", () => window.ran ?? "refused");
+}"""
+
+
+def test_the_policy_forbids_every_request(context: Any, tmp_path: Path, listener: tuple[int, list[str]]) -> None:
+    """Even what had got into the page could load nothing, tell nobody and run nothing."""
+    port, paths = listener
+    path = tmp_path / "page.html"
+    path.write_text(make_page(make_model(LSTM), "float16"), encoding="ascii")
+    page = context.new_page()
+    page.goto(path.as_uri())
+    assert page.evaluate(ESCAPES, f"http://127.0.0.1:{port}") == "refused"
+    page.wait_for_timeout(300)
+    assert paths == []
+    page.goto(f"http://127.0.0.1:{port}/heard")
+    assert paths[:1] == ["/heard"]
+
+
+def test_labels_are_a_menu(open_page: Open) -> None:
+    model = make_model(LSTM, vocabulary=CharacterVocabulary("abc", ["x", "y"]), **LINES)
+    page = open_page(model)
+    for label in ("y", "x"):
+        page.get_by_label("In the manner of").select_option(label)
+        wait_until(page, "manuscript.ready")
+        expected = next_probabilities(model.with_label(label), np.array([], np.intp))
+        np.testing.assert_allclose(page.evaluate("Array.from(manuscript.probabilities(1))"), expected, atol=1e-6)
+
+
+def test_characters_that_the_network_never_saw_are_left_out_and_named(open_page: Open) -> None:
+    page = open_page(make_model(LSTM))
+    begin(page, "a\u00fcb<")
+    wait_until(page, "manuscript.prompt.length === 2")
+    assert page.get_by_role("status").inner_text() == "The network has never seen \u00fc, <, which it leaves out."
+
+
+FOCUSED = """() => {
+  const { innerText, ariaLabel, labels } = document.activeElement;
+  return [innerText, ariaLabel, labels?.[0]?.innerText];
+}"""
+
+
+def test_by_keyboard(open_page: Open) -> None:
+    page = open_page(make_model(LSTM))
+    page.get_by_label("Begin with").focus()
+    page.keyboard.type("abc")
+    page.keyboard.press("Control+Enter")  # before it has read what was typed
+    wait_until(page, "manuscript.drawn > 3")
+    assert page.evaluate("manuscript.pieces.slice(0, 3).map((piece) => piece.text).join('')") == "abc"
+    page.keyboard.press("Escape")
+    assert page.get_by_role("status").inner_text().startswith("Stopped after ")
+    page.keyboard.press("Tab")
+    page.keyboard.press("Enter")
+    assert page.get_by_role("button", name="Stop").is_visible()
+    page.keyboard.press("Escape")
+    for name in ("Start over", "Show surprise", "Temperature", "Pace", "What is written"):
+        page.keyboard.press("Tab")
+        focused = page.evaluate(FOCUSED)
+        assert any(name in (one or "") for one in focused), focused
+
+
+def test_everything_has_a_name(open_page: Open) -> None:
+    page = open_page(make_model(LSTM))
+    tree = page.locator("body").aria_snapshot()
+    for role in ("textbox", "slider", "switch", "button", "region"):
+        named = re.findall(rf"- {role}( \".+?\")?", tree)
+        assert named, role
+        assert all(named), (role, tree)
+
+
+@pytest.mark.parametrize("scheme", ["light", "dark"])
+def test_on_a_phone_and_in_the_dark(scheme: str, browser: Any, tmp_path: Path) -> None:
+    path = tmp_path / "page.html"
+    path.write_text(make_page(make_model(LSTM, provenance={"corpus": "long" * 20}), "float16"), encoding="ascii")
+    context = browser.new_context(viewport={"width": 390, "height": 844}, color_scheme=scheme)
+    page = context.new_page()
+    page.goto(path.as_uri())
+    assert page.evaluate("document.documentElement.scrollWidth") == 390
+    assert all(box["height"] >= 38 for box in (one.bounding_box() for one in page.get_by_role("button").all()))
+    dark = page.get_by_role("button", name="Dark")
+    assert dark.get_attribute("aria-pressed") == str(scheme == "dark").lower()
+    grounds = [page.evaluate("getComputedStyle(document.body).backgroundColor")]
+    dark.click()
+    grounds.append(page.evaluate("getComputedStyle(document.body).backgroundColor"))
+    assert len(set(grounds)) == 2
+    context.close()
+
+
+@pytest.mark.parametrize("precision", PRECISIONS)
+def test_the_size_is_told(precision: str, open_page: Open) -> None:
+    model = make_model(LSTM)
+    page = open_page(model, precision)
+    size = page.evaluate("described.bytes")
+    assert size == len(make_page(model, precision))
+    assert f"{round(size / 1000):,} kB" in page.locator("#size").inner_text()
+
+
+def test_an_lstm_of_the_usual_size_is_under_600_kb() -> None:
+    vocabulary = CharacterVocabulary(map(chr, range(32, 117)))
+    model = make_model(NetworkConfig(), vocabulary=vocabulary)
+    assert len(make_page(model, "float16")) < 400_000
+
+
+def test_the_same_model_gives_the_same_page() -> None:
+    assert make_page(make_model(LSTM), "float16") == make_page(make_model(LSTM), "float16")
+
+
+def test_weights_too_large_for_half_numbers_are_refused() -> None:
+    model = make_model(LSTM)
+    model.network.weights["output.bias"][1] = 1e5
+    with pytest.raises(ConfigError, match=r"output\.bias holds 100000, too large for float16"):
+        make_page(model, "float16")
+    assert make_page(model, "float32")
+
+
+def sources() -> Sequence[Path]:
+    return sorted(FOLDER.iterdir())
+
+
+@pytest.mark.parametrize("path", sources(), ids=lambda path: path.name)
+def test_the_sources_can_stand_in_a_page(path: Path) -> None:
+    text = path.read_text(encoding="ascii")
+    if path.suffix != ".html":
+        assert "</" not in text
+        assert "<!--" not in text
+    assert "http:" not in text
+    assert "https:" not in text

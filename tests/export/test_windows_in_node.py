@@ -1,0 +1,73 @@
+"""The exported page reads windows as the network does; run by node, since it takes no browser."""
+
+import json
+import shutil
+import subprocess
+from typing import Any
+
+import numpy as np
+import pytest
+
+from chargen.settings.schema import NetworkConfig
+from chargen.corpus.vocabulary import CharacterVocabulary
+from chargen.export.contents import describe, packed
+from chargen.network.model_file import TextModel
+from chargen.writing.prediction import begin
+from chargen.export.single_page import FOLDER
+from tests.export.forms import E, H, make_model
+
+NODE = shutil.which("node")
+# Reads a prompt and some tokens after it, and prints the logits after each, by a manuscript of the page.
+READ = """
+const document = { getElementById: (id) => ({ textContent: given[id] }) };
+%s
+manuscript.begin("", given.label);
+manuscript.prompt = given.prompt.map((id) => ({ id, text: "" }));
+for (const _ of manuscript.read());
+const rows = [Array.from(manuscript.network.logits)];
+for (const id of given.after) {
+  manuscript.network.step(id);
+  rows.push(Array.from(manuscript.network.logits));
+}
+manuscript.network.state = manuscript.start;
+rows.push(Array.from(manuscript.network.logits));
+console.log(JSON.stringify(rows));
+"""
+
+
+def read_in_node(model: TextModel, prompt: list[int], after: list[int], label: str = "") -> list[list[float]]:
+    from base64 import b64encode
+
+    described = json.dumps(describe(model, "float32"))
+    given = {"model": described, "weights": b64encode(packed(model, "float32")).decode(), "label": label}
+    given_json: dict[str, Any] = {**given, "prompt": prompt, "after": after}
+    scripts = [(FOLDER / name).read_text(encoding="ascii") for name in ("network.js", "tokens.js", "manuscript.js", "local.js")]
+    program = f"const given = {json.dumps(given_json)};\n" + READ % "\n".join(scripts)
+    assert NODE is not None
+    done = subprocess.run([NODE, "-"], input=program, capture_output=True, text=True, check=False)
+    assert (done.returncode, done.stderr) == (0, "")
+    rows: list[list[float]] = json.loads(done.stdout)
+    return rows
+
+
+@pytest.mark.skipif(NODE is None, reason="node is not installed")
+@pytest.mark.parametrize("carried", [False, True])
+@pytest.mark.parametrize("labels", [(), ("x", "y")])
+@pytest.mark.parametrize("prompt", [[], [1], [1, 2, 3, 2, 1, 2, 3, 1, 1]])
+def test_logits_are_those_of_the_network(prompt: list[int], labels: tuple[str, ...], carried: bool) -> None:
+    primer = (0,) * 4 if labels else (3, 2, 1, 2)
+    model = make_model(
+        NetworkConfig(hidden_size=H, embedding_size=E, num_layers=2),
+        vocabulary=CharacterVocabulary("abc", labels),
+        context_length=4,
+        primer=primer,
+        carried=carried,
+    )
+    label = labels[1] if labels else ""
+    after = [2, 3, 1, 1, 2]
+    found = read_in_node(model, prompt, after, label)
+    reading = model.with_label(label) if label else model
+    logits, predictor = begin(reading, np.array(prompt, np.intp), 1)
+    first = logits[0].copy()
+    expected = [first, *[predictor.step(np.array([token]))[0].copy() for token in after], first]
+    np.testing.assert_allclose(found, expected, atol=1e-4)

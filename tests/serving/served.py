@@ -1,0 +1,99 @@
+"""A server in a thread of this process, and a client."""
+
+import json
+import socket
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from http.client import HTTPConnection, HTTPResponse
+from threading import Thread
+from time import monotonic, sleep
+from typing import Any, NamedTuple
+
+import pytest
+
+pytest.importorskip("starlette", reason="starlette is not installed: pip install 'chargen[serve]'")
+pytest.importorskip("uvicorn", reason="uvicorn is not installed: pip install 'chargen[serve]'")
+
+from chargen.network.model_file import TextModel
+from chargen.serving.address import Address, listen
+from chargen.serving.server import Server, make_app
+from chargen.serving.service import Limits, Service
+
+
+class Answer(NamedTuple):
+    status: int
+    headers: dict[str, str]
+    content: bytes
+
+    @property
+    def json(self) -> Any:
+        return json.loads(self.content)
+
+    @property
+    def events(self) -> list[Any]:
+        *events, rest = self.content.decode("ascii").split("\n\n")
+        assert rest == ""
+        return [json.loads(one.removeprefix("data: ")) for one in events]
+
+
+class Served(NamedTuple):
+    """A server at work, and what it has logged."""
+
+    service: Service
+    address: Address
+    logged: list[str]
+
+    @property
+    def url(self) -> str:
+        return self.address.url
+
+    @property
+    def port(self) -> int:
+        return int(self.address.listener.getsockname()[1])
+
+    def open(self, method: str, path: str, content: bytes | None = None, **headers: str) -> HTTPResponse:
+        connection = HTTPConnection("127.0.0.1", self.port, timeout=30)
+        named = {name.replace("_", "-"): value for name, value in headers.items()}
+        connection.request(method, path, body=content, headers=named | {"Connection": "close"})
+        return connection.getresponse()
+
+    def get(self, path: str, **headers: str) -> Answer:
+        return _answer(self.open("GET", path, **headers))
+
+    def post(self, path: str, body: Any, **headers: str) -> Answer:
+        content = body if isinstance(body, bytes) else json.dumps(body).encode()
+        return _answer(self.open("POST", path, content, **headers))
+
+    def begin(self, body: Any) -> socket.socket:
+        """Ask for a completion, and read nothing."""
+        content = json.dumps(body).encode()
+        opened = socket.create_connection(("127.0.0.1", self.port), timeout=30)
+        head = f"POST /api/complete HTTP/1.1\r\nHost: 127.0.0.1\r\nContent-Length: {len(content)}\r\n\r\n"
+        opened.sendall(head.encode() + content)
+        return opened
+
+    def until(self, condition: Callable[[], bool]) -> None:
+        deadline = monotonic() + 30
+        while not condition():
+            assert monotonic() < deadline
+            sleep(0.01)
+
+
+def _answer(response: HTTPResponse) -> Answer:
+    with response:
+        return Answer(response.status, {name.lower(): value for name, value in response.getheaders()}, response.read())
+
+
+@contextmanager
+def served(model: TextModel, *, host: str = "127.0.0.1", **limits: Any) -> Iterator[Served]:
+    """Serve a model on a free port within."""
+    service, address, logged = Service(model, Limits(**limits)), listen(host, 0), []
+    server = Server(service, make_app(service, address, log=logged.append, verbose=True))
+    thread = Thread(target=server.run, args=([address.listener],))
+    thread.start()
+    try:
+        yield Served(service, address, logged)
+    finally:
+        service.ending = server.should_exit = True
+        thread.join()
+        service.close()
