@@ -9,9 +9,9 @@ from statistics import median
 from typing import Any
 
 from benchmarks.classic import ClassicGenerator
-from chargen.settings.schema import CorpusConfig
 from chargen.corpus.corpus import load_corpus
 from chargen.corpus.holdout import split_documents
+from chargen.settings.schema import CorpusConfig
 
 NAMES = Path(__file__).parents[2] / "shared" / "data" / "male.txt"
 RANDOM_SEED = 1  # chargen's default, so that both hold out the same names

@@ -56,8 +56,8 @@ def chargen_trainer(cell: str, size: Size, *, backend: str = "tensorflow", preci
     from chargen.training.devices.backend import load_backend
 
     load_backend(backend)
-    from chargen.settings.schema import NetworkConfig, TrainingConfig
     from chargen.corpus.windows import SlidingWindows, TokenStream
+    from chargen.settings.schema import NetworkConfig, TrainingConfig
     from chargen.training.devices.backend import accelerated
     from chargen.training.engines.dataset import Executions
     from chargen.training.engines.losses import FIGURES_OF_TEXT

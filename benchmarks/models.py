@@ -1,9 +1,9 @@
 import numpy as np
 
-from chargen.settings.schema import NetworkConfig
 from chargen.corpus.vocabulary import CharacterVocabulary
 from chargen.network.model_file import TextModel
 from chargen.network.network import Network, weight_shapes
+from chargen.settings.schema import NetworkConfig
 
 CHARACTERS = "".join(map(chr, range(32, 96))) + "\n"  # 65, as in tinyshakespeare
 

@@ -5,8 +5,8 @@ from typing import Any
 import numpy as np
 
 from benchmarks.models import random_model
-from chargen.writing.generation import sample_texts
 from chargen.network.model_file import TextModel
+from chargen.writing.generation import sample_texts
 from chargen.writing.sampling import Sampler
 
 REPETITIONS = 5

@@ -29,18 +29,18 @@ from functools import cached_property
 from pathlib import Path
 from typing import Any, Literal, Unpack
 
-from chargen.settings.schema import KEYWORDS, Setting
 from chargen.corpus.vocabulary import Vocabulary
 from chargen.errors import ConfigError
+from chargen.network.model_file import TextModel, load_model
+from chargen.runs.directory import RunDirectory, find_model
 from chargen.settings.keywords import SamplingSettings, TrainSettings
+from chargen.settings.layers import check_value, keyword_layer, read_config
+from chargen.settings.schema import KEYWORDS, Setting
+from chargen.tasks.writing import Composition, compose, read_options
 from chargen.writing.classifier import label_probabilities, load_labelled
 from chargen.writing.ensemble import AVERAGE, AnyModel, join_models, labelled
-from chargen.network.model_file import TextModel, load_model
 from chargen.writing.prediction import most_probable
 from chargen.writing.prompt import read_prompt
-from chargen.settings.layers import check_value, keyword_layer, read_config
-from chargen.runs.directory import RunDirectory, find_model
-from chargen.tasks.writing import Composition, compose, read_options
 
 OnUnknown = Literal["error", "skip", "nearest"]
 StrPath = str | os.PathLike[str]

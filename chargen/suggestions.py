@@ -1,7 +1,7 @@
 """List what people type from habit, and what it is called here.
 
-`chargen.cli.suggesting` and `chargen.settings.layers` look up in these tables what they do not know. A test checks that everything
-suggested exists and that no word stands twice in a table.
+`chargen.cli.suggesting` and `chargen.settings.layers` look up in these tables what they do not know. A test checks that
+everything suggested exists and that no word stands twice in a table.
 """
 
 Table = tuple[tuple[str, str], ...]

@@ -15,12 +15,12 @@ import pytest
 from click.testing import CliRunner, Result
 
 from chargen.cli.program import program
-from chargen.settings.schema import CorpusConfig, NetworkConfig, Settings
 from chargen.corpus.corpus import load_corpus
 from chargen.corpus.vocabulary import CharacterVocabulary, Vocabulary
-from chargen.writing.classifier import TextClassifier, save_classifier
 from chargen.network.model_file import TextModel, num_class_outputs, save_model
 from chargen.network.network import Network, weight_shapes
+from chargen.settings.schema import CorpusConfig, NetworkConfig, Settings
+from chargen.writing.classifier import TextClassifier, save_classifier
 
 collect_ignore = ["mutation.py"]  # a program whose packages `make mutate` installs, not the tests'
 

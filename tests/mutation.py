@@ -34,6 +34,7 @@ ROOT = Path(__file__).parents[1]
 ROOMS = {
     "chargen/corpus": "tests/corpus",
     "chargen/network": "tests/network",
+    "chargen/writing": "tests/writing",
     "chargen/training/planning": "tests/training",
 }
 COVERAGE_FILE = ".coverage"

@@ -17,8 +17,8 @@ from click.testing import Result
 import chargen
 from chargen import api, errors
 from chargen.cli.sample import command as sample_command
-from chargen.settings.schema import declared_settings, keyword_name, keyword_of
 from chargen.settings.keywords import SamplingSettings, TrainSettings
+from chargen.settings.schema import declared_settings, keyword_name, keyword_of
 from chargen.tasks.writing import WritingOptions
 from chargen.training.numpy_trainer import NumpyTrainer
 

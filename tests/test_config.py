@@ -6,9 +6,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from chargen.settings.schema import COMMAND_LINE, Settings, declared_settings
 from chargen.errors import ConfigError
 from chargen.settings.layers import read_config, read_run_config, resolve
+from chargen.settings.schema import COMMAND_LINE, Settings, declared_settings
 from chargen.shipped import shipped_files
 
 

@@ -20,8 +20,8 @@ from benchmarks.on_gpu.busy import Samples, sampled_gpu
 from benchmarks.on_gpu.forms import Form, ordered_forms
 from benchmarks.on_gpu.speed import Turns, operations
 from benchmarks.on_gpu.steps import DRY, FASTEST, FULL, KINDS, fastest, plan_steps
-from chargen.settings.schema import NetworkConfig
 from chargen.settings.layers import resolve
+from chargen.settings.schema import NetworkConfig
 from tests.pretended_gpu_step import reported
 
 

@@ -23,28 +23,25 @@ MAY_IMPORT: dict[str, set[str]] = {
     "files": set(),
     "terminal": set(),
     "suggestions": set(),
-    "config": set(),
-    "conflicts": LIGHT | {"config"},
-    "resolution": LIGHT | {"config", "conflicts"},
-    "corpus": LIGHT | {"config"},
-    "network": LIGHT | {"config", "corpus", "resolution"},
-    "checkpoints": LIGHT,
-    "run": LIGHT | {"config", "corpus", "network"},
+    "settings": LIGHT,
+    "corpus": LIGHT | {"settings"},
+    "network": LIGHT | {"settings", "corpus"},
+    "runs": LIGHT | {"settings", "corpus", "network"},
+    "writing": LIGHT | {"settings", "corpus", "network"},
     "tracking": LIGHT,
-    "scratch": LIGHT | {"config", "corpus", "network"},
-    "export": LIGHT | {"config", "corpus", "network"},
-    "web": LIGHT | {"config", "resolution", "corpus", "network", "run", "export"},
-    "training": LIGHT
-    | {"config", "corpus", "network", "run", "tracking", "scratch", "checkpoints", "export", "resolution", "conflicts"},
-    "insight": LIGHT | {"config", "corpus", "network", "run", "scratch", "checkpoints", "resolution"},
-    "tasks": LIGHT | {"config", "resolution", "corpus", "network", "run", "training", "insight"},
-    "keywords": set(),
-    "api": LIGHT | {"config", "keywords", "resolution", "corpus", "network", "run", "training", "insight", "web", "tasks"},
-    "tuning": LIGHT | {"config", "resolution", "corpus", "run", "training"},
+    "scratch": LIGHT | {"settings", "corpus", "network"},
+    "pages": LIGHT,
+    "export": LIGHT | {"settings", "corpus", "network"},
+    "serving": LIGHT | {"settings", "corpus", "network", "writing", "export"},
+    "training": LIGHT | {"settings", "corpus", "network", "runs", "writing", "tracking", "scratch", "export"},
+    "insight": LIGHT | {"settings", "corpus", "network", "runs", "writing", "scratch"},
+    "tasks": LIGHT | {"settings", "corpus", "network", "runs", "writing", "training", "insight"},
+    "tuning": LIGHT | {"settings", "corpus", "runs", "training"},
+    "api": LIGHT | {"settings", "corpus", "network", "runs", "writing", "training", "insight", "serving", "tasks"},
     "cli": LIGHT
     | {
-        *("config", "resolution", "corpus", "network", "run", "tracking", "training", "tuning", "insight", "export", "web"),
-        "tasks",
+        *("settings", "corpus", "network", "runs", "writing", "tracking", "training", "tuning", "insight", "export", "pages"),
+        *("serving", "tasks"),
     },
     "__main__": {"cli"},
     "__init__": {"api", "errors"},
@@ -117,7 +114,7 @@ def test_rooms_of_training_import_only_from_those_below(module: Path) -> None:
 
 @pytest.mark.parametrize("module", sorted(PACKAGE.glob("cli/*.py")), ids=lambda path: path.name)
 def test_commands_import_their_work_inside_the_callback(module: Path) -> None:
-    allowed = LIGHT | {"cli", "config", "resolution"}
+    allowed = LIGHT | {"cli", "settings"}
     for name, at_top in imports(module):
         if at_top and name.startswith("chargen."):
             assert name.split(".")[1] in allowed, f"{module} imports {name} at its top"

@@ -13,8 +13,8 @@ from urllib.request import urlopen
 import pytest
 
 from chargen.cli.program import COMMANDS
-from chargen.settings.schema import declared_settings, flag_name
 from chargen.runs.directory import RunDirectory
+from chargen.settings.schema import declared_settings, flag_name
 from docs import hooks
 
 REPOSITORY = Path(__file__).parent.parent

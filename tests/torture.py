@@ -19,8 +19,8 @@ from unittest import mock
 import numpy as np
 from click.testing import CliRunner, Result
 
-from chargen.runs.checkpoints import Checkpoint, Position, read_newest, write_checkpoint
 from chargen.cli.program import program
+from chargen.runs.checkpoints import Checkpoint, Position, read_newest, write_checkpoint
 from chargen.training.signals import RequestedSignal, TrainingInterrupted
 from tests.hostile.torture import torture_by_attacks, torture_by_damage
 from tests.test_terminal import ACTIVE, fuzzed, in_chunks

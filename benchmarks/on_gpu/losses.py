@@ -15,8 +15,8 @@ from benchmarks.on_gpu.backends import tensor_float_32
 from benchmarks.on_gpu.forms import Form
 from chargen.api import load
 from chargen.corpus.corpus import load_corpus
-from chargen.settings.layers import resolve
 from chargen.runs.directory import RunDirectory
+from chargen.settings.layers import resolve
 from chargen.tracking.tracker import Trackers
 from chargen.training.devices.backend import accelerated, load_backend
 from chargen.training.planning import plan as planning

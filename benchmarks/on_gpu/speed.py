@@ -15,8 +15,8 @@ from benchmarks.engines import EMBEDDING_SIZE, VOCAB_SIZE, Size, parse_size
 from benchmarks.on_gpu.busy import Samples, sampled_gpu
 from benchmarks.on_gpu.telling import last_line, tell
 from benchmarks.train import Worker
-from chargen.settings.schema import NetworkConfig
 from chargen.network.network import weight_shapes
+from chargen.settings.schema import NetworkConfig
 
 OPERATIONS_A_WEIGHT = 6  # of a character: forward, and twice as many backward; a product is a multiplication and an addition
 SECONDS_TO_END = 3.0

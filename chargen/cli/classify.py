@@ -72,8 +72,8 @@ def command(
       chargen classify --file reviews.csv
     """
     from chargen.insight.confusion import count_confusion
-    from chargen.writing.classifier import label_probabilities, load_labelled
     from chargen.runs.directory import find_model
+    from chargen.writing.classifier import label_probabilities, load_labelled
 
     model = load_labelled(find_model(run_spec, runs_dir))
     given, notes = _read_texts(texts, files, text_column, label_column)
@@ -105,10 +105,10 @@ def _read_texts(
 
     Raises ConfigError where there is none, and for columns without a table.
     """
-    from chargen.settings.schema import CorpusConfig
     from chargen.corpus.formats.formatted import formatted
     from chargen.corpus.formats.tables import Labels, wanted_columns
     from chargen.corpus.reading import read_texts
+    from chargen.settings.schema import CorpusConfig
 
     given: _Texts = []
     notes: list[str] = []

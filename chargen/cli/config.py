@@ -19,9 +19,9 @@ from chargen.cli.options import (
     time_options,
 )
 from chargen.cli.suggesting import SuggestingGroup
-from chargen.settings.schema import SECTIONS
 from chargen.errors import ConfigError
 from chargen.settings.layers import Resolved, resolve
+from chargen.settings.schema import SECTIONS
 from chargen.terminal import echo
 
 

@@ -8,8 +8,8 @@ from chargen.cli.completing import complete_files, complete_runs
 from chargen.cli.json_text import json_text
 from chargen.cli.options import common_options, json_option, runs_dir_option
 from chargen.cli.sampling import carry_option, copy_length_option, label_option, sampling_options
-from chargen.settings.schema import SamplingOptions
 from chargen.errors import ConfigError
+from chargen.settings.schema import SamplingOptions
 from chargen.terminal import echo
 
 LINES, TEXTS, LENGTH = 100, 10, 1000  # drawn unless told: lines, or other texts and their characters
@@ -61,11 +61,11 @@ def command(
       chargen novelty --file story.txt --json
     """
     from chargen.insight.novelty import Judge
+    from chargen.runs.directory import find_model
     from chargen.runs.trained_text import training_texts
     from chargen.writing.ensemble import load_models
     from chargen.writing.prompt import read_prompt
     from chargen.writing.request import Request
-    from chargen.runs.directory import find_model
 
     path = find_model(run_spec, runs_dir)
     model = load_models([path], label=label, carry=carry)

@@ -10,10 +10,10 @@ import click
 
 from chargen.cli.completing import complete_configs, complete_runs
 from chargen.cli.environment import is_from_environment, misspelt, variable_name
-from chargen.settings.schema import COMMAND_LINE, SECTIONS, Mapped, Setting, declared_settings, flag_name
 from chargen.errors import ConfigError, RunError
 from chargen.files import write_atomically
 from chargen.settings.layers import read_config
+from chargen.settings.schema import COMMAND_LINE, SECTIONS, Mapped, Setting, declared_settings, flag_name
 from chargen.terminal import echo
 
 Command = TypeVar("Command", bound=Callable[..., Any])

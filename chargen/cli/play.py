@@ -10,8 +10,8 @@ from chargen.cli.options import common_options, output_option, runs_dir_option, 
 from chargen.cli.prompting import prompt_options
 from chargen.cli.sampling import model_options, raw_option, sampling_options, warn_of_drift
 from chargen.cli.writing import Proposal, WritingSession
-from chargen.settings.schema import SamplingOptions
 from chargen.errors import UnknownTokenError
+from chargen.settings.schema import SamplingOptions
 from chargen.terminal import echo
 
 
@@ -51,8 +51,8 @@ def command(
       chargen play --temp 0.7 > story.txt
     """
     use_one_thread()
-    from chargen.writing.ensemble import load_models
     from chargen.runs.directory import find_model
+    from chargen.writing.ensemble import load_models
 
     model = load_models([find_model(spec, runs_dir) for spec in run_specs or [None]], ensemble, label=label, carry=carry)
     warn_of_drift(model, verbosity)

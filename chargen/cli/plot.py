@@ -32,10 +32,10 @@ def command(
     """
     from rich.console import Console
 
-    from chargen.runs.metrics import read_histories
-    from chargen.runs.curves import draw_file, make_panels
     from chargen.insight.terminal import draw_on
+    from chargen.runs.curves import draw_file, make_panels
     from chargen.runs.directory import find_run
+    from chargen.runs.metrics import read_histories
 
     histories = read_histories([find_run(spec, runs_dir) for spec in runs or (None,)])
     if output:

@@ -41,8 +41,8 @@ def reading_options(command: Command) -> Command:
 
 def load_reader(run_spec: str | None, runs_dir: Path, label: str | None, carry: bool | None) -> tuple[Path, Any]:
     """Return the model file of a run, the newest one for None, and its model. Raises RunError, ModelFileError, ConfigError."""
-    from chargen.writing.ensemble import load_models
     from chargen.runs.directory import find_model
+    from chargen.writing.ensemble import load_models
 
     path = find_model(run_spec, runs_dir)
     return path, load_models([path], label=label, carry=carry)

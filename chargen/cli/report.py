@@ -38,8 +38,8 @@ def command(run_spec: str | None, output: Path | None, evaluation: bool, runs_di
     from chargen.cli.report_contents import make_contents
     from chargen.insight.report import explained, judge_fresh_texts, read_record
     from chargen.network.model_file import load_model
-    from chargen.runs.directory import find_model
     from chargen.pages.report import report_page
+    from chargen.runs.directory import find_model
 
     path = find_model(run_spec, runs_dir)
     record = read_record(path)

@@ -117,9 +117,9 @@ def _default(value: Any) -> str:
 
 def _curves(record: Any) -> list[Any]:
     """Return the charts of what each epoch brought."""
-    from chargen.runs.curves import make_panels
     from chargen.insight.report import accuracy_panel
     from chargen.pages.charts import Chart
+    from chargen.runs.curves import make_panels
 
     if not record.history:
         return []
@@ -134,8 +134,8 @@ def _curves(record: Any) -> list[Any]:
 
 
 def _gradients(panels: Mapping[str, Any]) -> list[Any]:
-    from chargen.runs.gradients import FIGURES
     from chargen.pages.charts import Chart
+    from chargen.runs.gradients import FIGURES
 
     units = {"gradient_norm": "by all weights of a layer", "saturation": "share", "reach": "as a share of the last step's"}
     return [

@@ -116,9 +116,9 @@ def command(
     """
     if (count or 1) <= FEW_TEXTS and not any(asked[name] for name in DRAWN_IN_BATCHES):
         use_one_thread()
-    from chargen.writing.ensemble import load_models
     from chargen.runs.directory import find_model
     from chargen.tasks.writing import WritingOptions, compose
+    from chargen.writing.ensemble import load_models
 
     paths = [find_model(spec, runs_dir) for spec in run_specs or [None]]
     model = load_models(paths, ensemble, label=label, carry=carry)

@@ -10,8 +10,8 @@ import click
 
 from chargen.cli.options import write_output
 from chargen.cli.sampling import read_temperatures
-from chargen.settings.schema import SamplingOptions
 from chargen.errors import ChargenError, ConfigError
+from chargen.settings.schema import SamplingOptions
 from chargen.terminal import echo
 
 SHOWN = 1000  # characters of the text that are shown at each turn

@@ -8,7 +8,6 @@ from functools import partial
 from pathlib import Path
 from typing import Any, NamedTuple
 
-from chargen.settings.schema import CorpusConfig
 from chargen.corpus.cutting import DOCUMENT, LINE, SHORT_ROW, choose_readings, describe_readings, main_reading
 from chargen.corpus.documents import Document, Documents
 from chargen.corpus.downloads import is_address, name_in_address
@@ -20,6 +19,7 @@ from chargen.corpus.large_text import Text, text_blocks
 from chargen.corpus.licence import without_licences
 from chargen.corpus.reading import SourceText, read_sources
 from chargen.errors import ConfigError, CorpusError, ReadingError
+from chargen.settings.schema import CorpusConfig
 
 
 class CorpusFile(NamedTuple):

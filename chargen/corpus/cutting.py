@@ -7,7 +7,6 @@ from typing import NamedTuple
 
 import numpy as np
 
-from chargen.settings.schema import CorpusConfig
 from chargen.corpus.documents import Stretches
 from chargen.corpus.large_text import Text, is_blank
 from chargen.corpus.layout import Layout, judge_layout
@@ -26,6 +25,7 @@ from chargen.corpus.separators import (
 )
 from chargen.corpus.wording import listed
 from chargen.errors import ConfigError
+from chargen.settings.schema import CorpusConfig
 
 LINE, DOCUMENT = "line", "document"
 FEWEST_TOLD = 4  # short lines of a text of which a note says that it is read as a whole

@@ -7,7 +7,6 @@ from collections.abc import Sequence
 import numpy as np
 import numpy.typing as npt
 
-from chargen.settings.schema import CorpusConfig
 from chargen.corpus.corpus import Corpus, corpus_name, digest_of, load_corpus
 from chargen.corpus.documents import Documents
 from chargen.corpus.formats.formatted import formatted
@@ -16,6 +15,7 @@ from chargen.corpus.reading import read_sources
 from chargen.corpus.vocabulary import BOUNDARY, Ids
 from chargen.corpus.windows import Batch, BatchPlan, shuffled
 from chargen.errors import CorpusError
+from chargen.settings.schema import CorpusConfig
 
 MIN_EXAMPLES = 2  # of each label: one to learn from, one to be tried on
 

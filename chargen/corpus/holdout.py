@@ -18,10 +18,10 @@ from typing import NamedTuple
 
 import numpy as np
 
-from chargen.settings.schema import CorpusConfig
 from chargen.corpus.corpus import Corpus
 from chargen.corpus.documents import Documents, Flags, Stretches
 from chargen.corpus.large_text import Text
+from chargen.settings.schema import CorpusConfig
 
 MIN_DOCUMENTS_TO_SPLIT = 10  # with fewer, a part of each is held out
 MIN_ENTRIES_TO_SPLIT = 3  # the same for lines and rows: part of a name is no name

@@ -5,11 +5,11 @@ from collections.abc import Callable, Iterable, Mapping, Sequence
 from itertools import chain
 from typing import Any
 
-from chargen.settings.schema import CorpusConfig
 from chargen.corpus.large_text import Text
 from chargen.corpus.vocabulary import ByteVocabulary, CharacterVocabulary, Vocabulary
 from chargen.corpus.words import BpeVocabulary, WordVocabulary
 from chargen.errors import ConfigError
+from chargen.settings.schema import CorpusConfig
 
 DEFAULT_SIZES = {"word": 10_000, "bpe": 1_000}
 LARGEST = 1 << 20  # words, merges or labels; CorpusConfig.vocab_size allows no more

@@ -5,7 +5,6 @@ from contextlib import AbstractContextManager
 from dataclasses import dataclass
 from typing import Any
 
-from chargen.settings.schema import CorpusConfig
 from chargen.corpus.corpus import count_characters
 from chargen.corpus.documents import Document
 from chargen.corpus.vocabulary import CharacterVocabulary
@@ -15,10 +14,11 @@ from chargen.insight.baseline import NgramModel
 from chargen.insight.compression import compressed_nats, joined
 from chargen.insight.dynamic import check_dynamic, evaluate_dynamic
 from chargen.insight.evaluation import Passage, Protocol, Quality, Report, protocols
-from chargen.runs.trained_text import TrainedText, read_files, read_settings, read_trained_text
-from chargen.writing.ensemble import AnyModel, Ensemble, join_models
 from chargen.network.model_file import LEAST_DRIFT, TextModel
 from chargen.runs.directory import RunDirectory
+from chargen.runs.trained_text import TrainedText, read_files, read_settings, read_trained_text
+from chargen.settings.schema import CorpusConfig
+from chargen.writing.ensemble import AnyModel, Ensemble, join_models
 
 ORDER = 6
 FILE_HINT = "chargen evaluate RUN FILE takes another text"

@@ -19,7 +19,6 @@ from typing import NamedTuple
 import numpy as np
 import numpy.typing as npt
 
-from chargen.settings.schema import NetworkConfig
 from chargen.corpus.windows import SlidingWindows, TokenStream
 from chargen.errors import ConfigError
 from chargen.insight.evaluation import Passage, Quality, Report, ignore
@@ -27,6 +26,7 @@ from chargen.network.cells import Floats
 from chargen.network.model_file import TextModel
 from chargen.scratch.loss import cross_entropy_and_gradient
 from chargen.scratch.network import NetworkPass, ScratchNetwork, refused
+from chargen.settings.schema import NetworkConfig
 
 SEGMENT = 20  # tokens between two updates
 RATE = 3e-5  # n, chosen with d and e on another text than any that we report on

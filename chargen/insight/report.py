@@ -7,20 +7,20 @@ from math import prod
 from pathlib import Path
 from typing import Any, TypeVar
 
-from chargen.settings.schema import Settings, declared_settings
 from chargen.errors import ChargenError, ConfigError, RunError
 from chargen.insight.comparison import best_figures, training_seconds
-from chargen.runs.gradients import read_gradient_panels
-from chargen.runs.metrics import History, read_history
 from chargen.insight.novelty import Judge, Novelty
-from chargen.runs.curves import Curve, Panel
-from chargen.runs.samples import SampleText, read_samples
-from chargen.runs.trained_text import read_settings, training_texts
 from chargen.network.model_file import TextModel, num_class_outputs, read_metadata
 from chargen.network.network import weight_shapes
+from chargen.runs.curves import Curve, Panel
+from chargen.runs.directory import RunDirectory
+from chargen.runs.gradients import read_gradient_panels
+from chargen.runs.metrics import History, read_history
+from chargen.runs.samples import SampleText, read_samples
+from chargen.runs.trained_text import read_settings, training_texts
+from chargen.settings.schema import Settings, declared_settings
 from chargen.writing.prompt import read_prompt
 from chargen.writing.request import Request
-from chargen.runs.directory import RunDirectory
 
 RANDOM_SEED = 1  # of the texts that are drawn for a report, so that it can be made once more
 LINES, TEXTS, LENGTH = 40, 3, 400  # drawn for it: lines, or other texts and their tokens

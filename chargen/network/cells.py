@@ -11,8 +11,8 @@ from typing import Any, ClassVar, Generic, NamedTuple, TypeVar
 import numpy as np
 import numpy.typing as npt
 
-from chargen.settings.schema import NetworkConfig
 from chargen.errors import NetworkError
+from chargen.settings.schema import NetworkConfig
 
 Floats = npt.NDArray[np.float32]
 

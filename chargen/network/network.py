@@ -6,10 +6,10 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from chargen.settings.schema import NetworkConfig
 from chargen.network.cells import Cell, Floats, cell_type
 from chargen.network.normalization import LayerNorm, batch_normalized
 from chargen.network.stepper import Stepper
+from chargen.settings.schema import NetworkConfig
 
 BATCH_NORM_WEIGHTS = ("gamma", "beta", "moving_mean", "moving_variance")
 LAYER_NORM_WEIGHTS = ("gamma", "beta")

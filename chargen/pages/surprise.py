@@ -6,8 +6,8 @@ from typing import Any, Protocol
 import numpy as np
 import numpy.typing as npt
 
-from chargen.terminal import visible
 from chargen.pages.page import escaped, make_page, packed
+from chargen.terminal import visible
 
 SHOWN_LINES, SHOWN_CHARACTERS = 10, 80  # of the list of lines, and of each
 BIT_SCALE, CHANCE_SCALE = 100, 10_000  # what one bit, and certainty, are as whole numbers

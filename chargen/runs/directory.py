@@ -16,10 +16,10 @@ from typing import Any
 import tomli_w
 from filelock import FileLock, Timeout
 
-from chargen.settings.schema import Settings
 from chargen.errors import ModelFileError, RunError
 from chargen.files import write_atomically
 from chargen.network.model_file import MODEL_SUFFIX, read_metadata
+from chargen.settings.schema import Settings
 
 TIME_FORMAT = "%Y%m%d-%H%M%S"
 SECONDS_TO_WRITE_A_NAME = 5  # into a run directory that was locked just now

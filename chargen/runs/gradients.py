@@ -5,8 +5,8 @@ import re
 from collections.abc import Sequence
 from pathlib import Path
 
-from chargen.runs.metrics import damaged, read_cells
 from chargen.runs.curves import Curve, Panel
+from chargen.runs.metrics import damaged, read_cells
 
 FIGURES = {
     "gradient_norm": "gradient norm",

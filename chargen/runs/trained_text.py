@@ -6,7 +6,6 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
-from chargen.settings.schema import CorpusConfig, Settings
 from chargen.corpus.corpus import cut_corpus, digest_of, read_corpus
 from chargen.corpus.cutting import cut_like
 from chargen.corpus.decoding import Decoding
@@ -21,8 +20,9 @@ from chargen.corpus.reading import STDIN, SourceText, read_texts
 from chargen.corpus.vocabulary import Vocabulary
 from chargen.errors import ChargenError, ConfigError, CorpusError, RunError
 from chargen.network.model_file import TextModel, read_metadata
-from chargen.settings.layers import read_run_config, resolve
 from chargen.runs.directory import RunDirectory
+from chargen.settings.layers import read_run_config, resolve
+from chargen.settings.schema import CorpusConfig, Settings
 
 
 @dataclass(frozen=True, kw_only=True)

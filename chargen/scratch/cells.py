@@ -13,9 +13,9 @@ from typing import Any
 
 import numpy as np
 
-from chargen.settings.schema import NetworkConfig
 from chargen.network.cells import HiddenState, LSTMState
 from chargen.scratch.layers import Array, Gradients, Pass
+from chargen.settings.schema import NetworkConfig
 
 SATURATED = 1 / 20  # slopes below it
 

@@ -2,9 +2,9 @@
 
 import numpy as np
 
-from chargen.settings.schema import NetworkConfig
 from chargen.network.cells import Floats
 from chargen.network.network import weight_shapes
+from chargen.settings.schema import NetworkConfig
 
 EMBEDDING_LIMIT = 0.05
 

@@ -5,7 +5,6 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
-from chargen.settings.schema import NetworkConfig
 from chargen.corpus.windows import Batch
 from chargen.errors import ConfigError
 from chargen.network.cells import cell_type
@@ -25,6 +24,7 @@ from chargen.scratch.layers import (
     TokenPass,
 )
 from chargen.scratch.loss import cross_entropy, cross_entropy_and_gradient
+from chargen.settings.schema import NetworkConfig
 
 
 class LossAndGradients(NamedTuple):

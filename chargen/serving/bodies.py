@@ -3,10 +3,10 @@
 from dataclasses import dataclass, fields
 from typing import Any, TypeVar, get_type_hints
 
-from chargen.settings.schema import setting
 from chargen.errors import ConfigError
 from chargen.network.strict_json import parse_json
 from chargen.settings.layers import check_value, likely_name
+from chargen.settings.schema import setting
 
 Body = TypeVar("Body")
 

@@ -5,8 +5,8 @@ from collections.abc import Awaitable, Callable, Mapping
 from time import perf_counter
 from typing import Any
 
-from chargen.terminal import visible
 from chargen.serving.address import Address
+from chargen.terminal import visible
 
 LONGEST_PATH = 200  # characters of a path that are logged
 

@@ -15,8 +15,8 @@ import numpy as np
 
 from chargen.corpus.vocabulary import BOUNDARY
 from chargen.corpus.words import split_words
-from chargen.writing.generation import Stopped, TokenDecoder, most_steps
 from chargen.network.model_file import TextModel
+from chargen.writing.generation import Stopped, TokenDecoder, most_steps
 from chargen.writing.prediction import forbid_end, primer_for, silence
 from chargen.writing.predictor import ModelPredictor, beginning, make_predictor
 from chargen.writing.sampling import Logits, Sampler, log_softmax

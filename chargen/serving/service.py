@@ -12,13 +12,13 @@ import numpy as np
 
 from chargen.corpus.vocabulary import BOUNDARY
 from chargen.corpus.words import WordVocabulary
+from chargen.export.single_page import ServedPage, make_served_page
 from chargen.network.model_file import TextModel
-from chargen.writing.prompt import Prompt, read_prompt
-from chargen.writing.sampling import Sampler
 from chargen.serving.bodies import CompletionBody, NextBody, ScoreBody
 from chargen.serving.jobs import Drawn, Job, Reading, SharedModel, Weighing, Writing, pieces_of
 from chargen.serving.model_card import describe_model
-from chargen.export.single_page import ServedPage, make_served_page
+from chargen.writing.prompt import Prompt, read_prompt
+from chargen.writing.sampling import Sampler
 
 LONGEST_TEXT = 20_000  # characters, or token ids
 THREADS = 4

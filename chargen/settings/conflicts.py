@@ -1,7 +1,7 @@
 """Refuse settings that exclude each other."""
 
-from chargen.settings.schema import NetworkConfig, Settings, TrainingConfig
 from chargen.errors import ConfigError
+from chargen.settings.schema import NetworkConfig, Settings, TrainingConfig
 
 
 def check_together(settings: Settings) -> None:

@@ -1,4 +1,4 @@
-"""Declare the keyword arguments of the Python interface for editors and type checkers; `chargen.settings.schema` defines them."""
+"""Declare the keyword arguments of the Python interface, for editors and type checkers; `schema` defines them."""
 
 from collections.abc import Sequence
 from os import PathLike

@@ -13,6 +13,8 @@ from pathlib import Path
 from types import UnionType
 from typing import Any, get_args, get_origin
 
+from chargen.errors import ConfigError
+from chargen.settings.conflicts import check_together
 from chargen.settings.schema import (
     COMMAND_LINE,
     KEYWORDS,
@@ -25,8 +27,6 @@ from chargen.settings.schema import (
     keyword_name,
     keyword_of,
 )
-from chargen.settings.conflicts import check_together
-from chargen.errors import ConfigError
 from chargen.shipped import nearest_shipped, shipped_files, shipped_folder
 from chargen.suggestions import KEYWORDS as KEYWORD_NAMES
 from chargen.suggestions import OPTIONS, meaning

@@ -8,9 +8,9 @@ from functools import partial
 from pathlib import Path
 from typing import Any
 
-from chargen.settings.schema import Settings, declared_settings
-from chargen.settings.layers import Resolved, read_run_config, resolve
 from chargen.runs.directory import RunDirectory, check_room, find_resumable, locked, started_run
+from chargen.settings.layers import Resolved, read_run_config, resolve
+from chargen.settings.schema import Settings, declared_settings
 from chargen.terminal import echo
 from chargen.training.budget import Budget, find_budget
 from chargen.training.choosing import choose_backend

@@ -6,13 +6,13 @@ from functools import partial
 from pathlib import Path
 from typing import Any, get_type_hints
 
+from chargen.settings.layers import check_value, unknown_keyword
 from chargen.settings.schema import SamplingOptions, Setting, setting
 from chargen.writing.ensemble import AnyModel
 from chargen.writing.generation import Stopped
 from chargen.writing.prompt import Prompt, read_prompt
 from chargen.writing.request import Request, Written
 from chargen.writing.selection import Wanted
-from chargen.settings.layers import check_value, unknown_keyword
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -4,10 +4,10 @@ import os
 import time
 from dataclasses import dataclass, replace
 
-from chargen.settings.schema import Settings
 from chargen.corpus.corpus import Corpus
 from chargen.errors import ConfigError
 from chargen.settings.layers import Resolved
+from chargen.settings.schema import Settings
 from chargen.training.planning.plan import TrainingPlan, make_plan
 from chargen.training.planning.recipes import DEFAULT_PRESET, PRESET_CORES, PRESETS, Chosen, Recipe, choose_recipe
 from chargen.training.planning.transfer import Start

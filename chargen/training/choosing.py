@@ -1,7 +1,7 @@
 """Choose a backend that is installed."""
 
-from chargen.settings.schema import Mapped
 from chargen.settings.layers import Resolved
+from chargen.settings.schema import Mapped
 from chargen.terminal import echo
 from chargen.training.devices.backend import installed_backends, need_backend
 

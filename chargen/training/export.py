@@ -3,9 +3,9 @@
 import keras
 import numpy as np
 
-from chargen.settings.schema import NetworkConfig
 from chargen.network.cells import Floats
 from chargen.network.network import Network, weight_shapes
+from chargen.settings.schema import NetworkConfig
 
 
 def export_network(model: keras.Model, config: NetworkConfig, vocab_size: int, *, num_outputs: int | None = None) -> Network:

@@ -8,12 +8,12 @@ from typing import Protocol
 import keras
 import numpy as np
 
-from chargen.runs.checkpoints import Arrays
-from chargen.settings.schema import NetworkConfig
 from chargen.corpus.vocabulary import Vocabulary
 from chargen.network.cells import Floats
 from chargen.network.network import Network, weight_shapes
+from chargen.runs.checkpoints import Arrays
 from chargen.scratch.initializers import initial_weights
+from chargen.settings.schema import NetworkConfig
 from chargen.training.devices.backend import accelerated, num_shards
 from chargen.training.devices.ranks import ALONE, Ranks
 from chargen.training.engines.dataset import Executions

@@ -5,12 +5,11 @@ from collections.abc import Mapping
 
 import numpy as np
 
-from chargen.runs.checkpoints import Arrays
 from chargen.corpus.windows import Batch
 from chargen.errors import ConfigError, NetworkError
 from chargen.network.cells import Floats
 from chargen.network.network import Network
-from chargen.writing.reading import expectations
+from chargen.runs.checkpoints import Arrays
 from chargen.scratch.initializers import initial_weights
 from chargen.scratch.network import ScratchNetwork, check_supported
 from chargen.scratch.optimizers import optimizer_type
@@ -21,6 +20,7 @@ from chargen.training.recording.recorder import Figures
 from chargen.training.schedules import learning_rate
 from chargen.training.signals import RequestedSignal
 from chargen.training.trainer import begins_afresh
+from chargen.writing.reading import expectations
 
 STEPS_AT_ONCE = 16  # gathered from the text together
 

@@ -3,11 +3,11 @@
 from collections.abc import Mapping
 from typing import Any
 
-from chargen.runs.checkpoints import Checkpoint, read_newest
-from chargen.settings.schema import Settings
 from chargen.errors import ConfigError, CorpusError
-from chargen.settings.layers import filled_up
+from chargen.runs.checkpoints import Checkpoint, read_newest
 from chargen.runs.directory import RunDirectory
+from chargen.settings.layers import filled_up
+from chargen.settings.schema import Settings
 from chargen.training.recording.recorder import PlannedRun
 
 

@@ -5,8 +5,8 @@ from dataclasses import replace
 from typing import Any
 
 from chargen.runs.checkpoints import Checkpoint
-from chargen.settings.schema import Settings
 from chargen.runs.directory import RunDirectory
+from chargen.settings.schema import Settings
 from chargen.tracking.tensorboard_tracker import TensorBoardTracker
 from chargen.tracking.tracker import Tracker, Trackers
 from chargen.tracking.wandb_tracker import WandbTracker

@@ -9,9 +9,9 @@ from typing import Any
 import keras
 from keras import layers, ops
 
-from chargen.settings.schema import NetworkConfig
 from chargen.export.contents import ascii_json, describe
 from chargen.network.model_file import TextModel
+from chargen.settings.schema import NetworkConfig
 from chargen.training.export import find_variable
 
 DESCRIPTION = "chargen.json"  # beside Keras's own entries, which do not know the tokens

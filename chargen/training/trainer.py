@@ -8,10 +8,10 @@ from typing import Protocol
 
 import numpy as np
 
-from chargen.runs.checkpoints import Arrays, Checkpoint, Position
-from chargen.settings.schema import TrainingConfig
 from chargen.network.cells import Floats
 from chargen.network.network import Network
+from chargen.runs.checkpoints import Arrays, Checkpoint, Position
+from chargen.settings.schema import TrainingConfig
 from chargen.training.devices.ranks import ALONE, Ranks
 from chargen.training.planning.pace import Pace
 from chargen.training.planning.validation import Validation

@@ -8,9 +8,9 @@ from decimal import Decimal
 from types import UnionType
 from typing import Any, get_args
 
-from chargen.settings.schema import Mapped, NetworkConfig, Setting, Settings, declared_settings
 from chargen.errors import ConfigError
 from chargen.settings.layers import check_value, resolve
+from chargen.settings.schema import Mapped, NetworkConfig, Setting, Settings, declared_settings
 
 Values = Mapping[str, Any]  # "section.name" to a value
 

@@ -8,10 +8,10 @@ from dataclasses import dataclass, replace
 from functools import lru_cache
 from typing import Any
 
-from chargen.settings.schema import CorpusConfig, Mapped
 from chargen.corpus.corpus import Corpus, load_corpus
 from chargen.errors import ConfigError
 from chargen.settings.layers import former_values, resolve
+from chargen.settings.schema import CorpusConfig, Mapped
 from chargen.training.budget import find_budget, plan_within
 from chargen.training.choosing import choose_backend
 from chargen.training.planning.plan import TrainingPlan, make_plan

@@ -9,13 +9,13 @@ from numpy.lib.stride_tricks import sliding_window_view
 
 from chargen.corpus.vocabulary import BOUNDARY
 from chargen.network.cells import Floats
-from chargen.writing.ensemble import AnyModel, Ensemble, translation
 from chargen.network.model_file import TextModel
 from chargen.network.network import NetworkState
+from chargen.network.stepper import TOKENS_AT_ONCE
+from chargen.writing.ensemble import AnyModel, Ensemble, translation
 from chargen.writing.predictor import Predictor, empty_windows, make_predictor
 from chargen.writing.sampling import Doubles, Logits, softmax
 from chargen.writing.scoring import LOGITS_AT_ONCE, TokenIds, read_outputs, window_outputs
-from chargen.network.stepper import TOKENS_AT_ONCE
 
 
 def primer_for(model: TextModel, prompt: TokenIds) -> npt.NDArray[np.intp]:

@@ -17,12 +17,12 @@ import numpy.typing as npt
 from chargen.corpus.windows import SlidingWindows, TokenStream
 from chargen.errors import ConfigError
 from chargen.network.cells import Floats
-from chargen.writing.ensemble import AVERAGE, AnyModel, Ensemble, average_logits, translation
 from chargen.network.model_file import TextModel
 from chargen.network.network import NetworkState
+from chargen.network.stepper import TOKENS_AT_ONCE
+from chargen.writing.ensemble import AVERAGE, AnyModel, Ensemble, average_logits, translation
 from chargen.writing.sampling import Logits
 from chargen.writing.scoring import LOGITS_AT_ONCE, Doubles, cross_entropies, read_outputs, window_outputs
-from chargen.network.stepper import TOKENS_AT_ONCE
 
 STEPS_AT_ONCE = 4096  # of a row, between two reports
 ROWS_AT_ONCE = 256  # documents that are read side by side

@@ -6,8 +6,8 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
-from chargen.settings.schema import SamplingOptions
 from chargen.errors import ConfigError, SamplingError
+from chargen.settings.schema import SamplingOptions
 from chargen.writing.beam import Beam, beam_search
 from chargen.writing.ensemble import AnyModel
 from chargen.writing.generation import Continuation, Stopped, stream_text

@@ -8,9 +8,9 @@ from itertools import pairwise
 import numpy as np
 import numpy.typing as npt
 
-from chargen.settings.schema import SamplingOptions
 from chargen.corpus.vocabulary import BOUNDARY, Vocabulary
 from chargen.errors import ConfigError
+from chargen.settings.schema import SamplingOptions
 
 Logits = npt.NDArray[np.floating]
 Doubles = npt.NDArray[np.float64]

@@ -5,8 +5,8 @@ from typing import final
 import numpy as np
 
 from chargen.errors import ConfigError
-from chargen.writing.ensemble import AVERAGE, AnyModel, Ensemble, translation
 from chargen.network.network import NetworkState
+from chargen.writing.ensemble import AVERAGE, AnyModel, Ensemble, translation
 from chargen.writing.scoring import Doubles, TokenIds, token_nats
 
 States = tuple[NetworkState, ...]  # one of each member

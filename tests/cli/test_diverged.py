@@ -8,10 +8,10 @@ import numpy as np
 import pytest
 from click.testing import Result
 
-from chargen.settings.schema import NetworkConfig
 from chargen.corpus.vocabulary import CharacterVocabulary
 from chargen.network.model_file import TextModel, save_model
 from chargen.network.network import Network, weight_shapes
+from chargen.settings.schema import NetworkConfig
 from tests.cli.results import assert_one_line
 
 Invoke = Callable[..., Result]

@@ -10,8 +10,8 @@ from typing import Any
 import pytest
 from click.testing import Result
 
-from chargen.settings.schema import NetworkConfig
 from chargen.network.model_file import save_model
+from chargen.settings.schema import NetworkConfig
 from tests.export.forms import make_model
 
 Invoke = Callable[..., Result]

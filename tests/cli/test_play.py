@@ -11,8 +11,8 @@ import pytest
 from click.testing import Result
 
 from chargen.cli.writing import Proposal, WritingSession
-from chargen.settings.schema import SamplingOptions
 from chargen.errors import ConfigError
+from chargen.settings.schema import SamplingOptions
 
 Invoke = Callable[..., Result]
 WriteRun = Callable[..., Path]

@@ -14,8 +14,8 @@ from click.testing import CliRunner, Result
 
 import chargen
 from chargen.cli.program import program
-from chargen.runs.trained_text import read_settings
 from chargen.runs.directory import RunDirectory
+from chargen.runs.trained_text import read_settings
 from tests.cli.results import assert_one_line
 
 Invoke = Callable[..., Result]

@@ -13,11 +13,11 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from chargen.settings.schema import CorpusConfig
 from chargen.corpus import reading
 from chargen.corpus.corpus import Corpus, load_corpus
 from chargen.corpus.formats import containers
 from chargen.errors import ChargenError, CorpusError
+from chargen.settings.schema import CorpusConfig
 
 zstandard = pytest.importorskip("zstandard")
 

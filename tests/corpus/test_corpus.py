@@ -4,9 +4,9 @@ from typing import Any
 
 import pytest
 
-from chargen.settings.schema import CorpusConfig
 from chargen.corpus.corpus import Corpus, load_corpus
 from chargen.errors import ConfigError, CorpusError
+from chargen.settings.schema import CorpusConfig
 
 NAMES = "".join(f"{name}\n" for name in ("Ada", "Mary Ann", "Jean-Luc", "O'Neil", "Zoë") * 6)
 PROSE = "It was late, and the river was high.\nNobody had seen the ferryman since noon.\n" * 12

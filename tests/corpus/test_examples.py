@@ -5,11 +5,11 @@ from typing import Any
 import numpy as np
 import pytest
 
-from chargen.settings.schema import CorpusConfig
 from chargen.corpus.corpus import Corpus
 from chargen.corpus.documents import Document, Documents
 from chargen.corpus.examples import ExampleBatches, fixed_rows, load_examples, split_examples
 from chargen.errors import ChargenError, ConfigError, CorpusError
+from chargen.settings.schema import CorpusConfig
 
 GOOD = "review,sentiment\ngood,pos\nfine,pos\nbad,neg\npoor,neg\n"
 

@@ -14,12 +14,12 @@ from pathlib import Path
 import pytest
 from click.testing import Result
 
-from chargen.settings.schema import CorpusConfig
 from chargen.corpus import fetching
 from chargen.corpus.corpus import load_corpus
 from chargen.corpus.fetching import PUBLIC_TEXTS, PublicText
 from chargen.corpus.reading import read_sources
 from chargen.errors import CorpusError, DownloadError
+from chargen.settings.schema import CorpusConfig
 from chargen.shipped import shipped_folder
 
 Invoke = Callable[..., Result]

@@ -9,15 +9,15 @@ from pathlib import Path
 import pytest
 from click.testing import Result
 
-from chargen.settings.schema import CorpusConfig
 from chargen.corpus.corpus import load_corpus
 from chargen.corpus.folders import describe_kinds, list_folder
 from chargen.corpus.large_text import LargeText
 from chargen.corpus.reading import Copies, SourceText, read_sources
 from chargen.errors import CorpusError, ReadingError
-from chargen.runs.trained_text import find_text
 from chargen.network.model_file import TextModel
 from chargen.runs.directory import RunDirectory
+from chargen.runs.trained_text import find_text
+from chargen.settings.schema import CorpusConfig
 
 Invoke = Callable[..., Result]
 Fill = Callable[..., Path]

@@ -6,11 +6,11 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from chargen.settings.schema import CorpusConfig
 from chargen.corpus.corpus import Corpus, count_characters
 from chargen.corpus.documents import Document, Documents
 from chargen.corpus.holdout import LONGEST_STRETCH, SHORTEST_STRETCH, split_documents
 from chargen.corpus.large_text import LargeText, Text
+from chargen.settings.schema import CorpusConfig
 
 WORDS = ("one", "two", "three", "four", "five", "six", "seven", "eight", "nine", "ten")
 

@@ -8,11 +8,11 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from chargen.settings.schema import CorpusConfig, Settings, TrainingConfig
 from chargen.corpus import large_text, reading
 from chargen.corpus.corpus import load_corpus
 from chargen.corpus.large_text import FileIds, LargeText, decoded_blocks, plain_blocks
 from chargen.errors import CorpusError
+from chargen.settings.schema import CorpusConfig, Settings, TrainingConfig
 from chargen.training.planning.plan import make_plan
 
 PROSE = "It was late, and the river was high.\r\nNobody had seen the ferryman — since noon. 猫\n" * 20

@@ -6,13 +6,13 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from chargen.settings.schema import CorpusConfig
 from chargen.corpus import layout
 from chargen.corpus.corpus import Corpus, cut_corpus
 from chargen.corpus.large_text import LargeText
 from chargen.corpus.layout import FEWEST_LINES, SIGNS, judge_layout
 from chargen.corpus.layout_signs import Sign
 from chargen.corpus.reading import SourceText
+from chargen.settings.schema import CorpusConfig
 from chargen.shipped import shipped_folder
 from tests.corpus.layouts.blind import ALL, FIRST_BLIND, SECOND_BLIND
 from tests.corpus.layouts.table import LISTS, TEXTS, Labelled, held_out

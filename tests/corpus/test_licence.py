@@ -4,11 +4,11 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from chargen.settings.schema import CorpusConfig
 from chargen.corpus import large_text
 from chargen.corpus.corpus import load_corpus
 from chargen.corpus.large_text import LargeText
 from chargen.corpus.licence import strip_licence
+from chargen.settings.schema import CorpusConfig
 
 BOOK = "CHAPTER I\n\nThe ferryman had tied up his boat before noon, and nobody saw him go.\n" * 60
 HEADER = """The Project Gutenberg EBook of The Ferryman, by A. Nobody

@@ -7,9 +7,9 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from chargen.settings.schema import CorpusConfig
 from chargen.corpus.corpus import Corpus, load_corpus
 from chargen.errors import ChargenError, ConfigError, CorpusError
+from chargen.settings.schema import CorpusConfig
 
 
 def load(folder: Path, content: str | bytes, name: str, **settings: Any) -> Corpus:

@@ -10,12 +10,12 @@ from click.testing import Result
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from chargen.settings.schema import CorpusConfig, Settings, TrainingConfig
 from chargen.corpus import large_text, reading
 from chargen.corpus.corpus import load_corpus
 from chargen.corpus.vocabulary import ByteVocabulary, CharacterVocabulary, Vocabulary
 from chargen.corpus.words import BpeVocabulary, WordVocabulary, split_words
 from chargen.errors import CorpusError, UnknownTokenError
+from chargen.settings.schema import CorpusConfig, Settings, TrainingConfig
 from chargen.training.planning.plan import TrainingPlan, make_plan
 
 Invoke = Callable[..., Result]

@@ -7,11 +7,11 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from chargen.settings.schema import CorpusConfig
 from chargen.corpus.corpus import Corpus, load_corpus
 from chargen.corpus.formats import containers, office
 from chargen.corpus.formats.html_text import html_text
 from chargen.errors import ChargenError, CorpusError
+from chargen.settings.schema import CorpusConfig
 
 pytest.importorskip("pypdf")
 

@@ -14,13 +14,13 @@ from click.testing import Result
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from chargen.settings.schema import CorpusConfig
 from chargen.corpus import reading
 from chargen.corpus.corpus import Corpus, load_corpus
 from chargen.corpus.examples import load_examples
 from chargen.corpus.formats import containers
 from chargen.corpus.reading import read_sources
 from chargen.errors import ChargenError, ConfigError, CorpusError
+from chargen.settings.schema import CorpusConfig
 
 pa = pytest.importorskip("pyarrow", reason="pyarrow, which reads Parquet, is not installed")
 parquet = pytest.importorskip("pyarrow.parquet")

@@ -10,11 +10,11 @@ from typing import Any
 import pytest
 from click.testing import Result
 
-from chargen.settings.schema import CorpusConfig
 from chargen.corpus.corpus import load_corpus
 from chargen.corpus.downloads import download
 from chargen.corpus.reading import read_sources
 from chargen.errors import ChargenError, CorpusError, DownloadError
+from chargen.settings.schema import CorpusConfig
 
 fsspec = pytest.importorskip("fsspec", reason="fsspec, which opens addresses, is not installed")
 

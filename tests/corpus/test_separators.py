@@ -9,12 +9,12 @@ import pytest
 from hypothesis import assume, given
 from hypothesis import strategies as st
 
-from chargen.settings.schema import CorpusConfig
 from chargen.corpus import separators
 from chargen.corpus.corpus import Corpus, load_corpus
 from chargen.corpus.large_text import LargeText
 from chargen.corpus.separators import cut_at, find_blank_separator, find_separator, separator_pattern
 from chargen.errors import ConfigError
+from chargen.settings.schema import CorpusConfig
 from chargen.shipped import shipped_folder
 from tests.corpus.layouts.blind import ALL
 from tests.corpus.layouts.table import PASSAGES, WORDS

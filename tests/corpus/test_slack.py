@@ -6,9 +6,9 @@ from typing import Any
 
 import pytest
 
-from chargen.settings.schema import CorpusConfig
 from chargen.corpus.corpus import Corpus, load_corpus
 from chargen.errors import CorpusError
+from chargen.settings.schema import CorpusConfig
 
 
 def said(user: str, text: str, **more: Any) -> dict[str, Any]:

@@ -9,10 +9,10 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from chargen.settings.schema import CorpusConfig
 from chargen.corpus import reading
 from chargen.corpus.corpus import Corpus, load_corpus
 from chargen.errors import ChargenError, ConfigError, CorpusError
+from chargen.settings.schema import CorpusConfig
 
 TWEETS = ['so this bus, "really"', "two\nlines", "ends here ", "née à 日本 🔥"]
 

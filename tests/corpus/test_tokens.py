@@ -10,12 +10,12 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from chargen.settings.schema import CorpusConfig
 from chargen.corpus.corpus import load_corpus
 from chargen.corpus.tokens import build_vocabulary, vocabulary_from_mapping
 from chargen.corpus.vocabulary import ByteVocabulary, CharacterVocabulary, Vocabulary
 from chargen.corpus.words import BpeVocabulary, WordVocabulary, split_words
 from chargen.errors import ConfigError, UnknownTokenError
+from chargen.settings.schema import CorpusConfig
 
 TEXT = "The cat sat on the mat; the dog sat on the log.\nWho sat on the hat?\n" * 5
 KINDS = ("char", "byte", "word", "bpe")

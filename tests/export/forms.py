@@ -5,10 +5,10 @@ from typing import Any
 
 import numpy as np
 
-from chargen.settings.schema import NetworkConfig
 from chargen.corpus.vocabulary import CharacterVocabulary, Vocabulary
 from chargen.network.model_file import TextModel
 from chargen.network.network import Network, weight_shapes
+from chargen.settings.schema import NetworkConfig
 
 N, T, E, H, V, DENSE = 2, 3, 4, 5, 7, 6  # all different, so that swapped axes cannot pass
 

@@ -6,8 +6,8 @@ from typing import Any
 import numpy as np
 import pytest
 
-from chargen.settings.schema import NetworkConfig
 from chargen.network.network import Network
+from chargen.settings.schema import NetworkConfig
 from tests.export.forms import FORMS, H, N, T, expected_logits, halved, make_model, name_of, some_ids
 
 onnx = pytest.importorskip("onnx", reason="the optional onnx library is not installed")

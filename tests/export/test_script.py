@@ -9,12 +9,12 @@ import numpy as np
 import pytest
 from click.testing import Result
 
-from chargen.settings.schema import NetworkConfig
 from chargen.corpus.vocabulary import ByteVocabulary, CharacterVocabulary, Vocabulary
 from chargen.corpus.words import BpeVocabulary, WordVocabulary
 from chargen.export.script import make_script
 from chargen.export.standalone import CONTROLS
 from chargen.network.model_file import TextModel, save_model
+from chargen.settings.schema import NetworkConfig
 from chargen.terminal import ACTIVE
 from tests.export.forms import FORMS, E, H, halved, make_model, name_of, some_ids
 

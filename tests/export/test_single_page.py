@@ -11,17 +11,17 @@ from typing import Any
 import numpy as np
 import pytest
 
-from chargen.settings.schema import NetworkConfig
 from chargen.corpus.vocabulary import ByteVocabulary, CharacterVocabulary, Vocabulary
 from chargen.corpus.words import BpeVocabulary, WordVocabulary
 from chargen.errors import ConfigError
 from chargen.export.contents import PRECISIONS, describe, packed
-from chargen.writing.generation import stream_text
+from chargen.export.single_page import FOLDER, make_page
 from chargen.network.model_file import TextModel
 from chargen.network.network import Network
+from chargen.settings.schema import NetworkConfig
+from chargen.writing.generation import stream_text
 from chargen.writing.prediction import guesses, most_probable, next_probabilities
 from chargen.writing.sampling import Sampler
-from chargen.export.single_page import FOLDER, make_page
 from tests.export.forms import FORMS, E, H, halved, make_model, name_of, some_ids
 from tests.export.pages import begin, text_of, wait_until, watch, write
 

@@ -11,8 +11,8 @@ import numpy as np
 import pytest
 from click.testing import Result
 
-from chargen.settings.schema import NetworkConfig
 from chargen.network.model_file import save_model
+from chargen.settings.schema import NetworkConfig
 from chargen.training.devices.backend import load_backend
 from tests.export.forms import FORMS, NUM_MORE, expected_logits, make_model, name_of, some_ids
 

@@ -8,12 +8,12 @@ from typing import Any
 import numpy as np
 import pytest
 
-from chargen.settings.schema import NetworkConfig
 from chargen.corpus.vocabulary import CharacterVocabulary
 from chargen.export.contents import describe, packed
-from chargen.network.model_file import TextModel
-from chargen.writing.prediction import begin
 from chargen.export.single_page import FOLDER
+from chargen.network.model_file import TextModel
+from chargen.settings.schema import NetworkConfig
+from chargen.writing.prediction import begin
 from tests.export.forms import E, H, make_model
 
 NODE = shutil.which("node")

@@ -8,13 +8,13 @@ from typing import Any
 
 import numpy as np
 
-from chargen.settings.schema import NetworkConfig
 from chargen.corpus.vocabulary import ByteVocabulary, CharacterVocabulary, Vocabulary
 from chargen.corpus.words import BpeVocabulary, WordVocabulary
-from chargen.writing.classifier import TextClassifier, save_classifier
 from chargen.network.model_file import TextModel, save_model
 from chargen.network.network import Network, weight_shapes
 from chargen.network.tensor_file import LENGTH_BYTES, METADATA, NO_SEAL, sealed
+from chargen.settings.schema import NetworkConfig
+from chargen.writing.classifier import TextClassifier, save_classifier
 
 SEED = 5
 

@@ -6,8 +6,8 @@ from pathlib import Path
 import numpy as np
 
 from chargen.errors import ChargenError, ModelFileError
-from chargen.writing.classifier import TextClassifier, load_classifier
 from chargen.network.model_file import TextModel, load_model
+from chargen.writing.classifier import TextClassifier, load_classifier
 from chargen.writing.prompt import Prompt
 from chargen.writing.request import Request
 

@@ -18,9 +18,9 @@ from chargen.insight.evaluation import (
     ignore,
     protocols,
 )
+from chargen.network.model_file import TextModel
 from chargen.writing.classification import log_softmax
 from chargen.writing.ensemble import join_models
-from chargen.network.model_file import TextModel
 
 RandomModel = Callable[..., TextModel]
 

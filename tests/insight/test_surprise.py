@@ -8,8 +8,8 @@ from chargen.corpus.vocabulary import BOUNDARY, ByteVocabulary, CharacterVocabul
 from chargen.corpus.words import WordVocabulary
 from chargen.insight.passages import read_passages
 from chargen.insight.surprise import Surprise, measure_surprise
-from chargen.writing import reading
 from chargen.network.model_file import TextModel
+from chargen.writing import reading
 from chargen.writing.sampling import softmax
 
 MakeModel = Callable[..., TextModel]

@@ -1,8 +1,8 @@
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from chargen.runs.curves import Curve, Panel
 from chargen.insight.terminal import Canvas, draw_text
+from chargen.runs.curves import Curve, Panel
 
 VALUES = st.lists(st.floats(0, 1e300), min_size=1, max_size=9).map(tuple)
 

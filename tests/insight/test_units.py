@@ -5,7 +5,6 @@ from itertools import product
 import numpy as np
 import pytest
 
-from chargen.settings.schema import NetworkConfig
 from chargen.corpus.vocabulary import ByteVocabulary, CharacterVocabulary
 from chargen.errors import ConfigError
 from chargen.insight.passages import read_passages
@@ -13,6 +12,7 @@ from chargen.insight.properties import PROPERTIES, property_values
 from chargen.insight.units import Activations, Found, Unit, record_units
 from chargen.network.model_file import TextModel
 from chargen.network.network import Network, weight_shapes
+from chargen.settings.schema import NetworkConfig
 
 MakeModel = Callable[..., TextModel]
 

@@ -7,10 +7,10 @@ from typing import Any
 import numpy as np
 import pytest
 
-from chargen.settings.schema import NetworkConfig, TrainingConfig
 from chargen.network.network import Network, weight_shapes
-from chargen.writing.scoring import token_nats
+from chargen.settings.schema import NetworkConfig, TrainingConfig
 from chargen.training.devices.backend import load_backend
+from chargen.writing.scoring import token_nats
 
 load_backend()
 

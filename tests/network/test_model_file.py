@@ -9,11 +9,11 @@ import pytest
 from safetensors import safe_open
 from safetensors.numpy import save_file
 
-from chargen.settings.schema import NetworkConfig
 from chargen.corpus.vocabulary import CharacterVocabulary
 from chargen.errors import ModelFileError
 from chargen.network.model_file import TextModel, load_model, read_metadata, save_model
 from chargen.network.network import Network, weight_shapes
+from chargen.settings.schema import NetworkConfig
 
 CHARACTERS = "\nab\"'\u2028é\U0001f600"
 CONFIG = NetworkConfig(hidden_size=5, embedding_size=4, num_layers=2)

@@ -5,8 +5,8 @@ from itertools import product
 import numpy as np
 import pytest
 
-from chargen.settings.schema import NetworkConfig
 from chargen.network.network import Network, weight_shapes
+from chargen.settings.schema import NetworkConfig
 
 B, T, E, H, V = 2, 4, 3, 5, 7
 CONFIGS = [

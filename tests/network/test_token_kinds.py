@@ -9,10 +9,10 @@ import pytest
 from chargen.corpus.vocabulary import ByteVocabulary, CharacterVocabulary, Vocabulary
 from chargen.corpus.words import BpeVocabulary, WordVocabulary
 from chargen.errors import ConfigError
+from chargen.network.model_file import TextModel
 from chargen.writing.beam import beam_search
 from chargen.writing.ensemble import join_models
 from chargen.writing.generation import WrittenCharacters, sample_texts, stream_text
-from chargen.network.model_file import TextModel
 from chargen.writing.prediction import next_probabilities
 from chargen.writing.sampling import Sampler
 

@@ -3,8 +3,8 @@ from html.parser import HTMLParser
 
 import pytest
 
-from chargen.runs.curves import Curve
 from chargen.pages.charts import Axis, Chart, axes_of, chart_data, draw, epoch_axis, points_of, value_axis
+from chargen.runs.curves import Curve
 
 CLASSIC = Curve(label="validation", run=0, held_out=True, epochs=(1, 2, 3, 7), values=(4.5, 3.25, 3.0, 3.5))
 LEARNT = Curve(label="training", run=0, epochs=(1, 2, 3, 7), values=(4.0, 3.0, 2.5, 1.5))

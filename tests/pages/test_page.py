@@ -10,10 +10,10 @@ from typing import Any, NamedTuple
 import numpy as np
 import pytest
 
-from chargen.terminal import ACTIVE
 from chargen.pages.page import PAGES, escaped, make_page, packed
 from chargen.pages.surprise import surprise_page
 from chargen.pages.units import units_page
+from chargen.terminal import ACTIVE
 
 HOSTILE = (
     "</script><script>alert(1)</script>",

@@ -5,13 +5,13 @@ from pathlib import Path
 
 import pytest
 
-from chargen.settings.schema import CorpusConfig, Settings
 from chargen.corpus.corpus import load_corpus
 from chargen.errors import CorpusError, RunError
 from chargen.insight.assessment import baselines, held_out_subject, why_no_baselines
-from chargen.runs.trained_text import find_text, read_files, read_settings, read_trained_text
 from chargen.network.model_file import TextModel
 from chargen.runs.directory import RunDirectory
+from chargen.runs.trained_text import find_text, read_files, read_settings, read_trained_text
+from chargen.settings.schema import CorpusConfig, Settings
 
 RandomModel = Callable[..., TextModel]
 

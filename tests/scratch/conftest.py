@@ -5,10 +5,10 @@ from typing import Any
 import numpy as np
 import pytest
 
-from chargen.settings.schema import NetworkConfig
 from chargen.corpus.windows import Batch
 from chargen.network.network import NetworkState, weight_shapes
 from chargen.scratch.network import ScratchNetwork
+from chargen.settings.schema import NetworkConfig
 
 N, T, E, H, V, DENSE = 2, 3, 4, 5, 7, 6  # all different, so that swapped axes cannot pass
 

@@ -5,9 +5,9 @@ from collections.abc import Callable
 import numpy as np
 import pytest
 
-from chargen.settings.schema import NetworkConfig
 from chargen.corpus.windows import Batch
 from chargen.scratch.network import ScratchNetwork
+from chargen.settings.schema import NetworkConfig
 from chargen.training.devices.backend import load_backend
 
 load_backend()

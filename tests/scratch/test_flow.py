@@ -3,11 +3,11 @@
 import numpy as np
 import pytest
 
-from chargen.settings.schema import NetworkConfig
 from chargen.corpus.windows import Batch
 from chargen.scratch.flow import gradient_flow
 from chargen.scratch.initializers import initial_weights
 from chargen.scratch.network import ScratchNetwork
+from chargen.settings.schema import NetworkConfig
 
 B, T, H, V = 3, 9, 5, 7
 CELLS = [("simplernn", True), ("lstm", True), ("gru", True), ("gru", False)]

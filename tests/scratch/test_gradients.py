@@ -7,10 +7,10 @@ from typing import Any
 import numpy as np
 import pytest
 
-from chargen.settings.schema import NetworkConfig
 from chargen.corpus.windows import Batch
 from chargen.scratch import layers
 from chargen.scratch.network import ScratchNetwork
+from chargen.settings.schema import NetworkConfig
 
 Make = Callable[..., Any]
 

@@ -5,7 +5,6 @@ from typing import Any
 import numpy as np
 import pytest
 
-from chargen.settings.schema import NetworkConfig
 from chargen.corpus.documents import Document
 from chargen.corpus.vocabulary import CharacterVocabulary
 from chargen.corpus.windows import Batch, SlidingWindows, tokenize
@@ -15,6 +14,7 @@ from chargen.scratch.initializers import glorot_uniform, initial_weights, orthog
 from chargen.scratch.layers import dropout_mask
 from chargen.scratch.network import ScratchNetwork
 from chargen.scratch.optimizers import Adam
+from chargen.settings.schema import NetworkConfig
 
 Make = Callable[..., Any]
 

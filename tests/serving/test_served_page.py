@@ -7,12 +7,12 @@ from typing import Any
 import numpy as np
 import pytest
 
-from chargen.settings.schema import NetworkConfig
 from chargen.corpus.vocabulary import CharacterVocabulary
 from chargen.corpus.words import WordVocabulary
 from chargen.network.model_file import TextModel
-from chargen.writing.prediction import guesses, most_probable
 from chargen.serving.service import Limits
+from chargen.settings.schema import NetworkConfig
+from chargen.writing.prediction import guesses, most_probable
 from tests.export.forms import make_model
 from tests.export.pages import begin, text_of, wait_until, watch, write
 from tests.serving.served import Served, served

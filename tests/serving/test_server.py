@@ -10,14 +10,14 @@ from typing import Any
 import numpy as np
 import pytest
 
-from chargen.settings.schema import NetworkConfig, SamplingOptions
 from chargen.corpus.vocabulary import ByteVocabulary, CharacterVocabulary
 from chargen.corpus.words import BpeVocabulary, WordVocabulary
 from chargen.network.model_file import TextModel
+from chargen.serving.service import Limits, Service
+from chargen.settings.schema import NetworkConfig, SamplingOptions
 from chargen.writing.prediction import guesses, most_probable
 from chargen.writing.prompt import read_prompt
 from chargen.writing.request import Request
-from chargen.serving.service import Limits, Service
 from tests.export.forms import FORMS, make_model, name_of
 from tests.serving.served import Served, make_app, served
 

@@ -9,9 +9,9 @@ from pathlib import Path
 from typing import Any
 from unittest import mock
 
-from chargen.settings.schema import Settings
 from chargen.corpus.corpus import load_corpus
 from chargen.settings.layers import resolve
+from chargen.settings.schema import Settings
 from chargen.training.devices import backend as devices
 from chargen.training.planning.plan import make_plan
 

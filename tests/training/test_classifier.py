@@ -14,17 +14,17 @@ import numpy as np
 import pytest
 from click.testing import Result
 
-from chargen.settings.schema import NetworkConfig
 from chargen.corpus.corpus import Corpus
 from chargen.corpus.documents import Document, Documents
 from chargen.corpus.vocabulary import CharacterVocabulary
-from chargen.writing.classifier import TextClassifier, label_probabilities, load_classifier
 from chargen.network.model_file import num_class_outputs
-from chargen.settings.layers import resolve
 from chargen.runs.directory import RunDirectory
+from chargen.settings.layers import resolve
+from chargen.settings.schema import NetworkConfig
 from chargen.training.classifying.plan import make_classifier_plan
 from chargen.training.devices.backend import load_backend
 from chargen.training.forecast import SECONDS_TO_END
+from chargen.writing.classifier import TextClassifier, label_probabilities, load_classifier
 
 load_backend()
 

@@ -12,8 +12,8 @@ import numpy as np
 import pytest
 from click.testing import Result
 
-from chargen.runs.checkpoints import Checkpoint, Position, read_newest, write_checkpoint
 from chargen.errors import RunError
+from chargen.runs.checkpoints import Checkpoint, Position, read_newest, write_checkpoint
 from chargen.runs.directory import RunDirectory, check_room
 
 FAULTS = (errno.ENOSPC, errno.EIO, errno.EACCES)

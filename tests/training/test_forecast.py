@@ -11,11 +11,11 @@ from typing import Any
 
 import pytest
 
-from chargen.runs.checkpoints import Arrays, Position
 from chargen.corpus.corpus import load_corpus
 from chargen.network.model_file import TextModel
-from chargen.settings.layers import resolve
+from chargen.runs.checkpoints import Arrays, Position
 from chargen.runs.directory import RunDirectory
+from chargen.settings.layers import resolve
 from chargen.tracking.tracker import Trackers
 from chargen.training.forecast import SECONDS_TO_END, Forecast, forecast, spoken
 from chargen.training.numpy_trainer import NumpyTrainer

@@ -8,7 +8,6 @@ from typing import Any
 import numpy as np
 import pytest
 
-from chargen.settings.schema import CorpusConfig, NetworkConfig, Settings, TrainingConfig
 from chargen.corpus.corpus import Corpus
 from chargen.corpus.document_rows import DocumentRows
 from chargen.corpus.documents import Document, Documents
@@ -17,6 +16,7 @@ from chargen.corpus.vocabulary import CharacterVocabulary
 from chargen.corpus.windows import tokenize
 from chargen.insight.evaluation import Passage, protocols
 from chargen.network.network import Network, weight_shapes
+from chargen.settings.schema import CorpusConfig, NetworkConfig, Settings, TrainingConfig
 from chargen.training.devices.backend import load_backend
 from chargen.training.keras_trainer import text_trainer
 from chargen.training.numpy_trainer import NumpyTrainer

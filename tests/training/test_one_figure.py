@@ -14,8 +14,8 @@ from click.testing import CliRunner
 from chargen.cli.program import program
 from chargen.insight.comparison import read_facts
 from chargen.insight.report import read_record
-from chargen.runs.trained_text import read_trained_text
 from chargen.network.model_file import load_model, save_model
+from chargen.runs.trained_text import read_trained_text
 
 Train = Callable[..., Any]
 SETTINGS = ("--backend", "numpy", "--validation-split", 0.3, "--validation", "tail", "--epochs", 2, "--learning-rate", 0.01)

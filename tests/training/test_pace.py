@@ -8,10 +8,10 @@ from pathlib import Path
 
 import pytest
 
-from chargen.settings.schema import Settings
 from chargen.corpus.corpus import load_corpus
-from chargen.settings.layers import resolve
 from chargen.runs.directory import started_run
+from chargen.settings.layers import resolve
+from chargen.settings.schema import Settings
 from chargen.training.numpy_trainer import NumpyTrainer
 from chargen.training.planning.pace import Pace
 from chargen.training.planning.plan import TrainingPlan, make_plan

@@ -9,13 +9,13 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from chargen.settings.schema import Settings
 from chargen.corpus.corpus import Corpus, load_corpus
 from chargen.corpus.documents import Document, Documents
 from chargen.corpus.vocabulary import BOUNDARY
 from chargen.corpus.windows import ContiguousStreams
 from chargen.errors import ConfigError, CorpusError
 from chargen.settings.layers import resolve
+from chargen.settings.schema import Settings
 from chargen.training.planning import windows
 from chargen.training.planning.plan import TrainingPlan, estimate_memory, make_plan
 from chargen.training.planning.windows import WindowSizes

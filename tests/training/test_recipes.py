@@ -6,13 +6,13 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from chargen.settings.schema import Settings, TrainingConfig, declared_settings
-from chargen.settings.conflicts import check_together
 from chargen.corpus.corpus import Corpus
 from chargen.corpus.documents import Document, Documents
 from chargen.errors import ConfigError
-from chargen.settings.layers import Resolved, resolve
 from chargen.scratch.network import supported
+from chargen.settings.conflicts import check_together
+from chargen.settings.layers import Resolved, resolve
+from chargen.settings.schema import Settings, TrainingConfig, declared_settings
 from chargen.training.budget import Budget, find_budget, plan_within
 from chargen.training.planning.plan import TrainingPlan, make_plan
 from chargen.training.planning.recipes import PRESETS, Chosen, Recipe, choose_recipe

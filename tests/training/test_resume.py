@@ -17,8 +17,8 @@ from click.testing import Result
 from filelock import FileLock
 
 from chargen.errors import ConfigError
-from chargen.settings.layers import filled_up, former_values, resolve
 from chargen.runs.directory import RunDirectory, locked
+from chargen.settings.layers import filled_up, former_values, resolve
 from chargen.training import signals
 from chargen.training.resuming import check_settings
 from chargen.training.signals import RequestedSignal

@@ -5,9 +5,9 @@ import os
 import numpy as np
 import pytest
 
-from chargen.settings.schema import NetworkConfig, TrainingConfig
 from chargen.corpus.windows import Batch
 from chargen.scratch.initializers import initial_weights
+from chargen.settings.schema import NetworkConfig, TrainingConfig
 from chargen.training.devices.backend import load_backend, num_shards
 
 load_backend()

@@ -15,13 +15,13 @@ import numpy as np
 import pytest
 from click.testing import Result
 
-from chargen.runs.trained_text import read_trained_text
-from chargen.writing.generation import sample_texts
 from chargen.network.model_file import load_model
-from chargen.writing.sampling import Sampler
-from chargen.settings.layers import read_config, resolve
 from chargen.runs.directory import RunDirectory
+from chargen.runs.trained_text import read_trained_text
+from chargen.settings.layers import read_config, resolve
 from chargen.training.forecast import SECONDS_TO_END
+from chargen.writing.generation import sample_texts
+from chargen.writing.sampling import Sampler
 
 Train = Callable[..., Any]
 

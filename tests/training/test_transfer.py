@@ -8,12 +8,12 @@ import numpy as np
 import pytest
 from click.testing import Result
 
-from chargen.settings.schema import KEYWORDS, NetworkConfig
 from chargen.corpus.vocabulary import ByteVocabulary, CharacterVocabulary, Vocabulary
 from chargen.corpus.words import BpeVocabulary, WordVocabulary
 from chargen.errors import ConfigError
 from chargen.network.model_file import TextModel, load_model
 from chargen.network.network import Network, weight_shapes
+from chargen.settings.schema import KEYWORDS, NetworkConfig
 from chargen.tasks.training import plan_training
 from chargen.training.planning.transfer import Start, check_fits, describe_transfer, transferred
 

@@ -2,9 +2,9 @@ import random
 
 import pytest
 
-from chargen.settings.schema import Settings
 from chargen.errors import ConfigError
 from chargen.settings.layers import resolve
+from chargen.settings.schema import Settings
 from chargen.tuning.space import Choices, Range, Space, default_space, draw_other, parse_space, same_values, values_of
 
 

@@ -3,9 +3,9 @@ from typing import Any
 
 import pytest
 
-from chargen.settings.schema import COMMAND_LINE, Mapped
 from chargen.errors import ConfigError
 from chargen.settings.layers import resolve
+from chargen.settings.schema import COMMAND_LINE, Mapped
 from chargen.training import session
 from chargen.tuning.space import Range, sections
 from chargen.tuning.task import DEFAULT_MINUTES, TRIAL_EPOCHS, TuningTask, check_same, make_task

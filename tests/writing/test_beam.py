@@ -7,8 +7,8 @@ from typing import Any
 import numpy as np
 import pytest
 
-from chargen.writing.beam import beam_search
 from chargen.network.model_file import TextModel
+from chargen.writing.beam import beam_search
 from chargen.writing.sampling import log_softmax
 
 L = 4

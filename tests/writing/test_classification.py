@@ -4,13 +4,13 @@ from collections.abc import Callable
 import numpy as np
 import pytest
 
-from chargen.settings.schema import NetworkConfig
 from chargen.corpus.vocabulary import CharacterVocabulary
 from chargen.errors import ConfigError, UnknownTokenError
-from chargen.writing.classification import log_likelihoods, log_posterior, log_softmax, make_prior
-from chargen.writing.classifier import TextClassifier, label_probabilities
 from chargen.network.model_file import TextModel
 from chargen.network.network import Network, weight_shapes
+from chargen.settings.schema import NetworkConfig
+from chargen.writing.classification import log_likelihoods, log_posterior, log_softmax, make_prior
+from chargen.writing.classifier import TextClassifier, label_probabilities
 
 TwoDice = Callable[..., TextModel]
 HasAnA = Callable[..., TextClassifier]

@@ -9,8 +9,8 @@ from safetensors import safe_open
 from safetensors.numpy import save_file
 
 from chargen.errors import ModelFileError
-from chargen.writing.classifier import TextClassifier, load_classifier, load_labelled, save_classifier
 from chargen.network.model_file import TextModel, load_model, read_metadata, save_model
+from chargen.writing.classifier import TextClassifier, load_classifier, load_labelled, save_classifier
 
 TwoDice = Callable[..., TextModel]
 HasAnA = Callable[..., TextClassifier]

@@ -7,8 +7,8 @@ import pytest
 
 from chargen.corpus.vocabulary import BOUNDARY, CharacterVocabulary
 from chargen.network.cells import HiddenState
-from chargen.writing.generation import continue_prompt, sample_texts, stream_text
 from chargen.network.model_file import TextModel
+from chargen.writing.generation import continue_prompt, sample_texts, stream_text
 from chargen.writing.sampling import Sampler
 
 VOCABULARY = CharacterVocabulary("abcd")

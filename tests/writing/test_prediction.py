@@ -4,8 +4,8 @@ import numpy as np
 import pytest
 
 from chargen.corpus.vocabulary import BOUNDARY
-from chargen.writing.generation import sample_texts
 from chargen.network.model_file import TextModel
+from chargen.writing.generation import sample_texts
 from chargen.writing.prediction import guesses, most_probable, next_probabilities, warm_up
 from chargen.writing.sampling import Sampler, softmax
 

@@ -8,14 +8,14 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from chargen.settings.schema import NetworkConfig, SamplingOptions
 from chargen.corpus.vocabulary import ByteVocabulary, CharacterVocabulary, Vocabulary
 from chargen.corpus.words import BpeVocabulary, WordVocabulary
 from chargen.errors import SamplingError, UnknownTokenError
-from chargen.writing.beam import beam_search
-from chargen.writing.generation import continue_prompt, sample_texts, stream_text
 from chargen.network.model_file import TextModel
 from chargen.network.network import Network, weight_shapes
+from chargen.settings.schema import NetworkConfig, SamplingOptions
+from chargen.writing.beam import beam_search
+from chargen.writing.generation import continue_prompt, sample_texts, stream_text
 from chargen.writing.prompt import read_prompt
 from chargen.writing.request import Request
 from chargen.writing.sampling import Sampler

@@ -7,17 +7,17 @@ from typing import Any
 import numpy as np
 import pytest
 
-from chargen.settings.schema import NetworkConfig
 from chargen.corpus.documents import Document
 from chargen.corpus.vocabulary import BOUNDARY, CharacterVocabulary
 from chargen.corpus.windows import tokenize
 from chargen.errors import ConfigError, NetworkError
+from chargen.network.model_file import TextModel
+from chargen.network.network import Network
+from chargen.settings.schema import NetworkConfig
 from chargen.writing.beam import beam_search
 from chargen.writing.classification import log_likelihoods
 from chargen.writing.ensemble import TURNS, Ensemble, join_models
 from chargen.writing.generation import sample_texts
-from chargen.network.model_file import TextModel
-from chargen.network.network import Network
 from chargen.writing.prediction import begin, guesses, next_probabilities
 from chargen.writing.predictor import make_predictor
 from chargen.writing.reading import expectations

@@ -4,10 +4,10 @@ from hypothesis import given
 from hypothesis import strategies as st
 from hypothesis.extra.numpy import arrays
 
-from chargen.settings.schema import SamplingOptions
 from chargen.corpus.vocabulary import ByteVocabulary, CharacterVocabulary
 from chargen.corpus.words import WordVocabulary
 from chargen.errors import ConfigError
+from chargen.settings.schema import SamplingOptions
 from chargen.writing.sampling import (
     Sampler,
     banned_ids,

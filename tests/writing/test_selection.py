@@ -5,8 +5,8 @@ import numpy as np
 import pytest
 
 from chargen.errors import ConfigError, SamplingError
-from chargen.writing.generation import Continuation
 from chargen.network.model_file import TextModel
+from chargen.writing.generation import Continuation
 from chargen.writing.prompt import read_prompt
 from chargen.writing.sampling import Sampler
 from chargen.writing.selection import BATCH_SIZE, Wanted, distinct_continuations, select_texts

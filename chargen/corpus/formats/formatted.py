@@ -4,7 +4,6 @@ from collections.abc import Callable
 from dataclasses import replace
 from pathlib import PurePath
 
-from chargen.settings.schema import CorpusConfig
 from chargen.corpus.formats.chats import json_turns, whatsapp_turns
 from chargen.corpus.formats.columns import find_named
 from chargen.corpus.formats.containers import plain_name
@@ -18,6 +17,7 @@ from chargen.corpus.large_text import Text
 from chargen.corpus.reading import PLAIN, SourceText
 from chargen.corpus.wording import counted, example, listed
 from chargen.errors import ReadingError
+from chargen.settings.schema import CorpusConfig
 
 CHAT = "chat"
 FORMATS = {

@@ -5,7 +5,6 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 from enum import Enum, auto
 
-from chargen.settings.schema import CorpusConfig
 from chargen.corpus.formats.columns import SPEAKER_COLUMNS, find_label_column, find_named, find_text_column, find_usual
 from chargen.corpus.formats.delimited import is_delimited, read_delimited
 from chargen.corpus.formats.json_records import is_json_lines, read_json
@@ -14,6 +13,7 @@ from chargen.corpus.formats.table import Row, Table, padded, sample_of
 from chargen.corpus.large_text import LargeText, Text
 from chargen.corpus.wording import counted, example
 from chargen.errors import ConfigError, ReadingError
+from chargen.settings.schema import CorpusConfig
 
 SPEAKER = "speaker"  # what --label-by labels by
 MIN_LINES = 5  # of JSON, for a text that does not call itself a table

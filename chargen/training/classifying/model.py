@@ -3,8 +3,8 @@
 import keras
 from keras import layers, ops
 
-from chargen.settings.schema import NetworkConfig
 from chargen.network.model_file import num_class_outputs
+from chargen.settings.schema import NetworkConfig
 from chargen.training.classifying.plan import ClassifierPlan
 from chargen.training.engines.losses import FIGURES_OF_LABELS
 from chargen.training.keras_trainer import KerasTrainer

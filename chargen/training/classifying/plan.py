@@ -6,7 +6,6 @@ from typing import Any
 
 import numpy as np
 
-from chargen.settings.schema import Settings
 from chargen.corpus.corpus import Corpus
 from chargen.corpus.documents import Documents
 from chargen.corpus.examples import ExampleBatches, fixed_rows, split_examples
@@ -14,6 +13,7 @@ from chargen.corpus.tokens import build_vocabulary
 from chargen.corpus.vocabulary import Vocabulary
 from chargen.network.model_file import num_class_outputs
 from chargen.network.network import weight_shapes
+from chargen.settings.schema import Settings
 from chargen.training.planning.plan import check_memory, choose_steps_per_execution, estimate_memory
 from chargen.training.planning.validation import Validation
 from chargen.training.planning.windows import WindowSizes

@@ -4,7 +4,6 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-from chargen.writing.classifier import TextClassifier, save_classifier
 from chargen.network.network import Network
 from chargen.runs.directory import RunDirectory
 from chargen.tracking.tracker import Tracker
@@ -14,6 +13,7 @@ from chargen.training.planning.plan import CharacterRate
 from chargen.training.recording.display import Display
 from chargen.training.recording.recorder import EpochRecorder, Figures
 from chargen.training.recording.results import EpochResult
+from chargen.writing.classifier import TextClassifier, save_classifier
 
 ACCURACY_DIGITS = 6  # a share of texts has no more in float32
 

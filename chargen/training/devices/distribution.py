@@ -17,8 +17,8 @@ from typing import Any
 
 import numpy as np
 
-from chargen.settings.schema import Settings
 from chargen.errors import ConfigError, TrainingError
+from chargen.settings.schema import Settings
 from chargen.training.devices.backend import load_backend, muted_stderr, need_backend
 from chargen.training.devices.ranks import Ranks
 

@@ -10,8 +10,8 @@ import numpy as np
 import numpy.typing as npt
 from keras import ops
 
-from chargen.runs.checkpoints import Arrays
 from chargen.corpus.windows import Batch
+from chargen.runs.checkpoints import Arrays
 from chargen.training.engines.losses import Summed
 
 Tensor = Any  # of the backend

@@ -6,8 +6,6 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Any, NamedTuple
 
-from chargen.settings.schema import NetworkConfig, Settings
-from chargen.settings.conflicts import check_together
 from chargen.corpus.corpus import Corpus, count_characters
 from chargen.corpus.documents import Documents
 from chargen.corpus.holdout import split_documents
@@ -27,6 +25,8 @@ from chargen.corpus.wording import counted
 from chargen.errors import ConfigError
 from chargen.network.model_file import TextModel
 from chargen.network.network import Network, weight_shapes
+from chargen.settings.conflicts import check_together
+from chargen.settings.schema import NetworkConfig, Settings
 from chargen.training.planning.transfer import Start, check_fits, describe_transfer
 from chargen.training.planning.validation import Validation, plan_validation, plan_whole_validation
 from chargen.training.planning.windows import TextParts, WindowSizes, check_length, check_targets, choose_windows

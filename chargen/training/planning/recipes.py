@@ -10,9 +10,9 @@ from collections.abc import Collection
 from dataclasses import replace
 from typing import Any, NamedTuple
 
-from chargen.settings.schema import Mapped, NetworkConfig, Settings
 from chargen.corpus.corpus import Corpus
 from chargen.network.network import weight_shapes
+from chargen.settings.schema import Mapped, NetworkConfig, Settings
 from chargen.training.planning.plan import FEWEST_EPOCHS, WARMUP_SHARE
 from chargen.training.planning.windows import LONGEST_LINE_WINDOW, usual_length
 

@@ -6,14 +6,14 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from chargen.settings.schema import Mapped, NetworkConfig
 from chargen.corpus.vocabulary import BOUNDARY, Vocabulary
 from chargen.errors import ConfigError
 from chargen.network.cells import Floats, cell_type
 from chargen.network.model_file import TextModel, load_model
 from chargen.network.network import weight_shapes
-from chargen.settings.layers import former_values, read_run_config
 from chargen.runs.directory import RunDirectory, find_model
+from chargen.settings.layers import former_values, read_run_config
+from chargen.settings.schema import Mapped, NetworkConfig
 
 TOKENS_SHOWN = 10
 

@@ -10,9 +10,9 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from chargen.settings.schema import Settings
 from chargen.corpus.document_rows import DocumentRows
 from chargen.corpus.windows import BatchPlan, ContiguousStreams, SlidingWindows, TokenStream
+from chargen.settings.schema import Settings
 from chargen.training.planning.windows import WindowSizes
 
 VALIDATION_SHARE = 0.25  # of the tokens of an epoch, where epochs are cut short; a training step costs three times as much

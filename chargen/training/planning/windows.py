@@ -7,10 +7,10 @@ from typing import NamedTuple
 import numpy as np
 import numpy.typing as npt
 
-from chargen.settings.schema import Settings
 from chargen.corpus.corpus import Corpus
 from chargen.corpus.windows import BatchPlan, SlidingWindows, TokenStream
 from chargen.errors import ConfigError, CorpusError
+from chargen.settings.schema import Settings
 
 MANY, FEW, FAR = 10, 0.02, 4  # entries; share of them that may be left out; how many times as long as the others they are
 LONGEST_LINE_WINDOW = 200  # tokens; a longer line is cut into several windows

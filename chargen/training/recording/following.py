@@ -1,7 +1,7 @@
 """Keep what a process needs of a training that another process records."""
 
-from chargen.runs.checkpoints import Arrays, Position
 from chargen.network.network import Network
+from chargen.runs.checkpoints import Arrays, Position
 from chargen.training.recording.recorder import TextRecorder
 from chargen.training.recording.results import EpochResult
 

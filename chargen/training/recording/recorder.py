@@ -10,15 +10,15 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any, Protocol
 
-from chargen.runs.checkpoints import Arrays, Checkpoint, Position, write_checkpoint
-from chargen.settings.schema import Settings
 from chargen.corpus.corpus import Corpus
 from chargen.corpus.windows import BatchPlan
 from chargen.errors import RunError, TrainingError
 from chargen.network.cells import Floats
 from chargen.network.model_file import LEAST_DRIFT, TextModel, load_model, save_model
 from chargen.network.network import Network
+from chargen.runs.checkpoints import Arrays, Checkpoint, Position, write_checkpoint
 from chargen.runs.directory import RunDirectory
+from chargen.settings.schema import Settings
 from chargen.tracking.tracker import Tracker
 from chargen.training.planning.plan import TrainingPlan
 from chargen.training.recording.display import Display

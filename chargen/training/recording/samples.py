@@ -5,12 +5,12 @@ import numpy as np
 from chargen.corpus.large_text import Text
 from chargen.corpus.vocabulary import Vocabulary
 from chargen.corpus.words import split_words
-from chargen.writing.generation import sample_texts
 from chargen.network.model_file import TextModel
-from chargen.writing.prompt import Prompt
-from chargen.writing.sampling import Sampler
 from chargen.tracking.tracker import SampleRow
 from chargen.training.planning.plan import TrainingPlan
+from chargen.writing.generation import sample_texts
+from chargen.writing.prompt import Prompt
+from chargen.writing.sampling import Sampler
 
 NAMES_IN_A_SAMPLE = 10  # documents written for a sample text of a corpus of lines
 NAME_PROMPT_CHARACTERS = 2

@@ -3,11 +3,11 @@ from collections.abc import Callable
 import numpy as np
 import pytest
 
-from chargen.settings.schema import NetworkConfig
 from chargen.corpus.vocabulary import CharacterVocabulary
-from chargen.writing.classifier import TextClassifier
 from chargen.network.model_file import TextModel, num_class_outputs
 from chargen.network.network import Network, weight_shapes
+from chargen.settings.schema import NetworkConfig
+from chargen.writing.classifier import TextClassifier
 
 NEVER = -60.0  # a logit whose probability adds nothing in float64's sums
 
