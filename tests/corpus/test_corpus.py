@@ -136,3 +136,12 @@ def test_files_beside_a_mix_are_refused() -> None:
 def test_one_label_is_none(in_folder: Path) -> None:
     with pytest.raises(CorpusError, match="all documents have the label '0'"):
         load(in_folder, PROSE, label_by="file")
+
+
+@pytest.mark.parametrize(
+    ("name", "text", "unit"),
+    [("a.txt", NAMES, "line"), ("a.txt", PROSE, "document"), ("a.csv", "text,n\n" + "It rains.,1\nIt pours.,2\n" * 9, "row")],
+)
+def test_documents_are_called_what_they_are(name: str, text: str, unit: str, in_folder: Path) -> None:
+    (in_folder / name).write_text(text, encoding="utf-8")
+    assert load_corpus(CorpusConfig(files=(name,))).unit == unit

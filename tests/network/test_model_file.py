@@ -141,3 +141,14 @@ def test_metadata_that_is_not_json_is_refused(path: Path) -> None:
     refused(path)
     save_file({"a": np.zeros(3, np.float32)}, path, {"chargen": "[1]"})
     refused(path)
+
+
+@pytest.mark.parametrize("shape", [5, None, "5", {"5": 5}, [5.0], [True], [-5], ["5"]])
+def test_a_shape_that_is_no_list_of_counts_is_refused(path: Path, shape: Any) -> None:
+    raw = path.read_bytes()
+    length = int.from_bytes(raw[:8], "little")
+    header = json.loads(raw[8 : 8 + length])
+    header["output.bias"]["shape"] = shape
+    changed = json.dumps(header).encode()
+    path.write_bytes(len(changed).to_bytes(8, "little") + changed + raw[8 + length :])
+    assert "its header gives 'output.bias' a size or a place that is not one" in refused(path)
