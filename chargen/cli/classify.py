@@ -107,11 +107,10 @@ def _read_texts(
     """
     from chargen.corpus.formats.formatted import formatted
     from chargen.corpus.formats.tables import Labels, wanted_columns
-    from chargen.corpus.reading import read_texts
+    from chargen.corpus.reading import notes_about, read_texts
     from chargen.settings.schema import CorpusConfig
 
     given: _Texts = []
-    notes: list[str] = []
     for text in texts:
         given += _lines(str(read_texts([STDIN])[0].text)) if text == STDIN else [(text, None)]
     config = CorpusConfig(text_column=text_column, label_column=label_column)
@@ -125,7 +124,7 @@ def _read_texts(
             given += _lines(str(source.text))
         else:
             given += [(str(row.text), row.label) for row in source.rows.stretches.documents()]
-        notes += source.notes
+    notes = notes_about(sources)
     if not given:
         raise ConfigError("there is no text to classify", hint='give one, as in chargen classify "Harold", or --file')
     for number, (text, _) in enumerate(given, start=1):

@@ -17,7 +17,7 @@ from chargen.corpus.formats.formatted import formatted
 from chargen.corpus.formats.tables import wanted_columns
 from chargen.corpus.large_text import Text, text_blocks
 from chargen.corpus.licence import without_licences
-from chargen.corpus.reading import SourceText, read_sources
+from chargen.corpus.reading import SourceText, notes_about, read_sources
 from chargen.errors import ConfigError, CorpusError, ReadingError
 from chargen.settings.schema import CorpusConfig
 
@@ -107,8 +107,8 @@ def cut_corpus(config: CorpusConfig, sources: Sequence[tuple[int, SourceText]], 
 
     Raises CorpusError if the text is too short to predict anything, or has one label only, and what `choose_readings` raises.
     """
-    notes = [note for _, source in sources for note in source.notes]
     bare = [source for _, source in sources]
+    notes = notes_about(bare)
     if config.strip_licence:
         bare, told = without_licences(bare)
         notes += told

@@ -23,7 +23,7 @@ from chargen.corpus.separators import (
     separator_name,
     separator_pattern,
 )
-from chargen.corpus.wording import listed
+from chargen.corpus.wording import MOST_TOLD, listed
 from chargen.errors import ConfigError
 from chargen.settings.schema import CorpusConfig
 
@@ -32,7 +32,6 @@ FEWEST_TOLD = 4  # short lines of a text of which a note says that it is read as
 SHORT_LINE = 160  # characters, on average
 SHORT_ROW = 200  # characters of a row, on average, up to which rows are read as names are
 EXAMPLE_CHARACTERS = 40
-MOST_TOLD = 3  # files that have a note each
 
 
 class ReadText(NamedTuple):

@@ -11,7 +11,7 @@ from chargen.corpus.corpus import Corpus, corpus_name, digest_of, load_corpus
 from chargen.corpus.documents import Documents
 from chargen.corpus.formats.formatted import formatted
 from chargen.corpus.formats.tables import Labels, wanted_columns
-from chargen.corpus.reading import read_sources
+from chargen.corpus.reading import notes_about, read_sources
 from chargen.corpus.vocabulary import BOUNDARY, Ids
 from chargen.corpus.windows import Batch, BatchPlan, shuffled
 from chargen.errors import CorpusError
@@ -56,9 +56,10 @@ def _load_tables(config: CorpusConfig) -> Corpus:
                 hint="or label whole files: --label-by file, or folder",
             )
     documents = Documents(source.rows.stretches for source in sources if source.rows)
-    notes = [note for source in sources for note in source.notes]
     downloads = tuple(source.download for source in sources if source.download)
-    return Corpus(corpus_name(config.files), documents, "row", digest_of(read), tuple(notes), downloads=downloads)
+    return Corpus(
+        corpus_name(config.files), documents, "row", digest_of(read), tuple(notes_about(sources)), downloads=downloads
+    )
 
 
 def split_examples(documents: Documents, fraction: float, *, seed: int) -> tuple[Documents, Documents]:

@@ -25,7 +25,7 @@ from chargen.corpus.formats.rows import Rows
 from chargen.corpus.formats.slack import export_files, read_export
 from chargen.corpus.formats.tables import Columns, Labels, collect_rows, no_texts
 from chargen.corpus.large_text import LargeText, Text, decoded_blocks, is_blank
-from chargen.corpus.wording import counted, example
+from chargen.corpus.wording import MOST_TOLD, counted, example, listed
 from chargen.errors import CorpusError, ReadingError
 from chargen.shipped import nearest_shipped, shipped_folder
 
@@ -41,14 +41,15 @@ class SourceText:
 
     `name` is the path of a file within the named folder, the name of a named file, and of several of that name the path.
     `notes` say what was assumed in reading it; what concerns several texts is said once, in the notes of the first of them.
-    `folder` is the name of the file's folder. `rows`: the texts that it holds, where it holds several, as a table does; `text`
-    is then all of them. `decoding`: how its bytes were read. `download`: from which address it came, for the
-    user.
+    `format_notes` say what kind of file it is. `folder` is the name of the file's folder. `rows`: the texts that it holds,
+    where it holds several, as a table does; `text` is then all of them. `decoding`: how its bytes were read. `download`: from
+    which address it came, for the user.
     """
 
     name: str
     text: Text
     notes: tuple[str, ...] = ()
+    format_notes: tuple[str, ...] = ()
     folder: str = ""
     rows: Rows | None = None
     download: str = ""
@@ -61,6 +62,23 @@ class SourceText:
 
 
 LabelOf = Callable[[SourceText], str | None]
+
+
+def notes_about(sources: Iterable[SourceText]) -> list[str]:
+    """Return the notes of texts; those on what kind of file it is only for the first files of each ending."""
+    notes: list[str] = []
+    endings, others = Counter[str](), list[str]()
+    for source in sources:
+        notes += source.notes
+        ending = Path(plain_name(source.name)).suffix.lower()
+        endings[ending] += bool(source.format_notes)
+        if endings[ending] <= MOST_TOLD:
+            notes += source.format_notes
+        elif source.format_notes:
+            others.append(source.name)
+    if others:
+        notes.append(f"{counted(len(others), 'more file')} read like those of the same ending above: {listed(others)}")
+    return notes
 
 
 class Copies:
@@ -331,7 +349,8 @@ def _document(packed: Packed, how: How) -> SourceText:
         return _parquet(packed, how.columns)
     if kind := document_kind(packed, head):
         text = document_text(packed, kind)
-        return SourceText(packed.name, text, (f"{packed.name}: {kind}, of which the text is read, such as {example(text)}",))
+        note = f"{packed.name}: {kind}, of which the text is read, such as {example(text)}"
+        return SourceText(packed.name, text, format_notes=(note,))
     if how.encoding is not None and (kind := recognise(head)):
         raise ReadingError(f"{packed.name} is {kind}, not text", hint="save it as plain text; --tokens byte takes any file")
     return _decoded(packed, how)
@@ -345,7 +364,7 @@ def _parquet(packed: Packed, columns: Columns) -> SourceText:
     if found is None:
         raise no_texts(table, packed.name)
     rows, notes = found
-    return SourceText(packed.name, rows.text, notes, rows=rows)
+    return SourceText(packed.name, rows.text, format_notes=notes, rows=rows)
 
 
 def _letters(packed: Packed, *, by_speaker: bool) -> SourceText:
@@ -357,7 +376,7 @@ def _letters(packed: Packed, *, by_speaker: bool) -> SourceText:
         raise ReadingError(f"{packed.name} has no letters with text", hint="--format text reads it as plain text")
     shown = f"{counted(len(rows), 'letter')}, each a text without its quotations, such as {example(rows[0])}"
     note = f"{packed.name}: mail, {shown} (--format text reads the file as plain text)"
-    return SourceText(packed.name, rows.text, (note,), rows=rows)
+    return SourceText(packed.name, rows.text, format_notes=(note,), rows=rows)
 
 
 def _decoded(packed: Packed, how: How) -> SourceText:

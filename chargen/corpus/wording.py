@@ -8,6 +8,7 @@ from string import punctuation
 from chargen.corpus.large_text import Text, text_blocks
 
 MOST_NAMED = 5  # files or kinds of files in a message
+MOST_TOLD = 3  # files that have a note each
 _EXAMPLE = 60  # characters
 _NUM_WORDS = 3
 _REACH = 15  # characters on each side of a place

@@ -224,3 +224,19 @@ def test_any_damage_gives_a_text_or_one_line(seed: int, name: str, tmp_path_fact
     except ChargenError as error:
         told = str(error)
     assert "\n" not in told
+
+
+def test_many_files_of_a_kind_have_few_notes(tmp_path: Path) -> None:
+    pages = tmp_path / "pages"
+    pages.mkdir()
+    for number in range(9):
+        (pages / f"{number}.html").write_text(f"<p>The {number}th page has a text of its own.</p>", encoding="utf-8")
+    (pages / "a.csv").write_text("text,n\nGood day to you.,1\nAnd to you.,2\n", encoding="utf-8")
+    corpus = load_corpus(CorpusConfig(files=(str(pages),), glob="*"))
+    about = [note for note in corpus.notes if ": an HTML page" in note]
+    assert [note[:6] for note in about] == ["0.html", "1.html", "2.html"]
+    assert (
+        "6 more files read like those of the same ending above: 3.html, 4.html, 5.html, 6.html, 7.html and 1 more"
+        in corpus.notes
+    )
+    assert any(note.startswith("a.csv: a table of 2 columns") for note in corpus.notes)

@@ -122,7 +122,7 @@ def _table(source: SourceText, kind: str | None, wanted: Columns, config: Corpus
 
 
 def _noted(source: SourceText, *notes: str) -> SourceText:
-    return replace(source, notes=(*source.notes, *notes))
+    return replace(source, format_notes=(*source.format_notes, *notes))
 
 
 def _looks_like(source: SourceText, kind: str) -> str:
