@@ -2,7 +2,7 @@ class ChargenError(Exception):
     """Something a user can mend, told in one line.
 
     The message says what was received and what was expected; the hint says what to do. Library code raises these;
-    `chargen.cli.boundary` alone turns them into text and an exit code.
+    `chargen.cli.program` alone turns them into text and an exit code.
     """
 
     exit_code = 2

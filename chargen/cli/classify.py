@@ -10,6 +10,7 @@ from chargen.cli.options import common_options, json_option, runs_dir_option
 from chargen.cli.reading import run_option
 from chargen.cli.tables import aligned
 from chargen.errors import ConfigError
+from chargen.settings.schema import UNKNOWN_CHOICES
 from chargen.terminal import echo
 
 STDIN = "-"
@@ -37,7 +38,7 @@ STDIN = "-"
 )
 @click.option(
     "--on-unknown",
-    type=click.Choice(["error", "skip", "nearest"]),
+    type=click.Choice(UNKNOWN_CHOICES),
     default="error",
     show_default=True,
     help="What to do with a character that the model has never seen.",

@@ -13,7 +13,7 @@ from chargen.cli.environment import is_from_environment, misspelt, variable_name
 from chargen.errors import ConfigError, RunError
 from chargen.files import write_atomically
 from chargen.settings.layers import read_config
-from chargen.settings.schema import COMMAND_LINE, SECTIONS, Mapped, Setting, declared_settings, flag_name
+from chargen.settings.schema import COMMAND_LINE, SECTIONS, UNKNOWN_CHOICES, Mapped, Setting, declared_settings, flag_name
 from chargen.terminal import echo
 
 Command = TypeVar("Command", bound=Callable[..., Any])
@@ -223,7 +223,7 @@ json_option = click.option("--json", "as_json", is_flag=True, help="Print JSON."
 
 on_unknown_option = click.option(
     "--on-unknown",
-    type=click.Choice(["error", "skip", "nearest"]),
+    type=click.Choice(UNKNOWN_CHOICES),
     default="error",
     show_default=True,
     help="What to do with a character, or a word of a prompt, that the model has never seen.",

@@ -14,7 +14,6 @@ from chargen.errors import UnknownTokenError
 
 BOUNDARY = 0  # the token before and after every document; it stands for no text
 BLOCK_CHARACTERS = 1 << 20  # encoded at a time: in between, a character takes four bytes
-UNKNOWN_CHOICES = ("error", "skip", "nearest")
 HOW_TO_GO_ON = "leave it out, or choose --on-unknown skip or --on-unknown nearest"
 
 Ids = npt.NDArray[np.unsignedinteger]

@@ -21,7 +21,6 @@ FEW = 256  # places that are alike so far, and are compared one by one rather th
 DEEP = 24  # characters; what is still alike beyond is a corpus that repeats itself, and further sorting would not tell it apart
 MANY = 1 << 14  # places beyond which all the corpus is searched rather than each of them
 KEY_BITS = 63
-GAP = "\0"  # between two sources and after the last; no text has it
 CODE_POINTS = 0x110000
 
 

@@ -6,11 +6,10 @@ from typing import Any, TypeVar, get_type_hints
 from chargen.errors import ConfigError
 from chargen.network.strict_json import parse_json
 from chargen.settings.layers import check_value, likely_name
-from chargen.settings.schema import setting
+from chargen.settings.schema import UNKNOWN_CHOICES, setting
 
 Body = TypeVar("Body")
 
-ON_UNKNOWN = ("error", "skip", "nearest")
 LARGEST_SEED = LARGEST_ID = 2**63 - 1
 
 
@@ -25,7 +24,7 @@ class NextBody:
     ids: tuple[int, ...] = setting((), "Token ids instead of a text.", minimum=0, maximum=LARGEST_ID)
     given: int | None = setting(None, "How many of the ids were the prompt.", minimum=0)
     label: str | None = setting(None, "Label to write for.")
-    on_unknown: str = setting("error", "What to do with unknown characters.", choices=ON_UNKNOWN)
+    on_unknown: str = setting("error", "What to do with unknown characters.", choices=UNKNOWN_CHOICES)
     temperature: float = setting(1.0, "Temperature.", minimum=0.0, maximum=100.0)
     top: int = setting(10, "Tokens to tell.", minimum=1, maximum=1000)
 
@@ -43,7 +42,7 @@ class CompletionBody:
     ids: tuple[int, ...] = setting((), "Token ids instead of a prompt.", minimum=0, maximum=LARGEST_ID)
     given: int | None = setting(None, "How many of the ids were the prompt.", minimum=0)
     label: str | None = setting(None, "Label to write for.")
-    on_unknown: str = setting("error", "What to do with unknown characters.", choices=ON_UNKNOWN)
+    on_unknown: str = setting("error", "What to do with unknown characters.", choices=UNKNOWN_CHOICES)
     temperature: float = setting(1.0, "Temperature.", minimum=0.0, maximum=100.0)
     top_k: int = setting(0, "Draw from the most probable tokens only.", minimum=0)
     top_p: float = setting(1.0, "Draw from the fewest tokens that hold so much together.", above=0.0, maximum=1.0)
@@ -66,7 +65,7 @@ class ScoreBody:
 
     text: str = setting("", "Text to weigh.")
     label: str | None = setting(None, "Label that the text has.")
-    on_unknown: str = setting("error", "What to do with unknown characters.", choices=ON_UNKNOWN)
+    on_unknown: str = setting("error", "What to do with unknown characters.", choices=UNKNOWN_CHOICES)
 
 
 def parse_body(kind: type[Body], content: bytes, *, marks: int) -> Body:

@@ -16,6 +16,7 @@ Mapped = dict[str, dict[str, Any]]
 
 COMMAND_LINE = "command line"  # the layer whose settings are named by their flags
 KEYWORDS = "keyword arguments"  # the layer of the Python interface
+UNKNOWN_CHOICES = ("error", "skip", "nearest")  # what to do with text that a vocabulary does not have
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -23,8 +24,8 @@ class Setting:
     """What is known of one setting beside its type and default.
 
     `flag` is its command-line name where that is not the field's; `shorthands` are flags that stand for one value each.
-    `by_text`: without a config the default is none, what suits the text and the minutes is chosen. `unset`: what a default of
-    None stands for. `before`: the value of runs that were made before there was the setting, where that is not the default.
+    `by_text`: without a config the value is chosen from the text and the time budget. `unset`: what a default of None stands
+    for. `before`: the value of runs that were made before there was the setting, where that is not the default.
     """
 
     help: str

@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import Any, get_type_hints
 
 from chargen.settings.layers import check_value, unknown_keyword
-from chargen.settings.schema import SamplingOptions, Setting, setting
+from chargen.settings.schema import UNKNOWN_CHOICES, SamplingOptions, Setting, setting
 from chargen.writing.ensemble import AnyModel
 from chargen.writing.generation import Stopped
 from chargen.writing.prompt import Prompt, read_prompt
@@ -30,7 +30,7 @@ class WritingOptions(SamplingOptions):
     distinct: bool | None = setting(None, "No text twice.")
     tries: int | None = setting(None, "Texts drawn before it gives up.", minimum=1)
     random_seed: int | None = setting(None, "Seed of the draws.", minimum=0)
-    on_unknown: str = setting("error", "What to do with unknown characters.", choices=("error", "skip", "nearest"))
+    on_unknown: str = setting("error", "What to do with unknown characters.", choices=UNKNOWN_CHOICES)
 
 
 def read_options(given: Mapping[str, Any]) -> WritingOptions:

@@ -6,23 +6,15 @@ L is the number of labels. Log-probabilities are natural logarithms in float64.
 from collections.abc import Mapping, Sequence
 
 import numpy as np
-import numpy.typing as npt
 
 from chargen.corpus.vocabulary import Ids
 from chargen.corpus.windows import join_documents
 from chargen.errors import ConfigError
 from chargen.network.model_file import TextModel
 from chargen.writing.reading import expectations
-
-Doubles = npt.NDArray[np.float64]
+from chargen.writing.sampling import Doubles, log_softmax
 
 SUM_TOLERANCE = 1e-6  # how far given probabilities may be from 1
-
-
-def log_softmax(logits: npt.NDArray[np.floating]) -> Doubles:
-    """Return the log-probabilities, (..., V), of unnormalised scores, (..., V)."""
-    shifted = logits.astype(np.float64) - logits.max(axis=-1, keepdims=True)
-    return shifted - np.log(np.exp(shifted).sum(axis=-1, keepdims=True))
 
 
 def log_posterior(log_likelihoods: Doubles, log_prior: Doubles) -> Doubles:

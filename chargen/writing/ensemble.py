@@ -12,7 +12,7 @@ from chargen.errors import ConfigError
 from chargen.network.model_file import TextModel, load_model
 from chargen.writing.sampling import Doubles, Logits, log_softmax
 
-AVERAGE, TURNS = ENSEMBLE_CHOICES = ("average", "turns")
+AVERAGE, TURNS = "average", "turns"
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -24,7 +24,7 @@ def softmax(logits: Logits) -> Doubles:
 
 
 def log_softmax(logits: Logits) -> Doubles:
-    """Return the log-probabilities, (B, V), of unnormalised scores, (B, V), in float64; each row needs a finite maximum."""
+    """Return the log-probabilities, (..., V), of unnormalised scores, (..., V), in float64; each row needs a finite maximum."""
     shifted = logits.astype(np.float64) - logits.max(axis=-1, keepdims=True)
     return shifted - np.log(np.exp(shifted).sum(axis=-1, keepdims=True))
 

@@ -19,8 +19,8 @@ from chargen.insight.evaluation import (
     protocols,
 )
 from chargen.network.model_file import TextModel
-from chargen.writing.classification import log_softmax
 from chargen.writing.ensemble import join_models
+from chargen.writing.sampling import log_softmax
 
 RandomModel = Callable[..., TextModel]
 

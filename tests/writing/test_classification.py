@@ -9,8 +9,9 @@ from chargen.errors import ConfigError, UnknownTokenError
 from chargen.network.model_file import TextModel
 from chargen.network.network import Network, weight_shapes
 from chargen.settings.schema import NetworkConfig
-from chargen.writing.classification import log_likelihoods, log_posterior, log_softmax, make_prior
+from chargen.writing.classification import log_likelihoods, log_posterior, make_prior
 from chargen.writing.classifier import TextClassifier, label_probabilities
+from chargen.writing.sampling import log_softmax
 
 TwoDice = Callable[..., TextModel]
 HasAnA = Callable[..., TextClassifier]

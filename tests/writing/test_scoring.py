@@ -5,7 +5,7 @@ import pytest
 
 from chargen.network.network import Network, weight_shapes
 from chargen.settings.schema import NetworkConfig
-from chargen.writing.classification import log_softmax
+from chargen.writing.sampling import log_softmax
 from chargen.writing.scoring import read_outputs, token_nats
 
 B, T, E, H, V = 2, 6, 3, 5, 7
