@@ -8,7 +8,7 @@ SEEDS ?= 3
 WHEELS := gpu-wheels
 COUNT ?= 300
 
-.PHONY: help setup demo test test-backends fuzz torture mutate lint format docs docs-serve bench quality gpu-wheels gpu-check corpora clean
+.PHONY: help setup demo test test-backends fuzz torture mutate lint format docs docs-serve bench quality gpu-wheels gpu-check models corpora clean
 .DEFAULT_GOAL := help
 
 help: ## list the targets
@@ -79,6 +79,11 @@ gpu-wheels: $(READY) ## download what a GPU machine without a network needs besi
 # On a machine that was only given the sources there is no .venv: its own Python has JAX or PyTorch.
 gpu-check: ## check and measure chargen on a GPU, within nine minutes
 	$(if $(wildcard $(READY)),$(BIN)/python,python3) -m benchmarks.gpu_check --minutes 9 $(if $(wildcard $(WHEELS)),--wheels $(WHEELS))
+
+models: $(READY) ## train the networks that come with chargen again (with the same packages and CPU, to the same bytes)
+	mkdir -p build/models && cat corpora/male.txt corpora/female.txt > build/models/names.txt
+	cp "$$($(BIN)/chargen train --config models/names.toml --runs-dir build/models)/model.safetensors" models/names.safetensors
+	cp "$$($(BIN)/chargen train --config models/book.toml --runs-dir build/models)/model.safetensors" models/book.safetensors
 
 corpora: ## write corpora/code.txt from our own source
 	find chargen -name '*.py' | LC_ALL=C sort | xargs cat > corpora/code.txt

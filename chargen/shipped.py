@@ -1,14 +1,14 @@
-"""Find the corpora and configs that come with chargen, in a checkout as in a wheel."""
+"""Find the corpora, configs and trained networks that come with chargen, in a checkout as in a wheel."""
 
 from difflib import get_close_matches
 from pathlib import Path
 from typing import Literal
 
-Kind = Literal["corpora", "configs"]
+Kind = Literal["corpora", "configs", "models"]
 
 
 def shipped_folder(kind: Kind) -> Path:
-    """Return the folder of the shipped corpora or configs.
+    """Return the folder of the shipped corpora, configs or models.
 
     A wheel carries them inside the package; in a checkout they stand beside it.
     """
@@ -20,6 +20,11 @@ def shipped_folder(kind: Kind) -> Path:
 def shipped_files(kind: Kind) -> list[Path]:
     """List the shipped files, sorted by name."""
     return sorted(path for path in shipped_folder(kind).iterdir() if path.suffix in {".txt", ".toml"})
+
+
+def shipped_models() -> dict[str, Path]:
+    """Return the model files of the shipped networks by name, such as shipped/names."""
+    return {f"shipped/{path.stem}": path for path in sorted(shipped_folder("models").glob("*.safetensors"))}
 
 
 def nearest_shipped(kind: Kind, name: str) -> str | None:

@@ -1,4 +1,4 @@
-"""Make the manual's reference pages from the code: commands from click, settings from their declaration."""
+"""Make pages of the manual from the code: commands from click, settings from their declaration, and pages to write with."""
 
 from collections.abc import Iterator, Sequence
 from inspect import cleandoc
@@ -9,7 +9,10 @@ from typing import Any, get_args, get_origin
 import click
 
 from chargen.cli.program import COMMANDS, program
+from chargen.export.single_page import make_page
+from chargen.network.model_file import load_model
 from chargen.settings.schema import Setting, declared_settings, flag_name
+from chargen.shipped import shipped_models
 
 COMMANDS_PAGE, SETTINGS_PAGE = "reference/commands.md", "reference/settings.md"
 TYPES = {bool: "yes or no", int: "whole number", float: "number", str: "text"}
@@ -19,9 +22,14 @@ def on_files(files: Any, config: Any) -> Any:
     """Add the generated pages to those in docs/."""
     from mkdocs.structure.files import File
 
-    files.append(File.generated(config, COMMANDS_PAGE, content=commands_page()))
-    files.append(File.generated(config, SETTINGS_PAGE, content=settings_page()))
+    for path, content in {COMMANDS_PAGE: commands_page(), SETTINGS_PAGE: settings_page(), **live_pages()}.items():
+        files.append(File.generated(config, path, content=content))
     return files
+
+
+def live_pages() -> dict[str, str]:
+    """Return the pages to write with that the shipped networks export to, by path."""
+    return {f"live/{path.stem}.html": make_page(load_model(path), "float16") for path in shipped_models().values()}
 
 
 def commands_page() -> str:

@@ -15,11 +15,13 @@ import pytest
 from chargen.cli.program import COMMANDS
 from chargen.runs.directory import RunDirectory
 from chargen.settings.schema import declared_settings, flag_name
+from chargen.shipped import shipped_models
 from docs import hooks
 
 REPOSITORY = Path(__file__).parent.parent
 NAVIGATION = re.findall(r"^ +- [^:]+: (\S+\.md)$", (REPOSITORY / "mkdocs.yml").read_text(encoding="utf-8"), re.MULTILINE)
 GENERATED = (hooks.COMMANDS_PAGE, hooks.SETTINGS_PAGE)
+LIVE = [f"live/{path.stem}.html" for path in shipped_models().values()]
 INCLUDED = {"contributing.md": "CONTRIBUTING.md", "changelog.md": "CHANGELOG.md"}
 FILES = ["README.md", *(INCLUDED.get(page, f"docs/{page}") for page in NAVIGATION if page not in GENERATED)]
 PAGES = {file: (REPOSITORY / file).read_text(encoding="utf-8") for file in FILES}
@@ -140,7 +142,13 @@ def test_every_path_and_link_leads_somewhere(file: str) -> None:
     for path in re.findall(r"`((?:chargen|tests|docs|benchmarks/(?!gpu\.json)|configs)/[\w./-]*)`", page):
         assert (REPOSITORY / path).exists(), path
     for link in re.findall(r"\]\(([^)#:]+)[^)]*\)", page):
-        assert (here / link).exists() or link.removeprefix("../") in GENERATED or link in GENERATED, link
+        assert (here / link).exists() or link.removeprefix("../") in (*GENERATED, *LIVE), link
+
+
+def test_every_shipped_network_can_be_tried() -> None:
+    assert set(re.findall(r'<iframe src="([^"]+)"', PAGES["docs/live.md"])) == set(LIVE) == set(hooks.live_pages())
+    for name in shipped_models():
+        assert f"--run {name}" in PAGES["docs/live.md"]
 
 
 def test_the_readme_is_short() -> None:

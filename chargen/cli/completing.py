@@ -9,7 +9,7 @@ from pathlib import Path
 import click
 from click.shell_completion import BashComplete, CompletionItem
 
-from chargen.shipped import shipped_files
+from chargen.shipped import shipped_files, shipped_models
 
 
 class Bash(BashComplete):
@@ -22,7 +22,7 @@ class Bash(BashComplete):
 
 def complete_runs(context: click.Context, parameter: click.Parameter, incomplete: str) -> list[CompletionItem]:
     """Offer the trained runs, the newest first, or files."""
-    return _names_or_files(_runs(context, "model.safetensors"), incomplete)
+    return _names_or_files([*_runs(context, "model.safetensors"), *shipped_models()], incomplete)
 
 
 def complete_resumable(context: click.Context, parameter: click.Parameter, incomplete: str) -> list[CompletionItem]:

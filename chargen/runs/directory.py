@@ -20,6 +20,7 @@ from chargen.errors import ModelFileError, RunError
 from chargen.files import write_atomically
 from chargen.network.model_file import MODEL_SUFFIX, read_metadata
 from chargen.settings.schema import Settings
+from chargen.shipped import shipped_models
 
 TIME_FORMAT = "%Y%m%d-%H%M%S"
 SECONDS_TO_WRITE_A_NAME = 5  # into a run directory that was locked just now
@@ -228,9 +229,9 @@ def create_run(root: Path, *, corpus: str, cell: str, now: datetime) -> RunDirec
 
 
 def find_model(spec: str | None, root: Path) -> Path:
-    """Return the model file of a run: by name in `root`, by path, or a model file itself; None takes the newest run.
+    """Return the model file of a run: by name in `root`, by path, a model file itself, or a shipped one.
 
-    Raises RunError if there is none.
+    None takes the newest run. Raises RunError if there is none.
     """
     path = _find(spec, root)
     if path.is_file():
@@ -254,7 +255,9 @@ def names_run(spec: str, root: Path) -> bool:
     """Tell whether a name or path is that of a run or a model file, where it may also be that of a text."""
     try:
         here = RunDirectory(Path(spec))
-        return (root / spec).is_dir() or Path(spec).suffix == MODEL_SUFFIX or here.model.is_file() or here.config.is_file()
+        if Path(spec).suffix == MODEL_SUFFIX or spec in shipped_models():
+            return True
+        return (root / spec).is_dir() or here.model.is_file() or here.config.is_file()
     except OSError:  # such as a name too long
         return False
 
@@ -264,15 +267,19 @@ def _find(spec: str | None, root: Path) -> Path:
     if spec is None:
         runs = model_runs(root)
         if not runs:
-            raise RunError(f"no trained run in {root}", hint="train one: chargen train male.txt --cell lstm")
+            first = next(iter(shipped_models()))
+            hint = f"train one: chargen train male.txt; or try one that comes with chargen: chargen sample --run {first}"
+            raise RunError(f"no trained run in {root}", hint=hint)
         return runs[0].path
     try:
         for path in (Path(spec), root / spec):
             if path.is_file() or path.is_dir():
                 return path
+        if spec in (shipped := shipped_models()):
+            return shipped[spec]
     except OSError as error:  # such as a name too long, or a folder that may not be entered
         raise RunError(f"cannot read the run {spec:.100}: {error.strerror}") from error
-    raise RunError(f"no such run: {spec}", hint="chargen runs lists them")
+    raise RunError(f"no such run: {spec}", hint=f"chargen runs lists them; {' and '.join(shipped)} come with chargen")
 
 
 def model_runs(root: Path) -> list[RunDirectory]:

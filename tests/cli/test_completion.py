@@ -43,17 +43,18 @@ def runs(write_run: WriteRun, in_folder: Path) -> list[str]:
 
 def test_runs_are_offered_as_chargen_runs_lists_them(runs: list[str], monkeypatch: pytest.MonkeyPatch) -> None:
     assert runs == ["book-gru", "male-lstm", "male-gru"]
+    shipped = ["shipped/book", "shipped/names"]
     for words in (["sample", "--run"], ["play", "--run"], ["next", "--run"], ["classify", "--run"], ["train", "--from"]):
-        assert offered(*words, "") == runs, words
+        assert offered(*words, "") == [*runs, *shipped], words
     for command in ("report", "plot", "compare", "novelty", "export", "serve"):
         assert offered(command, "ma") == ["male-lstm", "male-gru"], command
     assert offered("compare", "male-lstm", "b") == ["book-gru"]
     assert offered("train", "--resume", "") == ["begun"]
     assert offered("sample", "--run", "models/") == ["file"]
-    assert offered("sample", "--runs-dir", "elsewhere", "--run", "") == ["file"]
+    assert offered("sample", "--runs-dir", "elsewhere", "--run", "") == shipped
     monkeypatch.setenv("CHARGEN_RUNS", "elsewhere")
-    assert offered("sample", "--run", "") == ["file"]
-    assert offered("sample", "--runs-dir", "runs", "--run", "") == runs
+    assert offered("sample", "--run", "") == shipped
+    assert offered("sample", "--runs-dir", "runs", "--run", "") == [*runs, *shipped]
 
 
 def test_texts_are_offered_with_the_files_that_lie_here(
