@@ -322,6 +322,16 @@ def test_an_address_is_fetched_once_and_then_read_from_the_cache(
     assert again.downloads == (again.notes[0],)
 
 
+def test_other_bytes_than_those_expected_are_refused(address: str, cache: Path) -> None:
+    pinned = CorpusConfig(files=(f"{address}/story.txt#sha256={'0' * 64}",))
+    with pytest.raises(CorpusError, match=f"story.txt has the sha256 {SHA256}, expected 0{{64}}") as fetched:
+        load_corpus(pinned)
+    assert fetched.value.hint == "it may have changed"
+    with pytest.raises(CorpusError) as kept:
+        load_corpus(pinned)
+    assert f"to fetch it again delete {cache.parent}" in str(kept.value.hint)
+
+
 def test_the_kind_of_a_nameless_text_comes_from_the_server(address: str) -> None:
     assert tuple(load_corpus(CorpusConfig(files=(f"{address}/table?raw=1",))).texts) == ("hello there", "good bye")
 

@@ -3,7 +3,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from chargen.corpus.vocabulary import BOUNDARY, CharacterVocabulary
+from chargen.corpus.vocabulary import BOUNDARY, CharacterVocabulary, name_characters
 from chargen.errors import UnknownTokenError
 
 texts = st.text(st.characters(exclude_categories=["Cs"]))
@@ -64,3 +64,9 @@ def test_unknown_characters_are_named() -> None:
 def test_unknown_characters_are_skipped_or_replaced(text: str, choice: str, expected: str) -> None:
     vocabulary = CharacterVocabulary("abe")
     assert vocabulary.decode(vocabulary.encode(text, on_unknown=choice)) == expected
+
+
+def test_five_characters_are_named_at_most() -> None:
+    assert name_characters("ba") == "'a' (U+0061), 'b' (U+0062)"
+    assert name_characters("abcde").endswith("'e' (U+0065)")
+    assert name_characters("abcdef").endswith("'e' (U+0065) and more")

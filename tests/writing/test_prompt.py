@@ -169,3 +169,12 @@ def test_half_a_surrogate_pair_is_no_byte() -> None:
     with pytest.raises(UnknownTokenError, match="half of a surrogate pair"):
         read_prompt(ByteVocabulary(), "a\ud800")
     assert read_prompt(ByteVocabulary(), "a\udcff").ids.tolist() == [0x62, 0x100]  # which stands for the byte FF
+
+
+def test_a_beam_search_is_a_request_too() -> None:
+    model = make_model(CharacterVocabulary("ab"), reading="line", ends=True)
+    prompt = read_prompt(model.vocabulary, "")
+    found = Request(beam=4, length=3, count=2).write(model, prompt)
+    assert found.texts == [one.text for one in beam_search(model, prompt.ids, width=4, length=3)[:2]]
+    with pytest.raises(SamplingError, match="the search found 2 of 3 texts; keep more with --beam"):
+        Request(beam=3, wanted=Wanted(max_length=1), count=3).write(model, prompt)
