@@ -19,6 +19,7 @@ from benchmarks import (
     memory,
     min_cells,
     options,
+    picture,
     plot,
     quality,
     reading,
@@ -79,7 +80,7 @@ def main(context: click.Context) -> None:
     """Run all that measures but what `make quality` runs, unless a benchmark is named."""
     if context.invoked_subcommand is None:
         for command in context.command.commands.values():
-            if command not in (*APART, write_options, show_table, plot_results):
+            if command not in (*APART, write_options, show_table, draw_picture, plot_results):
                 context.invoke(command)
 
 
@@ -260,6 +261,13 @@ def plot_results() -> None:
     results = json.loads(RESULTS.read_text(encoding="utf-8"))
     plot.draw(results["train"], IMAGES / "training.svg")
     plot.draw_cost(results["cost"], IMAGES / "cost.svg")
+
+
+@main.command("picture")
+def draw_picture() -> None:
+    """Draw a training in a terminal, from a real run, into docs/images/terminal.svg."""
+    lines = picture.screen(picture.record(picture.COMMAND))
+    picture.PICTURE.write_text(picture.draw(picture.COMMAND, lines), encoding="utf-8")
 
 
 def _results() -> dict[str, Any]:

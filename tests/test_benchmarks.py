@@ -1,6 +1,7 @@
 """How benchmarks share the cores."""
 
 import os
+import re
 import subprocess
 import sys
 from pathlib import Path
@@ -8,6 +9,7 @@ from typing import Any
 
 import pytest
 
+from benchmarks import picture
 from benchmarks.commands import side_by_side
 from benchmarks.short_texts import Figures, Text, Trainings
 from benchmarks.short_texts import measure as measure_short_texts
@@ -49,3 +51,15 @@ def test_a_part_of_a_text_is_written_from_its_beginning(tmp_path: Path) -> None:
     book, names = Text("book", 300).write(tmp_path), Text("male", 15).write(tmp_path)
     assert len(book.read_text(encoding="utf-8")) == 300
     assert len(names.read_text(encoding="utf-8").split("\n")) == 15
+
+
+def test_a_picture_of_a_terminal_shows_a_moment_and_loads_nothing() -> None:
+    recorded = picture.record(
+        f"{sys.executable} -c \"print('a\\x1b[32mb\\x1b[0m'); print('\\r\\x1b[2K1/2', end='\\r\\x1b[2K2/2 -\\n')\""
+    )
+    lines = picture.screen(recorded, re.compile("1/2"))
+    assert lines == "a\x1b[32mb\x1b[0m\n1/2"
+    drawn = picture.draw("chargen train", lines)
+    assert "chargen&#160;train" in drawn
+    assert "font-face" not in drawn
+    assert set(re.findall(r"(?:href|src|url)\W+(https?:[^\"')]+)", drawn)) == set()
