@@ -240,6 +240,11 @@ def test_what_an_archive_points_at_is_not_followed(tmp_path: Path) -> None:
         ("b.sqlite", b"SQLite format 3\0", "b.sqlite is an SQLite database"),
         ("t.parquet", b"PARE\x15\4\0", "t.parquet is an encrypted Parquet table, not text"),
         ("c.7z", b"7z\xbc\xaf\x27\x1c\0\4", "c.7z is a 7-Zip archive"),
+        ("p.heic", b"\0\0\0\x18ftypheic\0\0\0\0mif1", "p.heic is an HEIC picture"),
+        ("p.webp", b"RIFF\x24\0\0\0WEBPVP8 ", "p.webp is a WebP picture"),
+        ("s.wav", b"RIFF\x24\0\0\0WAVEfmt ", "s.wav is a WAV recording"),
+        ("k.mobi", b"\0" * 60 + b"BOOKMOBI", "k.mobi is a Kindle book"),
+        ("f.mp4", b"\0\0\0\x18ftypmp42\0\0\0\0", "f.mp4 is an MP4 film or recording"),
         ("m.safetensors", b'\x40\0\0\0\0\0\0\0{"__metadata__":{}}', "m.safetensors is a safetensors model"),
     ],
 )
@@ -275,3 +280,8 @@ def test_any_damage_gives_a_text_or_one_line(seed: int, kind: str, tmp_path_fact
     except ChargenError as error:
         told = str(error)
     assert "\n" not in told
+
+
+def test_names_beyond_ascii_are_no_encryption(tmp_path: Path) -> None:
+    corpus = load(tmp_path, zipped({"\u00e9t\u00e9.txt": STORY, "ver\u00e3o.txt": STORY[::-1]}), "names.zip")
+    assert [file.name for file in corpus.files] == ["ver\u00e3o.txt", "\u00e9t\u00e9.txt"]

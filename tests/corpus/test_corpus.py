@@ -1,3 +1,4 @@
+import re
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -145,3 +146,11 @@ def test_one_label_is_none(in_folder: Path) -> None:
 def test_documents_are_called_what_they_are(name: str, text: str, unit: str, in_folder: Path) -> None:
     (in_folder / name).write_text(text, encoding="utf-8")
     assert load_corpus(CorpusConfig(files=(name,))).unit == unit
+
+
+def test_long_lines_are_shortened_in_notes(in_folder: Path) -> None:
+    titles = "".join(f"The Long and Winding History of Number {number:03} and of Its Many Friends\n" for number in range(20))
+    (note,) = load(in_folder, titles, separator="none").notes
+    (shown,) = set(re.findall(r"'(The Long and Winding [^']*)'", note)[:1])
+    assert shown.endswith("...")
+    assert len(shown) <= 40

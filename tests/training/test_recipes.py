@@ -16,6 +16,7 @@ from chargen.settings.schema import Settings, TrainingConfig, declared_settings
 from chargen.training.budget import Budget, find_budget, plan_within
 from chargen.training.planning.plan import TrainingPlan, make_plan
 from chargen.training.planning.recipes import PRESETS, Chosen, Recipe, choose_recipe
+from chargen.training.planning.validation import _spread
 from chargen.training.trainer import begins_afresh
 
 PROSE = "It was a dark night, and the rain fell in torrents.\n"
@@ -185,6 +186,18 @@ def test_few_steps_are_warned_of_with_what_would_give_more() -> None:
         f"only {3 * single.training.num_steps} optimizer steps: the network learns little; give more --epochs",
     )
     assert planned(PROSE * 20).warnings == ()
+
+
+def test_reasons_name_the_optimizer_only_where_it_was_chosen() -> None:
+    assert "adamw at 0.016, falling to 0 along a cosine (--learning-rate)" in recipe(PROSE * 20).reasons[-1]
+    assert recipe(PROSE * 20, training={"optimizer": "adam"}).reasons[-1].endswith("; the optimizer is yours")
+
+
+@pytest.mark.parametrize("count", [10, 100, 1000])
+def test_numbers_are_taken_from_all_over_a_range(count: int) -> None:
+    order = _spread(count)
+    assert sorted(order.tolist()) == list(range(count))
+    assert np.diff(np.sort(order[: count // 5])).max(initial=0) <= 2 * 5
 
 
 def budget(

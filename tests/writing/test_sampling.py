@@ -203,3 +203,11 @@ def test_a_sampler_is_made_of_options() -> None:
         temperature=(0.5, 0.7), top_k=3, top_p=0.9, repetition_penalty=1.5, repetition_window=8, banned=(2,)
     )
     assert make_sampler(SamplingOptions(greedy=True), CharacterVocabulary("abc")).temperatures == (0.0,)
+
+
+@pytest.mark.parametrize("temperature", [0.5, 1.0, 2.0, 3.0])
+def test_scores_are_divided_by_the_temperature(temperature: float) -> None:
+    logits = np.repeat(LOGITS[:1], 20_000, axis=0)
+    drawn = Sampler(temperature=temperature)(logits, rng())
+    shares = np.bincount(drawn, minlength=logits.shape[1]) / len(drawn)
+    np.testing.assert_allclose(shares, softmax(LOGITS[:1] / temperature)[0], atol=0.015)
