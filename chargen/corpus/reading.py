@@ -345,7 +345,8 @@ def _document(packed: Packed, how: How) -> SourceText:
     packed.file.seek(0)
     if how.format == "mail" or (how.format == AUTO and plain_name(packed.name).lower().endswith(MAIL_SUFFIXES)):
         return _letters(packed, by_speaker=how.columns.labels == Labels.SPEAKERS)
-    if head.startswith(PARQUET):
+    named = plain_name(packed.name).lower().endswith(".parquet")
+    if head.startswith(PARQUET) and (named or b"\0" in head):  # a text may begin so too
         return _parquet(packed, how.columns)
     if kind := document_kind(packed, head):
         text = document_text(packed, kind)

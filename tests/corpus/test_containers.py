@@ -285,3 +285,9 @@ def test_any_damage_gives_a_text_or_one_line(seed: int, kind: str, tmp_path_fact
 def test_names_beyond_ascii_are_no_encryption(tmp_path: Path) -> None:
     corpus = load(tmp_path, zipped({"\u00e9t\u00e9.txt": STORY, "ver\u00e3o.txt": STORY[::-1]}), "names.zip")
     assert [file.name for file in corpus.files] == ["ver\u00e3o.txt", "\u00e9t\u00e9.txt"]
+
+
+@pytest.mark.parametrize("beginning", ["ORCs are near", "BM is a name", "ID3 is a tree", "ftyp", "PAR1", "PARENTS"])
+def test_texts_that_begin_like_other_files_are_texts(beginning: str, tmp_path: Path) -> None:
+    text = f"{beginning}. {STORY}"
+    assert texts(load(tmp_path, text.encode(), "a.txt", reading="document")) == [text]

@@ -265,3 +265,8 @@ def test_any_bytes_give_a_text_or_one_line(suffix: str, raw: bytes, tmp_path_fac
         else:
             told = "" if corpus.num_characters > 1 else "\n"
         assert "\n" not in told
+
+
+@pytest.mark.parametrize("rows", [[["id", "text"], ["1", "Good day"]], [["1", "Good day"]]])
+def test_short_tables_of_json_lists(rows: list[list[str]], tmp_path: Path) -> None:
+    assert texts(load(tmp_path, json.dumps(rows), "t.json")) == ["Good day"]

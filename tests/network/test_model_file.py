@@ -152,3 +152,17 @@ def test_a_shape_that_is_no_list_of_counts_is_refused(path: Path, shape: Any) ->
     changed = json.dumps(header).encode()
     path.write_bytes(len(changed).to_bytes(8, "little") + changed + raw[8 + length :])
     assert "its header gives 'output.bias' a size or a place that is not one" in refused(path)
+
+
+@pytest.mark.parametrize("shift", [-4, 4])
+@pytest.mark.parametrize("ends", [(0, 1), (1,)], ids=["moved", "longer"])
+def test_tensors_that_lie_elsewhere_are_refused(path: Path, shift: int, ends: tuple[int, ...]) -> None:
+    raw = path.read_bytes()
+    length = int.from_bytes(raw[:8], "little")
+    header = json.loads(raw[8 : 8 + length])
+    name = max((one for one in header if one != "__metadata__"), key=lambda one: header[one]["data_offsets"])
+    for end in ends:
+        header[name]["data_offsets"][end] += shift
+    changed = json.dumps(header).encode()
+    path.write_bytes(len(changed).to_bytes(8, "little") + changed + raw[8 + length :])
+    assert f"{name!r} does not lie where its header says" in refused(path)

@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 
 from chargen.corpus.vocabulary import ByteVocabulary, CharacterVocabulary, Vocabulary
 from chargen.corpus.words import BpeVocabulary, WordVocabulary
-from chargen.errors import SamplingError, UnknownTokenError
+from chargen.errors import ConfigError, SamplingError, UnknownTokenError
 from chargen.network.model_file import TextModel
 from chargen.network.network import Network, weight_shapes
 from chargen.settings.schema import NetworkConfig, SamplingOptions
@@ -178,3 +178,15 @@ def test_a_beam_search_is_a_request_too() -> None:
     assert found.texts == [one.text for one in beam_search(model, prompt.ids, width=4, length=3)[:2]]
     with pytest.raises(SamplingError, match="the search found 2 of 3 texts; keep more with --beam"):
         Request(beam=3, wanted=Wanted(max_length=1), count=3).write(model, prompt)
+
+
+def test_a_beam_search_excludes_what_needs_draws() -> None:
+    for request, flag in (
+        ({"wanted": Wanted(novel=lambda *_: True)}, "--novel"),
+        ({"wanted": Wanted(contains="a")}, "--must-contain"),
+        ({"tries": 5}, "--tries"),
+        ({"sampling": SamplingOptions(temperature=0.5)}, "--temp"),
+    ):
+        with pytest.raises(ConfigError, match=f"--beam draws nothing, which excludes {flag}$"):
+            Request(beam=2, **request)
+    assert Request(beam=2).beam == 2

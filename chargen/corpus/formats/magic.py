@@ -61,7 +61,7 @@ _KINDS = (
     Kind("a WebAssembly program", b"\0asm"),
     Kind("compiled Python", b"\xa7\r\r\n"),
     Kind("an SQLite database", b"SQLite format 3\0"),
-    Kind("an encrypted Parquet table", b"PARE"),
+    Kind("an encrypted Parquet table", b"PARE", binary=True),
     Kind("an Avro table", b"Obj\1"),
     Kind("an ORC table", b"ORC", binary=True),
     Kind("an Arrow table", b"ARROW1\0\0"),
