@@ -187,6 +187,6 @@ def test_a_beam_search_excludes_what_needs_draws() -> None:
         ({"tries": 5}, "--tries"),
         ({"sampling": SamplingOptions(temperature=0.5)}, "--temp"),
     ):
-        with pytest.raises(ConfigError, match=f"--beam draws nothing, which excludes {flag}$"):
+        with pytest.raises(ConfigError, match=f"--beam draws nothing, which excludes {flag};"):
             Request(beam=2, **request)
     assert Request(beam=2).beam == 2
