@@ -8,7 +8,7 @@ from hypothesis import strategies as st
 
 from chargen.corpus.corpus import Corpus, count_characters
 from chargen.corpus.documents import Document, Documents
-from chargen.corpus.holdout import LONGEST_STRETCH, SHORTEST_STRETCH, split_documents
+from chargen.corpus.holdout import LONGEST_STRETCH, SHORTEST_STRETCH, _nearest_break, split_documents
 from chargen.corpus.large_text import LargeText, Text
 from chargen.settings.schema import CorpusConfig
 
@@ -176,3 +176,19 @@ def test_lines_are_never_cut() -> None:
         "Ada Lovelace, the fir",
         "Grace Hoppe",
     ]
+
+
+@pytest.mark.parametrize(
+    ("text", "cut", "place"),
+    [
+        ("one two\n\nthree four\nfive", 12, 9),  # after the empty line, though a line's end is as near
+        ("one two three\nfour five", 11, 14),
+        ("One. Two three four", 7, 5),
+        ("one two three", 7, 8),
+        ("one two three", 9, 8),
+        ("abcdefghijkl", 6, 6),
+        ("abcdee\u0301fghij", 6, 5),  # not within a letter and its accent
+    ],
+)
+def test_a_cut_moves_to_the_best_place_nearby(text: str, cut: int, place: int) -> None:
+    assert _nearest_break(text, cut, 4) == place

@@ -215,6 +215,7 @@ def test_a_document_without_its_library_is_named(tmp_path: Path, monkeypatch: py
         ("a<svg>b<p>c</p>d</svg>e", "ae"),
         ("a<nav>b<head>c<body>d", "ad"),
         ("<pre>  a</pre>  b   c", "  a\n\nb c"),
+        ("<pre>  a<pre>  b</pre>  c</pre>  d   e", "  a\n\n  b\n\n  c\n\nd e"),
         ("<p>unclosed <!-- comment", "unclosed"),
         ("<p>unclosed <b attribute='", "unclosed"),
     ],

@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 from chargen.corpus import separators
 from chargen.corpus.corpus import Corpus, load_corpus
 from chargen.corpus.large_text import LargeText
-from chargen.corpus.separators import cut_at, find_blank_separator, find_separator, separator_pattern
+from chargen.corpus.separators import cut_at, find_blank_separator, find_separator, separator_name, separator_pattern
 from chargen.errors import ConfigError
 from chargen.settings.schema import CorpusConfig
 from chargen.shipped import shipped_folder
@@ -167,3 +167,11 @@ def test_blocks_that_may_be_documents_are_told_of(in_folder: Path) -> None:
 
 def test_the_examples_of_the_code_work() -> None:
     assert doctest.testmod(separators).failed == 0 < doctest.testmod(separators).attempted
+
+
+@pytest.mark.parametrize(
+    ("separator", "name"),
+    [("blank", "empty lines"), ("%", "%"), (r"\n\n", "1 or more empty lines"), (r"\n\n\n", "2 or more empty lines")],
+)
+def test_separators_have_names(separator: str, name: str) -> None:
+    assert separator_name(separator) == name

@@ -270,3 +270,16 @@ def test_any_bytes_give_a_text_or_one_line(suffix: str, raw: bytes, tmp_path_fac
 @pytest.mark.parametrize("rows", [[["id", "text"], ["1", "Good day"]], [["1", "Good day"]]])
 def test_short_tables_of_json_lists(rows: list[list[str]], tmp_path: Path) -> None:
     assert texts(load(tmp_path, json.dumps(rows), "t.json")) == ["Good day"]
+
+
+def test_records_are_looked_into_some_levels_deep(tmp_path: Path) -> None:
+    def nested(levels: int) -> list[dict[str, Any]]:
+        records: list[dict[str, Any]] = [{"text": "Good day"}, {"text": "Good night"}]
+        for _ in range(levels):
+            records = [{"a": record, "n": 1} for record in records]
+        return records
+
+    for levels in (1, 2, 5):
+        assert texts(load(tmp_path, json.dumps(nested(levels)), "t.json")) == ["Good day", "Good night"]
+    deep = load(tmp_path, json.dumps(nested(60)), "t.json")
+    assert "Good day" not in texts(deep)

@@ -6,6 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from chargen.corpus.document_rows import DocumentRows
 from chargen.corpus.documents import Document
 from chargen.corpus.vocabulary import BOUNDARY, CharacterVocabulary
 from chargen.corpus.windows import (
@@ -408,3 +409,17 @@ def test_a_pattern_keeps_the_proportions_all_along(weights: list[float]) -> None
     for length in range(1, len(pattern) + 1):
         counts = np.bincount(pattern[:length], minlength=len(weights))
         assert (np.abs(counts - length * shares) <= len(weights)).all()
+
+
+def test_rows_of_documents_begin_with_each_group() -> None:
+    vocabulary = CharacterVocabulary("abcdefghij")
+    stream = tokenize([Document(text) for text in ("abcdefgh", "ab", "abcdef", "abc", "abcd")], vocabulary)
+    rows = DocumentRows(stream, context_length=3, batch_size=2)
+    read: dict[int, str] = {}
+    groups = 0
+    for step in range(rows.num_steps):
+        groups += step in rows.begins
+        _, targets, weights = rows.batch(0, step)
+        for row in range(2):
+            read[2 * groups + row] = read.get(2 * groups + row, "") + vocabulary.decode(targets[row][weights[row] > 0])
+    assert [text for text in read.values() if text] == ["ab", "abc", "abcd", "abcdef", "abcdefgh"]
