@@ -41,7 +41,7 @@ COVERAGE_FILE = ".coverage"
 NOT_TESTS_OF_ROOM = {  # tests that start many processes, or train
     "tests/network": {"test_hostile_model_files.py", "test_against_keras.py"},
     "tests/training": {path.name for path in (ROOT / "tests/training").glob("test_*.py")}
-    - {"test_plan.py", "test_recipes.py", "test_pace.py", "test_transfer.py"},
+    - {"test_plan.py", "test_recipes.py", "test_pace.py", "test_transfer.py", "test_measuring.py", "test_gpu.py"},
 }
 SECONDS = 300.0  # for the tests of one mutant; one that takes longer counts as found
 SURVIVED = 0  # exit code of pytest where all tests pass
