@@ -10,11 +10,13 @@ from statistics import fmean
 
 from chargen.corpus.large_text import Text
 from chargen.corpus.layout_lines import FEWEST_LINES, Lines
-from chargen.corpus.layout_signs import SIGNS
+from chargen.corpus.layout_signs import SIGNS, running_on
 
 FEWEST_BLOCKS, LONGEST_VERSE = 8, 60  # blocks with blank lines between and characters of a line, which may be poems
 SAMPLE = 20_000  # characters that are looked at, once at the beginning and once in the middle
 TEXT_POINTS, CERTAIN_POINTS = 0.8, 2.0
+MOST_SPEECHES = 0.5  # share of the blocks
+MOST_RUNNING_ON = 0.75  # share of lines that begin within a sentence, beyond which they are no entries but wrapped prose
 SURE_POINTS = 0.5  # of the signs that a list of sentences, such as tweets, jokes or headlines, does not have
 
 _OF_SENTENCES = {
@@ -69,9 +71,13 @@ def judge_layout(text: Text) -> Layout:
 
 def _are_poems(blocks: Sequence[str]) -> bool:
     """Tell whether blocks of lines may be poems: many, of short lines, and no speeches of a play."""
-    spoken = fmean(block.partition("\n")[0].endswith(":") for block in blocks)
     longest = fmean(max(map(len, block.split("\n"))) for block in blocks)
-    return len(blocks) >= FEWEST_BLOCKS and spoken < 0.5 and longest <= LONGEST_VERSE
+    return len(blocks) >= FEWEST_BLOCKS and not _are_speeches(blocks) and longest <= LONGEST_VERSE
+
+
+def _are_speeches(blocks: Sequence[str]) -> bool:
+    """Tell whether blocks of lines are the speeches of a play: most begin with a name and a colon on a line of their own."""
+    return len(blocks) >= FEWEST_BLOCKS and fmean(block.partition("\n")[0].endswith(":") for block in blocks) >= MOST_SPEECHES
 
 
 def _kind(lines: Lines, signs: dict[str, float]) -> str:
@@ -81,7 +87,8 @@ def _kind(lines: Lines, signs: dict[str, float]) -> str:
     if points < TEXT_POINTS:
         return "list" if lines.count >= FEWEST_LINES else "short"
     joined = sum(points for name, points in signs.items() if name not in _OF_SENTENCES)
-    return "text" if points >= CERTAIN_POINTS and joined >= SURE_POINTS else "doubtful"
+    is_sure = joined >= SURE_POINTS or running_on(lines) >= MOST_RUNNING_ON or _are_speeches(lines.blocks)
+    return "text" if points >= CERTAIN_POINTS and is_sure else "doubtful"
 
 
 def _sampled(text: Text) -> str:

@@ -105,7 +105,7 @@ def _capitals(lines: Lines) -> float:
     return fmean(word[0].isupper() for word in later) if len(later) > len(lines.later_words) / 4 and not lines.shouts else 0.0
 
 
-def _running_on(lines: Lines) -> float:
+def running_on(lines: Lines) -> float:
     """Return the share of lines that begin with a small letter, where capitals begin others and lines have several words."""
     if _mean_per_line(len(lines.all_words), lines) < WORDS_OF_A_SENTENCE:
         return 0.0
@@ -284,7 +284,7 @@ def _headers(lines: Lines) -> float:
 SIGNS = (
     Sign("sentences", 1.2, 0.2, 0.6, lambda lines: lines.share(lambda line: _END.search(line) or _INSIDE.search(line))),
     Sign("clauses", 0.9, 0.2, 0.6, lambda lines: lines.share(_CLAUSE.search)),
-    Sign("running on", 1.2, 0.15, 0.5, _running_on),
+    Sign("running on", 1.2, 0.15, 0.5, running_on),
     Sign("plain words a line", 1.0, 2.0, 5.0, _plain_words),
     Sign("words of sentences", 0.9, 0.08, 0.17, _sentence_words),
     Sign("wrapped", 1.1, 0.85, 0.97, _wrapped),
