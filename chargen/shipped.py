@@ -5,6 +5,7 @@ from pathlib import Path
 from typing import Literal
 
 Kind = Literal["corpora", "configs", "models"]
+SHIPPED = "shipped"  # stands before the names of networks, as a folder would
 
 
 def shipped_folder(kind: Kind) -> Path:
@@ -24,7 +25,7 @@ def shipped_files(kind: Kind) -> list[Path]:
 
 def shipped_models() -> dict[str, Path]:
     """Return the model files of the shipped networks by name, such as shipped/names."""
-    return {f"shipped/{path.stem}": path for path in sorted(shipped_folder("models").glob("*.safetensors"))}
+    return {f"{SHIPPED}/{path.stem}": path for path in sorted(shipped_folder("models").glob("*.safetensors"))}
 
 
 def nearest_shipped(kind: Kind, name: str) -> str | None:

@@ -17,13 +17,18 @@ def run(*command: object, folder: Path) -> str:
     return done.stdout
 
 
+def not_of_the_source(folder: str, names: list[str]) -> set[str]:
+    """Return what the sources do not have: what is made at the top of a checkout, and caches everywhere."""
+    made = {".venv", ".git", "runs", "build", "dist", "gpu-wheels"} if Path(folder) == REPOSITORY else set()
+    return made | {name for name in names if name in ("__pycache__", ".hypothesis") or name.endswith("_cache")}
+
+
 @pytest.fixture(scope="module")
 def environment(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A new environment with the wheel in it. Dependencies come by a path file, whose own path files are not read."""
     folder = tmp_path_factory.mktemp("wheel")
     source = folder / "source"
-    ignored = shutil.ignore_patterns(".venv", ".git", "runs", "__pycache__", ".*_cache", ".hypothesis")
-    shutil.copytree(REPOSITORY, source, ignore=ignored)
+    shutil.copytree(REPOSITORY, source, ignore=not_of_the_source)
     offline = ("--quiet", "--no-deps", "--no-index", "--disable-pip-version-check")
     run(sys.executable, "-m", "pip", "wheel", *offline, "--no-build-isolation", "-w", folder, source, folder=folder)
     (wheel,) = folder.glob("chargen-*.whl")

@@ -20,7 +20,7 @@ from chargen.errors import ModelFileError, RunError
 from chargen.files import write_atomically
 from chargen.network.model_file import MODEL_SUFFIX, read_metadata
 from chargen.settings.schema import Settings
-from chargen.shipped import shipped_models
+from chargen.shipped import SHIPPED, shipped_models
 
 TIME_FORMAT = "%Y%m%d-%H%M%S"
 SECONDS_TO_WRITE_A_NAME = 5  # into a run directory that was locked just now
@@ -275,11 +275,14 @@ def _find(spec: str | None, root: Path) -> Path:
         for path in (Path(spec), root / spec):
             if path.is_file() or path.is_dir():
                 return path
-        if spec in (shipped := shipped_models()):
+        is_name = len(Path(spec).parts) == 1 or Path(spec).parts[0] == SHIPPED
+        shipped = shipped_models() if is_name else {}
+        if spec in shipped:
             return shipped[spec]
     except OSError as error:  # such as a name too long, or a folder that may not be entered
         raise RunError(f"cannot read the run {spec:.100}: {error.strerror}") from error
-    raise RunError(f"no such run: {spec}", hint=f"chargen runs lists them; {' and '.join(shipped)} come with chargen")
+    come_along = f"; {' and '.join(shipped)} come with chargen" if shipped else ""
+    raise RunError(f"no such run: {spec}", hint=f"chargen runs lists them{come_along}")
 
 
 def model_runs(root: Path) -> list[RunDirectory]:

@@ -129,12 +129,13 @@ def test_only_a_variable_that_had_a_part_is_named(invoke: Invoke, write_run: Wri
     refused = invoke(*asked, env=variables | {"CHARGEN_TRAIN_HIDDEN_SIZE": "9"})
     assert_one_line(refused, told.format(run) + " (CHARGEN_TRAIN_HIDDEN_SIZE is set)")
     variables = {"CHARGEN_RUNS": "runs"}  # a word that hints have too
-    assert_one_line(invoke("sample", "--run", "x", env=variables), "no such run: x; chargen runs lists them")
+    shipped = "shipped/book and shipped/names come with chargen"
+    assert_one_line(invoke("sample", "--run", "x", env=variables), f"no such run: x; chargen runs lists them; {shipped}")
     missing = invoke("sample", env={"CHARGEN_RUNS": "elsewhere"}).stderr
     assert missing.startswith("chargen: no trained run in elsewhere; ")
     assert missing.endswith(" (CHARGEN_RUNS is set)\n")
     missing = invoke("sample", env={"CHARGEN_SAMPLE_RUN": "x"})
-    assert_one_line(missing, "no such run: x; chargen runs lists them (CHARGEN_SAMPLE_RUN is set)")
+    assert_one_line(missing, f"no such run: x; chargen runs lists them; {shipped} (CHARGEN_SAMPLE_RUN is set)")
 
 
 def test_a_variable_of_habit_is_told_of(invoke: Invoke) -> None:
