@@ -120,7 +120,7 @@ TRAINING = (
         "`--epochs`: how often the text is read",
         "First the network learns which characters are frequent, then short words and where spaces stand, then longer "
         "words and how a sentence goes. Both figures fall at first. When the one of known text falls on and the one of "
-        "new text does not, the network has begun to learn by heart.",
+        "new text does not, the network has begun to overfit.",
         [Variant({"epochs": value}) for value in (1, 4, 15)],
         writing=COOL,
         measured=True,
@@ -162,7 +162,7 @@ TRAINING = (
         measured=True,
     ),
     Lesson(
-        "`--dropout`: against learning by heart",
+        "`--dropout`: against overfitting",
         "The text is short, and 40 epochs are many. Without dropout the network knows its text much better than new text. "
         "Dropout hides part of the outputs at each step, at random, so that the network cannot rely on any of them: known "
         "text gets harder, new text easier. Look at the distance of the two figures, more than at the samples.",
@@ -210,8 +210,8 @@ TRAINING = (
     Lesson(
         "`--per-line` or `--document`: what a text is",
         "With `--per-line` each line of a list is a text with a beginning and an end: the network learns where names end, "
-        "and each name starts afresh. With `--document` the list is one long text, and a newline is a character like any "
-        "other; the first letter of a name then depends on the name before, in a sorted list with good reason.",
+        "and each name is read from a zero state. With `--document` the list is one long text, and a newline is a character "
+        "like any other; the first letter of a name then depends on the name before, which helps in a sorted list.",
         [Variant({"per_line": True, "count": 8}), Variant({"document": True, "length": 56})],
         training=NAMES,
         writing={"random_seed": 1, "temp": 0.8},
@@ -248,8 +248,8 @@ and the text below is the beginning of what its last weights write by
     {sample}
 
 Where networks differ, two figures stand beside the text, in bits a character; less is better. **New** is the part of the
-text that was held out of training, **known** are the first {known:,} characters of the other part. A network that knows its
-text by heart has a small figure there and a large one for new text.
+text that was held out of training, **known** are the first {known:,} characters of the other part. A network that
+overfits has a small figure for known text and a large one for new text.
 """
 
 

@@ -195,7 +195,9 @@ class TrainingConfig:
     stateful: bool = setting(
         False, "Read the text as contiguous streams and carry the state from batch to batch.", by_text=True
     )
-    jitter: bool = setting(False, "Cut the streams at other places in each epoch, and begin afresh now and then.", by_text=True)
+    jitter: bool = setting(
+        False, "Cut the streams at other places in each epoch, and reset the state from time to time.", by_text=True
+    )
     batch_size: int | None = setting(None, "Windows in a batch.", minimum=1, maximum=1_000_000)
     epochs: int = setting(60, "Passes over the text, at most.", minimum=1, maximum=1_000_000, by_text=True)
     patience: int = setting(

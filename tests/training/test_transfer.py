@@ -50,7 +50,7 @@ def test_rows_follow_their_characters_and_labels(embedding_size: int) -> None:
     np.testing.assert_array_equal(merged["output.bias"][ours], before["output.bias"][theirs])
     np.testing.assert_array_equal(merged["recurrent.0.recurrent_kernel"], before["recurrent.0.recurrent_kernel"])
     assert describe_transfer(start, vocabulary) == (
-        "going on from before: all weights, 5 of 8 tokens known, 3 start afresh: 'a', 'c', '(label w)'"
+        "going on from before: all weights, 5 of 8 tokens known, 3 new, with random weights: 'a', 'c', '(label w)'"
     )
 
 

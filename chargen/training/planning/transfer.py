@@ -96,7 +96,7 @@ def describe_transfer(start: Start, vocabulary: Vocabulary) -> str:
     texts = _token_texts(vocabulary)
     new = [text for text, number in texts.items() if number not in set(ours)]
     shown = ", ".join(map(repr, new[:TOKENS_SHOWN])) + (", ..." if len(new) > TOKENS_SHOWN else "")
-    fresh = f"{len(new)} start afresh: {shown}" if new else "none is new"
+    fresh = f"{len(new)} new, with random weights: {shown}" if new else "none is new"
     return f"going on from {start.name}: all weights, {len(ours):,} of {len(texts):,} tokens known, {fresh}"
 
 
