@@ -81,10 +81,9 @@ class ReadText(NamedTuple):
 
 def _within_rows(rows: Stretches, pieces: Iterable[Stretches]) -> Stretches:
     """Return the pieces of each row as documents of the text of all rows, with the labels of the rows."""
-    cut = [(start + piece.starts, start + piece.stops) for start, piece in zip(rows.starts, pieces, strict=True)]
-    counts = [len(starts) for starts, _ in cut]
-    repeated = rows.take(np.repeat(np.arange(len(rows)), counts))
-    starts, stops = (np.concatenate([np.array([], np.int64), *arrays]) for arrays in zip(*cut, strict=True))
+    cut = [start + np.stack([piece.starts, piece.stops]) for start, piece in zip(rows.starts, pieces, strict=True)]
+    repeated = rows.take(np.repeat(np.arange(len(rows)), [places.shape[1] for places in cut]))
+    starts, stops = np.concatenate([np.zeros((2, 0), np.int64), *cut], axis=1)
     return replace(repeated, starts=starts, stops=stops)
 
 

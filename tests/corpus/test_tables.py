@@ -11,6 +11,9 @@ from hypothesis import strategies as st
 
 from chargen.corpus import reading
 from chargen.corpus.corpus import Corpus, load_corpus
+from chargen.corpus.cutting import ReadText
+from chargen.corpus.formats.rows import Rows
+from chargen.corpus.reading import SourceText
 from chargen.errors import ChargenError, ConfigError, CorpusError
 from chargen.settings.schema import CorpusConfig
 
@@ -283,3 +286,14 @@ def test_records_are_looked_into_some_levels_deep(tmp_path: Path) -> None:
         assert texts(load(tmp_path, json.dumps(nested(levels)), "t.json")) == ["Good day", "Good night"]
     deep = load(tmp_path, json.dumps(nested(60)), "t.json")
     assert "Good day" not in texts(deep)
+
+
+def test_lines_of_rows_keep_the_labels_of_their_rows(tmp_path: Path) -> None:
+    content = 'text,label\n"one\n\ntwo",a\nthree,b\n'
+    corpus = load(tmp_path, content, "t.csv", reading="line", label_column="label")
+    assert [tuple(one[:2]) for one in corpus.documents] == [("one", "a"), ("two", "a"), ("three", "b")]
+
+
+def test_a_table_without_rows_has_no_lines() -> None:
+    rows = Rows([("", None)])
+    assert len(ReadText(SourceText("t.csv", rows.text, rows=rows), "%").cut()) == 0
