@@ -25,7 +25,8 @@ from chargen.writing.classifier import TextClassifier, save_classifier
 collect_ignore = ["mutation.py"]  # a program whose packages `make mutate` installs, not the tests'
 
 signal.signal(signal.SIGINT, signal.default_int_handler)  # which a shell leaves out for what it runs in the background
-hypothesis.settings.register_profile("untimed", deadline=None)  # this machine may be a busy one
+# This machine may be a busy one: neither an example nor the drawing of examples has to be quick.
+hypothesis.settings.register_profile("untimed", deadline=None, suppress_health_check=[hypothesis.HealthCheck.too_slow])
 hypothesis.settings.load_profile("untimed")
 
 BROWSERS = ("chromium", "chromium-browser", "google-chrome")

@@ -110,31 +110,22 @@ def test_files(room: str, root: Path) -> list[str]:
     return [*map(str, sorted(files)), *([] if tests == "tests/training" else [str(root / room)])]
 
 
-def passes(tests: list[str], root: Path, *options: str, seconds: float | None = SECONDS) -> bool:
-    """Run tests in a copy of the repository, and return whether all pass in time."""
+def run_tests(tests: list[str], root: Path, *options: str, seconds: float | None) -> subprocess.CompletedProcess[str]:
+    """Run tests in a copy of the repository, up to the first failure. Raises TimeoutExpired after so many seconds."""
     arguments = root / "tests.txt"
     arguments.write_text("\n".join(tests), encoding="utf-8")
     environment = os.environ | {"PYTHONPATH": str(root), "PYTHONDONTWRITEBYTECODE": "1", "COVERAGE_FILE": COVERAGE_FILE}
-    command = [
-        sys.executable,
-        "-m",
-        "pytest",
-        "-x",
-        "-q",
-        "-n",
-        "0",
-        "--dist",
-        "no",
-        "-p",
-        "no:cacheprovider",
-        *options,
-        f"@{arguments}",
-    ]
+    alone = ("-x", "-q", "-n", "0", "--dist", "no", "-p", "no:cacheprovider")
+    command = [sys.executable, "-m", "pytest", *alone, *options, f"@{arguments}"]
+    return subprocess.run(command, cwd=root, env=environment, capture_output=True, text=True, timeout=seconds)
+
+
+def passes(tests: list[str], root: Path) -> bool:
+    """Run tests in a copy of the repository, and return whether all pass in time."""
     try:
-        done = subprocess.run(command, cwd=root, env=environment, capture_output=True, timeout=seconds)
+        return run_tests(tests, root, seconds=SECONDS).returncode == SURVIVED
     except subprocess.TimeoutExpired:
         return False
-    return done.returncode == SURVIVED
 
 
 def find_covering(room: str, root: Path) -> dict[Path, TestsByLine]:
@@ -142,8 +133,10 @@ def find_covering(room: str, root: Path) -> dict[Path, TestsByLine]:
 
     Exits if the tests fail without a mutant: they would find every mutant.
     """
-    if not passes(test_files(room, root), root, f"--cov={room}", "--cov-context=test", "--cov-report=", seconds=None):
-        sys.exit(f"the tests of {room} fail without a mutant")
+    options = (f"--cov={room}", "--cov-context=test", "--cov-report=")
+    done = run_tests(test_files(room, root), root, *options, seconds=None)
+    if done.returncode != SURVIVED:
+        sys.exit(f"{done.stdout[-2000:]}\nthe tests of {room} fail without a mutant")
     data = coverage.CoverageData(str(root / COVERAGE_FILE))
     data.read()
     return {
