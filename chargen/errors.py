@@ -24,6 +24,10 @@ class ReadingError(CorpusError):
     """A text that cannot be read as the settings say; the hint names those of `chargen train` that say otherwise."""
 
 
+class DamagedFileError(CorpusError):
+    """A container or a document of another program that cannot be read to its end."""
+
+
 class DownloadError(CorpusError):
     """A public text that could not be fetched, though its name is right."""
 

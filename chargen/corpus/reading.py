@@ -26,7 +26,7 @@ from chargen.corpus.formats.slack import export_files, read_export
 from chargen.corpus.formats.tables import Columns, Labels, collect_rows, no_texts
 from chargen.corpus.large_text import LargeText, Text, decoded_blocks, is_blank
 from chargen.corpus.wording import MOST_TOLD, counted, example, listed
-from chargen.errors import CorpusError, ReadingError
+from chargen.errors import CorpusError, DamagedFileError, ReadingError
 from chargen.shipped import nearest_shipped, shipped_folder
 
 LARGE_BYTES = 1 << 26  # from this size on a file is not read into memory
@@ -299,9 +299,23 @@ def _read(path: Path, name: str, how: How, before: Iterable[SourceText] = ()) ->
 
 
 def _read_packed(packed: Packed, folder: str, how: How, before: Iterable[SourceText]) -> list[SourceText]:
-    """Return the text of a file, read through what it is compressed by, or those of an archive."""
+    """Return the text of a file, read through what it is compressed by, or those of an archive.
+
+    What is damaged is read as the bytes that it is, if bytes are wanted: it may only begin like a container.
+    """
     if how.format == PLAIN:
         return [replace(_decoded(packed, how), folder=folder)]
+    try:
+        return _read_through(packed, folder, how, before)
+    except DamagedFileError as error:
+        if how.encoding is not None:
+            raise
+        packed.file.seek(0)
+        note = f"{error.message}; its bytes are read as they are"
+        return [replace(_decoded(packed, how), folder=folder, format_notes=(note,))]
+
+
+def _read_through(packed: Packed, folder: str, how: How, before: Iterable[SourceText]) -> list[SourceText]:
     if how.glob is None and (names := export_files(zip_names(packed.file))):
         return _slack_export(packed, names)
     left_out = LeftOut()

@@ -291,3 +291,12 @@ def test_names_beyond_ascii_are_no_encryption(tmp_path: Path) -> None:
 def test_texts_that_begin_like_other_files_are_texts(beginning: str, tmp_path: Path) -> None:
     text = f"{beginning}. {STORY}"
     assert texts(load(tmp_path, text.encode(), "a.txt", reading="document")) == [text]
+
+
+def test_damaged_files_are_read_as_bytes_with_a_note(tmp_path: Path) -> None:
+    raw = zipped({"a.txt": STORY})[:-30]
+    with pytest.raises(CorpusError, match=r"a\.zip is damaged: file is not a zip file; fetch or save it again"):
+        load(tmp_path, raw, "a.zip")
+    corpus = load(tmp_path, raw, "a.zip", tokens="byte")
+    assert "a.zip is damaged: file is not a zip file; its bytes are read as they are" in corpus.notes
+    assert "".join(texts(corpus)).encode("utf-8", "surrogateescape") == raw

@@ -68,7 +68,10 @@ def test_bytes_joined_are_any_text(text: str) -> None:
     assert tokens.decode(tokens.encode(text)) == text
 
 
-@given(st.binary(min_size=1))
+HEADS = [b"PK\3\4", b"PK\5\6", b"\x1f\x8b\x08", b"BZh9", b"\xfd7zXZ\0", b"%PDF-1.4", b"PAR1\0", b"{\\rtf", b"SQLite format 3\0"]
+
+
+@given(st.binary(min_size=1) | st.builds(bytes.__add__, st.sampled_from(HEADS), st.binary()))
 def test_bytes_are_the_bytes_of_any_file(tmp_path_factory: pytest.TempPathFactory, raw: bytes) -> None:
     path = tmp_path_factory.mktemp("raw") / "any.bin"
     path.write_bytes(raw + b"ab")

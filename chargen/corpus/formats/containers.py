@@ -17,7 +17,7 @@ from pathlib import PurePosixPath
 from tempfile import SpooledTemporaryFile
 from typing import IO, Any, NamedTuple
 
-from chargen.errors import CorpusError
+from chargen.errors import CorpusError, DamagedFileError
 
 MOST_BYTES = 1 << 34  # that a file may unpack to
 MOST_TIMES = 250  # its size that it may unpack to; text rarely packs to a tenth
@@ -247,9 +247,9 @@ def shown_name(name: str) -> str:
 
 @contextmanager
 def damage_named(name: str) -> Iterator[None]:
-    """Turn what libraries raise for damaged files into CorpusError."""
+    """Turn what libraries raise for damaged files into DamagedFileError."""
     try:
         yield
     except _DAMAGED as error:
         why = str(error) or "it ends too early"
-        raise CorpusError(f"{name} is damaged: {why[:1].lower()}{why[1:]}", hint="fetch or save it again") from error
+        raise DamagedFileError(f"{name} is damaged: {why[:1].lower()}{why[1:]}", hint="fetch or save it again") from error
