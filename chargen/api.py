@@ -349,8 +349,8 @@ class Classifier:
 
 
 def _train(layers: Sequence[tuple[str, Mapping[str, Any]]], *, runs_dir: StrPath | None, **options: Any) -> Run:
-    from chargen.tasks.training import plan_training
     from chargen.training.signals import patience
+    from chargen.training.start import plan_training
 
     with patience():
         trained = plan_training(layers, runs_dir=_runs_dir(runs_dir), **options).train()

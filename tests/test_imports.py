@@ -33,9 +33,9 @@ MAY_IMPORT: dict[str, set[str]] = {
     "pages": LIGHT,
     "export": LIGHT | {"settings", "corpus", "network"},
     "serving": LIGHT | {"settings", "corpus", "network", "writing", "export"},
-    "training": LIGHT | {"settings", "corpus", "network", "runs", "writing", "tracking", "scratch", "export"},
     "insight": LIGHT | {"settings", "corpus", "network", "runs", "writing", "scratch"},
-    "tasks": LIGHT | {"settings", "corpus", "network", "runs", "writing", "training", "insight"},
+    "training": LIGHT | {"settings", "corpus", "network", "runs", "writing", "tracking", "scratch", "export", "insight"},
+    "tasks": LIGHT | {"settings", "corpus", "network", "runs", "writing", "insight"},
     "tuning": LIGHT | {"settings", "corpus", "runs", "training"},
     "api": LIGHT | {"settings", "corpus", "network", "runs", "writing", "training", "insight", "serving", "tasks"},
     "cli": LIGHT

@@ -63,7 +63,7 @@ def show(
       chargen config show book.txt --preset fast > my.toml
       chargen train --config my.toml
     """
-    from chargen.tasks.training import choose_settings
+    from chargen.training.start import choose_settings
 
     layers = option_layers(files, config_name, given)
     comments: tuple[str, ...] = ()

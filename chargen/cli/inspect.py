@@ -1,4 +1,4 @@
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -16,6 +16,7 @@ from chargen.cli.options import (
     write_output,
 )
 from chargen.cli.tables import aligned
+from chargen.settings.layers import resolve
 from chargen.terminal import echo, visible
 
 MOST_FILES = 20  # files, and rare characters, that are listed for people
@@ -51,31 +52,33 @@ def command(files: tuple[str, ...], write: Path | None, as_json: bool, verbosity
       chargen inspect articles/ --glob '**/*.md' --json
       chargen inspect mixed.txt --write clean.txt
     """
-    from chargen.tasks.inspecting import inspect_text
+    from chargen.insight.inspection import inspect_text
+    from chargen.training.planning.recipes import default_reasons
 
-    inspected = inspect_text(option_layers(files, None, given))
+    resolved = resolve(*option_layers(files, None, given))
+    inspection = inspect_text(resolved.settings)
+    reasons = default_reasons(inspection.corpus, resolved)
     if write:
-        write_output(write, inspected.clean_text(), option="--write")
+        write_output(write, inspection.clean_text(), option="--write")
     if as_json:
-        echo(json_text(inspected.to_mapping()))
+        echo(json_text(inspection.to_mapping() | {"training": list(reasons)}))
     else:
-        for section in _sections(inspected):
+        for section in _sections(inspection, reasons):
             echo(section)
 
 
-def _sections(inspected: Any) -> Iterator[str]:
+def _sections(inspection: Any, reasons: Sequence[str]) -> Iterator[str]:
     """Yield what people are shown, a section at a time."""
-    inspection = inspected.inspection
     yield from inspection.corpus.notes
     yield "" if inspection.corpus.notes else _files(inspection)
     if inspection.corpus.notes:
         yield _files(inspection)
-    yield _facts(inspected)
+    yield _facts(inspection, reasons)
     if len(inspection.corpus.documents) > 1:
         yield f"\nlengths of the documents, in characters\n{_histogram(inspection.histogram)}"
     if inspection.rare:
         yield f"\nrare characters ({inspection.counts.num_rare:,})\n{_rare(inspection)}"
-    warnings = [*inspection.warnings(), *inspected.warnings]
+    warnings = list(inspection.warnings())
     if warnings:
         yield "\n" + "\n".join(f"warning: {line}" for line in warnings)
 
@@ -90,8 +93,7 @@ def _files(inspection: Any) -> str:
     return aligned([heading, *rows]) + (f"\n{more:,} more files; --json lists all" if more > 0 else "")
 
 
-def _facts(inspected: Any) -> str:
-    inspection = inspected.inspection
+def _facts(inspection: Any, reasons: Sequence[str]) -> str:
     corpus, counts = inspection.corpus, inspection.counts
     scripts = list(counts.scripts().items())[:MOST_SCRIPTS]
     common = " ".join(_shown(one) for one, _ in counts.most_common()[:20])
@@ -104,7 +106,7 @@ def _facts(inspected: Any) -> str:
         ("lengths", "  ".join(f"{name} {value:,}" for name, value in inspection.lengths.quantiles().items())),
         ("held out", f"{held_out:,} characters in {len(inspection.held_out):,} pieces (--validation-split, --validation)"),
         *(("labels", ", ".join(corpus.labels)) for _ in range(bool(corpus.labels))),
-        *(("training" if number == 0 else "", line) for number, line in enumerate(inspected.reasons)),
+        *(("training" if number == 0 else "", line) for number, line in enumerate(reasons)),
     ]
     return "\n" + aligned(rows)
 

@@ -85,7 +85,7 @@ def command(
       chargen train --resume
       chargen train reviews.csv --task classify --tokens word
     """
-    from chargen.tasks.training import plan_training
+    from chargen.training.start import plan_training
 
     if dry_run and distribute:
         raise ConfigError("--dry-run measures one process, --distribute starts several", hint="leave one of them out")

@@ -6,9 +6,11 @@ from typing import Any
 
 import numpy as np
 
-from chargen.corpus.corpus import Corpus, CorpusFile
+from chargen.corpus.corpus import Corpus, CorpusFile, cut_corpus, read_corpus
 from chargen.corpus.cutting import DOCUMENT, LINE
 from chargen.corpus.documents import Documents
+from chargen.corpus.holdout import split_documents
+from chargen.corpus.large_text import text_blocks
 from chargen.corpus.reading import SourceText
 from chargen.insight.text_facts import (
     Bar,
@@ -18,10 +20,12 @@ from chargen.insight.text_facts import (
     count_copies,
     shown_character,
 )
+from chargen.settings.schema import Settings
 
 SHARE_OF_COPIES = 0.01  # of the documents, from which on copies are worth a warning
 FEW_CHARACTERS = 2_000
 MANY_CHARACTERS = 300  # distinct ones, of a script with an alphabet
+SEPARATOR = "<|endoftext|>"  # between documents that are written as one text
 
 
 @dataclass(frozen=True)
@@ -111,6 +115,24 @@ class Inspection:
         source = self.sources[rare.first.text]
         place = {"file": source.name, "around": rare.first.around}
         return place if source.rows else place | {"line": rare.first.line, "column": rare.first.column}
+
+    def clean_text(self) -> Iterator[str]:
+        """Yield the documents as one text, piece by piece: lines of a list, or documents with a separator between them."""
+        separator = "\n" if self.corpus.reading == LINE else f"\n{SEPARATOR}\n"
+        for number, text in enumerate(self.corpus.texts):
+            if number:
+                yield separator
+            yield from text_blocks(text)
+        if len(self.corpus.documents) > 1:
+            yield "\n"
+
+
+def inspect_text(settings: Settings) -> Inspection:
+    """Read the texts that the settings name and inspect them. Raises ChargenError for a text that cannot be read."""
+    parts = read_corpus(settings.corpus)
+    corpus = cut_corpus(settings.corpus, parts)
+    _, held_out = split_documents(corpus, settings.corpus, seed=settings.training.random_seed)
+    return inspect(corpus, [source for _, source in parts], held_out)
 
 
 def inspect(corpus: Corpus, sources: Sequence[SourceText], held_out: Documents) -> Inspection:

@@ -80,7 +80,7 @@ def plan_within(
     The steps are told in so many `epochs`, or in as many as suit them. Minutes hold as many steps as the speed that is
     measured allows, or as the recipe expects where nothing is to be `measured`.
     """
-    chosen = Chosen(resolved.settings, [name for name, origin in resolved.origin.items() if origin != "default"])
+    chosen = Chosen.of(resolved)
     cores = len(os.sched_getaffinity(0)) if budget.exact else PRESET_CORES
     recipe = choose_recipe(corpus, chosen, minutes=budget.minutes, cores=cores, exact=budget.exact)
     plan = make_plan(_applied(recipe, resolved.settings), corpus, start=start, passes=recipe.passes)

@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 from click.testing import Result
 
-from chargen.tasks.training import plan_training
+from chargen.training.start import plan_training
 from tests.cli.results import assert_one_line
 
 Invoke = Callable[..., Result]

@@ -14,8 +14,8 @@ from chargen.errors import ConfigError
 from chargen.network.model_file import TextModel, load_model
 from chargen.network.network import Network, weight_shapes
 from chargen.settings.schema import KEYWORDS, NetworkConfig
-from chargen.tasks.training import plan_training
 from chargen.training.planning.transfer import Start, check_fits, describe_transfer, transferred
+from chargen.training.start import plan_training
 
 Train = Callable[..., Any]
 E, H = 4, 5

@@ -12,6 +12,7 @@ from typing import Any, NamedTuple
 
 from chargen.corpus.corpus import Corpus
 from chargen.network.network import weight_shapes
+from chargen.settings.layers import Resolved
 from chargen.settings.schema import Mapped, NetworkConfig, Settings
 from chargen.training.planning.plan import FEWEST_EPOCHS, WARMUP_SHARE
 from chargen.training.planning.windows import LONGEST_LINE_WINDOW, usual_length
@@ -62,6 +63,11 @@ class Chosen(NamedTuple):
     settings: Settings
     names: Collection[str]
 
+    @classmethod
+    def of(cls, resolved: Resolved) -> "Chosen":
+        """Return the choices of a user: all settings that are not defaults."""
+        return cls(resolved.settings, [name for name, origin in resolved.origin.items() if origin != "default"])
+
     def any(self, *names: str) -> bool:
         """Tell whether the user has chosen one of them."""
         return any(name in self.names for name in names)
@@ -96,6 +102,11 @@ def choose_recipe(corpus: Corpus, chosen: Chosen, *, minutes: float, cores: int,
         _learning_in_words(training),
     )
     return Recipe(layer, passes, most_passes, reasons)
+
+
+def default_reasons(corpus: Corpus, resolved: Resolved) -> tuple[str, ...]:
+    """Return the settings that the default preset chooses for a corpus, as lines that give the reasons."""
+    return choose_recipe(corpus, Chosen.of(resolved), minutes=PRESETS[DEFAULT_PRESET], cores=PRESET_CORES).reasons
 
 
 class _TextSize(NamedTuple):
