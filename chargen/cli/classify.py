@@ -124,7 +124,7 @@ def _read_texts(
         if source.rows is None:
             given += _lines(str(source.text))
         else:
-            given += [(str(row.text), row.label) for row in source.rows.stretches.documents()]
+            given += [(str(row.text), row.label) for row in source.rows.spans.documents()]
     notes = notes_about(sources)
     if not given:
         raise ConfigError("there is no text to classify", hint='give one, as in chargen classify "Harold", or --file')

@@ -19,7 +19,7 @@ from chargen.cli.tables import aligned
 from chargen.settings.layers import resolve
 from chargen.terminal import echo, visible
 
-MOST_FILES = 20  # files, and rare characters, that are listed for people
+MAX_FILES = 20  # files, and rare characters, that are listed for people
 MOST_SCRIPTS = 4
 BAR_WIDTH = 40  # characters of the longest bar
 
@@ -87,9 +87,9 @@ def _files(inspection: Any) -> str:
     heading = ("file", "encoding", "read by", "documents", "characters")
     rows = [
         (one.file.name, one.file.encoding, one.file.reading, f"{one.file.documents:,}", f"{one.characters:,}")
-        for one in inspection.files[:MOST_FILES]
+        for one in inspection.files[:MAX_FILES]
     ]
-    more = len(inspection.files) - MOST_FILES
+    more = len(inspection.files) - MAX_FILES
     return aligned([heading, *rows]) + (f"\n{more:,} more files; --json lists all" if more > 0 else "")
 
 
@@ -127,7 +127,7 @@ def _bar(count: int, most: int) -> str:
 
 
 def _rare(inspection: Any) -> str:
-    return aligned([_rare_row(one, inspection.place_of(one)) for one in inspection.rare[:MOST_FILES]])
+    return aligned([_rare_row(one, inspection.place_of(one)) for one in inspection.rare[:MAX_FILES]])
 
 
 def _rare_row(rare: Any, place: dict[str, Any]) -> tuple[str, ...]:

@@ -23,7 +23,7 @@ from chargen.settings.schema import CorpusConfig
 
 
 class CorpusFile(NamedTuple):
-    """A file of a corpus: its encoding, how it is read ("line", "document" or a separator), and its number of documents."""
+    """A file of a corpus: encoding, reading ("line", "document" or a separator) and number of documents."""
 
     name: str
     encoding: str
@@ -35,9 +35,9 @@ class CorpusFile(NamedTuple):
 class Corpus:
     """The documents of a training text.
 
-    `reading` is "line" where every line of most of the text is a document, else "document". `files` are what it was cut from.
-    `notes` are for the user. `weights`: how often windows are drawn from each part of a mix. `entries`: whether each document
-    is a text of its own, as rows of a table and jokes between separators are, rather than a part of a longer one.
+    reading: "line" if each line of most of the text is a document, else "document". files: the files that the documents come
+    from. notes: lines for the user. weights: how often windows are drawn from each part of a mix. entries: whether each
+    document is a separate text (the rows of a table, jokes between separators) rather than a part of a longer text.
     """
 
     name: str
@@ -57,7 +57,7 @@ class Corpus:
 
     @property
     def recorded(self) -> dict[str, Any]:
-        """The settings that cut the same texts in the same way."""
+        """The settings that cut the same texts into the same documents again."""
         readings = set(self.file_readings)
         separator = None if len(readings) > 1 else next(iter(readings - {LINE, DOCUMENT}), None)
         file_readings = self.file_readings if len(readings) > 1 else ()
@@ -65,7 +65,7 @@ class Corpus:
 
     @property
     def unit(self) -> str:
-        """What a document is called: a line, a row or a document."""
+        """The word for a document in messages: "line", "row" or "document"."""
         if self.entries and set(self.file_readings) <= {LINE, DOCUMENT}:
             return "row"
         return "line" if self.reading == LINE else "document"
@@ -82,36 +82,39 @@ class Corpus:
 
     @property
     def num_characters(self) -> int:
-        """Characters of all documents, line ends between documents not counted."""
+        """Characters of all documents, without the line ends between documents."""
         return self.documents.num_characters
 
     @property
     def is_list(self) -> bool:
-        """Whether the documents are short texts of their own, such as names or tweets."""
+        """Whether the documents are short, separate texts, such as names or tweets."""
         short = self.num_characters <= SHORT_ROW * len(self.documents)
         return self.reading == "line" or (self.entries and short)
 
     @property
     def num_characters_in_memory(self) -> int:
-        """Characters of the documents that are not kept in files."""
+        """Characters of the documents that are held in memory rather than in files."""
         return sum(int(group.lengths.sum()) for group in self.documents.groups if isinstance(group.text, str))
 
 
 def load_corpus(config: CorpusConfig, *, stateful: bool = False) -> Corpus:
-    """Read the configured files and cut them into documents. Raises what `read_corpus` and `cut_corpus` raise."""
+    """Read the configured files and cut them into documents.
+
+    Raises the errors of `read_corpus` and `cut_corpus`.
+    """
     return cut_corpus(config, read_corpus(config), stateful=stateful)
 
 
 def cut_corpus(config: CorpusConfig, sources: Sequence[tuple[int, SourceText]], *, stateful: bool = False) -> Corpus:
-    """Cut texts, as `read_corpus` returns them, into documents, each as `choose_readings` chooses.
+    """Cut texts, as returned by `read_corpus`, into documents; `choose_readings` chooses how.
 
-    Raises CorpusError if the text is too short to predict anything, or has one label only, and what `choose_readings` raises.
+    Raises CorpusError if the text is too short to predict anything or has only one label, and the errors of `choose_readings`.
     """
     bare = [source for _, source in sources]
     notes = notes_about(bare)
     if config.strip_licence:
-        bare, told = without_licences(bare)
-        notes += told
+        bare, licence_notes = without_licences(bare)
+        notes += licence_notes
     texts = choose_readings(bare, config, stateful=stateful)
     cut = [text.cut() for text in texts]
     notes += describe_readings(texts, cut)
@@ -120,7 +123,7 @@ def cut_corpus(config: CorpusConfig, sources: Sequence[tuple[int, SourceText]], 
         for (part, source), found in zip(sources, cut, strict=True)
     )
     if documents.num_characters < 2:
-        what = "no text beside blank lines" if not documents else "one character"
+        what = "only blank lines" if not documents else "only one character"
         raise CorpusError(f"{sources[0][1].name} holds {what}, expected two characters or more", hint="give a longer text")
     main, parts = main_reading(texts), _parts(config)
     files = [name for names, _ in parts for name in names]
@@ -147,9 +150,9 @@ def cut_corpus(config: CorpusConfig, sources: Sequence[tuple[int, SourceText]], 
 
 
 def read_corpus(config: CorpusConfig) -> list[tuple[int, SourceText]]:
-    """Read the configured files, each with the number of the part of a mix that it belongs to.
+    """Read the configured files, each with the number of its part of the mix.
 
-    Raises CorpusError if one cannot be read, and ConfigError for a mix that is none.
+    Raises CorpusError if a file cannot be read, and ConfigError for an invalid mix.
     """
     encoding = None if config.tokens == "byte" and config.encoding == AUTO else config.encoding
     sources = [
@@ -172,17 +175,17 @@ def read_corpus(config: CorpusConfig) -> list[tuple[int, SourceText]]:
 
 
 def _check_speakers(sources: Sequence[SourceText]) -> None:
-    """Refuse a text of which nobody knows who says it."""
+    """Raise ReadingError for a text without speakers."""
     for source in sources:
         if source.rows is None:
             raise ReadingError(
-                f"{source.name} has no speakers, as chats, mail, subtitles with voices and tables have",
+                f"{source.name} names no speakers; chats, mail, subtitles with voices and tables do",
                 hint="choose --label-by file or folder",
             )
 
 
 def _check_columns(config: CorpusConfig, sources: Sequence[SourceText]) -> None:
-    """Refuse columns where there is no table, and labels from a column where there is a text without columns."""
+    """Raise ReadingError for columns without a table, and for a label column if a file has no columns."""
     plain = [source.name for source in sources if source.rows is None]
     for flag, named, wrong in (
         ("--text-column", config.text_column, len(plain) == len(sources)),
@@ -202,7 +205,10 @@ def _label(source: SourceText, label_by: str) -> str | None:
 
 
 def _mixed(config: CorpusConfig) -> list[tuple[tuple[str, ...], float]]:
-    """Return the files and the weight of each part of a mix. Raises ConfigError for what is not PATH:WEIGHT."""
+    """Return the files and the weight of each part of a mix.
+
+    Raises ConfigError for a part that is not PATH:WEIGHT.
+    """
     if config.files:
         raise ConfigError(
             f"files are given twice: {config.files[0]} and --mix {config.mix[0]}", hint="give each as --mix PATH:WEIGHT"
@@ -222,21 +228,21 @@ def _mix_part(given: str) -> tuple[tuple[str, ...], float]:
 
 
 def count_characters(documents: Sequence[Document]) -> int:
-    """Count the characters that are predicted; the end of a document counts as one."""
+    """Count the predicted characters; the end of a document counts as one."""
     if isinstance(documents, Documents):
         return documents.num_characters + int(documents.ends.sum())
     return sum(len(document.text) + document.ends for document in documents)
 
 
 def corpus_name(files: Sequence[str]) -> str:
-    """Return a short name for the run directory: the first file's, and how many more there are."""
+    """Return a short name for the run directory: the first file's name, and the number of further files."""
     path = Path(name_in_address(files[0])) if is_address(files[0]) else Path(files[0]).resolve()
     first = "stdin" if files[0] == "-" else path.stem
     return first if len(files) == 1 else f"{first}+{len(files) - 1}"
 
 
 def digest_of(sources: Sequence[SourceText]) -> str:
-    """Return the sha256 of all texts, each ended by a byte that UTF-8 never holds."""
+    """Return the SHA-256 of all texts, each followed by a byte that never occurs in UTF-8."""
     digest = hashlib.sha256()
     for source in sources:
         for block in text_blocks(source.text):

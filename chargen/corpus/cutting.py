@@ -1,4 +1,4 @@
-"""Choose how each text is read, by lines, by separators or as a whole, and cut it into documents."""
+"""Choose how each text is read (by lines, by separators or as a whole) and cut it into documents."""
 
 from collections import Counter
 from collections.abc import Iterable, Iterator, Sequence
@@ -7,7 +7,7 @@ from typing import NamedTuple
 
 import numpy as np
 
-from chargen.corpus.documents import Stretches
+from chargen.corpus.documents import Spans
 from chargen.corpus.large_text import Text, is_blank
 from chargen.corpus.layout import Layout, judge_layout
 from chargen.corpus.lines import filled_lines
@@ -23,21 +23,22 @@ from chargen.corpus.separators import (
     separator_name,
     separator_pattern,
 )
-from chargen.corpus.wording import MOST_TOLD, listed
+from chargen.corpus.wording import MAX_NOTED_FILES, listed
 from chargen.errors import ConfigError
 from chargen.settings.schema import CorpusConfig
 
 LINE, DOCUMENT = "line", "document"
-FEWEST_TOLD = 4  # short lines of a text of which a note says that it is read as a whole
+MIN_NOTED_LINES = 4  # a text with fewer short lines gets no note that it is read as a whole
 SHORT_LINE = 160  # characters, on average
-SHORT_ROW = 200  # characters of a row, on average, up to which rows are read as names are
+SHORT_ROW = 200  # characters, on average; rows no longer than this are read like a list of names
 EXAMPLE_CHARACTERS = 40
 
 
 class ReadText(NamedTuple):
-    """A text and how it is read: "line", "document", or by a separator, which is found inside lines too if it is `inline`.
+    """A text and how it is read: "line", "document" or a separator.
 
-    layout: what the text was judged to be, None for tables and where the settings say how it is read.
+    layout: the judged layout of the text; None for tables and if the settings choose the reading. inline: whether the separator
+    is also found inside lines.
     """
 
     source: SourceText
@@ -52,35 +53,35 @@ class ReadText(NamedTuple):
 
     @property
     def text(self) -> Text:
-        """All of the text."""
+        """The whole text."""
         return self.source.text
 
     @property
     def separated(self) -> bool:
-        """Whether a separator divides documents."""
+        """Whether a separator divides the documents."""
         return self.reading not in (LINE, DOCUMENT)
 
-    def cut(self) -> Stretches:
-        """Return what the text, or each row of a table, is cut into, with the label of the row; blank pieces are left out."""
+    def cut(self) -> Spans:
+        """Cut the text, or each row of a table, into documents with the row's label; skip blank ones."""
         rows = self.source.rows
         if rows is None:
             return self._cut(self.text)
         if self.reading == DOCUMENT or (self.reading == LINE and not rows.has_line_ends):
-            return rows.stretches
-        return _within_rows(rows.stretches, map(self._cut, rows.stretches.texts()))
+            return rows.spans
+        return _within_rows(rows.spans, map(self._cut, rows.spans.texts()))
 
-    def _cut(self, text: Text) -> Stretches:
+    def _cut(self, text: Text) -> Spans:
         if self.separated:
             places = list(places_between(text, separator_pattern(self.reading, inline=self.inline)))
             starts, stops = np.array(places, np.int64).reshape(-1, 2).T
-            return Stretches(text, starts, stops)
+            return Spans(text, starts, stops)
         if self.reading == LINE:
-            return Stretches(text, *filled_lines(text))
-        return Stretches.whole(text).take(np.array([not is_blank(text)]))
+            return Spans(text, *filled_lines(text))
+        return Spans.whole(text).take(np.array([not is_blank(text)]))
 
 
-def _within_rows(rows: Stretches, pieces: Iterable[Stretches]) -> Stretches:
-    """Return the pieces of each row as documents of the text of all rows, with the labels of the rows."""
+def _within_rows(rows: Spans, pieces: Iterable[Spans]) -> Spans:
+    """Return the pieces of each row as documents of the text of all rows, with the rows' labels."""
     cut = [start + np.stack([piece.starts, piece.stops]) for start, piece in zip(rows.starts, pieces, strict=True)]
     repeated = rows.take(np.repeat(np.arange(len(rows)), [places.shape[1] for places in cut]))
     starts, stops = np.concatenate([np.zeros((2, 0), np.int64), *cut], axis=1)
@@ -88,16 +89,16 @@ def _within_rows(rows: Stretches, pieces: Iterable[Stretches]) -> Stretches:
 
 
 def choose_readings(sources: Sequence[SourceText], config: CorpusConfig, *, stateful: bool) -> list[ReadText]:
-    """Choose how each text is read: as the settings say, else as it looks by itself. Of a table it is how each row is read.
+    """Choose how each text, or each row of a table, is read: as the settings say, else by its layout.
 
-    Stateful training reads on from line to line, so nothing is a list by itself then. Raises ConfigError where the settings say
-    it for another number of files, or name a separator that is in none of them.
+    Stateful training continues from line to line, so no text is then judged to be a list. Raises ConfigError if the settings
+    hold readings for another number of files, or a separator that occurs in none of them.
     """
     if config.file_readings:
         if len(config.file_readings) != len(sources):
             given, files = len(config.file_readings), len(sources)
             raise ConfigError(
-                f"{given:,} values of --file-reading for {files:,} files", hint="give it once for each file, in order"
+                f"--file-reading is given {given:,} times for {files:,} files", hint="give it once per file, in order"
             )
         return [ReadText(source, how) for source, how in zip(sources, config.file_readings, strict=True)]
     if config.separator not in (None, NONE):
@@ -109,7 +110,7 @@ def choose_readings(sources: Sequence[SourceText], config: CorpusConfig, *, stat
 
 
 def _is_inline(texts: Sequence[Text], separator: str) -> bool:
-    """Tell whether a separator is found only inside lines. Raises ConfigError if it is not found at all."""
+    """Return whether a separator occurs only inside lines. Raises ConfigError if it does not occur at all."""
     for inline in (False, True):
         pattern = separator_pattern(separator, inline=inline)
         if any(is_in(text, pattern) for text in texts):
@@ -119,7 +120,7 @@ def _is_inline(texts: Sequence[Text], separator: str) -> bool:
 
 
 def _judged(sources: Sequence[SourceText], *, separators: bool, lists: bool) -> list[ReadText]:
-    """Judge each text by itself; one of a few short lines is a list where most of the others are lists."""
+    """Judge each text by its layout; a text of a few short lines is a list if most of the others are lists."""
     layouts = [None if source.rows else judge_layout(source.text) for source in sources]
     kinds = [layout.kind for layout in layouts if layout]
     by_line = {"list"} if lists else set()
@@ -134,7 +135,7 @@ def _judged(sources: Sequence[SourceText], *, separators: bool, lists: bool) -> 
 
 
 def _has_short_rows(source: SourceText) -> bool:
-    """Tell whether the rows of a table are short and have one line each."""
+    """Return whether the rows of a table are short and have one line each."""
     return source.rows is not None and not source.rows.has_line_ends and len(source.text) <= SHORT_ROW * len(source.rows)
 
 
@@ -143,7 +144,7 @@ def _separator(text: Text, layout: Layout) -> str | None:
 
 
 def cut_like(text: Text, config: CorpusConfig) -> Iterable[Text]:
-    """Return a text, cut at the separator that the texts of a run have, if it has it too."""
+    """Cut a text at the separator of a run's texts if the text contains it; else return it whole."""
     if config.separator in (None, NONE):
         return [text]
     lines, inline = (separator_pattern(config.separator, inline=inline) for inline in (False, True))
@@ -158,8 +159,11 @@ def main_reading(texts: Sequence[ReadText]) -> str:
     return sizes.most_common(1)[0][0]
 
 
-def describe_readings(texts: Sequence[ReadText], cut: Sequence[Stretches]) -> Iterator[str]:
-    """Yield notes on what was chosen, each with an example and the option that changes it; cut: the documents of each text."""
+def describe_readings(texts: Sequence[ReadText], cut: Sequence[Spans]) -> Iterator[str]:
+    """Yield notes on the chosen readings, each with an example and the option that changes it.
+
+    cut: the documents of each text.
+    """
     judged = [(one, documents) for one, documents in zip(texts, cut, strict=True) if one.layout]
     lists = [(one, len(documents)) for one, documents in judged if one.reading == LINE]
     separated = [(one, documents) for one, documents in judged if one.separated]
@@ -189,7 +193,7 @@ def _about_lists(lists: Sequence[tuple[ReadText, int]], *, alone: bool) -> str:
     )
 
 
-def _about_separators(texts: Sequence[tuple[ReadText, Stretches]], *, alone: bool) -> Iterator[str]:
+def _about_separators(texts: Sequence[tuple[ReadText, Spans]], *, alone: bool) -> Iterator[str]:
     for separator in dict.fromkeys(one.reading for one, _ in texts):
         those = [(one, cut) for one, cut in texts if one.reading == separator]
         documents = sum(len(cut) for _, cut in those)
@@ -202,23 +206,23 @@ def _about_separators(texts: Sequence[tuple[ReadText, Stretches]], *, alone: boo
 
 
 def _about_short_lines(texts: Sequence[ReadText], *, alone: bool) -> Iterator[str]:
-    """Yield notes on texts that may be lists or poems after all."""
+    """Yield notes on texts that may nevertheless be lists or poems."""
     notes = [note for one in texts if (note := _about_one(one, "" if alone else f"{one.name}: "))]
-    yield from notes[:MOST_TOLD]
-    if len(notes) > MOST_TOLD:
-        yield f"{len(notes) - MOST_TOLD:,} more files of short lines or stanzas are read as one document each"
+    yield from notes[:MAX_NOTED_FILES]
+    if len(notes) > MAX_NOTED_FILES:
+        yield f"{len(notes) - MAX_NOTED_FILES:,} more files of short lines or stanzas are read as one document each"
 
 
 def _about_one(one: ReadText, where: str) -> str:
     layout = one.layout
     assert layout is not None
-    unsure = layout.kind in ("doubtful", "short") and layout.lines >= FEWEST_TOLD and layout.mean_length <= SHORT_LINE
+    unsure = layout.kind in ("doubtful", "short") and layout.lines >= MIN_NOTED_LINES and layout.mean_length <= SHORT_LINE
     if layout.stanzas:
         blocks = sum(1 for _ in places_between(one.text, separator_pattern(BLANK)))
-        hint = "--separator blank makes each one of its own" + (", --per-line each line" if unsure else "")
+        hint = "--separator blank makes each block a document" + (", --per-line each line" if unsure else "")
         what = f"{blocks:,} blocks between empty lines"
     elif unsure:
-        what, hint = f"{len(filled_lines(one.text)[0]):,} short lines", "--per-line makes each one of its own"
+        what, hint = f"{len(filled_lines(one.text)[0]):,} short lines", "--per-line makes each line a document"
     else:
         return ""
     return f"{where}{what}, read as one document ({hint}), such as {_shortened(layout.examples[0])!r}"

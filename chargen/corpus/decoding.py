@@ -1,4 +1,4 @@
-"""Decode the bytes of a text, and say what was assumed where the bytes leave a choice."""
+"""Decode the bytes of a text, and report what was assumed if the bytes are ambiguous."""
 
 import io
 import re
@@ -9,23 +9,23 @@ from typing import IO, NamedTuple
 from chargen.corpus.encodings import AUTO, decoding, marked_encoding, named_encoding, not_text
 from chargen.corpus.large_text import LargeText, Text, decoded_blocks, plain_blocks
 from chargen.corpus.legacy import Guess, guess_legacy, guess_shifted, guess_wide
-from chargen.corpus.utf8 import REPLACEMENT, Damage, Mender, is_utf8
+from chargen.corpus.utf8 import REPLACEMENT, Damage, Utf8Repairer, is_utf8
 from chargen.corpus.wording import counted, listed, words_with_accents
 
-DETECTION_BYTES = 1 << 20  # as much as is looked at from the start, and around the first byte that is not UTF-8
+DETECTION_BYTES = 1 << 20  # examined at the start, and around the first byte that is not UTF-8
 _MAX_REPLACED_SHARE, _MAX_REPLACED = 0.01, 2  # of the characters of a text in a guessed encoding
 _WIDE_SAMPLE = 4096  # bytes
 _WIDE_SHARE = 0.25  # of bytes above 127 in UTF-16 without zero bytes, which is East Asian
-_MOST_NOTES = 3  # on damaged texts, before they are told of together
+_MAX_NOTES = 3  # on damaged texts; further ones share a note
 _SURROGATE = re.compile("[\ud800-\udfff]")
 
 
 @dataclass(frozen=True)
 class Decoding:
-    """How the bytes of a text were read.
+    """How the bytes of a text were decoded.
 
-    `guess` is there if the encoding was guessed, `damage` if a text in UTF-8 is damaged. `replaced` counts U+FFFD in a text of
-    a guessed encoding.
+    guess: set if the encoding was guessed. damage: set if a text in UTF-8 is damaged. replaced: the number of U+FFFD in a text
+    of a guessed encoding.
     """
 
     encoding: str = "utf-8"
@@ -35,7 +35,7 @@ class Decoding:
 
 
 class Decoded(NamedTuple):
-    """A text, and how its bytes were read."""
+    """A text, and how its bytes were decoded."""
 
     text: Text
     decoding: Decoding
@@ -47,11 +47,11 @@ def decode(raw: bytes, *, encoding: str = AUTO, name: str = "text") -> Decoded:
 
 
 def decode_file(file: IO[bytes], *, encoding: str = AUTO, name: str = "text", large: bool = False, usual: str = "") -> Decoded:
-    r"""Decode a file, without its byte order mark and with "\n" for every line end; a large text is kept in a file.
+    r"""Decode a file, without its byte order mark and with "\n" for every line end; keep a large text in a file.
 
-    "auto" takes a byte order mark, then UTF-8, which may be damaged, then the most plausible other encoding, `usual` if that is
-    doubtful; zero bytes are taken for UTF-16 or UTF-32, or for no text. Another name forces that encoding. Raises CorpusError
-    for an unknown encoding, bytes that it does not allow, and bytes that are no text.
+    "auto" tries, in this order: the byte order mark, UTF-8 (which may be damaged), the most plausible other encoding, or
+    `usual` if that guess is doubtful. Zero bytes mean UTF-16, UTF-32 or a binary file. Any other name forces that encoding.
+    Raises CorpusError for an unknown encoding, for bytes that are invalid in it, and for binary files.
     """
     sample = file.read(DETECTION_BYTES)
     if encoding != AUTO:
@@ -72,7 +72,7 @@ def decode_file(file: IO[bytes], *, encoding: str = AUTO, name: str = "text", la
 
 
 def _decode_unmarked(file: IO[bytes], sample: bytes, name: str, *, large: bool, usual: str, marked: bool) -> Decoded:
-    """Decode UTF-8, or what is not; `marked`: whether it begins with the mark of UTF-8."""
+    """Decode UTF-8, or guess another encoding; `marked`: whether the file begins with UTF-8's byte order mark."""
     try:
         return Decoded(_collect(_utf8_blocks(file, large), large), Decoding())
     except UnicodeDecodeError as error:
@@ -89,7 +89,7 @@ def _collect(blocks: Iterable[str], large: bool) -> Text:
 
 
 def _utf8_blocks(file: IO[bytes], large: bool) -> Iterator[str]:
-    """Decode UTF-8: what is read into memory anyway at once, which is faster."""
+    """Decode UTF-8; a text that is held in memory is decoded in one call, which is faster."""
     if large:
         yield from decoded_blocks(file, "utf-8")
     else:
@@ -106,7 +106,7 @@ def _decode_strictly(file: IO[bytes], encoding: str, name: str, *, large: bool, 
 
 
 def _evidence(file: IO[bytes], sample: bytes, error: UnicodeDecodeError) -> bytes:
-    """Return the start of a file and what is around its first byte that is not UTF-8."""
+    """Return the start of a file and the bytes around its first byte that is not UTF-8."""
     start = max(len(sample), error.start - DETECTION_BYTES // 2)
     file.seek(start)
     around = file.read(DETECTION_BYTES) if error.start >= start else b""
@@ -114,12 +114,12 @@ def _evidence(file: IO[bytes], sample: bytes, error: UnicodeDecodeError) -> byte
 
 
 def _decode_damaged(file: IO[bytes], evidence: bytes, large: bool) -> Decoded:
-    mender = Mender(evidence)
+    mender = Utf8Repairer(evidence)
     return Decoded(_collect(mender.blocks(file), large), Decoding(damage=mender.damage))
 
 
 def _guess(evidence: bytes, usual: str) -> Guess | None:
-    """Guess an encoding; where it is doubtful, it may be UTF-16 without a zero byte."""
+    """Guess an encoding; a doubtful one may be UTF-16 without a zero byte."""
     guess = guess_legacy(evidence, usual=usual)
     may_be_wide = sum(one > 127 for one in evidence[:_WIDE_SAMPLE]) > _WIDE_SHARE * len(evidence[:_WIDE_SAMPLE])
     wide = guess_wide(evidence) if may_be_wide and (guess is None or guess.is_doubtful) else ""
@@ -127,7 +127,7 @@ def _guess(evidence: bytes, usual: str) -> Guess | None:
 
 
 def _decode_guessed(file: IO[bytes], guess: Guess | None, large: bool) -> Decoded | None:
-    """Decode a text in a guessed encoding, but None if that does not fit all of it."""
+    """Decode a text in a guessed encoding; return None if some bytes are invalid in it."""
     if guess is None:
         return None
     counter = _Counter()
@@ -137,27 +137,27 @@ def _decode_guessed(file: IO[bytes], guess: Guess | None, large: bool) -> Decode
 
 
 class _Counter:
-    """Counts the characters that replace what cannot be decoded."""
+    """Counts the replacement characters (U+FFFD)."""
 
     replaced = 0
 
     def counted(self, blocks: Iterable[str]) -> Iterator[str]:
-        """Yield the blocks."""
+        """Yield the blocks and count."""
         for block in blocks:
             self.replaced += block.count(REPLACEMENT)
             yield block
 
 
-class Named(NamedTuple):
-    """A text with its name, and how it was read."""
+class NamedText(NamedTuple):
+    """A text with its name and its decoding."""
 
     name: str
     text: Text
     decoding: Decoding
 
 
-def describe_decodings(texts: Sequence[Named]) -> dict[int, list[str]]:
-    """Return a note for each kind of assumption, under the number of the first text that it concerns."""
+def describe_decodings(texts: Sequence[NamedText]) -> dict[int, list[str]]:
+    """Return notes on what was assumed, each under the index of the first text that it concerns."""
     notes: dict[int, list[str]] = {}
     guessed: dict[tuple[str, bool], list[int]] = {}
     damaged: list[int] = []
@@ -168,17 +168,17 @@ def describe_decodings(texts: Sequence[Named]) -> dict[int, list[str]]:
             damaged.append(number)
     for numbers in guessed.values():
         notes.setdefault(numbers[0], []).append(_describe_guess([texts[one] for one in numbers]))
-    for number in damaged[:_MOST_NOTES]:
+    for number in damaged[:_MAX_NOTES]:
         text = texts[number]
         notes.setdefault(number, []).append(f"{text.name}: {text.decoding.damage.describe()}" if text.decoding.damage else "")
-    if others := damaged[_MOST_NOTES:]:
+    if others := damaged[_MAX_NOTES:]:
         names = listed([texts[one].name for one in others])
         notes.setdefault(others[0], []).append(f"{counted(len(others), 'more file')} in damaged UTF-8: {names}")
     return notes
 
 
-def _describe_guess(texts: Sequence[Named]) -> str:
-    """Say in which encoding some texts were read, with words that show whether it is the right one."""
+def _describe_guess(texts: Sequence[NamedText]) -> str:
+    """Report the guessed encoding of some texts, with words that show whether the guess is right."""
     how = texts[0].decoding
     who = texts[0].name if len(texts) == 1 else f"{len(texts):,} files"
     words = next((words for one in texts if (words := words_with_accents(one.text))), "")

@@ -1,4 +1,4 @@
-"""Batch whole documents, each in a row of its own, for documents that are longer than a window."""
+"""Batch whole documents, each in its own row, for documents that are longer than a window."""
 
 import numpy as np
 
@@ -6,10 +6,10 @@ from chargen.corpus.windows import Batch, BatchPlan, TokenStream
 
 
 class DocumentRows(BatchPlan):
-    """Documents of like length side by side, read in windows of T, in the same order in every epoch.
+    """Rows of documents of similar length, read in windows of T tokens, in the same order in every epoch.
 
-    A row reads one document from its first window to its last, the state carried; at the steps in `begins` new documents
-    begin, from the zero state. Past a document's end, and in rows without one, weights are 0.
+    A row reads a document from its first window to its last and carries the state. At the steps in `begins` new documents begin
+    with a zero state. Weights are 0 after a document's end and in empty rows.
     """
 
     def __init__(self, stream: TokenStream, *, context_length: int, batch_size: int) -> None:

@@ -1,6 +1,6 @@
-"""Keep documents as stretches of texts: in memory are the places of each, not its text.
+"""Store documents as spans of texts: the start and the end of each, not a copy of its text.
 
-A list of a million names takes some 20 MB this way, where a string and a record for each would take 300.
+A list of a million names takes about 20 MB this way; a string and an object for each would take 300 MB.
 """
 
 from collections.abc import Iterable, Iterator, Sequence
@@ -14,19 +14,19 @@ import numpy.typing as npt
 
 from chargen.corpus.large_text import Text
 
-CHUNK = 1 << 14  # documents whose places are made Python numbers at a time
-READ_AHEAD = 1 << 16  # characters of a text in a file
-SHORT = 500  # characters of a document that is read into memory where it is in a file
+CHUNK = 1 << 14  # documents whose bounds are converted to Python integers at a time
+READ_AHEAD = 1 << 16  # characters read at a time from a text in a file
+SHORT = 500  # characters; shorter documents of a text in a file are read into memory
 
 Indices = npt.NDArray[np.int64]
 Flags = npt.NDArray[np.bool_]
 
 
 class Document(NamedTuple):
-    """A stretch of text that shares no window with another.
+    """A piece of text that shares no window with another.
 
-    part: which text of a mix it belongs to. ends: whether the text ends here; False for a piece that was cut off before the
-    end of its document, after which no end is predicted.
+    part: the number of its text in a mix. ends: whether the document ends here; False for a piece that was cut before the end
+    of its document, whose end is not predicted.
     """
 
     text: Text
@@ -36,11 +36,11 @@ class Document(NamedTuple):
 
 
 @dataclass(frozen=True, eq=False)
-class Stretches:
-    """The documents of one text, in the order in which they lie there.
+class Spans:
+    """The documents of one text, in text order.
 
-    starts, stops: (N,) where each begins and ends. labels: (N,) numbers into `names`; None where all have the label names[0].
-    ends: (N,) whether each ends where its text ends, see `Document`; None where all do.
+    starts, stops: (N,) bounds of each document. labels: (N,) indices into `names`; None if all documents have the label
+    names[0]. ends: (N,) whether each document ends at `stops`, see `Document`; None if all do.
     """
 
     text: Text
@@ -52,7 +52,7 @@ class Stretches:
     ends: Flags | None = None
 
     @classmethod
-    def whole(cls, text: Text) -> "Stretches":
+    def whole(cls, text: Text) -> "Spans":
         """Return a text as one document."""
         return cls(text, np.array([0]), np.array([len(text)]))
 
@@ -64,8 +64,8 @@ class Stretches:
         """Characters of each document, (N,)."""
         return self.stops - self.starts
 
-    def take(self, numbers: npt.NDArray[np.integer] | Flags) -> "Stretches":
-        """Return some of the documents: by their numbers, or those that are True."""
+    def take(self, numbers: npt.NDArray[np.integer] | Flags) -> "Spans":
+        """Return some of the documents, by index or by a boolean mask."""
         return replace(
             self,
             starts=self.starts[numbers],
@@ -74,19 +74,19 @@ class Stretches:
             ends=None if self.ends is None else self.ends[numbers],
         )
 
-    def narrowed(self, starts: Indices, stops: Indices) -> "Stretches":
-        """Return parts of the documents, (N,) places each; a part that stops before its document does not end there."""
+    def narrowed(self, starts: Indices, stops: Indices) -> "Spans":
+        """Return a part of each document, with bounds of shape (N,); a part that stops early has no end."""
         ends = stops == self.stops
         return replace(self, starts=starts, stops=stops, ends=ends if self.ends is None else ends & self.ends)
 
-    def labelled(self, label: str | None) -> "Stretches":
-        """Return the documents, those without a label with this one."""
+    def labelled(self, label: str | None) -> "Spans":
+        """Return the documents with this label where they have none."""
         names = tuple(label if name is None else name for name in self.names)
         return replace(self, names=names)
 
     @property
     def label_numbers(self) -> npt.NDArray[np.int32]:
-        """The numbers of the labels in `names`, (N,)."""
+        """Indices of the labels in `names`, (N,)."""
         return np.zeros(len(self), np.int32) if self.labels is None else self.labels
 
     def label_names(self) -> set[str]:
@@ -106,7 +106,7 @@ class Stretches:
         return Document(text, label, self.part, self.ends is None or bool(self.ends[number]))
 
     def texts(self) -> Iterator[Text]:
-        """Yield the text of each document; of a text in a file, many short ones are read at once."""
+        """Yield the text of each document; short documents of a text in a file are read many at a time."""
         held, offset = ("", 0) if not isinstance(self.text, str) else (self.text, 0)
         for start, stop in self._places():
             if stop <= offset + len(held) and start >= offset:
@@ -131,13 +131,13 @@ class Documents(Sequence[Document]):
     (2, 'Grace', [3, 5])
     """
 
-    def __init__(self, groups: Iterable[Stretches] = ()) -> None:
+    def __init__(self, groups: Iterable[Spans] = ()) -> None:
         self.groups = tuple(group for group in groups if len(group))
         self._first = np.cumsum([0, *map(len, self.groups)])
 
     @classmethod
     def of(cls, documents: Iterable[Document]) -> "Documents":
-        """Put documents together; neighbours that are in memory become stretches of one text."""
+        """Join documents; neighbours in memory become spans of one text."""
         groups = groupby(documents, key=lambda one: (one.part, isinstance(one.text, str) or object()))
         return cls(_joined(list(group)) for _, group in groups)
 
@@ -170,7 +170,7 @@ class Documents(Sequence[Document]):
         return f"Documents.of({list(self)!r})"
 
     def take(self, numbers: npt.NDArray[np.integer]) -> "Documents":
-        """Return the documents of some numbers, which are in order."""
+        """Return the documents with the given indices, which must be in ascending order."""
         bounds = np.searchsorted(numbers, self._first)
         return Documents(
             group.take(numbers[low:high] - first)
@@ -178,7 +178,7 @@ class Documents(Sequence[Document]):
         )
 
     def of_part(self, part: int) -> "Documents":
-        """Return the documents that belong to one text of a mix."""
+        """Return the documents of one text of a mix."""
         return Documents(group for group in self.groups if group.part == part)
 
     def texts(self) -> Iterator[Text]:
@@ -192,7 +192,7 @@ class Documents(Sequence[Document]):
 
     @property
     def ends(self) -> Flags:
-        """Whether each document ends where its text ends, (N,)."""
+        """Whether each document ends at its last character, (N,)."""
         flags = [np.ones(len(group), bool) if group.ends is None else group.ends for group in self.groups]
         return np.concatenate([np.array([], bool), *flags])
 
@@ -212,12 +212,12 @@ class Documents(Sequence[Document]):
         return tuple(sorted(set().union(*(group.label_names() for group in self.groups))))
 
 
-def _joined(documents: Sequence[Document]) -> Stretches:
-    """Return documents that follow each other, all in memory or one in a file, as stretches of one text."""
+def _joined(documents: Sequence[Document]) -> Spans:
+    """Return consecutive documents, all in memory or one in a file, as spans of one text."""
     first = documents[0]
     stops = np.cumsum([len(one.text) for one in documents])
     names = tuple(dict.fromkeys(one.label for one in documents))
-    return Stretches(
+    return Spans(
         first.text if len(documents) == 1 else "".join(map(str, (one.text for one in documents))),
         np.concatenate([[0], stops[:-1]]),
         stops,

@@ -1,4 +1,4 @@
-"""Fetch a text from an address once, and read it from the cache afterwards."""
+"""Download a text from an address once, and read it from the cache afterwards."""
 
 import hashlib
 import re
@@ -11,11 +11,11 @@ from urllib.parse import SplitResult, unquote, urlsplit
 from urllib.request import url2pathname
 
 from chargen.corpus import fetching
-from chargen.corpus.fetching import PublicText, cache_folder, failed, told
-from chargen.corpus.remote import WEB, Sent, open_remote
+from chargen.corpus.fetching import PublicText, cache_folder, failed, fetch_errors
+from chargen.corpus.remote import WEB, RemoteFile, open_remote
 from chargen.errors import CorpusError
 
-MOST_BYTES = 1 << 34
+MAX_BYTES = 1 << 34
 _ADDRESS = re.compile(r"[a-zA-Z][a-zA-Z0-9+.-]+://")
 _PIN = "#sha256="
 _FOUND, _IN_PLACE = "read from the cache", "read from"
@@ -27,7 +27,7 @@ _SUFFIXES = {"text/html": ".html", "application/json": ".json", "text/csv": ".cs
 
 @dataclass(frozen=True)
 class Download:
-    """A file of an address, `how` it came to lie at its path: fetched into the cache or found there, or always there."""
+    """A downloaded or local file; `how`: "fetched into", "read from the cache" or "read from"."""
 
     url: str
     path: Path
@@ -35,12 +35,12 @@ class Download:
     how: str
 
     def describe(self) -> str:
-        """Return a line about it."""
+        """Return one line with the address, size, SHA-256 and path."""
         return f"{self.url}: {self.path.stat().st_size:,} bytes, sha256 {self.sha256}, {self.how} {self.path}"
 
 
 def is_address(name: str) -> bool:
-    """Tell whether a name is an address rather than a path.
+    """Return whether a name is an address rather than a path.
 
     >>> is_address("https://example.org/a.txt"), is_address("C:/a.txt")
     (True, False)
@@ -60,10 +60,10 @@ def name_in_address(url: str) -> str:
 
 
 def download(address: str) -> Download:
-    """Fetch the file at an address, unless it is in the cache, and return where it lies; one of this machine stays there.
+    """Download the file at an address unless it is cached, and return its path; local files stay in place.
 
-    After `#sha256=` an address may say which bytes are expected. Raises CorpusError for an address that is none, holds a
-    password or needs a package, and for other bytes, and DownloadError for whatever goes wrong on the way.
+    An address may end with `#sha256=` and the expected digest. Raises CorpusError for an invalid address, one with a password,
+    one that needs a missing package, and a different digest; raises DownloadError if the download fails.
     """
     url, _, pinned = address.partition(_PIN)
     parts = _split(url)
@@ -89,10 +89,10 @@ def _split(url: str) -> SplitResult:
 
 
 def _local(url: str, parts: SplitResult) -> Path:
-    """Return the path of an address of this machine."""
+    """Return the path of a local address."""
     path = Path(url2pathname(parts.path))
     if parts.netloc not in ("", "localhost"):
-        raise CorpusError(f"{url} names another machine", hint=f"is it file:///{parts.netloc}{parts.path}?")
+        raise CorpusError(f"{url} is on another machine", hint=f"did you mean file:///{parts.netloc}{parts.path}?")
     if path.is_dir():
         raise CorpusError(f"{url} is a folder, expected a file", hint=f"give its path, {path}")
     if not path.is_file():
@@ -101,19 +101,19 @@ def _local(url: str, parts: SplitResult) -> Path:
 
 
 def _fetched(url: str, scheme: str) -> tuple[Path, str]:
-    """Return where the file of an address lies in the cache, and whether it was fetched or found there."""
+    """Return the path of an address in the cache, and whether it was fetched or found there."""
     folder = cache_folder().parent / "downloads" / hashlib.sha256(url.encode()).hexdigest()[:16]
     path = next((one for one in sorted(folder.glob("*")) if not one.name.endswith(".part")), None)
     if path is not None:
         return path, _FOUND
-    text = PublicText(name=name_in_address(url), about="", url=url, sha256="", size=MOST_BYTES)
-    with told(text, folder), _open_web(url) if scheme in WEB else open_remote(text, scheme) as sent:
+    text = PublicText(name=name_in_address(url), about="", url=url, sha256="", size=MAX_BYTES)
+    with fetch_errors(text, folder), _open_web(url) if scheme in WEB else open_remote(text, scheme) as remote:
         folder.mkdir(parents=True, exist_ok=True)
-        return _store(sent, text, folder), "fetched into"
+        return _store(remote, text, folder), "fetched into"
 
 
 @contextmanager
-def _open_web(url: str) -> Iterator[Sent]:
+def _open_web(url: str) -> Iterator[RemoteFile]:
     import requests
 
     with requests.get(url, stream=True, timeout=fetching.TIMEOUT) as response:
@@ -121,25 +121,25 @@ def _open_web(url: str) -> Iterator[Sent]:
         headers = response.headers
         size = headers.get("Content-Length", "") if headers.get("Content-Encoding", "identity") == "identity" else ""
         kind = headers.get("Content-Type", "").partition(";")[0].strip().lower()
-        yield Sent(
+        yield RemoteFile(
             response.iter_content(fetching.CHUNK), int(size) if size.isdecimal() else None, suffix=_SUFFIXES.get(kind, "")
         )
 
 
-def _store(sent: Sent, text: PublicText, folder: Path) -> Path:
-    """Write what an address sends into a file that appears whole or not at all."""
-    path = folder / (text.name if PurePosixPath(text.name).suffix else text.name + sent.suffix)
-    if sent.size is not None and sent.size > MOST_BYTES:
-        raise failed(text, f"its {sent.size:,} bytes are more than {MOST_BYTES >> 30} GiB")
+def _store(remote: RemoteFile, text: PublicText, folder: Path) -> Path:
+    """Write the received bytes to a file that appears complete or not at all."""
+    path = folder / (text.name if PurePosixPath(text.name).suffix else text.name + remote.suffix)
+    if remote.size is not None and remote.size > MAX_BYTES:
+        raise failed(text, f"its size of {remote.size:,} bytes is above the limit of {MAX_BYTES >> 30} GiB")
     with NamedTemporaryFile(dir=folder, suffix=".part", delete=False) as file:
         part = Path(file.name)
         try:
-            for block in sent.blocks:
+            for block in remote.blocks:
                 file.write(block)
-                if file.tell() > MOST_BYTES:
-                    raise failed(text, f"it sends more than {MOST_BYTES >> 30} GiB")
-            if sent.size is not None and file.tell() != sent.size:
-                raise failed(text, f"the connection ended after {file.tell():,} of {sent.size:,} bytes")
+                if file.tell() > MAX_BYTES:
+                    raise failed(text, f"it sends more than the limit of {MAX_BYTES >> 30} GiB")
+            if remote.size is not None and file.tell() != remote.size:
+                raise failed(text, f"the connection ended after {file.tell():,} of {remote.size:,} bytes")
         except BaseException:
             part.unlink()
             raise

@@ -1,4 +1,4 @@
-"""Tell the encoding of a text: the one that the user names, or that a byte order mark names."""
+"""Find the encoding that the user or a byte order mark names."""
 
 import codecs
 import io
@@ -9,7 +9,7 @@ from chargen.errors import CorpusError, ReadingError
 
 AUTO = "auto"
 
-# Whoever decodes takes the mark out. The longer ones first: the UTF-32 one begins with the UTF-16 one.
+# The decoder removes the mark. Longer marks come first: the one of UTF-32 begins with the one of UTF-16.
 _BYTE_ORDER_MARKS = (
     (codecs.BOM_UTF32_LE, "utf-32"),
     (codecs.BOM_UTF32_BE, "utf-32"),
@@ -21,31 +21,31 @@ _NEED_A_MARK = {"utf-16", "utf-32"}
 
 
 def marked_encoding(raw: bytes) -> str:
-    """Return the encoding that a byte order mark at the start names, else ""."""
+    """Return the encoding of the byte order mark at the start, or "" without a mark."""
     return next((encoding for mark, encoding in _BYTE_ORDER_MARKS if raw.startswith(mark)), "")
 
 
 def named_encoding(encoding: str, raw: bytes) -> str:
-    """Return the codec for the encoding that a user names, given the start of the text.
+    """Return the codec for the encoding that the user gives and the start of the text.
 
-    Raises CorpusError for an encoding that is unknown.
+    Raises CorpusError for an unknown encoding.
     """
     known = _known(encoding)
     if known == "utf-8-sig":
-        return "utf-8"  # which counts the mark when it reports where it failed
+        return "utf-8"  # its error positions count the mark
     return f"{known}-le" if known in _NEED_A_MARK and marked_encoding(raw) != known else encoding
 
 
 def check_encoding(encoding: str) -> None:
-    """Raise CorpusError for an encoding that is unknown."""
+    """Raise CorpusError for an unknown encoding."""
     if encoding != AUTO:
         _known(encoding)
 
 
 def _known(encoding: str) -> str:
-    """Return the one name of a text encoding of many names. Raises CorpusError for an unknown one."""
+    """Return the canonical name of a text encoding. Raises CorpusError for an unknown one."""
     try:
-        io.TextIOWrapper(io.BytesIO(), encoding=encoding)  # which refuses codecs between bytes and bytes
+        io.TextIOWrapper(io.BytesIO(), encoding=encoding)  # refuses bytes-to-bytes codecs
         return codecs.lookup(encoding).name
     except (LookupError, ValueError) as error:
         raise CorpusError(f"unknown encoding {encoding!r}", hint="for example utf-8, latin-1 or cp1252") from error
@@ -53,7 +53,7 @@ def _known(encoding: str) -> str:
 
 @contextmanager
 def decoding(name: str, encoding: str) -> Iterator[None]:
-    """Turn the errors of a codec into ReadingError, which reports the place."""
+    """Turn the errors of a codec into a ReadingError with the position."""
     try:
         yield
     except (UnicodeError, ValueError) as error:
@@ -62,5 +62,5 @@ def decoding(name: str, encoding: str) -> Iterator[None]:
 
 
 def not_text(name: str, why: str) -> ReadingError:
-    """Return the error for bytes that are no text."""
-    return ReadingError(f"{name} is not text: {why}", hint="--encoding NAME forces an encoding, --tokens byte takes any file")
+    """Return the error for a binary file."""
+    return ReadingError(f"{name} is not text: {why}", hint="--encoding NAME forces an encoding, --tokens byte reads any file")

@@ -1,4 +1,4 @@
-"""Labelled texts to learn a label from: rows of a table, or documents labelled by their file or folder."""
+"""Load and split labelled texts for classification: rows of a table, or documents labelled by file or folder."""
 
 import random
 from collections import Counter
@@ -17,19 +17,19 @@ from chargen.corpus.windows import Batch, BatchPlan, shuffled
 from chargen.errors import CorpusError
 from chargen.settings.schema import CorpusConfig
 
-MIN_EXAMPLES = 2  # of each label: one to learn from, one to be tried on
+MIN_EXAMPLES = 2  # of each label: one for training, one for validation
 
 
 def load_examples(config: CorpusConfig) -> Corpus:
-    """Read labelled texts: tables, or with `label_by` files and folders; every document of the corpus has a label.
+    """Read labelled texts: tables, or with `label_by` files and folders; every document has a label.
 
-    Raises CorpusError for a text that cannot be read, a table that is none, a label alone or with one text only, and
-    ConfigError for a column that a table does not have.
+    Raises CorpusError for a text that cannot be read, a file that is not a table, fewer than two labels, and a label with one
+    text only; raises ConfigError for a missing column.
     """
     corpus = load_corpus(config) if config.label_by != "none" else _load_tables(config)
     counts = Counter(str(label) for label in corpus.documents.labels)
     if len(counts) < 2:
-        found = f"one label only, {corpus.labels[0]!r}" if corpus.labels else "no row with a text and a label"
+        found = f"only one label, {corpus.labels[0]!r}" if corpus.labels else "no row with a text and a label"
         raise CorpusError(f"{corpus.name} holds {found}, expected two labels or more", hint="is it the right --label-column?")
     label, count = min(counts.items(), key=lambda item: (item[1], item[0]))
     if count < MIN_EXAMPLES:
@@ -55,7 +55,7 @@ def _load_tables(config: CorpusConfig) -> Corpus:
                 f"{source.name} is not a table of texts and labels, expected .csv, .tsv, .jsonl, .json or .parquet",
                 hint="or label whole files: --label-by file, or folder",
             )
-    documents = Documents(source.rows.stretches for source in sources if source.rows)
+    documents = Documents(source.rows.spans for source in sources if source.rows)
     downloads = tuple(source.download for source in sources if source.download)
     return Corpus(
         corpus_name(config.files), documents, "row", digest_of(read), tuple(notes_about(sources)), downloads=downloads
@@ -63,9 +63,9 @@ def _load_tables(config: CorpusConfig) -> Corpus:
 
 
 def split_examples(documents: Documents, fraction: float, *, seed: int) -> tuple[Documents, Documents]:
-    """Hold out a share of the documents of each label, drawn from `seed`, and return (training, validation) documents.
+    """Hold out a share of the documents of each label and return (training, validation) documents.
 
-    At least one of each label is on both sides, unless `fraction` is 0.
+    The documents are drawn with `seed`. Each label has at least one document on both sides, unless `fraction` is 0.
     """
     if fraction == 0:
         return documents, Documents()
@@ -81,7 +81,7 @@ def split_examples(documents: Documents, fraction: float, *, seed: int) -> tuple
 def fixed_rows(documents: Sequence[Ids], context_length: int, dtype: npt.DTypeLike) -> npt.NDArray[np.unsignedinteger]:
     """Return the ids of documents as rows of one length, (documents, T).
 
-    A longer one is cut to its last T tokens; a shorter one is filled up at the front with the boundary token.
+    A longer document is cut to its last T tokens; a shorter one is padded at the front with the boundary token.
 
     >>> fixed_rows([np.array([5, 6, 7]), np.array([8])], 2, np.uint8).tolist()
     [[6, 7], [0, 8]]
@@ -94,7 +94,7 @@ def fixed_rows(documents: Sequence[Ids], context_length: int, dtype: npt.DTypeLi
 
 
 class ExampleBatches(BatchPlan):
-    """Whole texts and the numbers of their labels, in an order drawn anew for each epoch.
+    """Whole texts and the indices of their labels, in a new random order in each epoch.
 
     rows: (N, T) ids. labels: (N,). Targets have shape (B,).
     """

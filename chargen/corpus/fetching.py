@@ -1,4 +1,4 @@
-"""Fetch public texts once; afterwards they are found by name, as the shipped ones are."""
+"""Download public texts once and find them by name afterwards, like the shipped texts."""
 
 import os
 from collections.abc import Iterator
@@ -10,7 +10,7 @@ from typing import IO, Any
 from chargen.errors import CorpusError, DownloadError
 
 CACHE_VARIABLE = "CHARGEN_CACHE"
-TIMEOUT = 30.0  # seconds without an answer, or without a further byte
+TIMEOUT = 30.0  # seconds until the first byte, and between two bytes
 CHUNK = 1 << 16  # bytes
 
 
@@ -52,40 +52,40 @@ PUBLIC_TEXTS = (
 
 
 def cache_folder() -> Path:
-    """Return the folder of the fetched texts: in $CHARGEN_CACHE, else in the user's cache as the system has it."""
+    """Return the folder of downloaded texts: $CHARGEN_CACHE, else in the user's cache folder of the system."""
     from platformdirs import user_cache_path
 
     return Path(os.environ.get(CACHE_VARIABLE) or user_cache_path("chargen")) / "corpora"
 
 
 def find_public(name: str) -> PublicText | None:
-    """Return the public text of a name, which may leave .txt out, or None if there is none."""
+    """Return the public text of this name, with or without .txt; None for other names."""
     return next((text for text in PUBLIC_TEXTS if name in (text.name, Path(text.name).stem)), None)
 
 
 def fetched_path(text: PublicText) -> Path | None:
-    """Return where a public text lies, or None if it was never fetched."""
+    """Return the path of a downloaded public text, or None if it was never downloaded."""
     path = cache_folder() / text.name
     return path if path.is_file() else None
 
 
 def fetch(text: PublicText) -> Path:
-    """Fetch a text, unless it is there already, and return where it lies.
+    """Download a text unless it is in the cache, and return its path.
 
-    The file appears whole and with the right bytes, or not at all. Raises DownloadError for whatever goes wrong on the way,
-    and CorpusError where the folder cannot be written.
+    The file appears complete and with the expected SHA-256, or not at all. Raises DownloadError if the download fails, and
+    CorpusError if the folder cannot be written.
     """
     import pooch
 
-    pooch.get_logger().setLevel("WARNING")  # it tells of each step
+    pooch.get_logger().setLevel("WARNING")  # it logs each step
     folder = cache_folder()
-    with told(text, folder):
+    with fetch_errors(text, folder):
         pooch.retrieve(text.url, f"sha256:{text.sha256}", fname=text.name, path=folder, downloader=_Download(text))
     return folder / text.name
 
 
 class _Download:
-    """Fetches a text with the library's own downloader, and no more bytes than it should have."""
+    """Downloads a text with requests, up to its known size."""
 
     def __init__(self, text: PublicText) -> None:
         self._text = text
@@ -103,58 +103,58 @@ class _Download:
 
 
 class _Limited:
-    """A file that refuses more than the size of a text."""
+    """A file that refuses bytes beyond the size of a text."""
 
     def __init__(self, file: IO[bytes], text: PublicText) -> None:
         self._file, self._text = file, text
 
     def write(self, data: bytes) -> None:
-        """Write data, or raise DownloadError if there is no room for it."""
+        """Write data. Raises DownloadError for data beyond the size."""
         if self._file.tell() + len(data) > self._text.size:
             raise failed(self._text, f"it sends more than the {self._text.size:,} bytes", hint=_CHANGED)
         self._file.write(data)
 
     def flush(self) -> None:
-        """Do what a file does."""
+        """Flush the file."""
         self._file.flush()
 
 
-_CHANGED = "the text there may have changed; download it by hand, if you trust it, and give the file"
+_CHANGED = "the text may have changed; if you trust it, download it by hand and give the file"
 _AGAIN = "try again later, or download it by hand and give the file"
 
 
 def failed(text: PublicText, why: str, *, hint: str = _AGAIN) -> DownloadError:
-    """Return the error for a text that could not be fetched."""
+    """Return the error for a text that could not be downloaded."""
     return DownloadError(f"cannot fetch {text.name} from {text.url}: {why}", hint=hint)
 
 
 @contextmanager
-def told(text: PublicText, folder: Path) -> Iterator[None]:
-    """Turn what goes wrong in fetching a text into a folder into one line."""
+def fetch_errors(text: PublicText, folder: Path) -> Iterator[None]:
+    """Turn the errors of downloading a text into a folder into one clear line."""
     from requests import RequestException
 
     try:
         yield
     except RequestException as error:
         raise failed(text, _reason(error)) from error
-    except ValueError as error:  # which the hash raises
-        raise failed(text, "the bytes are not those that were expected (sha256)", hint=_CHANGED) from error
+    except ValueError as error:  # raised for another SHA-256
+        raise failed(text, "its sha256 is not the expected one", hint=_CHANGED) from error
     except OSError as error:
         why = error.strerror or "permission denied"
         raise CorpusError(f"cannot write to {folder}: {why}", hint=f"choose another folder with {CACHE_VARIABLE}") from error
 
 
 def _reason(error: Exception) -> str:
-    """Return what a failed request says to people."""
+    """Return the reason for a failed request in plain words."""
     from requests import exceptions
 
     if isinstance(error, exceptions.HTTPError) and error.response is not None:
-        return f"it answers {error.response.status_code}"
+        return f"the server answered {error.response.status_code}"
     reasons = {
-        exceptions.TooManyRedirects: "it sends from place to place without end",
+        exceptions.TooManyRedirects: "too many redirects",
         exceptions.Timeout: f"no answer within {TIMEOUT:.0f} seconds",
         exceptions.SSLError: "its certificate is not valid",
         exceptions.ChunkedEncodingError: "the connection was cut",
-        exceptions.ConnectionError: "the server cannot be reached, or answers no more",
+        exceptions.ConnectionError: "the server cannot be reached or stopped answering",
     }
-    return next((reason for kind, reason in reasons.items() if isinstance(error, kind)), "its answer cannot be read")
+    return next((reason for kind, reason in reasons.items() if isinstance(error, kind)), "the answer cannot be read")

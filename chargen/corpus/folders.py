@@ -1,4 +1,4 @@
-"""Find the files of a folder that are texts to read, by pattern, without hidden and system files."""
+"""Find the text files of a folder by pattern, without hidden and system files."""
 
 import os
 import unicodedata
@@ -9,20 +9,20 @@ from fnmatch import fnmatchcase
 from mimetypes import guess_type
 from pathlib import Path, PurePosixPath
 
-from chargen.corpus.wording import MOST_NAMED, counted, listed
+from chargen.corpus.wording import MAX_NAMED, counted, listed
 from chargen.errors import ReadingError
 
-TEXT_PATTERNS = ("**/*.txt", "**/*.md")  # read where no pattern is given
+TEXT_PATTERNS = ("**/*.txt", "**/*.md")  # read without --glob
 
-# Files that systems and programs leave in folders of other files, in lower case. Names that begin with "." are hidden anyway.
+# Files that systems and programs leave in folders, in lower case. Names that begin with "." are hidden in any case.
 _SYSTEM_NAMES = {"__macosx", "__pycache__", "thumbs.db", "desktop.ini", "$recycle.bin", "system volume information"}
 
 
 @dataclass(frozen=True)
 class Listing:
-    """The files of a folder that match, in order.
+    """The matching files of a folder, in order.
 
-    `others` counts the files of other kinds by their ending; `unreadable` names folders and links that lead nowhere, each with
+    others: the number of files of other kinds by suffix. unreadable: folders that cannot be listed and broken links, each with
     the reason.
     """
 
@@ -32,12 +32,11 @@ class Listing:
 
 
 def list_folder(folder: Path, glob: str | None, *, everything: bool = False) -> Listing:
-    """Return the files of a folder and of the folders in it that match a pattern, sorted by path.
+    """Return the files of a folder and its subfolders that match a pattern, sorted by path.
 
-    Without a pattern these are .txt and .md files, and the others are counted. Letters match in either case. Hidden and system
-    files, and those in hidden folders, match only a pattern that names them, as in a shell. Links to folders are not followed.
-    With `everything` hidden files match as others do, and a pattern matches as it is written. Raises ReadingError for a pattern
-    that leads out of the folder.
+    Without a pattern these are .txt and .md files; the others are counted. Case is ignored. Hidden and system files, and those
+    in hidden folders, match only a pattern that names them, as in a shell. Links to folders are not followed. With `everything`
+    hidden files match too, and the pattern is case sensitive. Raises ReadingError for a pattern that leads out of the folder.
     """
     if everything and glob is not None:
         return Listing(_glob(folder, glob), Counter())
@@ -57,7 +56,7 @@ def list_folder(folder: Path, glob: str | None, *, everything: bool = False) -> 
 
 
 def _glob(folder: Path, glob: str) -> tuple[Path, ...]:
-    """Return the files that a pattern matches as the system's shell matches it, hidden ones too."""
+    """Return the files that match a pattern by the rules of the shell, hidden ones too."""
     try:
         return tuple(sorted(path for path in folder.glob(glob) if path.is_file()))
     except (ValueError, NotImplementedError) as error:
@@ -65,9 +64,9 @@ def _glob(folder: Path, glob: str) -> tuple[Path, ...]:
 
 
 def choose_names(names: Sequence[str], *, glob: str | None, others: Counter[str]) -> list[str]:
-    """Return which of the files in an archive are read: those that match as in a folder, or the only one that is not hidden.
+    """Return the files of an archive to read: the matching ones, or the only one that is not hidden.
 
-    The files of other kinds are counted in `others`.
+    Files of other kinds are counted in `others`.
     """
     patterns = [_Pattern(one, hidden=False) for one in (TEXT_PATTERNS if glob is None else (glob,))]
     parts = {name: _inner_parts(name) for name in names}
@@ -81,13 +80,13 @@ def choose_names(names: Sequence[str], *, glob: str | None, others: Counter[str]
 
 
 def _inner_parts(name: str) -> tuple[str, ...]:
-    """Return the folders and the name of a file in an archive, as they are compared, none of them outside of it."""
+    """Return the parts of a path in an archive as compared, without parts that lead out of it."""
     return _folded([part for part in PurePosixPath(name.replace("\\", "/")).parts if part not in ("/", "..")])
 
 
 @dataclass
 class LeftOut:
-    """The files of a folder that are not read, by the reason why."""
+    """The files of a folder that are left out, by reason."""
 
     blank: list[str] = field(default_factory=list)
     copies: list[str] = field(default_factory=list)
@@ -117,11 +116,11 @@ class LeftOut:
         return lines
 
     def nothing_to_read(self, folder: str, glob: str | None) -> ReadingError:
-        """Return the error for a folder or an archive of which every file is left out."""
+        """Return the error for a folder or an archive whose files are all left out."""
         if self.blank or self.copies or self.unreadable:
             why = "; ".join(self.describe()[:3])
             return ReadingError(
-                f"no text to read in {folder}: {why}", hint="choose other files, or other ones of the folder with --glob"
+                f"no text to read in {folder}: {why}", hint="give other files, or choose other files of the folder with --glob"
             )
         if glob is not None:
             return ReadingError(
@@ -129,18 +128,18 @@ class LeftOut:
             )
         if not self.others:
             return ReadingError(
-                f"no file in {folder}", hint="hidden and system files do not count; give a folder with .txt or .md files"
+                f"no file in {folder}", hint="hidden and system files are not read; give a folder with .txt or .md files"
             )
         kinds, hint = describe_kinds(self.others)
         return ReadingError(f"no .txt or .md file in {folder}, only {kinds}", hint=hint)
 
 
 def describe_kinds(endings: Counter[str]) -> tuple[str, str]:
-    """Return how many files have which ending, and the option that reads the most frequent kind that may be text."""
+    """Return the number of files by suffix, and the option that reads the most frequent suffix that may be text."""
     ranked = sorted(endings.items(), key=lambda one: (-one[1], one[0]))
-    shown = [f"{ending or 'without ending'} {count:,}" for ending, count in ranked[:MOST_NAMED]]
-    if len(ranked) > MOST_NAMED:
-        shown.append(f"and {len(ranked) - MOST_NAMED} more")
+    shown = [f"{ending or 'without ending'} {count:,}" for ending, count in ranked[:MAX_NAMED]]
+    if len(ranked) > MAX_NAMED:
+        shown.append(f"and {len(ranked) - MAX_NAMED} more")
     readable = next((ending for ending, _ in ranked if ending and _may_be_text(ending)), None)
     return ", ".join(shown), f"--glob '**/*{readable}' reads {readable}" if readable else "--glob PATTERN reads others"
 
@@ -155,7 +154,7 @@ def _bad_pattern(glob: str) -> ReadingError:
 
 
 def _folded(parts: Sequence[str]) -> tuple[str, ...]:
-    """Return names as they are compared: some systems store "é" as two characters."""
+    """Return names in a normal form for comparison: some systems store "é" as two characters."""
     return tuple(unicodedata.normalize("NFC", part).casefold() for part in parts)
 
 
@@ -164,7 +163,7 @@ def _is_hidden(folded: str) -> bool:
 
 
 class _Pattern:
-    r"""A pattern of paths within a folder, in which "**" stands for any number of folders; `hidden`: hidden names match it too.
+    r"""A pattern of paths within a folder; "**" stands for any number of folders; `hidden`: match hidden names too.
 
     >>> pattern = _Pattern("**/*.txt", hidden=False)
     >>> pattern.matches(("deep", "er", "a.txt")), pattern.matches((".git", "a.txt"))
@@ -178,11 +177,11 @@ class _Pattern:
         self._parts, self._hidden = _folded(parts), hidden
 
     def matches(self, parts: Sequence[str]) -> bool:
-        """Tell whether the parts of a path match, compared as `_folded` returns them."""
+        """Return whether the parts of a path, normalised by `_folded`, match."""
         return self._match(parts, self._parts)
 
     def may_enter(self, folded: str) -> bool:
-        """Tell whether a file or folder of that name can match: it is not hidden, or a part of the pattern names it."""
+        """Return whether a file or folder of that name can match: it is not hidden, or the pattern names it."""
         return self._is_open(folded) or any(self._matches_part(folded, part) for part in self._parts if part != "**")
 
     def _is_open(self, folded: str) -> bool:
@@ -201,7 +200,7 @@ class _Pattern:
 
 
 def _walk(folder: Path, patterns: Sequence[_Pattern], unreadable: list[str]) -> Iterator[Path]:
-    """Yield every file that can match; add the folders that cannot be listed to `unreadable`."""
+    """Yield every file that may match; add folders that cannot be listed to `unreadable`."""
 
     def note(error: OSError) -> None:
         unreadable.append(f"{Path(error.filename).relative_to(folder).as_posix()} ({error.strerror})")

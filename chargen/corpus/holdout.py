@@ -1,12 +1,12 @@
-"""Choose which part of a corpus is held out of training, to validate on.
+"""Choose the validation split of a corpus.
 
-"spread" holds out stretches of a text, of a few thousand characters each, spread over all of it, so that a network is not
-judged by a licence, an index or notes at the end. "tail" holds out the end of each text, as published benchmarks do. Of many
-documents some are held out whole either way.
+"spread" holds out spans of a few thousand characters each, spread over the whole text, so that the split is not just the
+licence, index or notes at the end. "tail" holds out the end of each text, as published benchmarks do. Of many documents, whole
+documents are held out in both cases.
 
-Each stretch, and each piece of text between two of them, becomes a document: no window holds parts of both. Where a document
-is cut, its end is not predicted, so a network does not learn that texts end there. The choice depends on the texts, the share
-and the seed alone.
+Each span, and each piece of text between two spans, becomes a document: no window contains parts of both. Where a document is
+cut, its end is not predicted, so a network does not learn that texts end there. The choice depends only on the texts, the share
+and the seed.
 """
 
 import random
@@ -19,20 +19,20 @@ from typing import NamedTuple
 import numpy as np
 
 from chargen.corpus.corpus import Corpus
-from chargen.corpus.documents import Documents, Flags, Stretches
+from chargen.corpus.documents import Documents, Flags, Spans
 from chargen.corpus.large_text import Text
 from chargen.settings.schema import CorpusConfig
 
-MIN_DOCUMENTS_TO_SPLIT = 10  # with fewer, a part of each is held out
-MIN_ENTRIES_TO_SPLIT = 3  # the same for lines and rows: part of a name is no name
-SHORT_DOCUMENT = 1000  # characters: of many, none that is shorter is cut
-LONGEST_STRETCH = 4000  # characters, about
-SHORTEST_STRETCH = 64  # characters, about; a document with less to hold out gives its tail
-NUM_STRETCHES = 8  # of a document that is too short for more of the longest ones
-SMALLEST_GAP = 0.5  # of the mean distance between stretches, about
-REACH = 0.25  # of the shortest piece: how far a cut may move to the end of a paragraph, a line, a sentence or a word
+MIN_DOCUMENTS_TO_SPLIT = 10  # with fewer documents, a part of each is held out
+MIN_ENTRIES_TO_SPLIT = 3  # the same for lines and rows, where a part of a name is useless
+SHORT_DOCUMENT = 1000  # characters; of many documents, shorter ones are not cut
+LONGEST_SPAN = 4000  # characters, about
+SHORTEST_SPAN = 64  # characters, about; if there is less to hold out, the tail of the document is
+NUM_SPANS = 8  # spans of a document that is too short for several of the longest spans
+SMALLEST_GAP = 0.5  # of the mean distance between spans, about
+REACH = 0.25  # share of the shortest piece that a cut may move to reach the end of a paragraph, line, sentence or word
 
-# Where a cut moves to, the best first: after a paragraph, a line, a sentence, a word.
+# A cut moves to the end of a paragraph, a line, a sentence or a word, in this order of preference.
 BREAKS = (
     re.compile(r"\n\s*\n"),
     re.compile(r"\n|\r(?!\n)"),
@@ -43,7 +43,7 @@ JOINER = "\u200d"
 
 
 class Piece(NamedTuple):
-    """A part of a document: the document's number among those of its text, where the piece lies, and whether it is held out."""
+    """A part of a document: the index of its document, its bounds, and whether it is held out."""
 
     number: int
     start: int
@@ -52,9 +52,9 @@ class Piece(NamedTuple):
 
 
 def split_documents(corpus: Corpus, config: CorpusConfig, *, seed: int) -> tuple[Documents, Documents]:
-    """Hold out a share of the corpus, as `config` says, and return (training, validation) documents in text order.
+    """Hold out a share of the corpus as `config` says; return (training, validation) documents in text order.
 
-    There is at least one on both sides unless the share is 0. Together the pieces of a document make up all of it.
+    Both sides have at least one document unless the share is 0. The pieces of a document together are the whole document.
     """
     if config.validation_split == 0:
         return corpus.documents, Documents()
@@ -63,12 +63,12 @@ def split_documents(corpus: Corpus, config: CorpusConfig, *, seed: int) -> tuple
     if len(whole):
         count = min(max(1, round(config.validation_split * len(whole))), len(whole) - 1)
         held_out[whole[rng.sample(range(len(whole)), count)]] = True
-    sides: tuple[list[Stretches], list[Stretches]] = [], []
+    sides: tuple[list[Spans], list[Spans]] = [], []
     first = 0
     for group in corpus.documents.groups:
         part = slice(first, first + len(group))
-        for side, stretches in zip(sides, _split(group, uncut[part], held_out[part], config, rng), strict=True):
-            side.append(stretches)
+        for side, spans in zip(sides, _split(group, uncut[part], held_out[part], config, rng), strict=True):
+            side.append(spans)
         first += len(group)
     training, validation = map(Documents, sides)
     if not len(validation):  # documents of one character each
@@ -77,9 +77,9 @@ def split_documents(corpus: Corpus, config: CorpusConfig, *, seed: int) -> tuple
 
 
 def _uncut(corpus: Corpus, config: CorpusConfig) -> Flags:
-    """Tell which documents are held out whole or not at all, (N,); none where they are too few to choose from.
+    """Return which documents are held out whole or not at all, (N,); none if there are too few to choose from.
 
-    A long one is cut: one longer than all that is to be held out, and more than twice as long as the mean.
+    A document is cut if it is longer than everything to be held out, and more than twice as long as the mean.
     """
     lengths, entries = corpus.documents.lengths, corpus.reading == "line" or corpus.entries
     if config.validation == "tail":
@@ -89,10 +89,8 @@ def _uncut(corpus: Corpus, config: CorpusConfig) -> Flags:
     return whole & (whole.sum() >= (MIN_ENTRIES_TO_SPLIT if entries else MIN_DOCUMENTS_TO_SPLIT))
 
 
-def _split(
-    documents: Stretches, uncut: Flags, held_out: Flags, config: CorpusConfig, rng: random.Random
-) -> tuple[Stretches, Stretches]:
-    """Return the documents of a text that are trained on, and those held out, whole or in pieces."""
+def _split(documents: Spans, uncut: Flags, held_out: Flags, config: CorpusConfig, rng: random.Random) -> tuple[Spans, Spans]:
+    """Return the training documents and the held-out documents of a text, whole or in pieces."""
     cut = [piece for number in np.flatnonzero(~uncut).tolist() for piece in _pieces(documents, number, config, rng)]
     if not cut:
         return documents.take(~held_out), documents.take(held_out)
@@ -106,42 +104,42 @@ def _split(
     return pieces.take(~held[order]), pieces.take(held[order])
 
 
-def _pieces(documents: Stretches, number: int, config: CorpusConfig, rng: random.Random) -> Iterator[Piece]:
-    """Yield one of the documents in pieces; every second one is held out."""
+def _pieces(documents: Spans, number: int, config: CorpusConfig, rng: random.Random) -> Iterator[Piece]:
+    """Yield a document in pieces; every second piece is held out."""
     document, start = documents[number], int(documents.starts[number])
     tail = config.validation == "tail"
-    cuts = _tail(document.text, config.validation_split) if tail else _stretches(document.text, config.validation_split, rng)
+    cuts = _tail(document.text, config.validation_split) if tail else _spans(document.text, config.validation_split, rng)
     for place, (low, high) in enumerate(pairwise([0, *cuts, len(document.text)])):
         if low < high:
             yield Piece(number, start + low, start + high, place % 2 == 1)
 
 
 def _tail(text: Text, share: float) -> list[int]:
-    """Return where the part of a text begins that is held out if it is the last one."""
+    """Return where the held-out tail of a text begins."""
     return [len(text) - min(max(1, round(share * len(text))), len(text) - 1)]
 
 
-def _stretches(text: Text, share: float, rng: random.Random) -> list[int]:
-    """Return where a text is cut into parts that are trained on and held out in turn; the first and last are trained on."""
+def _spans(text: Text, share: float, rng: random.Random) -> list[int]:
+    """Return where to cut a text into parts for training and validation in turn; the first and last are for training."""
     length = len(text)
     held_out = round(share * length)
-    count = min(held_out, length - held_out) // SHORTEST_STRETCH
+    count = min(held_out, length - held_out) // SHORTEST_SPAN
     if count == 0:
         return _tail(text, share)
-    count = max(min(count, NUM_STRETCHES), round(held_out / LONGEST_STRETCH))
+    count = max(min(count, NUM_SPANS), round(held_out / LONGEST_SPAN))
     weights = [SMALLEST_GAP + rng.random() for _ in range(count + 1)]
-    stretch, scale = held_out / count, (length - held_out) / sum(weights)
-    reach = int(REACH * min(stretch, scale * min(weights)))
+    span, scale = held_out / count, (length - held_out) / sum(weights)
+    reach = int(REACH * min(span, scale * min(weights)))
     cuts, place = [], 0.0
     for weight in weights[:-1]:
         start = place + scale * weight
-        place = start + stretch
+        place = start + span
         cuts += [round(start), round(place)]
     return [_nearest_break(text, cut, reach) for cut in cuts]
 
 
 def _nearest_break(text: Text, cut: int, reach: int) -> int:
-    """Return the best place for a cut that is at most `reach` characters away; of equally good ones the nearest."""
+    """Return the best position for a cut within `reach` characters; of equally good ones the nearest."""
     first = cut - reach
     around = str(text[first : cut + reach + 1])
     for pattern in BREAKS:
@@ -153,6 +151,6 @@ def _nearest_break(text: Text, cut: int, reach: int) -> int:
 
 
 def _joins(before: str, after: str) -> bool:
-    """Tell whether two code points are parts of one character that a reader sees."""
+    """Return whether two code points are parts of one visible character."""
     mark = unicodedata.category(after)[0] == "M" or "\U0001f3fb" <= after <= "\U0001f3ff"  # skin tones
     return mark or JOINER in (before, after)

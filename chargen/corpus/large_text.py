@@ -1,7 +1,7 @@
-"""Keep texts and token ids that are too large for memory in files of fixed-width numbers.
+"""Store texts and token ids that are too large for memory in files of fixed-width numbers.
 
-They are read piece by piece rather than mapped: what is looked up through a map counts as the process's memory, and the system
-may map megabytes around each window.
+They are read piece by piece rather than mapped: mapped pages count as the process's memory, and the system may map megabytes
+around each window.
 """
 
 import codecs
@@ -15,7 +15,7 @@ import numpy as np
 import numpy.typing as npt
 
 BLOCK = 1 << 22  # characters, or bytes of an encoded file, at a time
-BATCH = 1 << 18  # characters of texts that are handled together
+BATCH = 1 << 18  # characters of short texts that are processed together
 NUM_CODE_POINTS = 0x110000
 CODE_TYPES = (np.uint8, np.uint16, np.uint32)
 
@@ -24,7 +24,7 @@ CodePoints = npt.NDArray[np.unsignedinteger[Any]]
 
 
 def code_points(text: str) -> CodePoints:
-    """Return the code points of a text, (len(text),): uint8 where all fit, which takes a quarter of the time, else uint32."""
+    """Return the code points of a text, (len(text),), as uint8 if all fit (four times faster), else as uint32."""
     try:
         return np.frombuffer(text.encode("latin-1"), np.uint8)
     except UnicodeEncodeError:
@@ -32,9 +32,9 @@ def code_points(text: str) -> CodePoints:
 
 
 class LargeText:
-    """A text in a temporary file, one code point after another; what it knows of itself, it learnt while it was written.
+    """A text in a temporary file of fixed-width code points, with counts collected while it was written.
 
-    It stands where a `str` would: it has a length, `text[a:b]` is the part from a to b, `str()` reads it into memory.
+    It works where a `str` would: it has a length, `text[a:b]` is the part from a to b, `str()` reads it into memory.
     """
 
     def __init__(self, blocks: Iterable[str]) -> None:
@@ -64,7 +64,7 @@ class LargeText:
         self._stop += len(codes)
 
     def _widen(self, dtype: np.dtype[Any]) -> None:
-        """Write what is there already once more, in a wider type."""
+        """Rewrite the file with a wider type."""
         wider: IO[bytes] = tempfile.TemporaryFile()  # noqa: SIM115
         for codes in self._read_codes():
             wider.write(codes.astype(dtype).tobytes())
@@ -72,7 +72,7 @@ class LargeText:
         self._file, self._dtype = wider, dtype
 
     def _read_codes(self) -> Iterator[npt.NDArray[Any]]:
-        """Yield blocks of code points; the file's position is left at the end of them."""
+        """Yield blocks of code points; the file's position stays at the end of the last block."""
         self._file.flush()
         for start in range(self._start, self._stop, BLOCK):
             self._file.seek(start * self._dtype.itemsize)
@@ -85,7 +85,7 @@ class LargeText:
     def __getitem__(self, part: slice) -> "LargeText":
         start, stop, step = part.indices(len(self))
         if step != 1:
-            raise ValueError("a part of a text is in one piece")
+            raise ValueError("a slice of a text must have step 1")
         view = object.__new__(LargeText)
         bounds = {"_start": self._start + start, "_stop": self._start + max(start, stop)}
         view.__dict__.update(self.__dict__, **bounds, _whole=self)  # whose end would close the file
@@ -95,7 +95,7 @@ class LargeText:
         return "".join(self.blocks())
 
     def count_codes(self) -> npt.NDArray[np.intp]:
-        """Count how often each code point occurs, (NUM_CODE_POINTS,)."""
+        """Count the occurrences of each code point, (NUM_CODE_POINTS,)."""
         if self._start == 0 and self._stop == self._counts.sum():
             return self._counts
         counts = np.zeros(NUM_CODE_POINTS, np.intp)
@@ -121,7 +121,7 @@ class LargeText:
 
     @property
     def characters(self) -> set[str]:
-        """The distinct characters of the whole text that this is a part of."""
+        """The distinct characters of the whole text, also for a part of it."""
         return set(map(chr, np.flatnonzero(self._counts).tolist()))
 
 
@@ -137,12 +137,12 @@ def text_blocks(text: Text) -> Iterator[str]:
 
 
 def is_blank(text: Text) -> bool:
-    """Tell whether a text has nothing but white space."""
+    """Return whether a text is nothing but white space."""
     return not text.strip() if isinstance(text, str) else not any(block.strip() for block in text.blocks())
 
 
 def characters_of(texts: Iterable[Text]) -> set[str]:
-    """Return the distinct characters of texts, those of a part of a large text being the characters of all of it."""
+    """Return the distinct characters of texts; for a part of a large text, those of the whole text."""
     known: set[str] = set()
     for batch in batched_texts(texts):
         known |= batch.characters if isinstance(batch, LargeText) else set("".join(batch))
@@ -150,7 +150,7 @@ def characters_of(texts: Iterable[Text]) -> set[str]:
 
 
 def batched_texts(texts: Iterable[Text]) -> Iterator[LargeText | list[str]]:
-    """Yield texts in order, those in memory in lists of a quarter of a million characters or more."""
+    """Yield texts in order; those in memory come in lists of a quarter of a million characters or more."""
     waiting: list[str] = []
     size = 0
     for text in texts:
@@ -169,7 +169,7 @@ def batched_texts(texts: Iterable[Text]) -> Iterator[LargeText | list[str]]:
 def decoded_blocks(file: IO[bytes], encoding: str, *, errors: str = "strict") -> Iterator[str]:
     """Decode a file from its start, piece by piece.
 
-    Raises UnicodeDecodeError as the codec does, its `start` counted from the file's start.
+    Raises the codec's UnicodeDecodeError, with `start` counted from the start of the file.
     """
     file.seek(0)
     decoder = codecs.getincrementaldecoder(encoding)(errors)
@@ -193,16 +193,16 @@ def plain_blocks(blocks: Iterable[str]) -> Iterator[str]:
         if not block:
             continue
         block = block.removeprefix("\ufeff") if begins else block
-        second_half = ended_in_return and block.startswith("\n")  # of a line end that was counted already
+        second_half = ended_in_return and block.startswith("\n")  # the second half of a line end that is already counted
         begins, ended_in_return = False, block.endswith("\r")
         block = block[1:] if second_half else block
         yield block.replace("\r\n", "\n").replace("\r", "\n") if "\r" in block else block
 
 
 class FileIds:
-    """Token ids in a temporary file, looked up as in an array: `ids[a:b]`, or `ids[places]` with places of shape (..., W).
+    """Token ids in a temporary file, indexed like an array: `ids[a:b]`, or `ids[places]` with places of shape (..., W).
 
-    Each row of places is read in one go, so it should lie close together, as a window does.
+    Each row of places is read in one call, so its places should be close together, as in a window.
     """
 
     def __init__(self, blocks: Iterable[npt.NDArray[np.unsignedinteger]], dtype: np.dtype[np.unsignedinteger]) -> None:

@@ -1,7 +1,7 @@
-"""Measure the signs by which the lines of a text are told apart: entries of a list, or parts of running text.
+"""Measure signs that separate entries of a list from lines of running text.
 
-Each sign is a share or a mean over the lines, and is worth some points. Points above 0 mean that lines belong together, points
-below 0 that each stands by itself.
+Each sign is a share or a mean over the lines and is worth some points. Points above 0 mean that lines belong together, points
+below 0 that each line is separate.
 """
 
 import re
@@ -12,17 +12,17 @@ from itertools import pairwise
 from statistics import fmean, pstdev
 from typing import NamedTuple
 
-from chargen.corpus.layout_lines import FEWEST_LINES, MOST, Lines
+from chargen.corpus.layout_lines import MIN_LINES, MIN_SHARE, Lines
 
 LONGEST_STANZA = 20  # lines, on average
 LONGEST_UNSPACED_NAME = 5  # letters
-UNCASED = 0.3  # of a word more, for each word that has no capital and no small letters
+UNCASED = 0.3  # plain words that a word without capital and small letters counts as
 SEVERAL_WORDS = 1.2  # in a line, on average
-FITTING = 0.98  # share of the lines that the longest one is looked for in
-WRAPPED_WORDS = 5  # in a line, on average, of what is certain to be wrapped
+FITTING = 0.98  # share of the lines among which the longest is searched
+WRAPPED_WORDS = 5  # in a line, on average, of text that is certainly wrapped
 WORDS_OF_A_SENTENCE = 2.5  # at least, in a line, on average
 
-# Blocks of scripts that put no spaces between words, and how many letters a name of one word or a title has at most.
+# Blocks of scripts without spaces between words, and the largest number of letters in a name of one word or a title.
 _HAN, _KANA, _OTHERS = "㐀-䶿一-鿿豈-﫿", "぀-ヿ", "฀-๿ກ-໿ༀ-࿿က-႟ក-៿"
 _UNSPACED = {_HAN: (7, 14), _HAN + _KANA: (9, 15), _OTHERS: (12, 18)}
 
@@ -42,7 +42,7 @@ _CODE = re.compile(r"[A-G][#b♯♭]?(?:m|M|maj|min|sus|dim|aug|add)?\d?(?:/[A-G
 _BRACKET = re.compile(r"[={}()\[\]<>|\\;$*^]")
 _SYMBOL = re.compile(r"[={}()\[\]<>|\\/;$%@#*+_~^:]")
 
-# Words that sentences are full of and titles are not: pronouns, auxiliaries, negations.
+# Words that are frequent in sentences and rare in titles: pronouns, auxiliaries, negations.
 _PRONOUNS_AND_SUCH = """
     i you he she it we they me him her us them my your his its our their is was are were be been have has had do did not no
     will would can could there what when who so but if because don't can't i'm it's
@@ -69,7 +69,7 @@ _SENTENCE_PIECES = re.compile(
 
 
 class Sign(NamedTuple):
-    """One thing that is measured: by `measure`, which is worth nothing up to `low` and all the points from `high` on."""
+    """A measured sign: no points up to `low`, all the points from `high` on, linear between."""
 
     name: str
     points: float
@@ -78,14 +78,14 @@ class Sign(NamedTuple):
     measure: Callable[[Lines], float]
 
     def points_of(self, lines: Lines) -> float:
-        """Return how many of the points the lines of a text get."""
+        """Return the points for the lines of a text."""
         share = (self.measure(lines) - self.low) / (self.high - self.low)
         return self.points * min(max(share, 0.0), 1.0)
 
 
 def _is_plain(word: str, lines: Lines) -> bool:
-    """Tell whether a word has no capital letter where others have."""
-    return word[0].isalpha() and (lines.shouts or not word[0].isupper())
+    """Return whether a word has no capital letter although others do."""
+    return word[0].isalpha() and (lines.is_upper or not word[0].isupper())
 
 
 def _mean_per_line(count: float, lines: Lines) -> float:
@@ -93,20 +93,20 @@ def _mean_per_line(count: float, lines: Lines) -> float:
 
 
 def _plain_words(lines: Lines) -> float:
-    """Return the plain words of a line after its first; in a script without capitals each counts for more."""
+    """Return the mean number of plain words a line after the first; a word of a script without capitals counts for more."""
     plain = [word for word in lines.later_words if _is_plain(word, lines)]
     uncased = sum(word.upper() == word.lower() for word in plain)
     return _mean_per_line(len(plain) + UNCASED * uncased, lines)
 
 
 def _capitals(lines: Lines) -> float:
-    """Return the share of words after the first of a line that begin with a capital letter."""
+    """Return the share of words, except the first of each line, that begin with a capital letter."""
     later = [word for word in lines.later_words if len(word) > 2 and not any(map(str.isdigit, word)) and word[0].isalpha()]
-    return fmean(word[0].isupper() for word in later) if len(later) > len(lines.later_words) / 4 and not lines.shouts else 0.0
+    return fmean(word[0].isupper() for word in later) if len(later) > len(lines.later_words) / 4 and not lines.is_upper else 0.0
 
 
 def running_on(lines: Lines) -> float:
-    """Return the share of lines that begin with a small letter, where capitals begin others and lines have several words."""
+    """Return the share of lines that begin with a small letter, if others begin with capitals and lines have several words."""
     if _mean_per_line(len(lines.all_words), lines) < WORDS_OF_A_SENTENCE:
         return 0.0
     begins = [line[0][0] for line in lines.words if len(line) > 1 and line[0][0].isalpha()]
@@ -115,7 +115,7 @@ def running_on(lines: Lines) -> float:
 
 
 def _sentence_words(lines: Lines) -> float:
-    """Return the share of words that sentences are full of; in scripts without spaces, of such letters in longer lines."""
+    """Return the share of words that are frequent in sentences; in scripts without spaces, the share of such letters."""
     long = "\n".join(line for line in lines.bare if _width(line) > LONGEST_UNSPACED_NAME)
     if pieces := "".join(_SENTENCE_PIECES.findall(long)):
         return len(pieces) / sum(map(len, lines.all_words))
@@ -125,15 +125,15 @@ def _sentence_words(lines: Lines) -> float:
 
 
 def _width(line: str) -> int:
-    """Return the letters and marks of a line, those that stand above or below another letter not counted."""
+    """Return the width of a line in letters and marks, without combining marks."""
     return len(line) if line.isascii() else sum(unicodedata.category(letter) != "Mn" for letter in line)
 
 
 def _evenness(lines: Lines) -> float:
-    """Return 1 for lines without spaces that are of one length, less the more lengths differ."""
+    """Return 1 for lines without spaces of equal length, and less the more the lengths differ."""
     if _mean_per_line(len(lines.all_words), lines) > SEVERAL_WORDS:
         return 0.0
-    bare = lines.bare[: -1 if len(lines.bare) > FEWEST_LINES else None]
+    bare = lines.bare[: -1 if len(lines.bare) > MIN_LINES else None]
     least = next((least for block, least in _EVEN_FROM.items() if _unspaced_share(lines, block) > 0.5), 24)
     if len(bare) < 3 or fmean(map(_width, bare)) < least:
         return 0.0
@@ -141,13 +141,13 @@ def _evenness(lines: Lines) -> float:
 
 
 def _wrapped(lines: Lines) -> float:
-    """Return the share of lines that have no room for the first word of the next.
+    """Return the share of lines without room for the first word of the next line.
 
-    Where lines have few words it counts for less, unless the first words of other lines would fit more often.
+    If lines have few words, it counts for less unless the first words of other lines would fit more often.
     """
     pairs = [(_width(one), _width(two.split()[0])) for block in lines.blocks for one, two in pairwise(block.split("\n"))]
     words_a_line = _mean_per_line(len(lines.all_words), lines)
-    if len(pairs) < FEWEST_LINES - 2 or words_a_line < WORDS_OF_A_SENTENCE:
+    if len(pairs) < MIN_LINES - 2 or words_a_line < WORDS_OF_A_SENTENCE:
         return 0.0
     widths, words = zip(*pairs, strict=True)
     room = sorted(map(_width, lines.full))[int(FITTING * (len(lines.full) - 1))]
@@ -155,7 +155,7 @@ def _wrapped(lines: Lines) -> float:
     if words_a_line >= WRAPPED_WORDS:
         return full
     by_chance = fmean(_share_full(widths, words[shift:] + words[:shift], room) for shift in range(1, 6))
-    beyond_chance = (full - by_chance) / (0.1 + 1 / len(pairs))  # of few lines more may be chance
+    beyond_chance = (full - by_chance) / (0.1 + 1 / len(pairs))  # with few lines more may be chance
     return full * min(max(beyond_chance, words_a_line / WRAPPED_WORDS), 1.0)
 
 
@@ -169,7 +169,7 @@ def _unspaced_share(lines: Lines, block: str) -> float:
 
 
 def _unspaced(lines: Lines) -> float:
-    """Return how much longer than names and titles the words of a script without spaces are: 0 to 1."""
+    """Return how much longer words of a script without spaces are than names and titles: 0 to 1."""
     if not lines.all_words:
         return 0.0
     for block, (low, high) in _UNSPACED.items():
@@ -187,58 +187,58 @@ def _long_words(lines: Lines) -> float:
 
 
 def _few_letters(lines: Lines) -> float:
-    """Return 1 where lines that are not all the same have next to no letters, as DNA and typing drills have."""
+    """Return 1 if the lines differ but use almost no distinct letters, as in DNA and typing drills."""
     letters = [letter for line in set(lines.bare) for letter in line.casefold() if letter.isalpha()]
     return 1.0 if len(letters) >= 60 and len(set(letters)) <= 10 else 0.0
 
 
 def _short_words(lines: Lines) -> float:
-    """Return the mean length of small-letter words below 4, where lines have several."""
+    """Return how far the mean length of small-letter words is below 4, if lines have several words."""
     words = [word for word in lines.later_words if _is_plain(word, lines) and word.isascii()]
     return 4 - fmean(map(len, words)) if _mean_per_line(len(words), lines) > 0.5 else 0.0
 
 
 def _repeats(lines: Lines) -> float:
-    """Return the share of words that were in their own line before."""
+    """Return the share of words that occur earlier in the same line."""
     repeated = sum(len(line) - len({word.casefold() for word in line}) for line in lines.words)
     return repeated / max(len(lines.all_words), 1)
 
 
 def _closed_vocabulary(lines: Lines) -> float:
-    """Return how often the words come back, where lines have several: 0 for never."""
+    """Return how often words recur, if lines have several: 0 for never."""
     words = [word.casefold() for word in lines.all_words]
     return 1 - len(set(words)) / len(words) if _mean_per_line(len(words), lines) >= 2 else 0.0
 
 
 def _lines_repeated(lines: Lines) -> float:
-    """Return the share of lines that were there before, where lines have several words."""
+    """Return the share of lines that occur earlier, if lines have several words."""
     several = _mean_per_line(len(lines.all_words), lines) >= SEVERAL_WORDS
     return 1 - len(set(lines.bare)) / len(lines.bare) if several else 0.0
 
 
 def _digits(lines: Lines) -> float:
-    """Return the share of digits; those in a word with letters, as in a password, count half."""
+    """Return the share of digits; digits in a word with letters, as in a password, count half."""
     words = [word for line in lines.bare for word in line.split()]
     digits = sum(sum(map(str.isdigit, word)) / (2 if any(map(str.isalpha, word)) else 1) for word in words)
     return digits / max(sum(map(len, words)), 1)
 
 
 def _symbols(lines: Lines) -> float:
-    """Return the share of symbols; of lines that are one word, such as addresses, only brackets and the like count."""
+    """Return the share of symbols; in lines of one word, such as addresses, only brackets and similar signs count."""
     count = sum(len((_SYMBOL if " " in line else _BRACKET).findall(line)) for line in lines.bare)
     return count / sum(map(len, lines.bare))
 
 
 def _indents(lines: Lines) -> float:
-    """Return the share of lines that are indented unlike most; numbers that are set flush right are not."""
+    """Return the share of lines whose indentation differs from most; right-aligned numbers do not count."""
     indents = Counter("" if (bare := line.lstrip())[0].isdigit() else line[: -len(bare)] for line in lines.full)
     return 1 - indents.most_common(1)[0][1] / indents.total()
 
 
 def _stanzas(lines: Lines) -> float:
-    """Return how many blocks of several lines there are, with blank lines between; if most are equal each counts as three."""
+    """Return the number of blocks of several lines between blank lines; if most are equal in size, each counts as three."""
     sizes = Counter(block.count("\n") + 1 for block in lines.blocks)
-    equal = 3 if sizes.total() > 2 and sizes.most_common(1)[0][1] >= MOST * sizes.total() else 1
+    equal = 3 if sizes.total() > 2 and sizes.most_common(1)[0][1] >= MIN_SHARE * sizes.total() else 1
     return equal * sizes.total() if sizes and 2 <= fmean(sizes.elements()) <= LONGEST_STANZA else 0.0
 
 
@@ -246,26 +246,26 @@ def _same_beginning(lines: Lines) -> float:
     """Return the share of lines, each counted once, that are long and begin with the same three words."""
     distinct = {tuple(line) for line in lines.words}
     begins = Counter(line[:3] for line in distinct if len(line) >= 6)
-    return begins.most_common(1)[0][1] / len(distinct) if begins and len(distinct) >= FEWEST_LINES - 1 else 0.0
+    return begins.most_common(1)[0][1] / len(distinct) if begins and len(distinct) >= MIN_LINES - 1 else 0.0
 
 
 def _sorted(lines: Lines) -> float:
     words = [line.casefold() for line in lines.bare if line[0].isalpha()]
-    if len(words) < max(FEWEST_LINES - 1, MOST * len(lines.bare)) or len(set(words)) < len(words) / 2:
+    if len(words) < max(MIN_LINES - 1, MIN_SHARE * len(lines.bare)) or len(set(words)) < len(words) / 2:
         return 0.0
     return fmean(one <= two for one, two in pairwise(words))
 
 
 def _counted(lines: Lines) -> float:
-    """Return the share of lines whose number, which does not begin them, is one more than that of the line before."""
+    """Return the share of lines whose number, not at the start, is one more than that of the line before."""
     numbers = [int(found[1]) if (found := _COUNTER.match(line)) else -1 for line in lines.bare]
     return fmean(0 <= one == two - 1 for one, two in pairwise(numbers)) if len(numbers) > 2 else 0.0
 
 
 def _codes(lines: Lines) -> float:
-    """Return the share of words that are chords, or letters with digits as moves and registers are, where lines have several.
+    """Return the share of words that are chords or codes of letters and digits, if lines have several words.
 
-    Where there are lines of nothing else, as above the lines of a song, it is twice their share.
+    If some lines consist only of them, as above the lines of a song, the share is doubled.
     """
     if _mean_per_line(len(lines.all_words), lines) < SEVERAL_WORDS:
         return 0.0

@@ -1,9 +1,9 @@
-"""Leave out the header and the licence that electronic books come with, such as those of Project Gutenberg.
+"""Remove the header and the licence of electronic books, such as those of Project Gutenberg.
 
 Lines such as `*** START OF THE PROJECT GUTENBERG EBOOK EMMA ***` and `*** END OF ...` mark where a book begins and ends; older
 files have `*END*THE SMALL PRINT!` after the header, or `End of Project Gutenberg's Etext of ...` after the book. A text may
-also just quote such a line. So what a mark would cut off is left out only if it is blank or reads like a notice: it is short
-enough, and full of the words of licences and title pages.
+also just quote such a line. So the text outside the marks is removed only if it is blank or reads like a notice: it is short
+and full of the words of licences and title pages.
 """
 
 import re
@@ -16,10 +16,10 @@ from chargen.corpus.large_text import LargeText, Text, is_blank, text_blocks
 from chargen.corpus.reading import SourceText
 
 LONGEST_NOTICE = 60_000  # characters; Project Gutenberg's licence has 19,000
-SHORT_SHARE = 0.25  # of a book between two marks: a notice no longer than this beside it needs no such words
-BETWEEN_MARKS = 300  # characters between two marks of the same kind, such as the second line of a title
-FEWEST_WORDS, WORDS_PER_CHARACTER = 2, 15 / 1000  # of licences and title pages, in a notice; in Gutenberg's there are 18
-MANY_WORDS_PER_CHARACTER = 20 / 1000  # in what is longer than the book: an essay on electronic books has fewer
+SHORT_SHARE = 0.25  # of a book between two marks; a shorter notice next to the book needs no such words
+BETWEEN_MARKS = 300  # characters between two marks of the same kind, for example the second line of a title
+MIN_WORDS, WORDS_PER_CHARACTER = 2, 15 / 1000  # distinct words of licences and title pages in a notice; Gutenberg's have 18
+MANY_WORDS_PER_CHARACTER = 20 / 1000  # in a notice longer than the book; an essay on electronic books has fewer
 LONGEST_MARK = 1_000  # characters
 
 MARKS = re.compile(
@@ -55,7 +55,7 @@ LETTER = re.compile(r"[^\W_]")
 
 
 class Mark(NamedTuple):
-    """A line that marks where a book begins or ends, with its place in the text."""
+    """A line that marks where a book begins or ends, and its position in the text."""
 
     begins: bool
     start: int
@@ -63,7 +63,7 @@ class Mark(NamedTuple):
 
 
 class Piece(NamedTuple):
-    """What lies between two marks, or between a mark and an end of the text."""
+    """The text between two marks, or between a mark and an end of the text."""
 
     before: Mark | None
     text: Text
@@ -71,23 +71,23 @@ class Piece(NamedTuple):
 
     @property
     def is_outside(self) -> bool:
-        """Whether the marks say that it may belong to no book."""
+        """Whether the marks allow the piece to be outside of all books."""
         before, after = self.before, self.after
         alike = before is not None and after is not None and before.begins == after.begins
         return alike or (bool(before or after) and (not before or not before.begins) and (not after or after.begins))
 
     @property
     def is_book(self) -> bool:
-        """Whether it has both the mark before a book and the one after it."""
+        """Whether the piece has a start mark before it and an end mark after it."""
         return self.before is not None and self.after is not None and self.before.begins > self.after.begins
 
 
 def without_licences(
     sources: Sequence[SourceText], comment: str = "--no-strip-licence keeps them"
 ) -> tuple[list[SourceText], list[str]]:
-    """Return texts without the headers and licences of electronic books, tables as they are, and notes on it for the user.
+    """Return texts without the headers and licences of electronic books (tables unchanged), and notes for the user.
 
-    The comment stands in the note, in brackets.
+    The comment is printed in brackets at the end of the note.
     """
     bare = [source if source.rows is not None else replace(source, text=strip_licence(source.text)) for source in sources]
     shorter = [(one, other) for one, other in zip(sources, bare, strict=True) if len(one.text) > len(other.text)]
@@ -99,7 +99,7 @@ def without_licences(
 
 
 def strip_licence(text: Text) -> Text:
-    r"""Return a text without the headers and licences of the electronic books in it; the text itself where there is none.
+    r"""Return a text without the headers and licences of the electronic books in it; without any, the text itself.
 
     >>> strip_licence("Title: Emma\nAuthor: A\nLanguage: E\n*** START OF THE EBOOK ***\nEmma was\n*** END OF THE EBOOK ***\n")
     'Emma was\n'
@@ -114,7 +114,7 @@ def strip_licence(text: Text) -> Text:
 
 
 def _is_quoted(text: Text, left_out: Sequence[tuple[int, int]]) -> bool:
-    """Tell whether marks are only quoted: what they would cut off is most of the text, and yet it is no licence."""
+    """Return whether marks are only quoted: most of the text is outside of them, but it is not a licence."""
     contents = [str(text[start:stop]) for start, stop in left_out]
     length, words = sum(map(len, contents)), sum(len(NOTICE_WORDS.findall(content)) for content in contents)
     return length > len(text) / 2 and words < MANY_WORDS_PER_CHARACTER * length and not any(map(LICENCE.search, contents))
@@ -122,7 +122,7 @@ def _is_quoted(text: Text, left_out: Sequence[tuple[int, int]]) -> bool:
 
 def _marks(text: Text) -> Iterator[Mark]:
     """Yield the marks of a text in order."""
-    around, offset = "\n", -1  # so that the first line follows a line end, as all others do
+    around, offset = "\n", -1  # so that the first line also follows a line end
     for block in text_blocks(text):
         around += block
         complete = max(0, len(around) - LONGEST_MARK)
@@ -132,7 +132,7 @@ def _marks(text: Text) -> Iterator[Mark]:
 
 
 def _marks_within(around: str, offset: int, complete: int) -> Iterator[Mark]:
-    """Yield the marks that begin before `complete`; offset: the place of the first character in the whole text."""
+    """Yield the marks that begin before `complete`; offset: the position of the first character in the whole text."""
     for found in MARKS.finditer(around):
         if found.start() < complete and EBOOK.search(found.group()):
             begins = bool(found["small_print"]) or (found["side"] or "").casefold() == "start"
@@ -141,7 +141,7 @@ def _marks_within(around: str, offset: int, complete: int) -> Iterator[Mark]:
 
 
 def _left_out(text: Text, marks: Sequence[Mark]) -> Iterator[tuple[int, int]]:
-    """Yield where the parts of a text begin and end that are left out, their marks included."""
+    """Yield the bounds of the parts to remove, including their marks."""
     pieces = [
         Piece(before, text[before.stop if before else 0 : after.start if after else len(text)], after)
         for before, after in pairwise([None, *marks, None])
@@ -155,7 +155,7 @@ def _left_out(text: Text, marks: Sequence[Mark]) -> Iterator[tuple[int, int]]:
 
 
 def _is_notice(piece: Piece, beside: Sequence[Piece]) -> bool:
-    """Tell whether a piece outside of books reads like a header or a licence; beside: it and the pieces next to it."""
+    """Return whether a piece outside of books reads like a header or a licence; beside: the piece and its neighbours."""
     length = len(piece.text)
     if length > LONGEST_NOTICE:
         return False
@@ -165,4 +165,4 @@ def _is_notice(piece: Piece, beside: Sequence[Piece]) -> bool:
         return True
     if any(one.is_book and length <= SHORT_SHARE * len(one.text) for one in beside):
         return True
-    return len(NOTICE_WORDS.findall(content)) >= max(FEWEST_WORDS, WORDS_PER_CHARACTER * length)
+    return len(NOTICE_WORDS.findall(content)) >= max(MIN_WORDS, WORDS_PER_CHARACTER * length)

@@ -1,11 +1,11 @@
-"""Find the lines of a text without making a string of each."""
+"""Find the lines of a text without creating a string for each."""
 
 import numpy as np
 import numpy.typing as npt
 
 from chargen.corpus.large_text import Text, code_points, text_blocks
 
-PIECE = 1 << 18  # characters that are looked at at a time
+PIECE = 1 << 18  # characters processed at a time
 # Every white space but the ideographic one lies below U+205F; the last entry is for all larger code points.
 _IS_SPACE = np.array([chr(code).isspace() for code in range(0x3002)])
 
@@ -13,12 +13,12 @@ Indices = npt.NDArray[np.int64]
 
 
 def filled_lines(text: Text) -> tuple[Indices, Indices]:
-    r"""Return where lines begin and where they end, (N,) each, without the lines of nothing but white space.
+    r"""Return the starts and ends of the lines that are not blank, (N,) each.
 
     >>> [places.tolist() for places in filled_lines("Ada\n \nGrace\n")]
     [[0, 6], [3, 11]]
     """
-    stops, filled = [np.array([], np.int64)], [np.array([], np.int64)]  # filled: characters before that are no white space
+    stops, filled = [np.array([], np.int64)], [np.array([], np.int64)]  # filled: characters before it that are not white space
     length = num_filled = 0
     for block in text_blocks(text):
         for start in range(0, len(block), PIECE):

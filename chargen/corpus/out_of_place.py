@@ -1,18 +1,18 @@
-"""Count the characters of a decoded text that a text in the right encoding would not have where they stand."""
+"""Count the characters of a decoded text that are implausible at their position in the right encoding."""
 
 import re
 from functools import lru_cache
 from itertools import islice
 from unicodedata import category, name
 
-_MOST = 2000  # stretches beyond ASCII that are looked at
-_STRETCH = re.compile(r"[^\x00-\x7f]+")
+_MAX_SPANS = 2000  # runs of characters beyond ASCII that are examined
+_SPAN = re.compile(r"[^\x00-\x7f]+")
 _SCRIPTS = {"LATIN", "CYRILLIC", "GREEK", "HEBREW", "ARABIC", "THAI", "ARMENIAN", "GEORGIAN"}
 _WITHIN_WORDS = "’‘·"
 
 
 def share_out_of_place(text: str) -> float:
-    """Return which share of the characters beyond ASCII is out of place.
+    """Return the share of the characters beyond ASCII that are out of place.
 
     These are control characters, signs and capitals within words, and letters beside those of another alphabet.
 
@@ -20,11 +20,9 @@ def share_out_of_place(text: str) -> float:
     (0.0, 1.0)
     """
     count = wrong = 0
-    for found in islice(_STRETCH.finditer(text), _MOST):
-        stretch = (
-            (text[found.start() - 1 : found.start()] or " ") + found.group() + (text[found.end() : found.end() + 1] or " ")
-        )
-        for before, character, after in zip(stretch, stretch[1:], stretch[2:], strict=False):
+    for found in islice(_SPAN.finditer(text), _MAX_SPANS):
+        span = (text[found.start() - 1 : found.start()] or " ") + found.group() + (text[found.end() : found.end() + 1] or " ")
+        for before, character, after in zip(span, span[1:], span[2:], strict=False):
             if not character.isascii():
                 count += 1
                 wrong += _is_out_of_place(before, character, after)

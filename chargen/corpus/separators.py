@@ -1,8 +1,7 @@
-r"""Cut a text at what stands between its documents: empty lines, a line such as %, or a marker such as <|endoftext|>.
+r"""Cut a text at the separators of its documents: empty lines, a line such as %, or a marker such as <|endoftext|>.
 
-A separator is declared as "blank", for one or more empty lines, or as the text itself, with \n for a line end. It separates
-where it is a line of its own; if it holds line ends or is a marker in angle or square brackets, wherever it stands. Lines of
-white space alone count as empty.
+A separator is given as "blank", for one or more empty lines, or as the text itself, with \n for a line end. It must be a whole
+line, unless it contains line ends or is a marker in angle or square brackets. Lines of only white space count as empty.
 """
 
 import re
@@ -15,18 +14,18 @@ from chargen.corpus.large_text import BLOCK, Text, is_blank, text_blocks
 from chargen.errors import ConfigError
 
 BLANK, NONE = "blank", "none"
-SAMPLE = 200_000  # characters at the beginning, in which empty lines are looked at
-MARGIN = 1 << 12  # characters before the end of a block in which a separator may be cut in two
+SAMPLE = 200_000  # characters at the beginning, in which empty lines are examined
+MARGIN = 1 << 12  # characters at the end of a block, where a separator may be cut in two
 
-FEWEST_MARKERS = 3  # of a kind that nothing else has
-FEWEST_SURE_LINES = 2  # of %, as in fortune files
-FEWEST_LINES = 4  # of stars, dashes and the like, which also divide scenes
-FEWEST_PIECES = 6  # that empty lines divide
+MIN_MARKERS = 3  # markers of data sets, used for nothing else
+MIN_SURE_LINES = 2  # of %, as in fortune files
+MIN_LINES = 4  # of stars, dashes and the like, which also divide scenes
+MIN_PIECES = 6  # that empty lines divide
 LONGEST_PIECE = 5000  # characters, on average; longer ones are scenes or chapters of one text
 LONGEST_ENTRY = 3000  # the same between empty lines
 LONGEST_TITLE = 60
 LONGEST_LINE = 50  # on average: the lines of poems and lists, not those of sections of prose
-MOST = 0.8  # share of the pieces that have to begin alike
+MIN_SHARE = 0.8  # share of the pieces that have to begin alike
 
 _MARKER = re.compile(r"<[^<>\s]+>|\[[^\[\]\s]+\]")
 _KNOWN_MARKERS = re.compile(r"(?i)<\|end_?of_?(?:text|document|doc|story)\|>|</s>|<\|?eo[sd]\|?>|\[eo[sd]\]")
@@ -40,15 +39,15 @@ _ESCAPES = {r"\n": "\n", r"\t": "\t", r"\f": "\f", r"\\": "\\"}
 
 
 def find_separator(text: Text) -> str | None:
-    """Return the marker or line of symbols that stands between the documents of a text, or None where there is none.
+    """Return the marker or line of symbols between the documents of a text, or None.
 
-    It has to be plain: a marker of data sets, the % of fortune files, or several equal lines of stars or dashes between short
+    It must be clear: a marker of data sets, the % of fortune files, or several equal lines of stars or dashes between short
     pieces.
     """
     beginning = next(text_blocks(text), "")[:BLOCK]
     markers = Counter(_KNOWN_MARKERS.findall(beginning))
     for marker, count in markers.most_common(1):
-        if count >= FEWEST_MARKERS:
+        if count >= MIN_MARKERS:
             return marker
     return _symbol_line(beginning)
 
@@ -57,7 +56,7 @@ def _symbol_line(text: str) -> str | None:
     lines = Counter(found.group() for found in _SYMBOL_LINE.finditer(text))
     for line, count in lines.most_common(1):
         sure = _SURE_LINE.fullmatch(line) is not None
-        if count < (FEWEST_SURE_LINES if sure else FEWEST_LINES) or _is_markup(line, text, count):
+        if count < (MIN_SURE_LINES if sure else MIN_LINES) or _is_markup(line, text, count):
             return None
         if sure or len(text) <= LONGEST_PIECE * (count + 1):
             return line
@@ -65,14 +64,14 @@ def _symbol_line(text: str) -> str | None:
 
 
 def _is_markup(line: str, text: str, count: int) -> bool:
-    """Tell whether a line of symbols underlines headings, or begins comments and list items elsewhere."""
+    """Return whether a line of symbols underlines headings, or starts comments or list items elsewhere."""
     others = len(re.findall(rf"^[ \t]*{re.escape(line[0])}", text, re.MULTILINE)) - count
     underlined = len(re.findall(rf"^.{{{len(line)}}}\n{re.escape(line)}$", text, re.MULTILINE))
     return others >= count / 2 or (len(line) > 2 and underlined >= count / 2)
 
 
 def find_blank_separator(text: Text) -> str | None:
-    """Return two empty lines, or one, where they divide short pieces that each have a title, or begin with the same label.
+    """Return the separator of two empty lines, or of one, if they divide short pieces with titles or equal labels.
 
     Chapters, sections of prose and the speeches of a play are parts of one document.
     """
@@ -80,22 +79,22 @@ def find_blank_separator(text: Text) -> str | None:
     titled = list(cut_at(beginning, separator_pattern(_TWO_BLANK_LINES)))
     if _are_short(titled) and fmean(map(len, re.findall(r".+", beginning))) <= LONGEST_LINE:
         tests = (_TITLE.match, re.compile(r"\S\n[ \t]*\n").search)
-        if all(_share(test(str(piece)) for piece in titled) >= MOST for test in tests) and not _are_chapters(titled):
+        if all(_share(test(str(piece)) for piece in titled) >= MIN_SHARE for test in tests) and not _are_chapters(titled):
             return _TWO_BLANK_LINES
     labelled = list(cut_at(beginning, separator_pattern(BLANK)))
     if _are_short(labelled):
         labels = Counter(found.group() for piece in labelled if (found := _LABEL.match(str(piece))))
-        if labels and labels.most_common(1)[0][1] >= MOST * len(labelled):
+        if labels and labels.most_common(1)[0][1] >= MIN_SHARE * len(labelled):
             return BLANK
     return None
 
 
 def _are_chapters(pieces: Iterable[Text]) -> bool:
-    return _share(_CHAPTER.match(str(piece)) for piece in pieces) > 1 - MOST
+    return _share(_CHAPTER.match(str(piece)) for piece in pieces) > 1 - MIN_SHARE
 
 
 def _are_short(pieces: list[Text]) -> bool:
-    return len(pieces) >= FEWEST_PIECES and fmean(map(len, pieces)) <= LONGEST_ENTRY
+    return len(pieces) >= MIN_PIECES and fmean(map(len, pieces)) <= LONGEST_ENTRY
 
 
 def _share(found: Iterable[object]) -> float:
@@ -112,7 +111,7 @@ def unescaped(separator: str) -> str:
 
 
 def separator_name(separator: str) -> str:
-    """Return what a separator is called in a sentence."""
+    """Return the name of a separator for messages."""
     text = unescaped(separator)
     if separator == BLANK:
         return "empty lines"
@@ -120,9 +119,9 @@ def separator_name(separator: str) -> str:
 
 
 def separator_pattern(separator: str, *, inline: bool = False) -> re.Pattern[str]:
-    """Return what matches a separator with the line ends around it; inline: also within lines.
+    """Return the pattern of a separator and the line ends around it; inline: also within lines.
 
-    Raises ConfigError for one that is empty, or white space without a line end.
+    Raises ConfigError for an empty separator, and for white space without a line end.
     """
     text = unescaped(separator)
     if not text.strip(" \t"):
@@ -138,17 +137,17 @@ def separator_pattern(separator: str, *, inline: bool = False) -> re.Pattern[str
 
 
 def is_in(text: Text, pattern: re.Pattern[str]) -> bool:
-    """Tell whether a separator is in a text."""
+    """Return whether a separator occurs in a text."""
     return next(_places(text, pattern), None) is not None
 
 
 def cut_at(text: Text, pattern: re.Pattern[str]) -> Iterator[Text]:
-    """Yield the pieces of a text between separators, without the line ends around them; blank ones are left out."""
+    """Yield the non-blank pieces of a text between separators, without the line ends around them."""
     return (text[start:stop] for start, stop in places_between(text, pattern))
 
 
 def places_between(text: Text, pattern: re.Pattern[str]) -> Iterator[tuple[int, int]]:
-    """Yield where the pieces of a text that `cut_at` returns begin and end."""
+    """Yield the bounds of the pieces of a text that `cut_at` returns."""
     start = 0
     for place in _places(text, pattern):
         yield from _trimmed(text, start, place.start, place)
@@ -157,7 +156,7 @@ def places_between(text: Text, pattern: re.Pattern[str]) -> Iterator[tuple[int, 
 
 
 class _Place(NamedTuple):
-    """Where a separator starts and stops in a text, and the stretch of the text around it that is in memory."""
+    """The bounds of a separator in a text, and the part of the text around it that is in memory."""
 
     start: int
     stop: int
@@ -166,8 +165,8 @@ class _Place(NamedTuple):
 
 
 def _places(text: Text, pattern: re.Pattern[str]) -> Iterator[_Place]:
-    """Yield the place of each separator; a text in a file is searched block by block."""
-    held, first, offset = "", 0, 0  # what is not searched to its end yet, from `first` on, and where it starts in the text
+    """Yield the bounds of each separator; a text in a file is searched block by block."""
+    held, first, offset = "", 0, 0  # the unfinished rest from `first` on, and its position in the text
     for block in text_blocks(text):
         held += block
         for found in pattern.finditer(held, first):
@@ -178,14 +177,14 @@ def _places(text: Text, pattern: re.Pattern[str]) -> Iterator[_Place]:
             first = found.end()
         else:
             first = max(first, len(held) - MARGIN)
-        dropped = max(first - MARGIN, 0)  # some stays: it tells whether a line begins, and holds short pieces
+        dropped = max(first - MARGIN, 0)  # some is kept: it shows whether a line begins, and may contain short pieces
         held, first, offset = held[dropped:], first - dropped, offset + dropped
     for found in pattern.finditer(held, first):
         yield _Place(offset + found.start(), offset + found.end(), held, offset)
 
 
 def _trimmed(text: Text, start: int, stop: int, place: _Place) -> Iterator[tuple[int, int]]:
-    """Yield the bounds of a part of a text without empty lines at its ends, unless it is blank."""
+    """Yield the bounds of a part of a text without the empty lines at its ends, unless it is blank."""
     if isinstance(text, str):
         part: Text = text[start:stop]
     elif place.offset <= start:

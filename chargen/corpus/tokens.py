@@ -12,7 +12,7 @@ from chargen.errors import ConfigError
 from chargen.settings.schema import CorpusConfig
 
 DEFAULT_SIZES = {"word": 10_000, "bpe": 1_000}
-LARGEST = 1 << 20  # words, merges or labels; CorpusConfig.vocab_size allows no more
+LARGEST = 1 << 20  # words, merges or labels, as in CorpusConfig.vocab_size
 NUM_CODE_POINTS = 0x110000
 SURROGATE = re.compile("[\ud800-\udfff]")
 
@@ -20,12 +20,12 @@ SURROGATE = re.compile("[\ud800-\udfff]")
 def build_vocabulary(
     config: CorpusConfig, documents: Iterable[Text], labels: Sequence[str] = (), *, known: Vocabulary | None = None
 ) -> Vocabulary:
-    """Make the configured kind of vocabulary for some documents, which also holds all tokens of a `known` one of this kind.
+    """Build the configured kind of vocabulary; it contains all tokens of a `known` one of the same kind.
 
-    Raises ConfigError where a library for it is missing, and for a known vocabulary of another kind.
+    Raises ConfigError for a missing library, and for a known vocabulary of another kind.
     """
     if known and known.kind not in (config.tokens, {"char": "character"}.get(config.tokens)):
-        raise ConfigError(f"corpus.tokens = {config.tokens} does not go with weights for {known.kind} tokens")
+        raise ConfigError(f"corpus.tokens is {config.tokens}, but the weights are for {known.kind} tokens")
     labels = sorted({*labels, *(known.labels if known else ())})
     if config.tokens == "byte":
         return ByteVocabulary(labels)
@@ -41,10 +41,10 @@ def build_vocabulary(
 
 
 def vocabulary_from_mapping(mapping: Mapping[str, Any]) -> Vocabulary:
-    """Make the vocabulary that `to_mapping` described. Raises ValueError, KeyError or TypeError where that is not one."""
+    """Build the vocabulary from the result of its `to_mapping`. Raises ValueError, KeyError or TypeError if invalid."""
     labels = _list(mapping.get("labels", []))
     if any(type(one) is not str for one in labels) or len(set(labels)) != len(labels):
-        raise ValueError("its vocabulary has labels that are not texts, or one of them twice")
+        raise ValueError("its vocabulary has labels that are not texts, or a label twice")
     kinds: dict[str, Callable[[], Vocabulary]] = {
         "character": lambda: CharacterVocabulary(_text(mapping["characters"]), labels),
         "byte": lambda: ByteVocabulary(labels),

@@ -1,4 +1,4 @@
-"""Read UTF-8 with damage: stray bytes, characters cut off at either end, lines in another encoding."""
+"""Read damaged UTF-8: stray bytes, characters cut off at either end, lines in another encoding."""
 
 import re
 from collections.abc import Iterator
@@ -9,8 +9,8 @@ from chargen.corpus.legacy import MULTI_BYTE, guess_legacy
 from chargen.corpus.wording import words_around
 
 LONGEST_PIECE = 1 << 20  # bytes that are decoded at a time, whole lines if they are shorter
-_WELL_FORMED_SHARE = 0.6  # of the bytes above 127 in UTF-8 with damage; in other encodings it is some hundredths
-_WELL_FORMED_SHARE_OF_LINES = 0.2  # the same of lines without damage, where texts of two encodings are joined
+_WELL_FORMED_SHARE = 0.6  # share of the bytes above 127 in damaged UTF-8; it is a few hundredths in other encodings
+_WELL_FORMED_SHARE_OF_LINES = 0.2  # the same for undamaged lines, if texts of two encodings are joined
 _FEW_BYTES = 4  # too few to guess an encoding from
 
 _ASCII = bytes(range(128))
@@ -21,16 +21,16 @@ _FORBIDDEN = re.compile(rb"[\xc0\xc1][\x80-\xbf]|\xed[\xa0-\xbf][\x80-\xbf]")  #
 _DAMAGED_CHARACTER = re.compile(rb"%b|%b|[\xc0-\xff][\x80-\xbf]+|." % (_SURROGATE_PAIR.pattern, _FORBIDDEN.pattern), re.DOTALL)
 _END_OF_CHARACTER = re.compile(rb"[\x80-\xbf]{1,3}")
 
-# The encodings that a stray byte may come from; of those that have as many of the text's letters it is the first.
+# Possible encodings of a stray byte; of those with equally many letters of the text the first is used.
 _CODE_PAGES = ("cp1252", "cp1250", "cp1251", "cp1253", "cp1254", "cp1255", "cp1256", "cp1257", "cp1258", "cp874")
 
 
 @dataclass
 class Damage:
-    """What was found and done in reading damaged UTF-8. Bytes are counted from 0, lines from 1.
+    """The damage found in UTF-8 and how it was repaired. Bytes are counted from 0, lines from 1.
 
-    `other` is the encoding that stray bytes and lines were read in; `replaced` counts the bytes that became U+FFFD; `pairs`
-    counts characters that were stored as two surrogates; `cut_end` is the place of a last character that is cut off.
+    other: the encoding used for stray bytes and lines. replaced: the number of bytes that became U+FFFD. pairs: the number of
+    characters stored as two surrogates. cut_end: the position of an incomplete last character.
     """
 
     other: str
@@ -50,11 +50,11 @@ class Damage:
         self.num_bytes += count
 
     def describe(self) -> str:
-        """Return in one line what was found and what was done."""
+        """Return one line with the damage and the repair."""
         parts = []
         if self.num_bytes:
             noun = "1 byte," if self.num_bytes == 1 else f"{self.num_bytes:,} bytes, the first"
-            parts.append(f"UTF-8 but for {noun} at byte {self.first_byte:,} (line {self.first_line:,}), {self._done()}")
+            parts.append(f"UTF-8 except for {noun} at byte {self.first_byte:,} (line {self.first_line:,}), {self._done()}")
         if self.pairs:
             parts.append(f"characters in CESU-8 read as such: {self.pairs:,}")
         if self.starts_cut:
@@ -74,7 +74,7 @@ class Damage:
 
 
 def is_utf8(evidence: bytes) -> bool:
-    """Tell whether bytes, of which some are not UTF-8, are UTF-8 with damage rather than text in another encoding."""
+    """Return whether bytes, some of them invalid, are damaged UTF-8 rather than text in another encoding."""
     start = _END_OF_CHARACTER.match(evidence)
     whole = evidence[start.end() if start else 0 : len(evidence) - _cut_bytes(evidence)]
     well, bad = _count(whole)
@@ -85,14 +85,14 @@ def is_utf8(evidence: bytes) -> bool:
 
 
 def _count(raw: bytes) -> tuple[int, int]:
-    """Return how many bytes above 127 belong to well-formed characters, and how many do not."""
+    """Return the numbers of bytes above 127 in well-formed and in other sequences."""
     escaped = sum(map(len, _DAMAGED.findall(raw.decode("utf-8", "surrogateescape"))))
     bad = escaped - sum(map(len, _SURROGATE_PAIR.findall(raw)))
     return len(raw.translate(None, _ASCII)) - bad, bad
 
 
 def _cut_bytes(raw: bytes) -> int:
-    """Return how many bytes at the end begin a character that does not end."""
+    """Return the number of bytes of an incomplete character at the end."""
     for length in range(1, min(3, len(raw)) + 1):
         try:
             raw[-length:].decode()
@@ -103,11 +103,10 @@ def _cut_bytes(raw: bytes) -> int:
 
 
 @dataclass
-class Mender:
-    """Decodes UTF-8 with damage, and counts it.
+class Utf8Repairer:
+    """Decodes damaged UTF-8 and counts the damage.
 
-    `evidence` is a part of the text. From it the encoding of lines that are not UTF-8 is guessed, and the one that stray bytes
-    come from.
+    evidence: a part of the text, from which the encoding of lines that are not UTF-8, and of stray bytes, is guessed.
     """
 
     evidence: bytes
@@ -124,7 +123,7 @@ class Mender:
         self.damage = Damage(other or nearest)
 
     def blocks(self, file: IO[bytes]) -> Iterator[str]:
-        """Decode a file from its start; the damage is known at the end."""
+        """Decode a file from its start; the damage is complete after the last block."""
         file.seek(0)
         byte, line, rest = 0, 1, b""
         while data := file.read(LONGEST_PIECE - len(rest)):
@@ -148,7 +147,7 @@ class Mender:
             return "\n".join(texts)
 
     def _decode_end(self, piece: bytes, byte: int, line: int) -> str:
-        """Decode what follows the last line end, without a last character that is cut off."""
+        """Decode the text after the last line end, without an incomplete last character."""
         cut = _cut_bytes(piece)
         if cut and not self._is_damaged_line(piece[:-cut]):
             piece = piece[:-cut]
@@ -156,7 +155,7 @@ class Mender:
         return self._decode(piece, byte, line)
 
     def _is_damaged_line(self, piece: bytes) -> bool:
-        """Tell whether a line is in the other encoding."""
+        """Return whether a line is in the other encoding."""
         well, bad = _count(piece)
         return bad > well
 
@@ -176,20 +175,20 @@ class Mender:
             text = piece.decode(self.damage.other, "replace")
             self.damage.replaced += text.count(REPLACEMENT)
         else:
-            text = _DAMAGED.sub(self._mended, piece.decode("utf-8", "surrogateescape"))
+            text = _DAMAGED.sub(self._repaired, piece.decode("utf-8", "surrogateescape"))
         if not self.damage.example:
             self.damage.example = words_around(text, len(piece[:first].decode()))
         return text
 
-    def _mended(self, found: re.Match[str]) -> str:
-        """Return what damaged bytes in a line of UTF-8 stand for."""
+    def _repaired(self, found: re.Match[str]) -> str:
+        """Return the repaired text of damaged bytes in a line of UTF-8."""
         text, start, end = found.string, found.start(), found.end()
         in_word = any(one.isascii() and one.isalpha() for one in text[max(0, start - 1) : start] + text[end : end + 1])
         raw = found.group().encode("utf-8", "surrogateescape")
-        return "".join(self._mended_character(one, in_word) for one in _DAMAGED_CHARACTER.findall(raw))
+        return "".join(self._repaired_character(one, in_word) for one in _DAMAGED_CHARACTER.findall(raw))
 
-    def _mended_character(self, raw: bytes, in_word: bool) -> str:
-        """Return the character of a surrogate pair or of a stray byte, or U+FFFD for what is left of one."""
+    def _repaired_character(self, raw: bytes, in_word: bool) -> str:
+        """Return the character of a surrogate pair or of a stray byte, or U+FFFD for the rest of one."""
         if _SURROGATE_PAIR.fullmatch(raw):
             self.damage.pairs += 1
             return raw.decode("utf-8", "surrogatepass").encode("utf-16", "surrogatepass").decode("utf-16")
@@ -203,7 +202,7 @@ class Mender:
 
 
 def _encoding_of_damaged_lines(evidence: bytes) -> str:
-    """Return the encoding of the lines that are not UTF-8 for the most part, or "" where they are too few to tell."""
+    """Return the encoding of the lines that are mostly not UTF-8, or "" if there are too few."""
     counted = ((line, *_count(line)) for line in evidence.splitlines(keepends=True))
     other = b"".join(line for line, well, bad in counted if bad > well)
     guess = guess_legacy(other) if len(other.translate(None, _ASCII)) >= _FEW_BYTES else None

@@ -12,8 +12,8 @@ import numpy.typing as npt
 from chargen.corpus.large_text import Text, characters_of, code_points
 from chargen.errors import UnknownTokenError
 
-BOUNDARY = 0  # the token before and after every document; it stands for no text
-BLOCK_CHARACTERS = 1 << 20  # encoded at a time: in between, a character takes four bytes
+BOUNDARY = 0  # the token before and after every document; it decodes to no text
+BLOCK_CHARACTERS = 1 << 20  # characters encoded at a time, since each takes four bytes meanwhile
 HOW_TO_GO_ON = "leave it out, or choose --on-unknown skip or --on-unknown nearest"
 
 Ids = npt.NDArray[np.unsignedinteger]
@@ -23,7 +23,7 @@ TokenIds = Sequence[int] | npt.NDArray[np.integer]
 class Vocabulary(ABC):
     """The boundary token, then pieces of text, then one token for each label of a labelled corpus.
 
-    pieces: the text of each token, in the order of the ids from 1 on. labels: what the documents of a corpus are labelled by.
+    pieces: the text of each token, in the order of the ids, from id 1. labels: the labels of the documents of a corpus.
     """
 
     kind: ClassVar[str]
@@ -33,7 +33,7 @@ class Vocabulary(ABC):
         self.dtype = np.dtype(narrowest_dtype(len(self)))
 
     def __len__(self) -> int:
-        """Tokens, the boundary and the labels counted."""
+        """Return the number of tokens, including the boundary and the labels."""
         return 1 + len(self.pieces) + len(self.labels)
 
     def __iter__(self) -> Iterator[str]:
@@ -47,45 +47,45 @@ class Vocabulary(ABC):
 
     @abstractmethod
     def encode(self, text: str, *, on_unknown: str = "error") -> Ids:
-        """Return the ids of a text, in the narrowest unsigned dtype that fits.
+        """Return the ids of a text, (tokens,), in the narrowest unsigned dtype.
 
-        What the vocabulary cannot say is an UnknownTokenError, is left out ("skip") or gives its place to the nearest known
-        ("nearest").
+        on_unknown: for text that is not in the vocabulary, "error" raises UnknownTokenError, "skip" leaves it out, "nearest"
+        replaces it by the nearest known text.
         """
 
     def encode_all(self, texts: Sequence[str]) -> tuple[Ids, npt.NDArray[np.int64]]:
-        """Return the ids of some texts, one text after the other, and how many ids each has."""
+        """Return the concatenated ids of some texts, and the number of ids of each text."""
         parts = [self.encode(text) for text in texts]
         return np.concatenate(parts), np.array([len(ids) for ids in parts])
 
     def encode_prompt(self, text: str, *, on_unknown: str = "error") -> Ids:
-        """Return the ids of a text that a user typed, as `encode` does; unknown words are treated as unknown characters are."""
+        """Return the ids of a text that a user typed, as `encode` does; treat unknown words like unknown characters."""
         return self.encode(text, on_unknown=on_unknown)
 
     @abstractmethod
     def decode(self, ids: TokenIds) -> str:
-        """Return the text of some ids; boundary and label tokens stand for nothing."""
+        """Return the text of some ids; boundary and label tokens decode to no text."""
 
     @abstractmethod
     def to_mapping(self) -> dict[str, Any]:
-        """Return plain values that `vocabulary_from_mapping` makes an equal vocabulary of."""
+        """Return plain values from which `vocabulary_from_mapping` builds an equal vocabulary."""
 
     def spelling_nats(self, text: str) -> float:
-        """Return what it would cost to spell, in nats, what the tokens of a text leave out: unknown words."""
+        """Return the cost, in nats, of spelling the unknown words of a text, which the tokens do not cover."""
         return 0.0
 
     @cached_property
     def texts(self) -> list[str]:
-        """The text of each id by itself, (V,); boundary and label tokens stand for nothing."""
+        """The text of each id, (V,); "" for boundary and label tokens."""
         return [self.decode([token]) for token in range(len(self))]
 
     @property
     def silent_ids(self) -> Sequence[int]:
-        """The ids that are read but never drawn."""
+        """The ids that may be read but are never drawn."""
         return range(len(self) - len(self.labels), len(self))
 
     def label_id(self, label: str) -> int:
-        """Return the token of a label. Raises UnknownTokenError for one that the corpus did not have."""
+        """Return the token id of a label. Raises UnknownTokenError for an unknown label."""
         if label in self.labels:
             return len(self) - len(self.labels) + self.labels.index(label)
         known = f"it knows {', '.join(self.labels)}" if self.labels else "it was trained without labels"
@@ -93,7 +93,7 @@ class Vocabulary(ABC):
 
 
 class CharacterVocabulary(Vocabulary):
-    """The characters of a text in code-point order.
+    """The distinct characters of a text in code-point order.
 
     >>> vocabulary = CharacterVocabulary("abé")
     >>> len(vocabulary), "é" in vocabulary, vocabulary.decode(vocabulary.encode("bé"))
@@ -105,10 +105,10 @@ class CharacterVocabulary(Vocabulary):
     def __init__(self, characters: Iterable[str], labels: Sequence[str] = ()) -> None:
         self.characters = "".join(characters)
         if len(set(self.characters)) != len(self.characters):
-            raise ValueError("a vocabulary holds each character once")
+            raise ValueError("a character occurs twice in the vocabulary")
         super().__init__(self.characters, labels)
         codes = code_points(self.characters).astype(np.uint32)
-        self._ids_by_code = np.zeros(int(codes.max(initial=0)) + 2, self.dtype)  # the last entry is for all larger codes
+        self._ids_by_code = np.zeros(int(codes.max(initial=0)) + 2, self.dtype)  # the last entry is for all larger code points
         self._ids_by_code[codes] = np.arange(1, len(codes) + 1)
         self._codes_by_id = np.concatenate([np.zeros(1, codes.dtype), codes, np.zeros(len(self.labels), codes.dtype)])
 
@@ -126,7 +126,7 @@ class CharacterVocabulary(Vocabulary):
     def encode(self, text: str, *, on_unknown: str = "error") -> Ids:
         """Return the ids of a text, (len(text),).
 
-        The nearest to an unknown character is its other case, its base letter, or the closest code point.
+        The nearest known character is the other case, the base letter, or the closest code point.
         """
         ids = np.empty(len(text), self.dtype)
         for start in range(0, len(text), BLOCK_CHARACTERS):
@@ -149,7 +149,9 @@ class CharacterVocabulary(Vocabulary):
 
 
 class ByteVocabulary(Vocabulary):
-    """All bytes. Text goes through UTF-8; bytes that are no UTF-8 come as the lone surrogates of "surrogateescape".
+    """All 256 byte values.
+
+    Text is encoded as UTF-8; bytes that are not UTF-8 are the lone surrogates of "surrogateescape".
 
     >>> ByteVocabulary().encode("é").tolist()
     [196, 170]
@@ -179,9 +181,9 @@ class ByteVocabulary(Vocabulary):
 
 
 def known_text(text: str, characters: str, on_unknown: str) -> str:
-    """Return a text of some characters only: the others are left out, or give their place to the nearest known one.
+    """Return a text with known characters only: others are left out or replaced by the nearest known one.
 
-    Raises UnknownTokenError for other characters where on_unknown is "error".
+    Raises UnknownTokenError for other characters if on_unknown is "error".
     """
     unknown = sorted(set(text) - set(characters))
     if on_unknown == "skip":
@@ -192,7 +194,7 @@ def known_text(text: str, characters: str, on_unknown: str) -> str:
 
 
 def nearest_character(character: str, known: str) -> str:
-    """Return the known character that can best replace an unknown one."""
+    """Return the known character that is nearest to an unknown one."""
     base = unicodedata.normalize("NFKD", character)[:1]
     for candidate in (character.swapcase(), base, base.swapcase()):
         if len(candidate) == 1 and candidate in known:
@@ -201,7 +203,7 @@ def nearest_character(character: str, known: str) -> str:
 
 
 def name_characters(characters: Iterable[str]) -> str:
-    """Return the first five of some characters with their code points."""
+    """Return the first five of some characters with their code points, for a message."""
     ordered = sorted(characters)
     return ", ".join(f"{one!r} (U+{ord(one):04X})" for one in ordered[:5]) + (" and more" if len(ordered) > 5 else "")
 

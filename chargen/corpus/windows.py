@@ -1,7 +1,7 @@
-"""Decide which token ids form which batch.
+"""Form the batches of an epoch from token ids.
 
 A plan is a pure function of the ids, the settings, the seed and the epoch: any batch of any epoch can be made without the
-ones before it, and nothing larger than one batch is ever held.
+earlier ones, and nothing larger than one batch is held in memory.
 """
 
 import math
@@ -19,16 +19,16 @@ from chargen.corpus.vocabulary import BOUNDARY, Ids, Vocabulary
 
 Indices = npt.NDArray[np.int64]
 
-PATTERN_LENGTH = 1000  # rows after which the proportions of a mix repeat, at most
+PATTERN_LENGTH = 1000  # largest number of rows after which the pattern of a mix repeats
 _ROUNDS = 6  # of the Feistel network; four make it pseudorandom (Luby and Rackoff 1988), two more cost little
 
 
 class TokenStream(NamedTuple):
-    """All documents as one array: a boundary token, or its label's, before each, and a boundary token after the last.
+    """All documents as one array: a boundary token (or the label) before each, a boundary token after the last.
 
-    ids: (N,) in the narrowest unsigned dtype. starts: (documents + 1,) places of the boundaries; document d, with both
-    of its boundaries, is ids[starts[d] : starts[d + 1] + 1]. first_label: the ids from here on are labels. unended: (K,)
-    numbers of the documents that were cut off before their end; the boundary after one of them is read but not predicted.
+    ids: (N,) in the narrowest unsigned dtype. starts: (documents + 1,) positions of the boundaries; document d, with both of
+    its boundaries, is ids[starts[d] : starts[d + 1] + 1]. first_label: ids from here on are labels. unended: (K,) indices of
+    the documents that were cut before their end; the boundary after them is read but not predicted.
     """
 
     ids: Ids | FileIds
@@ -38,34 +38,34 @@ class TokenStream(NamedTuple):
 
     @property
     def span(self) -> int:
-        """Tokens that follow another one."""
+        """The number of tokens after the first."""
         return len(self.ids) - 1
 
     @property
     def num_targets(self) -> int:
-        """Tokens that are predicted: all that follow another one but the boundaries after documents that were cut off."""
+        """The number of predicted tokens: all after the first except the boundaries after documents that were cut."""
         return self.span - len(self.unended)
 
     @property
     def lengths(self) -> Indices:
-        """Tokens that are predicted of each document, (documents,): ids[starts[d] + 1 :] are the first of document d."""
+        """The number of predicted tokens of each document, (documents,); document d's begin at ids[starts[d] + 1]."""
         lengths = np.diff(self.starts)
         lengths[self.unended] -= 1
         return lengths
 
     @property
     def cuts(self) -> Indices:
-        """Places of the boundaries that are not predicted, (K,), in order."""
+        """The positions of the boundaries that are not predicted, (K,), in order."""
         return self.starts[self.unended + 1]
 
     def predicts(self, places: Indices) -> npt.NDArray[np.bool_]:
-        """Tell which of the ids at some places after the first boundary are predicted; shaped like `places`."""
-        cuts = np.append(self.cuts, len(self.ids))  # never empty, its last one never found
+        """Return whether the ids at positions after the first boundary are predicted; shaped like `places`."""
+        cuts = np.append(self.cuts, len(self.ids))  # a sentinel, so that it is never empty
         return cuts[np.searchsorted(cuts, places)] != places
 
     @property
     def longest(self) -> int:
-        """Tokens of the longest document."""
+        """The number of tokens of the longest document."""
         return int(np.diff(self.starts).max(initial=1)) - 1
 
     @property
@@ -74,12 +74,12 @@ class TokenStream(NamedTuple):
         return bool(len(self.ids)) and int(self.ids[0:1][0]) >= self.first_label
 
     def as_targets(self, ids: npt.NDArray[np.int32]) -> npt.NDArray[np.int32]:
-        """Return ids as what is to be predicted: before the next document's label comes the end of this one."""
+        """Return ids as targets: the end of a document instead of the label of the next one."""
         return np.where(ids >= self.first_label, np.int32(BOUNDARY), ids)
 
 
 def join_documents(documents: Sequence[Ids], begins: int, vocabulary: Vocabulary) -> TokenStream:
-    """Return encoded documents as one stream, each begun with the same id: the boundary, or a label."""
+    """Return encoded documents as one stream; each begins with the same id, the boundary or a label."""
     parts = [part for ids in documents for part in ([begins], ids)]
     joined = np.concatenate([*parts, [BOUNDARY]]).astype(vocabulary.dtype)
     starts = np.cumsum([0, *(len(ids) + 1 for ids in documents)])
@@ -87,7 +87,7 @@ def join_documents(documents: Sequence[Ids], begins: int, vocabulary: Vocabulary
 
 
 def tokenize(documents: Sequence[Document], vocabulary: Vocabulary) -> TokenStream:
-    """Encode documents into one stream, which is a file where one of them is."""
+    """Encode documents into one stream; it is stored in a file if one of the documents is."""
     documents = documents if isinstance(documents, Documents) else Documents.of(documents)
     lengths: list[Indices] = []
     blocks = _token_blocks(documents, vocabulary, lengths)
@@ -98,7 +98,7 @@ def tokenize(documents: Sequence[Document], vocabulary: Vocabulary) -> TokenStre
 
 
 def _token_blocks(documents: Documents, vocabulary: Vocabulary, lengths: list[Indices]) -> Iterator[Ids]:
-    """Yield the stream piece by piece; note the tokens of each document, the one before it counted."""
+    """Yield the stream piece by piece; append the tokens of each document, including the one before it, to `lengths`."""
     for group in documents.groups:
         begins = np.array([BOUNDARY if name is None else vocabulary.label_id(name) for name in group.names], vocabulary.dtype)
         done = 0
@@ -122,10 +122,10 @@ def _token_blocks(documents: Documents, vocabulary: Vocabulary, lengths: list[In
 
 
 class Batch(NamedTuple):
-    """One optimizer step's worth of windows, B of them.
+    """The windows of one optimizer step, B of them.
 
-    inputs: (B, T) ids. targets: (B, T) ids, or (B,) where only the token after the window is predicted. weights: float32,
-    shaped like targets; 0 where a row or a position is only there to fill the batch.
+    inputs: (B, T) ids. targets: (B, T) ids, or (B,) if only the token after the window is predicted. weights: float32, shaped
+    like targets; 0 for rows and positions that only fill the batch.
     """
 
     inputs: npt.NDArray[np.int32]
@@ -145,39 +145,39 @@ class Batch(NamedTuple):
 class BatchPlan(ABC):
     """The batches of an epoch, all of one shape.
 
-    An epoch predicts a token at least, so that no mean is taken over nothing; only a plan whose text has no token to predict
-    has no batch, and 0 as `num_targets`. A batch of streams alone may predict nothing, where all of its windows end in a gap.
+    Each epoch predicts at least one token, so that every mean is defined; only a plan for a text without tokens has no batch
+    and `num_targets` 0. A batch of streams may predict nothing if all of its windows end in a gap.
     """
 
     context_length: int
     batch_size: int
-    num_targets: int  # tokens predicted in an epoch, or a rounded mean over all epochs where these differ
+    num_targets: int  # predicted tokens of an epoch, or the rounded mean over all epochs if they differ
 
     @property
     @abstractmethod
     def num_steps(self) -> int:
-        """Batches in an epoch."""
+        """The number of batches in an epoch."""
 
     def batch(self, epoch: int, step: int) -> Batch:
-        """Make the batch of one step; epochs and steps count from 0."""
+        """Return the batch of one step; epochs and steps count from 0."""
         inputs, targets, weights = self.batches(epoch, step, 1)
         return Batch(inputs[0], targets[0], weights[0])
 
     @abstractmethod
     def batches(self, epoch: int, first: int, count: int) -> Batch:
-        """Make the batches of `count` steps from `first` on, stacked: K before the other axes."""
+        """Return the batches of `count` steps from step `first` on, stacked: K before the other axes."""
 
 
 class SlidingWindows(BatchPlan):
-    """Windows of T tokens every `stride` tokens within each document, in an order drawn anew for each epoch.
+    """Windows of T tokens, one every `stride` tokens within each document, in a new random order in each epoch.
 
-    With `last` a window is the T tokens before each predicted one; before a document's start it is filled with the boundary
-    token. Otherwise a window predicts the token after each of its positions, and the windows of a document cover it to its
-    end; past the end, weights are 0. No window holds parts of two documents.
+    With `last` a window is the T tokens before each predicted one, padded with the boundary token before the document's start.
+    Otherwise a window predicts the token after each of its positions, and the windows of a document cover it to its end; after
+    the end, weights are 0. No window contains parts of two documents.
 
-    In a labelled stream every window begins with its document's label instead of its first token; what follows that token
-    cannot be predicted from the label, so it weighs nothing unless the document begins there. A window of nothing else is
-    left out.
+    In a labelled stream every window begins with its document's label instead of its first token. The token after the label
+    cannot be predicted from the label, so its weight is 0 unless the document begins there. A window with nothing else is left
+    out.
     """
 
     def __init__(
@@ -212,7 +212,7 @@ class SlidingWindows(BatchPlan):
         return 1 + further
 
     def _targets_of(self, lengths: Indices, counts: Indices) -> np.integer:
-        """Count the positions that weigh: full windows, and what the last window of each document has left."""
+        """Count the positions with a weight: full windows, and the rest of each document in its last window."""
         left = np.minimum(self.context_length, lengths - (counts - 1) * self.stride)
         lost = (counts - 1).sum() if self.stream.labelled else 0
         return ((counts - 1) * self.context_length + left).sum() - lost
@@ -231,7 +231,7 @@ class SlidingWindows(BatchPlan):
         return batch.stacked(count)
 
     def gather(self, windows: Indices) -> Batch:
-        """Make a batch of windows, (B,), counted from the first of the first document on."""
+        """Make a batch of windows, (B,), counted from the first window of the first document."""
         document = np.searchsorted(self._first_window, windows, side="right") - 1
         offset = (windows - self._first_window[document]) * self.stride
         start, end = self.stream.starts[document], self._ends[document]
@@ -256,17 +256,17 @@ class SlidingWindows(BatchPlan):
 
 
 class MixedWindows(BatchPlan):
-    """Windows of several texts, drawn in given proportions; an epoch has as many windows as the texts have together.
+    """Windows of several texts in given proportions; an epoch has as many windows as all texts together.
 
-    Which text a row comes from follows a fixed pattern; each text's own windows come in an order that is drawn anew whenever
-    all of them were there. As windows differ in their targets, `num_targets` is the mean over all epochs.
+    Which text a row comes from follows a fixed pattern. The windows of each text come in a random order that is drawn again
+    after all of them were used. As windows differ in their targets, `num_targets` is the mean over all epochs.
     """
 
     def __init__(self, parts: Sequence[SlidingWindows], weights: Sequence[float]) -> None:
         first = parts[0]
         self.parts, self.context_length, self.batch_size = parts, first.context_length, first.batch_size
         self.pattern = proportional_pattern(weights)
-        # The place of a row among the rows of its own part, within one repetition of the pattern.
+        # The position of a row among the rows of its own part, within one repetition of the pattern.
         self._ranks = np.array([(self.pattern[:place] == part).sum() for place, part in enumerate(self.pattern)])
         self._per_pattern = np.bincount(self.pattern, minlength=len(parts))
         self.num_windows = sum(part.num_windows for part in parts)
@@ -292,7 +292,7 @@ class MixedWindows(BatchPlan):
         return batch.stacked(count)
 
     def _gather(self, part: int, epoch: int, numbers: Indices) -> Batch:
-        """Make a batch of the windows of a part that come at some numbers, (B,), of its own sequence."""
+        """Make a batch of the windows of a part at the given positions, (B,), of its own sequence."""
         windows = self.parts[part]
         passes, places = np.divmod(numbers, windows.num_windows)
         chosen = np.empty_like(places)
@@ -304,9 +304,9 @@ class MixedWindows(BatchPlan):
 
 
 def proportional_pattern(weights: Sequence[float]) -> Indices:
-    """Return which part comes when, as evenly as can be: [3, 1] gives an array of 4 places, three of them 0 and one 1.
+    """Return the order of the parts, spread evenly: [3, 1] gives an array of length 4 with three 0s and one 1.
 
-    Weights are rounded to shares of one in `PATTERN_LENGTH` or more.
+    Weights are rounded to multiples of 1 / `PATTERN_LENGTH` or coarser shares.
     """
     total = sum(weights)
     shares = [Fraction(weight / total).limit_denominator(PATTERN_LENGTH) for weight in weights]
@@ -321,14 +321,14 @@ def proportional_pattern(weights: Sequence[float]) -> Indices:
 
 
 class ContiguousStreams(BatchPlan):
-    """The whole text as `batch_size` contiguous streams, read side by side in windows of T.
+    """The whole text as `batch_size` contiguous streams, read side by side in windows of T tokens.
 
-    Row b of a batch goes on where row b of the batch before it ended, so that the state can be carried from one to the next.
-    With a `jitter_seed` the text is a ring, cut open at another place in each epoch, so that streams and windows begin at
-    other characters; without one every epoch is the same. With `last` only a full window has a target: what is left at the end
-    of the streams is not read, and streams shorter than a window have none. The state is also carried over the gap after a
-    document that was cut off, where the boundary weighs nothing. `row_length` is the length of a stream where the text is not
-    to be shared evenly; the last streams may then be empty.
+    Row b of a batch continues where row b of the previous batch ended, so that the state can be carried on. With a
+    `jitter_seed` the text is a ring that is cut at another position in each epoch, so that streams and windows begin at other
+    characters; without one every epoch is the same. With `last` only a full window has a target: the rest of the streams is not
+    read, and streams shorter than a window have no target. The state is also carried over the gap after a document that was
+    cut, where the boundary has weight 0. `row_length` is the length of a stream if the text is not divided evenly; the last
+    streams may then be empty.
     """
 
     def __init__(
@@ -348,7 +348,7 @@ class ContiguousStreams(BatchPlan):
         self.num_targets = self._count_window_ends() if last else stream.num_targets
 
     def _count_window_ends(self) -> int:
-        """Count the last tokens of whole windows that are predicted; with jitter, epochs may differ by a few."""
+        """Count the predicted last tokens of whole windows; with jitter, epochs may differ by a few."""
         left = np.clip(self._span - np.arange(self.batch_size) * self.length, 0, self.length)  # (B,)
         cut = ((self._stream.cuts - 1) % self.length + 1) % self.context_length == 0
         return int((left // self.context_length).sum() - cut.sum())
@@ -371,14 +371,14 @@ class ContiguousStreams(BatchPlan):
         return Batch(ids[..., :-1], targets, weighs.astype(np.float32))
 
     def _turned(self, places: Indices, epoch: int) -> Indices:
-        """Return where places of the ring, cut open as it is in an epoch, are in the text; its two ends are one boundary."""
+        """Return the text positions of ring positions for the cut of an epoch; both ends of the text are one boundary."""
         if self._jitter_seed is None:
             return places
         return (places + np.random.default_rng([self._jitter_seed, epoch]).integers(self._span)) % self._span
 
 
-class Portions(BatchPlan):
-    """The batches of another plan with epochs of `steps` steps, which follow each other through its own epochs.
+class FixedLengthEpochs(BatchPlan):
+    """The batches of another plan in epochs of `steps` steps, which run on through its own epochs.
 
     `num_targets` is the mean over all of them.
     """
@@ -403,10 +403,10 @@ class Portions(BatchPlan):
 
 
 def shuffled(places: Indices, count: int, *, key: tuple[int, ...]) -> Indices:
-    """Send places of range(count) to places of a random permutation of range(count), without holding the permutation.
+    """Map indices in range(count) to those of a random permutation, without storing the permutation.
 
-    A Feistel network permutes the next power of four; places that fall outside the range walk on until they are inside
-    (Black and Rogaway 2002). Reads `places`, (B,), and returns an array of the same shape; `key` seeds the permutation.
+    A Feistel network permutes the next power of four; indices outside the range are permuted again until they are inside (Black
+    and Rogaway 2002). Reads `places`, (B,), and returns an array of the same shape; `key` seeds the permutation.
     """
     half = max(1, (max(count - 1, 1).bit_length() + 1) // 2)
     keys = np.random.SeedSequence(key).generate_state(_ROUNDS, np.uint64).astype(np.uint64)
@@ -425,7 +425,7 @@ def _feistel(values: npt.NDArray[np.uint64], half: int, keys: npt.NDArray[np.uin
 
 
 def _mixed(values: npt.NDArray[np.uint64]) -> npt.NDArray[np.uint64]:
-    """Scramble 64-bit values (the finaliser of splitmix64, Steele, Lea and Flood 2014)."""
+    """Hash 64-bit values (the finaliser of splitmix64, Steele, Lea and Flood 2014)."""
     values = (values ^ (values >> np.uint64(30))) * np.uint64(0xBF58476D1CE4E5B9)
     values = (values ^ (values >> np.uint64(27))) * np.uint64(0x94D049BB133111EB)
     return values ^ (values >> np.uint64(31))

@@ -1,4 +1,4 @@
-"""Word messages about texts: counts, lists of names, and words that show whether a text was decoded as it should be."""
+"""Format parts of messages about texts: counts, lists of names, and words that show whether the decoding is right."""
 
 import re
 from collections.abc import Iterator, Sequence
@@ -7,19 +7,19 @@ from string import punctuation
 
 from chargen.corpus.large_text import Text, text_blocks
 
-MOST_NAMED = 5  # files or kinds of files in a message
-MOST_TOLD = 3  # files that have a note each
+MAX_NAMED = 5  # files or kinds of files in a message
+MAX_NOTED_FILES = 3  # files that have a note each
 _EXAMPLE = 60  # characters
 _NUM_WORDS = 3
-_REACH = 15  # characters on each side of a place
-_NEAR = 4096  # characters, of which words are shown
+_REACH = 15  # characters on each side of a position
+_NEAR = 4096  # characters searched for words to show
 _LETTER = re.compile(r"[^\W\d_\x00-\x7f]")
 _OTHER = re.compile(r"[^\x00-\x7f]")
 _PUNCTUATION = punctuation + "\ufffd«»„“”‘’…、。，！？：；"
 
 
 def counted(number: int, noun: str) -> str:
-    """Return a number and its noun.
+    """Return a number and its noun, in the plural if needed.
 
     >>> counted(1, "file"), counted(2000, "file")
     ('1 file', '2,000 files')
@@ -28,13 +28,13 @@ def counted(number: int, noun: str) -> str:
 
 
 def listed(names: Sequence[str], comma: str = ", ") -> str:
-    """Return some names, and how many more there are.
+    """Return the first names, and the number of further ones.
 
     >>> listed(["a", "b"]), listed(list("abcdefg"))
     ('a, b', 'a, b, c, d, e and 2 more')
     """
-    more = f" and {len(names) - MOST_NAMED:,} more" if len(names) > MOST_NAMED else ""
-    return comma.join(names[:MOST_NAMED]) + more
+    more = f" and {len(names) - MAX_NAMED:,} more" if len(names) > MAX_NAMED else ""
+    return comma.join(names[:MAX_NAMED]) + more
 
 
 def example(text: Text) -> str:
@@ -47,7 +47,7 @@ def example(text: Text) -> str:
 
 
 def words_with_accents(text: Text) -> str:
-    """Return the first words with letters beyond ASCII, or where there are none with other characters, separated by spaces.
+    """Return the first words with letters beyond ASCII, else with other characters beyond ASCII, separated by spaces.
 
     >>> words_with_accents("It was a café, or the café's façade.")
     "café café's façade"
@@ -71,7 +71,7 @@ def _first_place(text: Text, pattern: re.Pattern[str]) -> int | None:
 
 
 def _words(text: str, pattern: re.Pattern[str]) -> Iterator[str]:
-    """Yield the words at the places of a pattern, or as much of them as is near."""
+    """Yield the words around the matches of a pattern, shortened to what is near."""
     end = 0
     while found := pattern.search(text, end):
         place = found.start()
@@ -79,12 +79,12 @@ def _words(text: str, pattern: re.Pattern[str]) -> Iterator[str]:
         start = place - len(before) + max(before.rfind(space) for space in " \t\n") + 1
         end = place + len(
             re.split(r"[ \t\n]", text[place : place + _REACH], maxsplit=1)[0]
-        )  # other spaces may be what is shown
+        )  # other kinds of space may be the characters to show
         yield text[start:end]
 
 
 def words_around(text: str, place: int) -> str:
-    """Return some characters of a text on both sides of a place, from word to word where the words are short.
+    """Return the text around a position, from word to word if the words are short.
 
     >>> words_around("He said that it's over, and left.", 14)
     "He said that it's over, and"

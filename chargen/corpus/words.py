@@ -1,4 +1,4 @@
-"""Map text to token ids by words, and by pieces of words that byte-pair encoding finds."""
+"""Map text to token ids by words, and by subwords from byte-pair encoding."""
 
 import math
 import re
@@ -13,10 +13,10 @@ from chargen.corpus.large_text import Text, characters_of, text_blocks
 from chargen.corpus.vocabulary import BOUNDARY, HOW_TO_GO_ON, Ids, TokenIds, Vocabulary, known_text, name_characters
 from chargen.errors import ConfigError, UnknownTokenError
 
-# A word or a punctuation mark takes a single space before it along, as GPT-2's tokens do, so that joined tokens are the text.
+# A word or a punctuation mark includes a single space before it, as in GPT-2's tokens, so that joined tokens are the text.
 WORD = re.compile(r" ?\w+| ?[^\w\s]|\s")
 UNKNOWN_TEXT = "\ufffd"
-MOST_KNOWN = 1 << 16  # words whose pieces are remembered from one text to the next
+MAX_KNOWN = 1 << 16  # words whose pieces are cached
 
 
 def split_words(text: str) -> list[str]:
@@ -29,7 +29,7 @@ def split_words(text: str) -> list[str]:
 
 
 def count_words(documents: Iterable[Text]) -> Counter[str]:
-    """Count the words of some documents. A word that a block of a large text cuts in two counts as two."""
+    """Count the words of some documents; a word that is cut between two blocks of a large text counts as two."""
     counts: Counter[str] = Counter()
     for document in documents:
         for block in text_blocks(document):
@@ -38,13 +38,13 @@ def count_words(documents: Iterable[Text]) -> Counter[str]:
 
 
 def name_words(words: Iterable[str]) -> str:
-    """Return the first five of some words; of white space also the code point."""
+    """Return the first five of some words, for a message; for white space also the code point."""
     names = [repr(word) if word.strip() else name_characters(word) for word in words]
     return ", ".join(names[:5]) + (" and more" if len(names) > 5 else "")
 
 
 def _bare(word: str) -> str:
-    """Return a word without the space before it; white space stays."""
+    """Return a word without the space before it; leave white space unchanged."""
     return word.removeprefix(" ") or word
 
 
@@ -54,7 +54,10 @@ def _respaced(word: str) -> str:
 
 
 class WordVocabulary(Vocabulary):
-    """The most frequent words, and an unknown token for all others. `num_characters`: distinct characters of the corpus."""
+    """The most frequent words, and an unknown token for all others.
+
+    num_characters: the number of distinct characters in the corpus.
+    """
 
     kind = "word"
 
@@ -63,20 +66,20 @@ class WordVocabulary(Vocabulary):
         self.num_characters = num_characters
         self._ids = {word: number for number, word in enumerate(words, start=self.unknown + 1)}
         if len(self._ids) != len(words):
-            raise ValueError("a vocabulary holds each word once")
+            raise ValueError("a word occurs twice in the vocabulary")
         self.texts = ["", "", *words, *[""] * len(self.labels)]
 
     unknown = BOUNDARY + 1  # the token of a word that is not in the vocabulary
 
     @classmethod
     def of(cls, documents: Iterable[Text], labels: Sequence[str] = (), *, max_size: int) -> "WordVocabulary":
-        """Take the most frequent words of some documents, `max_size` tokens with the boundary and the unknown one."""
+        """Collect the most frequent words of documents: `max_size` tokens with the boundary and the unknown token."""
         counts = count_words(documents)
         ranked = sorted(counts, key=lambda word: (-counts[word], word))
         return cls(ranked[: max(0, max_size - 2)], labels, num_characters=len(set().union(*counts)))
 
     def extended(self, documents: Iterable[Text], labels: Sequence[str], *, max_size: int) -> "WordVocabulary":
-        """Return a vocabulary with the same words, and of documents the most frequent ones, up to `max_size` tokens."""
+        """Return a vocabulary with the same words and the most frequent words of documents, up to `max_size` tokens."""
         others = WordVocabulary.of(documents, max_size=max_size + len(self))
         new = [word for word in others.pieces[1:] if word not in self._ids]
         room = max(0, max_size - len(self.pieces) - 1)
@@ -84,15 +87,16 @@ class WordVocabulary(Vocabulary):
         return WordVocabulary([*self.pieces[1:], *new[:room]], labels, num_characters=characters)
 
     def encode(self, text: str, *, on_unknown: str = "error") -> Ids:
-        """Return the ids of a text's words. An unknown word is the unknown token, unless it is to be left out."""
+        """Return the ids of a text's words; unknown words become the unknown token unless they are left out."""
         known, unknown = self._ids, self.unknown
         ids = [known.get(word, unknown) for word in split_words(text)]
         return np.array([one for one in ids if one != unknown] if on_unknown == "skip" else ids, self.dtype)
 
     def encode_prompt(self, text: str, *, on_unknown: str = "error") -> Ids:
-        """Return the ids of a typed text's words, which may be known with or without the space before them.
+        """Return the ids of a typed text's words, each matched with or without the space before it.
 
-        An unknown word is an UnknownTokenError, is left out ("skip"), or is the unknown token ("nearest").
+        on_unknown: for an unknown word, "error" raises UnknownTokenError, "skip" leaves it out, "nearest" uses the unknown
+        token.
         """
         if on_unknown == "error" and (unknown := self.unknown_words(text)):
             raise UnknownTokenError(f"the model has never seen {name_words(unknown)}", hint=HOW_TO_GO_ON)
@@ -100,7 +104,7 @@ class WordVocabulary(Vocabulary):
         return np.array([one for one in ids if one != self.unknown] if on_unknown == "skip" else ids, self.dtype)
 
     def unknown_words(self, text: str) -> list[str]:
-        """Return the words of a text that are unknown with and without the space before them, each once."""
+        """Return the distinct words of a text that are unknown both with and without the space before them."""
         words = dict.fromkeys(split_words(text))
         return list(dict.fromkeys(_bare(word) for word in words if self._nearest_id(word) == self.unknown))
 
@@ -111,7 +115,7 @@ class WordVocabulary(Vocabulary):
         return "".join(self.texts[one] for one in np.asarray(ids).tolist())
 
     def spelling_nats(self, text: str) -> float:
-        """Return the cost of the unknown words: each character and the end of each as one of all characters, equally likely."""
+        """Return the cost of the unknown words, in nats: each character, and the end of each word, drawn uniformly."""
         unknown = sum(len(word) + 1 for word in split_words(text) if word not in self._ids)
         return unknown * math.log(self.num_characters + 1)
 
@@ -129,10 +133,9 @@ class WordVocabulary(Vocabulary):
 
 
 class BpeVocabulary(Vocabulary):
-    """The characters of a corpus and the pieces that byte-pair encoding merges them to (Sennrich et al. 2016).
+    """The characters of a corpus and the subwords of byte-pair encoding (Sennrich et al. 2016).
 
-    characters: the pieces to start from. merges: pairs of pieces, the first merged first. Merging needs no library, only
-    finding the merges does.
+    characters: the initial pieces. merges: pairs of pieces, the first merged first. Only finding the merges needs a library.
     """
 
     kind = "bpe"
@@ -143,21 +146,21 @@ class BpeVocabulary(Vocabulary):
         super().__init__(pieces, labels)
         self._ids = {piece: number for number, piece in enumerate(pieces, start=1)}
         if any(piece not in self._ids for pair in self.merges for piece in pair) or len(set(characters)) != len(characters):
-            raise ValueError("its merges are not of pieces that it holds")
+            raise ValueError("its merges use pieces that it does not have")
         self._ranks = {pair: rank for rank, pair in enumerate(self.merges)}
         self._characters = set(characters)
-        self._known: dict[str, list[int]] = {}  # words that were encoded before
+        self._known: dict[str, list[int]] = {}  # cache of encoded words
         self.texts = ["", *pieces, *[""] * len(self.labels)]
 
     @classmethod
     def of(cls, documents: Iterable[Text], labels: Sequence[str] = (), *, max_size: int) -> "BpeVocabulary":
-        """Find the merges on some documents with the tokenizers library. Raises ConfigError where it is not installed."""
+        """Find the merges on some documents with the tokenizers library. Raises ConfigError if it is not installed."""
         counts = count_words(documents)
         characters = "".join(sorted(set().union(*counts)))
         return cls(characters, _train_merges(counts, characters, max_size - 1), labels)
 
     def extended(self, documents: Iterable[Text], labels: Sequence[str]) -> "BpeVocabulary":
-        """Return a vocabulary with the same merges, and the characters of some documents as well."""
+        """Return a vocabulary with the same merges and also the characters of some documents."""
         characters = set(self.characters) | characters_of(documents)
         return BpeVocabulary("".join(sorted(characters)), self.merges, labels)
 
@@ -165,8 +168,8 @@ class BpeVocabulary(Vocabulary):
         if not self._characters.issuperset(text):
             text = known_text(text, self.characters, on_unknown)
         words = split_words(text)
-        if len(self._known) > MOST_KNOWN:
-            self._known = {}  # a new one, since others may be reading the old one
+        if len(self._known) > MAX_KNOWN:
+            self._known = {}  # a new dictionary, since another thread may be reading the old one
         known = self._known
         for word in set(words) - known.keys():
             known[word] = self._encode_word(word)
@@ -174,7 +177,7 @@ class BpeVocabulary(Vocabulary):
         return np.array(ids, self.dtype)
 
     def _encode_word(self, word: str) -> list[int]:
-        """Merge the characters of a word, at each turn the pair whose merge was found first, wherever it stands."""
+        """Merge the characters of a word, always the pair with the earliest merge first."""
         pieces = list(word)
         while pairs := self._ranks.keys() & set(pairwise(pieces)):
             pieces = _merged(pieces, min(pairs, key=self._ranks.__getitem__))
@@ -189,9 +192,9 @@ class BpeVocabulary(Vocabulary):
 
 
 def _merged(pieces: list[str], pair: tuple[str, str]) -> list[str]:
-    """Return pieces with every occurrence of a pair merged, the first of two that overlap."""
+    """Return pieces with every occurrence of a pair merged, the first of two overlapping ones."""
     merged: list[str] = []
-    waiting = False  # whether the last piece may still become the first of a pair
+    waiting = False  # whether the last piece may still be the first of a pair
     for piece in pieces:
         if waiting and (merged[-1], piece) == pair:
             merged[-1] += piece
@@ -210,7 +213,7 @@ def _train_merges(counts: Counter[str], characters: str, num_pieces: int) -> lis
     import json
 
     tokenizer = Tokenizer(models.BPE())
-    # Words come one by one, so there is nothing to cut; the library would drop their spaces by itself.
+    # The input is single words, so nothing is left to split; the library's own splitter would drop the spaces.
     tokenizer.pre_tokenizer = pre_tokenizers.Split(UNKNOWN_TEXT * 2, "isolated")
     trainer = trainers.BpeTrainer(vocab_size=num_pieces, initial_alphabet=list(characters), show_progress=False)
     tokenizer.train_from_iterator(_repeated(counts), trainer)
@@ -218,6 +221,6 @@ def _train_merges(counts: Counter[str], characters: str, num_pieces: int) -> lis
 
 
 def _repeated(counts: Counter[str]) -> Iterator[list[str]]:
-    """Yield every word as often as it occurs, in an order that depends on nothing else."""
+    """Yield every word as often as it occurs, in a deterministic order."""
     for word in sorted(counts):
         yield [word] * counts[word]

@@ -19,7 +19,7 @@ BOUNDARY = 0  # the token before and after every text
 EPSILON = np.float32(1e-3)
 WORD = re.compile(r" ?\w+| ?[^\w\s]|\s")
 LINES = 10  # texts of a model of lines
-MOST_REPEATS = 1000  # texts in a row that had all been written before
+MAX_REPEATS = 1000  # texts in a row that had all been written before
 CONTROLS = re.compile("[\x00-\x08\x0b-\x1f\x7f-\x9f\u202a-\u202e\u2066-\u2069]")  # what would command a terminal
 
 Weights = dict[str, Any]
@@ -165,7 +165,7 @@ class Vocabulary:
         while pairs := self.merges.keys() & set(pairwise(pieces)):
             pair = min(pairs, key=self.merges.__getitem__)
             merged: list[str] = []
-            waiting = False  # whether the last piece may still become the first of a pair
+            waiting = False  # whether the last piece may still be the first of a pair
             for piece in pieces:
                 waiting = not (waiting and (merged[-1], piece) == pair)
                 if waiting:
@@ -332,7 +332,7 @@ def main() -> None:
         return cut(vocabulary.decoded(writer.write(given.temp, steps, rng)), given.length, " " if spaced else "")
 
     if model["reading"] == "line":
-        lines = different(text, given.count or LINES, MOST_REPEATS if given.temp else 1)
+        lines = different(text, given.count or LINES, MAX_REPEATS if given.temp else 1)
         say("\n".join(given.seed + one for one in lines))
         if given.temp and len(lines) < (given.count or LINES):
             sys.stderr.write(f"\n{sys.argv[0]}: only {len(lines)} different texts were found\n")

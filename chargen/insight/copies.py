@@ -1,4 +1,4 @@
-"""Find stretches of a text that are copied from a corpus, with a suffix array of the corpus.
+"""Find spans of a text that are copied from a corpus, with a suffix array of the corpus.
 
 This is a suffix array (Manber and Myers 1993) sorted only as deep as leaves few places alike, which takes a few array
 operations whatever the corpus repeats; places that are alike so far are compared one by one. What is found is exact.
@@ -25,7 +25,7 @@ CODE_POINTS = 0x110000
 
 
 class Copy(NamedTuple):
-    """A stretch of a text, text[start:stop], that stands in the corpus."""
+    """A span of a text, text[start:stop], that stands in the corpus."""
 
     start: int
     stop: int
@@ -37,7 +37,7 @@ class Copy(NamedTuple):
 
 
 class Origin(NamedTuple):
-    """Where a stretch first stands in the corpus. source: its number, from 0; line: from 1."""
+    """Where a span first stands in the corpus. source: its number, from 0; line: from 1."""
 
     source: int
     line: int
@@ -51,7 +51,7 @@ class _Codes(dict[int, int]):
 
 
 class CopyFinder:
-    """Finds the stretches of a text that stand in one of some sources.
+    """Finds the spans of a text that stand in one of some sources.
 
     >>> text = "a fat cat sat"
     >>> [text[one.start : one.stop] for one in CopyFinder(["the cat sat", "on the mat"]).copies(text)]
@@ -73,7 +73,7 @@ class CopyFinder:
         return isinstance(text, str) and self._stands(text.translate(self._codes))
 
     def copies(self, text: str) -> Iterator[Copy]:
-        """Yield every stretch that is copied and part of no longer one that is, from left to right."""
+        """Yield every span that is copied and part of no longer one that is, from left to right."""
         codes = text.translate(self._codes)
         start = 0
         while start < len(codes):
@@ -87,7 +87,7 @@ class CopyFinder:
                 return
 
     def origin(self, text: str) -> Origin:
-        """Return where a stretch of the corpus first stands."""
+        """Return where a span of the corpus first stands."""
         place = self._text.index(text.translate(self._codes))
         source = bisect_right(self._starts, place) - 1
         line_end = chr(self._codes[ord("\n")])

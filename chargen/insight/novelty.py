@@ -11,7 +11,7 @@ from chargen.insight.resemblance import LineFinder, Resemblance
 
 
 class CopiedSpan(NamedTuple):
-    """A stretch of the corpus. number: of the text that it was found in, from 0; source, line: where it first stands."""
+    """A span of the corpus. number: of the text that it was found in, from 0; source, line: where it first stands."""
 
     text: str
     number: int
@@ -76,7 +76,7 @@ class Judge:
         return not any(continuation[start : start + copy_length] in self._finder for start in starts)
 
     def judge(self, texts: Sequence[str], copy_length: int) -> Novelty:
-        """Tell what is copied in some texts, in stretches of `copy_length` characters or more."""
+        """Tell what is copied in some texts, in spans of `copy_length` characters or more."""
         found = [list(self._finder.copies(text)) for text in texts]
         long = [[copy for copy in copies if copy.length >= copy_length] for copies in found]
         longest = max(((copy, number) for number, copies in enumerate(found) for copy in copies), key=_length, default=None)

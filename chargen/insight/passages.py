@@ -11,7 +11,7 @@ from chargen.writing.ensemble import AnyModel
 
 
 class Passage(NamedTuple):
-    """A stretch of text that a model reads from its own beginning.
+    """A span of text that a model reads from its own beginning.
 
     line: number of its first line, from 1. pieces: the text of each id; of a character of several bytes, it is the last
     one's, and the others have none.

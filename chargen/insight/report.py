@@ -24,7 +24,7 @@ from chargen.writing.request import Request
 
 RANDOM_SEED = 1  # of the texts that are drawn for a report, so that it can be made once more
 LINES, TEXTS, LENGTH = 40, 3, 400  # drawn for it: lines, or other texts and their tokens
-COPY_LENGTH = 20  # characters from which on a stretch that stands in the corpus is a copy
+COPY_LENGTH = 20  # characters from which on a span that stands in the corpus is a copy
 LARGEST_CORPUS = 10_000_000  # characters; to find copies in more takes gigabytes
 
 Found = TypeVar("Found")

@@ -6,7 +6,7 @@ from typing import NamedTuple
 import numpy as np
 import numpy.typing as npt
 
-MOST_EDITS = 2
+MAX_EDITS = 2
 LONGEST = 80  # characters of a line that is compared
 BAGS = 32  # counts that stand for a line; characters share them
 LINES_AT_ONCE = 1 << 14
@@ -42,7 +42,7 @@ class LineFinder:
 
         Two edits count only in a line of five characters or more, one in a line of three: more of it has to stay.
         """
-        most = min(MOST_EDITS, (len(line) - 1) // 2)
+        most = min(MAX_EDITS, (len(line) - 1) // 2)
         if most < 1 or len(line) > LONGEST:
             return None
         low = self._ends[len(line) - most - 1]

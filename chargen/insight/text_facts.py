@@ -12,10 +12,10 @@ import numpy.typing as npt
 from chargen.corpus.large_text import NUM_CODE_POINTS, LargeText, Text, batched_texts, code_points, text_blocks
 
 RARE_COUNT = 3  # a character that occurs so often at most is rare
-MOST_RARE = 20  # rare characters that are listed
+MAX_RARE = 20  # rare characters that are listed
 AROUND = 20  # characters shown on each side of a rare one
 QUANTILES = (0.0, 0.25, 0.5, 0.75, 0.9, 1.0)
-MOST_BARS = 10  # of the histogram of lengths
+MAX_BARS = 10  # of the histogram of lengths
 # The scripts whose characters Unicode names by another word than the script's usual name.
 SCRIPT_NAMES = {"CJK": "Han", "IDEOGRAPHIC": "Han", "FULLWIDTH": "Latin", "HALFWIDTH": "Katakana", "MICRO": "Greek"}
 
@@ -82,7 +82,7 @@ class CharacterCounts:
     def rare(self, texts: Sequence[Text]) -> list[RareCharacter]:
         """Return the characters that occur `RARE_COUNT` times at most, the rarest first, and their first place in texts."""
         found = sorted((count, character) for character, count in self.counts.items() if count <= RARE_COUNT)
-        return [RareCharacter(one, count, _first_place(one, texts)) for count, one in found[:MOST_RARE]]
+        return [RareCharacter(one, count, _first_place(one, texts)) for count, one in found[:MAX_RARE]]
 
     @property
     def num_rare(self) -> int:
@@ -141,13 +141,13 @@ class Lengths:
 
 
 def _even_edges(low: int, high: int) -> list[int]:
-    width = -(-(high - low + 1) // MOST_BARS)
+    width = -(-(high - low + 1) // MAX_BARS)
     return [*range(low, high + 1, width), low + width * -(-(high - low + 1) // width)]
 
 
 def _doubling_edges(low: int, high: int) -> list[int]:
     edges = [low]
-    width = max(1, (high - low) >> (MOST_BARS - 1))
+    width = max(1, (high - low) >> (MAX_BARS - 1))
     while edges[-1] <= high:
         edges.append(edges[-1] + width)
         width *= 2

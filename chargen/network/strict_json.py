@@ -7,7 +7,7 @@ from itertools import accumulate
 from typing import Any, NoReturn
 
 LONGEST_NAME = 200  # characters of an object's key
-MOST_DIGITS = 20  # of a whole number
+MAX_DIGITS = 20  # of a whole number
 
 
 def parse_json(text: str, *, depth: int, marks: int) -> Any:
@@ -60,6 +60,6 @@ def _finite_float(digits: str) -> float:
 
 
 def _short_int(digits: str) -> int:
-    if len(digits) > MOST_DIGITS:
+    if len(digits) > MAX_DIGITS:
         raise ValueError(f"its JSON holds a number of {len(digits)} digits")
     return int(digits)

@@ -20,7 +20,7 @@ from chargen.network.cells import Floats
 from chargen.network.strict_json import parse_json
 
 LENGTH_BYTES = 8
-MOST_HEADER_BYTES = 64 << 20  # a vocabulary of a million words, seven bytes for each of their letters
+MAX_HEADER_BYTES = 64 << 20  # a vocabulary of a million words, seven bytes for each of their letters
 HEADER_DEPTH = 3
 HEADER_MARKS = 10_000  # 64 layers make 320 tensors, each with 9 commas and brackets
 METADATA = "__metadata__"
@@ -100,8 +100,8 @@ def _read_header(file: BufferedReader, size: int) -> bytes:
     length = int.from_bytes(start, "little")
     if len(start) < LENGTH_BYTES or not 0 < length <= size - LENGTH_BYTES:
         raise ValueError("it does not begin with a header, or ends within it")
-    if length > MOST_HEADER_BYTES:
-        raise ValueError(f"its header has {length:,} bytes, at most {MOST_HEADER_BYTES:,} are read")
+    if length > MAX_HEADER_BYTES:
+        raise ValueError(f"its header has {length:,} bytes, at most {MAX_HEADER_BYTES:,} are read")
     header = start + file.read(length)
     if len(header) != LENGTH_BYTES + length:
         raise ValueError("it ends within its header")

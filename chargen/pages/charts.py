@@ -16,7 +16,7 @@ VALUE_TICKS, EPOCH_TICKS = 5, 5  # about so many on an axis
 ALL_EPOCHS = 8  # up to which each has a tick
 LEAST_RANGE = 1e-6  # of values, as a share of them, that they are told apart in
 DOTTED = 12  # epochs up to which each has a dot
-MOST_POINTS = 2000  # of a curve; of more epochs a selection is drawn
+MAX_POINTS = 2000  # of a curve; of more epochs a selection is drawn
 _SUPERSCRIPTS = str.maketrans("-0123456789", "⁻⁰¹²³⁴⁵⁶⁷⁸⁹")
 
 
@@ -77,7 +77,7 @@ class Axis:
 def points_of(chart: Chart, curve: CurveLike) -> list[tuple[int, float]]:
     """Return what is drawn of a curve."""
     points = [(epoch, value) for epoch, value in zip(curve.epochs, curve.values, strict=True) if _drawable(chart, value)]
-    return [points[place] for place in selection(len(points), MOST_POINTS)]
+    return [points[place] for place in selection(len(points), MAX_POINTS)]
 
 
 def _drawable(chart: Chart, value: float) -> bool:

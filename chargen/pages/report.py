@@ -8,7 +8,7 @@ from typing import NamedTuple
 from chargen.pages.charts import Chart, chart_data, draw, selection
 from chargen.pages.page import escaped, make_page
 
-MOST_EPOCHS = 200  # whose sample texts and figures a page holds
+MAX_EPOCHS = 200  # whose sample texts and figures a page holds
 LONGEST_VALUE = 300  # characters of a setting or a name
 BAR = 100  # units of the widest bar
 
@@ -33,7 +33,7 @@ class Figures(NamedTuple):
 
 
 class Piece(NamedTuple):
-    """A stretch of a drawn text."""
+    """A span of a drawn text."""
 
     text: str
     copied: bool
@@ -108,7 +108,7 @@ def _curves(contents: Contents) -> list[str]:
     header, *rows = contents.table or [[]]
     if not rows:
         return []
-    shown = [rows[place] for place in selection(len(rows), MOST_EPOCHS)]
+    shown = [rows[place] for place in selection(len(rows), MAX_EPOCHS)]
     table = _table(header, shown, kind="numbers")
     return [*map(draw, contents.curves), f"<details><summary>Figures of each epoch</summary>{table}</details>"]
 
@@ -116,7 +116,7 @@ def _curves(contents: Contents) -> list[str]:
 def _samples(samples: Sequence[Sample]) -> list[str]:
     """Return a fold for each epoch; the page's script makes one place of them that a slider steps through."""
     epochs = [list(group) for _, group in groupby(samples, key=lambda sample: sample.epoch)]
-    shown = [epochs[place] for place in selection(len(epochs), MOST_EPOCHS)]
+    shown = [epochs[place] for place in selection(len(epochs), MAX_EPOCHS)]
     if not shown:
         return []
     stepper = (

@@ -58,7 +58,7 @@ _LEGEND = f"""<p class="legend">{"".join(f'<i class="a{level}">{label}</i>' for 
 </header>
 <div id="columns">
 <nav aria-label="Units">"""
-_LIST = """<label><input type="checkbox" id="stretch"> stretch colours</label>
+_LIST = """<label><input type="checkbox" id="span"> span colours</label>
 <ul id="units" role="listbox" tabindex="0" aria-label="Units; arrow keys go through them"></ul>
 </nav>
 <main id="text" tabindex="0" aria-label="The text; arrow keys go from character to character">"""

@@ -126,7 +126,7 @@ class CorpusConfig:
     validation_split: float = setting(0.1, "Share of the text held out for validation.", minimum=0.0, maximum=0.9)
     validation: str = setting(
         "spread",
-        "Hold out stretches spread over the text, or its tail as published benchmarks do; of many documents, whole ones.",
+        "Hold out spans spread over the text, or its tail as published benchmarks do; of many documents, whole ones.",
         choices=("spread", "tail"),
         before="tail",
     )

@@ -26,7 +26,7 @@ class WritingOptions(SamplingOptions):
     max_length: int | None = setting(None, "Only whole lines of up to so many characters.", minimum=1)
     must_contain: str = setting("", "Only texts that hold this text.")
     novel: bool = setting(False, "Only new texts.")
-    copy_length: int = setting(20, "Characters from which on a stretch that stands in the corpus is a copy.", minimum=1)
+    copy_length: int = setting(20, "Characters from which on a span that stands in the corpus is a copy.", minimum=1)
     distinct: bool | None = setting(None, "No text twice.")
     tries: int | None = setting(None, "Texts drawn before it gives up.", minimum=1)
     random_seed: int | None = setting(None, "Seed of the draws.", minimum=0)

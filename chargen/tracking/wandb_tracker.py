@@ -18,7 +18,7 @@ from chargen.tracking.tracker import SampleRow
 
 PROGRAM = Path(__file__).with_name("wandb_process.py")
 RUN_ID = "wandb-id"  # a file of the run directory
-MOST_UNSENT = 64_000_000  # bytes
+MAX_UNSENT = 64_000_000  # bytes
 CHUNK = 65536
 LEAVING_SECONDS = 2.0  # that its process has to end once the run has finished
 QUIET_SECONDS = 3.0  # of waiting, before it is told of
@@ -101,7 +101,7 @@ class WandbTracker:
         """Send a message as far as that goes without waiting, and hear what there is. A failure ends the process."""
         self._unsent += json.dumps([message, content]).encode() + b"\n"
         try:
-            if len(self._unsent) > MOST_UNSENT:
+            if len(self._unsent) > MAX_UNSENT:
                 raise TimeoutError(f"it takes nothing any more{self._later}")
             self._exchange()
         except BaseException:

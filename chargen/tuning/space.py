@@ -14,7 +14,7 @@ from chargen.settings.schema import Mapped, NetworkConfig, Setting, Settings, de
 
 Values = Mapping[str, Any]  # "section.name" to a value
 
-MOST_DRAWS = 1000  # until there is nothing new to be found
+MAX_DRAWS = 1000  # until there is nothing new to be found
 LOG_SCALE_FROM = 10  # times the lowest value: a range that goes so far is drawn from on a logarithmic scale
 
 # What all trials have to share, so that their figures and their costs compare, is not here.
@@ -145,7 +145,7 @@ def same_values(values: Values) -> tuple[tuple[str, str], ...]:
 
 def draw_other(space: Space, tried: Collection[object], rng: random.Random) -> dict[str, Any] | None:
     """Return values that are not among those tried, as `same_values` tells them; None where hardly any are left."""
-    for _ in range(MOST_DRAWS):
+    for _ in range(MAX_DRAWS):
         values = {name: one.draw(rng) for name, one in space.items()}
         if same_values(values) not in tried:
             return values

@@ -38,8 +38,8 @@ LOCK, JOURNAL_LOCK = ".lock", ".journal.lock"
 FACTS, RUN, FAULTS, REASON = "facts", "run", "faults", "reason"  # names of attributes
 UNPRUNED_TRIALS = 4  # that have to be finished before one is compared with them
 UNPRUNED_EPOCHS = 2  # of a trial
-MOST_FAULTS = 3  # of a trial that its process dies of, say for want of memory; then it is given up
-DIED = f"its process has died {MOST_FAULTS} times"
+MAX_FAULTS = 3  # of a trial that its process dies of, say for want of memory; then it is given up
+DIED = f"its process has died {MAX_FAULTS} times"
 COUNTED = (TrialState.RUNNING, TrialState.COMPLETE, TrialState.PRUNED)
 WORDS = {
     TrialState.COMPLETE: "finished",
@@ -197,7 +197,7 @@ class Study:
 
     def _enqueue_again(self, trial: FrozenTrial, *, fault: bool) -> None:
         faults = trial.user_attrs.get(FAULTS, 0) + fault
-        if faults >= MOST_FAULTS:
+        if faults >= MAX_FAULTS:
             self._study.tell(trial.number, state=TrialState.PRUNED)
             return
         self._study.tell(trial.number, state=TrialState.FAIL)

@@ -21,7 +21,7 @@ from chargen.tuning.space import Values, short_name
 from chargen.tuning.study import JOURNAL, Study, TrialResult
 from chargen.tuning.task import TuningTask, check_same
 
-MOST_DEATHS = 10  # of processes in a row, more than one trial is to blame for
+MAX_DEATHS = 10  # of processes in a row, more than one trial is to blame for
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -159,7 +159,7 @@ class _Worker:
     def _died(self, code: int) -> dict[str, Any]:
         """Answer for a process that could not: the next one takes the trial up again."""
         self._num_deaths += 1
-        if self.interrupted_by is None and self._num_deaths > MOST_DEATHS:
+        if self.interrupted_by is None and self._num_deaths > MAX_DEATHS:
             raise TrainingError(f"{self._num_deaths} trials in a row have died, the last one with exit code {code}")
         return {"trial": self.interrupted_by is None}
 

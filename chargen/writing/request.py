@@ -13,13 +13,13 @@ from chargen.writing.ensemble import AnyModel
 from chargen.writing.generation import Continuation, Stopped, stream_text
 from chargen.writing.prompt import Prompt
 from chargen.writing.sampling import banned_ids, make_sampler
-from chargen.writing.selection import MOST_REPEATS, Wanted, select_texts
+from chargen.writing.selection import MAX_REPEATS, Wanted, select_texts
 
 LENGTH = 200  # characters
 LINES = 10  # texts drawn from a model of lines
 TRIES = 20_000  # texts drawn in search of those that are wanted
 TRIES_EACH = 100  # and for each of many
-NOVEL_TRIES = 1000  # stretches of text drawn in search of new ones, which are long
+NOVEL_TRIES = 1000  # spans of text drawn in search of new ones, which are long
 
 
 class Written(NamedTuple):
@@ -104,7 +104,7 @@ class Request:
             tries=tries if self.wanted.selects else max(tries, count),
             distinct=several_lines if self.distinct is None else self.distinct,
             fewer=self.distinct is None,
-            most_repeats=MOST_REPEATS if self.tries is None else tries,
+            most_repeats=MAX_REPEATS if self.tries is None else tries,
             **self._drawn(model, prompt),
         )
 

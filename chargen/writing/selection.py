@@ -11,7 +11,7 @@ from chargen.writing.generation import Continuation, continue_prompt
 from chargen.writing.prompt import Prompt
 
 BATCH_SIZE = 256  # texts drawn at a time
-MOST_REPEATS = 1000  # wanted texts drawn in a row that had all been drawn before
+MAX_REPEATS = 1000  # wanted texts drawn in a row that had all been drawn before
 DRAWN_EACH = 4  # texts drawn for each one that is to differ from the others
 
 

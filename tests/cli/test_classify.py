@@ -142,7 +142,7 @@ def test_runs_lists_a_classifier_by_how_often_it_is_right(
 TRAIN_ERRORS = [
     (["t.csv", "--text-column", "body"], "t.csv has no column body; it has review, sentiment"),
     (["plain.txt"], "plain.txt is not a table of texts and labels, expected .csv, .tsv, .jsonl, .json or .parquet"),
-    (["lonely.csv"], "one label only, 'pos'"),
+    (["lonely.csv"], "only one label, 'pos'"),
     (["few.csv"], "the label 'neg' has 1 text, expected 2 or more"),
     (["t.csv", "--stateful"], "training.stateful is about writing text"),
     (["t.csv", "--stride", "3"], "training.stride is about writing text"),

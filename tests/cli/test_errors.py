@@ -39,7 +39,7 @@ def files(in_folder: Path) -> Path:
 
 
 TRAIN_ERRORS: list[tuple[list[str], list[str]]] = [
-    ([], ["no text was named"]),
+    ([], ["no text is given"]),
     (["empty.txt"], ["empty.txt is empty"]),
     (["one.txt"], ["one character", "two characters or more"]),
     (["blank.txt"], ["no text"]),

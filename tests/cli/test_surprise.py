@@ -103,6 +103,6 @@ def test_what_cannot_be_read_is_one_line(invoke: Invoke, write_run: WriteRun, te
     (in_folder / "picture.png").write_bytes(b"\x89PNG\r\n\x1a\n\x00\x00")
     for command in ("surprise", "units", "evaluate"):  # which have no --encoding and no --tokens
         refused = invoke(command, "picture.png")
-        assert_one_line(refused, "picture.png is a PNG picture, not text; give a text file, in UTF-8 if it can be")
+        assert_one_line(refused, "picture.png is a PNG picture, not text; give a text file, if possible in UTF-8")
     write_run("labelled", labels=("x", "y"))
     assert_one_line(invoke("surprise", "labelled", text_file), "choose --label from x, y")

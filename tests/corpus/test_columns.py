@@ -1,6 +1,6 @@
 import pytest
 
-from chargen.corpus.formats.columns import MOST_HEADER_CHARACTERS, find_named, find_text_column, is_header
+from chargen.corpus.formats.columns import MAX_HEADER_CHARACTERS, find_named, find_text_column, is_header
 from chargen.corpus.formats.delimited import MIN_ROWS, is_delimited
 
 ROWS = [["Ada", "1815"], ["Grace", "1906"]]
@@ -15,8 +15,8 @@ ROWS = [["Ada", "1815"], ["Grace", "1906"]]
         (["text", "1815"], ROWS, False),  # a cell of its column
         (["text", "text"], ROWS, False),  # one name twice
         (["", ""], ROWS, False),
-        (["text", "x" * MOST_HEADER_CHARACTERS], ROWS, True),
-        (["text", "x" * (MOST_HEADER_CHARACTERS + 1)], ROWS, False),
+        (["text", "x" * MAX_HEADER_CHARACTERS], ROWS, True),
+        (["text", "x" * (MAX_HEADER_CHARACTERS + 1)], ROWS, False),
         (["text", "two\nlines"], ROWS, False),
         (["who", "1815"], ROWS, False),  # a name that is a number
         (["who", "Grace"], [["Ada", "Bess"]], False),

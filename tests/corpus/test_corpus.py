@@ -42,7 +42,7 @@ def test_running_text_is_one_document(text: str, in_folder: Path) -> None:
 def test_a_note_tells_of_short_lines_that_are_read_as_one_document(in_folder: Path) -> None:
     corpus = load(in_folder, "Ada\nBess\nCarl\nDora\nEwan\n")
     assert corpus.reading == "document"
-    assert corpus.notes == ("5 short lines, read as one document (--per-line makes each one of its own), such as 'Ada'",)
+    assert corpus.notes == ("5 short lines, read as one document (--per-line makes each line a document), such as 'Ada'",)
     assert load(in_folder, PROSE).notes == ()
 
 
@@ -90,7 +90,7 @@ def test_a_run_that_chose_to_carry_the_state_is_read_again_as_it_was(text: str, 
 
 def test_the_reading_of_each_file_can_be_chosen(in_folder: Path) -> None:
     assert load(in_folder, PROSE, NAMES, file_readings=("line", "document")).file_readings == ("line", "document")
-    with pytest.raises(ConfigError, match="1 values of --file-reading for 2 files"):
+    with pytest.raises(ConfigError, match="--file-reading is given 1 times for 2 files"):
         load(in_folder, PROSE, NAMES, file_readings=("line",))
 
 

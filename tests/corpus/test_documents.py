@@ -6,7 +6,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from chargen.corpus import documents as module
-from chargen.corpus.documents import Document, Documents, Stretches
+from chargen.corpus.documents import Document, Documents, Spans
 from chargen.corpus.large_text import LargeText
 from chargen.corpus.lines import filled_lines
 
@@ -33,7 +33,7 @@ def plain(documents: Sequence[Document]) -> list[tuple[object, ...]]:
 def test_lines_are_those_of_split_that_are_not_blank(text: str) -> None:
     expected = [line for line in text.split("\n") if line.strip()]
     for one in (text, LargeText([text])):
-        assert list(Stretches(one, *filled_lines(one)).texts()) == expected
+        assert list(Spans(one, *filled_lines(one)).texts()) == expected
 
 
 def test_lines_are_found_across_pieces(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -72,13 +72,13 @@ def test_short_documents_of_a_file_are_read_many_at_once(monkeypatch: pytest.Mon
     monkeypatch.setattr(module, "READ_AHEAD", 10)
     monkeypatch.setattr(module, "SHORT", 6)
     text = LargeText(["Ada\nGrace\nKatherine Johnson\nIda\nHedy\n"])
-    found = list(Stretches(text, *filled_lines(text)).texts())
+    found = list(Spans(text, *filled_lines(text)).texts())
     assert list(map(str, found)) == ["Ada", "Grace", "Katherine Johnson", "Ida", "Hedy"]
     assert [isinstance(one, str) for one in found] == [True, True, False, True, True]
 
 
 def test_what_is_cut_off_does_not_end() -> None:
-    whole = Stretches("Ada Grace", np.array([0, 4]), np.array([3, 9]))
+    whole = Spans("Ada Grace", np.array([0, 4]), np.array([3, 9]))
     pieces = whole.narrowed(np.array([0, 4]), np.array([3, 6]))
     assert list(pieces.documents()) == [Document("Ada"), Document("Gr", ends=False)]
     assert list(pieces.narrowed(np.array([0, 4]), np.array([2, 6])).documents()) == [

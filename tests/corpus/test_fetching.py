@@ -158,7 +158,7 @@ def test_a_text_is_fetched_once_and_then_found(
     text = text_at(path)
     with pytest.raises(CorpusError, match=r"no such file: river\.txt") as refused:
         read_sources(["river.txt"])
-    assert refused.value.hint == "fetch it first: chargen corpora get river.txt"
+    assert refused.value.hint == "download it first: chargen corpora get river.txt"
     assert fetching.fetch(text) == cache / "river.txt"
     asked = list(server.asked)  # type: ignore[attr-defined]
     assert fetching.fetch(text).read_bytes() == CONTENT
@@ -170,21 +170,21 @@ def test_a_text_is_fetched_once_and_then_found(
 
 
 FAILURES = {
-    "other": "the bytes are not those that were expected (sha256)",
+    "other": "its sha256 is not the expected one",
     "cut": "the connection was cut",
     "short": "the connection ended after 5,000 of 111,000 bytes",
-    "loop": "it sends from place to place without end",
-    "astray": "its answer cannot be read",
-    "local-file": "its answer cannot be read",
-    "missing": "it answers 404",
-    "broken": "it answers 500",
+    "loop": "too many redirects",
+    "astray": "the answer cannot be read",
+    "local-file": "the answer cannot be read",
+    "missing": "the server answered 404",
+    "broken": "the server answered 500",
     "huge": "it sends more than the 111,000 bytes",
     "bomb": "it sends more than the 111,000 bytes",
-    "not-packed": "its answer cannot be read",
-    "no-length": "its answer cannot be read",
+    "not-packed": "the answer cannot be read",
+    "no-length": "the answer cannot be read",
     "silent": "no answer within 2 seconds",
-    "stalls": "the server cannot be reached, or answers no more",
-    "nonsense": "the server cannot be reached, or answers no more",
+    "stalls": "the server cannot be reached or stopped answering",
+    "nonsense": "the server cannot be reached or stopped answering",
 }
 
 
@@ -339,23 +339,23 @@ def test_the_kind_of_a_nameless_text_comes_from_the_server(address: str) -> None
 @pytest.mark.parametrize(
     ("path", "told"),
     [
-        ("missing", "it answers 404"),
+        ("missing", "the server answered 404"),
         ("cut", "connection"),
-        ("loop", "it sends from place to place without end"),
-        ("local-file", "its answer cannot be read"),
-        ("huge", "it sends more than 0 GiB"),
-        ("bomb", "it sends more than 0 GiB"),
+        ("loop", "too many redirects"),
+        ("local-file", "the answer cannot be read"),
+        ("huge", "it sends more than the limit of 0 GiB"),
+        ("bomb", "it sends more than the limit of 0 GiB"),
         ("silent", "no answer within 2 seconds"),
         ("stalls", ""),
         ("nonsense", "cannot fetch nonsense"),
-        ("not-packed", "its answer cannot be read"),
+        ("not-packed", "the answer cannot be read"),
         (f"text#sha256={SHA256[::-1]}", f"has the sha256 {SHA256}, expected"),
     ],
 )
 def test_what_cannot_be_fetched_is_refused_and_nothing_is_left(
     path: str, told: str, address: str, cache: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("chargen.corpus.downloads.MOST_BYTES", 1_000_000)
+    monkeypatch.setattr("chargen.corpus.downloads.MAX_BYTES", 1_000_000)
     with pytest.raises(CorpusError) as refused:
         read_sources([f"{address}/{path}"])
     assert told in refused.value.message

@@ -8,7 +8,7 @@ from hypothesis import strategies as st
 
 from chargen.corpus.corpus import Corpus, count_characters
 from chargen.corpus.documents import Document, Documents
-from chargen.corpus.holdout import LONGEST_STRETCH, SHORTEST_STRETCH, _nearest_break, split_documents
+from chargen.corpus.holdout import LONGEST_SPAN, SHORTEST_SPAN, _nearest_break, split_documents
 from chargen.corpus.large_text import LargeText, Text
 from chargen.settings.schema import CorpusConfig
 
@@ -100,17 +100,17 @@ def test_the_pieces_of_a_text_make_up_all_of_it(length: int, share: float, seed:
 
 
 @pytest.mark.parametrize(
-    ("length", "stretches"), [(300, 1), (700, 1), (2000, 3), (6000, 8), (63_000, 8), (330_000, 8), (1_100_000, 28)]
+    ("length", "spans"), [(300, 1), (700, 1), (2000, 3), (6000, 8), (63_000, 8), (330_000, 8), (1_100_000, 28)]
 )
-def test_stretches_of_a_few_thousand_characters(length: int, stretches: int) -> None:
+def test_stretches_of_a_few_thousand_characters(length: int, spans: int) -> None:
     training, held_out = split("x" * length)
-    assert len(held_out) == stretches
+    assert len(held_out) == spans
     lengths = [len(one.text) for one in held_out]
     assert max(lengths) - min(lengths) <= 1
-    assert max(lengths) <= 1.2 * LONGEST_STRETCH
+    assert max(lengths) <= 1.2 * LONGEST_SPAN
     assert sum(lengths) == pytest.approx(0.1 * length, rel=0.01)
     gaps = [len(one.text) for one in training]
-    assert min(gaps) >= max(SHORTEST_STRETCH, 0.3 * sum(gaps) / len(gaps))
+    assert min(gaps) >= max(SHORTEST_SPAN, 0.3 * sum(gaps) / len(gaps))
 
 
 def test_stretches_lie_in_all_parts_of_a_text() -> None:

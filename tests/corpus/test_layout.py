@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 from chargen.corpus import layout
 from chargen.corpus.corpus import Corpus, cut_corpus
 from chargen.corpus.large_text import LargeText
-from chargen.corpus.layout import FEWEST_LINES, SIGNS, judge_layout
+from chargen.corpus.layout import MIN_LINES, SIGNS, judge_layout
 from chargen.corpus.layout_signs import Sign
 from chargen.corpus.reading import SourceText
 from chargen.settings.schema import CorpusConfig
@@ -93,8 +93,8 @@ def test_any_text_is_judged(text: str) -> None:
 
 def test_a_few_lines_are_no_list() -> None:
     names = LISTS["english names"].split("\n")
-    assert judge_layout("\n".join(names[: FEWEST_LINES - 1])).kind == "short"
-    assert judge_layout("\n".join(names[:FEWEST_LINES])).kind == "list"
+    assert judge_layout("\n".join(names[: MIN_LINES - 1])).kind == "short"
+    assert judge_layout("\n".join(names[:MIN_LINES])).kind == "list"
 
 
 @pytest.mark.parametrize("name", ["english names", "thai names"])

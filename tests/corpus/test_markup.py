@@ -91,9 +91,9 @@ def test_a_table_names_speakers_too(tmp_path: Path) -> None:
         ("ROMEO", "She speaks."),
         ("JULIET", "O Romeo"),
     ]
-    with pytest.raises(ConfigError, match="none of them looks like speakers; name one with --label-column"):
+    with pytest.raises(ConfigError, match="no column looks like speakers; name one with --label-column"):
         load(tmp_path, "number;line\n1;Ay me!\n2;She speaks.\n", "play.csv", label_by="speaker")
-    with pytest.raises(CorpusError, match=r"book\.txt has no speakers"):
+    with pytest.raises(CorpusError, match=r"book\.txt names no speakers"):
         load(tmp_path, "It was a dark night.\n" * 5, "book.txt", label_by="speaker")
 
 
@@ -196,10 +196,10 @@ def test_letters_are_texts_labelled_by_who_wrote_them(tmp_path: Path) -> None:
     assert [(document.label, document.text) for document in corpus.documents] == LETTERS
     plain = load(tmp_path, MBOX, "all.mbox")
     assert (tuple(plain.texts), plain.labels) == (tuple(text for _, text in LETTERS), ())
-    assert "all.mbox: mail, 2 letters, each a text without its quotations, such as 'Café at noon?" in plain.notes[0]
+    assert "all.mbox: mail, 2 messages, each a text without its quotations, such as 'Café at noon?" in plain.notes[0]
     one = MBOX.partition(b"\n")[2].partition(b"\nFrom tom")[0]
     assert tuple(load(tmp_path, one, "one.eml").texts) == (LETTERS[0][1],)
-    with pytest.raises(CorpusError, match=r"none\.mbox has no letters with text"):
+    with pytest.raises(CorpusError, match=r"none\.mbox has no messages with text"):
         load(tmp_path, "From: a\n\n", "none.mbox")
 
 
@@ -236,7 +236,7 @@ def test_many_files_of_a_kind_have_few_notes(tmp_path: Path) -> None:
     about = [note for note in corpus.notes if ": an HTML page" in note]
     assert [note[:6] for note in about] == ["0.html", "1.html", "2.html"]
     assert (
-        "6 more files read like those of the same ending above: 3.html, 4.html, 5.html, 6.html, 7.html and 1 more"
+        "6 more files read like the files with the same suffix above: 3.html, 4.html, 5.html, 6.html, 7.html and 1 more"
         in corpus.notes
     )
     assert any(note.startswith("a.csv: a table of 2 columns") for note in corpus.notes)

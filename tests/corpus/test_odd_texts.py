@@ -52,11 +52,11 @@ READ: dict[str, tuple[bytes, str]] = {
 # What is in the file, options, and what is said.
 REFUSED: dict[str, tuple[bytes, dict[str, Any], str]] = {
     "empty": (b"", {}, "text.txt is empty"),
-    "one character": (b"x", {}, "text.txt holds one character, expected two"),
+    "one character": (b"x", {}, "text.txt holds only one character, expected two"),
     "one character of four bytes": ("\U0001f600".encode(), {}, "one character"),
-    "a byte order mark": (b"\xef\xbb\xbf", {}, "no text beside blank lines"),
-    "a wide byte order mark": (b"\xff\xfe", {}, "no text beside blank lines"),
-    "blank": (b" \r\n\t\n", {}, "no text beside blank lines"),
+    "a byte order mark": (b"\xef\xbb\xbf", {}, "holds only blank lines"),
+    "a wide byte order mark": (b"\xff\xfe", {}, "holds only blank lines"),
+    "blank": (b" \r\n\t\n", {}, "holds only blank lines"),
     "shorter than a window": (b"short", {"context_length": 9}, "4 tokens in a row to train on, one window needs 10"),
     "zero bytes": (b"text\0with zeros\0", {}, "text.txt is not text: "),
     "no encoding": (bytes([0x81, 0xFF] * 30), {}, "text.txt is not text: byte 0 is not UTF-8, and no other encoding fits"),

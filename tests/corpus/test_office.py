@@ -95,7 +95,7 @@ def load(folder: Path, raw: bytes, name: str, **settings: str) -> Corpus:
 def test_the_text_of_a_document_is_read(name: str, raw: bytes, kind: str, text: str, tmp_path: Path) -> None:
     corpus = load(tmp_path, raw, name)
     assert tuple(corpus.texts) == (text,)
-    assert f"{name}: {kind}, of which the text is read, such as {text[:4]!r:.5}" in corpus.notes[0]
+    assert f"{name}: {kind}, read as text, such as {text[:4]!r:.5}" in corpus.notes[0]
     assert tuple(load(tmp_path, raw, "other", tokens="byte").texts) == (text,)
     assert tuple(load(tmp_path, zipped_bytes(name, raw), "all.zip", glob="*").texts) == (text,)
 
@@ -119,14 +119,14 @@ FETCHING = """<!DOCTYPE x [<!ENTITY a SYSTEM "file:///etc/passwd">]>
         (
             "a.xlsx",
             zipped({"[Content_Types].xml": "", "xl/workbook.xml": ""}),
-            "a.xlsx is an Excel workbook, which is not read; save it as .csv",
+            "a.xlsx is an Excel workbook, which chargen cannot read; save it as .csv",
         ),
         (
             "a.pptx",
             zipped({"[Content_Types].xml": "", "ppt/presentation.xml": ""}),
-            "a PowerPoint presentation, which is not read; save it as",
+            "a PowerPoint presentation, which chargen cannot read; save it as",
         ),
-        ("a.ods", open_document("spreadsheet"), "an OpenDocument spreadsheet, which is not read; save it as .csv"),
+        ("a.ods", open_document("spreadsheet"), "an OpenDocument spreadsheet, which chargen cannot read; save it as .csv"),
         ("a.docx", word("<w:document/>"), "a.docx is a Word document without text"),
         ("a.docx", word("<w:document>"), "a.docx is damaged: its XML is damaged: no element found"),
         ("a.docx", word(BILLION_LAUGHS), "a.docx is damaged: its XML declares entities"),
@@ -162,12 +162,12 @@ def test_documents_that_cannot_be_read_are_refused(
         (
             "a.pdf",
             pdf(),
-            "MOST_PAGE_BYTES",
-            "a.pdf is a PDF document that takes too long to read: what draws its pages is more",
+            "MAX_PAGE_BYTES",
+            "a.pdf is a PDF document that takes too long to read: its page contents are more",
         ),
-        ("a.pdf", pdf(), "MOST_OPERATIONS", "a.pdf is a PDF document that takes too long to read: its pages are drawn by more"),
-        ("a.docx", word(), "MOST_MARKUP", "a.docx is a document that takes too long to read: its text and markup are more"),
-        ("a.epub", book(), "MOST_MARKUP", "a.epub is a document that takes too long to read: its text and markup are more"),
+        ("a.pdf", pdf(), "MAX_OPERATIONS", "a.pdf is a PDF document that takes too long to read: its pages have more"),
+        ("a.docx", word(), "MAX_MARKUP", "a.docx is a document that takes too long to read: its text and markup are more"),
+        ("a.epub", book(), "MAX_MARKUP", "a.epub is a document that takes too long to read: its text and markup are more"),
     ],
 )
 def test_what_takes_too_long_is_refused(
@@ -183,9 +183,9 @@ def test_what_takes_too_long_is_refused(
 def test_the_bound_of_markup_is_that_of_all_parts(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     chapters = [CHAPTER.format(title) for title in ("Eins", "Zwei")]
     whole = len(CONTAINER) + len(BOOK) + len("application/epub+zip") + sum(map(len, chapters))
-    monkeypatch.setattr(office, "MOST_MARKUP", whole)
+    monkeypatch.setattr(office, "MAX_MARKUP", whole)
     load(tmp_path, book(), "a.epub")
-    monkeypatch.setattr(office, "MOST_MARKUP", whole - len(chapters[0]))
+    monkeypatch.setattr(office, "MAX_MARKUP", whole - len(chapters[0]))
     with pytest.raises(CorpusError, match="takes too long to read"):
         load(tmp_path, book(), "a.epub")
 

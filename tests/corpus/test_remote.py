@@ -113,23 +113,23 @@ def test_a_file_of_this_machine_stays_where_it_is(cache: Path, in_folder: Path) 
 @pytest.mark.parametrize(
     ("given", "told"),
     [
-        ("memory://none.txt", "cannot fetch none.txt from memory://none.txt: there is no such file; check the address"),
+        ("memory://none.txt", "cannot fetch none.txt from memory://none.txt: no such file; check the address"),
         ("memory://texts", "memory://texts is a folder, expected a file; give the address of a file in it"),
         (f"memory://texts/story.txt#sha256={SHA256[::-1]}", f"memory://texts/story.txt has the sha256 {SHA256}, expected"),
         ("troubled://forbidden", "cannot fetch forbidden from troubled://forbidden: access is denied; check your credentials"),
         ("troubled://strange", "cannot fetch strange from troubled://strange: RuntimeError: a message of several lines"),
         ("troubled://cut", "troubled://cut: ConnectionResetError: [Errno 104] Connection reset by peer of a server"),
         ("troubled://short", "troubled://short: the connection ended after 111,000 of 111,001 bytes"),
-        ("troubled://huge", "troubled://huge: its 1,099,511,627,776 bytes are more than 0 GiB"),
-        ("troubled://endless", "troubled://endless: it sends more than 0 GiB"),
+        ("troubled://huge", "troubled://huge: its size of 1,099,511,627,776 bytes is above the limit of 0 GiB"),
+        ("troubled://endless", "troubled://endless: it sends more than the limit of 0 GiB"),
         (
             "htps://example.org/a.txt",
-            "is not an address that can be read (https://, s3://, gs://, sftp:// and others); did you mean",
+            "is not a supported address (https://, s3://, gs://, sftp:// and others); did you mean",
         ),
-        ("such://example.org/a.txt", "and others); copy the file here, and give its path"),
+        ("such://example.org/a.txt", "and others); copy the file to this machine and give its path"),
         ("https://[::1/a.txt", "https://[::1/a.txt is not an address: "),
         ("file:///nowhere/at/all.txt", "no such file: /nowhere/at/all.txt"),
-        ("file://nowhere/all.txt", "file://nowhere/all.txt names another machine; is it file:///nowhere/all.txt?"),
+        ("file://nowhere/all.txt", "file://nowhere/all.txt is on another machine; did you mean file:///nowhere/all.txt?"),
         ("file:///", "file:/// is a folder, expected a file; give its path, /"),
         (
             "https://ada:secret@example.org/a.txt",
@@ -141,7 +141,7 @@ def test_a_file_of_this_machine_stays_where_it_is(cache: Path, in_folder: Path) 
 def test_what_cannot_be_fetched_is_one_line_and_leaves_nothing(
     given: str, told: str, memory: Any, troubled: str, cache: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("chargen.corpus.downloads.MOST_BYTES", 100_000 if "endless" in given or "huge" in given else 1 << 20)
+    monkeypatch.setattr("chargen.corpus.downloads.MAX_BYTES", 100_000 if "endless" in given or "huge" in given else 1 << 20)
     with pytest.raises(CorpusError) as refused:
         read_sources([given])
     assert told in str(refused.value)
@@ -178,6 +178,6 @@ def test_without_fsspec_its_extra_is_named(cache: Path, monkeypatch: pytest.Monk
     with pytest.raises(CorpusError) as refused:
         read_sources(["s3://bucket/a.txt"])
     assert str(refused.value) == (
-        "s3://bucket/a.txt is not an address of the web (https:// or http://); "
+        "s3://bucket/a.txt is not a web address (https:// or http://); "
         "pip install 'chargen[remote]' reads s3://, gs://, sftp:// and others"
     )

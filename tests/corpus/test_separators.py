@@ -160,7 +160,7 @@ def test_files_with_other_separators_are_recorded_one_by_one(in_folder: Path) ->
 
 def test_blocks_that_may_be_documents_are_told_of(in_folder: Path) -> None:
     (note,) = load(in_folder, "\n\n".join(STANZAS)).notes
-    hint = "--separator blank makes each one of its own"
+    hint = "--separator blank makes each block a document"
     assert note == f"40 blocks between empty lines, read as one document ({hint}), such as {STANZAS[0].splitlines()[1]!r}"
     assert load(in_folder, PASSAGES["play"] * 9).notes == ()
 

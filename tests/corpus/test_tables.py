@@ -197,7 +197,7 @@ def test_rows_without_a_text_and_damaged_ones_are_left_out(tmp_path: Path) -> No
     [
         (table(ROWS), "t.csv", {"text_column": "body"}, ConfigError, "t.csv has no column body; it has id, created_at, tweet"),
         (table(ROWS), "t.csv", {"text_column": "9"}, ConfigError, "t.csv has no column 9"),
-        (table(ROWS), "t.csv", {"label_column": "tweet"}, ConfigError, "named for the texts and for the labels"),
+        (table(ROWS), "t.csv", {"label_column": "tweet"}, ConfigError, "is given both for the texts and for the labels"),
         ("a story, and no more\n" * 3, "t.txt", {"text_column": "body"}, CorpusError, "t.txt is not a table"),
         ("a story, and no more\n" * 3, "t.txt", {"label_column": "x"}, CorpusError, "t.txt is not a table"),
         ('{"text": "a"', "t.json", {"text_column": "text"}, CorpusError, "t.json is not a table: it is not JSON"),

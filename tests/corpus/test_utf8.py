@@ -50,7 +50,7 @@ def test_a_stray_quotation_mark_is_one(text: str) -> None:
     raw = f"{first}\n".encode() + b"\x92" + second.encode()
     assert decode(raw).text == f"{first}\n’{second}"
     place = len(first.encode()) + 1
-    assert told(raw).startswith(f"UTF-8 but for 1 byte, at byte {place} (line 2), read as cp125")
+    assert told(raw).startswith(f"UTF-8 except for 1 byte, at byte {place} (line 2), read as cp125")
 
 
 @pytest.mark.parametrize(
@@ -130,7 +130,7 @@ def test_a_cut_leaves_the_text_before_it(text: str, length: int) -> None:
 @given(st.text("é猫a\n\U0001f600"), st.integers(4, 9), st.booleans())
 def test_lines_of_any_length_are_decoded(text: str, longest: int, cut: bool) -> None:
     raw = b"\x92 caf\xe9\n" + text.encode() + b"\xe2\x80" * cut
-    mender = utf8.Mender("é".encode())
+    mender = utf8.Utf8Repairer("é".encode())
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(utf8, "LONGEST_PIECE", longest)
         assert "".join(mender.blocks(io.BytesIO(b"x" + raw))) == f"x’ café\n{text}"

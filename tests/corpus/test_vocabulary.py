@@ -45,7 +45,7 @@ def test_it_speaks_python() -> None:
     assert vocabulary == CharacterVocabulary.of(["éa", "b"])
     assert vocabulary != CharacterVocabulary("ab")
     assert len({vocabulary, CharacterVocabulary("abé")}) == 1
-    with pytest.raises(ValueError, match="once"):
+    with pytest.raises(ValueError, match="twice"):
         CharacterVocabulary("aa")
 
 

@@ -13,8 +13,8 @@ from chargen.corpus.windows import (
     Batch,
     BatchPlan,
     ContiguousStreams,
+    FixedLengthEpochs,
     MixedWindows,
-    Portions,
     SlidingWindows,
     TokenStream,
     proportional_pattern,
@@ -292,7 +292,7 @@ def test_every_batch_of_a_mix_and_of_a_portion_has_a_target(
     sizes = {"context_length": T, "stride": stride, "batch_size": B}
     streams = map(labelled if with_labels else stream_of, (first, second))
     mix = MixedWindows([SlidingWindows(stream, **sizes, last=last, seed=1) for stream in streams], [weight, 1])
-    portions = Portions(mix, weight)
+    portions = FixedLengthEpochs(mix, weight)
     for plan in (mix, portions):
         assert all(batch.weights.any() for epoch in range(3) for batch in batches(plan, epoch))
         assert plan.num_targets >= plan.num_steps > 0
@@ -317,7 +317,7 @@ def test_portions_follow_each_other_through_the_epochs_of_the_text(steps: int, e
         if stateful
         else SlidingWindows(stream, **sizes, stride=3, last=False, seed=1)
     )
-    plan = Portions(whole, steps)
+    plan = FixedLengthEpochs(whole, steps)
     together = plan.batches(epoch, 0, plan.num_steps)
     for number in range(steps):
         place = divmod(epoch * steps + number, whole.num_steps)

@@ -13,7 +13,7 @@ from typing import Any
 
 import numpy as np
 
-from chargen.network.tensor_file import LENGTH_BYTES, METADATA, MOST_HEADER_BYTES
+from chargen.network.tensor_file import LENGTH_BYTES, MAX_HEADER_BYTES, METADATA
 from tests.hostile.craft import build, join, parts, split, valid_files
 
 Change = Callable[[dict[str, Any], dict[str, Any]], object]
@@ -218,7 +218,7 @@ def _json_texts(plain: bytes) -> Iterator[tuple[str, bytes]]:
 def large_attacks() -> Iterator[tuple[str, bytes]]:
     """Yield headers of just the size that is still read, filled so that parsing them costs the most."""
     metadata, header, data = parts(valid_files()["characters"])
-    room = MOST_HEADER_BYTES - 10_000
+    room = MAX_HEADER_BYTES - 10_000
     words = {"kind": "word", "words": "WORDS", "num_characters": 4}
     text = json.dumps(metadata | {"vocabulary": words})
 

@@ -23,7 +23,7 @@ def _limits(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> 
 
 
 def slow_copies(text: str, sources: list[str]) -> Iterator[Copy]:
-    """Yield the copies that are part of no longer one, stretch by stretch."""
+    """Yield the copies that are part of no longer one, span by span."""
     last = 0
     for start in range(len(text)):
         stop = start

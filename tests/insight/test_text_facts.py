@@ -56,7 +56,7 @@ def test_a_histogram_counts_every_document_once(lengths: list[int]) -> None:
     assert [bar.documents for bar in bars] == [sum(bar.low <= one <= bar.high for one in lengths) for bar in bars]
     assert sum(bar.documents for bar in bars) == len(lengths)
     assert (bars[0].low, bars[-1].high) == (min(lengths), max(lengths))
-    assert len(bars) <= text_facts.MOST_BARS + 1
+    assert len(bars) <= text_facts.MAX_BARS + 1
 
 
 def test_quantiles_are_lengths_of_documents() -> None:

@@ -31,7 +31,7 @@ def trained(in_folder: Path, random_model: RandomModel) -> Callable[..., tuple[R
     return make
 
 
-@pytest.mark.parametrize("recorded", [True, False], ids=["a new run", "a run made before stretches were held out"])
+@pytest.mark.parametrize("recorded", [True, False], ids=["a new run", "a run made before spans were held out"])
 def test_the_tail_of_a_document(trained: Callable[..., tuple[RunDirectory, TextModel]], recorded: bool) -> None:
     run, model = trained("abcH" * 300, validation="tail")
     if not recorded:

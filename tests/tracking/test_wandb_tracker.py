@@ -114,6 +114,6 @@ answer('finished', None)
 
 
 def test_too_much_that_is_not_read_is_given_up(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(wandb_tracker, "MOST_UNSENT", len(LONG) // 2)
+    monkeypatch.setattr(wandb_tracker, "MAX_UNSENT", len(LONG) // 2)
     said = told_of_a_training("time.sleep(1000)", tmp_path, monkeypatch)
     assert said == ["W&B is off for the rest of this run: it takes nothing any more"]

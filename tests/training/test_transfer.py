@@ -126,7 +126,7 @@ def test_a_wrong_start_is_one_line(invoke_train: Callable[..., Result], train: T
     for options, told in [
         (("--from", "missing"), "no such run: missing"),
         (("--from", run.path, "--cell", "gru"), "do not fit: it has cell lstm (asked for gru)"),
-        (("--from", run.path, "--tokens", "byte"), "corpus.tokens = byte does not go with weights for character tokens"),
+        (("--from", run.path, "--tokens", "byte"), "corpus.tokens is byte, but the weights are for character tokens"),
     ]:
         result = invoke_train(names, *options)
         assert result.exit_code == 2
@@ -145,7 +145,7 @@ def test_a_training_within_a_budget_goes_on_from_a_run_too(train: Train, names: 
 
 @pytest.mark.parametrize("recorded", [True, False])
 def test_what_the_weights_have_learnt_is_not_held_out(train: Train, prose: Path, recorded: bool) -> None:
-    """A run made before stretches were held out has learnt them: what goes on from it holds out what that run held out."""
+    """A run made before spans were held out has learnt them: what goes on from it holds out what that run held out."""
     run = train(prose, "--validation", "tail", "--backend", "numpy", "--epochs", 1).run
     if not recorded:
         config = run.config.read_text(encoding="utf-8")

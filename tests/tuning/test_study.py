@@ -11,7 +11,7 @@ pytest.importorskip("optuna", reason="optuna is not installed: pip install 'char
 
 from chargen.errors import RunError
 from chargen.tuning.space import Choices, Range, Space
-from chargen.tuning.study import BEST, DIED, JOURNAL, MOST_FAULTS, UNPRUNED_TRIALS, Study, Trial
+from chargen.tuning.study import BEST, DIED, JOURNAL, MAX_FAULTS, UNPRUNED_TRIALS, Study, Trial
 
 SPACE: Space = {
     "training.learning_rate": Range(low=1e-4, high=1e-2),
@@ -134,7 +134,7 @@ def test_a_trial_whose_process_was_killed_is_taken_up_again(study: Study) -> Non
 def test_a_trial_that_processes_die_of_is_given_up_in_the_end(study: Study) -> None:
     first = taken(study)
     study.give_back(first, fault=True)
-    for _ in range(MOST_FAULTS - 1):
+    for _ in range(MAX_FAULTS - 1):
         again = taken(study)
         assert again.run == first.run
         study.give_back(again, fault=True)
@@ -146,7 +146,7 @@ def test_a_trial_that_processes_die_of_is_given_up_in_the_end(study: Study) -> N
 def test_ctrl_c_is_no_fault(study: Study) -> None:
     first = taken(study)
     study.give_back(first, fault=False)
-    for _ in range(MOST_FAULTS + 1):
+    for _ in range(MAX_FAULTS + 1):
         again = taken(study)
         assert again.run == first.run
         study.give_back(again, fault=False)

@@ -1,4 +1,4 @@
-"""Read the chats that people export: of WhatsApp, Telegram, Discord and Slack."""
+"""Read exported chats of WhatsApp, Telegram, Discord and Slack."""
 
 import json
 import re
@@ -13,21 +13,21 @@ from chargen.corpus.large_text import Text
 
 MIN_MESSAGES = 3
 LOOKED_AT = 200  # lines of a text, or characters of JSON
-_MIN_SHARE = 0.3  # of these that begin a message, for a text to be a chat; messages have several lines
+_MIN_SHARE = 0.3  # share of these that must begin a message in a chat; messages may have several lines
 
 # "[31.12.21, 23:59:59] Ada: Good day" and "12/31/21, 11:59 PM - Ada: Good day"
 _DATE, _TIME = r"\d{1,4}[./-]\d{1,2}[./-]\d{1,4}", r"\d{1,2}[:.]\d{2}(?:[:.]\d{2})?(?:[\s\u202f]?[AaPp]\.?[\s\u202f]?[Mm]\.?)?"
 _MESSAGE = re.compile(rf"[\u200e\u200f]?(?:\[{_DATE},? {_TIME}\] |{_DATE},? {_TIME} - )(?P<rest>.*)", re.DOTALL)
 _SPEAKER = re.compile(r"(?P<speaker>[^:\n]{1,60}): (?P<text>.*)", re.DOTALL)
 _MARKS = re.compile("[\u200e\u200f\u202a-\u202e\u2066-\u2069]")  # which set the direction of writing
-_NO_TEXT = re.compile(  # media, and notices, which begin with a mark where an iPhone wrote the file
+_NO_TEXT = re.compile(  # media, and notices, which begin with a mark in files from an iPhone
     r"<[^<>]*>|\u200e.*|.*\((file attached|Datei angehängt|fichier joint|archivo adjunto|file allegato)\)|null", re.DOTALL
 )
 _SLACK_LINK = re.compile(r"<(?:[^<>|]*\|)?([^<>|]*)>")
 
 
 def whatsapp_turns(text: Text) -> list[Turn] | None:
-    """Return the messages of a chat that WhatsApp exported, without notices and media; None for another text."""
+    """Return the messages of an exported WhatsApp chat, without notices and media; None for another text."""
     sample = list(islice(lines_of(text), LOOKED_AT))
     begun = sum(bool(_MESSAGE.match(line)) for line in sample)
     if begun < MIN_MESSAGES or begun < _MIN_SHARE * sum(bool(line.strip()) for line in sample):
@@ -57,7 +57,7 @@ def _message(lines: str) -> Iterator[Turn]:
 
 
 def json_turns(text: Text) -> tuple[str, list[Turn]] | None:
-    """Return the program whose chat a text in JSON is, and its messages; None for anything else."""
+    """Return the name of the program and the messages of a chat in JSON; None for any other text."""
     if not str(text[:LOOKED_AT]).lstrip("\ufeff \n\t").startswith(("{", "[")):
         return None
     try:
@@ -104,7 +104,7 @@ def _slack(value: Any) -> list[Turn]:
 
 
 def is_slack_message(record: dict[str, Any]) -> bool:
-    """Tell whether a record of Slack is what somebody says, rather than a notice."""
+    """Return whether a Slack record is a message of a person rather than a notice."""
     text = record.get("text")
     return (
         record.get("type") == "message" and "ts" in record and "subtype" not in record and isinstance(text, str) and bool(text)
@@ -129,5 +129,5 @@ def _turns(said: Any) -> list[Turn]:
 
 
 def _whole(text: str) -> str:
-    """Return a text without what is left of characters that were cut in two."""
+    """Return a text without the halves of characters that were cut in two."""
     return text.encode("utf-8", "replace").decode("utf-8").replace("\r\n", "\n").replace("\r", "\n")

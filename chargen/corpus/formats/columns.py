@@ -1,10 +1,10 @@
-"""Find out which column of a table holds the texts, which the labels, and whether the first row names the columns."""
+"""Find the text column and the label column of a table, and whether the first row is a header."""
 
 import re
 from collections import Counter
 from collections.abc import Sequence
 
-SHORT_COLUMNS = ("headline", "title", "subject", "name")  # of texts, unless another column has much longer ones
+SHORT_COLUMNS = ("headline", "title", "subject", "name")  # of text columns, unless another column has much longer texts
 # Usual names, the likeliest first.
 TEXT_COLUMNS = (
     *("text", "full_text", "content", "contents", "body", "review", "tweet", "message", "comment", "post", "selftext"),
@@ -20,7 +20,7 @@ SPEAKER_COLUMNS = (
     *("speaker", "author", "sender", "from", "user", "username", "user_name", "screen_name", "name", "character", "player"),
     *("role", "nickname", "user.name", "user.screen_name", "author.name"),
 )
-OTHER_COLUMNS = (  # which tell a header, and no more
+OTHER_COLUMNS = (  # used only to recognise a header
     *("id", "index", "key", "date", "time", "datetime", "timestamp", "created", "created_at", "updated_at", "year", "month"),
     *("user", "username", "user_id", "handle", "email", "url", "link", "image", "location", "city", "country", "state"),
     *("age", "sex", "gender", "price", "count", "number", "value", "likes", "retweets", "replies", "votes", "helpful"),
@@ -28,10 +28,10 @@ OTHER_COLUMNS = (  # which tell a header, and no more
 )
 _KNOWN = frozenset((*TEXT_COLUMNS, *LABEL_COLUMNS, *OTHER_COLUMNS))
 
-MOST_LABELS = 50  # distinct ones of a column that nobody named
-MOST_HEADER_CHARACTERS = 60
-NAMED_BONUS = 4  # times longer that the texts of other columns have to be than those of "review_text" or "title"
-MIN_SHARE = 0.8  # of a column's cells that say what kind it is
+MAX_LABELS = 50  # distinct labels of a column that the user did not name
+MAX_HEADER_CHARACTERS = 60
+NAMED_BONUS = 4  # how many times longer texts of another column must be than those of "review_text" or "title"
+MIN_SHARE = 0.8  # share of a column's cells that determine its kind
 
 _NUMBER = re.compile(r"[-+]?[$€£¥]?\s?[\d.,\s]*\d[\d.,]*(e[-+]?\d+)?\s?[%€$kKmMbB]?", re.IGNORECASE)
 _MONTHS = "jan|feb|mar|apr|may|jun|jul|aug|sep|oct|nov|dec"
@@ -48,7 +48,7 @@ _NAME_PARTS = re.compile(r"[\W_]+|(?<=[a-z])(?=[A-Z])")
 
 
 def folded(name: str) -> str:
-    """Return a column's name as names are compared.
+    """Return a column's name in a normal form for comparison.
 
     >>> folded(" Created At ")
     'created_at'
@@ -57,7 +57,7 @@ def folded(name: str) -> str:
 
 
 def find_named(asked: str, columns: Sequence[str]) -> int | None:
-    """Return the place of a column by its name, by the end of its dotted name, or by its number from 1."""
+    """Return the index of a column by its name, the end of its dotted name, or its number from 1."""
     names = [folded(column) for column in columns]
     wanted = folded(asked)
     if wanted in names:
@@ -71,9 +71,9 @@ def find_named(asked: str, columns: Sequence[str]) -> int | None:
 
 
 def find_text_column(columns: Sequence[str], rows: Sequence[Sequence[str]]) -> int | None:
-    """Return the place of the column of texts: one of a usual name, else that of the longest texts; None if there is none.
+    """Return the index of the text column: one with a usual name, else the longest texts; None without texts.
 
-    Numbers, dates, addresses and codes are no texts.
+    Numbers, dates, addresses and codes are not texts.
 
     >>> find_text_column(["id", "said"], [["1", "Good day to you"], ["2", "And to you"]])
     1
@@ -90,7 +90,7 @@ def find_text_column(columns: Sequence[str], rows: Sequence[Sequence[str]]) -> i
 
 
 def find_label_column(columns: Sequence[str], rows: Sequence[Sequence[str]], *, text: int) -> int | None:
-    """Return the place of the column of labels: one of a usual name, or the only one beside the texts with few values."""
+    """Return the index of the label column: one with a usual name, or the only other column with few values."""
     others = [place for place in range(len(columns)) if place != text]
     usual = find_usual(LABEL_COLUMNS, columns, others)
     if usual is not None:
@@ -102,7 +102,7 @@ def find_label_column(columns: Sequence[str], rows: Sequence[Sequence[str]], *, 
 
 
 def find_usual(usual: Sequence[str], columns: Sequence[str], places: Sequence[int]) -> int | None:
-    """Return which of some places has the likeliest of the usual names, in the singular or the plural."""
+    """Return which of the columns at `places` has the likeliest usual name, in the singular or the plural."""
     names = {folded(columns[place]): place for place in reversed(places)}
     return next((names[form] for name in usual for form in (name, f"{name}s") if form in names), None)
 
@@ -112,17 +112,17 @@ def _columns(rows: Sequence[Sequence[str]], width: int) -> list[list[str]]:
 
 
 def is_text(cells: Sequence[str]) -> bool:
-    """Tell whether a column holds texts: what is neither a number, a date, an address, a code nor a switch."""
+    """Return whether a column holds texts rather than numbers, dates, addresses, codes or switches."""
     filled = [cell for cell in cells if cell.strip()]
     others = sum(any(kind.fullmatch(cell) for kind in _NO_TEXTS) for cell in filled)
     return bool(filled) and others < MIN_SHARE * len(filled)
 
 
 def is_header(first: Sequence[str], rows: Sequence[Sequence[str]], asked: Sequence[str] = ()) -> bool:
-    """Tell whether a first row names the columns of the others.
+    """Return whether the first row is a header.
 
-    It does if it has a name that was asked for or a usual one; if it repeats nothing of its columns, and one of them is of
-    numbers or dates while its name is not; or if all names are written as programs write them, and the cells are not.
+    It is one if it has a requested or a usual name; if none of its cells recurs in its column, and a column of numbers or dates
+    has another kind of name; or if all names are written like identifiers and the cells are not.
 
     >>> is_header(["Ada", "1815"], [["Grace", "1906"]]), is_header(["who", "born"], [["Grace", "1906"]])
     (False, True)
@@ -130,7 +130,7 @@ def is_header(first: Sequence[str], rows: Sequence[Sequence[str]], asked: Sequen
     names = [cell.strip() for cell in first]
     if any(find_named(one, names) is not None for one in asked if not one.strip().isdecimal()):
         return True
-    if not any(names) or any(len(name) > MOST_HEADER_CHARACTERS or "\n" in name for name in names) or _repeats(names):
+    if not any(names) or any(len(name) > MAX_HEADER_CHARACTERS or "\n" in name for name in names) or _repeats(names):
         return False
     columns = _columns(rows, len(names))
     if any(name and name in cells for name, cells in zip(names, columns, strict=True)):
@@ -145,7 +145,7 @@ def is_header(first: Sequence[str], rows: Sequence[Sequence[str]], asked: Sequen
 
 
 def is_usual(name: str) -> bool:
-    """Tell whether columns are often called so."""
+    """Return whether this is a usual column name."""
     return folded(name) in _KNOWN or folded(name).removesuffix("s") in _KNOWN
 
 
@@ -159,16 +159,16 @@ def _is_identifier(name: str) -> bool:
 
 
 def _parts(name: str, usual: Sequence[str]) -> set[str]:
-    """Return the words of a name that are usual names themselves."""
+    """Return the words of a name that are usual names."""
     return {part.casefold() for part in _NAME_PARTS.split(name)} & set(usual)
 
 
 def _weight(cells: Sequence[str]) -> float:
-    """Return how much a column tells: the characters of a cell, times how many of its cells differ."""
+    """Return the information in a column: mean characters of a cell times the share of distinct cells."""
     return sum(map(len, cells)) * len(set(cells)) / max(1, len(cells)) ** 2
 
 
 def _has_few_values(cells: Sequence[str]) -> bool:
-    """Tell whether cells repeat a few values, each at least twice on average."""
+    """Return whether cells repeat a few values, each at least twice on average."""
     counts = Counter(cell.strip() for cell in cells if cell.strip())
-    return 2 <= len(counts) <= min(MOST_LABELS, sum(counts.values()) // 2)
+    return 2 <= len(counts) <= min(MAX_LABELS, sum(counts.values()) // 2)

@@ -1,6 +1,6 @@
-"""Read through compressed files and archives, with bounds on what they may unpack to.
+"""Read compressed files and archives, with limits on their unpacked size.
 
-Nothing is written but temporary files without a name, so that no name within an archive matters.
+Only temporary files without names are written, so no path within an archive can do harm.
 """
 
 import bz2
@@ -19,14 +19,14 @@ from typing import IO, Any, NamedTuple
 
 from chargen.errors import CorpusError, DamagedFileError
 
-MOST_BYTES = 1 << 34  # that a file may unpack to
-MOST_TIMES = 250  # its size that it may unpack to; text rarely packs to a tenth
-ALWAYS_ALLOWED = 1 << 26  # bytes that anything may unpack to
-MOST_FILES = 100_000  # in an archive
-DEEPEST = 4  # containers within one another
-MOST_HEADER_BYTES = 1 << 24  # in a tar
-MEMORY = 1 << 28  # bytes that a decompressor may take
-IN_MEMORY = 1 << 26  # bytes from which on unpacked files lie on the disk
+MAX_BYTES = 1 << 34  # the unpacked size of a file
+MAX_TIMES = 250  # the unpacked size relative to the packed one; text rarely packs to a tenth
+ALWAYS_ALLOWED = 1 << 26  # bytes that any file may unpack to
+MAX_FILES = 100_000  # in an archive
+MAX_DEPTH = 4  # archives or compressed files within each other
+MAX_HEADER_BYTES = 1 << 24  # in a tar
+MEMORY = 1 << 28  # bytes of memory for a decompressor
+IN_MEMORY = 1 << 26  # bytes; larger unpacked files are stored on disk
 BLOCK = 1 << 20
 
 GZIP, BZIP2, XZ, ZSTANDARD = b"\x1f\x8b", b"BZh", b"\xfd7zXZ\0", b"\x28\xb5\x2f\xfd"
@@ -34,14 +34,14 @@ ZIP, EMPTY_ZIP, TAR = b"PK\3\4", b"PK\5\6", b"ustar"
 TAR_OFFSET = 257
 SUFFIXES = (".gz", ".bz2", ".xz", ".zst", ".tgz", ".tbz2", ".txz", ".tar", ".zip")
 
-_DAMAGED = (  # what libraries raise for damaged files
+_DAMAGED = (  # raised by libraries for damaged files
     *(NotImplementedError, OSError, EOFError, ValueError, OverflowError, LookupError, struct.error),
     *(zlib.error, lzma.LZMAError, tarfile.TarError, zipfile.BadZipFile),
 )
 
 
 class Packed(NamedTuple):
-    """A file to be read: its name, where its bytes are, and how many; in_archive: whether it is one of several in one file."""
+    """A file to read: its name, its open file and its size in bytes; in_archive: whether it is a member of an archive."""
 
     name: str
     file: IO[bytes]
@@ -49,35 +49,35 @@ class Packed(NamedTuple):
     in_archive: bool = False
 
 
-# Chooses which of the names in an archive are read.
+# Returns which of the names in an archive are read.
 Choose = Callable[[list[str]], list[str]]
 
 
 class Budget:
-    """Counts what a file and all within it unpack to."""
+    """Counts the unpacked bytes of a file and everything within it."""
 
     def __init__(self, name: str, size: int) -> None:
         self.name = name
-        self._most = min(max(size * MOST_TIMES, ALWAYS_ALLOWED), MOST_BYTES)
-        self._why = f"{MOST_TIMES} times its size" if size * MOST_TIMES < MOST_BYTES else f"{MOST_BYTES >> 30} GiB"
+        self._most = min(max(size * MAX_TIMES, ALWAYS_ALLOWED), MAX_BYTES)
+        self._why = f"{MAX_TIMES} times its size" if size * MAX_TIMES < MAX_BYTES else f"{MAX_BYTES >> 30} GiB"
         self._spent = 0
 
     def spend(self, count: int) -> None:
-        """Count bytes. Raises CorpusError for more than may be."""
+        """Count bytes. Raises CorpusError beyond the limit."""
         self._spent += count
         if self._spent > self._most:
             bound = self._why if self._most > ALWAYS_ALLOWED else f"{ALWAYS_ALLOWED >> 20} MiB"
-            raise CorpusError(f"{self.name} unpacks to more than {bound}, which is not read", hint=_BY_HAND)
+            raise CorpusError(f"{self.name} unpacks to more than {bound}, the limit", hint=_BY_HAND)
 
 
 _BY_HAND = "unpack it by hand if you trust it, and give the text"
 
 
 def unpacked(packed: Packed, choose: Choose, budget: Budget | None = None, depth: int = 0) -> Iterator[Packed]:
-    """Yield the files that a file holds, each open until the next: itself unless it is compressed or an archive.
+    """Yield the files within a file, each open until the next; the file itself if it is neither compressed nor an archive.
 
-    choose: which files of an archive are read. Raises CorpusError for a container that is damaged, encrypted, of an unknown
-    method or too deep within others, and for one that unpacks to more than the bounds.
+    choose: returns the files of an archive to read. Raises CorpusError for an archive that is damaged, encrypted, nested too
+    deeply or compressed with an unknown method, and for one that unpacks beyond the limits.
     """
     head = packed.file.read(TAR_OFFSET + len(TAR))
     packed.file.seek(0)
@@ -86,11 +86,11 @@ def unpacked(packed: Packed, choose: Choose, budget: Budget | None = None, depth
     if not (open_blocks or is_zip or is_tar):
         yield packed
         return
-    if depth >= DEEPEST:
-        raise CorpusError(f"{packed.name} holds more than {DEEPEST} containers within one another", hint=_BY_HAND)
+    if depth >= MAX_DEPTH:
+        raise CorpusError(f"{packed.name} nests more than {MAX_DEPTH} archives or compressed files", hint=_BY_HAND)
     budget = budget or Budget(packed.name, packed.size)
     if open_blocks:
-        with damage_named(packed.name):
+        with damaged_file_errors(packed.name):
             inner = _copied(packed.name, open_blocks(packed.file), budget, in_archive=packed.in_archive)
         members: Iterable[Packed] = [inner]
     else:
@@ -101,12 +101,12 @@ def unpacked(packed: Packed, choose: Choose, budget: Budget | None = None, depth
 
 
 def missing_package(name: str, what: str, extra: str) -> CorpusError:
-    """Return the error for a file that a package is needed for; extra: which of chargen's extras installs it."""
+    """Return the error for a file that needs a missing package; extra: the extra of chargen that installs it."""
     return CorpusError(f"{name} is {what}; pip install 'chargen[{extra}]' reads it")
 
 
 def plain_name(name: str) -> str:
-    """Return a file's name without the endings of containers.
+    """Return a file name without the suffixes of compressed files and archives.
 
     >>> plain_name("tweets.csv.gz"), plain_name("book.txt")
     ('tweets.csv', 'book.txt')
@@ -117,16 +117,16 @@ def plain_name(name: str) -> str:
 
 
 def is_document(file: IO[bytes]) -> bool:
-    """Tell whether a zip is a document, such as those of word processors, rather than an archive."""
+    """Return whether a zip is a document, for example of a word processor, rather than an archive."""
     names = set(zip_names(file))
     return "mimetype" in names or "[Content_Types].xml" in names
 
 
 def zip_names(file: IO[bytes]) -> list[str]:
-    """Return the names in a zip, none for one that is damaged."""
+    """Return the names in a zip; none if it is damaged."""
     try:
         with zipfile.ZipFile(file) as archive:
-            return [one.filename for one in archive.infolist()[:MOST_FILES]]
+            return [one.filename for one in archive.infolist()[:MAX_FILES]]
     except _DAMAGED:
         return []
     finally:
@@ -134,7 +134,7 @@ def zip_names(file: IO[bytes]) -> list[str]:
 
 
 def _decompressor(head: bytes, name: str) -> Callable[[IO[bytes]], Iterable[bytes]] | None:
-    """Return what yields the content of a compressed file, or None if it is not compressed."""
+    """Return a function that yields the content of a compressed file, or None if it is not compressed."""
     if head.startswith(GZIP):
         return lambda file: blocks_of(gzip.GzipFile(fileobj=file, mode="rb"))
     if head.startswith(BZIP2) and head[4:10] in (b"1AY&SY", b"\x17rE8P\x90"):
@@ -158,13 +158,13 @@ def _zstandard_blocks(file: IO[bytes]) -> Iterator[bytes]:
 
 
 def blocks_of(file: Any) -> Iterator[bytes]:
-    """Yield what a file holds piece by piece."""
+    """Yield the content of a file piece by piece."""
     while block := file.read(BLOCK):
         yield block
 
 
 def _xz_blocks(file: IO[bytes]) -> Iterator[bytes]:
-    """Yield the content of an xz file, of one stream or several, in bounded memory."""
+    """Yield the content of an xz file of one or several streams, in bounded memory."""
     data = file.read(BLOCK)
     while data:
         decompressor = lzma.LZMADecompressor(lzma.FORMAT_XZ, memlimit=MEMORY)
@@ -177,7 +177,7 @@ def _xz_blocks(file: IO[bytes]) -> Iterator[bytes]:
 
 
 def _copied(name: str, blocks: Iterable[bytes], budget: Budget, *, in_archive: bool) -> Packed:
-    """Return a temporary copy of what was unpacked."""
+    """Return a temporary copy of the unpacked content."""
     copy: Any = SpooledTemporaryFile(IN_MEMORY)  # noqa: SIM115  # closed by `unpacked`
     try:
         for block in blocks:
@@ -192,7 +192,7 @@ def _copied(name: str, blocks: Iterable[bytes], budget: Budget, *, in_archive: b
 
 
 def _zip_members(packed: Packed, choose: Choose, budget: Budget) -> Iterator[Packed]:
-    with damage_named(packed.name), zipfile.ZipFile(packed.file) as archive:
+    with damaged_file_errors(packed.name), zipfile.ZipFile(packed.file) as archive:
         members = {one.filename: one for one in archive.infolist() if not f"/{one.filename}".endswith("/")}
         _check_count(packed.name, len(members))
         for name in choose(list(members)):
@@ -208,7 +208,7 @@ def _zip_members(packed: Packed, choose: Choose, budget: Budget) -> Iterator[Pac
 
 
 def _tar_members(packed: Packed, choose: Choose, budget: Budget) -> Iterator[Packed]:
-    with damage_named(packed.name), tarfile.open(fileobj=_Cautious(packed.file), mode="r:") as archive:  # type: ignore[call-overload]
+    with damaged_file_errors(packed.name), tarfile.open(fileobj=_BoundedReader(packed.file), mode="r:") as archive:  # type: ignore[call-overload]
         members: dict[str, tarfile.TarInfo] = {}
         for member in archive:
             _check_count(packed.name, len(members))
@@ -220,36 +220,36 @@ def _tar_members(packed: Packed, choose: Choose, budget: Budget) -> Iterator[Pac
                 yield _copied(shown_name(name), blocks_of(file), budget, in_archive=True)
 
 
-class _Cautious:
-    """A file that does not read more at once than a header of a tar should have; the content of files is read in blocks."""
+class _BoundedReader:
+    """A file that refuses to read a block longer than a tar header may be; the content of members is read in small blocks."""
 
     def __init__(self, file: IO[bytes]) -> None:
         self._file = file
         self.seek, self.tell = file.seek, file.tell
 
     def read(self, size: int = -1) -> bytes:
-        """Read bytes, or raise ValueError for too many."""
-        if not 0 <= size <= MOST_HEADER_BYTES:
+        """Read bytes. Raises ValueError for too many."""
+        if not 0 <= size <= MAX_HEADER_BYTES:
             raise ValueError("a header is too long")
         return self._file.read(size)
 
 
 def _check_count(name: str, count: int) -> None:
-    if count > MOST_FILES:
-        raise CorpusError(f"{name} holds more than {MOST_FILES:,} files", hint=_BY_HAND)
+    if count > MAX_FILES:
+        raise CorpusError(f"{name} holds more than {MAX_FILES:,} files", hint=_BY_HAND)
 
 
 def shown_name(name: str) -> str:
-    """Return the name of a file in an archive as one that can be shown and written: no folders above, no odd characters."""
+    """Return a printable name of a file in an archive: without parent folders and control characters."""
     parts = [part for part in PurePosixPath(name.replace("\\", "/")).parts if part not in ("/", "..")]
     return "".join(one if one.isprintable() else "\ufffd" for one in "/".join(parts)) or "unnamed"
 
 
 @contextmanager
-def damage_named(name: str) -> Iterator[None]:
-    """Turn what libraries raise for damaged files into DamagedFileError."""
+def damaged_file_errors(name: str) -> Iterator[None]:
+    """Turn the errors of libraries for damaged files into DamagedFileError."""
     try:
         yield
     except _DAMAGED as error:
         why = str(error) or "it ends too early"
-        raise DamagedFileError(f"{name} is damaged: {why[:1].lower()}{why[1:]}", hint="fetch or save it again") from error
+        raise DamagedFileError(f"{name} is damaged: {why[:1].lower()}{why[1:]}", hint="download or save it again") from error

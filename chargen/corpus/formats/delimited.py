@@ -1,4 +1,4 @@
-"""Read tables of delimited cells: .csv, .tsv and whatever has the same number of commas, semicolons, tabs or bars a line."""
+"""Read tables of delimited cells: .csv, .tsv and any text with equally many commas, semicolons, tabs or bars a line."""
 
 import csv
 from collections import Counter
@@ -14,9 +14,9 @@ from chargen.corpus.large_text import Text
 
 DELIMITERS = (",", "\t", ";", "|")
 LARGEST_CELL = 1 << 26  # characters; a novel may stand in a cell
-MIN_EVEN = 0.75  # share of rows that have the same number of cells, for a delimiter to be one
-CERTAINLY_EVEN = 0.95  # the share from which a file that does not call itself a table may be one
-MIN_ROWS = 5  # which such a file has at least
+MIN_EVEN = 0.75  # share of rows with the same number of cells that a delimiter must reach
+CERTAINLY_EVEN = 0.95  # the same for a file whose name does not say that it is a table
+MIN_ROWS = 5  # the least number in such a file
 
 
 Quoting = Literal[0, 3]  # csv.QUOTE_MINIMAL, csv.QUOTE_NONE
@@ -24,7 +24,7 @@ Quoting = Literal[0, 3]  # csv.QUOTE_MINIMAL, csv.QUOTE_NONE
 
 @dataclass(frozen=True)
 class Dialect:
-    """How the cells of a line are told apart. `even`: the share of the sample's rows that have `width` cells."""
+    """The delimiter and the quoting of a table. `even`: the share of the sample's rows that have `width` cells."""
 
     delimiter: str
     quoting: Quoting
@@ -32,13 +32,14 @@ class Dialect:
     even: float
 
 
-NO_DELIMITER = "\x1f"  # a control character that no text has
+NO_DELIMITER = "\x1f"  # a control character that does not occur in texts
 
 
 def read_delimited(text: Text, *, usual: str = ",", asked: Sequence[str] = ()) -> Table:
-    """Read a table. usual: the delimiter to prefer; asked: names of columns that tell a header.
+    """Read a table of delimited cells.
 
-    What has no delimiter is a table of one column. Raises csv.Error for cells beyond all bounds.
+    usual: the preferred delimiter. asked: column names that identify a header. A text without a delimiter is a table of one
+    column. Raises csv.Error for cells beyond the limit.
     """
     sample = sample_of(text)
     skipped = 1 if sample and sample[0].strip().casefold() in {f"sep={one}" for one in DELIMITERS} else 0
@@ -53,7 +54,7 @@ def read_delimited(text: Text, *, usual: str = ",", asked: Sequence[str] = ()) -
 
 
 def is_delimited(sample: Sequence[str], *, hinted: bool) -> bool:
-    """Tell whether lines are rows of several cells; unless `hinted` it takes three cells or more, and a header."""
+    """Return whether lines are rows of several cells; unless `hinted`, at least three cells and a header are required."""
     dialect = find_dialect(sample, ",")
     rows = [cells for _, cells in _cells(sample, dialect, 0)]
     if hinted or dialect.width < 3 or dialect.even < CERTAINLY_EVEN:
@@ -62,14 +63,14 @@ def is_delimited(sample: Sequence[str], *, hinted: bool) -> bool:
 
 
 def find_dialect(sample: Sequence[str], usual: str) -> Dialect:
-    """Return the dialect in which most rows have the same number of cells; the usual delimiter if several do."""
+    """Return the dialect in which most rows have the same number of cells; prefer the usual delimiter."""
     order = sorted(DELIMITERS, key=lambda one: one != usual)
     found = [_dialect(sample, delimiter, quoting) for delimiter in order for quoting in (csv.QUOTE_MINIMAL, csv.QUOTE_NONE)]
     return max([one for one in found if one.width > 1 and one.even >= MIN_EVEN], key=_score, default=_one_column(sample))
 
 
 def _one_column(sample: Sequence[str]) -> Dialect:
-    """Return the dialect of a table of one column; where speech is in quotation marks, they are part of the text."""
+    """Return the dialect of a table of one column; quotation marks of speech belong to the text."""
     try:
         for _ in csv.reader(sample, delimiter=NO_DELIMITER, strict=True):
             pass
@@ -85,14 +86,14 @@ def _score(dialect: Dialect) -> tuple[float, bool]:
 
 
 def _dialect(sample: Sequence[str], delimiter: str, quoting: Quoting) -> Dialect:
-    """Return a dialect with the width of the sample's rows, of which the last may be cut."""
+    """Return a dialect with the number of cells in the sample's rows; the last row may be incomplete."""
     dialect = Dialect(delimiter, quoting, 0, 0.0)
     try:
         rows = [cells for _, cells in _cells(sample, dialect, 0)]
     except csv.Error:
         return dialect
     if rows and len(rows[0]) > 1 and all(map(is_usual, rows[0])):
-        return replace(dialect, width=len(rows[0]), even=1.0)  # other rows may be longer by commas within their texts
+        return replace(dialect, width=len(rows[0]), even=1.0)  # commas within their texts may make other rows longer
     widths = Counter(len(cells) for cells in (rows[:-1] if len(rows) > 2 else rows))
     width, count = max(widths.items(), key=lambda item: item[1], default=(0, 0))
     return replace(dialect, width=width, even=count / max(1, widths.total()))
@@ -103,7 +104,7 @@ def _rows(text: Text, dialect: Dialect, skipped: int, *, headed: bool) -> Iterat
 
 
 def _cells(lines: Iterable[str], dialect: Dialect, skipped: int) -> Iterator[tuple[int, list[str]]]:
-    """Yield the number of the last line of each row and its cells, without blank lines and so many lines at the top."""
+    """Yield the number of the last line of each row and its cells, without blank lines and the first `skipped` lines."""
     before = csv.field_size_limit(LARGEST_CELL)
     try:
         reader = csv.reader(islice(lines, skipped, None), delimiter=dialect.delimiter, quoting=dialect.quoting)

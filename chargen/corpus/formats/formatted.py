@@ -1,4 +1,4 @@
-"""Read a text for what it holds, as its name, its beginning or the user says: a table, markup, a chat."""
+"""Convert a file to text by its format (a table, markup or a chat), given by its name, its beginning or the user."""
 
 from collections.abc import Callable
 from dataclasses import replace
@@ -32,10 +32,10 @@ _MARKUP: dict[str, tuple[str, Callable[[str], str]]] = {
 
 
 def formatted(source: SourceText, config: CorpusConfig, *, labels: Labels = Labels.IF_NAMED) -> SourceText:
-    """Return the text that a file holds: the rows of a table, what a page or a notebook says, or the messages of a chat.
+    """Return the text of a file: the rows of a table, the text of a page or a notebook, or the messages of a chat.
 
-    labels: whether a column of labels that nobody named is looked for. Raises ConfigError for a column that the table
-    does not have, and CorpusError for a table that cannot be read, and for a text that is not of the format that is asked for.
+    labels: whether to look for a label column without a given name. Raises ConfigError for a missing column, and CorpusError
+    for a table that cannot be read and for a text that is not in the requested format.
     """
     wanted = wanted_columns(config, labels)
     if config.format == PLAIN and labels != Labels.ALWAYS:
@@ -55,12 +55,12 @@ def formatted(source: SourceText, config: CorpusConfig, *, labels: Labels = Labe
 
 
 def _named_format(source: SourceText, config: CorpusConfig) -> str | None:
-    """Return the format that the user says, or else the file's name."""
+    """Return the format given by the user, or else by the file's name."""
     return FORMATS.get(PurePath(plain_name(source.name)).suffix.lower()) if config.format in ("auto", PLAIN) else config.format
 
 
 def _chat(text: Text, kind: str | None) -> tuple[str, list[Turn]] | None:
-    """Return what a conversation is called, with an article, and its turns; None for another text."""
+    """Return the name of a conversation's kind, with an article, and its turns; None for another text."""
     if kind == "subtitles":
         turns = subtitle_turns(str(text))
         return ("subtitles", turns) if turns else None
@@ -71,13 +71,13 @@ def _chat(text: Text, kind: str | None) -> tuple[str, list[Turn]] | None:
 
 
 def _spoken(source: SourceText, what: str, turns: list[Turn], *, by_speaker: bool) -> SourceText:
-    """Return a conversation as one text, or `by_speaker` each message as a text labelled by its speaker."""
+    """Return a conversation as one text; with `by_speaker`, as a text for each message, labelled by speaker."""
     speakers = list(dict.fromkeys(turn.speaker for turn in turns if turn.speaker))
     who = f" by {counted(len(speakers), 'speaker')} ({listed(speakers)})" if speakers else ""
     rows = as_rows(turns) if by_speaker else None
     text = as_conversation(turns) if rows is None else rows.text
-    how = "read as one conversation; --label-by speaker reads each message as a text of its own, labelled by who says it"
-    shown = "each is a text labelled by its speaker" if by_speaker else how if speakers else "read as one text"
+    how = "read as one conversation; --label-by speaker reads each message as a separate text, labelled by its speaker"
+    shown = "each is a text, labelled by its speaker" if by_speaker else how if speakers else "read as one text"
     note = (
         f"{source.name}: {what}, {counted(len(turns), 'message')}{who}, such as {example(turns[0].text)}; {shown} ({_AS_IT_IS})"
     )
@@ -99,7 +99,7 @@ def _without_markup(source: SourceText, kind: str, config: CorpusConfig) -> Sour
 
 
 def _table(source: SourceText, kind: str | None, wanted: Columns, config: CorpusConfig) -> SourceText:
-    """Return the rows of a table, or a text that is none as it is."""
+    """Return the rows of a table, or a text that is not a table unchanged."""
     asked = bool(wanted.asked) or wanted.labels in (Labels.ALWAYS, Labels.SPEAKERS)
     if kind is None:
         kind = table_like(source.text, hinted=asked)

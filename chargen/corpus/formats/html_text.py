@@ -1,7 +1,7 @@
-"""Take the text out of HTML.
+"""Extract the text of HTML.
 
-The standard library's parser takes time that grows with the square of a hostile page's length, so tags are found here by
-searching for what ends them, each place once.
+The time of the standard library's parser grows with the square of a hostile page's length. So tags are found here by searching
+for their end, and each position is searched once.
 """
 
 import re
@@ -20,28 +20,28 @@ _SKIPPED = frozenset(
         *("textarea",),
     )
 )
-_RAW = frozenset(("script", "style", "textarea"))  # in which there are no tags but the one that ends them
+_RAW = frozenset(("script", "style", "textarea"))  # which contain no tags except their end tag
 _NAME = re.compile(r"/?([a-zA-Z][a-zA-Z0-9:-]*)")
 _SPACES = re.compile(r"[ \t\n\r\f]+")
 
 
 def html_text(page: str) -> str:
-    """Return the text of a page: a blank line between paragraphs, without scripts, styles, and what is for navigation.
+    """Return the text of a page without scripts, styles and navigation, with a blank line between paragraphs.
 
     >>> html_text("<head><title>x</title></head><p>Tom &amp; <b>Ada</b><p>went<br>home")
     'Tom & Ada\\n\\nwent\\nhome'
     """
-    collected = _Collected()
+    builder = _TextBuilder()
     place = 0
     while (start := page.find("<", place)) >= 0:
-        collected.add(page[place:start])
-        place = _after_markup(page, start, collected)
-    collected.add(page[place:])
-    return collected.text()
+        builder.add(page[place:start])
+        place = _after_markup(page, start, builder)
+    builder.add(page[place:])
+    return builder.text()
 
 
-class _Collected:
-    """Text that is put together, and what is open around it."""
+class _TextBuilder:
+    """Builds the text of a page and tracks the open elements."""
 
     def __init__(self) -> None:
         self._parts: list[str] = []
@@ -49,10 +49,10 @@ class _Collected:
         self._breaks = 0  # line ends before the next text
         self._space = False
         self._verbatim = 0
-        self.missing: set[str] = set()  # ends of markup that the rest of the page does not have
+        self.missing: set[str] = set()  # ends of markup that do not occur in the rest of the page
 
     def add(self, text: str) -> None:
-        """Add what stands between two tags."""
+        """Add the text between two tags."""
         if self._skipped or not text:
             return
         if self._verbatim:
@@ -73,7 +73,7 @@ class _Collected:
         self._parts.append(text)
 
     def tag(self, name: str, *, ends: bool) -> None:
-        """Note a tag."""
+        """Process a tag."""
         if self._skipped:
             if ends and name == self._skipped[-1]:
                 self._skipped.pop()
@@ -92,53 +92,53 @@ class _Collected:
             self._space = True
 
     def text(self) -> str:
-        """Return all of it."""
+        """Return the whole text."""
         return "".join(self._parts).strip("\n")
 
 
-def _after_markup(page: str, start: int, collected: _Collected) -> int:
-    """Note the markup that begins at a "<", and return the place after it."""
+def _after_markup(page: str, start: int, builder: _TextBuilder) -> int:
+    """Process the markup that begins at a "<", and return the position after it."""
     if page.startswith("<!--", start):
-        return _after(page, "-->", start + 4, collected)
+        return _after(page, "-->", start + 4, builder)
     if page.startswith(("<!", "<?"), start):
-        return _after(page, ">", start + 2, collected)
+        return _after(page, ">", start + 2, builder)
     found = _NAME.match(page, start + 1)
     if not found:
-        collected.add("<")
+        builder.add("<")
         return start + 1
     name, ends = found[1].lower(), page[start + 1] == "/"
-    place = _after_attributes(page, found.end(), collected)
-    collected.tag(name, ends=ends)
+    place = _after_attributes(page, found.end(), builder)
+    builder.tag(name, ends=ends)
     if name in _RAW and not ends:
-        closing = re.compile(f"</{name}", re.IGNORECASE).search(page, place) if f"</{name}" not in collected.missing else None
+        closing = re.compile(f"</{name}", re.IGNORECASE).search(page, place) if f"</{name}" not in builder.missing else None
         if closing is None:
-            collected.missing.add(f"</{name}")
+            builder.missing.add(f"</{name}")
             return place
         return closing.start()
     return place
 
 
-def _after_attributes(page: str, place: int, collected: _Collected) -> int:
-    """Return the place after the ">" that ends a tag, which a quoted attribute may hold too."""
-    while (end := _find(page, ">", place, collected)) >= 0:
+def _after_attributes(page: str, place: int, builder: _TextBuilder) -> int:
+    """Return the position after the ">" that ends a tag; a quoted attribute may contain ">" too."""
+    while (end := _find(page, ">", place, builder)) >= 0:
         quotes = [at for mark in "\"'" if (at := page.find(mark, place, end)) >= 0]
-        closing = _find(page, page[min(quotes)], min(quotes) + 1, collected) if quotes else -1
+        closing = _find(page, page[min(quotes)], min(quotes) + 1, builder) if quotes else -1
         if closing < 0:
             return end + 1
         place = closing + 1
     return len(page)
 
 
-def _find(page: str, mark: str, place: int, collected: _Collected) -> int:
-    """Return where a mark is next, or -1; what was not found once is not searched for again."""
-    if mark in collected.missing:
+def _find(page: str, mark: str, place: int, builder: _TextBuilder) -> int:
+    """Return the next position of a mark, or -1; do not search again for a mark that was not found once."""
+    if mark in builder.missing:
         return -1
     found = page.find(mark, place)
     if found < 0:
-        collected.missing.add(mark)
+        builder.missing.add(mark)
     return found
 
 
-def _after(page: str, mark: str, place: int, collected: _Collected) -> int:
-    found = _find(page, mark, place, collected)
+def _after(page: str, mark: str, place: int, builder: _TextBuilder) -> int:
+    found = _find(page, mark, place, builder)
     return len(page) if found < 0 else found + len(mark)

@@ -1,4 +1,4 @@
-"""Read tables of JSON: a record a line, a list of records, or an object that holds one."""
+"""Read tables in JSON: one record a line, a list of records, or an object that contains one."""
 
 import json
 import re
@@ -11,19 +11,19 @@ from chargen.corpus.formats.columns import is_header
 from chargen.corpus.formats.table import Row, Table, lines_of, numbered, sample_of
 from chargen.corpus.large_text import Text
 
-DEEPEST = 8  # levels of a record or around the list of records that are looked into
-SAID = ("content", "text", "value", "body", "message")  # what a turn of a conversation is called
-_HALF_CHARACTER = re.compile("[\ud800-\udfff]")  # what is left of an emoji that was cut in two
+MAX_DEPTH = 8  # levels searched within a record and around the list of records
+SAID = ("content", "text", "value", "body", "message")  # keys for the text of a turn in a conversation
+_HALF_CHARACTER = re.compile("[\ud800-\udfff]")  # half of an emoji that was cut in two
 
 
 class NoRecordsError(ValueError):
-    """JSON without a list of records, or no JSON; the message says which."""
+    """JSON without a list of records, or text that is not JSON; the message says which."""
 
 
 def read_json(text: Text, *, by_line: bool, asked: Sequence[str] = ()) -> Table:
-    """Read a table of JSON lines, or of one JSON value. by_line: whether one line alone is a record.
+    """Read a table of JSON lines, or of one JSON value. by_line: whether a single line is a record.
 
-    Raises NoRecordsError for what is neither.
+    Raises NoRecordsError for other texts.
     """
     sample = sample_of(text)
     if is_json_lines(sample, least=1 if by_line else 2):
@@ -43,7 +43,7 @@ def read_json(text: Text, *, by_line: bool, asked: Sequence[str] = ()) -> Table:
 
 
 def is_json_lines(sample: Sequence[str], *, least: int = 2) -> bool:
-    """Tell whether most of the first lines, of which there are at least so many, hold a JSON object or list each."""
+    """Return whether most of the first lines, at least `least`, hold a JSON object or list each."""
     lines = [line for line in islice(sample, 20) if line.strip()]
     whole = [line for line in lines if isinstance(_parsed(line), dict | list)]
     return len(lines) >= least and 2 * len(whole) >= len(lines) and lines[0].lstrip("\ufeff \t")[:1] in ("{", "[")
@@ -80,13 +80,13 @@ def _parsed(line: str) -> Any:
 
 
 def _find_records(value: Any, depth: int = 0) -> list[Any] | None:
-    """Return the longest list of objects, lists or texts that a value is or holds, or the rows of an object of columns."""
+    """Return the longest list of objects, lists or texts in a value, or the rows of an object of columns."""
     if isinstance(value, list):
         groups = [item for one in value if isinstance(one, dict) and len(one) == 1 for item in one.items()]
         if len(groups) == len(value) and (texts := _grouped_texts(groups)):
             return texts
         return value if value and all(isinstance(one, dict | list | str) for one in value) else None
-    if not isinstance(value, dict) or depth > DEEPEST:
+    if not isinstance(value, dict) or depth > MAX_DEPTH:
         return None
     columns = _columns_as_records(value)
     if columns is not None:
@@ -102,7 +102,7 @@ def _find_records(value: Any, depth: int = 0) -> list[Any] | None:
 
 
 def _grouped_texts(items: Iterable[tuple[str, Any]]) -> list[Any] | None:
-    """Return the texts of all lists of texts with their names as labels; None where there are less than two lists.
+    """Return the texts of all lists of texts, labelled with the names of the lists; None for fewer than two lists.
 
     >>> _grouped_texts([("boys", ["Tom"]), ("girls", ["Ada", "Ida"]), ("source", "a book")])[1:]
     [{'text': 'Ada', 'label': 'girls'}, {'text': 'Ida', 'label': 'girls'}]
@@ -116,7 +116,7 @@ def _grouped_texts(items: Iterable[tuple[str, Any]]) -> list[Any] | None:
 
 
 def _columns_as_records(value: dict[str, Any]) -> list[Any] | None:
-    """Return the rows of an object whose values are columns: lists of one length, or objects of the same row numbers."""
+    """Return the rows of an object whose values are columns: lists of equal length, or objects with equal keys."""
     columns = list(value.values())
     if len(columns) > 1 and all(isinstance(one, list) and len(one) == len(columns[0]) for one in columns) and columns[0]:
         if any(isinstance(cell, dict | list) for one in columns for cell in one[:10]):
@@ -128,7 +128,7 @@ def _columns_as_records(value: dict[str, Any]) -> list[Any] | None:
 
 
 def _columns(records: Sequence[Any]) -> tuple[str, ...]:
-    """Return the dotted names of all values of some records, in the order in which they come."""
+    """Return the dotted names of all values of some records, in order of first occurrence."""
     names: dict[str, None] = {}
     for record in records[:1000]:
         names.update(dict.fromkeys(_flat(record)))
@@ -136,13 +136,13 @@ def _columns(records: Sequence[Any]) -> tuple[str, ...]:
 
 
 def cells_of(record: Any, columns: Sequence[str]) -> list[str]:
-    """Return the values of a record in some columns of dotted names, as text."""
+    """Return the values of a record in columns with dotted names, as text."""
     flat = _flat(record)
     return [_cell(flat.get(column)) for column in columns]
 
 
 def _flat(record: Any, prefix: str = "", depth: int = 0) -> dict[str, Any]:
-    """Return the values of a record by their dotted names.
+    """Return the values of a record by dotted name.
 
     >>> _flat({"id": 1, "tweet": {"text": "Good day"}})
     {'id': 1, 'tweet.text': 'Good day'}
@@ -151,7 +151,7 @@ def _flat(record: Any, prefix: str = "", depth: int = 0) -> dict[str, Any]:
         return {prefix.removesuffix(".") or "text": record}
     flat: dict[str, Any] = {}
     for name, value in record.items():
-        if isinstance(value, dict) and depth < DEEPEST:
+        if isinstance(value, dict) and depth < MAX_DEPTH:
             flat |= _flat(value, f"{prefix}{name}.", depth + 1)
         else:
             flat[f"{prefix}{name}"] = value
@@ -159,7 +159,7 @@ def _flat(record: Any, prefix: str = "", depth: int = 0) -> dict[str, Any]:
 
 
 def _decoded(raw: bytes) -> str | None:
-    """Return bytes as text, or None if they are none."""
+    """Return bytes as text, or None if they are not UTF-8."""
     try:
         return None if b"\0" in raw else raw.decode()
     except UnicodeDecodeError:
@@ -167,7 +167,7 @@ def _decoded(raw: bytes) -> str | None:
 
 
 def _cell(value: Any, depth: int = 0) -> str:
-    r"""Return a value as text: the items of a list one a line, of those with a role what each says.
+    r"""Return a value as text: the items of a list one a line, and of items with a role their content.
 
     >>> _cell([{"role": "user", "content": "Hi"}, {"role": "assistant", "content": "Hello"}])
     'Hi\nHello'
@@ -179,9 +179,9 @@ def _cell(value: Any, depth: int = 0) -> str:
             return _HALF_CHARACTER.sub("\ufffd", value.replace("\r\n", "\n").replace("\r", "\n"))
         case bool():
             return str(value).lower()
-        case list() | tuple() | dict() if depth > DEEPEST:
+        case list() | tuple() | dict() if depth > MAX_DEPTH:
             return ""
-        case bytes():  # which JSON has not, but Parquet
+        case bytes():  # absent from JSON, but possible in Parquet
             return _cell(_decoded(value))
         case list() | tuple():
             return "\n".join(text for one in value if (text := _cell(one, depth + 1)))

@@ -1,18 +1,18 @@
-"""Recognise files that are no text by their first bytes, and say what they are."""
+"""Recognise binary files by their first bytes."""
 
 import re
 from typing import NamedTuple
 
-HEAD_BYTES = 512  # that are looked at
+HEAD_BYTES = 512  # examined at the start of a file
 
 
 class Kind(NamedTuple):
-    """A kind of file: its name with an article, and where its first bytes stand."""
+    """A kind of file: its name with an article, and its first bytes."""
 
     name: str
     start: bytes
     offset: int = 0
-    binary: bool = False  # whether text may begin so: such a file is of the kind only if it has a zero byte too
+    binary: bool = False  # whether text may begin like this: then a zero byte is required too
 
 
 _KINDS = (
@@ -75,7 +75,7 @@ _SAFETENSORS = re.compile(rb'.{4}\0\0\0\0\{"', re.DOTALL)
 
 
 def recognise(head: bytes) -> str | None:
-    """Return what a file is that is no text, by its first bytes, or None for one that may be text.
+    """Return the kind of a binary file by its first bytes, or None for a file that may be text.
 
     >>> recognise(b"\\x89PNG\\r\\n\\x1a\\n..."), recognise(b"Once upon a time")
     ('a PNG picture', None)

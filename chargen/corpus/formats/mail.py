@@ -1,4 +1,4 @@
-"""Read letters: a mail box (.mbox) or one letter (.eml)."""
+"""Read e-mail: a mail box (.mbox) or one message (.eml)."""
 
 import email
 import email.policy
@@ -18,16 +18,16 @@ _SIGNATURE = re.compile(r"^-- \n.*", re.MULTILINE | re.DOTALL)
 
 
 def mail_turns(file: Iterable[bytes]) -> Iterator[Turn]:
-    """Yield the letters of a mail box, or the one letter: who wrote it and its text, without quotations and signature."""
+    """Yield the sender and the text of each message in a mail box or of a single message, without quotations and signature."""
     for letter in _letters(file):
         try:
             yield _turn(letter)
         except (ValueError, LookupError, AttributeError, TypeError, RecursionError, AssertionError):
-            continue  # the library raises these for damaged headers
+            continue  # raised by the library for damaged headers
 
 
 def _letters(file: Iterable[bytes]) -> Iterator[bytes]:
-    """Yield the letters of a mail box, which "From " begins after an empty line."""
+    """Yield the messages of a mail box; each begins with "From " after an empty line."""
     letter: list[bytes] = []
     after_empty = True
     for line in file:

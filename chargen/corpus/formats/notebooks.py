@@ -5,7 +5,10 @@ from typing import Any
 
 
 def notebook_text(text: str) -> str:
-    """Return the cells of a notebook, texts and code, with a blank line between. Raises ValueError for no notebook."""
+    """Return the text and code cells of a notebook, with a blank line between.
+
+    Raises ValueError if the text is not a notebook.
+    """
     try:
         value = json.loads(text.removeprefix("\ufeff"))
     except RecursionError:
@@ -20,7 +23,7 @@ def notebook_text(text: str) -> str:
 
 def _cells(value: Any) -> list[dict[str, Any]] | None:
     cells = value.get("cells") if isinstance(value, dict) else None
-    if cells is None and isinstance(value, dict) and isinstance(value.get("worksheets"), list):  # before 2014
+    if cells is None and isinstance(value, dict) and isinstance(value.get("worksheets"), list):  # notebooks from before 2014
         cells = [cell for sheet in value["worksheets"] if isinstance(sheet, dict) for cell in sheet.get("cells") or []]
     return [cell for cell in cells if isinstance(cell, dict)] if isinstance(cells, list) else None
 

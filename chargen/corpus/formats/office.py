@@ -1,7 +1,7 @@
-"""Take the text out of documents: Word, OpenDocument, EPUB and PDF.
+"""Extract the text of documents: Word, OpenDocument, EPUB and PDF.
 
-Word and OpenDocument files and EPUB books are zips of XML. It is read by the standard library's parser, which fetches nothing;
-declarations of entities are refused, so that none can expand without end.
+Word and OpenDocument files and EPUB books are zips of XML. The standard library's parser reads it and loads nothing from
+outside; declarations of entities are refused, so that none can expand without end.
 """
 
 import logging
@@ -12,27 +12,27 @@ from typing import Any
 from urllib.parse import unquote
 from xml.parsers import expat
 
-from chargen.corpus.formats.containers import ZIP, Budget, Packed, blocks_of, damage_named, missing_package, zip_names
+from chargen.corpus.formats.containers import ZIP, Budget, Packed, blocks_of, damaged_file_errors, missing_package, zip_names
 from chargen.corpus.formats.html_text import html_text
 from chargen.errors import CorpusError
 
 PDF = b"%PDF-"
-MOST_MARKUP = 1 << 28  # bytes of a document's XML and HTML, which take minutes to read
-MOST_PAGE_BYTES = 1 << 27  # of what draws the pages of a PDF, which take minutes
-MOST_OPERATIONS = 5_000_000  # that draw a PDF, with those of forms that pages repeat
-MOST_SPACES = 100  # in a row, that OpenDocument writes as one element
+MAX_MARKUP = 1 << 28  # bytes of a document's XML and HTML; they take minutes to read
+MAX_PAGE_BYTES = 1 << 27  # bytes of the page contents of a PDF; they take minutes to read
+MAX_OPERATIONS = 5_000_000  # drawing operations of a PDF, including those of repeated forms
+MAX_SPACES = 100  # in a row; OpenDocument writes them as one element
 _PROTECTION = "META-INF/encryption.xml"
 _BLANK_LINE = "\n\n"
 
 
 def document_kind(packed: Packed, head: bytes) -> str | None:
-    """Return what a document is, with an article, or None for a file that is none. Raises CorpusError for a damaged one."""
+    """Return the kind of a document, with an article, or None for other files. Raises CorpusError for a damaged one."""
     if head.startswith(PDF):
         return "a PDF document"
     if not head.startswith(ZIP):
         return None
     names = zip_names(packed.file)
-    with damage_named(packed.name):
+    with damaged_file_errors(packed.name):
         mimetype = _Parts(packed).read("mimetype")[:100].decode("ascii", "replace").strip() if "mimetype" in names else ""
     packed.file.seek(0)
     return _OPEN_KINDS.get(mimetype) or next(
@@ -54,19 +54,19 @@ _OFFICE_KINDS = {
 
 
 def document_text(packed: Packed, kind: str) -> str:
-    """Return the text of a document. Raises CorpusError for one that cannot be read, or of a kind that is not read."""
+    """Return the text of a document. Raises CorpusError for one that is damaged or of an unsupported kind."""
     if kind not in _READERS:
         hint = "save it as .csv" if "sheet" in kind or "workbook" in kind else "save it as plain text"
-        raise CorpusError(f"{packed.name} is {kind}, which is not read", hint=hint)
-    with damage_named(packed.name):
+        raise CorpusError(f"{packed.name} is {kind}, which chargen cannot read", hint=hint)
+    with damaged_file_errors(packed.name):
         text = _clean(_READERS[kind](packed))
     if not text.strip():
-        raise CorpusError(f"{packed.name} is {kind} without text", hint="its pages may be pictures; give a text")
+        raise CorpusError(f"{packed.name} is {kind} without text", hint="its pages may be pictures; give a text file")
     return text
 
 
 def _clean(text: str) -> str:
-    """Return a text with plain line ends, and without what is no character."""
+    """Return a text with "\n" for every line end, and without control characters."""
     text = text.replace("\r\n", "\n").replace("\r", "\n").replace("\0", "")
     return text.encode("utf-8", "replace").decode("utf-8")
 
@@ -80,7 +80,7 @@ def _open_text(packed: Packed) -> str:
 
 
 def _epub_text(packed: Packed) -> str:
-    """Return the text of all chapters, in the order in which the book has them."""
+    """Return the text of all chapters, in the order of the book."""
     parts = _Parts(packed)
     package = next(
         (values["full-path"] for name, values in _elements(parts.read("META-INF/container.xml")) if name == "rootfile"), ""
@@ -106,7 +106,7 @@ def _pdf_text(packed: Packed) -> str:
         from pypdf import PdfReader
     except ImportError:
         raise missing_package(packed.name, "a PDF document", "formats") from None
-    logging.getLogger("pypdf").setLevel(logging.CRITICAL)  # it tells of each oddity that it mends
+    logging.getLogger("pypdf").setLevel(logging.CRITICAL)  # the library logs each oddity that it repairs
     budget = Budget(packed.name, packed.size)
     pages: list[str] = []
     try:
@@ -120,33 +120,33 @@ def _pdf_text(packed: Packed) -> str:
             budget.spend(len(pages[-1]))
     except CorpusError:
         raise
-    except Exception as error:  # of a hostile or damaged file the library raises anything
+    except Exception as error:  # the library raises any type of error for hostile or damaged files
         raise ValueError(f"{type(error).__name__}: {error}".splitlines()[0][:100]) from error
     return _BLANK_LINE.join(page for page in pages if page.strip())
 
 
 def _check_length(name: str, pages: Iterable[Any]) -> None:
-    """Raise CorpusError for a PDF that takes too long to read, before it is read."""
+    """Raise CorpusError for a PDF that would take too long to read, before reading it."""
     total = 0
     for page in pages:
         contents = page.get_contents()
         total += 0 if contents is None else len(contents.get_data())
-        if total > MOST_PAGE_BYTES:
-            raise _too_long(name, "a PDF document", f"what draws its pages is more than {MOST_PAGE_BYTES >> 20} MiB")
+        if total > MAX_PAGE_BYTES:
+            raise _too_long(name, "a PDF document", f"its page contents are more than {MAX_PAGE_BYTES >> 20} MiB")
 
 
 class _Operations:
-    """Counts the operations that draw a PDF, each as it is carried out."""
+    """Counts the drawing operations of a PDF as they are executed."""
 
     def __init__(self, name: str) -> None:
         self._name = name
         self._count = 0
 
     def __call__(self, *_: Any) -> None:
-        """Count one. Raises CorpusError for more than may be."""
+        """Count one. Raises CorpusError beyond the limit."""
         self._count += 1
-        if self._count > MOST_OPERATIONS:
-            raise _too_long(self._name, "a PDF document", f"its pages are drawn by more than {MOST_OPERATIONS:,} operations")
+        if self._count > MAX_OPERATIONS:
+            raise _too_long(self._name, "a PDF document", f"its pages have more than {MAX_OPERATIONS:,} drawing operations")
 
 
 def _too_long(name: str, what: str, why: str) -> CorpusError:
@@ -163,7 +163,7 @@ _READERS: dict[str, Callable[[Packed], str]] = {
 
 
 class _Parts:
-    """The parts of a zipped document, read within the bounds of all containers."""
+    """The parts of a zipped document, read within the limits of all archives."""
 
     def __init__(self, packed: Packed) -> None:
         self._archive = zipfile.ZipFile(packed.file)
@@ -175,7 +175,7 @@ class _Parts:
         return name in self._archive.NameToInfo
 
     def read(self, name: str) -> bytes:
-        """Return a part. Raises ValueError for one that there is not, and CorpusError for more in all than may be."""
+        """Return a part. Raises ValueError for a missing part, and CorpusError beyond the size limit of all parts."""
         try:
             part = self._archive.open(name)
         except (KeyError, RuntimeError, NotImplementedError) as error:
@@ -186,13 +186,13 @@ class _Parts:
                 self._budget.spend(len(block))
                 content += block
                 self._length += len(block)
-                if self._length > MOST_MARKUP:
-                    raise _too_long(self._name, "a document", f"its text and markup are more than {MOST_MARKUP >> 20} MiB")
+                if self._length > MAX_MARKUP:
+                    raise _too_long(self._name, "a document", f"its text and markup are more than {MAX_MARKUP >> 20} MiB")
         return bytes(content)
 
 
 class _Shape:
-    """Which elements of XML are paragraphs, which stand for characters, and which are left out with all within them."""
+    """The XML elements that are paragraphs, that stand for characters, and that are left out with their content."""
 
     def __init__(self, *, texts: str, paragraphs: str, characters: dict[str, str], skipped: str) -> None:
         self.texts, self.paragraphs, self.skipped = texts.split(), paragraphs.split(), skipped.split()
@@ -222,7 +222,7 @@ def _xml_text(xml: bytes, shape: _Shape) -> str:
         open_texts += local in shape.texts
         if local in shape.characters and not skipped and (open_texts or shape is _WORD):
             count = next((int(value) for key, value in values.items() if _local(key) == "c" and value.isdecimal()), 1)
-            collected.append(shape.characters[local] * min(count, MOST_SPACES))
+            collected.append(shape.characters[local] * min(count, MAX_SPACES))
 
     def end(name: str) -> None:
         nonlocal open_texts, skipped
@@ -248,7 +248,7 @@ def _elements(xml: bytes) -> Iterator[tuple[str, dict[str, str]]]:
 
 
 def _parse(xml: bytes, *, start: Any, end: Any = None, data: Any = None) -> None:
-    """Parse XML. Raises ValueError for what is none, and for declarations of entities."""
+    """Parse XML. Raises ValueError for invalid XML and for declarations of entities."""
 
     def refuse(*_: Any) -> None:
         raise ValueError("its XML declares entities")

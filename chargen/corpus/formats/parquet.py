@@ -1,4 +1,4 @@
-"""Read Parquet tables: binary files of columns, a few rows at a time, and of no more columns than are asked for."""
+"""Read Parquet tables, a few rows at a time, and only the requested columns."""
 
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
@@ -7,19 +7,19 @@ from importlib.util import find_spec
 from typing import Any
 
 from chargen.corpus.formats.containers import Budget, Packed, missing_package
-from chargen.corpus.formats.json_records import DEEPEST, cells_of
+from chargen.corpus.formats.json_records import MAX_DEPTH, cells_of
 from chargen.corpus.formats.table import Row, Table
 
 PARQUET = b"PAR1"
-BATCH_ROWS = 16  # whose cells are in memory at once; one may hold a novel or a picture
+BATCH_ROWS = 16  # rows in memory at once; a cell may hold a novel or a picture
 _BUFFER = 1 << 20  # bytes of a column
 
 
 def read_parquet(packed: Packed) -> tuple[Table, int]:
-    """Return a table, whose file must stay open while its rows are read, and the bytes that all of it takes unpacked.
+    """Return a table, whose file must stay open while rows are read, and its unpacked size in bytes.
 
-    Raises CorpusError without the library, and for rows beyond the bounds of `Budget`; ValueError for a damaged file, both
-    here and while rows are read.
+    Raises CorpusError without the library and for sizes beyond `Budget`; raises ValueError for a damaged file, also while rows
+    are read.
     """
     if find_spec("pyarrow") is None:
         raise missing_package(packed.name, "a Parquet table", "parquet")
@@ -34,18 +34,18 @@ def read_parquet(packed: Packed) -> tuple[Table, int]:
 
 
 def _names(fields: Any, prefix: str = "", depth: int = 0) -> Iterator[str]:
-    """Yield the dotted names of columns, as `cells_of` looks for them."""
+    """Yield the dotted names of columns, as `cells_of` expects them."""
     from pyarrow.types import is_struct
 
     for field in fields:
-        if is_struct(field.type) and depth < DEEPEST:
+        if is_struct(field.type) and depth < MAX_DEPTH:
             yield from _names(field.type, f"{prefix}{field.name}.", depth + 1)
         else:
             yield f"{prefix}{field.name}"
 
 
 def _rows(packed: Packed, file: Any, columns: Sequence[str], only: Sequence[int] | None = None) -> Iterator[Row]:
-    """Yield the rows; `only`: which columns are read, the cells of the others are empty."""
+    """Yield the rows; with `only`, read these columns and leave the cells of the others empty."""
     budget = Budget(packed.name, packed.size)
     names = None if only is None else [columns[place] for place in only]
     number = 0
@@ -58,7 +58,7 @@ def _rows(packed: Packed, file: Any, columns: Sequence[str], only: Sequence[int]
 
 
 def _records(batch: Any) -> Iterator[dict[str, Any] | None]:
-    """Yield the records of a batch, None for one that cannot be read."""
+    """Yield the records of a batch; None for one that cannot be read."""
     from pyarrow import RecordBatch, string
     from pyarrow.types import is_temporal
 
@@ -72,7 +72,7 @@ def _records(batch: Any) -> Iterator[dict[str, Any] | None]:
 
 
 def _record(batch: Any) -> dict[str, Any] | None:
-    """Return the record of a batch of one, None for one of bytes that are no text or times that Python does not have."""
+    """Return the record of a batch of one; None for bytes that are not text and times that Python cannot represent."""
     try:
         return dict(batch.to_pylist()[0])
     except ValueError:
@@ -81,7 +81,7 @@ def _record(batch: Any) -> dict[str, Any] | None:
 
 @contextmanager
 def _one_line() -> Iterator[None]:
-    """Turn what the library raises for damaged and hostile files into ValueError of one line."""
+    """Turn the library's errors for damaged and hostile files into ValueError with a message of one line."""
     from pyarrow import ArrowException
 
     try:

@@ -1,4 +1,4 @@
-"""Keep texts that come one by one, such as a table's rows, as one text and where each of them lies in it."""
+"""Store separate texts, such as a table's rows, as one text and the bounds of each."""
 
 from array import array
 from collections.abc import Iterable, Iterator
@@ -7,19 +7,19 @@ from dataclasses import replace
 
 import numpy as np
 
-from chargen.corpus.documents import Stretches
+from chargen.corpus.documents import Spans
 from chargen.corpus.large_text import LargeText, Text
 
-BLOCK_CHARACTERS = 1 << 20  # that are put together before they are written
+BLOCK_CHARACTERS = 1 << 20  # texts joined before they are written
 
 
 class Rows:
-    """Several texts in one, each ended by a line end, with a label each or None; blank ones are left out.
+    """Separate texts in one, each followed by a line end and with a label or None; blank texts are left out.
 
-    Large ones lie in a file, so that only the places are in memory.
+    Large ones are stored in a file, so that only the bounds are in memory.
 
     >>> rows = Rows([("Good day", "a"), ("And to you", None)])
-    >>> rows.text, rows[1], rows.stretches.label_names()
+    >>> rows.text, rows[1], rows.spans.label_names()
     ('Good day\\nAnd to you\\n', 'And to you', {'a'})
     """
 
@@ -30,22 +30,22 @@ class Rows:
         blocks = self._blocks(texts)
         self.text: Text = LargeText(blocks) if large else "".join(blocks)
         starts, stops = np.array(self._starts, np.int64), np.array(self._stops, np.int64)
-        self.stretches = Stretches(self.text, starts, stops, np.array(self._labels, np.int32), tuple(self._names))
+        self.spans = Spans(self.text, starts, stops, np.array(self._labels, np.int32), tuple(self._names))
 
     def __len__(self) -> int:
-        return len(self.stretches)
+        return len(self.spans)
 
     def __getitem__(self, place: int) -> Text:
-        return self.stretches[place].text
+        return self.spans[place].text
 
     def unlabelled(self) -> "Rows":
         """Return the same texts without labels."""
         other = copy(self)
-        other.stretches = replace(self.stretches, labels=None, names=(None,))
+        other.spans = replace(self.spans, labels=None, names=(None,))
         return other
 
     def _blocks(self, texts: Iterable[tuple[str, str | None]]) -> Iterator[str]:
-        """Yield the texts, and note where each lies and its label."""
+        """Yield the texts, and append the bounds and the label of each."""
         kept: list[str] = []
         size = place = 0
         for text, label in texts:

@@ -1,4 +1,4 @@
-"""Read the zip that Slack exports: a folder for each channel, with a file of the messages of each day."""
+"""Read the zip of a Slack export: a folder for each channel, with a file of messages for each day."""
 
 import json
 import re
@@ -14,9 +14,9 @@ _MENTION = re.compile(r"<@(\w+)(\|[^<>]*)?>")
 
 
 def export_files(names: Sequence[str]) -> list[str]:
-    """Return the files of an export that are read: who its users are, and the messages by channel and day.
+    """Return the files of an export to read: the users, and the messages by channel and day.
 
-    Return none for another archive.
+    Return an empty list for another archive.
 
     >>> export_files(["channels.json", "users.json", "general/2021-12-31.json", "general/list.html"])
     ['users.json', 'general/2021-12-31.json']
@@ -30,9 +30,9 @@ def export_files(names: Sequence[str]) -> list[str]:
 
 
 def read_export(files: Iterable[tuple[str, bytes]]) -> tuple[dict[str, str], list[str]]:
-    """Return the messages of each channel as JSON, with the names of the users, and the files that are damaged.
+    """Return the messages of each channel as JSON, with the names of the users, and the damaged files.
 
-    files: those of `export_files`, in that order. Channels in which nobody says anything are left out.
+    files: the files of `export_files`, in that order. Channels without messages of people are left out.
     """
     channels: dict[str, list[Any]] = {}
     damaged: list[str] = []
@@ -59,7 +59,7 @@ def _records(raw: bytes) -> list[dict[str, Any]]:
 
 
 def _names(users: Iterable[dict[str, Any]]) -> dict[str, str]:
-    """Return what each user is called."""
+    """Return the name of each user by id."""
     found: dict[str, str] = {}
     for user in users:
         profile = user.get("profile")
@@ -70,7 +70,7 @@ def _names(users: Iterable[dict[str, Any]]) -> dict[str, str]:
 
 
 def _named(message: dict[str, Any], users: dict[str, str]) -> dict[str, Any]:
-    """Return a message with the names of who says it and of whom it mentions."""
+    """Return a message with names instead of user ids."""
     text = _MENTION.sub(lambda found: f"@{users.get(found[1], found[1])}", message["text"])
     named = message | {"text": text}
     name = users.get(str(message.get("user")))

@@ -12,7 +12,7 @@ _NO_CUE = re.compile(r"(WEBVTT|NOTE|STYLE|REGION)\b")
 
 
 def subtitle_turns(text: str) -> list[Turn]:
-    """Return what is said, in order, without numbers, times and formatting; with speakers where a .vtt names them."""
+    """Return the spoken text in order, without numbers, times and formatting; with speakers if a .vtt names them."""
     turns: list[Turn] = []
     for block in re.split(r"\n[ \t]*\n", text.removeprefix("\ufeff")):
         lines = block.strip("\n").split("\n")
@@ -24,7 +24,7 @@ def subtitle_turns(text: str) -> list[Turn]:
 
 
 def _cue(said: str) -> list[Turn]:
-    """Return the turns of one cue, which several voices may share."""
+    """Return the turns of one cue; several voices may share it."""
     first, *voices = _VOICE.split(said)
     pairs = [("", first), *zip(voices[::2], voices[1::2], strict=True)]
     bare = [Turn(unescape(speaker).strip(), unescape(_TAG.sub("", text)).strip()) for speaker, text in pairs]

@@ -1,4 +1,4 @@
-"""Rows of named columns, whatever kind of file they come from."""
+"""Represent tables of named columns from any kind of file."""
 
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
@@ -6,20 +6,21 @@ from itertools import islice
 
 from chargen.corpus.large_text import Text, text_blocks
 
-SAMPLE_ROWS = 1000  # from which delimiter, header and columns are found
+SAMPLE_ROWS = 1000  # from which the delimiter, the header and the columns are found
 SAMPLE_CHARACTERS = 1 << 20
 PIECE_CHARACTERS = 1 << 16
 
-# The number of the line that a row ends on, and its cells, or None where the line cannot be read.
+# The number of the last line of a row, and its cells; None if the line cannot be read.
 Row = tuple[int, list[str] | None]
 
 
 @dataclass(frozen=True)
 class Table:
-    """A table. `rows` begins at the first row each time it is called; `headed`: whether the file names its columns.
+    """A table of named columns.
 
-    is_text: whether the file is text, so that its rows lie on lines. rows_of: returns the rows with the cells of some columns
-    alone, the others empty, where that is faster.
+    rows: a function that returns an iterator from the first row on. headed: whether the file names its columns. is_text:
+    whether the file is text, so that rows have line numbers. rows_of: returns the rows with the cells of some columns only, if
+    that is faster; the other cells are empty.
     """
 
     columns: tuple[str, ...]
@@ -29,19 +30,19 @@ class Table:
     rows_of: Callable[[Sequence[int]], Iterator[Row]] | None = None
 
     def sample(self) -> list[list[str]]:
-        """Return the cells of the first rows that can be read."""
+        """Return the cells of the first readable rows."""
         return [cells for _, cells in islice(self.rows(), SAMPLE_ROWS) if cells is not None]
 
 
 def lines_of(text: Text) -> Iterator[str]:
-    r"""Yield the lines of a text with their line ends, as csv wants them.
+    r"""Yield the lines of a text with their line ends, as the csv module expects them.
 
     >>> list(lines_of("one\ntwo"))
     ['one\n', 'two']
     """
     begun: list[str] = []
     for block in _pieces(text):
-        if "\r" in block:  # which only texts of bytes still have
+        if "\r" in block:  # only texts of bytes still have it
             block = block.replace("\r\n", "\n").replace("\r", "\n")
         first, *others = block.split("\n")
         begun.append(first)
@@ -53,13 +54,13 @@ def lines_of(text: Text) -> Iterator[str]:
 
 
 def _pieces(text: Text) -> Iterator[str]:
-    """Yield a text in pieces that are small, so that its first lines cost no more than they have to."""
+    """Yield a text in small pieces, so that reading its first lines is cheap."""
     for block in text_blocks(text):
         yield from (block[start : start + PIECE_CHARACTERS] for start in range(0, len(block), PIECE_CHARACTERS))
 
 
 def sample_of(text: Text) -> list[str]:
-    """Return the first lines of a text: `SAMPLE_ROWS`, or fewer where they are long."""
+    """Return the first lines of a text: `SAMPLE_ROWS`, or fewer long ones."""
     lines: list[str] = []
     size = 0
     for line in islice(lines_of(text), SAMPLE_ROWS):
@@ -71,7 +72,7 @@ def sample_of(text: Text) -> list[str]:
 
 
 def numbered(count: int) -> tuple[str, ...]:
-    """Return names for columns that have none.
+    """Return names for unnamed columns.
 
     >>> numbered(3)
     ('1', '2', '3')
@@ -80,5 +81,5 @@ def numbered(count: int) -> tuple[str, ...]:
 
 
 def padded(cells: Sequence[str], width: int) -> list[str]:
-    """Return cells with empty ones added up to a width."""
+    """Return cells padded with empty ones to a width."""
     return [*cells, *[""] * (width - len(cells))]

@@ -1,4 +1,4 @@
-"""Turn a table into texts: choose the column of the texts, and that of the labels, and collect them row by row."""
+"""Turn a table into texts: choose the text column and the label column, and collect the rows."""
 
 import csv
 from collections.abc import Iterator, Sequence
@@ -15,23 +15,23 @@ from chargen.corpus.wording import counted, example
 from chargen.errors import ConfigError, ReadingError
 from chargen.settings.schema import CorpusConfig
 
-SPEAKER = "speaker"  # what --label-by labels by
-MIN_LINES = 5  # of JSON, for a text that does not call itself a table
+SPEAKER = "speaker"  # the values of --label-by
+MIN_LINES = 5  # lines of JSON, for a text whose name does not say that it is a table
 SHOWN_COLUMNS = 8
 
 
 class Labels(Enum):
-    """Whether a column of labels that nobody named is looked for."""
+    """Whether to look for a label column that the user did not name."""
 
     IF_NAMED = auto()
     IF_ANY = auto()
-    SPEAKERS = auto()  # labels are who says it
+    SPEAKERS = auto()  # the labels are the speakers
     ALWAYS = auto()
 
 
 @dataclass(frozen=True, kw_only=True)
 class Columns:
-    """Which columns are wanted: by name, or None to find them."""
+    """The requested columns, by name; None for a column to find."""
 
     text: str | None = None
     label: str | None = None
@@ -39,19 +39,19 @@ class Columns:
 
     @property
     def asked(self) -> tuple[str, ...]:
-        """The names that were given."""
+        """The given names."""
         return tuple(name for name in (self.text, self.label) if name is not None)
 
 
 def wanted_columns(config: CorpusConfig, labels: Labels = Labels.IF_NAMED) -> Columns:
-    """Return which columns are wanted; labels: whether a column of labels that nobody named is looked for."""
+    """Return the requested columns; labels: whether to look for a label column without a given name."""
     by_speaker = config.label_by == SPEAKER and labels == Labels.IF_NAMED
     return Columns(text=config.text_column, label=config.label_column, labels=Labels.SPEAKERS if by_speaker else labels)
 
 
 @dataclass(frozen=True)
 class _Chosen:
-    """A table and the places of its columns. `incomplete`, `unreadable`: lines of rows that are left out."""
+    """A table and the indices of its columns. `incomplete`, `unreadable`: line numbers of rows that are left out."""
 
     name: str
     table: Table
@@ -62,7 +62,7 @@ class _Chosen:
     unreadable: list[int] = field(default_factory=list)
 
     def texts(self) -> Iterator[tuple[str, str | None]]:
-        """Yield the text and the label of each row that has what is wanted."""
+        """Yield the text and the label of each complete row."""
         for line, cells in self._rows():
             if cells is None:
                 self.unreadable.append(line)
@@ -81,9 +81,9 @@ class _Chosen:
 
 
 def table_like(text: Text, *, hinted: bool) -> str | None:
-    """Return the format of a text that does not call itself a table but looks like one, else None.
+    """Return the format of a text that looks like a table although its name does not say so, else None.
 
-    hinted: whether the user says that it is one.
+    hinted: whether the user says that it is a table.
     """
     sample = sample_of(text)
     if is_json_lines(sample, least=1 if hinted else MIN_LINES):
@@ -92,10 +92,10 @@ def table_like(text: Text, *, hinted: bool) -> str | None:
 
 
 def read_table(text: Text, name: str, kind: str, wanted: Columns) -> tuple[Rows, tuple[str, ...]] | None:
-    """Return the rows of a table and notes about them; None if it has no column of texts, nor was one asked for.
+    """Return the rows of a table and notes; None if it has no text column and none was requested.
 
-    kind: csv, tsv, json or jsonl. Raises NoRecordsError for JSON without records, ConfigError for a column that there is not,
-    and ReadingError for a table that cannot be read or has no row with a text.
+    kind: csv, tsv, json or jsonl. Raises NoRecordsError for JSON without records, ConfigError for a missing column, and
+    ReadingError for a table that cannot be read or has no row with a text.
     """
     try:
         return collect_rows(_open(text, kind, wanted.asked), name, wanted, large=isinstance(text, LargeText))
@@ -104,9 +104,9 @@ def read_table(text: Text, name: str, kind: str, wanted: Columns) -> tuple[Rows,
 
 
 def collect_rows(table: Table, name: str, wanted: Columns, *, large: bool) -> tuple[Rows, tuple[str, ...]] | None:
-    """Return the rows of a table that was opened and notes about them; None and errors as of `read_table`.
+    """Return the rows of an open table and notes; None and errors as in `read_table`.
 
-    large: whether the texts are kept in a file.
+    large: whether to store the texts in a file.
     """
     chosen = _choose(table, name, wanted)
     if chosen is None:
@@ -117,14 +117,14 @@ def collect_rows(table: Table, name: str, wanted: Columns, *, large: bool) -> tu
         what = "a text and a label" if chosen.label_required else "a text"
         otherwise = _OR_PLAIN if table.is_text else ""
         raise ReadingError(
-            f"{name} has no row with {what}, the texts being those of the column {column!r}", hint=f"{_ANOTHER}{otherwise}"
+            f"{name} has no row with {what}; texts are from the column {column!r}", hint=f"{_ANOTHER}{otherwise}"
         )
     return rows, (_describe(chosen, rows, wanted), *_left_out(chosen, len(rows)))
 
 
 def no_texts(table: Table, name: str) -> ReadingError:
-    """Return the error for a table that is no plain text either and has no column of texts."""
-    return ReadingError(f"{_has(table, name)}; none of them looks like texts", hint="name one with --text-column")
+    """Return the error for a table without a text column that is not plain text either."""
+    return ReadingError(f"{_has(table, name)}; no column looks like texts", hint="name one with --text-column")
 
 
 _OTHER_TEXTS = "--text-column NAME takes another"
@@ -146,7 +146,7 @@ def _open(text: Text, kind: str, asked: Sequence[str]) -> Table:
 
 
 def _choose(table: Table, name: str, wanted: Columns) -> _Chosen | None:
-    """Return the table with the columns that are wanted, or None if there are no texts."""
+    """Return the table with the requested columns, or None if it has no texts."""
     sample = table.sample()
     text = find_text_column(table.columns, sample) if wanted.text is None else _named(wanted.text, table, name, "--text-column")
     if text is None:
@@ -154,13 +154,13 @@ def _choose(table: Table, name: str, wanted: Columns) -> _Chosen | None:
     if wanted.label is not None:
         named = _named(wanted.label, table, name, "--label-column")
         if named == text:
-            raise ConfigError(f"the column {table.columns[text]!r} of {name} is named for the texts and for the labels")
+            raise ConfigError(f"the column {table.columns[text]!r} of {name} is given both for the texts and for the labels")
         return _Chosen(name, table, text, named, label_required=wanted.labels != Labels.IF_ANY)
     label = _find_labels(table, sample, text, wanted.labels)
     required = wanted.labels in (Labels.ALWAYS, Labels.SPEAKERS)
     if required and label is None:
         what = "speakers" if wanted.labels == Labels.SPEAKERS else "labels"
-        raise ConfigError(f"{_has(table, name)}; none of them looks like {what}", hint="name one with --label-column")
+        raise ConfigError(f"{_has(table, name)}; no column looks like {what}", hint="name one with --label-column")
     return _Chosen(name, table, text, label, label_required=required)
 
 
@@ -180,7 +180,7 @@ def _named(asked: str, table: Table, name: str, flag: str) -> int:
 
 
 def _fitted(cells: list[str], width: int, text: int) -> list[str]:
-    """Return as many cells as there are columns. What a row has too many of is its text, cut at commas without quotes."""
+    """Return one cell for each column; extra cells belong to the text, cut at unquoted commas."""
     while len(cells) > width and not cells[-1]:
         cells = cells[:-1]
     extra = max(0, len(cells) - width)
@@ -190,7 +190,7 @@ def _fitted(cells: list[str], width: int, text: int) -> list[str]:
 
 
 def _describe(chosen: _Chosen, rows: Rows, wanted: Columns) -> str:
-    """Return the line that says what a table was read as."""
+    """Return one line on how a table was read."""
     columns = chosen.table.columns
     labels = f"; labels are from {columns[chosen.label]!r}" if chosen.label is not None else ""
     as_text = _AS_TEXT if chosen.table.is_text else ""

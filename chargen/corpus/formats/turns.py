@@ -1,4 +1,4 @@
-"""What people say one after the other: in a chat, in subtitles with voices, in letters."""
+"""Represent what people say one after the other in chats, subtitles with voices and mail."""
 
 from collections.abc import Iterable, Sequence
 from typing import NamedTuple
@@ -7,7 +7,7 @@ from chargen.corpus.formats.rows import Rows
 
 
 class Turn(NamedTuple):
-    """What somebody says; `speaker` is empty where it is not known."""
+    """What one person says; `speaker` is empty if unknown."""
 
     speaker: str
     text: str
@@ -23,5 +23,5 @@ def as_conversation(turns: Iterable[Turn]) -> str:
 
 
 def as_rows(turns: Sequence[Turn]) -> Rows:
-    """Return turns as texts of their own, labelled by their speakers; those of nobody are left out."""
+    """Return turns as separate texts, labelled by their speakers; turns without a speaker are left out."""
     return Rows((turn.text, turn.speaker) for turn in turns if turn.speaker and turn.text.strip())

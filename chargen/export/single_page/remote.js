@@ -125,13 +125,13 @@ class RemoteManuscript extends Manuscript {
     this.known ??= { version: -1 };
   }
 
-  /** Write up to so many tokens, a stretch at a time. */
+  /** Write up to so many tokens, a span at a time. */
   *write(count, temperature, pace, shown) {
     this.writing = true;
     try {
       for (let written = 0; written < count; ) {
         const before = this.drawn;
-        yield* this.stretch(count - written, temperature, pace(), shown);
+        yield* this.span(count - written, temperature, pace(), shown);
         written += this.drawn - before;
         if (this.drawn === before) throw new Refused("The server wrote nothing.");
       }
@@ -141,7 +141,7 @@ class RemoteManuscript extends Manuscript {
   }
 
   /** Write until the server has no more to say, or the temperature is another one. */
-  *stretch(count, temperature, rate, shown) {
+  *span(count, temperature, rate, shown) {
     const at = temperature();
     const length = Math.min(count, this.described.limits.length, Math.ceil(rate * STRETCH));
     const every = rate === Infinity ? null : Math.ceil(rate / FRAMES); // tokens after which it is told what may come next

@@ -7,7 +7,7 @@ const text = document.getElementById("text");
 const panel = document.getElementById("panel");
 const list = document.getElementById("units");
 const order = document.getElementById("order");
-const stretch = document.getElementById("stretch");
+const span = document.getElementById("span");
 const cells = [...text.querySelectorAll("i")];
 const places = new Map(cells.map((cell, place) => [cell, place]));
 let picked = 0, current = -1, ranking = [];
@@ -31,8 +31,8 @@ const standingOut = (unit) => Math.abs(values[unit * data.length + current] - su
 
 function colour(unit) {
   const row = values.subarray(unit * data.length, (unit + 1) * data.length);
-  const low = stretch.checked ? Math.min(...row) : 0;
-  const high = stretch.checked ? Math.max(...row, low + 1) : 254;
+  const low = span.checked ? Math.min(...row) : 0;
+  const high = span.checked ? Math.max(...row, low + 1) : 254;
   for (let place = 0; place < cells.length; place++) {
     const level = Math.round(((row[place] - low) / (high - low)) * 10);
     cells[place].className = `a${level}${place === current ? " on" : ""}`;
@@ -134,7 +134,7 @@ list.addEventListener("keydown", (event) => {
   event.preventDefault();
   pick(ranking[Math.min(Math.max(moves[event.key], 0), ranking.length - 1)]);
 });
-stretch.addEventListener("change", () => colour(picked));
+span.addEventListener("change", () => colour(picked));
 order.addEventListener("change", () => {
   fill();
   pick(ranking[0]);

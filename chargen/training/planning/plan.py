@@ -15,8 +15,8 @@ from chargen.corpus.vocabulary import BOUNDARY, Vocabulary
 from chargen.corpus.windows import (
     BatchPlan,
     ContiguousStreams,
+    FixedLengthEpochs,
     MixedWindows,
-    Portions,
     SlidingWindows,
     TokenStream,
     tokenize,
@@ -39,7 +39,7 @@ COPIES_OF_WEIGHTS = 4  # the weights, their gradients, two optimizer slots
 WORK_PER_EXECUTION = 4e10  # floating-point operations: some 200 ms, so that Python between two executions costs little
 WORK_ON_GPU, MOST_STEPS_ON_GPU = 2e12, 32  # a small network waits for each step of its windows, whatever work there is in it
 FEW_STEPS = 200  # of the optimizer, below which hardly any network has learnt to write
-FEWEST_EPOCHS, MOST_EPOCHS = 4, 20  # that a training of a given length is told in
+FEWEST_EPOCHS, MAX_EPOCHS = 4, 20  # that a training of a given length is told in
 WARMUP_SHARE = 0.03  # of a training
 COPIES_OF_ACTIVATIONS = 3  # forward values kept for the backward pass, their gradients, temporaries
 
@@ -90,7 +90,7 @@ class TrainingPlan:
         They are told in so many `epochs`; unless those are given, in epochs of a pass over the text where that can be.
         """
         per_pass = self.training.num_steps
-        epochs = min(epochs or min(max(round(steps / per_pass), FEWEST_EPOCHS), MOST_EPOCHS), steps)
+        epochs = min(epochs or min(max(round(steps / per_pass), FEWEST_EPOCHS), MAX_EPOCHS), steps)
         epoch_steps = steps // epochs
         whole = per_pass <= epoch_steps < per_pass * 1.03
         training = replace(
@@ -276,7 +276,7 @@ def _mixed_batches(
 def _epochs(batches: BatchPlan, settings: Settings) -> BatchPlan:
     """Return the batches with epochs as long as the settings say."""
     steps = settings.training.epoch_steps
-    return batches if steps is None else Portions(batches, steps)
+    return batches if steps is None else FixedLengthEpochs(batches, steps)
 
 
 def _batches(stream: TokenStream, windows: WindowSizes, settings: Settings) -> BatchPlan:
