@@ -191,7 +191,7 @@ class Model:
         self, paths: Sequence[Path], *, label: str | None = None, ensemble: str = AVERAGE, carry: bool | None = None
     ) -> None:
         self._paths, self._label, self._how = paths, label, ensemble
-        self._members = [load_model(path).read_as(carry) for path in paths]
+        self._members = [load_model(path).with_carry(carry) for path in paths]
         if label is not None or len(paths) > 1:
             _ = self._writer  # raises now what there is to raise; without a label it may still be measured
 

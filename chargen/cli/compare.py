@@ -64,7 +64,7 @@ def _measure(facts: Any, carry: bool | None, block_length: int, verbosity: int) 
     from chargen.insight.assessment import assess, held_out_subject
     from chargen.network.model_file import load_model
 
-    subject = held_out_subject([(facts.run, load_model(facts.run.model).read_as(carry))])
+    subject = held_out_subject([(facts.run, load_model(facts.run.model).with_carry(carry))])
     return list(assess(subject, ProgressBars(verbosity).stage, block_length=block_length, with_baselines=False))
 
 

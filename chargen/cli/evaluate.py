@@ -67,7 +67,7 @@ def command(
       chargen evaluate --block-length 64 --training --dynamic --json
     """
     use_one_thread()
-    from chargen.insight.assessment import assess, file_subject, held_out_subject, why_carried_is_worse, why_no_baselines
+    from chargen.insight.assessment import assess, carried_state_warning, file_subject, held_out_subject, missing_baselines_note
     from chargen.insight.dynamic import RATE
     from chargen.insight.unigram import warn_if_worse
     from chargen.network.model_file import load_model
@@ -75,14 +75,14 @@ def command(
 
     specs, files = _told_apart(run_and_files, runs_dir)
     paths = [find_model(spec, runs_dir) for spec in specs or (None,)]
-    members = [(RunDirectory(path.parent), load_model(path).read_as(carry)) for path in paths]
+    members = [(RunDirectory(path.parent), load_model(path).with_carry(carry)) for path in paths]
     if files:
         with _explained_typo(specs, files):
             subject = file_subject(members, files, label=label, on_unknown=on_unknown)
     else:
         _refuse_label(label)
         subject = held_out_subject(members)
-    no_baselines = why_no_baselines(subject) if baselines else ""
+    no_baselines = missing_baselines_note(subject) if baselines else ""
     for line in (*_heading(paths, members, subject), *subject.notes, no_baselines) if verbosity else ():
         if line:
             echo(line, err=True)
@@ -102,7 +102,7 @@ def command(
     else:
         longest = f"blocks of {block_length}, training part" if with_training else f"blocks of {block_length:5}"
         found = _print_table(rows, width=len(longest))
-    warnings = [*warn_if_worse(subject, found), why_carried_is_worse(found)]
+    warnings = [*warn_if_worse(subject, found), carried_state_warning(found)]
     for line in filter(None, warnings) if verbosity else ():
         echo(line, err=True)
 

@@ -63,7 +63,7 @@ def command(
     precision = precision or ("float16" if kind in HALVED else "float32")
     if kind == "keras" and precision != "float32":
         raise ConfigError("a .keras file has float32 weights", hint="--precision float16 is for html, script and onnx")
-    model = load_model(find_model(run_spec, runs_dir)).read_as(carry)
+    model = load_model(find_model(run_spec, runs_dir)).with_carry(carry)
     content = _maker(kind)(model, precision)
     write_output(output, content)
     if verbosity:

@@ -24,7 +24,7 @@ SHOWN_CHARACTERS = 200  # of the longest copy
     "file",
     metavar="FILE",
     shell_complete=complete_files,
-    help="Judge the text of a file, - for stdin, instead of drawing some.",
+    help="NoveltyJudge the text of a file, - for stdin, instead of drawing some.",
 )
 @sampling_options
 @click.option("--length", type=click.IntRange(1), help="Characters to draw, at most.  [default: 1000]")
@@ -60,7 +60,7 @@ def command(
       chargen novelty book-lstm-20260101-120000 --temp 0.5 --copy-length 30
       chargen novelty --file story.txt --json
     """
-    from chargen.insight.novelty import Judge
+    from chargen.insight.novelty import NoveltyJudge
     from chargen.runs.directory import find_model
     from chargen.runs.trained_text import training_texts
     from chargen.writing.ensemble import load_models
@@ -69,7 +69,7 @@ def command(
 
     path = find_model(run_spec, runs_dir)
     model = load_models([path], label=label, carry=carry)
-    judge = Judge(training_texts([path]), model.reading)
+    judge = NoveltyJudge(training_texts([path]), model.reading)
     if file is not None:
         if count or length:
             raise ConfigError(

@@ -36,7 +36,7 @@ def command(run_spec: str | None, output: Path | None, evaluation: bool, runs_di
     """
     use_one_thread()
     from chargen.cli.report_contents import make_contents
-    from chargen.insight.report import explained, judge_fresh_texts, read_record
+    from chargen.insight.report import judge_fresh_texts, read_record, result_or_reason
     from chargen.network.model_file import load_model
     from chargen.pages.report import report_page
     from chargen.runs.directory import find_model
@@ -48,9 +48,9 @@ def command(run_spec: str | None, output: Path | None, evaluation: bool, runs_di
     if not record.classifies:
         model, bars = load_model(path), ProgressBars(verbosity)
         if evaluation:
-            measured, record.notes["evaluation"] = explained(lambda: _measured(record.run, model, bars))
+            measured, record.notes["evaluation"] = result_or_reason(lambda: _measured(record.run, model, bars))
         with bars.stage("copies", 1):
-            judgement, record.notes["drawn"] = explained(lambda: judge_fresh_texts(path, model))
+            judgement, record.notes["drawn"] = result_or_reason(lambda: judge_fresh_texts(path, model))
     page = report_page(make_contents(record, measured, judgement, spoken=shlex.quote(str(_spoken(path, record.run)))))
     place = output or record.run.report
     write_output(place, page)

@@ -54,7 +54,7 @@ def _tiles(record: Any) -> Iterator[tuple[str, str]]:
     """Yield the figures that a person looks for first."""
     best, provenance = record.best, record.metadata["provenance"]
     if record.classifies and isinstance(provenance.get("accuracy"), float):
-        yield "texts told right", f"{provenance['accuracy']:.1%}"
+        yield "accuracy", f"{provenance['accuracy']:.1%}"
     elif best.get("bits_per_character") is not None:
         yield "bits a character, validation", f"{best['bits_per_character']:.3f}"
     elif record.history and record.history.rows[-1].get("bits_per_character") is not None:
@@ -237,9 +237,9 @@ def _notes(record: Any, measured: Any, judgement: Any) -> dict[str, str]:
 
 
 def _measured_on(subject: Any) -> str:
-    from chargen.insight.assessment import why_no_baselines
+    from chargen.insight.assessment import missing_baselines_note
 
     held_out, learnt = (sum(len(one.text) for one in documents) for documents in (subject.documents, subject.training))
-    problem = why_no_baselines(subject)
+    problem = missing_baselines_note(subject)
     others = f"; {problem}" if problem else "; the others have learnt from the same training part"
     return f"On {held_out:,} characters that training held out of {held_out + learnt:,}{others}."

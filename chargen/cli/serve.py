@@ -77,7 +77,7 @@ def command(
     from chargen.serving.service import Limits
 
     path = find_model(run_spec, runs_dir)
-    model = load_model(path).read_as(carry)
+    model = load_model(path).with_carry(carry)
     address = listen(host, port)
     if verbosity:
         echo(f"serving {path} at {address.url} until Ctrl-C", err=True)

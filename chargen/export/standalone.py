@@ -266,7 +266,7 @@ class Writer:
 def draw(logits: Any, temperature: float, rng: np.random.Generator) -> int:
     """Draw an id from logits, (V,); at temperature 0 the most probable one."""
     if not np.isfinite(logits.max()):
-        fail("the numbers of the network have grown too large, so it has no probabilities to give", code=1)
+        fail("the hidden state of the network has grown too large, so its probabilities are undefined", code=1)
     if temperature == 0:
         return int(logits.argmax())
     weights = np.exp((logits.astype(np.float64) - logits.max()) / temperature)

@@ -1,4 +1,4 @@
-"""Measure a model, or several together, on one text by every protocol, beside baselines that learnt the same text."""
+"""Measure one or several models on a text by every protocol, next to baselines fitted on the same training text."""
 
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import AbstractContextManager
@@ -13,7 +13,7 @@ from chargen.errors import ChargenError, ConfigError
 from chargen.insight.baseline import NgramModel
 from chargen.insight.compression import compressed_nats, joined
 from chargen.insight.dynamic import check_dynamic, evaluate_dynamic
-from chargen.insight.evaluation import Passage, Protocol, Quality, Report, protocols
+from chargen.insight.evaluation import EncodedText, EvaluationProtocol, Quality, Report, protocols
 from chargen.network.model_file import LEAST_DRIFT, TextModel
 from chargen.runs.directory import RunDirectory
 from chargen.runs.trained_text import TrainedText, read_files, read_settings, read_trained_text
@@ -21,19 +21,19 @@ from chargen.settings.schema import CorpusConfig
 from chargen.writing.ensemble import AnyModel, Ensemble, join_models
 
 ORDER = 6
-FILE_HINT = "chargen evaluate RUN FILE takes another text"
-LARGEST_BASELINE = 10_000_000  # characters; n-grams of more take gigabytes
+FILE_HINT = "chargen evaluate RUN FILE measures another text"
+LARGEST_BASELINE = 10_000_000  # characters; n-grams of a longer text take gigabytes
 
 Member = tuple[RunDirectory, TextModel]
-Stage = Callable[[str, int], AbstractContextManager[Report]]  # of a name and a number of tokens, for a progress bar
+Stage = Callable[[str, int], AbstractContextManager[Report]]  # (name, number of tokens) -> progress
 
 
 @dataclass(frozen=True, kw_only=True)
 class Subject:
     """A model and a text to measure it on.
 
-    documents: the text. held_out: whether they are what training held out. training: what the model was trained on, where it
-    is at hand. notes: for the user.
+    documents: the text. held_out: whether it is the validation split of the training. training: the training text, if
+    available. notes: lines for the user.
     """
 
     model: AnyModel
@@ -45,7 +45,10 @@ class Subject:
 
 @dataclass(frozen=True)
 class Row:
-    """One figure. part: what was measured: "held out", "training" or "file". kind: "model", "dynamic" or "baseline"."""
+    """One figure.
+
+    part: the measured text, "held out", "training" or "file". kind: "model", "dynamic" or "baseline".
+    """
 
     name: str
     kind: str
@@ -58,16 +61,16 @@ class Row:
 
 
 def held_out_subject(members: Sequence[Member]) -> Subject:
-    """Return what the training of a run held out, or of several, whose models are measured together.
+    """Return the validation split of a run, or of several runs whose models are measured together.
 
-    Raises ConfigError where that is nothing, or not the same: what one held out, another may have learnt from. Raises what
-    `read_trained_text` and `join_models` raise.
+    Raises ConfigError if the split is empty, or if the splits differ: a text held out by one run may be training text of
+    another. Raises the errors of `read_trained_text` and `join_models`.
     """
     first, *others = [_held_out(run, model) for run, model in members]
     for (run, _), other in zip(members[1:], others, strict=True):
         if other.held_out != first.held_out:
             raise ConfigError(
-                f"{run.path} and {members[0][0].path} held out different texts, and may have learnt each other's",
+                f"{run.path} and {members[0][0].path} have different validation splits and may have been trained on each other's",
                 hint=f"{FILE_HINT}; runs of one --random-seed hold out the same",
             )
     return Subject(model=_joined(members), documents=first.held_out, held_out=True, training=first.training)
@@ -80,14 +83,14 @@ def _held_out(run: RunDirectory, model: TextModel) -> TrainedText:
         error.hint = f"{error.hint}; {FILE_HINT}" if error.hint else FILE_HINT
         raise
     if not text.held_out:
-        raise ConfigError("the run held out nothing, corpus.validation_split is 0", hint=FILE_HINT)
+        raise ConfigError("the run has no validation split: corpus.validation_split is 0", hint=FILE_HINT)
     return text
 
 
 def file_subject(members: Sequence[Member], files: Sequence[str], *, label: str | None, on_unknown: str) -> Subject:
-    """Return the models of some runs and texts that are measured whole.
+    """Return the models of some runs and texts to measure as a whole.
 
-    The training part of the first comes along where it is at hand. Raises what `read_files` and `join_models` raise.
+    The training text of the first run is included if available. Raises the errors of `read_files` and `join_models`.
     """
     run, model = members[0]
     config, text, notes = CorpusConfig(strip_licence=False), None, []
@@ -95,11 +98,11 @@ def file_subject(members: Sequence[Member], files: Sequence[str], *, label: str 
         config = read_settings(run).corpus
         text = read_trained_text(run, model)
     except ChargenError as error:
-        notes.append(f"the run's training part is left aside: {error.message}")
-    documents, sha256, told = read_files(files, model, config, label=label, on_unknown=on_unknown)
-    notes += told
+        notes.append(f"the training text is not available: {error.message}")
+    documents, sha256, reading_notes = read_files(files, model, config, label=label, on_unknown=on_unknown)
+    notes += reading_notes
     if text and text.sha256 == sha256:
-        notes.append("this is the text that the model was trained on: the figures say how well it is remembered")
+        notes.append("this is the training text of the model, so the figures show how well it was memorized")
     return Subject(
         model=_joined(members),
         documents=documents,
@@ -122,25 +125,25 @@ def assess(
     with_baselines: bool = True,
     dynamic_rate: float | None = None,
 ) -> Iterator[Row]:
-    """Measure a model in every way that its texts are read, then as asked for, and yield the figures one by one.
+    """Measure a model by every protocol and yield the figures one by one.
 
-    Raises ConfigError before anything is measured where something that is asked for cannot be.
+    Raises ConfigError before any measurement if a requested one is impossible.
     """
     model, part = subject.model, "held out" if subject.held_out else "file"
     adapting = _adaptable(model) if dynamic_rate else None
     if (with_training or dynamic_rate) and not subject.training:
-        raise ConfigError("the text that the run was trained on is not at hand", hint="leave out --training and --dynamic")
-    ways, passage = protocols(model, block_length=block_length), Passage.of(subject.documents, model.vocabulary)
-    yield from _measured(ways, model, passage, part, stage)
+        raise ConfigError("the training text of the run is not available", hint="leave out --training and --dynamic")
+    ways, encoded = protocols(model, block_length=block_length), EncodedText.of(subject.documents, model.vocabulary)
+    yield from _measured(ways, model, encoded, part, stage)
     if adapting and dynamic_rate:
         name = f"{ways[0].name}, dynamic"
-        with stage(name, passage.num_targets) as report:
+        with stage(name, encoded.num_targets) as report:
             learnt = tokenize(subject.training, model.vocabulary)
-            quality = evaluate_dynamic(adapting, passage, learnt, rate=dynamic_rate, report=report)
+            quality = evaluate_dynamic(adapting, encoded, learnt, rate=dynamic_rate, report=report)
         yield Row(name, "dynamic", part, quality)
     if with_training:
-        yield from _measured(ways, model, Passage.of(subject.training, model.vocabulary), "training", stage)
-    if with_baselines and not why_no_baselines(subject):
+        yield from _measured(ways, model, EncodedText.of(subject.training, model.vocabulary), "training", stage)
+    if with_baselines and not missing_baselines_note(subject):
         with stage("baselines", 1):
             found = baselines(subject.training, subject.documents)
         yield from (Row(name, "baseline", part, quality) for name, quality in found.items())
@@ -153,39 +156,41 @@ def _adaptable(model: AnyModel) -> TextModel:
     return model
 
 
-def _measured(ways: Sequence[Protocol], model: AnyModel, passage: Passage, part: str, stage: Stage) -> Iterator[Row]:
+def _measured(
+    ways: Sequence[EvaluationProtocol], model: AnyModel, encoded: EncodedText, part: str, stage: Stage
+) -> Iterator[Row]:
     for way in ways:
         name = f"{way.name}, training part" if part == "training" else way.name
-        with stage(name, passage.num_targets) as report:
-            quality = way.evaluate(model, passage, report)
+        with stage(name, encoded.num_targets) as report:
+            quality = way.evaluate(model, encoded, report)
         yield Row(name, "model", part, quality)
 
 
-def why_carried_is_worse(rows: Sequence[Row]) -> str:
-    """Return one line that warns of a carried state that has drifted: the stream costs more than blocks; else nothing."""
+def carried_state_warning(rows: Sequence[Row]) -> str:
+    """Return a warning if carrying the state costs more bits than reading blocks from a zero state; else ""."""
     figures = {row.name: row.quality.bits_per_character for row in rows if row.kind == "model" and row.part != "training"}
     blocks = next((name for name in figures if name.startswith("blocks")), "")
     if not blocks or next(iter(figures)) != "stream" or figures["stream"] - figures[blocks] <= LEAST_DRIFT:
         return ""
     return (
         f"the carried state of this network drifts: the stream costs {figures['stream']:.3f} bits a character, {blocks} "
-        f"from the zero state {figures[blocks]:.3f}; --no-carry reads windows instead"
+        f"from a zero state {figures[blocks]:.3f}; --no-carry reads windows instead"
     )
 
 
-def why_no_baselines(subject: Subject) -> str:
-    """Return one line that says why nothing else can learn what the model was trained on, or nothing where it can."""
+def missing_baselines_note(subject: Subject) -> str:
+    """Return why there are no baselines, or "" if they can be fitted."""
     if not subject.training:
-        return "no baselines: what the model was trained on is not at hand"
+        return "no baselines: the training text is not available"
     if count_characters(subject.training) + count_characters(subject.documents) > LARGEST_BASELINE:
         return f"no baselines: n-grams of more than {LARGEST_BASELINE:,} characters would take gigabytes"
     return ""
 
 
 def baselines(training: Sequence[Document], measured: Sequence[Document]) -> dict[str, Quality]:
-    """Return what a text costs others that learnt from a training part: Kneser-Ney n-grams of each order, gzip and xz.
+    """Return the cost of a text under baselines fitted on the training text: Kneser-Ney n-grams of each order, gzip, xz.
 
-    The n-grams know the characters of both texts, so that none is impossible.
+    The n-grams know the characters of both texts, so that none has probability 0.
     """
     characters = count_characters(measured)
     vocabulary = CharacterVocabulary.of(document.text for document in (*training, *measured))

@@ -1,4 +1,4 @@
-"""Fit character n-grams, the baseline that a network should beat at predicting text and at telling labels apart.
+"""Fit character n-gram models, the baseline for predicting text and for classifying it.
 
 Kneser-Ney smoothing, interpolated, with one discount for each length (Kneser and Ney 1995; Chen and Goodman 1998, section
 4.1.6). Below the unigrams lies the uniform distribution, so that no token of the vocabulary has probability 0.
@@ -16,22 +16,22 @@ from chargen.corpus.vocabulary import BOUNDARY, CharacterVocabulary
 Integers = npt.NDArray[np.int64]
 Floats = npt.NDArray[np.float64]
 
-NOWHERE = -1  # the number of a gram that training never met, or that would begin before its document
-DISCOUNT = 0.5  # where no gram was met just once, from which it could be estimated
+NOWHERE = -1  # the index of a gram that is not in the training text, or that would begin before its document
+DISCOUNT = 0.5  # used if no gram occurs exactly once, so that it cannot be estimated
 
 
 @dataclass(frozen=True)
 class Counts:
-    """How often grams of one length count, and what that makes of the contexts that they continue."""
+    """The counts of grams of one length, and the totals for the contexts that they continue."""
 
     counts: Integers  # (grams,)
     totals: Integers  # (contexts,) sum of the counts of the grams that continue a context
-    kinds: Integers  # (contexts,) how many these are
-    discount: float  # taken off every count, for the tokens that were never met after a context
+    kinds: Integers  # (contexts,) how many grams continue a context
+    discount: float  # subtracted from every count, as probability of tokens not seen after a context
 
     @classmethod
     def of(cls, counts: Integers, contexts: Integers, num_contexts: int) -> "Counts":
-        """Add up what follows each context, and estimate the discount from the grams counted once and twice."""
+        """Add up the grams that continue each context, and estimate the discount from the grams counted once and twice."""
         once, twice = int((counts == 1).sum()), int((counts == 2).sum())
         return cls(
             counts=counts,
@@ -41,7 +41,7 @@ class Counts:
         )
 
     def interpolate(self, contexts: Integers, grams: Integers, lower: Floats) -> Floats:
-        """Return the probabilities of the last tokens of `grams`, given those that one context token less gives them."""
+        """Return the probabilities of the last tokens of `grams`, given those under a context shorter by one token."""
         totals = np.where(contexts == NOWHERE, 0, self.totals[contexts])
         known = totals > 0
         counts = np.where(grams == NOWHERE, 0, self.counts[grams])
@@ -52,20 +52,19 @@ class Counts:
 
 @dataclass(frozen=True)
 class Level:
-    """The grams of one length, numbered in the order of their keys.
+    """The grams of one length, sorted by key.
 
-    A gram's key is (number of its first tokens, a gram one shorter) * V + its last token. As the longest grams of a model they
-    count as often as they were met. Below longer ones those at a document's start do so too; all others count as many
-    different tokens as they were met after.
+    A gram's key is (index of its prefix among the grams one token shorter) * V + its last token. The longest grams of a model,
+    and grams at the start of a document, are counted by occurrence; all others by the number of distinct tokens before them.
     """
 
     keys: Integers  # (grams,)
     longest: Counts
-    below: Counts | None  # None where there are no longer ones
+    below: Counts | None  # None without longer grams
 
 
 class NgramModel:
-    """A distribution over the next character given those before it, up to `order` - 1 of them, and over whole documents.
+    """A distribution over the next character given up to `order` - 1 characters before it, and over whole documents.
 
     >>> model = NgramModel.fit(["Ada", "Ava", "Ida"], order=3)
     >>> model.log_probabilities(["Ada", "dAa"]).round(1).tolist()
@@ -80,10 +79,10 @@ class NgramModel:
     def fit(
         cls, documents: Iterable[str | Document], *, order: int, vocabulary: CharacterVocabulary | None = None
     ) -> "NgramModel":
-        """Count the n-grams of some documents, n = `order`; the vocabulary is that of the documents unless given.
+        """Count the n-grams of documents, n = `order`; the default vocabulary is that of the documents.
 
-        Models that are compared need the same vocabulary. Raises ValueError for an order below 1 or no document at all,
-        and UnknownTokenError for a character that is not in the vocabulary given.
+        Models to compare need the same vocabulary. Raises ValueError for an order below 1 or no document, and UnknownTokenError
+        for a character that is not in the given vocabulary.
         """
         documents = _as_documents(documents)
         if order < 1 or not documents:
@@ -94,11 +93,11 @@ class NgramModel:
 
     @property
     def order(self) -> int:
-        """Length of the longest grams; less than asked for where every document is shorter."""
+        """The length of the longest grams; smaller than requested if every document is shorter."""
         return len(self._levels)
 
     def next_probabilities(self, context: str) -> Floats:
-        """Return the probability of each token to follow a document's first characters, shape (V,), the boundary's first.
+        """Return the probability of each token after the given beginning of a document, (V,), the boundary's first.
 
         Raises UnknownTokenError for a character that is not in the vocabulary.
         """
@@ -110,7 +109,7 @@ class NgramModel:
         return longest.reshape(tokens.shape)[:, -1]
 
     def log_probabilities(self, documents: Iterable[str | Document]) -> Floats:
-        """Return the natural logarithm of each document's probability, its end included; shape (documents,).
+        """Return the natural logarithm of each document's probability, including its end; shape (documents,).
 
         Raises UnknownTokenError for a character that is not in the vocabulary.
         """
@@ -120,18 +119,18 @@ class NgramModel:
         tokens, starts = _stream(documents, self.vocabulary)
         *_, longest = self._probabilities(tokens, starts)
         logs, firsts = np.log(longest), np.unique(starts)
-        logs[firsts] = 0.0  # a document begins with certainty
+        logs[firsts] = 0.0  # a document begins with probability 1
         return np.add.reduceat(logs, firsts)
 
     def cross_entropy(self, documents: Iterable[str | Document]) -> float:
-        """Return the mean cross-entropy in nats a character, the end of each document counted as one.
+        """Return the mean cross-entropy in nats a character; the end of each document counts as one.
 
         Raises ValueError if there is no document, and UnknownTokenError for a character that is not in the vocabulary.
         """
         return self.cross_entropies(documents)[-1]
 
     def cross_entropies(self, documents: Iterable[str | Document]) -> list[float]:
-        """Return what `cross_entropy` does for the models of all orders from 1 to this one's, each as if fitted by itself."""
+        """Return `cross_entropy` for the models of all orders from 1 to this one's, each as if fitted separately."""
         documents = _as_documents(documents)
         if not documents:
             raise ValueError("the cross-entropy of no documents is not defined")
@@ -142,11 +141,11 @@ class NgramModel:
     def _probabilities(self, tokens: Integers, starts: Integers) -> Iterator[Floats]:
         """Yield, for every order from 1 on, each token's probability given those before it in its document.
 
-        That of a document's first boundary means nothing.
+        The value for a document's first boundary is meaningless.
         """
         vocab_size = len(self.vocabulary)
         lower = np.full(len(tokens), 1 / vocab_size)
-        grams = np.zeros(len(tokens), np.int64)  # the empty one
+        grams = np.zeros(len(tokens), np.int64)  # the empty context
         for length, level in enumerate(self._levels, start=1):
             contexts = _contexts(grams, starts, length)
             grams = _find(level.keys, contexts, tokens, vocab_size)
@@ -160,9 +159,9 @@ def _as_documents(documents: Iterable[str | Document]) -> list[Document]:
 
 
 def _stream(documents: Iterable[Document], vocabulary: CharacterVocabulary) -> tuple[Integers, Integers]:
-    """Return all documents in one array, each between two boundaries, and for each token where its document starts.
+    """Return all documents in one array, each between two boundaries, and each token's document start.
 
-    A document that was cut off has no boundary at its end.
+    A document that was cut has no boundary at its end.
     """
     boundary = np.array([BOUNDARY])
     pieces = [
@@ -174,7 +173,7 @@ def _stream(documents: Iterable[Document], vocabulary: CharacterVocabulary) -> t
 
 
 def _count(tokens: Integers, starts: Integers, *, order: int, vocab_size: int) -> tuple[Level, ...]:
-    """Return the levels from unigrams to n-grams; a level that no document is long enough for is left out."""
+    """Return the levels from unigrams to n-grams; leave out levels longer than every document."""
     levels: list[Level] = []
     num_contexts = 1  # grams of the level before
     grams = np.zeros(len(tokens), np.int64)
@@ -187,7 +186,7 @@ def _count(tokens: Integers, starts: Integers, *, order: int, vocab_size: int) -
         found = contexts[places] * vocab_size + tokens[places]
         keys, firsts, counts = np.unique(found, return_index=True, return_counts=True)
         if levels:
-            # Each gram adds a token before one of the level before: its last tokens, at the same place.
+            # Each gram adds a token before a gram of the previous level, which ends at the same position.
             levels[-1] = _below(levels[-1], grams[places[firsts]], vocab_size)
         levels.append(Level(keys, Counts.of(counts, keys // vocab_size, num_contexts), None))
         num_contexts = len(keys)
@@ -196,7 +195,7 @@ def _count(tokens: Integers, starts: Integers, *, order: int, vocab_size: int) -
 
 
 def _below(level: Level, preceded: Integers, vocab_size: int) -> Level:
-    """Return a level as it counts below longer grams, each of which adds a token before one of its own: `preceded`."""
+    """Return the counts of a level below longer grams; `preceded`: the shorter gram within each longer one."""
     met = level.longest
     different = np.bincount(preceded, minlength=len(level.keys))
     counts = np.where(different > 0, different, met.counts)
@@ -213,7 +212,7 @@ def _contexts(grams: Integers, starts: Integers, length: int) -> Integers:
 
 
 def _find(keys: Integers, contexts: Integers, tokens: Integers, vocab_size: int) -> Integers:
-    """Return the numbers of the grams of some contexts and tokens, NOWHERE for those not among the keys."""
+    """Return the indices of the grams of contexts and tokens; NOWHERE for those not among the keys."""
     wanted = contexts * vocab_size + tokens
     numbers = np.minimum(np.searchsorted(keys, wanted), len(keys) - 1)
     return np.where((contexts != NOWHERE) & (keys[numbers] == wanted), numbers, NOWHERE)

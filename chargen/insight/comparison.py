@@ -1,4 +1,4 @@
-"""Compare runs: what each is, what it cost, how good it got, and in which settings they differ."""
+"""Compare runs: settings, cost and quality."""
 
 import math
 from collections.abc import Mapping, Sequence
@@ -16,16 +16,16 @@ from chargen.runs.trained_text import read_settings
 from chargen.settings.schema import Settings
 
 TOLD_APART = {"network.cell", "network.num_layers", "network.hidden_size"}  # settings that have lines of their own
-# What besides the text decides which part is held out.
+# The settings that, with the text, determine the validation split.
 HELD_OUT_BY = ("reading", "separator", "file_readings", "strip_licence", "validation_split", "validation", "label_by")
 
 
 @dataclass(frozen=True, kw_only=True)
 class RunFacts:
-    """What is known of a run without running it.
+    """Facts about a run from its files.
 
-    seconds: of training, validation and sample text not counted; None where no checkpoint tells. best_epoch,
-    cross_entropy (nats a character), bits_per_character: of the best validation, None where nothing was held out.
+    seconds: of training without validation and sample text; None without a checkpoint. best_epoch, cross_entropy (nats a
+    character), bits_per_character: of the best validation; None without a validation split.
     """
 
     run: RunDirectory
@@ -42,13 +42,13 @@ class RunFacts:
 
     @property
     def held_out(self) -> tuple[Any, ...]:
-        """What is equal for runs that hold out the same text."""
+        """A key that is equal for runs with the same validation split."""
         corpus = self.settings.corpus
         seed = self.settings.training.random_seed
         return (self.sha256, seed, *(getattr(corpus, name) for name in HELD_OUT_BY))
 
     def to_mapping(self) -> dict[str, Any]:
-        """Return plain values, all settings among them."""
+        """Return plain values, including all settings."""
         network = self.settings.network
         return {
             "name": self.name,
@@ -68,9 +68,9 @@ class RunFacts:
 
 
 def read_facts(runs: Sequence[RunDirectory]) -> list[RunFacts]:
-    """Read what is known of some runs; those of one name are told apart by their paths.
+    """Read the facts of runs; runs with equal names are shown by their paths.
 
-    Raises RunError for a run that is a classifier, or lacks its settings or metrics, and ModelFileError for a damaged model.
+    Raises RunError for a classifier and for a run without settings or metrics, and ModelFileError for a damaged model.
     """
     return [_read(run, history) for run, history in zip(runs, read_histories(runs), strict=True)]
 
@@ -78,7 +78,7 @@ def read_facts(runs: Sequence[RunDirectory]) -> list[RunFacts]:
 def _read(run: RunDirectory, history: History) -> RunFacts:
     metadata = read_metadata(run.model)
     if metadata["task"] != "generate":
-        raise RunError(f"{run.path} holds a classifier, compare is for runs that write text")
+        raise RunError(f"{run.path} holds a classifier, expected a run that writes text")
     provenance, shapes = metadata["provenance"], weight_shapes(metadata["network"], len(metadata["vocabulary"]))
     return RunFacts(
         run=run,
@@ -94,7 +94,7 @@ def _read(run: RunDirectory, history: History) -> RunFacts:
 
 
 def best_figures(history: History, provenance: Mapping[str, Any]) -> dict[str, Any]:
-    """Return the figures of the epoch that did best on the text held out, on all of it where its model knows them."""
+    """Return the figures of the best epoch on the validation split, measured on the whole split if the model has them."""
     names = ("best_epoch", "cross_entropy", "bits_per_character")
     figures = [
         (epoch.epoch, epoch.validation_cross_entropy, row.get("bits_per_character"))
@@ -109,7 +109,7 @@ def best_figures(history: History, provenance: Mapping[str, Any]) -> dict[str, A
 
 
 def training_seconds(run: RunDirectory) -> float | None:
-    """Return the seconds that the finished epochs took, as the newest checkpoint remembers them."""
+    """Return the training time in seconds from the newest checkpoint, or None without one."""
     try:
         return float(sum(epoch["seconds"] for epoch in (newest_facts(run.checkpoints) or {})["results"]))
     except (KeyError, TypeError, ValueError):
@@ -117,7 +117,7 @@ def training_seconds(run: RunDirectory) -> float | None:
 
 
 def differing_settings(facts: Sequence[RunFacts]) -> dict[str, list[Any]]:
-    """Return each setting in which runs differ, by "section.name", with the value of each; None where it was not chosen."""
+    """Return the settings that differ between runs: "section.name" to the value of each run, None if not set."""
     flat = [_flat(one.settings.to_mapping()) for one in facts]
     names = dict.fromkeys(name for one in flat for name in one if name not in TOLD_APART)
     values = {name: [one.get(name) for one in flat] for name in names}
@@ -129,11 +129,11 @@ def _flat(sections: Mapping[str, Mapping[str, Any]]) -> dict[str, Any]:
 
 
 def why_not_comparable(facts: Sequence[RunFacts]) -> str:
-    """Return one line that says why the figures of some runs do not compare, or nothing where they do."""
+    """Return why the figures of runs are not comparable, or "" if they are."""
     if len({one.sha256 for one in facts}) > 1:
-        return f"these runs are of different corpora ({_listed(facts)}): their figures do not compare"
+        return f"these runs were trained on different corpora ({_listed(facts)}): their figures are not comparable"
     if len({one.held_out for one in facts}) > 1:
-        return "these runs hold out different parts of their corpus: their figures hardly compare"
+        return "these runs have different validation splits: their figures are hardly comparable"
     return ""
 
 

@@ -1,4 +1,4 @@
-"""Measure how far general compressors shrink a text: predictors that know nothing of language."""
+"""Measure how far general compressors shrink a text, as baselines without knowledge of language."""
 
 import gzip
 import lzma
@@ -7,13 +7,13 @@ from collections.abc import Sequence
 
 from chargen.corpus.documents import Document
 
-SMALLEST_DICTIONARY = 1 << 12  # bytes, of LZMA2
+SMALLEST_DICTIONARY = 1 << 12  # bytes of the smallest dictionary of LZMA2
 
 
 def compressed_nats(training: str, held_out: str) -> dict[str, float]:
-    """Return the nats that a held-out text adds to the compressed training text, by "gzip" and "xz", both at their best.
+    """Return the nats that a held-out text adds to the compressed training text, by "gzip" and "xz" at their best level.
 
-    So each may refer back to the training text: xz to all of it, gzip to the last 32 KB of what it has read, its window.
+    xz can refer to the whole training text, gzip only to the last 32 KB, its window.
     """
     before, whole = (_bytes(text) for text in (training, training + held_out))
     added = {
@@ -28,13 +28,13 @@ def _bytes(text: str) -> bytes:
 
 
 def _xz(content: bytes, window: int) -> bytes:
-    """Compress with a dictionary that holds `window` bytes; the preset's own would take hundreds of megabytes for any text."""
+    """Compress with a dictionary of `window` bytes; the preset's own takes hundreds of megabytes for any text."""
     preset = 9 | lzma.PRESET_EXTREME
     chain = [{"id": lzma.FILTER_LZMA2, "preset": preset, "dict_size": max(window, SMALLEST_DICTIONARY)}]
     return lzma.compress(content, format=lzma.FORMAT_XZ, filters=chain)
 
 
 def joined(documents: Sequence[Document]) -> str:
-    """Return documents as the text that is compressed: of several, the end of each ends a line."""
+    """Return documents as the text to compress; with several, a line end marks the end of each."""
     end = "\n" if len(documents) > 1 else ""
     return "".join(f"{document.text}{end if document.ends else ''}" for document in documents)

@@ -1,4 +1,4 @@
-"""Count predicted labels against known ones."""
+"""Count predicted labels against true labels."""
 
 from collections.abc import Sequence
 from typing import Any, NamedTuple
@@ -8,19 +8,19 @@ import numpy.typing as npt
 
 
 class Confusion(NamedTuple):
-    """How often texts of each true label (rows) were told each label (columns): counts is (labels, labels)."""
+    """A confusion matrix: counts, (labels, labels), by true label (rows) and predicted label (columns)."""
 
     labels: tuple[str, ...]
     counts: npt.NDArray[np.int64]
 
     @property
     def texts(self) -> int:
-        """Texts that were counted."""
+        """The number of texts counted."""
         return int(self.counts.sum())
 
     @property
     def accuracy(self) -> float:
-        """Share of the texts whose label was told right."""
+        """The share of texts with the right predicted label."""
         return float(np.trace(self.counts) / self.counts.sum())
 
     def summary(self) -> dict[str, Any]:
@@ -33,15 +33,15 @@ class Confusion(NamedTuple):
         }
 
 
-def count_confusion(truth: Sequence[str | None], told: Sequence[str], labels: Sequence[str]) -> Confusion:
-    """Count pairs of a true label and the one that was told; texts whose true label is none of `labels` are left out.
+def count_confusion(truth: Sequence[str | None], predicted: Sequence[str], labels: Sequence[str]) -> Confusion:
+    """Count pairs of true and predicted labels; skip texts whose true label is not in `labels`.
 
     >>> count_confusion(["a", "b", "b", None], ["a", "a", "b", "a"], ["a", "b"]).counts.tolist()
     [[1, 0], [1, 1]]
     """
     places = {label: place for place, label in enumerate(labels)}
     counts = np.zeros((len(places), len(places)), np.int64)
-    for true, guess in zip(truth, told, strict=True):
+    for true, guess in zip(truth, predicted, strict=True):
         if true in places:
             counts[places[true], places[guess]] += 1
     return Confusion(tuple(labels), counts)

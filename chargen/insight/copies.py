@@ -1,7 +1,7 @@
 """Find spans of a text that are copied from a corpus, with a suffix array of the corpus.
 
-This is a suffix array (Manber and Myers 1993) sorted only as deep as leaves few places alike, which takes a few array
-operations whatever the corpus repeats; places that are alike so far are compared one by one. What is found is exact.
+The suffix array (Manber and Myers 1993) is sorted only until few positions share a prefix, which takes a few array operations
+even if the corpus repeats itself. The remaining positions are compared one by one, so the result is exact.
 """
 
 from bisect import bisect_left, bisect_right
@@ -17,41 +17,41 @@ from chargen.corpus.vocabulary import Ids, narrowest_dtype
 Places = npt.NDArray[np.int32]
 Keys = npt.NDArray[np.uint64]
 
-FEW = 256  # places that are alike so far, and are compared one by one rather than sorted further
-DEEP = 24  # characters; what is still alike beyond is a corpus that repeats itself, and further sorting would not tell it apart
-MANY = 1 << 14  # places beyond which all the corpus is searched rather than each of them
+FEW = 256  # positions with equal prefixes that are compared one by one instead of sorted further
+DEEP = 24  # characters; longer equal prefixes mean that the corpus repeats itself, and sorting further does not help
+MANY = 1 << 14  # positions; for more the whole corpus is searched instead
 KEY_BITS = 63
 CODE_POINTS = 0x110000
 
 
 class Copy(NamedTuple):
-    """A span of a text, text[start:stop], that stands in the corpus."""
+    """A span of a text, text[start:stop], that occurs in the corpus."""
 
     start: int
     stop: int
 
     @property
     def length(self) -> int:
-        """Characters that are copied."""
+        """The number of copied characters."""
         return self.stop - self.start
 
 
 class Origin(NamedTuple):
-    """Where a span first stands in the corpus. source: its number, from 0; line: from 1."""
+    """Where a span first occurs in the corpus. source: its index, from 0; line: from 1."""
 
     source: int
     line: int
 
 
 class _Codes(dict[int, int]):
-    """The codes of the corpus's characters, from 1 on in code-point order; all other characters share the one above."""
+    """The codes of the corpus's characters, from 1 on in code-point order; all other characters share the largest code."""
 
     def __missing__(self, character: int) -> int:
         return len(self) + 1
 
 
 class CopyFinder:
-    """Finds the spans of a text that stand in one of some sources.
+    """Finds the spans of a text that occur in one of the sources.
 
     >>> text = "a fat cat sat"
     >>> [text[one.start : one.stop] for one in CopyFinder(["the cat sat", "on the mat"]).copies(text)]
@@ -59,35 +59,35 @@ class CopyFinder:
     """
 
     def __init__(self, sources: Sequence[str]) -> None:
-        """Sort the places of all sources; N characters take some 40 N bytes meanwhile."""
+        """Sort the positions of all sources; N characters need about 40 N bytes meanwhile."""
         characters = sorted(set().union(*sources))
         self._codes = _Codes({ord(one): number for number, one in enumerate(characters, start=1)})
         self._starts = np.cumsum([0, *(len(source) + 1 for source in sources)]).tolist()
         ids = _coded(sources, self._codes)
         self._text = _as_text(ids)
         places, self._depths = _sorted_places(ids, max(1, len(characters).bit_length()))
-        self._places = places.data  # whose items are plain numbers
+        self._places = places.data  # a memoryview, whose items are Python integers
 
     def __contains__(self, text: object) -> bool:
-        """Tell whether a whole text stands in the corpus."""
+        """Return whether the whole text occurs in the corpus."""
         return isinstance(text, str) and self._stands(text.translate(self._codes))
 
     def copies(self, text: str) -> Iterator[Copy]:
-        """Yield every span that is copied and part of no longer one that is, from left to right."""
+        """Yield every maximal copied span, from left to right."""
         codes = text.translate(self._codes)
         start = 0
         while start < len(codes):
             stop = start + self._longest(codes, start)
             if stop > start:
                 yield Copy(start, stop)
-            # The next one holds the character at which this one ends, and begins as early as it can.
+            # The next span contains the character after this one, and begins as early as possible.
             rest = range(start + 1, stop + 1)
             start += 1 + bisect_left(rest, True, key=lambda first: self._stands(codes[first : stop + 1]))
             if stop == len(codes):
                 return
 
     def origin(self, text: str) -> Origin:
-        """Return where a span of the corpus first stands."""
+        """Return where a span of the corpus first occurs."""
         place = self._text.index(text.translate(self._codes))
         source = bisect_right(self._starts, place) - 1
         line_end = chr(self._codes[ord("\n")])
@@ -100,9 +100,9 @@ class CopyFinder:
         return any(self._text.startswith(codes, place) for place in self._places[alike.start : alike.stop])
 
     def _longest(self, codes: str, start: int) -> int:
-        """Return how many characters from a start on stand together in the corpus."""
+        """Return the length of the longest prefix of codes[start:] that occurs in the corpus."""
         alike, nearest = self._alike(codes[start : start + self._depths[-1]])
-        if not alike:  # and what is nearest in order has the most in common
+        if not alike:  # and the nearest ones in sorted order share the longest prefix
             return max((_common(codes, start, self._text, place) for place in self._places[nearest]), default=0)
         if len(alike) > MANY:
             return self._longest_anywhere(codes, start)
@@ -115,7 +115,7 @@ class CopyFinder:
         return length
 
     def _longest_anywhere(self, codes: str, start: int) -> int:
-        """Do the same by going once through the corpus: a place that matches less than another need not be seen again."""
+        """Do the same in one pass over the corpus: a position that matches less than another is never revisited."""
         length, place = 0, -1
         while start + length < len(codes):
             place = self._text.find(codes[start : start + length + 1], place + 1)
@@ -125,7 +125,7 @@ class CopyFinder:
         return length
 
     def _alike(self, codes: str) -> tuple[range, slice]:
-        """Return which places begin like some codes, as far as they are sorted; if none does, which stand next to them."""
+        """Return the positions that share the sorted prefix of codes; without any, their neighbours in sorted order."""
         low, high = 0, len(self._places)
         for depth in self._depths:
             piece = codes[:depth]
@@ -140,7 +140,7 @@ class CopyFinder:
 
 
 def _common(one: str, start: int, other: str, place: int) -> int:
-    """Return how many characters two texts have in common, from a place in each on."""
+    """Return the length of the common prefix of two texts, each from its own position."""
     limit, size = len(one) - start, 8
     while size < limit and other.startswith(one[start : start + size], place):
         size *= 2
@@ -149,7 +149,7 @@ def _common(one: str, start: int, other: str, place: int) -> int:
 
 
 def _coded(sources: Sequence[str], codes: dict[int, int]) -> Ids:
-    """Return the codes of all sources, each ended by a gap."""
+    """Return the codes of all sources, each followed by a gap."""
     table = np.zeros(CODE_POINTS, narrowest_dtype(len(codes) + 2))
     table[list(codes)] = list(codes.values())
     ids = np.zeros_like(table, shape=sum(len(source) + 1 for source in sources))
@@ -163,17 +163,17 @@ def _coded(sources: Sequence[str], codes: dict[int, int]) -> Ids:
 
 
 def _as_text(ids: Ids) -> str:
-    """Return codes as characters: searching and comparing a text is what Python is fast at."""
+    """Return codes as characters, because Python searches and compares strings fast."""
     if ids.dtype == np.uint8:
         return ids.tobytes().decode("latin-1")
     return ids.astype("<u4").tobytes().decode("utf-32-le", "surrogatepass")
 
 
 def _sorted_places(ids: Ids, bits: int) -> tuple[Places, list[int]]:
-    """Return the places of a text in order, and the depths to which they are sorted.
+    """Return the positions of a text in sorted order, and the depths to which they are sorted.
 
-    All are sorted to the first depth; those of which more than `FEW` are alike then to the next one, and so on until that is
-    `DEEP` or tells less than half of them apart. bits: those that a code takes.
+    All are sorted to the first depth. Groups of more than `FEW` equal prefixes are sorted to the next depth, and so on, until
+    the depth is `DEEP` or less than half of them could be separated. bits: the width of a code.
     """
     width = KEY_BITS // bits
     keys = _first_keys(ids, width, bits)
@@ -198,7 +198,7 @@ def _sorted_places(ids: Ids, bits: int) -> tuple[Places, list[int]]:
 
 
 def _first_keys(ids: Ids, width: int, bits: int) -> Keys:
-    """Return the first `width` codes from every place on as one number, zeros after the end, (N,)."""
+    """Return the first `width` codes from every position as one integer, zeros after the end, (N,)."""
     keys = np.zeros(len(ids), np.uint64)
     for offset in range(width):
         keys <<= np.uint64(bits)
@@ -207,7 +207,7 @@ def _first_keys(ids: Ids, width: int, bits: int) -> Keys:
 
 
 def _next_keys(ids: Ids, places: Places, depth: int, crowds: Places, width: int, bits: int) -> Keys:
-    """Return the number of each place's crowd with the `width` codes that come after the first `depth`, (P,)."""
+    """Return the index of each position's group and the `width` codes after the first `depth`, as one integer, (P,)."""
     keys = crowds.astype(np.uint64)
     for offset in range(width):
         keys <<= np.uint64(bits)
@@ -216,7 +216,7 @@ def _next_keys(ids: Ids, places: Places, depth: int, crowds: Places, width: int,
 
 
 def _crowded(keys: Keys) -> tuple[Places, Places]:
-    """Return where, in sorted keys, more than `FEW` are equal, and a number for each of these crowds, in order."""
+    """Return which sorted keys occur more than `FEW` times, and the index of their group, in order."""
     edges = np.concatenate([[0], np.flatnonzero(keys[1:] != keys[:-1]) + 1, [len(keys)]]).astype(np.int32)
     sizes = np.diff(edges)
     large = sizes > FEW

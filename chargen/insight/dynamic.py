@@ -1,15 +1,15 @@
-"""Evaluate a network that goes on learning from the text that it is measured on (Krause et al. 2018).
+"""Evaluate a network that continues to learn from the text it is measured on (Krause et al. 2018).
 
-Each segment of the text is predicted first, and only then learnt from. So every prediction is honest, but it is another model
-that is measured: one that was trained on the beginning of the held-out part too. Its figure never stands for the static one.
+Each segment of the text is predicted first, and learnt from afterwards. So every prediction is honest, but the measured model
+is another one: it was also trained on the beginning of the held-out text. Its figure never replaces the static one.
 
-With w a weight, w0 what training made of it, g its gradient by the mean cross-entropy of a segment, m the root of the mean of
-its squared gradients on the training part, and mean(m) over all weights:
+With w a weight, w0 its trained value, g its gradient of the mean cross-entropy of a segment, m the root mean square of its
+gradients on the training text, and mean(m) over all weights:
 
     w = w - n g / (m + e mean(m)) + min(1, d m / mean(m)) (w0 - w)
 
-Weights that training had to change often may go far and are drawn back fast. The recipe is the paper's ("RMS, decay global");
-e is told relative to mean(m) here, so that no setting depends on the size of a network's gradients.
+Weights that changed often in training may change far and decay back fast. The recipe is the paper's ("RMS, decay global"); e is
+relative to mean(m) here, so that no setting depends on the scale of a network's gradients.
 """
 
 from collections.abc import Iterator
@@ -21,7 +21,7 @@ import numpy.typing as npt
 
 from chargen.corpus.windows import SlidingWindows, TokenStream
 from chargen.errors import ConfigError
-from chargen.insight.evaluation import Passage, Quality, Report, ignore
+from chargen.insight.evaluation import EncodedText, Quality, Report, ignore
 from chargen.network.cells import Floats
 from chargen.network.model_file import TextModel
 from chargen.scratch.loss import cross_entropy_and_gradient
@@ -29,55 +29,56 @@ from chargen.scratch.network import NetworkPass, ScratchNetwork, refused
 from chargen.settings.schema import NetworkConfig
 
 SEGMENT = 20  # tokens between two updates
-RATE = 3e-5  # n, chosen with d and e on another text than any that we report on
+RATE = 3e-5  # n, chosen with d and e on a text that is not in our reports
 DECAY = 0.0005  # d
 SMALL = 0.1  # e
 STATISTICS_BATCHES, STATISTICS_ROWS, STATISTICS_STEPS = 100, 16, 64
 
-TokenIds = npt.NDArray[np.int32]
+SegmentIds = npt.NDArray[np.int32]
 
 
 class Segment(NamedTuple):
-    """What is read between two updates. ids, targets, weights: (1, S). begins: whether it starts from the zero state."""
+    """The tokens between two updates.
 
-    ids: TokenIds
-    targets: TokenIds
+    ids, targets, weights: (1, S). begins: whether it starts from a zero state.
+    """
+
+    ids: SegmentIds
+    targets: SegmentIds
     weights: Floats
     begins: bool
 
 
 def check_dynamic(model: TextModel) -> None:
-    """Raise ConfigError for a network that reads windows, and for one that the hand-written backpropagation cannot train."""
+    """Raise ConfigError for a network that reads windows or that hand-written backpropagation does not support."""
     if not model.carried:
         raise ConfigError(
             f"--dynamic carries the state, this network reads windows of {model.context_length} tokens",
             hint="add --carry, or leave out --dynamic",
         )
     for name in refused(_as_read(model)):
-        raise ConfigError(
-            f"--dynamic learns by hand-written backpropagation, which has no network.{name}", hint="leave out --dynamic"
-        )
+        raise ConfigError(f"--dynamic does not support network.{name}", hint="leave out --dynamic")
 
 
 def evaluate_dynamic(
-    model: TextModel, passage: Passage, training: TokenStream, *, rate: float = RATE, report: Report = ignore
+    model: TextModel, encoded: EncodedText, training: TokenStream, *, rate: float = RATE, report: Report = ignore
 ) -> Quality:
-    """Read a passage as a stream, or line by line, and learn from each segment of it once it was predicted.
+    """Read a text as a stream, or line by line, and learn from each segment after predicting it.
 
-    training: what the model was trained on. The model stays as it is. Raises what `check_dynamic` raises.
+    training: the training text. The model is not changed. Raises the errors of `check_dynamic`.
     """
     check_dynamic(model)
     learner = _Learner(model, training, rate)
     lines = model.reading == "line"
     nats = 0.0
-    for segment in line_segments(model, passage.stream) if lines else stream_segments(passage.stream):
+    for segment in line_segments(model, encoded.stream) if lines else stream_segments(encoded.stream):
         nats += learner.read(segment)
         report(int(segment.weights.sum()))
-    return passage.quality(nats)
+    return encoded.quality(nats)
 
 
 def stream_segments(stream: TokenStream) -> Iterator[Segment]:
-    """Cut a stream into segments, the state carried from the first to the last."""
+    """Cut a stream into segments; the state is carried through all of them."""
     for first in range(0, stream.span, SEGMENT):
         ids = stream.ids[first : first + SEGMENT + 1].astype(np.int32)[None]
         predicted = stream.predicts(first + np.arange(1, ids.size))[None]
@@ -85,7 +86,7 @@ def stream_segments(stream: TokenStream) -> Iterator[Segment]:
 
 
 def line_segments(model: TextModel, stream: TokenStream) -> Iterator[Segment]:
-    """Return each line in one segment of its own, from what generation begins a line with."""
+    """Yield each line as one segment that begins with the model's start token."""
     unpredicted = len(model.primer) - 1
     for start, length in zip(stream.starts.tolist(), stream.lengths.tolist(), strict=False):
         line = stream.ids[start : start + length + 1].astype(np.int32)
@@ -96,7 +97,7 @@ def line_segments(model: TextModel, stream: TokenStream) -> Iterator[Segment]:
 
 
 class _Learner:
-    """A copy of a network that learns from what it has read."""
+    """A copy of a network that learns from what it reads."""
 
     def __init__(self, model: TextModel, training: TokenStream, rate: float) -> None:
         config = _as_read(model)
@@ -106,12 +107,12 @@ class _Learner:
         self._zero = self._state = self._network.zero_state(1)
         sizes = gradient_sizes(self._network, training)
         mean = sum(float(size.sum(dtype=np.float64)) for size in sizes.values()) / model.network.num_parameters
-        mean = mean or 1.0  # where no gradient ever came, nothing moves
+        mean = mean or 1.0  # weights without gradients do not change
         self._rates = {name: np.float32(rate) / (size + np.float32(SMALL * mean)) for name, size in sizes.items()}
         self._decays = {name: np.minimum(np.float32(DECAY / mean) * size, 1) for name, size in sizes.items()}
 
     def read(self, segment: Segment) -> float:
-        """Return what a segment costs, in nats, and learn from it."""
+        """Return the cost of a segment in nats, and learn from it."""
         run = NetworkPass(self._network, segment.ids, self._zero if segment.begins else self._state)
         nats, d_logits = cross_entropy_and_gradient(run.logits, segment.targets.T, segment.weights.T)
         self._state = run.state
@@ -126,7 +127,7 @@ class _Learner:
 
 
 def gradient_sizes(network: ScratchNetwork, training: TokenStream) -> dict[str, Floats]:
-    """Return, for each weight, the root of the mean of its squared gradients over random batches of a text."""
+    """Return the root mean square of each weight's gradients over random batches of a text."""
     batches = SlidingWindows(
         training, context_length=STATISTICS_STEPS, stride=STATISTICS_STEPS, batch_size=STATISTICS_ROWS, last=False, seed=0
     )
@@ -143,5 +144,5 @@ def gradient_sizes(network: ScratchNetwork, training: TokenStream) -> dict[str, 
 
 
 def _as_read(model: TextModel) -> NetworkConfig:
-    """Return the configuration of a network as it reads: nothing is dropped, and every position predicts."""
+    """Return the network's configuration for evaluation: no dropout, and every position predicts."""
     return replace(model.network.config.undropped(), targets="all")

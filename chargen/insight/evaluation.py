@@ -1,17 +1,17 @@
-"""Measure how well a model predicts a text that it was not trained on, in nats a character; every character and end counts.
+"""Measure how well a model predicts a text, in nats a character; every character and end of a document counts.
 
-The first figure of a model is that of the way in which it reads and writes, `evaluate_as_read`: a stream, lines, or windows.
+The first figure of a model is measured the way it reads and writes (`evaluate_as_read`): a stream, lines, or windows.
 
-- A stream is one text from the first document to the last: from the zero state once, the state carried to the last character.
-- Lines are read each by itself, from what generation begins a line with.
-- Windows are for networks that learnt from windows, each with its last token predicted: each token is predicted from the
-  zero state and the T tokens before it.
-- Blocks are pieces of so many tokens, each from the zero state. A block reads the token before its first target first, so all
-  of its positions count, also those where the network knows next to nothing yet; that is how windows of training begin, and
-  the protocol of nanoGPT.
+- A stream is one text from the first document to the last: one zero state at the start, the state carried to the end.
+- Lines are read one by one, each from the start token of generation.
+- Windows are for networks trained on windows that predict their last token: each token is predicted from a zero state and the T
+  tokens before it.
+- Blocks are pieces of a fixed number of tokens, each from a zero state. A block first reads the token before its first target,
+  so all of its positions count, also the first ones, where the network has almost no context. Training windows begin like this,
+  and so does the protocol of nanoGPT.
 
-The same tokens are predicted in each way, and the same as in training's validation: all but the boundary before a document.
-Several models are measured by the mean of their probabilities.
+All of them predict the same tokens as the validation of training: all but the boundary before a document. Several models are
+measured by the mean of their probabilities.
 """
 
 import math
@@ -29,44 +29,44 @@ from chargen.writing.ensemble import AnyModel, Ensemble
 from chargen.writing.reading import expectations
 from chargen.writing.scorer import Scorer
 
-ROWS_AT_ONCE = 256  # blocks that are read side by side
-TOKENS_AT_ONCE = 1 << 18  # in all of these blocks
+ROWS_AT_ONCE = 256  # blocks in a batch
+TOKENS_AT_ONCE = 1 << 18  # in all blocks of a batch
 
-LARGEST_EXPONENT = 700.0  # whose power is still a number
-LARGEST_PLAIN = 1e6  # perplexity that is shown without an exponent
+LARGEST_EXPONENT = 700.0  # nats; exp of it does not overflow
+LARGEST_PLAIN = 1e6  # perplexity printed without an exponent
 
-Report = Callable[[int], None]  # is told how many more tokens were read
+Report = Callable[[int], None]  # called with the number of tokens read since the last call
 
 
 def ignore(count: int) -> None:
-    """Report to nobody."""
+    """Ignore a report."""
 
 
 @dataclass(frozen=True, kw_only=True)
 class Quality:
-    """What a text costs. nats: all of it together. characters: those predicted, the end of each document counted as one."""
+    """The cost of a text. nats: of the whole text. characters: the predicted ones; the end of each document counts as one."""
 
     nats: float
     characters: int
 
     @property
     def cross_entropy(self) -> float:
-        """Nats a character."""
+        """The cross-entropy in nats a character."""
         return self.nats / self.characters
 
     @property
     def bits_per_character(self) -> float:
-        """Bits a character."""
+        """The cross-entropy in bits a character."""
         return self.cross_entropy / math.log(2)
 
     @property
     def perplexity(self) -> float:
-        """How many equally probable characters would be as hard to predict; infinite where no float is as large."""
+        """The perplexity a character, exp(cross_entropy); infinity if it overflows."""
         return math.exp(self.cross_entropy) if self.cross_entropy < LARGEST_EXPONENT else math.inf
 
     @property
     def shown_perplexity(self) -> str:
-        """The perplexity for people: a large one with an exponent."""
+        """The perplexity as text; a large one with an exponent."""
         return f"{self.perplexity:.3f}" if self.perplexity < LARGEST_PLAIN else f"{self.perplexity:.3e}"
 
     def row(self) -> dict[str, Any]:
@@ -80,16 +80,19 @@ class Quality:
 
 
 @dataclass(frozen=True, kw_only=True)
-class Passage:
-    """A text to be measured, as a model's tokens. spelling_nats: what it would cost to spell unknown words."""
+class EncodedText:
+    """A text to measure, as a model's tokens.
+
+    spelling_nats: the cost of spelling its unknown words.
+    """
 
     stream: TokenStream
     characters: int
     spelling_nats: float
 
     @classmethod
-    def of(cls, documents: Sequence[Document], vocabulary: Vocabulary) -> "Passage":
-        """Encode documents. Raises UnknownTokenError for characters that the vocabulary does not hold."""
+    def of(cls, documents: Sequence[Document], vocabulary: Vocabulary) -> "EncodedText":
+        """Encode documents. Raises UnknownTokenError for characters that are not in the vocabulary."""
         blocks = (block for document in documents for block in text_blocks(document.text))
         return cls(
             stream=tokenize(documents, vocabulary),
@@ -99,36 +102,38 @@ class Passage:
 
     @property
     def num_targets(self) -> int:
-        """Tokens that are predicted."""
+        """The number of predicted tokens."""
         return self.stream.num_targets
 
     def quality(self, nats: float) -> Quality:
-        """Return what the tokens' nats together mean for the text. Raises NetworkError where they are not finite."""
+        """Return the quality for the tokens' total nats. Raises NetworkError if they are not finite."""
         if not math.isfinite(nats):
-            raise NetworkError(f"the text costs the model {nats} nats: its weights have diverged", hint="use another run")
+            raise NetworkError(
+                f"the cross-entropy of the text is {nats}: the weights of the model have diverged", hint="use another run"
+            )
         return Quality(nats=nats + self.spelling_nats, characters=self.characters)
 
 
-def evaluate_as_read(model: AnyModel, passage: Passage, report: Report = ignore) -> Quality:
-    """Read a passage as the model reads: its state carried, document by document for lines, or by windows."""
+def evaluate_as_read(model: AnyModel, encoded: EncodedText, report: Report = ignore) -> Quality:
+    """Measure a text the way the model reads: with carried state, line by line, or in windows."""
     nats = 0.0
-    for expected in expectations(model, passage.stream):
+    for expected in expectations(model, encoded.stream):
         nats += float(expected.nats.sum())
         report(len(expected.places))
-    return passage.quality(nats)
+    return encoded.quality(nats)
 
 
-def evaluate_carried(model: AnyModel, passage: Passage, report: Report = ignore) -> Quality:
-    """Read a passage with the state carried, however the model was trained."""
-    return evaluate_as_read(model.read_as(carry=True), passage, report)
+def evaluate_carried(model: AnyModel, encoded: EncodedText, report: Report = ignore) -> Quality:
+    """Measure a text with carried state, however the model was trained."""
+    return evaluate_as_read(model.with_carry(carry=True), encoded, report)
 
 
-def evaluate_blocks(model: AnyModel, passage: Passage, block_length: int, report: Report = ignore) -> Quality:
-    """Read a passage in blocks of so many tokens, 2 or more, each from the zero state and within one document.
+def evaluate_blocks(model: AnyModel, encoded: EncodedText, block_length: int, report: Report = ignore) -> Quality:
+    """Measure a text in blocks of `block_length` tokens, 2 or more, each from a zero state and within one document.
 
-    In a labelled text the label stands in the place of a block's first token, as in training; blocks then overlap by it.
+    In a labelled text the label replaces a block's first token, as in training; blocks then overlap by one token.
     """
-    scorer, stream, nats = Scorer(model), passage.stream, 0.0
+    scorer, stream, nats = Scorer(model), encoded.stream, 0.0
     stride = block_length - 1 if stream.labelled else block_length
     at_most = stream.num_targets // stride + len(stream.starts)
     rows = max(1, min(ROWS_AT_ONCE, at_most, TOKENS_AT_ONCE // block_length))
@@ -140,35 +145,35 @@ def evaluate_blocks(model: AnyModel, passage: Passage, block_length: int, report
         costs, _ = scorer.nats(inputs, targets, scorer.zero_states(rows))
         nats += float((costs * weights).sum())
         report(int(weights.sum()))
-    return passage.quality(nats)
+    return encoded.quality(nats)
 
 
 @dataclass(frozen=True)
-class Protocol:
-    """A way to read a passage, by its name."""
+class EvaluationProtocol:
+    """A way to measure a text, with its name."""
 
     name: str
-    evaluate: Callable[[AnyModel, Passage, Report], Quality]
+    evaluate: Callable[[AnyModel, EncodedText, Report], Quality]
 
 
-def protocols(model: AnyModel, *, block_length: int) -> list[Protocol]:
-    """Return the ways in which a model's texts are read, the model's own first.
+def protocols(model: AnyModel, *, block_length: int) -> list[EvaluationProtocol]:
+    """Return the protocols for a model, the way it was trained to read first.
 
-    Those of a network that reads windows come second with its state carried, which shows what carrying it costs.
+    For a network that reads windows the second one carries the state, which shows the cost of carrying it.
     """
-    carried = Protocol("lines" if model.reading == "line" else "stream", evaluate_carried)
-    ways = [carried] if model.carried else [Protocol(_windows_name(model), evaluate_as_read), carried]
+    carried = EvaluationProtocol("lines" if model.reading == "line" else "stream", evaluate_carried)
+    ways = [carried] if model.carried else [EvaluationProtocol(_windows_name(model), evaluate_as_read), carried]
     if model.reading == "line":
         return ways
-    blocks = Protocol(
+    blocks = EvaluationProtocol(
         f"blocks of {block_length}",
-        lambda model, passage, report: evaluate_blocks(model, passage, block_length, report),
+        lambda model, encoded, report: evaluate_blocks(model, encoded, block_length, report),
     )
     return [*ways, blocks]
 
 
 def _windows_name(model: AnyModel) -> str:
-    """Return what the way is called in which a model reads of which not all parts carry their state."""
+    """Return the name of the protocol of a model, or of several, that do not all carry their state."""
     members = model.members if isinstance(model, Ensemble) else (model,)
     lengths = {None if one.carried else one.context_length for one in members}
     return f"windows of {lengths.pop()}" if len(lengths) == 1 else "each as trained"

@@ -10,14 +10,14 @@ from rich.text import Text
 
 from chargen.terminal import visible
 
-# The colours of 0 to 9 bits, and of activations from -1 to 1, in seven steps; text is black on them.
+# The background colours of 0 to 9 bits, and of activations from -1 to 1 in seven steps; the text is black.
 BIT_COLOURS = ("", "", "#fff7c2", "#ffeb94", "#ffd966", "#ffc04d", "#ffa347", "#ff8552", "#ff6659", "#ff4d5e")
 ACTIVATION_COLOURS = ("#5b9bf3", "#93bdf7", "#cfe1fb", "", "#fbdcd0", "#f5a98f", "#ea6f4d")
 ACTIVATION_MARKS = "=- .:+#"
 
 
 class Heat(NamedTuple):
-    """A piece of text, its background, and the mark that stands for that where there are no colours."""
+    """A piece of text, its background, and the mark below it if there are no colours."""
 
     piece: str
     colour: str
@@ -25,23 +25,23 @@ class Heat(NamedTuple):
 
 
 def bits_level(bits: float) -> int:
-    """Return the step of `BIT_COLOURS` for some bits: their whole number, up to the last."""
+    """Return the index in `BIT_COLOURS` for a number of bits: its integer part, at most the last index."""
     return min(int(bits), len(BIT_COLOURS) - 1)
 
 
 def activation_level(value: float) -> int:
-    """Return the step of `ACTIVATION_COLOURS` for a value from -1 to 1."""
+    """Return the index in `ACTIVATION_COLOURS` for a value from -1 to 1."""
     steps = len(ACTIVATION_COLOURS)
     return min(steps - 1, max(0, int((value + 1) / 2 * steps)))
 
 
 def is_coloured(console: Console) -> bool:
-    """Tell whether a console has colours and its user wants them."""
+    """Return whether a console has colours and they are not switched off."""
     return console.is_terminal and console.color_system is not None and not console.no_color
 
 
 def draw_heat(console: Console, pieces: Sequence[Heat], *, indent: int = 0) -> str:
-    """Return the pieces of one line as wide as a console, indented, with a line end."""
+    """Return the pieces of one line, wrapped to the width of a console, indented, with a line end."""
     coloured = is_coloured(console)
     with console.capture() as captured:
         for row in _rows(pieces, console.width - indent):
@@ -69,5 +69,5 @@ def _rows(pieces: Sequence[Heat], width: int) -> Iterator[list[Heat]]:
 
 
 def _shown(piece: str) -> str:
-    """Return a piece as it stands in a row: a line end or a tab is a space that can be coloured."""
+    """Return a piece as printed: a line end or a tab becomes a space that can be coloured."""
     return visible(piece.replace("\n", " ").replace("\t", " "))

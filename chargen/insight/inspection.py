@@ -1,4 +1,4 @@
-"""Inspect a text as training reads it: its files, documents and characters, and what is worth knowing before training."""
+"""Inspect a text as training reads it: its files, documents and characters, with warnings."""
 
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
@@ -22,15 +22,15 @@ from chargen.insight.text_facts import (
 )
 from chargen.settings.schema import Settings
 
-SHARE_OF_COPIES = 0.01  # of the documents, from which on copies are worth a warning
+SHARE_OF_COPIES = 0.01  # share of the documents; more copies cause a warning
 FEW_CHARACTERS = 2_000
-MANY_CHARACTERS = 300  # distinct ones, of a script with an alphabet
-SEPARATOR = "<|endoftext|>"  # between documents that are written as one text
+MANY_CHARACTERS = 300  # distinct characters of a script with an alphabet
+SEPARATOR = "<|endoftext|>"  # between documents written as one text
 
 
 @dataclass(frozen=True)
 class FileFacts:
-    """A file of the corpus, and the characters of its documents."""
+    """A file of the corpus, and the number of characters of its documents."""
 
     file: CorpusFile
     characters: int
@@ -44,10 +44,10 @@ class FileFacts:
 
 @dataclass(frozen=True, kw_only=True)
 class Inspection:
-    """What a corpus holds.
+    """The facts about a corpus.
 
-    sources: the texts that it was cut from. held_out: the documents that training would hold out. copies: documents that are
-    the same as an earlier one.
+    sources: the texts that it was cut from. held_out: the validation split of a training. copies: the number of documents equal
+    to an earlier one.
     """
 
     corpus: Corpus
@@ -65,14 +65,14 @@ class Inspection:
         return self.lengths.histogram()
 
     def warnings(self) -> Iterator[str]:
-        """Yield what may be wrong with the text, each with what mends it."""
+        """Yield warnings about the text, each with a remedy."""
         documents, characters = len(self.corpus.documents), self.corpus.num_characters
         if characters < FEW_CHARACTERS:
             yield f"{characters:,} characters are few: a network can only memorize them; give more text"
         if self.copies >= max(1, SHARE_OF_COPIES * documents):
             yield (
-                f"{self.copies:,} of {documents:,} documents are copies of earlier ones: some may be learnt and held out at "
-                f"the same time; leave them out of the text"
+                f"{self.copies:,} of {documents:,} documents are copies of earlier ones: some may be in both the training and "
+                f"the validation split; remove them from the text"
             )
         scripts = self.counts.scripts()
         if len(self.counts.counts) > MANY_CHARACTERS and not scripts.keys() & {"Han", "Hangul"}:
@@ -82,7 +82,7 @@ class Inspection:
             )
         if self.counts.counts.get("\ufffd"):
             count = self.counts.counts["\ufffd"]
-            yield f"{count:,} characters are U+FFFD, which stands for bytes that could not be read; --encoding NAME"
+            yield f"{count:,} characters are U+FFFD, which replaces unreadable bytes; give --encoding NAME"
 
     def to_mapping(self) -> dict[str, Any]:
         """Return plain values."""
@@ -109,7 +109,7 @@ class Inspection:
         }
 
     def place_of(self, rare: RareCharacter) -> dict[str, Any]:
-        """Return where a character is: the file, the text around it and, unless the file is a table, line and column."""
+        """Return the position of a character: the file, the text around it and, unless the file is a table, line and column."""
         if rare.first is None:
             return {}
         source = self.sources[rare.first.text]
@@ -117,7 +117,7 @@ class Inspection:
         return place if source.rows else place | {"line": rare.first.line, "column": rare.first.column}
 
     def clean_text(self) -> Iterator[str]:
-        """Yield the documents as one text, piece by piece: lines of a list, or documents with a separator between them."""
+        """Yield the documents as one text, piece by piece: the lines of a list, or documents with a separator between them."""
         separator = "\n" if self.corpus.reading == LINE else f"\n{SEPARATOR}\n"
         for number, text in enumerate(self.corpus.texts):
             if number:
@@ -128,7 +128,7 @@ class Inspection:
 
 
 def inspect_text(settings: Settings) -> Inspection:
-    """Read the texts that the settings name and inspect them. Raises ChargenError for a text that cannot be read."""
+    """Read and inspect the configured texts. Raises ChargenError for a text that cannot be read."""
     parts = read_corpus(settings.corpus)
     corpus = cut_corpus(settings.corpus, parts)
     _, held_out = split_documents(corpus, settings.corpus, seed=settings.training.random_seed)
@@ -136,7 +136,7 @@ def inspect_text(settings: Settings) -> Inspection:
 
 
 def inspect(corpus: Corpus, sources: Sequence[SourceText], held_out: Documents) -> Inspection:
-    """Inspect a corpus of one document or more that was cut from some texts, of which training would hold out a part."""
+    """Inspect a corpus of at least one document; sources: the texts it was cut from; held_out: its validation split."""
     counts = CharacterCounts.of(corpus.texts)
     lengths = corpus.documents.lengths
     ends = np.cumsum([file.documents for file in corpus.files])

@@ -1,4 +1,4 @@
-"""Measure how well labels can be told without a network, as the baseline of a classifier."""
+"""Measure the accuracy of simple baselines for a classifier."""
 
 from collections import Counter
 from collections.abc import Sequence
@@ -10,15 +10,15 @@ from chargen.corpus.vocabulary import CharacterVocabulary
 from chargen.insight.baseline import NgramModel
 
 ORDER = 5
-MAX_CHARACTERS = 2_000_000  # that the n-grams of all labels are counted from
-TEXTS_AT_ONCE = 1000  # that are scored; each of their characters takes some hundred bytes meanwhile
+MAX_CHARACTERS = 2_000_000  # of all labels together, from which n-grams are counted
+TEXTS_AT_ONCE = 1000  # scored at a time; each character takes about a hundred bytes meanwhile
 
 
 def baseline_accuracies(training: Sequence[Document], held_out: Sequence[Document]) -> dict[str, float]:
-    """Return the share of held-out texts that two baselines tell right, both having seen the training texts only.
+    """Return the share of held-out texts that two baselines, fitted on the training texts, classify correctly.
 
-    majority: always the most frequent label. ngram: Bayes' rule over one character n-gram model a label, labels as probable
-    beforehand as in training; of large texts the first `MAX_CHARACTERS` are counted. All documents need a label.
+    majority: always the most frequent label. ngram: Bayes' rule with one character n-gram model per label and the training
+    frequencies as prior; of large texts the first `MAX_CHARACTERS` are counted. All documents need a label.
     """
     truth = [document.label for document in held_out]
     frequent = Counter(document.label for document in training).most_common(1)[0][0]
@@ -30,7 +30,7 @@ def baseline_accuracies(training: Sequence[Document], held_out: Sequence[Documen
 
 
 def _ngram_labels(training: Sequence[Document], texts: Sequence[str]) -> list[str]:
-    """Return the label of each text under which the text and the label are the most probable together."""
+    """Return for each text the label with the highest joint probability of text and label."""
     labels = sorted({str(document.label) for document in training})
     batches = [texts[first : first + TEXTS_AT_ONCE] for first in range(0, len(texts), TEXTS_AT_ONCE)]
     vocabulary = CharacterVocabulary.of([*texts, *(document.text for document in training)])
@@ -45,6 +45,6 @@ def _ngram_labels(training: Sequence[Document], texts: Sequence[str]) -> list[st
 
 
 def _first_characters(texts: Sequence[str], count: int) -> list[str]:
-    """Return as many texts as have `count` characters together, and one at least."""
+    """Return the first texts with at most `count` characters together, but at least one text."""
     ends = np.cumsum([len(text) for text in texts])
     return list(texts[: max(1, int((ends <= count).sum()))])

@@ -1,4 +1,4 @@
-"""Measure how new a text is: what of it is copied from the corpus, and from where."""
+"""Measure how much of a text is copied from the corpus, and from where."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -11,7 +11,10 @@ from chargen.insight.resemblance import LineFinder, Resemblance
 
 
 class CopiedSpan(NamedTuple):
-    """A span of the corpus. number: of the text that it was found in, from 0; source, line: where it first stands."""
+    """A span of the corpus.
+
+    number: the index of the text that contains it; source, line: where it first occurs in the corpus.
+    """
 
     text: str
     number: int
@@ -22,24 +25,24 @@ class CopiedSpan(NamedTuple):
 
 @dataclass(frozen=True, kw_only=True)
 class Novelty:
-    """What is copied in some texts. longest: None where not one character is of the corpus."""
+    """What is copied in some texts. longest: None if no character occurs in the corpus."""
 
     characters: int
     longest: CopiedSpan | None
-    copies: tuple[CopiedSpan, ...]  # those of the length asked for or longer
-    copied: int  # characters within these
-    lines: tuple[str, ...]  # all that are not blank
-    exact: tuple[str, ...]  # those that are lines of the corpus
-    near: tuple[Resemblance, ...]  # those that nearly are
+    copies: tuple[CopiedSpan, ...]  # of the requested length or longer
+    copied: int  # characters within copies
+    lines: tuple[str, ...]  # all non-blank lines
+    exact: tuple[str, ...]  # lines that are lines of the corpus
+    near: tuple[Resemblance, ...]  # lines that are nearly lines of the corpus
 
     @property
     def copied_share(self) -> float:
-        """Share of all characters that are within copies."""
+        """The share of all characters within copies."""
         return self.copied / self.characters if self.characters else 0.0
 
 
-class Judge:
-    """Tells how new texts are, given the corpus. reading: "line" for a corpus of lines, whose texts are whole lines."""
+class NoveltyJudge:
+    """Measures how new texts are, given the corpus. reading: "line" for a corpus of lines, whose texts are whole lines."""
 
     def __init__(self, sources: Sequence[SourceText], reading: str) -> None:
         self._names = [source.name for source in sources]
@@ -60,23 +63,23 @@ class Judge:
 
     @property
     def num_characters(self) -> int:
-        """Characters of the corpus."""
+        """The number of characters in the corpus."""
         return sum(map(len, self._texts))
 
     @property
     def name(self) -> str:
-        """The corpus's first file, and how many more there are."""
+        """The name of the corpus's first file, and the number of further files."""
         return self._names[0] + (f" and {len(self._names) - 1} more" if len(self._names) > 1 else "")
 
     def is_new(self, prompt: str, continuation: str, copy_length: int) -> bool:
-        """Tell whether a line, its prompt included, is none of the corpus, or a continuation has no copy of the length."""
+        """Return whether a line with its prompt is not in the corpus, or a continuation has no copy of `copy_length`."""
         if self._by_line:
             return prompt + continuation not in self._lines
         starts = range(len(continuation) - copy_length + 1)
         return not any(continuation[start : start + copy_length] in self._finder for start in starts)
 
     def judge(self, texts: Sequence[str], copy_length: int) -> Novelty:
-        """Tell what is copied in some texts, in spans of `copy_length` characters or more."""
+        """Return what is copied in texts, in spans of `copy_length` characters or more."""
         found = [list(self._finder.copies(text)) for text in texts]
         long = [[copy for copy in copies if copy.length >= copy_length] for copies in found]
         longest = max(((copy, number) for number, copies in enumerate(found) for copy in copies), key=_length, default=None)
@@ -103,7 +106,7 @@ def _length(found: tuple[Copy, int]) -> int:
 
 
 def _covered(copies: Sequence[Copy]) -> int:
-    """Return how many characters are within some copies, which come from left to right and may overlap."""
+    """Return the number of characters within copies, which are ordered and may overlap."""
     covered = reached = 0
     for copy in copies:
         covered += copy.stop - max(copy.start, reached)

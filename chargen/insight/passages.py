@@ -1,4 +1,4 @@
-"""Prepare a given text as a model reads it: line by line or as a whole, and which piece of it each token is."""
+"""Prepare a given text as a model reads it, line by line or as a whole, with the text of each token."""
 
 from codecs import getincrementaldecoder
 from collections.abc import Iterator, Sequence
@@ -11,10 +11,10 @@ from chargen.writing.ensemble import AnyModel
 
 
 class Passage(NamedTuple):
-    """A span of text that a model reads from its own beginning.
+    """A span of text that a model reads from its initial state.
 
-    line: number of its first line, from 1. pieces: the text of each id; of a character of several bytes, it is the last
-    one's, and the others have none.
+    line: the number of its first line, from 1. pieces: the text of each id; for a character of several byte tokens the last one
+    has the character, the others "".
     """
 
     line: int
@@ -23,7 +23,7 @@ class Passage(NamedTuple):
 
 
 class Line(NamedTuple):
-    """A line of a text, from 1 on: the pieces from start to stop."""
+    """A line of a text, numbered from 1: pieces[start:stop]."""
 
     number: int
     start: int
@@ -31,10 +31,10 @@ class Line(NamedTuple):
 
 
 def read_passages(model: AnyModel, text: str, *, on_unknown: str = "error") -> list[Passage]:
-    """Return the lines of a text that are not blank, for a model of lines, else the text as one.
+    """Return the non-blank lines of a text for a model of lines, else the whole text as one passage.
 
-    Raises UnknownTokenError for characters that the vocabulary does not hold, unless they are left out or replaced, and
-    CorpusError where nothing is left.
+    Raises UnknownTokenError for characters that are not in the vocabulary, unless they are left out or replaced, and
+    CorpusError if no text is left.
     """
     whole = [(1, text)]
     parts = enumerate(text.split("\n"), start=1) if model.reading == "line" else whole
@@ -44,23 +44,23 @@ def read_passages(model: AnyModel, text: str, *, on_unknown: str = "error") -> l
         if len(ids):
             passages.append(Passage(number, ids, token_pieces(model.vocabulary, ids, part)))
     if not passages:
-        raise CorpusError("there is no text to read", hint="give a file with text in it that the model knows")
+        raise CorpusError("no text is left to read", hint="give a file with characters that the model knows")
     return passages
 
 
 def token_pieces(vocabulary: Vocabulary, ids: Ids, text: str) -> list[str]:
-    """Return which piece of a text each of its ids is."""
+    """Return the text of each id."""
     if vocabulary.kind == "byte":
         decoder = getincrementaldecoder("utf-8")("replace")
         pieces = [decoder.decode(bytes([token - 1])) for token in ids.tolist()]
         return [*pieces[:-1], pieces[-1] + decoder.decode(b"", final=True)]
     if vocabulary.kind == "word" and len(words := split_words(text)) == len(ids):
-        return words  # where one is unknown, the text tells what it is
+        return words  # an unknown word is looked up in the text
     return [vocabulary.texts[token] for token in ids.tolist()]
 
 
 def lines_of(pieces: Sequence[str], first: int = 1, *, start: int = 0) -> Iterator[Line]:
-    """Yield the lines of some pieces, the first of which is numbered `first` and begins at the piece `start`."""
+    """Yield the lines of some pieces; the first line has the number `first` and begins at piece `start`."""
     number = first
     for place, piece in enumerate(pieces, start=start):
         if "\n" in piece:

@@ -1,6 +1,6 @@
-"""Compute properties of every place of a text that units may have learnt: inside quotes, place in the line, and so on.
+"""Compute properties of each position of a text that units may represent, such as inside quotes or position in the line.
 
-Each value is that of a place once its character has been read.
+Each value is the one after reading the character at the position.
 """
 
 from collections.abc import Callable, Iterator, Sequence
@@ -13,19 +13,19 @@ OPENING, CLOSING = "([{", ")]}"
 
 
 def quotes(text: str) -> Iterator[float]:
-    """Yield 1 within double quotation marks, the opening one counted, else 0; a blank line ends what was left open."""
+    """Yield 1 within double quotation marks, from the opening one on, else 0; a blank line closes an open quotation."""
     within, before = False, ""
     for character in text:
         if character in "\u201d\u00bb" or before + character == "\n\n":
             within = False
-        elif character in '"\u201c\u201e\u00ab':  # the second one closes in German
+        elif character in '"\u201c\u201e\u00ab':  # in German the second one closes
             within = not within
         yield float(within)
         before = character
 
 
 def line_position(text: str) -> Iterator[float]:
-    """Yield the characters of the line so far."""
+    """Yield the number of characters of the line so far."""
     position = 0
     for character in text:
         position = 0 if character == "\n" else position + 1
@@ -33,7 +33,7 @@ def line_position(text: str) -> Iterator[float]:
 
 
 def brackets(text: str) -> Iterator[float]:
-    """Yield how many brackets are open."""
+    """Yield the number of open brackets."""
     depth = 0
     for character in text:
         depth = max(0, depth + (character in OPENING) - (character in CLOSING))
@@ -41,7 +41,7 @@ def brackets(text: str) -> Iterator[float]:
 
 
 def indent(text: str) -> Iterator[float]:
-    """Yield the blanks that the line begins with, so far."""
+    """Yield the number of blanks at the beginning of the line so far."""
     blanks, begins = 0, True
     for character in text:
         if character == "\n":
@@ -54,7 +54,7 @@ def indent(text: str) -> Iterator[float]:
 
 
 def words(text: str) -> Iterator[float]:
-    """Yield the characters of the word so far, 0 between words."""
+    """Yield the number of characters of the word so far, 0 between words."""
     length = 0
     for character in text:
         length = length + 1 if character.isalnum() or character in "'\u2019_" else 0
@@ -71,6 +71,6 @@ PROPERTIES: dict[str, Callable[[str], Iterator[float]]] = {
 
 
 def property_values(name: str, pieces: Sequence[str]) -> Doubles:
-    """Return the values of a property at the last character of each piece, (N,); pieces are not empty."""
+    """Return the values of a property at the last character of each piece, (N,); no piece may be empty."""
     values = np.fromiter(PROPERTIES[name]("".join(pieces)), np.float64)
     return values[np.cumsum([len(piece) for piece in pieces]) - 1]

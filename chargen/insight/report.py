@@ -1,4 +1,4 @@
-"""Collect what is known of a run: its settings, its epochs, what it writes, and how new that is."""
+"""Collect the facts of a run for a report: settings, epochs, samples, and how new they are."""
 
 import tomllib
 from collections.abc import Callable, Mapping, Sequence
@@ -9,7 +9,7 @@ from typing import Any, TypeVar
 
 from chargen.errors import ChargenError, ConfigError, RunError
 from chargen.insight.comparison import best_figures, training_seconds
-from chargen.insight.novelty import Judge, Novelty
+from chargen.insight.novelty import Novelty, NoveltyJudge
 from chargen.network.model_file import TextModel, num_class_outputs, read_metadata
 from chargen.network.network import weight_shapes
 from chargen.runs.curves import Curve, Panel
@@ -22,21 +22,21 @@ from chargen.settings.schema import Settings, declared_settings
 from chargen.writing.prompt import read_prompt
 from chargen.writing.request import Request
 
-RANDOM_SEED = 1  # of the texts that are drawn for a report, so that it can be made once more
-LINES, TEXTS, LENGTH = 40, 3, 400  # drawn for it: lines, or other texts and their tokens
-COPY_LENGTH = 20  # characters from which on a span that stands in the corpus is a copy
-LARGEST_CORPUS = 10_000_000  # characters; to find copies in more takes gigabytes
+RANDOM_SEED = 1  # of the texts drawn for a report, so that a report can be repeated
+LINES, TEXTS, LENGTH = 40, 3, 400  # lines drawn; other texts drawn and the tokens of each
+COPY_LENGTH = 20  # characters; a shorter span of the corpus is not counted as a copy
+LARGEST_CORPUS = 10_000_000  # characters; finding copies in a larger one takes gigabytes
 
 Found = TypeVar("Found")
 
 
 @dataclass(frozen=True, kw_only=True)
 class RunRecord:
-    """What the files of a run tell without running it.
+    """The facts of a run from its files.
 
-    metadata: the model file's, as `read_metadata` gives it. history: None before the first epoch was done. reasons: why
-    settings were chosen. versions: of what trained, by name; none of older runs. seconds: of training, None where no checkpoint
-    tells. best: epoch and figures of the best validation. notes: what could not be read, by the part that it belongs to.
+    metadata: the result of `read_metadata`. history: None before the end of the first epoch. reasons: why settings were chosen.
+    versions: the versions of the software used for training, empty for older runs. seconds: of training, None without a
+    checkpoint. best: epoch and figures of the best validation. notes: what could not be read, by part of the report.
     """
 
     run: RunDirectory
@@ -54,13 +54,16 @@ class RunRecord:
 
     @property
     def classifies(self) -> bool:
-        """Whether the run tells labels, and writes no text."""
+        """Whether the run is a classifier rather than a text model."""
         return bool(self.metadata["task"] == "classify")
 
 
 @dataclass(frozen=True, kw_only=True)
 class SettingRow:
-    """A setting that is not its default. default: its value, or words for what it stands for where that is open."""
+    """A setting that differs from its default.
+
+    default: the default value, or a description if it depends on the text.
+    """
 
     name: str
     value: Any
@@ -70,7 +73,7 @@ class SettingRow:
 
 @dataclass(frozen=True, kw_only=True)
 class Judgement:
-    """Texts drawn for a report and what of them is copied from the corpus."""
+    """Texts drawn for a report, and what is copied in them."""
 
     texts: Sequence[str]
     novelty: Novelty
@@ -79,10 +82,10 @@ class Judgement:
 
 
 def read_record(model: Path) -> RunRecord:
-    """Read what is known of the run of a model file.
+    """Read the facts of a model file's run.
 
-    Raises RunError for a run without settings or with a damaged metrics.csv, and ModelFileError for a damaged model. Sample
-    texts or a gradient log that cannot be read are told of in the notes.
+    Raises RunError for a run without settings or with a damaged metrics.csv, and ModelFileError for a damaged model. Samples or
+    a gradient log that cannot be read are reported in the notes.
     """
     run, metadata, notes = RunDirectory(model.parent), read_metadata(model), {}
     settings = read_settings(run)
@@ -126,14 +129,14 @@ def _versions(path: Path) -> dict[str, str]:
 
 
 def _comments(config: Path) -> list[str]:
-    """Return the lines in front of a run's settings, which say why they were chosen."""
+    """Return the comment lines before a run's settings, which explain why they were chosen."""
     lines = config.read_text(encoding="utf-8").splitlines()
     first = next((number for number, line in enumerate(lines) if not line.startswith("# ")), len(lines))
     return [line[2:] for line in lines[:first]]
 
 
 def changed_settings(settings: Settings) -> list[SettingRow]:
-    """Return the settings that are not their defaults, in order."""
+    """Return the settings that differ from their defaults, in order."""
     values = settings.to_mapping()
     rows = []
     for section, one, _, detail in declared_settings():
@@ -145,33 +148,33 @@ def changed_settings(settings: Settings) -> list[SettingRow]:
 
 
 def accuracy_panel(history: History) -> Panel | None:
-    """Return the accuracies of a classifier's epochs, None for a run that writes text."""
+    """Return the accuracies of a classifier's epochs; None for a text model."""
     curves = []
     for column, label in (("accuracy", "training"), ("validation_accuracy", "validation")):
         points = [(row["epoch"], row[column]) for row in history.rows if row.get(column) is not None]
         if points:
             epochs, values = zip(*points, strict=True)
             curves.append(Curve(label=label, run=0, held_out=label != "training", epochs=epochs, values=values))
-    return Panel(title="texts told right", curves=tuple(curves)) if curves else None
+    return Panel(title="accuracy", curves=tuple(curves)) if curves else None
 
 
 def judge_fresh_texts(path: Path, model: TextModel) -> Judgement:
-    """Draw texts with a fixed random seed and find what of them stands in the corpus.
+    """Draw texts with a fixed random seed and find the copies in them.
 
-    Of a model of labelled documents each label gets its share. Raises what `training_texts` raises, and ConfigError for a
-    corpus that is too large.
+    A model of labelled documents writes an equal number for each label. Raises the errors of `training_texts`, and ConfigError
+    for a corpus that is too large.
     """
     characters = model.provenance.get("characters")
     if type(characters) is int and characters > LARGEST_CORPUS:
         raise ConfigError(f"a corpus of more than {LARGEST_CORPUS:,} characters is not searched for copies")
-    judge = Judge(training_texts([path]), model.reading)
+    judge = NoveltyJudge(training_texts([path]), model.reading)
     texts = [text for one, count in _shares(model) for text in _drawn(one, count)]
     novelty = judge.judge(texts, COPY_LENGTH)
     return Judgement(texts=texts, novelty=novelty, corpus=judge.name, corpus_characters=judge.num_characters)
 
 
 def _shares(model: TextModel) -> list[tuple[TextModel, int]]:
-    """Return the model as it writes each label, and how many texts are drawn of it."""
+    """Return the model set to each label, and the number of texts to draw."""
     count = LINES if model.reading == "line" else TEXTS
     labels = model.vocabulary.labels[:count]
     if not labels:
@@ -185,8 +188,8 @@ def _drawn(model: TextModel, count: int) -> list[str]:
     return request.write(model, read_prompt(model.vocabulary, "")).texts
 
 
-def explained(work: Callable[[], Found]) -> tuple[Found | None, str]:
-    """Return what some work finds, or None and one line that says why it cannot be done."""
+def result_or_reason(work: Callable[[], Found]) -> tuple[Found | None, str]:
+    """Return the result of `work` and "", or None and the message of its error."""
     try:
         return work(), ""
     except ChargenError as error:

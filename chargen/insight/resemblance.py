@@ -7,13 +7,13 @@ import numpy as np
 import numpy.typing as npt
 
 MAX_EDITS = 2
-LONGEST = 80  # characters of a line that is compared
-BAGS = 32  # counts that stand for a line; characters share them
+LONGEST = 80  # characters; longer lines are not compared
+BAGS = 32  # character counts per line; several characters share a bag
 LINES_AT_ONCE = 1 << 14
 
 
 class Resemblance(NamedTuple):
-    """A line, the line of the corpus that it is nearest to, and the edits between them: 1 or 2."""
+    """A line, the nearest line of the corpus, and the edits between them: 1 or 2."""
 
     line: str
     nearest: str
@@ -21,10 +21,10 @@ class Resemblance(NamedTuple):
 
 
 class LineFinder:
-    """Finds the line of a corpus that another line is an edit or two away from.
+    """Finds the line of a corpus that is one or two edits away from another line.
 
-    An edit (a character more, less, or another) changes a line's length by one at most, and its counts of characters by two in
-    all; lines that differ by more are left out at once.
+    An edit (insert, delete or replace a character) changes a line's length by at most one, and its character counts by at most
+    two in total; lines that differ by more are skipped at once.
 
     >>> LineFinder(["Harold", "Ida"]).nearest("Harald")
     Resemblance(line='Harald', nearest='Harold', edits=1)
@@ -38,9 +38,9 @@ class LineFinder:
         self._counts = np.concatenate([np.zeros((0, BAGS), np.int8), *counted])
 
     def nearest(self, line: str) -> Resemblance | None:
-        """Return what a line resembles, the first such line in order; None for a line of the corpus or like none of it.
+        """Return the first corpus line that a line resembles; None for a line of the corpus, and without a similar one.
 
-        Two edits count only in a line of five characters or more, one in a line of three: more of it has to stay.
+        Two edits are allowed only in a line of five characters or more, one in a line of three or more.
         """
         most = min(MAX_EDITS, (len(line) - 1) // 2)
         if most < 1 or len(line) > LONGEST:
@@ -54,7 +54,7 @@ class LineFinder:
 
 
 def edit_distance(one: str, other: str, most: int) -> int:
-    """Return the edits between two texts (Levenshtein 1966), or most + 1 where they are more."""
+    """Return the edits between two texts (Levenshtein 1966), or most + 1 if there are more than `most`."""
     previous = list(range(len(other) + 1))
     for row, character in enumerate(one, start=1):
         current = [row]
@@ -68,7 +68,7 @@ def edit_distance(one: str, other: str, most: int) -> int:
 
 
 def _counts(lines: list[str]) -> npt.NDArray[np.int8]:
-    """Return how many characters of each line fall into each bag, (L, BAGS)."""
+    """Return the number of characters of each line in each bag, (L, BAGS)."""
     codes = np.frombuffer("".join(lines).encode("utf-32-le", "surrogatepass"), np.uint32)
     owners = np.repeat(np.arange(len(lines)), [len(line) for line in lines])
     counts = np.bincount(owners * BAGS + codes % BAGS, minlength=len(lines) * BAGS)

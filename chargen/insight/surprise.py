@@ -1,4 +1,4 @@
-"""Measure how surprising a text is to a model: the bits of each character, and what the model expected instead."""
+"""Measure the surprise of a text for a model: the bits of each character, and the expected alternatives."""
 
 import math
 from collections.abc import Sequence
@@ -19,20 +19,20 @@ from chargen.writing.sampling import Doubles, log_softmax
 ALTERNATIVES = 5
 
 
-class Measured(NamedTuple):
-    """What a model thought before each token: bits of the token, (T,); ids and probabilities of the best ones, (T, 5)."""
+class TokenMeasures(NamedTuple):
+    """The measures of each token: bits, (T,); ids and probabilities of the most probable tokens, (T, 5)."""
 
     bits: Doubles
     choices: npt.NDArray[np.integer]
     chances: Floats
 
-    def part(self, places: slice) -> "Measured":
-        """Return what was measured of some tokens."""
-        return Measured(self.bits[places], self.choices[places], self.chances[places])
+    def part(self, places: slice) -> "TokenMeasures":
+        """Return the measures of some tokens."""
+        return TokenMeasures(self.bits[places], self.choices[places], self.chances[places])
 
 
 class Alternative(NamedTuple):
-    """A token that could have come, None for the end of a line."""
+    """A possible token; None for the end of a line."""
 
     token: str | None
     probability: float
@@ -40,26 +40,26 @@ class Alternative(NamedTuple):
 
 @dataclass(frozen=True, kw_only=True)
 class Surprise:
-    """A text in pieces, one a token, with the bits of each, by lines.
+    """A text in pieces, one per token, with the bits of each, by lines.
 
-    The pieces of a model of lines are those of its lines, each with its end; blank ones are left out. names: what each id of
-    the vocabulary stands for, None for the end. end_bits: of the end of a text that is read as a whole.
+    For a model of lines the pieces are those of its lines including their ends, without blank lines. names: the text of each id
+    of the vocabulary, None for the end. end_bits: the bits of the end of a text that is read as a whole.
     """
 
     pieces: Sequence[str]
-    measured: Measured
+    measured: TokenMeasures
     lines: tuple[Line, ...]
     names: Sequence[str | None]
     end_bits: float | None = None
 
     @property
     def characters(self) -> int:
-        """Characters of all pieces, the end of a line or of the text counted as one."""
+        """The number of characters of all pieces; the end of a line or of the text counts as one."""
         return sum(map(len, self.pieces)) + (self.end_bits is not None)
 
     @property
     def bits_per_character(self) -> float:
-        """Bits of the whole text with its end divided by its characters."""
+        """The bits of the whole text including its end, divided by its characters."""
         return (float(self.measured.bits.sum()) + (self.end_bits or 0.0)) / self.characters
 
     def line_bits(self, line: Line) -> float:
@@ -68,53 +68,53 @@ class Surprise:
         return float(self.measured.bits[line.start : line.stop].sum()) / max(1, characters)
 
     def worst_lines(self) -> list[Line]:
-        """Return the lines that are not blank, those of the most bits a character first."""
+        """Return the non-blank lines, those with the most bits a character first."""
         written = [line for line in self.lines if "".join(self.pieces[line.start : line.stop]).strip()]
         return sorted(written, key=lambda line: (-self.line_bits(line), line.number))
 
     def worst_pieces(self, line: Line, count: int, least: float) -> list[int]:
-        """Return the places of a line's pieces of the most bits, at most `count`, each of `least` bits or more, in order."""
+        """Return the positions of at most `count` pieces of a line with the most bits, each `least` or more, in order."""
         places = sorted(range(line.start, line.stop), key=lambda place: -self.measured.bits[place])[:count]
         return sorted(place for place in places if self.measured.bits[place] >= least)
 
     def alternatives(self, place: int) -> list[Alternative]:
-        """Return what would have been the most probable at a place, the best first."""
+        """Return the most probable tokens at a position, the best first."""
         pairs = zip(self.measured.choices[place].tolist(), self.measured.chances[place].tolist(), strict=True)
         return [Alternative(self.names[token], chance) for token, chance in pairs if chance > 0]
 
 
 def measure_surprise(model: AnyModel, passages: Sequence[Passage]) -> Surprise:
-    """Read passages as `evaluate` does and return the bits of all of it, so that the means are the same.
+    """Read passages as `evaluate` does and return the bits of every piece, so that the means agree.
 
-    The probabilities are those of the network at temperature 1. An unknown word has the bits of the unknown token and those of
-    its spelling, each character as probable as any other.
+    The probabilities are those of the network at temperature 1. An unknown word costs the bits of the unknown token and of its
+    spelling, in which all characters are equally probable.
     """
     by_line = model.reading == "line"
     ids = [one.ids for one in passages]
     measured = _measure(model, join_documents(ids, model.begins, model.vocabulary))
     pieces: list[str] = []
     lines: list[Line] = []
-    parts: list[Measured] = []
+    parts: list[TokenMeasures] = []
     place = 0
     for passage in passages:
         own = ["\n"] if by_line else []
         taken = slice(place, place + len(passage.ids) + len(own))
-        told, kept = _whole_characters([*passage.pieces, *own], _with_spelling(model, passage, measured.part(taken)))
+        shown, kept = _whole_characters([*passage.pieces, *own], _with_spelling(model, passage, measured.part(taken)))
         place += len(passage.ids) + 1
-        lines += list(lines_of(told, passage.line, start=len(pieces)))
-        pieces += told
+        lines += list(lines_of(shown, passage.line, start=len(pieces)))
+        pieces += shown
         parts.append(kept)
     return Surprise(
         pieces=pieces,
-        measured=Measured(*map(np.concatenate, zip(*parts, strict=True))),
+        measured=TokenMeasures(*map(np.concatenate, zip(*parts, strict=True))),
         lines=tuple(lines),
         names=[None, *model.vocabulary, *model.vocabulary.labels],
         end_bits=None if by_line else float(measured.bits[-1]),
     )
 
 
-def _with_spelling(model: AnyModel, passage: Passage, measured: Measured) -> Measured:
-    """Return what was measured with the spelling of unknown words, which costs bits as well."""
+def _with_spelling(model: AnyModel, passage: Passage, measured: TokenMeasures) -> TokenMeasures:
+    """Return the measures with the bits of spelling unknown words added."""
     if model.vocabulary.kind != "word":
         return measured
     bits = measured.bits.copy()
@@ -122,17 +122,17 @@ def _with_spelling(model: AnyModel, passage: Passage, measured: Measured) -> Mea
     return measured._replace(bits=bits)
 
 
-def _whole_characters(pieces: list[str], measured: Measured) -> tuple[list[str], Measured]:
-    """Join the bytes of a character: their bits add up, the alternatives are those to the last one."""
+def _whole_characters(pieces: list[str], measured: TokenMeasures) -> tuple[list[str], TokenMeasures]:
+    """Join the bytes of each character: add their bits, and keep the alternatives of the last byte."""
     ends = [place for place, piece in enumerate(pieces) if piece or place == len(pieces) - 1]
     if len(ends) == len(pieces):
         return pieces, measured
     bits = np.add.reduceat(measured.bits, [0, *(end + 1 for end in ends[:-1])])
-    return [pieces[end] for end in ends], Measured(bits, measured.choices[ends], measured.chances[ends])
+    return [pieces[end] for end in ends], TokenMeasures(bits, measured.choices[ends], measured.chances[ends])
 
 
-def _measure(model: AnyModel, stream: TokenStream) -> Measured:
-    """Return what a model thought of each token of a stream but the first boundary."""
+def _measure(model: AnyModel, stream: TokenStream) -> TokenMeasures:
+    """Return the measures of each token of a stream except the first boundary."""
     count = min(ALTERNATIVES, len(model.vocabulary))
     bits = np.empty(stream.span)
     choices = np.empty((stream.span, count), model.vocabulary.dtype)
@@ -144,11 +144,11 @@ def _measure(model: AnyModel, stream: TokenStream) -> Measured:
         best = _best(possible, count)
         choices[expected.places] = best
         chances[expected.places] = np.exp(np.take_along_axis(possible, best, -1))
-    return Measured(bits, choices, chances)
+    return TokenMeasures(bits, choices, chances)
 
 
 def _possible(model: AnyModel, stream: TokenStream, places: npt.NDArray[np.int64], nats: Doubles) -> Doubles:
-    """Return log-probabilities, (N, V), with those of tokens that are never drawn at minus infinity."""
+    """Return log-probabilities, (N, V), with minus infinity for tokens that are never drawn."""
     possible = nats.copy()
     possible[:, stream.first_label :] = -np.inf
     possible[~np.full(len(nats), model.ends) | np.isin(places, stream.starts), BOUNDARY] = -np.inf
@@ -156,7 +156,7 @@ def _possible(model: AnyModel, stream: TokenStream, places: npt.NDArray[np.int64
 
 
 def _best(nats: Doubles, count: int) -> npt.NDArray[np.intp]:
-    """Return the ids of the most probable tokens, the best first, (N, count), of log-probabilities, (N, V)."""
+    """Return the ids of the most probable tokens, the best first, (N, count), from log-probabilities, (N, V)."""
     best = np.argpartition(-nats, count - 1, axis=-1)[:, :count]
     order = np.argsort(-np.take_along_axis(nats, best, -1), axis=-1, kind="stable")
     return np.take_along_axis(best, order, -1)

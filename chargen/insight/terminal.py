@@ -1,7 +1,7 @@
-"""Draw curves with characters.
+"""Draw curves in a terminal.
 
-Where colours tell the curves apart they are drawn in Braille, whose characters have two by four dots; elsewhere each curve
-has a mark of its own, all of them ASCII, which every log, mail and font shows alike.
+With colours the curves are drawn in Braille characters, which have two by four dots. Without colours each curve has its own
+ASCII mark, which every log, mail and font shows in the same way.
 """
 
 from collections.abc import Iterator, Sequence
@@ -17,15 +17,15 @@ from chargen.terminal import sanitized
 COLOURS = ("blue", "yellow", "green", "magenta", "cyan", "red")
 MARKS = "*o+x#@%&"
 MIN_WIDTH, MIN_HEIGHT, MAX_HEIGHT = 10, 4, 20  # of the canvas, in characters
-LINES_AROUND = 8  # of a terminal's: title, axis, legend, the next prompt
+LINES_AROUND = 8  # lines of a terminal for title, axis, legend and the next prompt
 
-# Bit of each dot in a Braille character, by row and column.
+# The bit of each dot in a Braille character, by row and column.
 _DOTS = ((0x01, 0x08), (0x02, 0x10), (0x04, 0x20), (0x40, 0x80))
 _EMPTY_BRAILLE = 0x2800
 
 
 class Canvas:
-    """Characters that curves are drawn on; where two curves meet, the later one's colour or mark stays."""
+    """Characters to draw curves on; if two curves meet, the colour or mark of the later one remains."""
 
     def __init__(self, *, width: int, height: int, braille: bool) -> None:
         self._braille = braille
@@ -35,16 +35,16 @@ class Canvas:
 
     @property
     def width(self) -> int:
-        """Dots from left to right."""
+        """The width in dots."""
         return len(self._dots[0]) * self._columns
 
     @property
     def height(self) -> int:
-        """Dots from top to bottom."""
+        """The height in dots."""
         return len(self._dots) * self._rows
 
     def dot(self, x: int, y: int, curve: int) -> None:
-        """Set a dot, counted from the top left."""
+        """Set a dot; x and y count from the top left."""
         row, column = y // self._rows, x // self._columns
         self._owner[row][column] = curve
         self._dots[row][column] |= _DOTS[y % self._rows][x % self._columns]
@@ -68,12 +68,12 @@ def mark(curve: int) -> str:
 
 
 def style(curve: int, coloured: bool) -> str:
-    """Return the colour that a curve is drawn in, if any is."""
+    """Return the colour of a curve, or "" without colours."""
     return COLOURS[curve % len(COLOURS)] if coloured else ""
 
 
 def draw_on(console: Console, panels: Sequence[Panel]) -> str:
-    """Return panels as wide as a console: in colours where it has some and its user wants them, else in ASCII."""
+    """Return panels as wide as a console: in colours if it has some and they are not switched off, else in ASCII."""
     coloured = console.is_terminal and console.color_system is not None and not console.no_color
     braille = coloured and not console.options.ascii_only
     shown = [_sanitized(panel) for panel in panels] if console.is_terminal else panels
@@ -84,12 +84,12 @@ def draw_on(console: Console, panels: Sequence[Panel]) -> str:
 
 
 def _sanitized(panel: Panel) -> Panel:
-    """Return a panel whose labels, in which names of folders stand, leave a terminal alone."""
+    """Return a panel with labels that are safe for a terminal; they contain names of folders."""
     return replace(panel, curves=tuple(replace(curve, label=sanitized(curve.label)) for curve in panel.curves))
 
 
 def draw_text(panels: Sequence[Panel], *, width: int, height: int, braille: bool) -> Text:
-    """Return panels below each other, the first one `height` lines high, the others half of it."""
+    """Return panels below each other: the first one `height` lines high, the others half as high."""
     blocks = []
     for place, panel in enumerate(panels):
         lines = max(MIN_HEIGHT, height if place == 0 else height // 2)
@@ -118,14 +118,14 @@ def _panel_lines(panel: Panel, *, width: int, height: int, braille: bool) -> Ite
 
 
 def _range(values: Sequence[float]) -> tuple[float, float]:
-    """Return the least and the largest value; of values that are all equal, a range around them."""
+    """Return the smallest and the largest value; for equal values, a range around them."""
     low, high = min(values), max(values)
     around = max(0.5, abs(high) / 2)
     return (low, high) if low < high else (low - around, high + around)
 
 
 def _places(curve: Curve, canvas: Canvas, across: tuple[float, float], upward: tuple[float, float]) -> list[tuple[int, int]]:
-    """Return the dots of a curve's points, as (x, y) from the top left, given the ranges of the axes."""
+    """Return the dots of a curve's points, (x, y) from the top left, given the ranges of the axes."""
     places = []
     for epoch, value in zip(curve.epochs, curve.values, strict=True):
         x = (epoch - across[0]) / (across[1] - across[0])
@@ -135,7 +135,7 @@ def _places(curve: Curve, canvas: Canvas, across: tuple[float, float], upward: t
 
 
 def _line_dots(places: Sequence[tuple[int, int]]) -> Iterator[tuple[int, int]]:
-    """Yield the dots of straight lines from place to place."""
+    """Yield the dots of straight lines between consecutive points."""
     yield places[0]
     for (x, y), (to_x, to_y) in pairwise(places):
         steps = max(abs(to_x - x), abs(to_y - y), 1)
@@ -144,7 +144,7 @@ def _line_dots(places: Sequence[tuple[int, int]]) -> Iterator[tuple[int, int]]:
 
 
 def _epoch_axis(panel: Panel, width: int) -> str:
-    """Return the line below the floor: the first epoch, the word, the last epoch."""
+    """Return the label line of the axis: the first epoch, the word, the last epoch."""
     epochs = [epoch for curve in panel.curves for epoch in curve.epochs]
     first, last = str(min(epochs)), str(max(epochs))
     if first == last:

@@ -1,4 +1,4 @@
-"""Describe texts before training: their characters, scripts, the lengths of their documents, and copies among them."""
+"""Describe texts before training: their characters, scripts, lengths of documents, and copies."""
 
 import unicodedata
 from collections import Counter
@@ -11,17 +11,20 @@ import numpy.typing as npt
 
 from chargen.corpus.large_text import NUM_CODE_POINTS, LargeText, Text, batched_texts, code_points, text_blocks
 
-RARE_COUNT = 3  # a character that occurs so often at most is rare
-MAX_RARE = 20  # rare characters that are listed
+RARE_COUNT = 3  # a character with at most so many occurrences is rare
+MAX_RARE = 20  # rare characters listed
 AROUND = 20  # characters shown on each side of a rare one
 QUANTILES = (0.0, 0.25, 0.5, 0.75, 0.9, 1.0)
 MAX_BARS = 10  # of the histogram of lengths
-# The scripts whose characters Unicode names by another word than the script's usual name.
+# The scripts whose usual name differs from the first word of their characters' Unicode names.
 SCRIPT_NAMES = {"CJK": "Han", "IDEOGRAPHIC": "Han", "FULLWIDTH": "Latin", "HALFWIDTH": "Katakana", "MICRO": "Greek"}
 
 
 class Place(NamedTuple):
-    """Where a character stands. text: number of the text. line and column count from 1. around: the characters around it."""
+    """The position of a character.
+
+    text: the index of the text. line and column count from 1. around: the characters around it.
+    """
 
     text: int
     line: int
@@ -30,7 +33,7 @@ class Place(NamedTuple):
 
 
 class RareCharacter(NamedTuple):
-    """A character that occurs a few times only, and where it occurs first; None where that is unknown."""
+    """A rare character, and where it first occurs; None if unknown."""
 
     character: str
     occurrences: int
@@ -38,7 +41,7 @@ class RareCharacter(NamedTuple):
 
 
 class Bar(NamedTuple):
-    """A bar of a histogram: documents of `low` to `high` characters, both included."""
+    """A bar of a histogram: the number of documents with `low` to `high` characters, inclusive."""
 
     low: int
     high: int
@@ -47,7 +50,7 @@ class Bar(NamedTuple):
 
 @dataclass(frozen=True)
 class CharacterCounts:
-    """How often each character of some texts occurs."""
+    """The number of occurrences of each character in some texts."""
 
     counts: dict[str, int]
 
@@ -63,7 +66,7 @@ class CharacterCounts:
 
     @property
     def total(self) -> int:
-        """All characters."""
+        """The number of all characters."""
         return sum(self.counts.values())
 
     def most_common(self) -> list[tuple[str, int]]:
@@ -80,13 +83,13 @@ class CharacterCounts:
         return {script: count / total for script, count in letters.most_common()}
 
     def rare(self, texts: Sequence[Text]) -> list[RareCharacter]:
-        """Return the characters that occur `RARE_COUNT` times at most, the rarest first, and their first place in texts."""
+        """Return the characters with at most `RARE_COUNT` occurrences, the rarest first, and where they first occur."""
         found = sorted((count, character) for character, count in self.counts.items() if count <= RARE_COUNT)
         return [RareCharacter(one, count, _first_place(one, texts)) for count, one in found[:MAX_RARE]]
 
     @property
     def num_rare(self) -> int:
-        """Distinct characters that occur `RARE_COUNT` times at most."""
+        """The number of distinct characters with at most `RARE_COUNT` occurrences."""
         return sum(count <= RARE_COUNT for count in self.counts.values())
 
 
@@ -105,7 +108,7 @@ def _count_codes(text: str) -> npt.NDArray[np.intp]:
 
 
 def _first_place(character: str, texts: Sequence[Text]) -> Place | None:
-    """Return where a character occurs first in some texts."""
+    """Return where a character first occurs in some texts."""
     for number, text in enumerate(texts):
         line, column = 1, 1
         for block in text_blocks(text):
@@ -120,17 +123,17 @@ def _first_place(character: str, texts: Sequence[Text]) -> Place | None:
 
 @dataclass(frozen=True)
 class Lengths:
-    """Lengths of documents, in characters; (documents,), one document or more."""
+    """The lengths of documents in characters, (documents,), at least one."""
 
     values: npt.NDArray[np.int64]
 
     def quantiles(self) -> dict[str, int]:
-        """Return the shortest, the longest and some lengths between, by what share of the documents is no longer."""
+        """Return the shortest, the longest and some quantiles of the lengths."""
         names = {0.0: "min", 0.5: "median", 1.0: "max"}
         return {names.get(one, f"{one:.0%}"): int(np.quantile(self.values, one, method="inverted_cdf")) for one in QUANTILES}
 
     def histogram(self) -> list[Bar]:
-        """Return counts of documents by length: bars of one width for similar lengths, else each twice as wide as the last."""
+        """Return a histogram of the lengths: bars of equal width for similar lengths, else each twice as wide as the last."""
         low, high = int(self.values.min()), int(self.values.max())
         edges = _even_edges(low, high) if high <= max(20, 8 * low) else _doubling_edges(low, high)
         counts, _ = np.histogram(self.values, np.array(edges))
@@ -155,7 +158,7 @@ def _doubling_edges(low: int, high: int) -> list[int]:
 
 
 def count_copies(texts: Iterable[Text]) -> int:
-    """Count the texts that are the same as an earlier one, by hashes of 64 bits."""
+    """Count the texts that are equal to an earlier one, by hashes of 64 bits."""
     hashes = np.fromiter((hash(text if isinstance(text, str) else text.sha256()) for text in texts), np.int64)
     hashes.sort()
     return int((hashes[1:] == hashes[:-1]).sum())

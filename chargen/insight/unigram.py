@@ -1,4 +1,4 @@
-"""Compare a network with a 1-gram model and with equal guesses."""
+"""Compare a network with a 1-gram model and with uniform guessing."""
 
 import math
 from collections.abc import Iterable, Mapping, Sequence
@@ -9,12 +9,12 @@ import numpy.typing as npt
 from chargen.corpus.windows import TokenStream, tokenize
 from chargen.insight.assessment import Row, Subject
 from chargen.insight.baseline import NOWHERE, Counts, Floats
-from chargen.insight.evaluation import Passage
+from chargen.insight.evaluation import EncodedText
 
 UNIGRAM, UNIFORM = "1-gram", "uniform"
 EXPLAINED = {
-    UNIGRAM: "which a 1-gram model reaches that knows only how frequent each token is",
-    UNIFORM: "which equal guesses among all tokens reach",
+    UNIGRAM: "the figure of a 1-gram model, which knows only how frequent each token is",
+    UNIFORM: "the figure of guessing all tokens with equal probability",
 }
 TOKENS_AT_ONCE = 1 << 22
 
@@ -22,9 +22,9 @@ TokenCounts = npt.NDArray[np.int64]  # (V,)
 
 
 def unigram_nats(counts: TokenCounts) -> Floats:
-    """Return what each token costs by a 1-gram model of a text in which the tokens came so often, in nats, (V,).
+    """Return the cost of each token under a 1-gram model with these token counts, in nats, (V,).
 
-    It is the 1-gram model of `NgramModel`: interpolated Kneser-Ney smoothing, so that no token is impossible.
+    It is the 1-gram model of `NgramModel`: interpolated Kneser-Ney smoothing, so that no token has probability 0.
     """
     found, nothing = np.flatnonzero(counts), np.zeros(len(counts), np.int64)
     grams = np.full(len(counts), NOWHERE)
@@ -34,7 +34,7 @@ def unigram_nats(counts: TokenCounts) -> Floats:
 
 
 def count_tokens(streams: Iterable[TokenStream], vocab_size: int) -> TokenCounts:
-    """Count the predicted tokens of some streams, (V,)."""
+    """Count the predicted tokens of streams, (V,)."""
     counts = np.zeros(vocab_size, np.int64)
     for stream in streams:
         for first in range(1, len(stream.ids), TOKENS_AT_ONCE):
@@ -44,40 +44,40 @@ def count_tokens(streams: Iterable[TokenStream], vocab_size: int) -> TokenCounts
 
 
 def cross_entropies(learnt: Iterable[TokenStream], measured: TokenStream, vocab_size: int) -> dict[str, float]:
-    """Return what a 1-gram model of some streams, and equal guesses, cost on another stream, in nats a token."""
+    """Return the nats a token of a stream under a 1-gram model of other streams, and under uniform guessing."""
     counts = count_tokens([measured], vocab_size)
     return {name: nats / float(counts.sum()) for name, nats in _nats(learnt, counts).items()}
 
 
 def _nats(learnt: Iterable[TokenStream], counts: TokenCounts) -> dict[str, float]:
-    """Return what tokens that come so often, (V,), cost in all."""
+    """Return the total cost of tokens with these counts, (V,), under each model."""
     costs = unigram_nats(count_tokens(learnt, len(counts)))
     return {UNIGRAM: float(counts @ costs), UNIFORM: float(counts.sum()) * math.log(len(counts))}
 
 
 def warn_if_worse(subject: Subject, rows: Sequence[Row]) -> list[str]:
-    """Return a warning where a model does worse, in the worst way to read a text, than one that knows next to nothing."""
+    """Return a warning if a model, by its worst protocol, does worse than a model that knows almost nothing."""
     measured = [row for row in rows if row.kind == "model" and row.part != "training"]
     if not subject.training or not measured:
         return []
     if not subject.model.carried:
-        measured = measured[:1]  # it was not trained to be read in the other ways
+        measured = measured[:1]  # it was not trained for the other protocols
     vocabulary = subject.model.vocabulary
-    passage, learnt = Passage.of(subject.documents, vocabulary), tokenize(subject.training, vocabulary)
-    nats = _nats([learnt], count_tokens([passage.stream], len(vocabulary)))
-    figures = {name: passage.quality(cost).bits_per_character for name, cost in nats.items()}
+    encoded, learnt = EncodedText.of(subject.documents, vocabulary), tokenize(subject.training, vocabulary)
+    nats = _nats([learnt], count_tokens([encoded.stream], len(vocabulary)))
+    figures = {name: encoded.quality(cost).bits_per_character for name, cost in nats.items()}
     worst = max(measured, key=lambda row: row.quality.bits_per_character)
     return describe_worse(worst.name, worst.quality.bits_per_character, figures, held_out=subject.held_out)
 
 
 def describe_worse(what: str, bits: float, figures: Mapping[str, float], *, held_out: bool) -> list[str]:
-    """Return a warning where a figure, in bits a character, is worse than the best of `cross_entropies`, and what to do."""
+    """Return a warning with advice if a figure, in bits a character, is worse than the best of `cross_entropies`."""
     name = min(figures, key=lambda name: figures[name])
     if not bits > figures[name]:
         return []
     advice = (
         "train longer (--epochs), or hold out text that is more like the rest (--validation spread, another --random-seed)"
         if held_out
-        else "this text is unlike the one that it was trained on"
+        else "this text differs from the training text"
     )
     return [f"warning: {what}: {bits:.3f} bits/char is worse than {figures[name]:.3f}, {EXPLAINED[name]}; {advice}"]

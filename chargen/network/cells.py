@@ -1,8 +1,8 @@
 """Implement recurrent cells in NumPy: one step of a batch, with weights in Keras's layout and gate order.
 
-A cell's step is (projected inputs, state) -> (output, next state). The projection `inputs @ kernel + bias` stands apart, so
-that the first layer can read it from a table instead. Nothing is changed in place. All arrays are float32; B is the batch,
-D the inputs, H the hidden size.
+A cell's step is (projected inputs, state) -> (output, next state). The projection `inputs @ kernel + bias` is a separate
+method, so that the first layer can look it up in a table instead. No input is changed in place. All arrays are float32; B is
+the batch size, D the number of inputs, H the hidden size.
 """
 
 from abc import ABC, abstractmethod
@@ -16,17 +16,17 @@ from chargen.settings.schema import NetworkConfig
 
 Floats = npt.NDArray[np.float32]
 
-LARGEST_HIDDEN = 1e10  # of a ReLU, which has no bound; products with the largest weights are still float32 numbers
+LARGEST_HIDDEN = 1e10  # of a ReLU, which has no upper bound; products with the largest weights do not overflow float32
 
 
 class HiddenState(NamedTuple):
-    """State of a SimpleRNN or GRU: the hidden state, (B, H)."""
+    """The state of a SimpleRNN or GRU: the hidden state, (B, H)."""
 
     hidden: Floats
 
 
 class LSTMState(NamedTuple):
-    """State of an LSTM: hidden state and cell state, each (B, H)."""
+    """The state of an LSTM: hidden state and cell state, each (B, H)."""
 
     hidden: Floats
     cell: Floats
@@ -36,7 +36,7 @@ State = TypeVar("State", HiddenState, LSTMState)
 
 
 class Cell(ABC, Generic[State]):
-    """A recurrent layer's weights and what one step does with them."""
+    """The weights of a recurrent layer and the equations of one step."""
 
     num_gates: ClassVar[int]
     state_type: type[State]
@@ -48,17 +48,17 @@ class Cell(ABC, Generic[State]):
         self.hidden_size = len(recurrent_kernel)
 
     def zero_state(self, batch_size: int) -> State:
-        """Return the state before any input."""
+        """Return the initial state, all zeros."""
         zeros = np.zeros((batch_size, self.hidden_size), np.float32)
         return self.state_type(*[zeros] * len(self.state_type._fields))
 
     @property
     def input_bias(self) -> Floats:
-        """The bias that joins the input product, (gates * H,)."""
+        """The bias of the input projection, (gates * H,)."""
         return self.bias
 
     def project(self, inputs: Floats) -> Floats:
-        """Return the inputs' share of every gate: (B, D) -> (B, gates * H)."""
+        """Return the inputs' contribution to every gate: (B, D) -> (B, gates * H)."""
         return inputs @ self.kernel + self.input_bias
 
     @abstractmethod
@@ -67,7 +67,7 @@ class Cell(ABC, Generic[State]):
 
 
 class SimpleRNNCell(Cell[HiddenState]):
-    """h = tanh(x W + b + h U) (Elman 1990)."""
+    """The cell h = tanh(x W + b + h U) (Elman 1990)."""
 
     num_gates = 1
     state_type = HiddenState
@@ -78,22 +78,22 @@ class SimpleRNNCell(Cell[HiddenState]):
 
     @staticmethod
     def activate(sums: Floats, out: Floats | None = None) -> Floats:
-        """Return the hidden state of the sums, written to `out` if it is given."""
+        """Apply the activation to the sums; write to `out` if given."""
         return np.tanh(sums, out=out)
 
 
 class ReluRNNCell(SimpleRNNCell):
-    """h = max(0, x W + b + h U); started from the identity, it is the IRNN of Le, Jaitly and Hinton (2015).
+    """The cell h = max(0, x W + b + h U); initialized with the identity it is the IRNN (Le, Jaitly and Hinton 2015).
 
-    The hidden state can grow without bound, which raises NetworkError before numbers overflow. Other cells cannot do that.
+    The hidden state has no upper bound; NetworkError is raised before it overflows. Other cells are bounded.
     """
 
     @staticmethod
     def activate(sums: Floats, out: Floats | None = None) -> Floats:
         hidden = np.maximum(sums, 0, out=out)
-        if not hidden.max() <= LARGEST_HIDDEN:  # nor is NaN
+        if not hidden.max() <= LARGEST_HIDDEN:  # NaN is not smaller either
             raise NetworkError(
-                f"the hidden state of the network has grown beyond {LARGEST_HIDDEN:.0e}, so it has no probabilities to give",
+                f"the hidden state of the network has grown beyond {LARGEST_HIDDEN:.0e}, so its probabilities are undefined",
                 hint="this happens with --activation relu; train again with a lower --learning-rate or --clip-norm",
             )
         return hidden
@@ -153,12 +153,12 @@ class GRUResetBeforeCell(Cell[HiddenState]):
 
 
 def sigmoid(values: Floats) -> Floats:
-    """Return 1 / (1 + exp(-values)), written with tanh so that nothing overflows."""
+    """Return 1 / (1 + exp(-values)), computed with tanh so that it cannot overflow."""
     return np.float32(0.5) * np.tanh(np.float32(0.5) * values) + np.float32(0.5)
 
 
 def cell_type(config: NetworkConfig) -> type[Cell[Any]]:
-    """Return the class of a network's cells; "dense" is another way to train a SimpleRNN."""
+    """Return the class of a network's cells; "dense" is another way of training a SimpleRNN."""
     if config.cell == "gru":
         return GRUCell if config.reset_after else GRUResetBeforeCell
     if config.cell == "lstm":

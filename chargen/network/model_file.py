@@ -1,4 +1,4 @@
-"""Read and write model files: one safetensors file with everything that writing or classifying needs, and no code."""
+"""Read and write model files: one safetensors file with all that generation or classification needs, and no code."""
 
 import dataclasses
 import json
@@ -18,7 +18,7 @@ from chargen.files import write_atomically
 from chargen.network.cells import Floats
 from chargen.network.network import Network, weight_shapes
 from chargen.network.strict_json import parse_json
-from chargen.network.tensor_file import NO_SEAL, TensorFile, open_tensors, sealed
+from chargen.network.tensor_file import NO_CHECKSUM, TensorFile, open_tensors, with_checksum
 from chargen.settings.layers import resolve
 
 FORMAT_VERSION = 2
@@ -26,24 +26,24 @@ READ_VERSIONS = (1, FORMAT_VERSION)  # the first had no sha256
 METADATA_DEPTH = 8
 METADATA_MARKS = 6_000_000  # commas and brackets: a million merges have 4 million
 LONGEST_CONTEXT = 1_000_000  # tokens
-LARGEST_WEIGHT = 1e9  # no network learns one; products of a few, summed over the units, are still float32 numbers
+LARGEST_WEIGHT = 1e9  # beyond all trained weights; sums of products of a few do not overflow float32
 LONGEST_REASON = 200  # characters
 METADATA_KEY = "chargen"
 MODEL_SUFFIX = ".safetensors"
 
-LEAST_DRIFT = 0.1  # bits a character by which a carried state makes a text dearer, from which on users are warned
+LEAST_DRIFT = 0.1  # bits a character lost by carrying the state, from which on users are warned
 
 Task = Literal["generate", "classify"]
 
 
 @dataclass(frozen=True, kw_only=True)
 class TextModel:
-    """A network with its vocabulary and what generation has to know of its training.
+    """A network with its vocabulary and the facts of its training that generation needs.
 
-    primer: ids that precede a prompt shorter than the context; the boundary token for models of lines, else a piece of the
-    corpus. ends: whether the model may end a text by itself. carried: whether the state is carried from token to token; if
-    not, each token is predicted from the context_length tokens before it, read from the zero state. provenance: name and
-    sha256 of the corpus, epochs, bits a character; for people, not needed to run.
+    primer: ids that precede a prompt shorter than the context: the boundary token for models of lines, else a piece of the
+    corpus. ends: whether the model may end a text by itself. carried: whether the state is carried from token to token; if not,
+    each token is predicted from the context_length tokens before it and a zero state. provenance: name and SHA-256 of the
+    corpus, epochs, bits a character; for information only.
     """
 
     network: Network
@@ -57,27 +57,27 @@ class TextModel:
 
     @property
     def drift(self) -> float:
-        """Bits a character by which held-out text costs more with the state carried than from the zero state; 0 if unknown."""
+        """Bits a character that held-out text costs more with the state carried than from a zero state; 0 if unknown."""
         drift = self.provenance.get("drift")
         return drift if self.carried and isinstance(drift, float) and drift > LEAST_DRIFT else 0.0
 
     @property
     def begins(self) -> int:
-        """The id that a document begins with: the boundary's, or in a labelled model that of the label it writes."""
+        """The id that a document begins with: the boundary, or the label that a labelled model writes."""
         return self.primer[0] if self.vocabulary.labels else BOUNDARY
 
-    def read_as(self, carry: bool | None) -> "TextModel":
-        """Return the model with its state carried, or not; None leaves it as it was trained."""
+    def with_carry(self, carry: bool | None) -> "TextModel":
+        """Return the model with its state carried or not; None keeps the way it was trained."""
         return self if carry is None else dataclasses.replace(self, carried=carry)
 
     def with_label(self, label: str) -> "TextModel":
-        """Return the model as it writes documents of a label. Raises UnknownTokenError for one that it does not know."""
+        """Return the model set to write documents of a label. Raises UnknownTokenError for an unknown label."""
         begins = self.vocabulary.label_id(label)
         return dataclasses.replace(self, primer=tuple(begins if one == BOUNDARY else one for one in self.primer))
 
 
 def save_model(path: Path, model: TextModel) -> None:
-    """Write a model file whole; equal models give equal bytes. Raises OSError."""
+    """Write a complete model file; equal models give equal bytes. Raises OSError."""
     metadata = {
         "reading": model.reading,
         "context_length": model.context_length,
@@ -90,28 +90,28 @@ def save_model(path: Path, model: TextModel) -> None:
 
 
 def load_model(path: Path) -> TextModel:
-    """Read a model file that writes text. Raises ModelFileError as `read_model_file` does."""
+    """Read the model file of a text model. Raises ModelFileError as `read_model_file` does."""
     return TextModel(**read_model_file(path, "generate"))
 
 
 def write_model_file(path: Path, network: Network, vocabulary: Vocabulary, metadata: Mapping[str, Any]) -> None:
-    """Write the weights of a network with what else its kind of model holds. Raises OSError."""
+    """Write the weights of a network and the metadata of its task. Raises OSError."""
     described = {
-        "sha256": NO_SEAL,  # in front, where it is found before a text that looks like it
+        "sha256": NO_CHECKSUM,  # first, so that it is found before a vocabulary text that looks like it
         "format_version": FORMAT_VERSION,
         "network": dataclasses.asdict(network.config),
         "vocabulary": vocabulary.to_mapping(),
     }
     weights = {name: np.ascontiguousarray(weight) for name, weight in network.weights.items()}
     content = save(weights, metadata={METADATA_KEY: json.dumps({**described, **metadata}, ensure_ascii=True)})
-    write_atomically(path, sealed(content))
+    write_atomically(path, with_checksum(content))
 
 
 def read_model_file(path: Path, task: Task) -> dict[str, Any]:
-    """Read the fields of the model of a task.
+    """Read the fields of a model of the given task.
 
-    Raises ModelFileError, naming the file, for one that is damaged, of another format, version or task, or whose tensors are
-    not exactly the finite float32 arrays that its shape calls for. Every bit of the file is held against its sha256.
+    Raises ModelFileError, with the path, for a file that is damaged, has another format, version or task, or whose tensors are
+    not exactly the finite float32 arrays of its network. The SHA-256 of the whole file is checked.
     """
     try:
         with open_tensors(path) as file:
@@ -121,27 +121,27 @@ def read_model_file(path: Path, task: Task) -> dict[str, Any]:
             network, vocabulary = metadata["network"], metadata["vocabulary"]
             num_outputs = num_class_outputs(len(metadata["labels"])) if task == "classify" else None
             weights = _read_weights(file, weight_shapes(network, len(vocabulary), num_outputs=num_outputs))
-            _check_seal(file, metadata.pop("sha256"), weights)
+            _check_checksum(file, metadata.pop("sha256"), weights)
     except _UNREADABLE as error:
         raise _unreadable(path, error) from error
     return metadata | {"network": Network(network, len(vocabulary), weights)}
 
 
 def num_class_outputs(num_labels: int) -> int:
-    """Return the outputs of a classifier: one for two labels, the second one's; else one a label."""
+    """Return the number of a classifier's outputs: one for two labels (the second label's), else one per label."""
     return 1 if num_labels == 2 else num_labels
 
 
 def _wrong_task(path: Path, task: Task) -> ModelFileError:
     if task == "classify":
         return ModelFileError(
-            f"{path} holds a classifier, which writes no text", hint="chargen classify uses it; name another run"
+            f"{path} holds a classifier, which writes no text", hint="chargen classify uses it; give another run"
         )
-    return ModelFileError(f"{path} holds a network that writes text, expected a classifier", hint="name another run with --run")
+    return ModelFileError(f"{path} holds a network that writes text, expected a classifier", hint="give another run with --run")
 
 
 def read_metadata(path: Path) -> dict[str, Any]:
-    """Read what a model file says of itself, its task among it, without its weights. Raises ModelFileError."""
+    """Read the metadata of a model file, including its task, without the weights. Raises ModelFileError."""
     try:
         with open_tensors(path) as file:
             return _parse_metadata(file.metadata)
@@ -157,12 +157,12 @@ def _unreadable(path: Path, error: Exception) -> ModelFileError:
 
 
 def _parse_metadata(metadata: Mapping[str, str]) -> dict[str, Any]:
-    """Return the sha256, the task and the model's fields, the network still as its config.
+    """Return the SHA-256, the task and the fields of a model, with the network's configuration in place of the network.
 
-    Raises ValueError, KeyError or ConfigError where they are off.
+    Raises ValueError, KeyError or ConfigError for invalid metadata.
     """
     if METADATA_KEY not in metadata:
-        raise ValueError("it holds no chargen model")
+        raise ValueError("it is not a chargen model")
     parsed = _expect(parse_json(metadata[METADATA_KEY], depth=METADATA_DEPTH, marks=METADATA_MARKS), dict)
     version = _expect(parsed["format_version"], int)
     if version not in READ_VERSIONS:
@@ -192,7 +192,7 @@ def _generator_fields(parsed: Mapping[str, Any], vocab_size: int) -> dict[str, A
     primer = tuple(_expect(one, int) for one in _expect(parsed["primer"], list))
     if not primer or any(not 0 <= one < vocab_size for one in primer):
         raise ValueError("its primer holds no ids, or ids outside the vocabulary")
-    carried = parsed.get("carried", parsed["network"].get("targets") != "last")  # older files do not say
+    carried = parsed.get("carried", parsed["network"].get("targets") != "last")  # missing in older files
     if parsed["reading"] not in ("line", "document"):
         raise ValueError(f"it reads its corpus by {parsed['reading']!r:.40}, expected line or document")
     ends = _expect(parsed["ends"], bool)
@@ -207,7 +207,7 @@ def _classifier_fields(parsed: Mapping[str, Any]) -> dict[str, Any]:
 
 
 def _read_weights(file: TensorFile, shapes: Mapping[str, tuple[int, ...]]) -> dict[str, Floats]:
-    """Read exactly the named tensors; their shapes and types are compared before any is read."""
+    """Read exactly the named tensors; check all shapes and dtypes before reading any."""
     if file.tensors.keys() != shapes.keys():
         odd = sorted(file.tensors.keys() ^ shapes.keys())
         raise ValueError(f"its tensors are not those of its network: {', '.join(odd[:3])}")
@@ -223,10 +223,10 @@ def _read_weights(file: TensorFile, shapes: Mapping[str, tuple[int, ...]]) -> di
     return {name: weights[name] for name in shapes}
 
 
-def _check_seal(file: TensorFile, seal: str | None, weights: Mapping[str, Floats]) -> None:
-    """Raise ValueError for a file that is not what was written, bit for bit."""
-    if seal is not None and not (re.fullmatch("[0-9a-f]{64}", seal) and file.is_sealed(seal, weights)):
-        raise ValueError("it was damaged since it was written")
+def _check_checksum(file: TensorFile, checksum: str | None, weights: Mapping[str, Floats]) -> None:
+    """Raise ValueError unless the file has exactly the bytes that were written."""
+    if checksum is not None and not (re.fullmatch("[0-9a-f]{64}", checksum) and file.has_checksum(checksum, weights)):
+        raise ValueError("its SHA-256 is wrong, so the file is damaged")
 
 
 def _expect(value: Any, kind: type) -> Any:
@@ -236,11 +236,11 @@ def _expect(value: Any, kind: type) -> Any:
 
 
 def _reason(error: Exception) -> str:
-    """Return one short line of what went wrong, fit for a terminal whatever the file holds."""
+    """Return the error in one short line that is safe for a terminal, whatever the file contains."""
     if isinstance(error, OSError) and error.strerror:
         return error.strerror
     if isinstance(error, MemoryError):
-        return "it takes more memory than there is"
+        return "it needs more memory than is available"
     if isinstance(error, ConfigError):
         reason = error.message
     else:

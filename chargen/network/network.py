@@ -13,15 +13,16 @@ from chargen.settings.schema import NetworkConfig
 
 BATCH_NORM_WEIGHTS = ("gamma", "beta", "moving_mean", "moving_variance")
 LAYER_NORM_WEIGHTS = ("gamma", "beta")
-LARGEST_TABLE = 1 << 25  # numbers; a table of all tokens' projections may be a hundred times as large as the weights
+LARGEST_TABLE = 1 << 25  # values; a table of all tokens' projections may be a hundred times as large as the weights
 
 NetworkState = tuple[Any, ...]  # one cell state for each recurrent layer
 
 
 def weight_shapes(config: NetworkConfig, vocab_size: int, *, num_outputs: int | None = None) -> dict[str, tuple[int, ...]]:
-    """Name every weight of a network and give its shape, in the order of the layers; an output a token unless told how many.
+    """Return the name and shape of every weight of a network, in layer order.
 
-    This is the one description of what a model file holds: training writes by it, loading checks by it.
+    num_outputs: units of the output layer, one per token by default. Training writes model files by these shapes, and loading
+    checks them.
     """
     H, width = config.hidden_size, config.embedding_size or vocab_size
     shapes: dict[str, tuple[int, ...]] = {}
@@ -49,11 +50,11 @@ class Network:
     """A stack of recurrent layers between token ids and logits.
 
     The embedding (or the one-hot input) and the first layer's input projection are folded into one table, so that the first
-    layer's inputs are a row look-up; where that table would be huge, it is the embedding alone.
+    layer's inputs are a row look-up. If that table would be too large, the table is the embedding alone.
     """
 
     def __init__(self, config: NetworkConfig, vocab_size: int, weights: Mapping[str, Floats]) -> None:
-        """Take the weights named by `weight_shapes`, all float32; they are kept, not copied."""
+        """Take the weights named by `weight_shapes`, all float32, without copying them."""
         self.config, self.vocab_size, self.weights = config, vocab_size, weights
         self.cells = [self._cell(layer) for layer in range(config.num_layers)]
         self.norms = [self._norm(layer) for layer in range(config.num_layers - 1)]
@@ -64,7 +65,7 @@ class Network:
 
     @property
     def embedding(self) -> Floats:
-        """What each token's inputs are, (V, E), normalised; there are none in a network of one-hot inputs."""
+        """The normalised input vectors of all tokens, (V, E); not defined for one-hot inputs."""
         embedding = self.weights["embedding"]
         if self.config.embedding_norm == "none":
             return embedding
@@ -75,18 +76,18 @@ class Network:
         return kind(*[self.weights[f"recurrent.{layer}.{name}"] for name in ("kernel", "recurrent_kernel", "bias")])
 
     def _norm(self, layer: int) -> LayerNorm | None:
-        """Return what stands between a layer and the next."""
+        """Return the normalisation between a layer and the next, if any."""
         if not self.config.layer_norm:
             return None
         return LayerNorm(*[self.weights[f"norm.{layer}.{name}"] for name in LAYER_NORM_WEIGHTS])
 
     @property
     def num_parameters(self) -> int:
-        """Trained numbers in all weights."""
+        """The number of trained parameters."""
         return sum(weight.size for weight in self.weights.values())
 
     def zero_state(self, batch_size: int) -> NetworkState:
-        """Return the state before any token."""
+        """Return the initial state, all zeros."""
         return tuple(cell.zero_state(batch_size) for cell in self.cells)
 
     def advance(self, ids: npt.NDArray[np.integer], state: NetworkState) -> tuple[Floats, NetworkState]:
@@ -111,7 +112,7 @@ class Network:
         return self.head(output), state
 
     def stepper(self, state: NetworkState) -> Stepper:
-        """Return the fast way to `step` on from a state, which is copied."""
+        """Return a faster stepper that starts from a copy of the state."""
         names = ["dense", "output"] if self.config.dense_size else ["output"]
         head = [(self.weights[f"{name}.kernel"], self.weights[f"{name}.bias"]) for name in names]
         return Stepper(self.cells, table=self.table, folded=self.folded, norms=self.norms, head=head, state=state)

@@ -1,4 +1,4 @@
-"""Normalise in NumPy as Keras's layers do at inference."""
+"""Normalise in NumPy like Keras's layers at inference."""
 
 from dataclasses import dataclass
 
@@ -11,7 +11,7 @@ EPSILON = np.float32(1e-3)  # Keras's default for both layers
 
 @dataclass(frozen=True)
 class LayerNorm:
-    """Bring each row to mean 0 and variance 1, then scale and shift it (Ba, Kiros and Hinton 2016)."""
+    """Layer normalisation: each row to mean 0 and variance 1, then scaled and shifted (Ba, Kiros and Hinton 2016)."""
 
     gamma: Floats  # (H,)
     beta: Floats  # (H,)
@@ -24,5 +24,5 @@ class LayerNorm:
 
 
 def batch_normalized(values: Floats, *, gamma: Floats, beta: Floats, moving_mean: Floats, moving_variance: Floats) -> Floats:
-    """Return (..., E) values, scaled and shifted by the statistics kept from training (Ioffe and Szegedy 2015)."""
+    """Return (..., E) values, normalised by the moving statistics of training (Ioffe and Szegedy 2015)."""
     return (values - moving_mean) / np.sqrt(moving_variance + EPSILON) * gamma + beta

@@ -1,8 +1,8 @@
-"""Step a network fast, one token a row at a time: buffers are allocated once, and operations work in place.
+"""Step a network fast, one token a row at a time, with preallocated buffers and in-place operations.
 
-Equal to `Network.step`, which a test holds it to. For one row of a small network the time goes into calls, not arithmetic, so
-there are few of them: all gates go through one tanh (sigmoid(x) = 0.5 tanh(0.5 x) + 0.5, the inner 0.5 multiplied into the
-weights beforehand), gates of one kind lie side by side, and a layer's two products are one.
+A test checks that it is equal to `Network.step`. For one row of a small network the time is spent in calls, not in arithmetic,
+so there are few of them: all gates use one tanh (sigmoid(x) = 0.5 tanh(0.5 x) + 0.5, the inner 0.5 multiplied into the weights
+beforehand), gates of one kind are adjacent, and a layer's two products are one.
 """
 
 from abc import ABC, abstractmethod
@@ -16,15 +16,15 @@ from chargen.network.cells import Cell, Floats, GRUCell, HiddenState, LSTMCell, 
 from chargen.network.normalization import LayerNorm
 
 HALF = np.float32(0.5)
-TOKENS_AT_ONCE = 8192  # of all rows, that go through a layer before the next one reads its outputs
+TOKENS_AT_ONCE = 8192  # steps of all rows in one layer before the next layer reads its outputs
 
 
 class Stepper:
-    """Recurrent layers and a head with a state of their own, B rows of it.
+    """Recurrent layers and a head with their own state of B rows.
 
-    table: what the first layer adds up for each token, (V, gates * H); unless it is folded, each token's inputs, (V, D).
-    norms: for each layer after the first, what normalises its inputs. head: kernel and bias of each Dense layer after the
-    recurrent ones, the last one's outputs being the logits. state: one cell state a layer, copied.
+    table: the first layer's projection of each token, (V, gates * H), or, if it is not folded, each token's inputs, (V, D).
+    norms: the normalisation of the inputs of each layer after the first. head: kernel and bias of each Dense layer after the
+    recurrent ones; the last one's outputs are the logits. state: one cell state per layer, copied.
     """
 
     def __init__(
@@ -48,7 +48,7 @@ class Stepper:
 
     @property
     def state(self) -> tuple[Any, ...]:
-        """A copy of the state of each layer; it may be set, to go on elsewhere with the same number of rows."""
+        """A copy of the state of each layer; assign a state with the same number of rows to continue from it."""
         return tuple(layer.state for layer in self._layers)
 
     @state.setter
@@ -57,13 +57,13 @@ class Stepper:
             layer.state = one
 
     def take(self, rows: npt.NDArray[np.integer]) -> None:
-        """Let each row i go on from where row rows[i] stands; rows: (B,)."""
+        """Set row i to the state of row rows[i]; rows: (B,)."""
         for layer in self._layers:
             state = layer.state
             layer.state = type(state)(*[array[rows] for array in state])
 
     def step(self, ids: npt.NDArray[np.integer]) -> Floats:
-        """Read one token a row, (B,), and return the next token's logits, (B, V), good until the next step."""
+        """Read one token per row, (B,), and return the next token's logits, (B, V), valid until the next step."""
         first, embedding = self._layers[0], self._embedding
         output = first.step_token(ids) if embedding is None else first.step_inputs(embedding[ids])
         for layer, norm in zip(self._layers[1:], self._norms, strict=True):
@@ -71,16 +71,16 @@ class Stepper:
         return self._head(output)
 
     def read(self, ids: npt.NDArray[np.integer]) -> Floats:
-        """Read some tokens a row, (B, S), and return the next token's logits, (B, V), good until the next step."""
+        """Read S tokens per row, (B, S), and return the next token's logits, (B, V), valid until the next step."""
         steps = max(1, TOKENS_AT_ONCE // len(ids))
         for first in range(0, ids.shape[1], steps):
             outputs = self.outputs(ids[:, first : first + steps])
         return self._head(outputs[-1])
 
     def outputs(self, ids: npt.NDArray[np.integer]) -> Floats:
-        """Read some tokens a row, (B, S), and return the last layer's output after each of them, (S, B, H).
+        """Read S tokens per row, (B, S), and return the last layer's output after each of them, (S, B, H).
 
-        A layer reads all steps before the next one does, so that its inputs' products are one.
+        Each layer reads all steps before the next layer does, so that its input products are one.
         """
         first, *others = self._layers
         if self._embedding is None:
@@ -100,7 +100,7 @@ class Stepper:
 
 
 def _read_inputs(layer: "_Layer", inputs: Floats) -> Floats:
-    """Let a layer read inputs, (S, B, D), and return its outputs, (S, B, H)."""
+    """Read inputs, (S, B, D), with a layer and return its outputs, (S, B, H)."""
     projected = layer.project(inputs.reshape(-1, inputs.shape[-1])).reshape(*inputs.shape[:2], -1)
     return _each(layer.step_projected, projected, layer.hidden_size)
 
@@ -120,11 +120,11 @@ def _layer(cell: Cell[Any], batch_size: int, table: Floats | None) -> "_Layer":
         LSTMCell: _LSTM,
         GRUCell: _GRU,
     }
-    return kinds.get(type(cell), _AnyCell)(cell, batch_size, table)
+    return kinds.get(type(cell), _GenericLayer)(cell, batch_size, table)
 
 
 class _Layer(ABC):
-    """One recurrent layer's state and buffers. The first layer reads rows of a table instead of inputs."""
+    """The state and the buffers of one recurrent layer. The first layer reads rows of a table instead of inputs."""
 
     hidden_size: int
 
@@ -134,7 +134,7 @@ class _Layer(ABC):
     @property
     @abstractmethod
     def state(self) -> Any:
-        """A copy of the cell's state; it may be set."""
+        """A copy of the cell's state; it may be assigned."""
 
     @state.setter
     @abstractmethod
@@ -142,23 +142,23 @@ class _Layer(ABC):
 
     @abstractmethod
     def step_token(self, ids: npt.NDArray[np.integer]) -> Floats:
-        """Read ids, (B,), and return the output, (B, H), good until the next step."""
+        """Read ids, (B,), and return the output, (B, H), valid until the next step."""
 
     @abstractmethod
     def step_inputs(self, inputs: Floats) -> Floats:
-        """Read inputs, (B, D), and return the output, (B, H), good until the next step."""
+        """Read inputs, (B, D), and return the output, (B, H), valid until the next step."""
 
     @abstractmethod
     def project(self, inputs: Floats) -> Floats:
-        """Return what inputs, (N, D), add to the gates, (N, gates * H), as `step_projected` takes it."""
+        """Return the projection of inputs, (N, D), for `step_projected`: (N, gates * H)."""
 
     @abstractmethod
     def step_projected(self, projected: Floats) -> Floats:
-        """Read projected inputs, (B, gates * H), and return the output, (B, H), good until the next step."""
+        """Read projected inputs, (B, gates * H), and return the output, (B, H), valid until the next step."""
 
 
-class _AnyCell(_Layer):
-    """A cell by its own step, for the kinds that nobody is in a hurry with."""
+class _GenericLayer(_Layer):
+    """A layer that uses the step of its cell, for the kinds without an optimized layer."""
 
     def __init__(self, cell: Cell[Any], batch_size: int, table: Floats | None) -> None:
         self._cell, self._table, self.hidden_size = cell, table, cell.hidden_size
@@ -186,10 +186,10 @@ class _AnyCell(_Layer):
         return output
 
 
-class _Joined(_Layer):
-    """A layer whose input and recurrent product are one: [inputs, hidden] @ [kernel; recurrent kernel].
+class _FusedLayer(_Layer):
+    """A layer whose input and recurrent products are one: [inputs, hidden] @ [kernel; recurrent kernel].
 
-    `order` puts the gates' columns where the layer wants them, `scale` is multiplied into each column.
+    `order` is the order of the gates' columns, `scale` multiplies each column.
     """
 
     def _prepare(self, cell: Cell[Any], batch_size: int, table: Floats | None, order: list[int], scale: list[float]) -> None:
@@ -228,10 +228,10 @@ class _Joined(_Layer):
 
     @abstractmethod
     def _finish(self) -> Floats:
-        """Go on from the gates' scaled sums to the output."""
+        """Compute the output from the gates' scaled sums."""
 
 
-class _SimpleRNN(_Joined):
+class _SimpleRNN(_FusedLayer):
     def __init__(self, cell: SimpleRNNCell, batch_size: int, table: Floats | None) -> None:
         self._prepare(cell, batch_size, table, [0], [1])
         self._activate = cell.activate
@@ -248,7 +248,7 @@ class _SimpleRNN(_Joined):
         return self._activate(self._sums, self._hidden)
 
 
-class _LSTM(_Joined):
+class _LSTM(_FusedLayer):
     def __init__(self, cell: LSTMCell, batch_size: int, table: Floats | None) -> None:
         self._prepare(cell, batch_size, table, [0, 1, 3, 2], [0.5, 0.5, 0.5, 1])
         H = cell.hidden_size
@@ -277,8 +277,8 @@ class _LSTM(_Joined):
         return np.multiply(self._o, self._tanh_cell, out=self._hidden)
 
 
-class _GRU(_Joined):
-    """The candidate's two products are kept apart, since the reset gate stands between them."""
+class _GRU(_FusedLayer):
+    """A GRU layer; the candidate's two products stay separate because the reset gate is applied between them."""
 
     def __init__(self, cell: GRUCell, batch_size: int, table: Floats | None) -> None:
         self._prepare(cell, batch_size, table, [0, 1, 2], [0.5, 0.5, 1])

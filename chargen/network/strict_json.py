@@ -1,4 +1,4 @@
-"""Parse JSON of unknown origin: refuse it if it is ambiguous, invalid, or would grow far beyond its text."""
+"""Parse untrusted JSON: refuse ambiguous or invalid JSON, and JSON that would need far more memory than its text."""
 
 import json
 import math
@@ -7,14 +7,14 @@ from itertools import accumulate
 from typing import Any, NoReturn
 
 LONGEST_NAME = 200  # characters of an object's key
-MAX_DIGITS = 20  # of a whole number
+MAX_DIGITS = 20  # digits of an integer
 
 
 def parse_json(text: str, *, depth: int, marks: int) -> Any:
-    """Parse a JSON text with at most so many commas and brackets, that lie at most `depth` in each other.
+    """Parse a JSON text with at most `marks` commas and brackets, nested at most `depth` levels.
 
-    Raises ValueError for what is no JSON, an object with a key twice, a number that is not finite or very long, and, before it
-    parses anything, for text with too many values or too deep.
+    Raises ValueError for invalid JSON, an object with a duplicate key, a number that is not finite or very long, and, before
+    parsing, for too many values or too many levels.
 
     >>> parse_json('{"a": [1, 2]}', depth=2, marks=5)
     {'a': [1, 2]}
@@ -28,8 +28,8 @@ def parse_json(text: str, *, depth: int, marks: int) -> Any:
 
 
 def _check_extent(text: str, depth: int, marks: int) -> None:
-    """Raise ValueError for too many marks or brackets too deep, those outside strings counted."""
-    bare = text.replace("\\\\", "").replace('\\"', "")  # every quotation mark now begins a string or ends one
+    """Raise ValueError for too many commas and brackets, or too many levels, outside of strings."""
+    bare = text.replace("\\\\", "").replace('\\"', "")  # now every quotation mark begins or ends a string
     outside = re.sub(r'"[^"]*"', "", bare)
     if sum(map(outside.count, ",[]{}")) > marks:
         raise ValueError("its JSON holds too many values")
@@ -50,12 +50,12 @@ def _object(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
 
 
 def _no_constant(name: str) -> NoReturn:
-    raise ValueError(f"its JSON holds {name}, which is no number")
+    raise ValueError(f"its JSON holds {name}, which is not a number")
 
 
 def _finite_float(digits: str) -> float:
     if not math.isfinite(number := float(digits)):
-        raise ValueError(f"its JSON holds {digits:.40}, which is no finite number")
+        raise ValueError(f"its JSON holds {digits:.40}, which is not a finite number")
     return number
 
 

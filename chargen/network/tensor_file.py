@@ -1,4 +1,4 @@
-"""Read safetensors files of unknown origin: nothing is mapped, and no more memory is used than the file is large.
+"""Read untrusted safetensors files without mapping them, and with no more memory than the size of the file.
 
 The layout: the header's length (8 bytes, little-endian), the header (JSON), the tensors end to end.
 """
@@ -20,15 +20,15 @@ from chargen.network.cells import Floats
 from chargen.network.strict_json import parse_json
 
 LENGTH_BYTES = 8
-MAX_HEADER_BYTES = 64 << 20  # a vocabulary of a million words, seven bytes for each of their letters
+MAX_HEADER_BYTES = 64 << 20  # a vocabulary of a million words, seven bytes per letter
 HEADER_DEPTH = 3
-HEADER_MARKS = 10_000  # 64 layers make 320 tensors, each with 9 commas and brackets
+HEADER_MARKS = 10_000  # 64 layers have 320 tensors, each with 9 commas and brackets
 METADATA = "__metadata__"
-NO_SEAL = "0" * 64  # stands in a header where its seal will
+NO_CHECKSUM = "0" * 64  # placeholder in the header for the checksum
 
 
 class Stored(NamedTuple):
-    """What a header says of a tensor; begin, end: in bytes, counted from the first tensor."""
+    """The description of a tensor in a header; begin, end: byte offsets from the first tensor."""
 
     dtype: str
     shape: tuple[int, ...]
@@ -38,15 +38,15 @@ class Stored(NamedTuple):
 
 @dataclass(frozen=True)
 class TensorFile:
-    """An open file whose header was read and found sound, and whose tensors were not read yet."""
+    """An open file with a valid header, before its tensors are read."""
 
     metadata: Mapping[str, str]
-    tensors: Mapping[str, Stored]  # in the order of their bytes
-    header: bytes  # with its length before it
+    tensors: Mapping[str, Stored]  # in file order
+    header: bytes  # including its length
     file: BufferedReader
 
     def read(self) -> dict[str, Floats]:
-        """Read all tensors, which have to be float32. Raises ValueError if the file has become shorter."""
+        """Read all tensors, which must be float32. Raises ValueError if the file has become shorter."""
         self.file.seek(len(self.header))
         return {name: self._read_next(one.shape) for name, one in self.tensors.items()}
 
@@ -56,24 +56,24 @@ class TensorFile:
             raise ValueError("it ends early")
         return array.astype(np.float32, copy=False)
 
-    def is_sealed(self, seal: str, weights: Mapping[str, Floats]) -> bool:
-        """Return whether these tensors, read from this file, and its header are those that `sealed` put the seal on."""
-        digest = hashlib.sha256(self.header.replace(seal.encode(), NO_SEAL.encode(), 1))
+    def has_checksum(self, checksum: str, weights: Mapping[str, Floats]) -> bool:
+        """Return whether `with_checksum` wrote this checksum for the header and these tensors of the file."""
+        digest = hashlib.sha256(self.header.replace(checksum.encode(), NO_CHECKSUM.encode(), 1))
         for name in self.tensors:
             digest.update(weights[name].astype("<f4", copy=False).data)
-        return digest.hexdigest() == seal
+        return digest.hexdigest() == checksum
 
 
-def sealed(content: bytes) -> bytes:
-    """Return a file's bytes with the sha256 of all of them in the place of NO_SEAL, which they hold in their header."""
-    return content.replace(NO_SEAL.encode(), hashlib.sha256(content).hexdigest().encode(), 1)
+def with_checksum(content: bytes) -> bytes:
+    """Return a file's bytes with the placeholder NO_CHECKSUM in its header replaced by the SHA-256 of all bytes."""
+    return content.replace(NO_CHECKSUM.encode(), hashlib.sha256(content).hexdigest().encode(), 1)
 
 
 @contextmanager
 def open_tensors(path: Path) -> Iterator[TensorFile]:
-    """Open a safetensors file and read its header; its tensors fill the rest of the file without a gap.
+    """Open a safetensors file and read its header; the tensors must fill the rest of the file exactly.
 
-    Raises OSError, and ValueError for what is no such file: the kind, the size and the header are looked at in this order.
+    Raises OSError, and ValueError for an invalid file; the kind of file, the size and the header are checked in this order.
     """
     with open(path, "rb", opener=_open_at_once) as file:
         status = os.fstat(file.fileno())
@@ -90,7 +90,7 @@ def open_tensors(path: Path) -> Iterator[TensorFile]:
 
 
 def _open_at_once(path: str, flags: int) -> int:
-    """Open without waiting: a pipe would let its reader wait for a writer."""
+    """Open a file without blocking; opening a pipe would otherwise wait for a writer."""
     return os.open(path, flags | getattr(os, "O_NONBLOCK", 0))
 
 
@@ -117,12 +117,12 @@ def _text(header: bytes) -> str:
 
 def _texts(value: Any) -> dict[str, str]:
     if type(value) is not dict or any(type(text) is not str for text in value.values()):
-        raise ValueError("its metadata are not texts")
+        raise ValueError("its metadata is not text")
     return value
 
 
 def _stored(name: str, value: Any) -> Stored:
-    """Check what a header says of a tensor by itself."""
+    """Check the description of one tensor."""
     if type(value) is not dict or value.keys() != {"dtype", "shape", "data_offsets"} or type(value["dtype"]) is not str:
         raise ValueError(f"its header does not describe {name!r:.40} by dtype, shape and data_offsets")
     shape, offsets = _counts(name, value["shape"]), _counts(name, value["data_offsets"])
@@ -133,16 +133,16 @@ def _stored(name: str, value: Any) -> Stored:
 
 def _counts(name: str, value: Any) -> tuple[int, ...]:
     if type(value) is not list or any(type(one) is not int or one < 0 for one in value):
-        raise ValueError(f"its header gives {name!r:.40} a size or a place that is not one")
+        raise ValueError(f"its header gives {name!r:.40} an invalid size or offset")
     return tuple(value)
 
 
 def _check_places(tensors: Mapping[str, Stored], size: int) -> None:
-    """Raise ValueError unless the tensors, in order, fill `size` bytes, each as many as its shape calls for."""
+    """Raise ValueError unless the tensors, in order, fill `size` bytes and each has the bytes of its shape."""
     place = 0
     for name, one in tensors.items():
         if one.begin != place or (one.dtype == "F32" and one.end - one.begin != 4 * math.prod(one.shape)):
-            raise ValueError(f"{name!r:.40} does not lie where its header says")
+            raise ValueError(f"{name!r:.40} is not at the offsets in its header")
         place = one.end
     if place != size:
-        raise ValueError(f"its tensors have {size:,} bytes, its header calls for {place:,}")
+        raise ValueError(f"its tensors have {size:,} bytes, expected {place:,}")

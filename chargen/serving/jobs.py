@@ -226,7 +226,7 @@ class Weighing(Job):
 def pieces_of(shared: SharedModel, text: str, ids: TokenIds) -> list[str]:
     """Return which piece of a text each of its ids is; of a character of several bytes, it is the last one's."""
     if shared.model.vocabulary.kind == "word" and len(words := split_words(text)) == len(ids):
-        return words  # where one is unknown, the text tells what it is
+        return words  # an unknown word is looked up in the text
     decode = TokenDecoder(shared.model.vocabulary)
     return [decode(int(token)) for token in ids]
 

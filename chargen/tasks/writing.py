@@ -112,7 +112,7 @@ def compose(
 
 def _novelty_test(paths: Sequence[Path], reading: str, copy_length: int) -> Callable[[str, str], bool]:
     """Return what tells whether a prompt and its continuation are new to the corpora of some models."""
-    from chargen.insight.novelty import Judge
+    from chargen.insight.novelty import NoveltyJudge
     from chargen.runs.trained_text import training_texts
 
-    return partial(Judge(training_texts(paths), reading).is_new, copy_length=copy_length)
+    return partial(NoveltyJudge(training_texts(paths), reading).is_new, copy_length=copy_length)

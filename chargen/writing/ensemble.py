@@ -55,9 +55,9 @@ class Ensemble:
         """Whether every model carries its state from token to token."""
         return all(one.carried for one in self.members)
 
-    def read_as(self, carry: bool | None) -> "Ensemble":
+    def with_carry(self, carry: bool | None) -> "Ensemble":
         """Return the ensemble with the state of every model carried, or not; None leaves each as it was trained."""
-        return replace(self, members=tuple(one.read_as(carry) for one in self.members))
+        return replace(self, members=tuple(one.with_carry(carry) for one in self.members))
 
     def mix(self, logits: Sequence[Logits], position: int) -> Logits:
         """Make one array of logits, (B, V), of each member's, position tokens having been drawn before."""
@@ -78,7 +78,7 @@ def load_models(paths: Sequence[Path], how: str = AVERAGE, *, label: str | None 
     carry: whether the state is carried, as in training unless it is given. Raises ModelFileError, what `join_models` raises,
     and ConfigError where models of labelled documents are given no label.
     """
-    named = [(str(path), load_model(path).read_as(carry)) for path in paths]
+    named = [(str(path), load_model(path).with_carry(carry)) for path in paths]
     return join_models([(name, labelled(name, model, label)) for name, model in named], how)
 
 

@@ -60,13 +60,13 @@ def test_runs_of_different_corpora_do_not_compare(train: Callable[..., str], inv
     (in_folder / "other.txt").write_text(PROSE.upper(), encoding="utf-8")
     result = invoke("compare", train("--hidden-size", 4), train("other.txt", "--hidden-size", 4))
     assert result.exit_code == 0
-    assert result.stderr.startswith("these runs are of different corpora (prose ")
+    assert result.stderr.startswith("these runs were trained on different corpora (prose ")
     assert "corpus.files" in result.stdout
 
 
 def test_nor_do_those_that_hold_out_different_parts(train: Callable[..., str], invoke: Invoke) -> None:
     names = [train("--hidden-size", 4), train("--hidden-size", 4, "--validation-split", 0.3)]
-    assert "hold out different parts" in invoke("compare", *names).stderr
+    assert "have different validation splits" in invoke("compare", *names).stderr
     assert json.loads(invoke("compare", *names, "--json").stdout)["comparable"] is False
 
 

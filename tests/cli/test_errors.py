@@ -42,7 +42,7 @@ TRAIN_ERRORS: list[tuple[list[str], list[str]]] = [
     ([], ["no text is given"]),
     (["empty.txt"], ["empty.txt is empty"]),
     (["one.txt"], ["one character", "two characters or more"]),
-    (["blank.txt"], ["no text"]),
+    (["blank.txt"], ["only blank lines"]),
     (["short.txt", "--context-length", "64"], ["short", "one window needs 65", "--context-length 13"]),
     (
         ["prose.txt", "--stateful", "--targets", "last", "--context-length", "40", "--batch-size", "64"],

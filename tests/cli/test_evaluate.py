@@ -83,7 +83,7 @@ def test_a_model_file_needs_a_text_and_has_no_baselines(run: str, invoke: Invoke
     assert "has no config.toml" in result.stderr
     result = invoke("evaluate", "alone.safetensors", "prose.txt", "--dynamic")
     assert result.exit_code == 2
-    assert "not at hand" in result.stderr.splitlines()[-1]
+    assert "not available" in result.stderr.splitlines()[-1]
 
 
 def test_the_last_model_of_a_run_is_measured_on_its_held_out_part(run: str, invoke: Invoke) -> None:
@@ -116,7 +116,7 @@ def test_standard_input_is_gone(invoke: Invoke) -> None:
 def test_nothing_held_out(invoke: Invoke, in_folder: Path) -> None:
     (in_folder / "prose.txt").write_text(PROSE, encoding="utf-8")
     assert invoke("train", "prose.txt", *SMALL, "--validation-split", 0).exit_code == 0
-    assert "held out nothing" in invoke("evaluate").stderr
+    assert "has no validation split" in invoke("evaluate").stderr
 
 
 def test_characters_that_the_model_has_never_seen(run: str, invoke: Invoke, in_folder: Path) -> None:

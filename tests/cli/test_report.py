@@ -196,7 +196,11 @@ def test_a_run_whose_text_is_gone(invoke: Invoke, train: Callable[..., RunDirect
     ("arguments", "gone", "told"),
     [
         (("--epochs", 1), (), {"evaluation": "stream", "curves": "Figures of each epoch"}),
-        (("--epochs", 2, "--validation-split", 0), (), {"evaluation": "held out nothing", "": "bits a character, training"}),
+        (
+            ("--epochs", 2, "--validation-split", 0),
+            (),
+            {"evaluation": "has no validation split", "": "bits a character, training"},
+        ),
         (("--epochs", 2, "--sample-every", 0), (), {"samples": "No sample text was written"}),
         (("--epochs", 1), ("gradients.csv",), {"gradients": "no gradient log"}),
         (("--epochs", 1), ("metrics.csv", "samples.txt", "gradients.csv"), {"curves": "No epoch was finished"}),
@@ -265,7 +269,7 @@ def test_a_classifier_has_a_shorter_page(
     page = reported(invoke, run.path)
     assert list(page.sections) == ["", "curves", "trained", "commands"]
     assert "81.2%" in page.sections[""]
-    assert "texts told right" in page.sections["curves"]
+    assert "accuracy" in page.sections["curves"]
     assert "nats a text" in page.sections["curves"]
     assert [value for _, value in page.charts[1]["curves"][1]["points"]] == [0.55, 0.7]
     assert "neg, pos" in page.sections["trained"]

@@ -95,7 +95,7 @@ def test_what_there_is_not_is_one_line(invoke: Invoke, text_file: Path, write_cl
     assert_one_line(invoke("units", text_file, "--unit", 6), "--unit is 6, a layer has 5")
     assert_one_line(invoke("units", text_file, "--unit", 1, "--layer", 2), "--layer is 2, the network has 1")
     assert_one_line(invoke("units", text_file, "--layer", 2), "--layer is 2, the network has 1")
-    assert_one_line(invoke("units", text_file, "--find", "brackets"), "brackets is the same all over the text")
+    assert_one_line(invoke("units", text_file, "--find", "brackets"), "brackets is constant in the text")
     assert_one_line(invoke("units", text_file, "--find", "verbs"), "verbs")
     assert_one_line(invoke("units", text_file, "--find", "quotes", "--unit", 1), "exclude each other")
     assert_one_line(invoke("units", text_file, "--unit", 0), "--unit")

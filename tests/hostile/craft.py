@@ -12,7 +12,7 @@ from chargen.corpus.vocabulary import ByteVocabulary, CharacterVocabulary, Vocab
 from chargen.corpus.words import BpeVocabulary, WordVocabulary
 from chargen.network.model_file import TextModel, save_model
 from chargen.network.network import Network, weight_shapes
-from chargen.network.tensor_file import LENGTH_BYTES, METADATA, NO_SEAL, sealed
+from chargen.network.tensor_file import LENGTH_BYTES, METADATA, NO_CHECKSUM, with_checksum
 from chargen.settings.schema import NetworkConfig
 from chargen.writing.classifier import TextClassifier, save_classifier
 
@@ -77,17 +77,17 @@ def parts(content: bytes) -> tuple[dict[str, Any], dict[str, Any], bytes]:
     """Return the metadata, the header without them, and the tensors' bytes of a valid file."""
     raw, data = split(content)
     header = json.loads(raw)
-    return json.loads(header.pop(METADATA)["chargen"]) | {"sha256": NO_SEAL}, header, data
+    return json.loads(header.pop(METADATA)["chargen"]) | {"sha256": NO_CHECKSUM}, header, data
 
 
 def join(header: bytes | str, data: bytes, length: int | None = None) -> bytes:
-    """Put a file together as it is given; one whose header holds NO_SEAL gets the seal that fits."""
+    """Put a file together as it is given; one whose header holds NO_CHECKSUM gets the checksum that fits."""
     raw = header.encode("utf-8", "surrogatepass") if isinstance(header, str) else header
     content = (len(raw) if length is None else length).to_bytes(LENGTH_BYTES, "little") + raw + data
-    return sealed(content) if NO_SEAL.encode() in raw else content
+    return with_checksum(content) if NO_CHECKSUM.encode() in raw else content
 
 
 def build(metadata: Mapping[str, Any] | str, header: Mapping[str, Any], data: bytes) -> bytes:
-    """Put a file together whose seal fits; metadata as values, or as the JSON that is to stand there."""
+    """Put a file together whose checksum fits; metadata as values, or as the JSON that is to stand there."""
     text = metadata if isinstance(metadata, str) else json.dumps(metadata)
     return join(json.dumps({METADATA: {"chargen": text}, **header}), data)

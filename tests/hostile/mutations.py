@@ -6,7 +6,7 @@ from typing import Any
 
 import numpy as np
 
-from chargen.network.tensor_file import NO_SEAL
+from chargen.network.tensor_file import NO_CHECKSUM
 from tests.hostile.craft import build, join, parts, split
 
 ODD_VALUES: list[Any] = [
@@ -18,7 +18,7 @@ ODD_TOKENS = ["NaN", "Infinity", "-Infinity", "1e999", "-1e999", "1" * 5000, "["
 
 
 def mutate(content: bytes, rng: np.random.Generator) -> bytes:
-    """Damage a valid file in a random way; many of the outcomes carry a seal that fits."""
+    """Damage a valid file in a random way; many of the outcomes carry a checksum that fits."""
     ways = (flip_bits, truncate, splice, change_metadata, change_metadata, change_header, change_json_text, change_weights)
     return ways[rng.integers(len(ways))](content, rng)
 
@@ -46,7 +46,7 @@ def splice(content: bytes, rng: np.random.Generator) -> bytes:
 
 
 def change_metadata(content: bytes, rng: np.random.Generator) -> bytes:
-    """Change values of our metadata; the seal fits."""
+    """Change values of our metadata; the checksum fits."""
     metadata, header, data = parts(content)
     for _ in range(rng.integers(1, 4)):
         _change_value(metadata, rng)
@@ -54,7 +54,7 @@ def change_metadata(content: bytes, rng: np.random.Generator) -> bytes:
 
 
 def change_header(content: bytes, rng: np.random.Generator) -> bytes:
-    """Change what the header says of tensors; the seal fits."""
+    """Change what the header says of tensors; the checksum fits."""
     metadata, header, data = parts(content)
     for _ in range(rng.integers(1, 4)):
         _change_value(header, rng)
@@ -62,7 +62,7 @@ def change_header(content: bytes, rng: np.random.Generator) -> bytes:
 
 
 def change_json_text(content: bytes, rng: np.random.Generator) -> bytes:
-    """Put odd tokens into the JSON text of the header or of our metadata; the seal fits if it is still there."""
+    """Put odd tokens into the JSON text of the header or of our metadata; the checksum fits if it is still there."""
     metadata, header, data = parts(content)
     if rng.random() < 0.5:
         return build(_insert_token(json.dumps(metadata), rng), header, data)
@@ -71,7 +71,7 @@ def change_json_text(content: bytes, rng: np.random.Generator) -> bytes:
 
 
 def change_weights(content: bytes, rng: np.random.Generator) -> bytes:
-    """Set some weights to odd numbers; the seal fits."""
+    """Set some weights to odd numbers; the checksum fits."""
     metadata, header, data = parts(content)
     values = np.frombuffer(data, np.float32).copy()
     odd = [np.nan, np.inf, -np.inf, 3e38, -3e38, 1e-45, -0.0, 1e9]
@@ -107,5 +107,5 @@ def _change_item(holder: Any, key: Any, rng: np.random.Generator) -> None:
         holder[str(ODD_VALUES[rng.integers(len(ODD_VALUES))])] = holder.pop(key)
     elif way == 2 and type(holder[key]) is int:
         holder[key] += int(rng.choice([-1, 1, 4, 2**20, -(2**20)]))
-    elif holder[key] != NO_SEAL:
+    elif holder[key] != NO_CHECKSUM:
         holder[key] = copy.deepcopy(ODD_VALUES[rng.integers(len(ODD_VALUES))])

@@ -9,7 +9,7 @@ from chargen.corpus.windows import Batch, tokenize
 from chargen.errors import ConfigError
 from chargen.insight import dynamic
 from chargen.insight.dynamic import evaluate_dynamic, gradient_sizes, stream_segments
-from chargen.insight.evaluation import Passage, evaluate_carried
+from chargen.insight.evaluation import EncodedText, evaluate_carried
 from chargen.network.model_file import TextModel
 from chargen.network.network import Network
 from chargen.scratch.network import ScratchNetwork
@@ -28,7 +28,7 @@ def changed(model: TextModel, **settings: object) -> TextModel:
 @pytest.mark.parametrize("reading", ["line", "document"])
 def test_at_a_rate_of_nothing_it_is_the_static_figure(reading: str, random_model: RandomModel) -> None:
     model = random_model(reading=reading)
-    passage, reported = Passage.of([*TEXT, *TEXT], model.vocabulary), []
+    passage, reported = EncodedText.of([*TEXT, *TEXT], model.vocabulary), []
     static = evaluate_carried(model, passage)
     found = evaluate_dynamic(model, passage, tokenize(TRAINING, model.vocabulary), rate=1e-12, report=reported.append)
     assert found.nats == pytest.approx(static.nats, rel=1e-5)
@@ -39,7 +39,7 @@ def test_at_a_rate_of_nothing_it_is_the_static_figure(reading: str, random_model
 def test_it_learns_what_the_text_repeats_and_leaves_the_model_alone(reading: str, random_model: RandomModel) -> None:
     model = random_model(reading=reading)
     before = {name: weight.copy() for name, weight in model.network.weights.items()}
-    passage = Passage.of([Document("Hcba" * 8)] * 15, model.vocabulary)
+    passage = EncodedText.of([Document("Hcba" * 8)] * 15, model.vocabulary)
     learnt = tokenize(TRAINING, model.vocabulary)
     slow, fast = (evaluate_dynamic(model, passage, learnt, rate=rate).nats for rate in (1e-12, 0.01))
     assert fast < 0.8 * slow
@@ -51,7 +51,7 @@ def test_an_update_by_the_formula(random_model: RandomModel, monkeypatch: pytest
     """Two segments, the weights in between and after computed from the gradients of the batches."""
     monkeypatch.setattr(dynamic, "SEGMENT", 4)
     model = random_model()
-    stream = Passage.of([Document("abcabHc")], model.vocabulary).stream
+    stream = EncodedText.of([Document("abcabHc")], model.vocabulary).stream
     learnt = tokenize(TRAINING, model.vocabulary)
     trained = {name: weight.astype(np.float64) for name, weight in model.network.weights.items()}
     weights = {name: weight.copy() for name, weight in trained.items()}
@@ -66,14 +66,14 @@ def test_an_update_by_the_formula(random_model: RandomModel, monkeypatch: pytest
         for name, weight in weights.items():
             pull = np.minimum(1, dynamic.DECAY * sizes[name] / mean) * (trained[name] - weight)
             weight += pull - 0.01 * gradients[name] / (sizes[name] + dynamic.SMALL * mean)
-    found = evaluate_dynamic(model, Passage(stream=stream, characters=8, spelling_nats=0.0), learnt, rate=0.01)
+    found = evaluate_dynamic(model, EncodedText(stream=stream, characters=8, spelling_nats=0.0), learnt, rate=0.01)
     assert found.nats == pytest.approx(expected, rel=1e-4)
 
 
 def test_what_only_matters_in_training_is_no_obstacle(random_model: RandomModel) -> None:
     model = random_model()
     learnt = tokenize(TRAINING, model.vocabulary)
-    passage = Passage.of(TEXT, model.vocabulary)
+    passage = EncodedText.of(TEXT, model.vocabulary)
     expected = evaluate_dynamic(model, passage, learnt).nats
     dropouts = {"dropout": 0.3, "input_dropout": 0.1, "locked_dropout": True, "recurrent_dropout": 0.2, "weight_drop": 0.4}
     other = changed(model, targets="last", **dropouts)
@@ -88,4 +88,4 @@ def test_what_has_no_way_back_is_refused(random_model: RandomModel) -> None:
     config = replace(model.network.config, embedding_norm="batch")
     normed = replace(model, network=Network(config, model.network.vocab_size, weights))
     with pytest.raises(ConfigError, match=r"--dynamic .* network\.embedding_norm"):
-        evaluate_dynamic(normed, Passage.of(TEXT, model.vocabulary), tokenize(TRAINING, model.vocabulary))
+        evaluate_dynamic(normed, EncodedText.of(TEXT, model.vocabulary), tokenize(TRAINING, model.vocabulary))

@@ -11,7 +11,7 @@ from chargen.corpus.vocabulary import BOUNDARY
 from chargen.corpus.words import WordVocabulary
 from chargen.errors import ConfigError
 from chargen.insight.evaluation import (
-    Passage,
+    EncodedText,
     Quality,
     evaluate_blocks,
     evaluate_carried,
@@ -55,7 +55,7 @@ def test_a_stream_is_one_text_from_boundary_to_boundary(
     ids = [BOUNDARY]
     for text in TEXTS:
         ids += [*encoded(model, text), BOUNDARY]
-    found = evaluate_carried(model, Passage.of(documents(TEXTS), model.vocabulary), reported.append)
+    found = evaluate_carried(model, EncodedText.of(documents(TEXTS), model.vocabulary), reported.append)
     assert found.characters == len(ids) - 1 == sum(reported)
     assert found.nats == pytest.approx(cost(model, ids[:-1], ids[1:]), rel=1e-6)
 
@@ -72,7 +72,7 @@ def test_blocks_begin_with_the_token_before_their_first_target(
         for first in range(0, len(ids) - 1, length):
             targets = ids[first + 1 : first + 1 + length]
             expected += cost(model, ids[first : first + len(targets)], targets)
-    found = evaluate_blocks(model, Passage.of(documents(TEXTS), model.vocabulary), length, reported.append)
+    found = evaluate_blocks(model, EncodedText.of(documents(TEXTS), model.vocabulary), length, reported.append)
     assert found.nats == pytest.approx(expected, rel=1e-6)
     assert found.characters == sum(reported) == sum(len(text) + 1 for text in TEXTS)
 
@@ -87,7 +87,7 @@ def test_labelled_blocks_begin_with_their_label(length: int, random_model: Rando
             read = [ids[0], *ids[first + 1 : first + length]][: len(ids) - 1 - first]
             targets = ids[first + (1 if first == 0 else 2) : first + 1 + length]
             expected += cost(model, read, targets)
-    found = evaluate_blocks(model, Passage.of(documents(TEXTS, labels), model.vocabulary), length, reported.append)
+    found = evaluate_blocks(model, EncodedText.of(documents(TEXTS, labels), model.vocabulary), length, reported.append)
     assert found.characters == sum(reported)
     assert found.nats == pytest.approx(expected, rel=1e-6)
 
@@ -103,7 +103,7 @@ def test_lines_begin_as_generation_begins_them(
     for text in TEXTS:
         targets = [*encoded(model, text), BOUNDARY]
         expected += cost(model, [BOUNDARY] * primer + targets[:-1], targets)
-    found = evaluate_carried(model, Passage.of(documents(TEXTS), model.vocabulary), reported.append)
+    found = evaluate_carried(model, EncodedText.of(documents(TEXTS), model.vocabulary), reported.append)
     assert found.nats == pytest.approx(expected, rel=1e-6)
     assert sum(reported) == found.characters
 
@@ -112,14 +112,14 @@ def test_labelled_lines_begin_with_their_label(random_model: RandomModel) -> Non
     model = random_model(reading="line", labels=("x", "y"))
     targets = [*encoded(model, "ab"), BOUNDARY]
     expected = cost(model, [model.vocabulary.label_id("y"), *targets[:-1]], targets)
-    found = evaluate_carried(model, Passage.of([Document("ab", "y")], model.vocabulary))
+    found = evaluate_carried(model, EncodedText.of([Document("ab", "y")], model.vocabulary))
     assert found.nats == pytest.approx(expected, rel=1e-6)
 
 
 def test_unknown_words_are_charged_for_their_spelling(random_model: RandomModel) -> None:
     vocabulary = WordVocabulary(["the", " cat"], num_characters=9)
     model = random_model(vocabulary=vocabulary)
-    passage = Passage.of([Document("the dog")], vocabulary)
+    passage = EncodedText.of([Document("the dog")], vocabulary)
     assert passage.num_targets == 3
     found = evaluate_carried(model, passage)
     ids = [BOUNDARY, *vocabulary.encode("the dog").tolist(), BOUNDARY]
@@ -144,7 +144,7 @@ def test_protocols_suit_what_a_model_reads(random_model: RandomModel) -> None:
 @pytest.mark.parametrize("reading", ["line", "document"])
 def test_each_protocol_reads_every_character(reading: str, random_model: RandomModel) -> None:
     model = random_model(reading=reading)
-    passage = Passage.of(documents(TEXTS), model.vocabulary)
+    passage = EncodedText.of(documents(TEXTS), model.vocabulary)
     for one in protocols(model, block_length=2):
         reported: list[int] = []
         assert one.evaluate(model, passage, reported.append).characters == sum(reported)
@@ -162,7 +162,7 @@ def test_several_models_are_measured_by_the_mean_of_their_probabilities(reading:
             targets = [*encoded(model, text), BOUNDARY]
             by_model.append(costs(model, [BOUNDARY, *targets[:-1]], targets))
         expected -= np.log(np.mean(np.exp(-np.array(by_model)), axis=0)).sum()
-    passage = Passage.of(documents(TEXTS), pair.vocabulary)
+    passage = EncodedText.of(documents(TEXTS), pair.vocabulary)
     found = protocols(pair, block_length=100)[-1].evaluate(pair, passage, ignore)
     assert found.nats == pytest.approx(expected, rel=1e-6)
 
@@ -170,4 +170,4 @@ def test_several_models_are_measured_by_the_mean_of_their_probabilities(reading:
 def test_models_that_take_turns_are_not_measured_together(random_model: RandomModel) -> None:
     pair = join_models([("first", random_model()), ("second", random_model(seed=1))], "turns")
     with pytest.raises(ConfigError, match="take turns"):
-        evaluate_carried(pair, Passage.of(documents(TEXTS), pair.vocabulary))
+        evaluate_carried(pair, EncodedText.of(documents(TEXTS), pair.vocabulary))

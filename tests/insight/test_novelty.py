@@ -5,40 +5,40 @@ import pytest
 
 from chargen.corpus.reading import SourceText
 from chargen.errors import CorpusError, RunError
-from chargen.insight.novelty import CopiedSpan, Judge
+from chargen.insight.novelty import CopiedSpan, NoveltyJudge
 from chargen.runs.trained_text import training_texts
 
 WriteTrained = Callable[..., Path]
 
 
-def judge(*texts: str, reading: str = "document") -> Judge:
-    return Judge([SourceText(f"{number}.txt", text) for number, text in enumerate(texts)], reading)
+def judge(*texts: str, reading: str = "document") -> NoveltyJudge:
+    return NoveltyJudge([SourceText(f"{number}.txt", text) for number, text in enumerate(texts)], reading)
 
 
 def test_a_text_half_of_which_is_copied() -> None:
-    told = judge("first\nsecond line here\n", "another text").judge(["?? second line", "nothing ??"], 10)
-    assert told.longest == CopiedSpan("second line", number=0, start=3, source="0.txt", line=2)
-    assert told.copies == (told.longest,)
-    assert (told.characters, told.copied) == (24, 11)
-    assert told.copied_share == 11 / 24
+    result = judge("first\nsecond line here\n", "another text").judge(["?? second line", "nothing ??"], 10)
+    assert result.longest == CopiedSpan("second line", number=0, start=3, source="0.txt", line=2)
+    assert result.copies == (result.longest,)
+    assert (result.characters, result.copied) == (24, 11)
+    assert result.copied_share == 11 / 24
 
 
 def test_copies_that_overlap_count_once() -> None:
-    told = judge("abcdef", "defghi").judge(["abcdefghi"], 4)
-    assert [one.text for one in told.copies] == ["abcdef", "defghi"]
-    assert told.copied_share == 1
+    result = judge("abcdef", "defghi").judge(["abcdefghi"], 4)
+    assert [one.text for one in result.copies] == ["abcdef", "defghi"]
+    assert result.copied_share == 1
 
 
 def test_lines_that_are_or_nearly_are_of_the_corpus() -> None:
-    told = judge("Harold\nHarvey\n\nIda\n").judge(["Harold\nHarald\n", "", "Xerxes\nHarold"], 20)
-    assert told.lines == ("Harold", "Harald", "Xerxes", "Harold")
-    assert told.exact == ("Harold", "Harold")
-    assert [(one.line, one.nearest, one.edits) for one in told.near] == [("Harald", "Harold", 1)]
+    result = judge("Harold\nHarvey\n\nIda\n").judge(["Harold\nHarald\n", "", "Xerxes\nHarold"], 20)
+    assert result.lines == ("Harold", "Harald", "Xerxes", "Harold")
+    assert result.exact == ("Harold", "Harold")
+    assert [(one.line, one.nearest, one.edits) for one in result.near] == [("Harald", "Harold", 1)]
 
 
 def test_a_text_of_other_characters_alone() -> None:
-    told = judge("abc").judge(["xyz", ""], 1)
-    assert (told.longest, told.copies, told.copied_share) == (None, (), 0)
+    result = judge("abc").judge(["xyz", ""], 1)
+    assert (result.longest, result.copies, result.copied_share) == (None, (), 0)
     assert judge("abc").judge([""], 1).copied_share == 0
 
 

@@ -27,7 +27,7 @@ def test_unknown_characters_and_empty_texts(random_model: MakeModel) -> None:
     (passage,) = read_passages(random_model(), "axb", on_unknown="skip")
     assert passage.pieces == ["a", "b"]
     for text in ("", " \n", "xyz"):
-        with pytest.raises(CorpusError, match="no text to read"):
+        with pytest.raises(CorpusError, match="no text is left to read"):
             read_passages(random_model(), text, on_unknown="skip")
 
 

@@ -32,14 +32,14 @@ def test_bits_are_those_of_the_networks_probabilities(
     monkeypatch.setattr(reading, "LOGITS_AT_ONCE", at_once)
     model = random_model()
     text = "aHb\nab\u00e9cc\n" * 3
-    told = measured(model, text)
+    result = measured(model, text)
     *expected, end = expected_bits(model, [*model.vocabulary.encode(text).tolist(), BOUNDARY])
-    np.testing.assert_allclose(told.measured.bits, expected, rtol=1e-5)
-    assert told.end_bits == pytest.approx(end, rel=1e-5)
-    assert told.pieces == list(text)
-    assert [(one.number, one.start, one.stop) for one in told.lines][:3] == [(1, 0, 4), (2, 4, 10), (3, 10, 14)]
-    assert told.characters == len(text) + 1
-    assert told.bits_per_character == pytest.approx((sum(expected) + end) / (len(text) + 1))
+    np.testing.assert_allclose(result.measured.bits, expected, rtol=1e-5)
+    assert result.end_bits == pytest.approx(end, rel=1e-5)
+    assert result.pieces == list(text)
+    assert [(one.number, one.start, one.stop) for one in result.lines][:3] == [(1, 0, 4), (2, 4, 10), (3, 10, 14)]
+    assert result.characters == len(text) + 1
+    assert result.bits_per_character == pytest.approx((sum(expected) + end) / (len(text) + 1))
 
 
 @pytest.mark.parametrize("rows", [1, 2, 64])
@@ -48,28 +48,28 @@ def test_every_line_is_read_from_its_own_beginning_to_its_end(
 ) -> None:
     monkeypatch.setattr(reading, "ROWS_AT_ONCE", rows)
     model = random_model(reading="line", characters="abH")
-    told = measured(model, "aHb\n\nb\nbbHab")
+    result = measured(model, "aHb\n\nb\nbbHab")
     expected = [expected_bits(model, [*model.vocabulary.encode(line).tolist(), 0]) for line in ("aHb", "b", "bbHab")]
-    np.testing.assert_allclose(told.measured.bits, np.concatenate(expected), rtol=1e-5)
-    assert "".join(told.pieces) == "aHb\nb\nbbHab\n"
-    assert [one.number for one in told.lines] == [1, 3, 4]
-    np.testing.assert_allclose([told.line_bits(one) for one in told.lines], [np.mean(bits) for bits in expected], rtol=1e-5)
+    np.testing.assert_allclose(result.measured.bits, np.concatenate(expected), rtol=1e-5)
+    assert "".join(result.pieces) == "aHb\nb\nbbHab\n"
+    assert [one.number for one in result.lines] == [1, 3, 4]
+    np.testing.assert_allclose([result.line_bits(one) for one in result.lines], [np.mean(bits) for bits in expected], rtol=1e-5)
 
 
 def test_alternatives_are_the_most_probable_tokens(random_model: MakeModel) -> None:
     model = random_model(reading="line", characters="abcdH")
-    told = measured(model, "aHb")
+    result = measured(model, "aHb")
     for place in range(4):
-        alternatives = told.alternatives(place)
+        alternatives = result.alternatives(place)
         chances = [one.probability for one in alternatives]
         assert chances == sorted(chances, reverse=True)
         assert len(alternatives) == 5
-        chance = 2 ** -told.measured.bits[place]
+        chance = 2 ** -result.measured.bits[place]
         token = None if place == 3 else "aHb"[place]
         among = {one.token: one.probability for one in alternatives}
         assert among.get(token, chance) == pytest.approx(chance, rel=1e-5)
         assert token in among or chance <= chances[-1] + 1e-6
-    assert None not in [one.token for one in told.alternatives(0)]
+    assert None not in [one.token for one in result.alternatives(0)]
 
 
 def test_a_model_of_few_tokens_has_few_alternatives(random_model: MakeModel) -> None:
@@ -79,30 +79,30 @@ def test_a_model_of_few_tokens_has_few_alternatives(random_model: MakeModel) -> 
 def test_the_bytes_of_a_character_add_up(random_model: MakeModel) -> None:
     model = random_model(vocabulary=ByteVocabulary())
     text = "a\u00e9\u20ac\n"
-    told = measured(model, text)
+    result = measured(model, text)
     each = expected_bits(model, model.vocabulary.encode(text).tolist())
-    assert told.pieces == list(text)
-    np.testing.assert_allclose(told.measured.bits, [each[0], sum(each[1:3]), sum(each[3:6]), each[6]], rtol=1e-5)
+    assert result.pieces == list(text)
+    np.testing.assert_allclose(result.measured.bits, [each[0], sum(each[1:3]), sum(each[3:6]), each[6]], rtol=1e-5)
 
 
 def test_labels_and_unknown_words(random_model: MakeModel) -> None:
     labelled = random_model(reading="line", vocabulary=CharacterVocabulary("ab", ("x", "y"))).with_label("y")
     np.testing.assert_allclose(measured(labelled, "abba").measured.bits, expected_bits(labelled, [1, 2, 2, 1, 0]), rtol=1e-5)
     words = random_model(vocabulary=WordVocabulary(["a", " b"], num_characters=5))
-    told = measured(words, "a zebra b")
-    assert told.pieces == ["a", " zebra", " b"]
+    result = measured(words, "a zebra b")
+    assert result.pieces == ["a", " zebra", " b"]
     plain = expected_bits(words, words.vocabulary.encode("a zebra b").tolist())
     spelling = [0, 7 * math.log2(6), 0]  # six characters and the end of the word, of five characters and the end
-    np.testing.assert_allclose(told.measured.bits, np.add(plain, spelling), rtol=1e-5)
+    np.testing.assert_allclose(result.measured.bits, np.add(plain, spelling), rtol=1e-5)
 
 
 def test_the_worst_come_first(random_model: MakeModel) -> None:
-    told = measured(random_model(), "aaaa\n\nHHHH\nabab\n")
-    lines = told.worst_lines()
-    assert [told.line_bits(one) for one in lines] == sorted([told.line_bits(one) for one in lines], reverse=True)
+    result = measured(random_model(), "aaaa\n\nHHHH\nabab\n")
+    lines = result.worst_lines()
+    assert [result.line_bits(one) for one in lines] == sorted([result.line_bits(one) for one in lines], reverse=True)
     assert {one.number for one in lines} == {1, 3, 4}
     line = lines[0]
-    bits = told.measured.bits
-    worst = told.worst_pieces(line, 2, 0.0)
+    bits = result.measured.bits
+    worst = result.worst_pieces(line, 2, 0.0)
     assert worst == sorted(sorted(range(line.start, line.stop), key=lambda place: -bits[place])[:2])
-    assert told.worst_pieces(line, 2, 1000.0) == []
+    assert result.worst_pieces(line, 2, 1000.0) == []

@@ -9,7 +9,7 @@ from chargen.corpus.vocabulary import ByteVocabulary, CharacterVocabulary
 from chargen.errors import ConfigError
 from chargen.insight.passages import read_passages
 from chargen.insight.properties import PROPERTIES, property_values
-from chargen.insight.units import Activations, Found, Unit, record_units
+from chargen.insight.units import Activations, RankedUnit, Unit, record_units
 from chargen.network.model_file import TextModel
 from chargen.network.network import Network, weight_shapes
 from chargen.settings.schema import NetworkConfig
@@ -58,32 +58,32 @@ def activations(values: list[list[float]], **properties: list[float]) -> Activat
 @pytest.mark.parametrize("cell", ["simplernn", "lstm", "gru"])
 def test_units_are_those_of_a_step_by_step_run(cell: str, layered: Callable[..., TextModel]) -> None:
     model, text = layered(cell), "aHb\nab\u00e9c"
-    told = recorded(model, text)
+    result = recorded(model, text)
     stepper = model.network.stepper(model.network.zero_state(1))
     for token in model.primer[-model.context_length :]:
         stepper.step(np.array([token]))
     states = ("hidden", "cell") if cell == "lstm" else ("hidden",)
-    assert len(told.units) == 2 * 3 * len(states)
+    assert len(result.units) == 2 * 3 * len(states)
     for place, token in enumerate(model.vocabulary.encode(text)):
         stepper.step(np.array([token]))
         for layer, state, unit in product((1, 2), states, (1, 2, 3)):
             value = getattr(stepper.state[layer - 1], state)[0, unit - 1]
             wanted = np.tanh(value) if state == "cell" else value
-            assert told.of(Unit(layer, unit, state))[place] == pytest.approx(wanted, abs=1e-5)
-    assert told.pieces == list(text)
+            assert result.of(Unit(layer, unit, state))[place] == pytest.approx(wanted, abs=1e-5)
+    assert result.pieces == list(text)
 
 
 def test_lines_are_read_each_from_its_beginning(layered: Callable[..., TextModel]) -> None:
     model = layered("gru", reading="line", characters="abH")
-    told, alone = recorded(model, "aHb\n\nabb"), recorded(model, "abb")
-    np.testing.assert_array_equal(told.values[:, 3:], alone.values)
-    assert [(one.number, one.start, one.stop) for one in told.lines] == [(1, 0, 3), (3, 3, 6)]
-    assert told.properties["line-position"].tolist() == [1, 2, 3, 1, 2, 3]
+    result, alone = recorded(model, "aHb\n\nabb"), recorded(model, "abb")
+    np.testing.assert_array_equal(result.values[:, 3:], alone.values)
+    assert [(one.number, one.start, one.stop) for one in result.lines] == [(1, 0, 3), (3, 3, 6)]
+    assert result.properties["line-position"].tolist() == [1, 2, 3, 1, 2, 3]
 
 
 def test_bytes_of_a_character_are_one_place(layered: Callable[..., TextModel]) -> None:
-    told = recorded(layered("lstm", vocabulary=ByteVocabulary()), "a\u00e9b")
-    assert (told.pieces, told.values.shape) == (["a", "\u00e9", "b"], (12, 3))
+    result = recorded(layered("lstm", vocabulary=ByteVocabulary()), "a\u00e9b")
+    assert (result.pieces, result.values.shape) == (["a", "\u00e9", "b"], (12, 3))
 
 
 def test_a_unit_without_a_bound_is_scaled(random_model: MakeModel) -> None:
@@ -100,19 +100,19 @@ def test_correlations_are_pearsons() -> None:
     rng = np.random.default_rng(0)
     values, wanted = rng.normal(size=(4, 50)), rng.normal(size=50)
     values[2] = 0.25
-    told = activations(values.tolist(), quotes=wanted.tolist())
+    result = activations(values.tolist(), quotes=wanted.tolist())
     expected = [0 if number == 2 else np.corrcoef(values[number], wanted)[0, 1] for number in range(4)]
-    np.testing.assert_allclose(told.correlations("quotes"), expected, atol=1e-6)
-    ranked = told.ranked("quotes")
+    np.testing.assert_allclose(result.correlations("quotes"), expected, atol=1e-6)
+    ranked = result.ranked("quotes")
     assert [one.unit.unit for one in ranked] == [1 + int(one) for one in np.argsort(-np.abs(expected))]
 
 
 def test_the_unit_that_follows_a_property_is_found() -> None:
     inside = [0, 1, 1, 1, 0, 0, 1, 0]
-    told = activations([[0.1] * 8, [-one for one in inside], [1, 0, 0, 0, 1, 0, 0, 0]], quotes=inside)
-    assert told.ranked("quotes")[0] == Found(Unit(1, 2, "hidden"), pytest.approx(-1))
-    with pytest.raises(ConfigError, match="brackets is the same all over the text"):
-        told.ranked("brackets")
+    result = activations([[0.1] * 8, [-one for one in inside], [1, 0, 0, 0, 1, 0, 0, 0]], quotes=inside)
+    assert result.ranked("quotes")[0] == RankedUnit(Unit(1, 2, "hidden"), pytest.approx(-1))
+    with pytest.raises(ConfigError, match="brackets is constant in the text"):
+        result.ranked("brackets")
 
 
 @pytest.mark.parametrize("name", PROPERTIES)
@@ -126,14 +126,14 @@ def test_a_piece_has_the_value_of_its_last_character() -> None:
 
 
 def test_some_units_only(layered: Callable[..., TextModel]) -> None:
-    told = recorded(layered("lstm"), "abab")
-    second = told.only(layer=2, state="cell")
+    result = recorded(layered("lstm"), "abab")
+    second = result.only(layer=2, state="cell")
     assert second.units == tuple(Unit(2, unit, "cell") for unit in (1, 2, 3))
-    np.testing.assert_array_equal(second.of(Unit(2, 3, "cell")), told.of(Unit(2, 3, "cell")))
+    np.testing.assert_array_equal(second.of(Unit(2, 3, "cell")), result.of(Unit(2, 3, "cell")))
     for unit, message in ((Unit(3, 1, "cell"), "--layer is 3, the network has 2"), (Unit(1, 4, "cell"), "a layer has 3")):
         with pytest.raises(ConfigError, match=message):
-            told.of(unit)
+            result.of(unit)
     with pytest.raises(ConfigError, match="--layer is 3"):
-        told.only(layer=3, state=None)
+        result.only(layer=3, state=None)
     with pytest.raises(ConfigError, match="--state cell is for LSTMs"):
         recorded(layered("gru"), "abab").only(layer=None, state="cell")

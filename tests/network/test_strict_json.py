@@ -20,7 +20,7 @@ def test_what_json_writes_is_read(value: object) -> None:
 
 
 @pytest.mark.parametrize(
-    ("text", "told"),
+    ("text", "result"),
     [
         ('{"a": 1, "a": 1}', "'a' twice"),
         ('{"b": {"a": 1, "\\u0061": 2}}', "'a' twice"),
@@ -41,8 +41,8 @@ def test_what_json_writes_is_read(value: object) -> None:
         ("\ufeff1", "broken"),
     ],
 )
-def test_what_is_not_plain_json_is_refused(text: str, told: str) -> None:
-    with pytest.raises(ValueError, match=told):
+def test_what_is_not_plain_json_is_refused(text: str, result: str) -> None:
+    with pytest.raises(ValueError, match=result):
         parse_json(text, depth=3, marks=50)
 
 

@@ -7,7 +7,7 @@ import pytest
 
 from chargen.corpus.corpus import load_corpus
 from chargen.errors import CorpusError, RunError
-from chargen.insight.assessment import baselines, held_out_subject, why_no_baselines
+from chargen.insight.assessment import baselines, held_out_subject, missing_baselines_note
 from chargen.network.model_file import TextModel
 from chargen.runs.directory import RunDirectory
 from chargen.runs.trained_text import find_text, read_files, read_settings, read_trained_text
@@ -111,9 +111,9 @@ def test_a_text_too_large_has_no_baselines(
     trained: Callable[..., tuple[RunDirectory, TextModel]], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     subject = held_out_subject([trained()])
-    assert not why_no_baselines(subject)
+    assert not missing_baselines_note(subject)
     monkeypatch.setattr("chargen.insight.assessment.LARGEST_BASELINE", 120)
-    assert "more than 120 characters" in why_no_baselines(subject)
+    assert "more than 120 characters" in missing_baselines_note(subject)
 
 
 def test_a_text_is_found_in_the_encoding_that_an_older_version_took_it_for(

@@ -176,7 +176,7 @@ REFUSED: list[tuple[Any, int, str]] = [
     (b"\xff", 422, "the body cannot be read"),
     (b"[1]", 422, "no JSON object"),
     (b'{"prompt": "a", "prompt": "b"}', 422, "twice"),
-    (b'{"temperature": NaN}', 422, "no number"),
+    (b'{"temperature": NaN}', 422, "not a number"),
     (b'{"prompt": ' + b"[" * 9 + b"]" * 9 + b"}", 422, "nested deeper"),
     ({"promt": "a"}, 422, "did you mean prompt?"),
     ({"prompt": 3}, 422, "prompt is 3, expected a text"),

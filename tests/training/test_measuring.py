@@ -14,7 +14,7 @@ from chargen.corpus.documents import Document, Documents
 from chargen.corpus.holdout import split_documents
 from chargen.corpus.vocabulary import CharacterVocabulary
 from chargen.corpus.windows import tokenize
-from chargen.insight.evaluation import Passage, protocols
+from chargen.insight.evaluation import EncodedText, protocols
 from chargen.network.network import Network, weight_shapes
 from chargen.settings.schema import CorpusConfig, NetworkConfig, Settings, TrainingConfig
 from chargen.training.devices.backend import load_backend
@@ -88,7 +88,7 @@ def evaluated(plan: TrainingPlan, weights: Mapping[str, np.ndarray]) -> float:
     model = plan.text_model(Network(plan.settings.network, len(plan.vocabulary), weights), {})
     held_out = held_out_documents(plan)
     way = protocols(model, block_length=256)[0]
-    return way.evaluate(model, Passage.of(held_out, plan.vocabulary), lambda count: None).bits_per_character
+    return way.evaluate(model, EncodedText.of(held_out, plan.vocabulary), lambda count: None).bits_per_character
 
 
 def held_out_documents(plan: TrainingPlan) -> Sequence[Document]:
