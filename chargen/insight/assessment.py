@@ -70,7 +70,7 @@ def held_out_subject(members: Sequence[Member]) -> Subject:
     for (run, _), other in zip(members[1:], others, strict=True):
         if other.held_out != first.held_out:
             raise ConfigError(
-                f"{run.path} and {members[0][0].path} have different validation splits and may have been trained on each other's",
+                f"{run.path} and {members[0][0].path} have different validation splits and may be trained on each other's",
                 hint=f"{FILE_HINT}; runs of one --random-seed hold out the same",
             )
     return Subject(model=_joined(members), documents=first.held_out, held_out=True, training=first.training)

@@ -70,7 +70,7 @@ def test_another_text_is_measured_whole(named: bool, run: str, invoke: Invoke, i
 
 
 def test_the_text_of_the_training_is_told_of(run: str, invoke: Invoke) -> None:
-    assert "the text that the model was trained on" in invoke("evaluate", run, "prose.txt").stderr
+    assert "the training text of the model" in invoke("evaluate", run, "prose.txt").stderr
 
 
 def test_a_model_file_needs_a_text_and_has_no_baselines(run: str, invoke: Invoke, in_folder: Path) -> None:
@@ -169,7 +169,7 @@ def test_runs_that_held_out_different_texts_are_not_measured_together(run: str, 
     other = Path(invoke("train", "other.txt", *SMALL).stdout.strip()).name
     refused = invoke("evaluate", run, other)
     assert (refused.exit_code, refused.stdout) == (2, "")
-    assert f"runs/{other} and runs/{run} held out different texts" in refused.stderr
+    assert f"runs/{other} and runs/{run} have different validation splits" in refused.stderr
 
 
 @pytest.mark.parametrize(

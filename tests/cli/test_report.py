@@ -199,7 +199,7 @@ def test_a_run_whose_text_is_gone(invoke: Invoke, train: Callable[..., RunDirect
         (
             ("--epochs", 2, "--validation-split", 0),
             (),
-            {"evaluation": "has no validation split", "": "bits a character, training"},
+            {"evaluation": "no validation split", "": "bits a character, training"},
         ),
         (("--epochs", 2, "--sample-every", 0), (), {"samples": "No sample text was written"}),
         (("--epochs", 1), ("gradients.csv",), {"gradients": "no gradient log"}),

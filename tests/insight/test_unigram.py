@@ -51,7 +51,7 @@ def test_figures_are_means_over_the_predicted_tokens() -> None:
 def test_only_what_is_worse_than_both_is_warned_of() -> None:
     assert describe_worse("stream", 2.0, {"1-gram": 2.0, "uniform": 5.0}, held_out=True) == []
     (line,) = describe_worse("stream", 2.5, {"1-gram": 2.0, "uniform": 5.0}, held_out=True)
-    assert "stream: 2.500 bits/char is worse than 2.000, which a 1-gram model" in line
+    assert "stream: 2.500 bits/char is worse than 2.000, the figure of a 1-gram model" in line
     assert "--validation spread" in line
     (line,) = describe_worse("lines", 7.5, {"1-gram": 7.0, "uniform": 6.0}, held_out=False)
     assert "than 6.000, the figure of guessing" in line
