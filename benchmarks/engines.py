@@ -63,7 +63,7 @@ def chargen_trainer(cell: str, size: Size, *, backend: str = "tensorflow", preci
     from chargen.training.engines.losses import FIGURES_OF_TEXT
     from chargen.training.keras_trainer import choose_shards, engine_type
     from chargen.training.model import build_model, make_optimizer
-    from chargen.training.planning.plan import choose_steps_per_execution
+    from chargen.training.planning.memory import choose_steps_per_execution
 
     ids = read_ids()
     plan = SlidingWindows(

@@ -27,6 +27,7 @@ from tests.test_terminal import ACTIVE, fuzzed, in_chunks
 
 TEXT = "the cat sat on the mat.\nthe dog sat on the log.\n" * 25
 SIZES = ["--hidden-size", "7", "--embedding", "5", "--sample-length", "20", "--batch-size", "4", "--context-length", "9"]
+MEMORY = "chargen.training.planning.memory"
 FILES = ("model.safetensors", "last.safetensors", "metrics.csv", "gradients.csv", "samples.txt")
 STOPS_EACH, KILLS, INTERRUPTS, STARTS = 20, 200, 20, 20
 SECONDS_TO_END = 5.0
@@ -45,7 +46,10 @@ def resume() -> Outcome:
     for cell in ("simplernn", "lstm", "gru"):
         for form in ([], ["--stateful"]):
             options = ["--cell", cell, *form, "--dropout", "0.2", "--epochs", "3", "--patience", "0"]
-            with tempfile.TemporaryDirectory() as name, mock.patch("chargen.training.planning.plan.WORK_PER_EXECUTION", 1.5e6):
+            with (
+                tempfile.TemporaryDirectory() as name,
+                mock.patch(f"{MEMORY}.WORK_PER_EXECUTION", 1.5e6),
+            ):
                 expected = _contents(_train(Path(name), ["text.txt", *options]))
                 for looks in rng.integers(0, 24, STOPS_EACH // 2).tolist():
                     stopped = _train(Path(name), ["text.txt", *options], looks=looks)

@@ -19,9 +19,10 @@ from chargen.runs.directory import RunDirectory
 from chargen.settings.layers import resolve
 from chargen.tracking.tracker import Trackers
 from chargen.training.devices.backend import accelerated, load_backend
-from chargen.training.planning import plan as planning
+from chargen.training.planning import memory
+from chargen.training.planning.text_plan import make_plan
 from chargen.training.recording.display import Display
-from chargen.training.recording.recorder import TextRecorder
+from chargen.training.recording.text_recorder import TextRecorder
 
 STEPS = 20
 TEXT = Path(__file__).parents[2] / "corpora" / "book.txt"
@@ -32,7 +33,7 @@ def main(backend: str, folder: Path) -> None:
     """Answer every form on stdin."""
     text = folder / "text.txt"
     text.write_text(TEXT.read_text(encoding="utf-8")[:CHARACTERS], encoding="utf-8")
-    planning.WORK_PER_EXECUTION = planning.WORK_ON_GPU = 1.0  # a step at a time
+    memory.WORK_PER_EXECUTION = memory.WORK_ON_GPU = 1.0  # a step at a time
     load_backend(backend)
     if not accelerated():
         _use_one_core()
@@ -57,13 +58,13 @@ def _first_steps(form: Form, backend: str, text: Path) -> dict[str, Any]:
     from chargen.training.keras_trainer import text_trainer
 
     settings = resolve((str(form), form.sections(str(text), backend))).settings
-    plan = planning.make_plan(settings, load_corpus(settings.corpus, stateful=settings.training.stateful))
+    plan = make_plan(settings, load_corpus(settings.corpus, stateful=settings.training.stateful))
     trainer = text_trainer(plan)
     begun = hashlib.sha256(b"".join(weight.tobytes() for weight in trainer.network().weights.values())).hexdigest()
     trainer.begin_epoch()
     losses = [_loss(trainer, step) for step in range(STEPS)]
     model = text.with_name("model.safetensors")
-    TextRecorder(plan, RunDirectory(text.parent), Display(verbosity=0), Trackers({})).save(model, trainer.network())
+    TextRecorder(plan, RunDirectory(text.parent), Display(verbosity=0), Trackers({})).save_model(model, trainer.network())
     return {"losses": losses, "begun": begun, "text": load(model).generate("The ", length=20, random_seed=1)}
 
 

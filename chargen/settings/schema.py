@@ -1,6 +1,6 @@
 """Declare every setting of a run: its name, default, unit and bounds.
 
-A setting whose default is None is chosen from the text once the text is known (see `chargen.training.planning.plan`), unless
+A setting whose default is None is chosen from the text once the text is known (see `chargen.training.planning`), unless
 its `unset` says what else None stands for.
 """
 

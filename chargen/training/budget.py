@@ -8,10 +8,15 @@ from chargen.corpus.corpus import Corpus
 from chargen.errors import ConfigError
 from chargen.settings.layers import Resolved
 from chargen.settings.schema import Settings
-from chargen.training.planning.plan import TrainingPlan, make_plan
 from chargen.training.planning.recipes import DEFAULT_PRESET, PRESET_CORES, PRESETS, Chosen, Recipe, choose_recipe
+from chargen.training.planning.text_plan import TextPlan, make_plan
 from chargen.training.planning.transfer import Start
-from chargen.training.session import fit_session
+from chargen.training.recording.display import Display
+from chargen.training.speed import seconds_per_epoch, validation_work
+from chargen.training.text_task import TextTask
+
+FIT_SECONDS = 3.0  # of training by which the speed is measured
+SECONDS_AFTER_TRAINING = 3.0  # until the command has ended
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -74,7 +79,7 @@ def plan_within(
     epochs: int | None = None,
     verbosity: int = 1,
     measured: bool = True,
-) -> TrainingPlan:
+) -> TextPlan:
     """Choose the settings that are open for a budget, and how many steps to take. Raises what `make_plan` raises.
 
     The steps are told in so many `epochs`, or in as many as suit them. Minutes hold as many steps as the speed that is
@@ -89,9 +94,27 @@ def plan_within(
         return plan
     if not (budget.exact and measured):
         return plan.lasting(max(1, round(recipe.passes * plan.training.num_steps)), epochs=epochs)
-    return fit_session(plan, seconds=budget.seconds_left, most_passes=recipe.most_passes, epochs=epochs, verbosity=verbosity)
+    return fit_into(plan, seconds=budget.seconds_left, most_passes=recipe.most_passes, epochs=epochs, verbosity=verbosity)
 
 
 def _applied(recipe: Recipe, settings: Settings) -> Settings:
     sections = {section: replace(getattr(settings, section), **values) for section, values in recipe.layer.items()}
     return replace(settings, **sections)
+
+
+def fit_into(plan: TextPlan, *, seconds: float, most_passes: float, epochs: int | None = None, verbosity: int = 1) -> TextPlan:
+    """Measure the speed of this machine and return the plan with as many steps as fit into so many seconds from now on.
+
+    The steps are divided into so many `epochs`, or into a number that suits them. The speed is the highest that was measured:
+    a training that turns out slower leaves steps out, but none can add any.
+    """
+    Display(verbosity=verbosity).note("measuring how fast this machine is")
+    ends_by = time.perf_counter() + seconds - SECONDS_AFTER_TRAINING
+    trainer = TextTask(plan).make_trainer(Display(verbosity=0))
+    per_epoch = seconds_per_epoch(trainer, plan, seconds=FIT_SECONDS)
+    passes = max(0.0, ends_by - time.perf_counter()) / per_epoch
+    if epochs:  # `per_epoch` has a validation for each pass, there will be one for each epoch
+        validation = validation_work(plan) / plan.training.num_steps  # in passes
+        passes = max(0.0, passes * (1 + validation) - epochs * validation)
+    fitting = plan.lasting(max(1, int(min(passes, most_passes) * plan.training.num_steps)), epochs=epochs)
+    return replace(fitting, ends_by=ends_by)

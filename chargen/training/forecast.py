@@ -9,9 +9,12 @@ from typing import NamedTuple
 
 from chargen.runs.checkpoints import Position
 from chargen.runs.directory import RunDirectory
+from chargen.training.planning.plan import Plan
 from chargen.training.recording.recorder import EpochRecorder
+from chargen.training.recording.results import EpochResult
 from chargen.training.signals import RequestedSignal
-from chargen.training.trainer import TrainedPlan, Trainer, seconds_per_step, validation_work
+from chargen.training.speed import seconds_per_step, validation_work
+from chargen.training.trainer import Trainer
 
 SECONDS_TO_END = 0.5  # from the last epoch to the end of the process
 MEASURED_VALIDATION = 3.0  # seconds; a longer one is not measured
@@ -56,7 +59,7 @@ def spoken(seconds: float) -> str:
 
 
 def forecast(
-    trainer: Trainer, plan: TrainedPlan, make_recorder: Callable[[RunDirectory], EpochRecorder], began: float
+    trainer: Trainer, plan: Plan, make_recorder: Callable[[RunDirectory], EpochRecorder[EpochResult]], began: float
 ) -> Forecast:
     """Measure what a training will do, in a directory of its own that is not kept; began: by `time.perf_counter`."""
     trainer.prepare()
@@ -76,7 +79,7 @@ def forecast(
     return Forecast(start, step, epoch, start + epochs * epoch + whole + SECONDS_TO_END)
 
 
-def _validation_seconds(trainer: Trainer, plan: TrainedPlan, step: float) -> float:
+def _validation_seconds(trainer: Trainer, plan: Plan, step: float) -> float:
     """Return how long the validation after an epoch takes: measured, or where that takes long, by that of a step."""
     expected = step * validation_work(plan)
     if not plan.validation or expected > MEASURED_VALIDATION:
@@ -86,13 +89,13 @@ def _validation_seconds(trainer: Trainer, plan: TrainedPlan, step: float) -> flo
     return time.perf_counter() - before
 
 
-def _record(trainer: Trainer, plan: TrainedPlan, recorder: EpochRecorder, epoch: int) -> float:
+def _record(trainer: Trainer, plan: Plan, recorder: EpochRecorder[EpochResult], epoch: int) -> float:
     """Do what is done after an epoch, counted from 1, and return the seconds that it took."""
     before = time.perf_counter()
-    recorder.epoch_begins(epoch)
+    recorder.begin_epoch(epoch)
     figures = trainer.figures()
-    recorder.validation_begins()
+    recorder.clock.end_steps()
     validation = figures if plan.validation else None
-    recorder.epoch_ends(epoch, figures, validation, rate=trainer.rate, network=trainer.network())
+    recorder.epoch_ends(epoch, figures, validation, learning_rate=trainer.learning_rate, network=trainer.network())
     recorder.write_checkpoint(Position(epoch, 0), trainer.state())
     return time.perf_counter() - before

@@ -3,12 +3,10 @@
 import random
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import replace
-from typing import Protocol
 
 import keras
 import numpy as np
 
-from chargen.corpus.vocabulary import Vocabulary
 from chargen.network.cells import Floats
 from chargen.network.network import Network, weight_shapes
 from chargen.runs.checkpoints import Arrays
@@ -22,27 +20,12 @@ from chargen.training.engines.losses import FIGURES_OF_TEXT, Summed
 from chargen.training.export import export_network, find_variable
 from chargen.training.measurer import Measurer, steps_at_once
 from chargen.training.model import build_model, make_optimizer
-from chargen.training.planning.plan import TrainingPlan
+from chargen.training.planning.plan import Plan
+from chargen.training.planning.text_plan import TextPlan
 from chargen.training.planning.validation import Validation
-from chargen.training.recording.recorder import Figures
+from chargen.training.recording.results import Figures
 from chargen.training.signals import RequestedSignal
-from chargen.training.trainer import TrainedPlan, begins_afresh
-
-
-class ExecutedPlan(TrainedPlan, Protocol):
-    """What this trainer has to know of a plan."""
-
-    @property
-    def vocabulary(self) -> Vocabulary:
-        """The tokens of the ids."""
-
-    @property
-    def validation(self) -> Validation | None:
-        """How held-out text is measured after each epoch."""
-
-    def steps_per_execution(self, *, gpu: bool) -> int:
-        """Return how many optimizer steps are taken without returning to Python, on a GPU or a CPU."""
-
+from chargen.training.trainer import resets_state
 
 Build = Callable[[int], keras.Model]  # a model for some rows of a batch
 BuildMeasured = Callable[[int, bool], keras.Model]  # a model that measures some rows, with their state carried or not
@@ -53,7 +36,7 @@ class KerasTrainer:
 
     def __init__(
         self,
-        plan: ExecutedPlan,
+        plan: Plan,
         build: Build,
         build_measured: BuildMeasured,
         figures: Mapping[str, Summed],
@@ -97,7 +80,7 @@ class KerasTrainer:
         self._engine.reset_states()
 
     def train(self, epoch: int, first: int) -> int:
-        if begins_afresh(self._plan.settings.training, epoch, first, self._steps):
+        if resets_state(self._plan.settings.training, epoch, first, self._steps):
             self._engine.reset_states()
         batches = self._training.take(epoch, first)
         self._engine.train(batches)
@@ -138,11 +121,11 @@ class KerasTrainer:
         return weight_shapes(self._plan.settings.network, len(self._plan.vocabulary), num_outputs=self._num_outputs)
 
     @property
-    def rate(self) -> float:
+    def learning_rate(self) -> float:
         return float(keras.ops.convert_to_numpy(self._engine.optimizer.learning_rate))
 
-    def set_rate(self, rate: float) -> None:
-        self._engine.optimizer.learning_rate = rate
+    def set_learning_rate(self, learning_rate: float) -> None:
+        self._engine.optimizer.learning_rate = learning_rate
 
     def state(self) -> Arrays:
         return self._engine.state()
@@ -151,9 +134,7 @@ class KerasTrainer:
         self._engine.restore(state)
 
 
-def _engine(
-    plan: ExecutedPlan, build: Callable[[int], keras.Model], figures: Mapping[str, Summed], steps: int, ranks: Ranks
-) -> Engine:
+def _engine(plan: Plan, build: Callable[[int], keras.Model], figures: Mapping[str, Summed], steps: int, ranks: Ranks) -> Engine:
     """Return the engine of the loaded backend, for executions of at most so many steps."""
     network, training = plan.settings.network, plan.settings.training
     random.seed(training.random_seed)  # Keras's random layers draw their seeds there; its own function would load TensorFlow
@@ -195,7 +176,7 @@ def engine_type(*, distributed: bool = False) -> type[Engine]:
     return TensorFlowEngine
 
 
-def text_trainer(plan: TrainingPlan, ranks: Ranks = ALONE) -> KerasTrainer:
+def text_trainer(plan: TextPlan, ranks: Ranks = ALONE) -> KerasTrainer:
     """Return what trains a fresh network that writes text."""
     settings = plan.settings
 

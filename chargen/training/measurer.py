@@ -6,7 +6,7 @@ import numpy.typing as npt
 from chargen.training.engines.dataset import Executions
 from chargen.training.engines.engine import Engine
 from chargen.training.planning.validation import Validation
-from chargen.training.recording.recorder import Figures
+from chargen.training.recording.results import Figures
 from chargen.training.signals import RequestedSignal
 
 CHAIN_TOKENS = 256  # of a row, after which the figures of two passes are compared

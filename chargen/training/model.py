@@ -11,7 +11,7 @@ from chargen.settings.schema import NetworkConfig, TrainingConfig
 from chargen.training.layers.dense_recurrent import DenseRecurrent
 from chargen.training.layers.dropout import HashedDropout, HashedWeightDropout
 from chargen.training.layers.recurrent import FusedGRU, FusedLSTM, FusedRecurrent, FusedSimpleRNN, TokenRecurrent
-from chargen.training.schedules import learning_rate
+from chargen.training.schedules import scheduled_learning_rate
 
 Recurrent = FusedRecurrent | DenseRecurrent
 
@@ -131,7 +131,7 @@ class PlannedRate(keras.optimizers.schedules.LearningRateSchedule):
 
     def __call__(self, step: Any) -> Any:
         """Return the rate of an optimizer step."""
-        return learning_rate(ops.cast(step, "float32"), self.training, steps_per_epoch=self.steps_per_epoch, xp=ops)
+        return scheduled_learning_rate(ops.cast(step, "float32"), self.training, steps_per_epoch=self.steps_per_epoch, xp=ops)
 
 
 def make_optimizer(training: TrainingConfig, *, steps_per_epoch: int = 1) -> keras.optimizers.Optimizer:

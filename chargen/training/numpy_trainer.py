@@ -14,12 +14,12 @@ from chargen.scratch.initializers import initial_weights
 from chargen.scratch.network import ScratchNetwork, check_supported
 from chargen.scratch.optimizers import optimizer_type
 from chargen.training.devices.backend import keep_freed_memory
-from chargen.training.planning.plan import TrainingPlan
+from chargen.training.planning.text_plan import TextPlan
 from chargen.training.planning.validation import Validation
-from chargen.training.recording.recorder import Figures
-from chargen.training.schedules import learning_rate
+from chargen.training.recording.results import Figures
+from chargen.training.schedules import scheduled_learning_rate
 from chargen.training.signals import RequestedSignal
-from chargen.training.trainer import begins_afresh
+from chargen.training.trainer import resets_state
 from chargen.writing.reading import expectations
 
 STEPS_AT_ONCE = 16  # gathered from the text together
@@ -28,7 +28,7 @@ STEPS_AT_ONCE = 16  # gathered from the text together
 class NumpyTrainer:
     """A hand-written network and optimizer. Raises ConfigError for what only Keras can do."""
 
-    def __init__(self, plan: TrainingPlan) -> None:
+    def __init__(self, plan: TextPlan) -> None:
         self._plan, self._training = plan, plan.settings.training
         if self._training.precision != "float32":
             raise ConfigError("the NumPy trainer has no training.precision but float32", hint="use --backend tensorflow")
@@ -65,7 +65,7 @@ class NumpyTrainer:
     def train(self, epoch: int, first: int) -> int:
         plan = self._plan.training
         stacked = plan.batches(epoch, first, min(STEPS_AT_ONCE, plan.num_steps - first))
-        if begins_afresh(self._training, epoch, first, STEPS_AT_ONCE):
+        if resets_state(self._training, epoch, first, STEPS_AT_ONCE):
             self._state = self._network.zero_state(self._plan.windows.batch_size)
         with np.errstate(all="ignore"):  # the recorder ends a training whose loss is no longer finite
             for batch in map(Batch, *stacked):
@@ -73,7 +73,7 @@ class NumpyTrainer:
         return len(stacked.inputs)
 
     def _step(self, batch: Batch) -> None:
-        self._optimizer.learning_rate = self.rate
+        self._optimizer.learning_rate = self.learning_rate
         dropout = np.random.default_rng([self._training.random_seed, 1, self._optimizer.num_steps])
         loss, gradients, state = self._network.loss_and_gradients(batch, self._state, dropout)
         self._optimizer.update(self._weights, gradients)
@@ -100,14 +100,14 @@ class NumpyTrainer:
         return {"cross_entropy": nats / stream.num_targets}
 
     @property
-    def rate(self) -> float:
+    def learning_rate(self) -> float:
         steps_per_epoch = self._plan.training.num_steps
         step = self._optimizer.num_steps + self._num_left_out
-        planned = learning_rate(step, self._training, steps_per_epoch=steps_per_epoch, xp=np)
+        planned = scheduled_learning_rate(step, self._training, steps_per_epoch=steps_per_epoch, xp=np)
         return self._rate_factor * float(planned)
 
-    def set_rate(self, rate: float) -> None:
-        self._rate_factor = rate / self._training.learning_rate
+    def set_learning_rate(self, learning_rate: float) -> None:
+        self._rate_factor = learning_rate / self._training.learning_rate
 
     def state(self) -> Arrays:
         numbers = [

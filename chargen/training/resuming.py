@@ -8,10 +8,10 @@ from chargen.runs.checkpoints import Checkpoint, read_newest
 from chargen.runs.directory import RunDirectory
 from chargen.settings.layers import filled_up
 from chargen.settings.schema import Settings
-from chargen.training.recording.recorder import PlannedRun
+from chargen.training.planning.plan import Plan
 
 
-def find_checkpoint(run: RunDirectory, plan: PlannedRun) -> tuple[Checkpoint | None, list[str]]:
+def find_checkpoint(run: RunDirectory, plan: Plan) -> tuple[Checkpoint | None, list[str]]:
     """Return the newest whole checkpoint of a run, None where there is none yet, and what is to be said of damaged ones.
 
     Raises ConfigError or CorpusError if the plan is not the one that it was written under.
@@ -26,7 +26,7 @@ def find_checkpoint(run: RunDirectory, plan: PlannedRun) -> tuple[Checkpoint | N
     return checkpoint, notes
 
 
-def is_finished(checkpoint: Checkpoint | None, plan: PlannedRun) -> bool:
+def is_finished(checkpoint: Checkpoint | None, plan: Plan) -> bool:
     """Tell whether training has come to its end."""
     if checkpoint is None:
         return False

@@ -7,7 +7,7 @@ from typing import Any
 from chargen.settings.schema import TrainingConfig
 
 
-def learning_rate(step: Any, training: TrainingConfig, *, steps_per_epoch: int, xp: ModuleType) -> Any:
+def scheduled_learning_rate(step: Any, training: TrainingConfig, *, steps_per_epoch: int, xp: ModuleType) -> Any:
     """Return the learning rate of a step, counted from 0: a rise in proportion, then the schedule.
 
     "cosine" falls to 0 at the end of the last epoch (Loshchilov and Hutter 2017). "plateau" is constant here: what it depends

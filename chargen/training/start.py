@@ -2,45 +2,53 @@
 
 import time
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field
 from datetime import datetime
 from functools import partial
 from pathlib import Path
 from typing import Any
 
+from chargen.runs.checkpoints import Checkpoint
 from chargen.runs.directory import RunDirectory, check_room, find_resumable, locked, started_run
 from chargen.settings.layers import Resolved, read_run_config, resolve
 from chargen.settings.schema import Settings, declared_settings
 from chargen.terminal import echo
-from chargen.training.budget import Budget, find_budget
+from chargen.training.budget import Budget, find_budget, plan_within
 from chargen.training.choosing import choose_backend
-from chargen.training.classifying.plan import ClassifierPlan
-from chargen.training.devices.distribution import check_distributable
-from chargen.training.planning.plan import TrainingPlan
+from chargen.training.classifying.plan import make_classifier_plan
+from chargen.training.classifying.task import ClassifierTask
+from chargen.training.devices.distribution import check_distributable, joined
+from chargen.training.devices.ranks import ALONE, Ranks
+from chargen.training.planning.plan import Plan
+from chargen.training.planning.text_plan import make_plan
 from chargen.training.planning.transfer import Start, find_start
-from chargen.training.recording.results import TrainingOutcome
+from chargen.training.recording.results import EpochResult, TrainingOutcome
 from chargen.training.resuming import find_checkpoint, is_finished
+from chargen.training.session import forecast_session, run_session
+from chargen.training.task import Task
+from chargen.training.text_task import TextTask
 
 BYTES_PER_WEIGHT = 4 * (2 + 3 * 3)  # two models, three checkpoints of weights and two optimizer slots
 
 Layer = tuple[str, Mapping[str, Any]]
+Outcome = TrainingOutcome[EpochResult]
 
 
 @dataclass(frozen=True, kw_only=True)
 class Trained:
-    """A run and what its training brought; outcome: None where there was nothing left to do.
+    """A run and the outcome of its training; None if the training was already finished.
 
-    Of several processes that trained together the first one leads; the run of the others is but the folder of all runs.
+    leads: whether this process wrote the run; of several processes that train together, only the first one does.
     """
 
     run: RunDirectory
-    outcome: TrainingOutcome | None
-    baselines: Mapping[str, float]
+    outcome: Outcome | None
+    baselines: Mapping[str, float] = field(default_factory=dict)
     leads: bool = True
 
     @property
     def exit_code(self) -> int:
-        """The exit code of a process that did nothing else."""
+        """The exit code of `chargen train`."""
         return self.outcome.exit_code if self.outcome else 0
 
     def summary(self) -> dict[str, Any]:
@@ -52,65 +60,79 @@ class Trained:
 
 @dataclass(frozen=True, kw_only=True)
 class PlannedTraining:
-    """A training of which everything is known that a user may have got wrong.
+    """A training whose settings and text have been checked.
 
-    resumed: the run that goes on, None for a new one. distribute: whether other processes train along. session: trains into a
-    run directory. compare: returns figures of baselines that an outcome is held against.
+    resumed: the run to go on with, None for a new one. distribute: whether other processes train along. began: when the command
+    began, by `time.perf_counter`.
     """
 
-    plan: Any
+    task: Task[EpochResult]
     runs_dir: Path
     resumed: RunDirectory | None
     distribute: bool
+    began: float
     verbosity: int
-    forecast: Callable[[], dict[str, Any]]
-    session: Callable[..., Any]
-    compare: Callable[[Any], dict[str, float]] | None = None
+
+    @property
+    def plan(self) -> Plan:
+        """The plan of the training."""
+        return self.task.plan
+
+    def forecast(self) -> dict[str, Any]:
+        """Return the plan and an estimate of its time, and keep nothing."""
+        return forecast_session(self.task, began=self.began, verbosity=self.verbosity)
 
     def train(self) -> Trained:
-        """Train into a new run directory, or on in one. Raises ChargenError for what goes wrong on the way."""
-        if self.distribute:
-            return self._train_together()
-        run, outcome = self._train_new() if self.resumed is None else self._train_on(self.resumed)
-        baselines = self.compare(outcome) if outcome and self.compare else {}
-        return Trained(run=run, outcome=outcome, baselines=baselines)
+        """Train into a new run directory, or go on in one. Raises ChargenError for what goes wrong on the way."""
+        if not self.distribute:
+            return self._train()
+        with joined(self.plan.training.batch_size) as ranks:
+            checkpoint = find_checkpoint(self.resumed, self.plan)[0] if self.resumed else None
+            place = [self.resumed and self.resumed.name, checkpoint and checkpoint.position]
+            ranks.check_alike(settings=self.plan.settings.to_mapping(), text=self.plan.corpus.sha256, checkpoint=place)
+            return self._train(ranks) if ranks.leads else self._follow(ranks, checkpoint)
 
-    def _train_together(self) -> Trained:
-        """Train with other processes, of which the first has the run directory."""
-        from chargen.training.devices.distribution import joined
+    def _train(self, ranks: Ranks = ALONE) -> Trained:
+        run, outcome = self._train_new(ranks) if self.resumed is None else self._train_on(self.resumed, ranks)
+        return Trained(run=run, outcome=outcome, baselines=self._compare(outcome) if outcome else {})
 
-        plan, resumed = self.plan, self.resumed
-        with joined(plan.training.batch_size) as ranks:
-            checkpoint = find_checkpoint(resumed, plan)[0] if resumed else None
-            place = [resumed and resumed.name, checkpoint and checkpoint.position]
-            ranks.check_alike(settings=plan.settings.to_mapping(), text=plan.corpus.sha256, checkpoint=place)
-            session = partial(self.session, ranks=ranks)
-            if ranks.leads:
-                return replace(self, session=session, distribute=False).train()
-            everything = RunDirectory(self.runs_dir)
-            outcome = None if is_finished(checkpoint, plan) else session(everything, checkpoint=checkpoint)
-            return Trained(run=everything, outcome=outcome, baselines={}, leads=False)
+    def _train_new(self, ranks: Ranks) -> tuple[RunDirectory, Outcome]:
+        corpus, settings = self.plan.corpus, self.plan.settings
+        with started_run(self.runs_dir, corpus=corpus.name, cell=settings.network.cell, now=datetime.now()) as run:
+            run.write_config(settings, (*corpus.downloads, *self.plan.reasons))
+            return run, self._run(run, ranks)
 
-    def _train_new(self) -> tuple[RunDirectory, Any]:
-        plan = self.plan
-        cell = plan.settings.network.cell
-        with started_run(self.runs_dir, corpus=plan.corpus.name, cell=cell, now=datetime.now()) as run:
-            run.write_config(plan.settings, (*plan.corpus.downloads, *getattr(plan, "reasons", ())))
-            check_room(run, BYTES_PER_WEIGHT * plan.num_parameters)
-            return run, self.session(run)
-
-    def _train_on(self, run: RunDirectory) -> tuple[RunDirectory, Any]:
-        """Go on in a run directory; the outcome is None if there is nothing left to do."""
+    def _train_on(self, run: RunDirectory, ranks: Ranks) -> tuple[RunDirectory, Outcome | None]:
+        """Go on in a run directory; the outcome is None if its training is finished."""
         with locked(run):
             checkpoint, notes = find_checkpoint(run, self.plan)
-            if is_finished(checkpoint, self.plan):
-                notes.append(f"{run.path} is finished; to train on: --from {run.path}")
-            for note in notes if self.verbosity else []:
-                echo(note, err=True)
-            if is_finished(checkpoint, self.plan):
-                return run, None
-            check_room(run, BYTES_PER_WEIGHT * self.plan.num_parameters)
-            return run, self.session(run, checkpoint=checkpoint)
+            finished = is_finished(checkpoint, self.plan)
+            self._print([*notes, *([f"{run.path} is finished; to train on: --from {run.path}"] if finished else [])])
+            return run, None if finished else self._run(run, ranks, checkpoint)
+
+    def _run(self, run: RunDirectory, ranks: Ranks, checkpoint: Checkpoint | None = None) -> Outcome:
+        check_room(run, BYTES_PER_WEIGHT * self.plan.num_parameters)
+        return run_session(self.task, run, checkpoint=checkpoint, verbosity=self.verbosity, ranks=ranks)
+
+    def _follow(self, ranks: Ranks, checkpoint: Checkpoint | None) -> Trained:
+        """Train along with the process that leads, which alone has the run directory."""
+        everything = RunDirectory(self.runs_dir)
+        outcome = None
+        if not is_finished(checkpoint, self.plan):
+            outcome = run_session(self.task, everything, checkpoint=checkpoint, verbosity=self.verbosity, ranks=ranks)
+        return Trained(run=everything, outcome=outcome, leads=False)
+
+    def _compare(self, outcome: Outcome) -> dict[str, float]:
+        """Return what baselines reach on the held-out text, if training was not interrupted, and print the comparison."""
+        if outcome.best is None or outcome.interrupted_by is not None or not self.plan.validation:
+            return {}
+        comparison = self.task.compare(outcome.best.quality)
+        self._print(comparison.lines)
+        return comparison.baselines
+
+    def _print(self, lines: Sequence[str]) -> None:
+        for line in lines if self.verbosity else ():
+            echo(line, err=True)
 
 
 def plan_training(
@@ -124,11 +146,11 @@ def plan_training(
     distribute: bool = False,
     verbosity: int = 1,
 ) -> PlannedTraining:
-    """Lay settings over each other, read the text, and choose what is left open.
+    """Combine layers of settings, read the text, and choose the settings that are still open.
 
-    layers: named ones, later ones winning, of which `configured` says whether one is a config. resume: the run that goes on,
-    nothing for the newest, None for a new one. preset, minutes, distribute: as `chargen train` takes them. Minutes begin now.
-    Raises ChargenError for what a user can mend.
+    layers: with their names, later ones taking precedence; `configured` says whether one of them is a config. resume: the run
+    to go on with, an empty name for the newest, None for a new run. preset, minutes, distribute: as `chargen train` takes them;
+    the minutes begin now. Raises ChargenError for bad settings and for a text that cannot be read.
     """
     began = time.perf_counter()
     resumed = find_resumable(resume or None, runs_dir) if resume is not None else None
@@ -137,11 +159,10 @@ def plan_training(
     check = partial(check_distributable, minutes=minutes) if distribute else None
     resolved, start = _resolved(layers, runs_dir, verbosity, check=check)
     budget = find_budget(preset, minutes, resolved, began=began, new=resumed is None, configured=configured)
-    if resolved.settings.training.task == "classify":
-        work = _classification(resolved.settings, began, verbosity)
-    else:
-        work = _generation(resolved, budget, start, began, verbosity)
-    return PlannedTraining(**work, runs_dir=runs_dir, resumed=resumed, distribute=distribute, verbosity=verbosity)
+    task = _plan_task(resolved, budget, start, verbosity)
+    return PlannedTraining(
+        task=task, runs_dir=runs_dir, resumed=resumed, distribute=distribute, began=began, verbosity=verbosity
+    )
 
 
 def choose_settings(
@@ -153,24 +174,20 @@ def choose_settings(
     minutes: float | None = None,
     verbosity: int = 1,
 ) -> tuple[Resolved, tuple[str, ...]]:
-    """Return the settings that a training would begin with, and lines that say why those left open are as they are.
+    """Return the settings that a training would start with, and lines with the reasons for those chosen from the text.
 
-    Nothing is measured: with minutes, the epochs are an estimate. Takes and raises what `plan_training` does.
+    Nothing is measured: with minutes, the number of epochs is an estimate. Takes and raises what `plan_training` does.
     """
     resolved, start = _resolved(layers, runs_dir, verbosity)
     budget = find_budget(preset, minutes, resolved, began=0.0, new=True, configured=configured)
-    plan: Any
-    if resolved.settings.training.task == "classify":
-        plan = _classifier_plan(resolved.settings)
-    else:
-        plan = _text_plan(resolved, budget, start, verbosity, measured=False)
+    plan = _plan_task(resolved, budget, start, verbosity, measured=False).plan
     before, after = resolved.settings.to_mapping(), plan.settings.to_mapping()
     by_text = {f"{section}.{one.name}" for section, one, _, detail in declared_settings() if budget and detail.by_text}
     origin = {
         name: "chosen from the text" if source == "default" and (name in by_text or _changed(name, before, after)) else source
         for name, source in resolved.origin.items()
     }
-    reasons = (*plan.corpus.notes, *getattr(plan, "reasons", ()), *getattr(plan, "warnings", ()))
+    reasons = (*plan.corpus.notes, *plan.reasons, *plan.warnings)
     if budget and budget.exact:
         reasons += ("how many epochs fit into --minutes is measured when training begins; here it is an estimate",)
     return Resolved(plan.settings, origin), reasons
@@ -184,7 +201,7 @@ def _changed(name: str, before: Mapping[str, Any], after: Mapping[str, Any]) -> 
 def _resolved(
     layers: Sequence[Layer], runs_dir: Path, verbosity: int, *, check: Callable[[Settings], None] | None = None
 ) -> tuple[Resolved, Start | None]:
-    """Lay settings over each other and over those of the run that training goes on from; choose an installed backend.
+    """Combine layers of settings with those of the run to start from, and choose an installed backend.
 
     check: is called with the settings before a backend that is not installed is refused.
     """
@@ -196,75 +213,17 @@ def _resolved(
     return resolve(*choose_backend(resolved, verbosity=verbosity), *layers), start
 
 
-def _text_plan(
+def _plan_task(
     resolved: Resolved, budget: Budget | None, start: Start | None, verbosity: int, *, measured: bool = True
-) -> TrainingPlan:
-    """Plan a network that writes text."""
+) -> Task[EpochResult]:
+    """Read the text and plan the training of the task that the settings name."""
     from chargen.corpus.corpus import load_corpus
-    from chargen.training.budget import plan_within
-    from chargen.training.planning.plan import make_plan
+    from chargen.corpus.examples import load_examples
 
     settings = resolved.settings
+    if settings.training.task == "classify":
+        return ClassifierTask(make_classifier_plan(settings, load_examples(settings.corpus)))
     corpus = load_corpus(settings.corpus, stateful=settings.training.stateful)
-    if budget:
-        return plan_within(budget, resolved, corpus, start=start, verbosity=verbosity, measured=measured)
-    return make_plan(settings, corpus, start=start)
-
-
-def _classifier_plan(settings: Settings) -> ClassifierPlan:
-    """Plan a network that tells labels."""
-    from chargen.corpus.examples import load_examples
-    from chargen.training.classifying.plan import make_classifier_plan
-
-    return make_classifier_plan(settings, load_examples(settings.corpus))
-
-
-def _generation(resolved: Resolved, budget: Budget | None, start: Start | None, began: float, verbosity: int) -> dict[str, Any]:
-    """Plan a network that writes text, and return what trains it; its validation is compared with n-grams."""
-    from chargen.insight.unigram import cross_entropies, describe_worse
-    from chargen.training.session import forecast_session, run_session
-
-    plan = _text_plan(resolved, budget, start, verbosity)
-
-    def compare(outcome: Any) -> dict[str, float]:
-        measured = plan.validation.stream if plan.validation else None
-        if measured is None or outcome.best is None or outcome.interrupted_by is not None:
-            return {}
-        nats = cross_entropies(plan.parts.training, measured, len(plan.vocabulary))
-        baselines = {name: plan.rate.bits_per_character(one) for name, one in nats.items()}
-        worse = describe_worse("validation", outcome.best.bits_per_character, baselines, held_out=True)
-        for line in worse if verbosity else ():
-            echo(line, err=True)
-        return baselines
-
-    return {
-        "plan": plan,
-        "forecast": partial(forecast_session, plan, began=began, verbosity=verbosity),
-        "session": partial(run_session, plan, verbosity=verbosity),
-        "compare": compare,
-    }
-
-
-def _classification(settings: Settings, began: float, verbosity: int) -> dict[str, Any]:
-    """Plan a network that tells labels, and return what trains it; its accuracy is compared with what baselines reach."""
-    from chargen.insight.labels import baseline_accuracies
-    from chargen.training.classifying.session import forecast_classifier, run_classifier_session
-
-    plan = _classifier_plan(settings)
-
-    def compare(outcome: Any) -> dict[str, float]:
-        if not plan.held_out or outcome.interrupted_by is not None:
-            return {}
-        baselines = baseline_accuracies(plan.documents, plan.held_out)
-        if verbosity:
-            told = {"network": outcome.summary()["accuracy"]} | baselines
-            figures = "  ".join(f"{name} {accuracy:.3f}" for name, accuracy in told.items())
-            echo(f"accuracy on the {len(plan.held_out):,} texts held out: {figures}", err=True)
-        return baselines
-
-    return {
-        "plan": plan,
-        "forecast": partial(forecast_classifier, plan, began=began, verbosity=verbosity),
-        "session": partial(run_classifier_session, plan, verbosity=verbosity),
-        "compare": compare,
-    }
+    if budget is None:
+        return TextTask(make_plan(settings, corpus, start=start))
+    return TextTask(plan_within(budget, resolved, corpus, start=start, verbosity=verbosity, measured=measured))

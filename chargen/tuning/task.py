@@ -14,7 +14,7 @@ from chargen.settings.layers import former_values, resolve
 from chargen.settings.schema import CorpusConfig, Mapped
 from chargen.training.budget import find_budget, plan_within
 from chargen.training.choosing import choose_backend
-from chargen.training.planning.plan import TrainingPlan, make_plan
+from chargen.training.planning.text_plan import TextPlan, make_plan
 from chargen.tuning.space import Space, default_space, parse_space, values_of
 
 DEFAULT_MINUTES = 1.0  # of a trial
@@ -60,7 +60,7 @@ class TuningTask:
         """What the text is called."""
         return self.corpus(resolve(*self.layers).settings.corpus).name
 
-    def plan(self, values: Mapped, *, epochs: int | None = TRIAL_EPOCHS, verbosity: int = 0) -> TrainingPlan:
+    def plan(self, values: Mapped, *, epochs: int | None = TRIAL_EPOCHS, verbosity: int = 0) -> TextPlan:
         """Return what `chargen train` would do with these settings too; without `epochs` a plan to look at, not measured."""
         resolved = resolve(*self.layers, (TUNE, values))
         began = time.perf_counter()

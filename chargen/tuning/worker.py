@@ -17,10 +17,11 @@ from typing import Any
 from chargen.errors import ChargenError, ConfigError, CorpusError, TrainingError
 from chargen.settings.layers import former_values, read_run_config, resolve
 from chargen.terminal import echo
-from chargen.training.planning.plan import make_plan
-from chargen.training.recording.results import EpochResult, TrainingOutcome
+from chargen.training.planning.text_plan import make_plan
+from chargen.training.recording.results import TextEpoch, TrainingOutcome
 from chargen.training.resuming import find_checkpoint
 from chargen.training.session import run_session
+from chargen.training.text_task import TextTask
 from chargen.tuning.space import parse_space, sections, short_name, shown
 from chargen.tuning.study import Study, Trial
 from chargen.tuning.task import TuningTask
@@ -94,7 +95,7 @@ class _Work:
         else:
             self._judge(trial, outcome, watch)
 
-    def _train(self, trial: Trial, watch: "_Watch") -> TrainingOutcome:
+    def _train(self, trial: Trial, watch: "_Watch") -> TrainingOutcome[TextEpoch]:
         """Train a trial from its beginning, or from the last checkpoint of one that was interrupted."""
         run, task = trial.run, self._task
         if run.config.is_file():
@@ -107,7 +108,7 @@ class _Work:
         for note in notes:
             self._say(note)
         watch.epochs = plan.settings.training.epochs
-        outcome = run_session(plan, run, checkpoint=checkpoint, watch=watch, verbosity=self._verbosity - 1)
+        outcome = run_session(TextTask(plan, watch), run, checkpoint=checkpoint, verbosity=self._verbosity - 1)
         if watch.worse is None and outcome.interrupted_by is None:  # the process that took the last epoch told nobody
             watch(outcome.results)
         return outcome
@@ -117,7 +118,7 @@ class _Work:
         facts = self._study.facts
         return {name: value for name, value in former_values().items() if name not in facts["settings"]} | facts["fixed"]
 
-    def _judge(self, trial: Trial, outcome: TrainingOutcome, watch: "_Watch") -> None:
+    def _judge(self, trial: Trial, outcome: TrainingOutcome[TextEpoch], watch: "_Watch") -> None:
         """Tell the study, and the user, what a trial that was not interrupted came to."""
         best = outcome.best
         assert best is not None
@@ -145,7 +146,7 @@ class _Watch:
         self.epochs = 0
         self.worse: bool | None = None
 
-    def __call__(self, results: Sequence[EpochResult]) -> bool:
+    def __call__(self, results: Sequence[TextEpoch]) -> bool:
         worse = self._trial.report([result.bits_per_character for result in results])
         self.worse = worse and len(results) < self.epochs
         return self.worse

@@ -13,7 +13,7 @@ from chargen.corpus.corpus import load_corpus
 from chargen.corpus.large_text import FileIds, LargeText, decoded_blocks, plain_blocks
 from chargen.errors import CorpusError
 from chargen.settings.schema import CorpusConfig, Settings, TrainingConfig
-from chargen.training.planning.plan import make_plan
+from chargen.training.planning.text_plan import make_plan
 
 PROSE = "It was late, and the river was high.\r\nNobody had seen the ferryman — since noon. 猫\n" * 20
 texts = st.text(st.characters(exclude_categories=["Cs"]), max_size=30)

@@ -16,7 +16,7 @@ from chargen.corpus.vocabulary import ByteVocabulary, CharacterVocabulary, Vocab
 from chargen.corpus.words import BpeVocabulary, WordVocabulary, split_words
 from chargen.errors import CorpusError, UnknownTokenError
 from chargen.settings.schema import CorpusConfig, Settings, TrainingConfig
-from chargen.training.planning.plan import TrainingPlan, make_plan
+from chargen.training.planning.text_plan import TextPlan, make_plan
 
 Invoke = Callable[..., Result]
 
@@ -97,10 +97,10 @@ def size(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> Non
 
 
 @pytest.fixture
-def plan_of(in_folder: Path, size: None) -> Callable[..., TrainingPlan]:
+def plan_of(in_folder: Path, size: None) -> Callable[..., TextPlan]:
     """Read a file and plan a training on it."""
 
-    def plan(raw: bytes, *, context_length: int = 1, **options: Any) -> TrainingPlan:
+    def plan(raw: bytes, *, context_length: int = 1, **options: Any) -> TextPlan:
         (in_folder / "text.txt").write_bytes(raw)
         config = CorpusConfig(files=("text.txt",), validation_split=0.1, **options)
         chosen = Settings(corpus=config, training=TrainingConfig(context_length=context_length))
@@ -109,7 +109,7 @@ def plan_of(in_folder: Path, size: None) -> Callable[..., TrainingPlan]:
     return plan
 
 
-def check(plan: TrainingPlan, text: str) -> None:
+def check(plan: TextPlan, text: str) -> None:
     """Hold that a plan is for this text, and for the one that its first batch holds."""
     (document,) = plan.corpus.texts
     assert str(document) == text
@@ -119,7 +119,7 @@ def check(plan: TrainingPlan, text: str) -> None:
 
 
 @pytest.mark.parametrize("name", READ)
-def test_texts_that_are_read(name: str, plan_of: Callable[..., TrainingPlan]) -> None:
+def test_texts_that_are_read(name: str, plan_of: Callable[..., TextPlan]) -> None:
     raw, text = READ[name]
     if len(text) < 3:
         with pytest.raises(CorpusError, match="1 tokens in a row to train on, one window needs 2"):
@@ -130,7 +130,7 @@ def test_texts_that_are_read(name: str, plan_of: Callable[..., TrainingPlan]) ->
 
 
 @pytest.mark.parametrize("name", REFUSED)
-def test_texts_that_are_refused(name: str, plan_of: Callable[..., TrainingPlan]) -> None:
+def test_texts_that_are_refused(name: str, plan_of: Callable[..., TextPlan]) -> None:
     raw, options, told = REFUSED[name]
     with pytest.raises(CorpusError) as refused:
         plan_of(raw, **options)
@@ -140,7 +140,7 @@ def test_texts_that_are_refused(name: str, plan_of: Callable[..., TrainingPlan])
 
 
 @pytest.mark.parametrize("name", FORCED)
-def test_encodings_that_are_forced(name: str, plan_of: Callable[..., TrainingPlan]) -> None:
+def test_encodings_that_are_forced(name: str, plan_of: Callable[..., TextPlan]) -> None:
     raw, encoding, text = FORCED[name]
     check(plan_of(raw, encoding=encoding), text)
 

@@ -16,7 +16,8 @@ from chargen.settings.layers import resolve
 from chargen.training.classifying.plan import make_classifier_plan
 from chargen.training.devices.backend import load_backend
 from chargen.training.devices.ranks import ALONE, Ranks
-from chargen.training.planning import plan
+from chargen.training.planning import memory
+from chargen.training.planning.text_plan import make_plan
 
 STEPS = 20
 SIZES = {"hidden_size": 7, "embedding_size": 5}
@@ -52,7 +53,7 @@ def make_trainer(form: str, backend: str, folder: Path, ranks: Ranks = ALONE) ->
     if classify:
         return classifier_trainer(make_classifier_plan(settings, load_examples(settings.corpus)))
     corpus = load_corpus(settings.corpus, stateful=settings.training.stateful)
-    return text_trainer(plan.make_plan(settings, corpus), ranks)
+    return text_trainer(make_plan(settings, corpus), ranks)
 
 
 def losses(trainer: Any, first: int, last: int) -> list[float]:
@@ -82,7 +83,7 @@ def half_precision(trainer: Any) -> dict[str, Any]:
 
 def main(backend: str, folder: Path) -> None:
     """Train every form."""
-    plan.WORK_PER_EXECUTION = 1.0  # a step at a time
+    memory.WORK_PER_EXECUTION = 1.0  # a step at a time
     load_backend(backend)
     for form in FORMS:
         trainer, other = make_trainer(form, backend, folder), make_trainer(form, backend, folder)

@@ -13,7 +13,7 @@ from chargen.corpus.corpus import load_corpus
 from chargen.settings.layers import resolve
 from chargen.settings.schema import Settings
 from chargen.training.devices import backend as devices
-from chargen.training.planning.plan import make_plan
+from chargen.training.planning.text_plan import make_plan
 
 DROPPED = {"dropout": 0.3, "input_dropout": 0.1, "locked_dropout": True, "weight_drop": 0.3}
 STREAM = {"stateful": True, "jitter": True}

@@ -3,12 +3,12 @@ import io
 import pytest
 from rich.console import Console
 
-from chargen.training.planning.plan import CharacterRate
+from chargen.training.planning.text_plan import CharacterConversion
 from chargen.training.recording.display import Display
-from chargen.training.recording.results import EpochResult, TrainingOutcome
+from chargen.training.recording.results import TextEpoch, TextOutcome
 from chargen.training.recording.screens import ConsoleScreen
 
-RESULT = EpochResult(
+RESULT = TextEpoch(
     epoch=3,
     step=30,
     cross_entropy=2.0,
@@ -16,7 +16,7 @@ RESULT = EpochResult(
     learning_rate=0.01,
     seconds=2.0,
     num_targets=5000,
-    rate=CharacterRate(),
+    conversion=CharacterConversion(),
 )
 
 
@@ -27,7 +27,7 @@ def shown(*, verbosity: int = 1, terminal: bool = False) -> str:
         display.epoch_begins(3, epochs=12, steps=10)
         if display.due():
             display.step(4, cross_entropy=2.125)
-        display.epoch_ends(RESULT, epochs=12, seconds_left=75)
+        display.epoch(RESULT.line(epochs=12, seconds_left=75))
         display.sample("[bold]Harold[/bold] :smile:")
     return stream.getvalue()
 
@@ -64,13 +64,13 @@ def test_no_color_is_honoured(monkeypatch: pytest.MonkeyPatch) -> None:
 def test_figures_of_a_result() -> None:
     assert RESULT.bits_per_character == pytest.approx(2.0, abs=1e-6)
     assert RESULT.characters_per_second == 2500
-    unvalidated = EpochResult(**{**RESULT.__dict__, "validation_cross_entropy": None})
+    unvalidated = TextEpoch(**{**RESULT.__dict__, "validation_cross_entropy": None})
     assert unvalidated.monitored == 2.0
 
 
 def test_an_outcome_knows_its_best_epoch_and_exit_code() -> None:
-    worse = EpochResult(**{**RESULT.__dict__, "epoch": 4, "validation_cross_entropy": 1.5})
-    done, stopped = TrainingOutcome(results=(RESULT, worse)), TrainingOutcome(results=(), interrupted_by=2)
+    worse = TextEpoch(**{**RESULT.__dict__, "epoch": 4, "validation_cross_entropy": 1.5})
+    done, stopped = TextOutcome(results=(RESULT, worse)), TextOutcome(results=(), interrupted_by=2)
     assert done.best is RESULT
     assert (done.exit_code, stopped.exit_code) == (0, 130)
     assert "epoch 3" in done.describe()

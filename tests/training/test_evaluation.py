@@ -14,7 +14,7 @@ from chargen.corpus.corpus import load_corpus
 from chargen.network.model_file import load_model
 from chargen.runs.trained_text import read_settings, read_trained_text
 from chargen.settings.layers import resolve
-from chargen.training.planning.plan import make_plan
+from chargen.training.planning.text_plan import make_plan
 
 Train = Callable[..., Any]
 

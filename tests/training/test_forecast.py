@@ -12,21 +12,21 @@ from typing import Any
 import pytest
 
 from chargen.corpus.corpus import load_corpus
-from chargen.network.model_file import TextModel
-from chargen.runs.checkpoints import Arrays, Position
+from chargen.runs import checkpoints
 from chargen.runs.directory import RunDirectory
 from chargen.settings.layers import resolve
 from chargen.tracking.tracker import Trackers
 from chargen.training.forecast import SECONDS_TO_END, Forecast, forecast, spoken
+from chargen.training.loop import train as train_network
 from chargen.training.numpy_trainer import NumpyTrainer
-from chargen.training.planning.plan import TrainingPlan, make_plan
+from chargen.training.planning.text_plan import TextPlan, make_plan
 from chargen.training.planning.validation import Validation
 from chargen.training.recording.display import Display
-from chargen.training.recording.recorder import Figures, TextRecorder
-from chargen.training.recording.results import time_left
+from chargen.training.recording.results import Figures, TextEpoch, time_left
+from chargen.training.recording.samples import SampleLog
+from chargen.training.recording.text_recorder import TextRecorder
 from chargen.training.signals import RequestedSignal
-from chargen.training.trainer import train as train_network
-from chargen.training.trainer import validation_work
+from chargen.training.speed import validation_work
 
 Train = Callable[..., Any]
 
@@ -44,7 +44,7 @@ class Clock:
 class SlowTrainer(NumpyTrainer):
     """Takes 7 s to compile, 2 s for each step and 4 s to validate, by its own clock."""
 
-    def __init__(self, plan: TrainingPlan, clock: Clock) -> None:
+    def __init__(self, plan: TextPlan, clock: Clock) -> None:
         super().__init__(plan)
         self._clock, self.compiled = clock, 0
 
@@ -67,24 +67,27 @@ class SlowTrainer(NumpyTrainer):
         return super().figures()
 
 
-class SlowRecorder(TextRecorder):
-    """Takes 10 s for sample text and 3 s for a checkpoint."""
+@pytest.fixture
+def clock(monkeypatch: pytest.MonkeyPatch) -> Clock:
+    """The clock of training; by it, sample text takes 10 s and a checkpoint 3 s."""
+    clock, write_checkpoint, write_sample = Clock(), checkpoints.write_checkpoint, SampleLog.write
 
-    def __init__(self, *given: Any, clock: Clock) -> None:
-        super().__init__(*given)
-        self._clock = clock
-        self.sampled: list[int] = []
+    def slow_checkpoint(*given: Any) -> None:
+        clock.now += 3
+        write_checkpoint(*given)
 
-    def _write_sample(self, model: TextModel, epoch: int) -> None:
-        self.sampled.append(epoch)
-        self._clock.now += 10
+    def slow_sample(*given: Any) -> Any:
+        clock.now += 10
+        return write_sample(*given)
 
-    def keep_checkpoint(self, position: Position, state: Arrays) -> None:
-        super().keep_checkpoint(position, state)
-        self._clock.now += 3
+    for module in ("forecast", "speed", "loop", "recording.clock", "recording.display"):
+        monkeypatch.setattr(f"chargen.training.{module}.time.perf_counter", clock)
+    monkeypatch.setattr("chargen.training.recording.recorder.write_checkpoint", slow_checkpoint)
+    monkeypatch.setattr(SampleLog, "write", slow_sample)
+    return clock
 
 
-def plan_of(text: Path, **sections: dict[str, Any]) -> TrainingPlan:
+def plan_of(text: Path, **sections: dict[str, Any]) -> TextPlan:
     small = {
         "corpus": {"files": [str(text)]},
         "network": {"hidden_size": 5, "embedding_size": 3},
@@ -97,23 +100,17 @@ def plan_of(text: Path, **sections: dict[str, Any]) -> TrainingPlan:
 
 @pytest.mark.parametrize("measured", [0.0, math.inf])
 def test_a_forecast_adds_the_start_the_steps_and_what_comes_after_an_epoch(
-    measured: float, prose: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    measured: float, prose: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, clock: Clock
 ) -> None:
-    clock, plan = Clock(), plan_of(prose)
-    for module in ("forecast", "trainer"):
-        monkeypatch.setattr(f"chargen.training.{module}.time.perf_counter", clock)
-    quiet = Display(verbosity=0)
+    plan, quiet = plan_of(prose), Display(verbosity=0)
     monkeypatch.setattr("chargen.training.forecast.MEASURED_VALIDATION", measured)
-    recorders: list[SlowRecorder] = []
 
-    def make_recorder(run: RunDirectory) -> SlowRecorder:
-        recorders.append(SlowRecorder(plan, run, quiet, Trackers({}), clock=clock))
-        return recorders[-1]
+    def make_recorder(run: RunDirectory) -> TextRecorder:
+        return TextRecorder(plan, run, quiet, Trackers({}))
 
     found = forecast(SlowTrainer(plan, clock), plan, make_recorder, began=95.0)
     assert found.start == 12
     assert found.step == pytest.approx(2)
-    assert set(recorders[0].sampled) == {5}
     validation = 4 if measured else 2 * validation_work(plan)
     epoch = 2 * plan.training.num_steps + validation
     recording = 12 * 3 + 2 * 10  # sample text after the epochs 5 and 10
@@ -145,17 +142,17 @@ def test_what_is_left_is_at_most_so_much_where_training_may_end_early(train: Tra
     assert time_left(75, at_most=False) == "0:01:15 left"
 
 
-def test_compiling_is_no_part_of_the_first_epoch(prose: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    clock, plan = Clock(), plan_of(prose, training={"epochs": 2}, samples={"sample_every": 1})
-    for module in ("trainer", "recording.recorder", "recording.display"):
-        monkeypatch.setattr(f"chargen.training.{module}.time.perf_counter", clock)
+def test_compiling_is_no_part_of_the_first_epoch(
+    prose: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, clock: Clock
+) -> None:
+    plan = plan_of(prose, training={"epochs": 2}, samples={"sample_every": 1})
     lines: list[str] = []
     display = Display(verbosity=0)
     monkeypatch.setattr(display, "note", lines.append)
     left: list[float] = []
-    monkeypatch.setattr(display, "epoch_ends", lambda result, **given: left.append(given["seconds_left"]))
-    run = RunDirectory(tmp_path)
-    recorder = SlowRecorder(plan, run, display, Trackers({}), clock=clock)
+    monkeypatch.setattr(TextEpoch, "line", lambda result, **given: left.append(given["seconds_left"]))
+    monkeypatch.setattr(display, "epoch", lambda line: None)
+    recorder = TextRecorder(plan, RunDirectory(tmp_path), display, Trackers({}))
     train_network(SlowTrainer(plan, clock), plan, recorder)
     epoch = 2 * plan.training.num_steps
     assert lines == ["ready after 10.0 s, 7.0 s of it to compile"]  # the first checkpoint among them
@@ -170,7 +167,7 @@ def test_compiling_changes_nothing(prose: Path, backend: str, tmp_path: Path) ->
         import numpy as np
         from chargen.corpus.corpus import load_corpus
         from chargen.settings.layers import resolve
-        from chargen.training.planning.plan import make_plan
+        from chargen.training.planning.text_plan import make_plan
         from chargen.training.devices.backend import load_backend
         load_backend({backend!r})
         from chargen.training.keras_trainer import text_trainer

@@ -10,7 +10,7 @@ import pytest
 
 from chargen.settings.layers import resolve
 from chargen.training.devices import cudnn
-from chargen.training.planning.plan import choose_steps_per_execution
+from chargen.training.planning.memory import choose_steps_per_execution
 from tests.training.pretended_gpu import FORMS, settings_of
 
 REPOSITORY = Path(__file__).parents[2]

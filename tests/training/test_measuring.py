@@ -21,9 +21,9 @@ from chargen.training.devices.backend import load_backend
 from chargen.training.keras_trainer import text_trainer
 from chargen.training.numpy_trainer import NumpyTrainer
 from chargen.training.planning import validation
-from chargen.training.planning.plan import TrainingPlan, make_plan
+from chargen.training.planning.text_plan import TextPlan, make_plan
 from chargen.training.planning.validation import part_of, plan_validation
-from chargen.training.recording.recorder import Figures
+from chargen.training.recording.results import Figures
 from chargen.training.signals import RequestedSignal
 
 WORDS = ["the cat sat on the mat", "a dog barks", "it is a truth universally acknowledged", "so it goes", "no", "the end"]
@@ -66,7 +66,7 @@ FORMS: list[tuple[str, dict[str, Any], dict[str, Any], dict[str, Any]]] = [
 ]
 
 
-def make(form: tuple[str, dict[str, Any], dict[str, Any], dict[str, Any]]) -> TrainingPlan:
+def make(form: tuple[str, dict[str, Any], dict[str, Any], dict[str, Any]]) -> TextPlan:
     name, network, training, corpus = form
     chosen = Settings(
         corpus=CorpusConfig(validation_split=0.4, **corpus),
@@ -76,14 +76,14 @@ def make(form: tuple[str, dict[str, Any], dict[str, Any], dict[str, Any]]) -> Tr
     return make_plan(chosen, CORPORA[name])
 
 
-def random_weights(plan: TrainingPlan, scale: float = 0.8) -> dict[str, np.ndarray]:
+def random_weights(plan: TextPlan, scale: float = 0.8) -> dict[str, np.ndarray]:
     rng = np.random.default_rng(3)
     shapes = weight_shapes(plan.settings.network, len(plan.vocabulary))
     weights = {name: rng.normal(0, scale, shape).astype(np.float32) for name, shape in shapes.items()}
     return {name: abs(one) if name.endswith("variance") else one for name, one in weights.items()}
 
 
-def evaluated(plan: TrainingPlan, weights: Mapping[str, np.ndarray]) -> float:
+def evaluated(plan: TextPlan, weights: Mapping[str, np.ndarray]) -> float:
     """Return the first figure of `chargen evaluate`, in bits a character, of the held-out text of a plan."""
     model = plan.text_model(Network(plan.settings.network, len(plan.vocabulary), weights), {})
     held_out = held_out_documents(plan)
@@ -91,11 +91,11 @@ def evaluated(plan: TrainingPlan, weights: Mapping[str, np.ndarray]) -> float:
     return way.evaluate(model, EncodedText.of(held_out, plan.vocabulary), lambda count: None).bits_per_character
 
 
-def held_out_documents(plan: TrainingPlan) -> Sequence[Document]:
+def held_out_documents(plan: TextPlan) -> Sequence[Document]:
     return split_documents(plan.corpus, plan.settings.corpus, seed=plan.settings.training.random_seed)[1]
 
 
-def measured(plan: TrainingPlan, weights: Mapping[str, np.ndarray], backend: str = "tensorflow") -> Figures:
+def measured(plan: TextPlan, weights: Mapping[str, np.ndarray], backend: str = "tensorflow") -> Figures:
     if backend == "numpy":
         trainer: Any = NumpyTrainer(plan)
     else:
@@ -115,7 +115,7 @@ def test_training_measures_what_evaluate_measures(form: tuple[str, dict[str, Any
     plan = make(form)
     weights = random_weights(plan)
     found = measured(plan, weights)["cross_entropy"]
-    assert plan.rate.bits_per_character(found) == pytest.approx(evaluated(plan, weights), abs=2e-4)
+    assert plan.conversion.bits_per_character(found) == pytest.approx(evaluated(plan, weights), abs=2e-4)
 
 
 @pytest.mark.parametrize("form", [one for one in FORMS if not {"dropout", "embedding_norm"} & one[1].keys()], ids=str)
@@ -123,7 +123,7 @@ def test_the_numpy_trainer_measures_the_same(form: tuple[str, dict[str, Any], di
     plan = make(form)
     weights = random_weights(plan)
     found = measured(plan, weights, backend="numpy")["cross_entropy"]
-    assert plan.rate.bits_per_character(found) == pytest.approx(evaluated(plan, weights), abs=1e-6)
+    assert plan.conversion.bits_per_character(found) == pytest.approx(evaluated(plan, weights), abs=1e-6)
 
 
 def test_a_state_that_never_fades_is_carried_through_all_rows(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -135,7 +135,7 @@ def test_a_state_that_never_fades_is_carried_through_all_rows(monkeypatch: pytes
     weights["recurrent.0.recurrent_kernel"][0, 0] = 1
     weights["output.kernel"][0, 0] = 0.1
     found = measured(plan, weights)
-    assert plan.rate.bits_per_character(found["cross_entropy"]) == pytest.approx(evaluated(plan, weights), abs=2e-4)
+    assert plan.conversion.bits_per_character(found["cross_entropy"]) == pytest.approx(evaluated(plan, weights), abs=2e-4)
     assert found["drift"] > 1
     assert evaluated(plan, weights) > 10
 

@@ -14,9 +14,10 @@ from chargen.settings.layers import resolve
 from chargen.settings.schema import Settings
 from chargen.training.numpy_trainer import NumpyTrainer
 from chargen.training.planning.pace import Pace
-from chargen.training.planning.plan import TrainingPlan, make_plan
+from chargen.training.planning.text_plan import TextPlan, make_plan
 from chargen.training.session import run_session
-from chargen.training.trainer import seconds_per_epoch
+from chargen.training.speed import seconds_per_epoch
+from chargen.training.text_task import TextTask
 
 
 class Clock:
@@ -68,7 +69,7 @@ def test_compiling_is_not_taken_for_a_slow_machine() -> None:
     assert steps_left_out([50.0, *[1.0] * 99], ends_by=150)[0] == 0
 
 
-def small_plan(text: Path, *, backend: str, epochs: int = 1) -> TrainingPlan:
+def small_plan(text: Path, *, backend: str, epochs: int = 1) -> TextPlan:
     settings: Settings = resolve(
         (
             "test",
@@ -87,11 +88,11 @@ def small_plan(text: Path, *, backend: str, epochs: int = 1) -> TrainingPlan:
 def test_a_training_without_time_takes_a_few_steps_of_each_epoch(
     prose: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, backend: str
 ) -> None:
-    monkeypatch.setattr("chargen.training.planning.plan.WORK_PER_EXECUTION", 1e5)  # or an epoch would be one execution
+    monkeypatch.setattr("chargen.training.planning.memory.WORK_PER_EXECUTION", 1e5)  # or an epoch would be one execution
     plan = small_plan(prose, backend=backend, epochs=3)
     with started_run(tmp_path / "runs", corpus="prose", cell="lstm", now=datetime.now()) as run:
         late = replace(plan, ends_by=time.perf_counter())
-        results = run_session(late, run, verbosity=0).results
+        results = run_session(TextTask(late), run, verbosity=0).results
     assert [result.epoch for result in results] == [1, 2, 3]
     assert 0 < results[-1].num_targets < plan.training.num_targets
     assert results[-1].learning_rate == pytest.approx(0, abs=1e-9)

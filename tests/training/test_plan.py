@@ -17,7 +17,8 @@ from chargen.errors import ConfigError, CorpusError
 from chargen.settings.layers import resolve
 from chargen.settings.schema import Settings
 from chargen.training.planning import windows
-from chargen.training.planning.plan import TrainingPlan, estimate_memory, make_plan
+from chargen.training.planning.memory import estimate_memory
+from chargen.training.planning.text_plan import TextPlan, make_plan
 from chargen.training.planning.windows import WindowSizes
 
 TEXT = "one line of it\nand another line\n" * 20
@@ -31,7 +32,7 @@ def corpus(*documents: str, reading: str = "document") -> Corpus:
     return Corpus("text", Documents.of(map(Document, documents)), reading, "0" * 64)
 
 
-def plan(text: str = TEXT, **sections: dict[str, Any]) -> TrainingPlan:
+def plan(text: str = TEXT, **sections: dict[str, Any]) -> TextPlan:
     return make_plan(settings(**sections), corpus(text))
 
 
@@ -87,7 +88,7 @@ def corpus_of(kind: str, length: int) -> Corpus:
     return corpus(text)
 
 
-def check_learns(plan: TrainingPlan) -> None:
+def check_learns(plan: TextPlan) -> None:
     """Hold that every epoch and every validation is a mean over something."""
     for batches in filter(None, (plan.training, plan.validation and plan.validation.batches)):
         assert all(batches.batches(epoch, 0, batches.num_steps).weights.any() for epoch in (0, 1))
@@ -128,7 +129,7 @@ def test_a_plan_has_something_to_predict_or_is_refused(
 def test_streams_shorter_than_a_window_are_refused_with_sizes_that_would_do() -> None:
     given = {"stateful": True, "context_length": 12, "batch_size": 9}
 
-    def made(**training: Any) -> TrainingPlan:
+    def made(**training: Any) -> TextPlan:
         return plan("abc " * 20, corpus={"validation_split": 0.0}, network={"targets": "last"}, training=given | training)
 
     with pytest.raises(ConfigError, match=r"the training part has 81 tokens: 9 streams of 9 tokens") as refused:
@@ -243,14 +244,14 @@ def test_of_one_text_in_pieces_only_the_end_is_predicted(options: dict[str, Any]
         assert sum(int(((one.targets == BOUNDARY) & (one.weights > 0)).sum()) for one in found) == ends
         assert sum(one.weights.sum() for one in found) == batches.num_targets
     assert made.training.num_targets + made.validation.batches.num_targets == made.corpus.num_characters + 1
-    assert made.rate.characters_per_token == 1
+    assert made.conversion.characters_per_token == 1
 
 
 def test_tokens_of_several_characters_are_counted_in_every_piece() -> None:
     made = plan("the quick brown fox. " * 500, corpus={"tokens": "word"})
     assert made.validation is not None
     characters = sum(len(one.text) for one in made.corpus.documents) - sum(len(one.text) for one in made.documents)
-    assert made.rate.characters_per_token == pytest.approx(characters / made.validation.batches.num_targets)
+    assert made.conversion.characters_per_token == pytest.approx(characters / made.validation.batches.num_targets)
 
 
 def test_many_distinct_characters_need_no_large_array(tmp_path: Path) -> None:

@@ -14,10 +14,10 @@ from chargen.settings.conflicts import check_together
 from chargen.settings.layers import Resolved, resolve
 from chargen.settings.schema import Settings, TrainingConfig, declared_settings
 from chargen.training.budget import Budget, find_budget, plan_within
-from chargen.training.planning.plan import TrainingPlan, make_plan
 from chargen.training.planning.recipes import PRESETS, Chosen, Recipe, choose_recipe
+from chargen.training.planning.text_plan import TextPlan, make_plan
 from chargen.training.planning.validation import _spread
-from chargen.training.trainer import begins_afresh
+from chargen.training.trainer import resets_state
 
 PROSE = "It was a dark night, and the rain fell in torrents.\n"
 NAMES = "\n".join(["Ada", "Alan", "Grace", "Barbara"] * 50)
@@ -38,7 +38,7 @@ def recipe(text: str, *, minutes: float = 5.0, reading: str = "document", **sect
     return choose_recipe(corpus(text, reading=reading), chosen, minutes=minutes, cores=2)
 
 
-def planned(text: str, *, minutes: float = 5.0, reading: str = "document", **sections: dict[str, Any]) -> TrainingPlan:
+def planned(text: str, *, minutes: float = 5.0, reading: str = "document", **sections: dict[str, Any]) -> TextPlan:
     budget = Budget(minutes=minutes, exact=False, began=0.0)
     return plan_within(budget, resolved(**sections), corpus(text, reading=reading))
 
@@ -280,9 +280,9 @@ def test_a_plan_within_a_budget_keeps_what_was_given() -> None:
 PLAN = plan_within(Budget(minutes=1, exact=False, began=0.0), resolved(), corpus(PROSE * 1000))
 
 
-def test_only_jittered_streams_begin_afresh_and_seldom() -> None:
+def test_only_jittered_streams_reset_the_state_and_seldom() -> None:
     jittered = TrainingConfig(stateful=True, jitter=True)
-    share = np.mean([begins_afresh(jittered, 3, step, 1) for step in range(4000)])
+    share = np.mean([resets_state(jittered, 3, step, 1) for step in range(4000)])
     assert share == pytest.approx(0.15, abs=0.025)  # a standard error is 0.0056
-    assert np.mean([begins_afresh(jittered, 3, step, 40) for step in range(400)]) > 0.8
-    assert not any(begins_afresh(TrainingConfig(stateful=True), 3, step, 40) for step in range(400))
+    assert np.mean([resets_state(jittered, 3, step, 40) for step in range(400)]) > 0.8
+    assert not any(resets_state(TrainingConfig(stateful=True), 3, step, 40) for step in range(400))

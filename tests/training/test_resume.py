@@ -98,7 +98,7 @@ def test_with_keras(
     form: tuple[str, ...],
     looks: int,
 ) -> None:
-    monkeypatch.setattr("chargen.training.planning.plan.WORK_PER_EXECUTION", 1.5e6)  # a few steps an execution
+    monkeypatch.setattr("chargen.training.planning.memory.WORK_PER_EXECUTION", 1.5e6)  # a few steps an execution
     assert_resumed_equals_whole(invoke_train, stop_after, prose, ("--cell", cell, *form, *SMALL_STEPS), looks)
 
 

@@ -215,7 +215,7 @@ def test_bits_per_character_are_those_that_the_model_file_gives(train: Train, na
     run = train(names, "--epochs", 2, "--batch-size", 3).run
     model = load_model(run.last_model)
     from chargen.corpus.corpus import load_corpus
-    from chargen.training.planning.plan import make_plan
+    from chargen.training.planning.text_plan import make_plan
 
     settings = resolve(read_config(str(run.config))).settings
     validation = make_plan(settings, load_corpus(settings.corpus)).validation

@@ -11,7 +11,7 @@ from typing import Any
 import numpy as np
 
 from chargen.training.devices.distribution import joined
-from chargen.training.planning import plan
+from chargen.training.planning import memory
 from tests.training.first_steps import STEPS, make_trainer
 
 FORMS = ("lstm", "gru")
@@ -27,7 +27,7 @@ def take_steps(trainer: Any, first: int, last: int) -> None:
 
 def main(texts: Path, folder: Path) -> None:
     """Train every form."""
-    plan.WORK_PER_EXECUTION = 1.0  # a step at a time
+    memory.WORK_PER_EXECUTION = 1.0  # a step at a time
     with joined(BATCH_SIZE) as ranks:
         for form in FORMS:
             trainer = make_trainer(form, "jax", texts, ranks)

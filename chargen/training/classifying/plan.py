@@ -14,7 +14,7 @@ from chargen.corpus.vocabulary import Vocabulary
 from chargen.network.model_file import num_class_outputs
 from chargen.network.network import weight_shapes
 from chargen.settings.schema import Settings
-from chargen.training.planning.plan import check_memory, choose_steps_per_execution, estimate_memory
+from chargen.training.planning.memory import check_memory, choose_steps_per_execution, estimate_memory
 from chargen.training.planning.validation import Validation
 from chargen.training.planning.windows import WindowSizes
 
@@ -24,7 +24,7 @@ BATCH_SIZE = 32
 
 @dataclass(frozen=True, kw_only=True)
 class ClassifierPlan:
-    """Everything that training a classifier needs to know. Every setting of `settings` is chosen."""
+    """Everything that training a classifier needs to know. Each setting has a value."""
 
     settings: Settings
     corpus: Corpus
@@ -37,9 +37,10 @@ class ClassifierPlan:
     num_parameters: int
     memory_bytes: int
 
-    @property
-    def whole_validation(self) -> None:
-        """Nothing: all held-out texts are measured after each epoch."""
+    reasons: tuple[str, ...] = ()  # no setting of a classifier is chosen by a recipe
+    warnings: tuple[str, ...] = ()
+    ends_by: None = None  # --minutes is for networks that write text
+    whole_validation: None = None  # all held-out texts are measured after each epoch
 
     @property
     def labels(self) -> tuple[str, ...]:
@@ -70,8 +71,12 @@ class ClassifierPlan:
             "steps_per_epoch": self.training.num_steps,
         }
 
+    def speed(self, seconds_per_step: float) -> dict[str, int]:
+        """Return the texts that are learnt in a second if an optimizer step takes so many seconds."""
+        return {"texts_per_second": round(self.training.num_targets / self.training.num_steps / seconds_per_step)}
+
     def describe(self) -> list[str]:
-        """Say in two lines what will be trained on what."""
+        """Return lines for the user: the network and the texts."""
         network = self.settings.network
         inputs = f"embedding {network.embedding_size}" if network.embedding_size else "one-hot"
         labels = ", ".join(self.labels[:5]) + (", ..." if len(self.labels) > 5 else "")

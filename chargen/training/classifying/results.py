@@ -1,20 +1,26 @@
-"""Hold the results of a classifier's training, by epoch and as a whole."""
+"""Hold the figures of a classifier's epochs and the outcome of its training."""
 
-from dataclasses import dataclass
+from collections.abc import Mapping
+from dataclasses import dataclass, fields
 from typing import Any
 
-from chargen.training.recording.results import EpochResult, TrainingOutcome, time_left
+from chargen.training.recording.results import EpochResult, TrainingOutcome, numbered, time_left
 
 
 @dataclass(frozen=True, kw_only=True)
 class ClassifierEpoch(EpochResult):
-    """Figures of one epoch; cross-entropies are means in nats a text, accuracies shares of texts told right."""
+    """Figures of one epoch; cross-entropies are means in nats a text, accuracies the share of texts with the right label."""
 
     accuracy: float
     validation_accuracy: float | None
 
+    @classmethod
+    def restored(cls, stored: Mapping[str, Any]) -> "ClassifierEpoch":
+        """Return the result that a checkpoint stores; those of older versions store other fields too."""
+        return cls(**{field.name: stored[field.name] for field in fields(cls)})
+
     @property
-    def monitored_accuracy(self) -> float:
+    def quality(self) -> float:
         """The accuracy that belongs to the cross-entropy by which models are compared."""
         return self.accuracy if self.validation_accuracy is None else self.validation_accuracy
 
@@ -34,10 +40,11 @@ class ClassifierEpoch(EpochResult):
             "learning_rate": self.learning_rate,
         }
 
+    def provenance(self) -> dict[str, Any]:
+        return {"epochs": self.epoch, "accuracy": self.quality}
+
     def line(self, *, epochs: int, seconds_left: float, at_most: bool = False) -> str:
-        """Return the line that a person sees of it; at_most: whether training may end earlier."""
-        parts = [f"epoch {self.epoch:>{len(str(epochs))}}/{epochs}", f"loss {self.cross_entropy:.3f} nats"]
-        parts.append(f"accuracy {self.accuracy:.3f}")
+        parts = [numbered(self.epoch, epochs), f"loss {self.cross_entropy:.3f} nats", f"accuracy {self.accuracy:.3f}"]
         if self.validation_cross_entropy is not None and self.validation_accuracy is not None:
             parts.append(f"validation {self.validation_cross_entropy:.3f} nats  accuracy {self.validation_accuracy:.3f}")
         parts += [f"{self.texts_per_second:,.0f} texts/s", time_left(seconds_left, at_most=at_most)]
@@ -45,26 +52,14 @@ class ClassifierEpoch(EpochResult):
 
 
 @dataclass(frozen=True, kw_only=True)
-class ClassifierOutcome(TrainingOutcome):
-    """What each finished epoch brought, and the number of the signal that ended training, if one did."""
+class ClassifierOutcome(TrainingOutcome[ClassifierEpoch]):
+    """The outcome of training a classifier."""
 
-    results: tuple[ClassifierEpoch, ...]
-
-    @property
-    def best(self) -> ClassifierEpoch | None:
-        return min(self.results, key=lambda result: result.monitored, default=None)
-
-    def summary(self) -> dict[str, Any]:
+    def best_figures(self) -> dict[str, float | None]:
         best = self.best
-        return {
-            "epochs": len(self.results),
-            "best_epoch": best and best.epoch,
-            "cross_entropy": best and best.monitored,
-            "accuracy": best and best.monitored_accuracy,
-            "interrupted": self.interrupted_by is not None,
-        }
+        return {"cross_entropy": best.monitored if best else None, "accuracy": best.quality if best else None}
 
-    def describe(self) -> str:
+    def best_in_words(self) -> str:
         best = self.best
-        found = f"best cross-entropy {best.monitored:.3f} nats a text at epoch {best.epoch}" if best else "no epoch finished"
-        return f"interrupted, everything is saved; {found}" if self.interrupted_by else found
+        assert best is not None
+        return f"best cross-entropy {best.monitored:.3f} nats a text at epoch {best.epoch}"

@@ -1,315 +1,65 @@
-"""Plan a training, before any heavy package is loaded: settings, vocabulary, batches, memory."""
+"""Define what a plan tells the loop, the recorder and the user, whatever task it plans."""
 
-import math
-import os
-from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, replace
-from typing import Any, NamedTuple
+from typing import Any, Protocol
 
-from chargen.corpus.corpus import Corpus, count_characters
-from chargen.corpus.documents import Documents
-from chargen.corpus.holdout import split_documents
-from chargen.corpus.large_text import text_blocks
-from chargen.corpus.tokens import build_vocabulary
-from chargen.corpus.vocabulary import BOUNDARY, Vocabulary
-from chargen.corpus.windows import (
-    BatchPlan,
-    ContiguousStreams,
-    FixedLengthEpochs,
-    MixedWindows,
-    SlidingWindows,
-    TokenStream,
-    tokenize,
-)
-from chargen.corpus.wording import counted
-from chargen.errors import ConfigError
-from chargen.network.model_file import TextModel
-from chargen.network.network import Network, weight_shapes
-from chargen.settings.conflicts import check_together
-from chargen.settings.schema import NetworkConfig, Settings
-from chargen.training.planning.transfer import Start, check_fits, describe_transfer
-from chargen.training.planning.validation import Validation, plan_validation, plan_whole_validation
-from chargen.training.planning.windows import TextParts, WindowSizes, check_length, check_targets, choose_windows
-
-LAST_LINES_CHARACTERS = 10_000  # at the end of a document, where the beginning of its last line is looked for
-FLOAT_BYTES = 4
-BYTES_PER_CHARACTER = 8  # the text, its documents, their ids
-VALUES_PER_UNIT = 6  # gates and states of an LSTM, the largest cell
-COPIES_OF_WEIGHTS = 4  # the weights, their gradients, two optimizer slots
-WORK_PER_EXECUTION = 4e10  # floating-point operations: some 200 ms, so that Python between two executions costs little
-WORK_ON_GPU, MOST_STEPS_ON_GPU = 2e12, 32  # a small network waits for each step of its windows, whatever work there is in it
-FEW_STEPS = 200  # of the optimizer, below which hardly any network has learnt to write
-FEWEST_EPOCHS, MAX_EPOCHS = 4, 20  # that a training of a given length is told in
-WARMUP_SHARE = 0.03  # of a training
-COPIES_OF_ACTIVATIONS = 3  # forward values kept for the backward pass, their gradients, temporaries
+from chargen.corpus.corpus import Corpus
+from chargen.corpus.vocabulary import Vocabulary
+from chargen.corpus.windows import BatchPlan
+from chargen.settings.schema import Settings
+from chargen.training.planning.validation import Validation
 
 
-class CharacterRate(NamedTuple):
-    """How figures for a token become figures for a character, the end of a document counted as one.
-
-    spelling_nats: what it would cost to spell what tokens leave out, such as unknown words, in nats a token.
-    """
-
-    characters_per_token: float = 1.0
-    spelling_nats: float = 0.0
-
-    def bits_per_character(self, cross_entropy: float) -> float:
-        """Return bits a character of a cross-entropy in nats a token."""
-        return (cross_entropy + self.spelling_nats) / self.characters_per_token / math.log(2)
-
-
-@dataclass(frozen=True, kw_only=True)
-class TrainingPlan:
-    """Everything that training needs to know. Every setting of `settings` is chosen."""
-
-    settings: Settings
-    windows: WindowSizes
-    corpus: Corpus
-    vocabulary: Vocabulary
-    training: BatchPlan
-    validation: Validation | None  # after each epoch
-    documents: Documents  # those trained on
-    parts: TextParts
-    rate: CharacterRate
-    primer: tuple[int, ...]
-    ends: bool
-    num_parameters: int
-    memory_bytes: int
-    start: Start | None = None  # whose weights training goes on from
-    reasons: tuple[str, ...] = ()  # why settings were chosen as they are
-    ends_by: float | None = None  # by `time.perf_counter`, where training has to end in time
+class Plan(Protocol):
+    """Everything that training needs to know, before any heavy package is loaded."""
 
     @property
-    def carried(self) -> bool:
-        """Whether the state is carried when the network writes: not where it learnt the last token of windows alone."""
-        return self.settings.training.stateful or self.settings.network.targets == "all"
+    def settings(self) -> Settings:
+        """All settings, each with a value."""
 
-    def lasting(self, steps: int, *, epochs: int | None = None) -> "TrainingPlan":
-        """Return the plan with so many optimizer steps in all.
+    @property
+    def corpus(self) -> Corpus:
+        """The text to learn."""
 
-        They are told in so many `epochs`; unless those are given, in epochs of a pass over the text where that can be.
-        """
-        per_pass = self.training.num_steps
-        epochs = min(epochs or min(max(round(steps / per_pass), FEWEST_EPOCHS), MAX_EPOCHS), steps)
-        epoch_steps = steps // epochs
-        whole = per_pass <= epoch_steps < per_pass * 1.03
-        training = replace(
-            self.settings.training,
-            epochs=epochs,
-            epoch_steps=None if whole else epoch_steps,
-            warmup_epochs=WARMUP_SHARE * epochs if self.settings.training.schedule == "cosine" else 0.0,
-        )
-        settings = replace(self.settings, training=training)
-        shortened = replace(self, settings=settings, training=_epochs(self.training, settings))
-        return replace(shortened, validation=shortened.planned_validation())
+    @property
+    def vocabulary(self) -> Vocabulary:
+        """The tokens of the ids."""
 
-    def planned_validation(self) -> Validation | None:
-        """Return how the held-out text is measured after each epoch, None where nothing is held out."""
-        if self.parts.validation is None:
-            return None
-        return plan_validation(self.parts.validation, self.windows, self.settings, by_line=self.corpus.reading == "line")
+    @property
+    def training(self) -> BatchPlan:
+        """The batches of an epoch."""
+
+    @property
+    def validation(self) -> Validation | None:
+        """How held-out text is measured after each epoch; None if nothing is held out."""
 
     @property
     def whole_validation(self) -> Validation | None:
-        """How all of the held-out text is measured at the end, None where that is what is measured after each epoch."""
-        if self.parts.validation is None or self.validation is None or self.validation.share == 1:
-            return None
-        return plan_whole_validation(self.parts.validation, self.windows, self.settings, by_line=self.corpus.reading == "line")
+        """How all held-out text is measured after training; None if each epoch measures all of it."""
 
-    def text_model(self, network: Network, provenance: Mapping[str, Any]) -> TextModel:
-        """Return a network of this training as the model that a file holds."""
-        return TextModel(
-            network=network,
-            vocabulary=self.vocabulary,
-            reading=self.corpus.reading,
-            context_length=self.windows.context_length,
-            primer=self.primer,
-            ends=self.ends,
-            carried=self.carried,
-            provenance=provenance,
-        )
+    @property
+    def num_parameters(self) -> int:
+        """Number of weights to train."""
 
-    def steps_per_execution(self, *, gpu: bool) -> int:
-        """Return how many optimizer steps are taken without returning to Python, on a GPU or a CPU."""
-        tokens = self.windows.batch_size * self.windows.context_length
-        return min(choose_steps_per_execution(self.num_parameters, tokens, gpu=gpu), self.training.num_steps)
+    @property
+    def ends_by(self) -> float | None:
+        """Time by which training must end, by `time.perf_counter`; None if it may take as long as it needs."""
+
+    @property
+    def reasons(self) -> tuple[str, ...]:
+        """Lines that say why settings were chosen as they are."""
 
     @property
     def warnings(self) -> tuple[str, ...]:
-        """Lines for the user about what the plan will not do well."""
-        steps = self.settings.training.epochs * self.training.num_steps
-        if steps >= FEW_STEPS:
-            return ()
-        cure = "more --minutes" if self.ends_by is not None else "more --epochs"
-        smaller = " or a smaller --batch-size" if self.windows.batch_size > 1 else ""
-        return (f"only {steps} optimizer steps: the network learns little; give {cure}{smaller}",)
+        """Lines about what the plan will not do well."""
 
-    def summary(self) -> dict[str, Any]:
-        """Return the figures of the plan."""
-        network, training = self.settings.network, self.settings.training
-        return {
-            "corpus": self.corpus.name,
-            "documents": len(self.corpus.documents),
-            "characters": self.corpus.num_characters,
-            "tokens": self.settings.corpus.tokens,
-            "vocabulary": len(self.vocabulary.pieces),
-            "cell": network.cell,
-            "size": f"{network.num_layers}x{network.hidden_size}",
-            "parameters": self.num_parameters,
-            "memory_bytes": self.memory_bytes,
-            "epochs_at_most": training.epochs,
-            "steps_per_epoch": self.training.num_steps,
-            "characters_per_epoch": round(self.training.num_targets * self.rate.characters_per_token),
-        }
+    def steps_per_execution(self, *, gpu: bool) -> int:
+        """Return how many optimizer steps to take without returning to Python, on a GPU or a CPU."""
 
     def describe(self) -> list[str]:
-        """Say in lines what will be trained on what."""
-        corpus, network = self.corpus, self.settings.network
-        count, unit = len(corpus.documents), corpus.unit
-        inputs = f"embedding {network.embedding_size}" if network.embedding_size else "one-hot"
-        batch = f"{counted(self.windows.batch_size, 'window')} of {self.windows.context_length}"
-        tokens = {"char": "distinct", "byte": "byte tokens", "word": "word tokens", "bpe": "BPE tokens"}
-        labels = f", labels {', '.join(corpus.labels)}" if corpus.labels else ""
-        return [
-            f"{corpus.name}: {count:,} {unit}{'s' if count > 1 else ''}, {corpus.num_characters:,} characters, "
-            f"{len(self.vocabulary.pieces):,} {tokens[self.settings.corpus.tokens]}{labels}",
-            f"{network.cell} {network.num_layers}x{network.hidden_size}, {inputs}, {self.num_parameters:,} parameters; "
-            f"{self.training.num_steps:,} steps an epoch of {batch}; "
-            f"about {self.memory_bytes / 1e6:,.0f} MB besides the backend",
-            *([describe_transfer(self.start, self.vocabulary)] if self.start else []),
-        ]
+        """Return lines for the user: the network and the text."""
 
+    def summary(self) -> dict[str, Any]:
+        """Return the figures that `chargen train --dry-run` prints."""
 
-def make_plan(settings: Settings, corpus: Corpus, *, start: Start | None = None, passes: float | None = None) -> TrainingPlan:
-    """Choose what is still open in the settings from the corpus, cut the corpus into batches and count the cost.
-
-    passes: how often the text will be read; as often as the settings have epochs, unless given.
-    Raises ConfigError for settings that exclude each other, need more memory than the machine has, or are not those of the
-    weights to start from, or that leave nothing to predict, and CorpusError for a text shorter than one window.
-    """
-    if start:
-        check_fits(start, settings.network)
-    documents, held_out = split_documents(corpus, settings.corpus, seed=settings.training.random_seed)
-    known = start.model.vocabulary if start else None
-    vocabulary = build_vocabulary(settings.corpus, corpus.texts, corpus.labels, known=known)
-    training = [tokenize(documents.of_part(part), vocabulary) for part in range(len(corpus.weights))]
-    parts = TextParts(training, tokenize(held_out, vocabulary) if held_out else None)
-    windows = choose_windows(settings, corpus, parts, passes or settings.training.epochs)
-    settings = replace(
-        settings,
-        corpus=replace(settings.corpus, **corpus.recorded),
-        training=replace(settings.training, **windows._asdict()),
-    )
-    check_together(settings)
-    check_length(corpus, parts, windows.context_length)
-    num_parameters = sum(math.prod(shape) for shape in weight_shapes(settings.network, len(vocabulary)).values())
-    memory_bytes = estimate_memory(
-        settings.network, windows, vocab_size=len(vocabulary), num_parameters=num_parameters, corpus=corpus
-    )
-    check_memory(memory_bytes)
-    planned = TrainingPlan(
-        settings=settings,
-        windows=windows,
-        corpus=corpus,
-        vocabulary=vocabulary,
-        training=_epochs(_mixed_batches(parts.training, corpus.weights, windows, settings), settings),
-        validation=None,
-        documents=documents,
-        parts=parts,
-        rate=_character_rate(held_out or documents, [parts.validation] if parts.validation else parts.training, vocabulary),
-        primer=_primer(documents, vocabulary, corpus=corpus, last=settings.network.targets == "last", windows=windows),
-        ends=len(corpus.documents) > 1,
-        num_parameters=num_parameters,
-        memory_bytes=memory_bytes,
-        start=start,
-    )
-    return replace(planned, validation=planned.planned_validation())
-
-
-def choose_steps_per_execution(num_parameters: int, tokens: int, *, gpu: bool) -> int:
-    """Return how many steps of so many tokens are taken at once: an optimizer step does 6 operations a weight and token."""
-    steps = max(1, int((WORK_ON_GPU if gpu else WORK_PER_EXECUTION) / (6 * num_parameters * tokens)))
-    return min(steps, MOST_STEPS_ON_GPU) if gpu else steps
-
-
-def estimate_memory(
-    network: NetworkConfig, windows: WindowSizes, *, vocab_size: int, num_parameters: int, corpus: Corpus
-) -> int:
-    """Return the bytes that training will hold at most, roughly: the text, its ids, the weights and one batch."""
-    positions = windows.batch_size * windows.context_length
-    width = network.embedding_size or vocab_size
-    recurrent = network.num_layers * network.hidden_size * VALUES_PER_UNIT
-    predicted = positions if network.targets == "all" else windows.batch_size
-    batch = positions * (width + recurrent) + predicted * (network.dense_size + vocab_size)
-    floats = COPIES_OF_WEIGHTS * num_parameters + COPIES_OF_ACTIVATIONS * batch
-    return FLOAT_BYTES * floats + BYTES_PER_CHARACTER * corpus.num_characters_in_memory
-
-
-def check_memory(needed: int) -> None:
-    """Raise ConfigError for more bytes than the machine has."""
-    available = _machine_memory()
-    if available is not None and needed > available:
-        raise ConfigError(
-            f"these settings need about {needed / 1e9:,.1f} GB of memory, this machine has {available / 1e9:.1f} GB",
-            hint="lower --batch-size, --context-length or --hidden-size",
-        )
-
-
-def _machine_memory() -> int | None:
-    """Return the bytes of memory of this machine, or None where the system does not say."""
-    try:
-        return os.sysconf("SC_PHYS_PAGES") * os.sysconf("SC_PAGE_SIZE")
-    except (AttributeError, ValueError, OSError):
-        return None
-
-
-def _mixed_batches(
-    parts: Sequence[TokenStream], weights: Sequence[float], windows: WindowSizes, settings: Settings
-) -> BatchPlan:
-    batches = [_batches(stream, windows, settings) for stream in parts]
-    if len(batches) == 1:
-        check_targets("training", batches[0], parts[0])
-        return batches[0]
-    return MixedWindows([one for one in batches if isinstance(one, SlidingWindows)], weights)
-
-
-def _epochs(batches: BatchPlan, settings: Settings) -> BatchPlan:
-    """Return the batches with epochs as long as the settings say."""
-    steps = settings.training.epoch_steps
-    return batches if steps is None else FixedLengthEpochs(batches, steps)
-
-
-def _batches(stream: TokenStream, windows: WindowSizes, settings: Settings) -> BatchPlan:
-    last = settings.network.targets == "last"
-    if settings.training.stateful:
-        seed = settings.training.random_seed if settings.training.jitter else None
-        return ContiguousStreams(
-            stream, context_length=windows.context_length, batch_size=windows.batch_size, last=last, jitter_seed=seed
-        )
-    return SlidingWindows(stream, **windows._asdict(), last=last, seed=settings.training.random_seed)
-
-
-def _character_rate(documents: Documents, streams: Sequence[TokenStream], vocabulary: Vocabulary) -> CharacterRate:
-    """Return what the tokens of the documents that are measured, which are those of `streams`, are worth in characters."""
-    blocks = (block for document in documents for block in text_blocks(document.text))
-    tokens = sum(stream.num_targets for stream in streams)
-    return CharacterRate(count_characters(documents) / tokens, sum(map(vocabulary.spelling_nats, blocks)) / tokens)
-
-
-def _primer(
-    documents: Documents, vocabulary: Vocabulary, *, corpus: Corpus, last: bool, windows: WindowSizes
-) -> tuple[int, ...]:
-    """Return the ids that stand before a short prompt.
-
-    For lines and rows, what a window before the first token holds; so too for labelled documents, which all begin alike.
-    For documents, the text before the last line of the longest document, so that a prompt begins a line.
-    """
-    context_length = windows.context_length
-    if corpus.reading == "line" or corpus.entries or corpus.labels:
-        return (BOUNDARY,) * (context_length if last else 1)
-    longest = max((document.text for document in documents), key=len)
-    ending = str(longest[max(0, len(longest) - LAST_LINES_CHARACTERS) :])
-    line_start = ending.rstrip("\n").rfind("\n") + 1
-    before_line = vocabulary.encode(ending[:line_start])
-    tokens = before_line if len(before_line) >= context_length else vocabulary.encode(ending)
-    return tuple(tokens[-context_length:].tolist())
+    def speed(self, seconds_per_step: float) -> dict[str, int]:
+        """Return how much text is learnt in a second, by name, if an optimizer step takes so many seconds."""

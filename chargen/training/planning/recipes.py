@@ -14,7 +14,7 @@ from chargen.corpus.corpus import Corpus
 from chargen.network.network import weight_shapes
 from chargen.settings.layers import Resolved
 from chargen.settings.schema import Mapped, NetworkConfig, Settings
-from chargen.training.planning.plan import FEWEST_EPOCHS, WARMUP_SHARE
+from chargen.training.planning.text_plan import FEWEST_EPOCHS, WARMUP_SHARE
 from chargen.training.planning.windows import LONGEST_LINE_WINDOW, usual_length
 
 PRESETS = {"fast": 1.0, "balanced": 5.0, "best": 30.0}  # minutes of `PRESET_CORES`, whatever machine trains

@@ -5,7 +5,6 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from functools import partial
 
-from chargen.training.recording.results import EpochResult, time_left
 from chargen.training.recording.screens import SECONDS_BETWEEN_MOVES, Screen, find_screen
 
 SHOWN_START = 1.0  # seconds
@@ -79,20 +78,6 @@ class Display:
         self._moved = time.monotonic()
         if self._live:
             self._screen.move(done, f"loss {cross_entropy:.3f}")
-
-    def epoch_ends(self, result: EpochResult, *, epochs: int, seconds_left: float, at_most: bool = False) -> None:
-        """Show the line of an epoch; at_most: whether training may end earlier."""
-        validation = result.validation_cross_entropy
-        part = f" on {result.validation_share:.0%}" if result.validation_share < 1 else ""
-        parts = [
-            f"epoch {result.epoch:>{len(str(epochs))}}/{epochs}",
-            f"loss {result.cross_entropy:.3f}",
-            *([f"validation {validation:.3f}{part}"] if validation is not None else []),
-            f"{result.bits_per_character:.3f} bits/char",
-            f"{result.characters_per_second:,.0f} chars/s",
-            time_left(seconds_left, at_most=at_most),
-        ]
-        self.epoch("  ".join(parts))
 
     def epoch(self, line: str) -> None:
         """Say how an epoch went."""

@@ -1,18 +1,57 @@
-"""Log, after each epoch, how far back gradients reach in each recurrent layer, and how many units are stuck."""
+"""Measure, after each epoch, how far back gradients reach in each recurrent layer, and how many units are stuck."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
+from typing import Any, final
 
 from chargen.corpus.windows import Batch
 from chargen.network.network import Network
+from chargen.runs.directory import RunDirectory
 from chargen.scratch.flow import LayerFlow, gradient_flow
 from chargen.scratch.network import ScratchNetwork, supported
-from chargen.training.planning.plan import TrainingPlan
+from chargen.training.planning.text_plan import TextPlan
+from chargen.training.recording.display import Display
 
 ROWS, STEPS = 8, 128  # of the one batch that is looked at: it costs less than a training step
 EXPLODING, SATURATING = 1e3, 0.5
 
 
-def measure_flow(network: Network, plan: TrainingPlan) -> list[LayerFlow]:
+@final
+class GradientLog:
+    """Measures gradients after each epoch and writes gradients.csv."""
+
+    def __init__(self, plan: TextPlan, run: RunDirectory) -> None:
+        self._plan, self._run = plan, run
+        self._rows: list[dict[str, Any]] = []
+        self._warned = False
+
+    def record(self, network: Network, epoch: int, display: Display) -> dict[str, float]:
+        """Write and show the gradients after an epoch; return the norm of each layer.
+
+        Nothing is measured of networks that NumPy cannot train.
+        """
+        flows = measure_flow(network, self._plan)
+        if not flows:
+            return {}
+        self._rows += [{"epoch": epoch} | flow._asdict() for flow in flows]
+        self._run.write_gradients(self._rows)
+        for line in describe_flow(flows):
+            display.detail(line)
+        trouble = worst_flow(flows)
+        if trouble and not self._warned:
+            display.note(trouble)
+            self._warned = True
+        return {flow.layer: flow.gradient_norm for flow in flows}
+
+    def facts(self) -> dict[str, Any]:
+        """Return what a checkpoint stores."""
+        return {"flows": self._rows}
+
+    def restore(self, facts: Mapping[str, Any]) -> None:
+        """Restore what `facts` returned."""
+        self._rows = list(facts["flows"])
+
+
+def measure_flow(network: Network, plan: TextPlan) -> list[LayerFlow]:
     """Return the flow through the network on the first windows of the first epoch; none if NumPy cannot train the network."""
     config = network.config.undropped()
     if not supported(config):

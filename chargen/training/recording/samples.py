@@ -1,13 +1,18 @@
 """Write sample text while a network learns, in the layout of Keras's text generation example."""
 
+import os
+from collections.abc import Mapping
+from typing import Any, final
+
 import numpy as np
 
 from chargen.corpus.large_text import Text
 from chargen.corpus.vocabulary import Vocabulary
 from chargen.corpus.words import split_words
 from chargen.network.model_file import TextModel
+from chargen.runs.directory import RunDirectory
 from chargen.tracking.tracker import SampleRow
-from chargen.training.planning.plan import TrainingPlan
+from chargen.training.planning.text_plan import TextPlan
 from chargen.writing.generation import sample_texts
 from chargen.writing.prompt import Prompt
 from chargen.writing.sampling import Sampler
@@ -18,7 +23,32 @@ NAME_SEPARATOR = ", "
 PROMPT_CHARACTERS_PER_TOKEN = {"character": 1, "byte": 1, "word": 6, "bpe": 3}  # read for a prompt as long as a window
 
 
-def sample_rows(model: TextModel, plan: TrainingPlan, epoch: int) -> list[SampleRow]:
+@final
+class SampleLog:
+    """Draws sample texts and appends them to samples.txt."""
+
+    def __init__(self, plan: TextPlan, run: RunDirectory) -> None:
+        self._plan, self._path = plan, run.samples
+
+    def write(self, model: TextModel, epoch: int) -> tuple[list[SampleRow], str]:
+        """Draw and write the sample texts of an epoch; return them, and their layout."""
+        rows = sample_rows(model, self._plan, epoch)
+        text = sample_layout(epoch, rows)
+        with self._path.open("a", encoding="utf-8", newline="\n") as file:
+            file.write(text + "\n")
+        return rows, text
+
+    def facts(self) -> dict[str, Any]:
+        """Return what a checkpoint stores."""
+        return {"samples_bytes": self._path.stat().st_size if self._path.exists() else 0}
+
+    def restore(self, facts: Mapping[str, Any]) -> None:
+        """Cut off the sample texts that came after a checkpoint."""
+        if self._path.exists():
+            os.truncate(self._path, facts["samples_bytes"])
+
+
+def sample_rows(model: TextModel, plan: TextPlan, epoch: int) -> list[SampleRow]:
     """Write text at each diversity from one prompt out of the corpus, drawn from the random seed and the epoch."""
     samples = plan.settings.samples
     rng = np.random.default_rng([plan.settings.training.random_seed, epoch])

@@ -1,0 +1,46 @@
+"""Train a classifier with Keras."""
+
+from dataclasses import dataclass
+from typing import final
+
+from chargen.runs.directory import RunDirectory
+from chargen.tracking.tracker import Tracker
+from chargen.training.classifying.plan import ClassifierPlan
+from chargen.training.classifying.recorder import ClassifierRecorder
+from chargen.training.devices.backend import load_backend
+from chargen.training.devices.cudnn import describe_start
+from chargen.training.devices.ranks import ALONE, Ranks
+from chargen.training.recording.display import Display
+from chargen.training.task import Comparison
+from chargen.training.trainer import Trainer
+
+
+@final
+@dataclass(frozen=True)
+class ClassifierTask:
+    """The training of a classifier."""
+
+    plan: ClassifierPlan
+
+    def make_trainer(self, display: Display, ranks: Ranks = ALONE) -> Trainer:
+        load_backend(self.plan.settings.training.backend)
+        from chargen.training.classifying.model import classifier_trainer  # imports Keras: its messages are muted by now
+
+        for line in describe_start(self.plan.settings):
+            display.note(line)
+        return classifier_trainer(self.plan)
+
+    def make_recorder(self, run: RunDirectory, display: Display, tracker: Tracker, *, leads: bool = True) -> ClassifierRecorder:
+        return ClassifierRecorder(self.plan, run, display, tracker, leads=leads)
+
+    def next_command(self, run: RunDirectory) -> str:
+        return f'to use it: chargen classify --run {run.path} "some text"'
+
+    def compare(self, quality: float) -> Comparison:
+        """Compare the accuracy with that of baselines that learnt from the same texts."""
+        from chargen.insight.labels import baseline_accuracies
+
+        held_out = self.plan.held_out
+        baselines = baseline_accuracies(self.plan.documents, held_out)
+        figures = "  ".join(f"{name} {accuracy:.3f}" for name, accuracy in ({"network": quality} | baselines).items())
+        return Comparison(baselines, [f"accuracy on the {len(held_out):,} texts held out: {figures}"])

@@ -1,0 +1,177 @@
+"""Train a network: steps make an epoch, epochs make a training, and each epoch is recorded in the run directory."""
+
+import math
+import time
+from collections.abc import Mapping
+from contextlib import suppress
+from typing import final
+
+from chargen.network.cells import Floats
+from chargen.runs.checkpoints import Checkpoint, Position
+from chargen.training.devices.ranks import ALONE, Ranks
+from chargen.training.planning.pace import Pace
+from chargen.training.planning.plan import Plan
+from chargen.training.recording.recorder import EpochRecorder
+from chargen.training.recording.results import EpochResult, Figures
+from chargen.training.recording.versions import trained_by
+from chargen.training.signals import RequestedSignal, TrainingInterrupted, deferred_signals
+from chargen.training.speed import validation_work
+from chargen.training.trainer import Trainer
+
+WHOLE_SECONDS = 2.0  # that measuring all held-out text after training may always take
+WHOLE_SHARE, PACED_WHOLE_SHARE = 0.1, 0.02  # of the time of training; the latter where training has to end in time
+
+
+def train(
+    trainer: Trainer,
+    plan: Plan,
+    recorder: EpochRecorder[EpochResult],
+    *,
+    checkpoint: Checkpoint | None = None,
+    pace: Pace | None = None,
+    ranks: Ranks = ALONE,
+) -> int | None:
+    """Train until the planned epochs are done, early stopping ends them, or a signal comes; return the signal's number.
+
+    Training starts at the checkpoint if one is given. The run directory holds a checkpoint at any moment, and the best and the
+    last model after the first epoch or a signal. With a pace, steps for which there is no time are left out. Several ranks take
+    every decision together. Raises TrainingError if the loss is not finite.
+    """
+    run, tracker, versions = recorder.run, recorder.tracker, trained_by(plan.settings.training.backend)
+    if ranks.leads:
+        run.write_versions(versions)
+    facts = {"corpus_sha256": plan.corpus.sha256, "versions": versions}
+    tracker.start(run.name, run.path, plan.settings.to_mapping(), facts)
+    interrupted_by, finished = None, False
+    try:
+        with recorder.display.running(), deferred_signals(ranks) as requested:
+            loop = _Loop(trainer, plan, recorder, requested, pace, ranks)
+            loop.run(checkpoint)
+            loop.measure_whole()
+        finished = True
+    except TrainingInterrupted as interruption:
+        interrupted_by = interruption.signal_number
+        recorder.interrupted(trainer.network())
+    finally:
+        files = {"best": run.model, "latest": run.last_model}
+        tracker.finish(failed=not finished, models={alias: path for alias, path in files.items() if path.exists()})
+    return interrupted_by
+
+
+@final
+class _Loop:
+    """Runs epochs of steps, with validation after each epoch and checkpoints in between."""
+
+    def __init__(
+        self,
+        trainer: Trainer,
+        plan: Plan,
+        recorder: EpochRecorder[EpochResult],
+        requested: RequestedSignal,
+        pace: Pace | None,
+        ranks: Ranks,
+    ) -> None:
+        self._trainer, self._plan, self._recorder, self._requested, self._pace = trainer, plan, recorder, requested, pace
+        self._ranks, self._epochs = ranks, plan.settings.training.epochs
+        self._began, self._validation_seconds = time.perf_counter(), math.inf
+
+    def run(self, checkpoint: Checkpoint | None) -> None:
+        """Train from the checkpoint, or from the beginning, to the end."""
+        position = checkpoint.position if checkpoint else Position(0, 0)
+        if checkpoint:
+            self._trainer.restore(checkpoint.arrays)
+            self._recorder.restore(checkpoint.facts)
+        else:
+            self._recorder.write_checkpoint(position, self._trainer.state())
+        before = time.perf_counter()
+        self._trainer.prepare()
+        self._recorder.display.ready(time.perf_counter() - before)
+        self._recorder.clock.start(position.epoch)
+        for epoch in range(position.epoch, self._epochs):
+            if self._recorder.progress.stop:
+                return
+            self._run_epoch(epoch, position.step if epoch == position.epoch else 0)
+
+    def _run_epoch(self, epoch: int, step: int) -> None:
+        """Take the steps of an epoch, from `step` on, then measure held-out text and record the epoch."""
+        self._recorder.begin_epoch(epoch + 1, first_step=step)
+        if step == 0:
+            self._trainer.begin_epoch()
+        while step < self._plan.training.num_steps:
+            self._stop_if_requested(Position(epoch, step))
+            taken = self._trainer.train(epoch, step)
+            step += taken + self._leave_out(epoch, step, taken)
+            self._after_steps(Position(epoch, step))
+        figures = self._trainer.figures()
+        validation = self._validate(epoch)
+        self._record(epoch, figures, validation)
+
+    def _after_steps(self, position: Position) -> None:
+        """Show the loss and write a checkpoint if it is time to."""
+        trainer, recorder = self._trainer, self._recorder
+        if recorder.display.due():
+            recorder.display.step(position.step, cross_entropy=trainer.figures()["cross_entropy"])
+        due = self._ranks.highest(recorder.checkpoint_timer.is_due(position.step))
+        if due and position.step < self._plan.training.num_steps:
+            recorder.check_finite(position.epoch + 1, trainer.figures()["cross_entropy"])
+            recorder.write_checkpoint(position, trainer.state())
+
+    def _leave_out(self, epoch: int, step: int, taken: int) -> int:
+        """Return how many steps of this epoch to leave out so that training ends in time, 0 without a pace."""
+        if not self._pace:
+            return 0
+        self._pace.did(taken)
+        step, per_epoch = step + taken, self._plan.training.num_steps
+        left = (self._epochs - epoch) * (per_epoch + validation_work(self._plan)) - step
+        steps = min(self._pace.too_much(left), per_epoch - step)
+        if steps:
+            self._trainer.leave_out(steps)
+            self._recorder.clock.leave_out(steps)
+            self._recorder.display.detail(f"{steps} steps are left out, to end in time")
+        return steps
+
+    def _validate(self, epoch: int) -> Figures | None:
+        """Measure held-out text if there is any; a signal in between writes a checkpoint after the steps of the epoch."""
+        self._recorder.clock.end_steps()
+        began = time.perf_counter()
+        try:
+            validation = self._trainer.measure(self._plan.validation, self._requested) if self._plan.validation else None
+            self._validation_seconds = time.perf_counter() - began
+        except TrainingInterrupted:
+            self._recorder.write_checkpoint(Position(epoch, self._plan.training.num_steps), self._trainer.state())
+            raise
+        if self._pace:
+            self._pace.did(validation_work(self._plan))
+        return validation
+
+    def _record(self, epoch: int, figures: Figures, validation: Figures | None) -> None:
+        """Record an epoch, lower the learning rate on a plateau, and write a checkpoint."""
+        trainer, recorder, training = self._trainer, self._recorder, self._plan.settings.training
+        recorder.epoch_ends(epoch + 1, figures, validation, learning_rate=trainer.learning_rate, network=trainer.network())
+        if training.schedule == "plateau":
+            trainer.set_learning_rate(training.learning_rate * recorder.progress.rate_factor)
+        recorder.write_checkpoint(Position(epoch + 1, 0), trainer.state())
+
+    def _stop_if_requested(self, position: Position) -> None:
+        """Write a checkpoint and end training if a signal came."""
+        try:
+            self._requested.check()
+        except TrainingInterrupted:
+            self._recorder.write_checkpoint(position, self._trainer.state())
+            raise
+
+    def measure_whole(self) -> None:
+        """Measure the best model on all held-out text, if each epoch measured a part and this takes little time."""
+        whole, part = self._plan.whole_validation, self._plan.validation
+        if not (whole and part) or self._ranks.num_devices is not None:
+            return
+        share = PACED_WHOLE_SHARE if self._pace else WHOLE_SHARE
+        if self._validation_seconds / part.share > max(WHOLE_SECONDS, share * (time.perf_counter() - self._began)):
+            return
+
+        def measure(weights: Mapping[str, Floats]) -> Figures:
+            self._trainer.set_weights(weights)
+            return self._trainer.measure(whole, self._requested)
+
+        with suppress(TrainingInterrupted):  # training is over, and everything is saved
+            self._recorder.measure_whole(measure)

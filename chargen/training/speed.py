@@ -1,0 +1,43 @@
+"""Measure how long optimizer steps and epochs take."""
+
+import time
+from collections.abc import Callable
+
+from chargen.training.planning.plan import Plan
+from chargen.training.trainer import Trainer
+
+PROBE_SECONDS = 1.0
+FORWARD_SHARE = 3  # a training step costs three times its forward pass
+
+
+def validation_work(plan: Plan) -> float:
+    """Return how many optimizer steps take as long as the validation after an epoch."""
+    if not plan.validation:
+        return 0.0
+    tokens = plan.training.batch_size * plan.training.context_length
+    return plan.validation.num_positions / tokens / FORWARD_SHARE
+
+
+def seconds_per_step(
+    trainer: Trainer, plan: Plan, *, seconds: float = PROBE_SECONDS, choose: Callable[[list[float]], float] = min
+) -> float:
+    """Return the time of a compiled optimizer step, in seconds, chosen among the executions of some seconds.
+
+    By default it is the shortest time: slower executions were held up by other processes.
+    """
+    trainer.prepare()
+    trainer.begin_epoch()
+    found: list[float] = []
+    step, ends = 0, time.perf_counter() + seconds
+    while not found or time.perf_counter() < ends:  # at least once, however busy the machine
+        before = time.perf_counter()
+        taken = trainer.train(0, step)
+        trainer.figures()  # waits until the steps are done
+        found.append((time.perf_counter() - before) / taken)
+        step = (step + taken) % plan.training.num_steps
+    return choose(found)
+
+
+def seconds_per_epoch(trainer: Trainer, plan: Plan, *, seconds: float) -> float:
+    """Return the shortest time of an epoch with its validation, in seconds, measured for some seconds."""
+    return seconds_per_step(trainer, plan, seconds=seconds) * (plan.training.num_steps + validation_work(plan))

@@ -1,0 +1,64 @@
+"""Train a network that writes text, with Keras or in NumPy."""
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from typing import final
+
+from chargen.runs.directory import RunDirectory
+from chargen.tracking.tracker import Tracker
+from chargen.training.devices.backend import describe_device, load_backend
+from chargen.training.devices.cudnn import describe_start
+from chargen.training.devices.ranks import ALONE, Ranks
+from chargen.training.planning.text_plan import TextPlan
+from chargen.training.planning.transfer import transferred
+from chargen.training.recording.display import Display
+from chargen.training.recording.results import TextEpoch
+from chargen.training.recording.text_recorder import TextRecorder
+from chargen.training.task import Comparison
+from chargen.training.trainer import Trainer
+
+
+@final
+@dataclass(frozen=True)
+class TextTask:
+    """The training of a network that writes text. watch: takes all results after each epoch and tells whether to stop."""
+
+    plan: TextPlan
+    watch: Callable[[Sequence[TextEpoch]], bool] | None = None
+
+    def make_trainer(self, display: Display, ranks: Ranks = ALONE) -> Trainer:
+        trainer = self._initial_trainer(display, ranks)
+        if self.plan.start:
+            trainer.set_weights(transferred(trainer.network().weights, self.plan.start, self.plan.vocabulary))
+        return trainer
+
+    def _initial_trainer(self, display: Display, ranks: Ranks) -> Trainer:
+        backend = self.plan.settings.training.backend
+        if backend == "numpy":
+            from chargen.training.numpy_trainer import NumpyTrainer
+
+            display.note(describe_device(backend))
+            return NumpyTrainer(self.plan)
+        load_backend(backend)
+        from chargen.training.keras_trainer import text_trainer  # imports Keras: its messages are muted by now
+
+        for line in describe_start(self.plan.settings):
+            display.note(line)
+        return text_trainer(self.plan, ranks)
+
+    def make_recorder(self, run: RunDirectory, display: Display, tracker: Tracker, *, leads: bool = True) -> TextRecorder:
+        return TextRecorder(self.plan, run, display, tracker, leads=leads, watch=self.watch)
+
+    def next_command(self, run: RunDirectory) -> str:
+        return f"to write text: chargen sample --run {run.path}"
+
+    def compare(self, quality: float) -> Comparison:
+        """Compare the bits a character with those of n-grams that learnt from the same text."""
+        from chargen.insight.unigram import cross_entropies, describe_worse
+
+        plan = self.plan
+        assert plan.validation is not None
+        assert plan.validation.stream is not None
+        nats = cross_entropies(plan.parts.training, plan.validation.stream, len(plan.vocabulary))
+        baselines = {name: plan.conversion.bits_per_character(one) for name, one in nats.items()}
+        return Comparison(baselines, list(describe_worse("validation", quality, baselines, held_out=True)))
