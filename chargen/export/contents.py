@@ -1,4 +1,4 @@
-"""Collect what every exported file holds of a model: a description in plain values, and the weights as bytes."""
+"""Collect the contents of exported files: a description in plain values, and the weights as bytes."""
 
 import dataclasses
 import json
@@ -20,9 +20,9 @@ STORED = {"float32": "<f4", "float16": "<f2"}
 
 
 def describe(model: TextModel, precision: Precision) -> dict[str, Any]:
-    """Return plain values that say what is needed to run a model beside its weights, and a little for people.
+    """Return plain values that describe a model completely, except for its weights, plus its name and quality.
 
-    `tensors` are the names and shapes of the weights, in the order in which `packed` joins them.
+    `tensors`: the names and shapes of the weights, in the order in which `packed` joins them.
     """
     corpus, bits = (model.provenance.get(name) for name in ("corpus", "bits_per_character"))
     return {
@@ -43,20 +43,20 @@ def describe(model: TextModel, precision: Precision) -> dict[str, Any]:
 
 
 def packed(model: TextModel, precision: Precision) -> bytes:
-    """Return all weights one after another, little-endian. Raises ConfigError as `stored` does."""
+    """Return all weights concatenated, little-endian. Raises the errors of `stored`."""
     return b"".join(stored(name, weight, precision).tobytes() for name, weight in model.network.weights.items())
 
 
 def stored(name: str, weight: Floats, precision: Precision) -> npt.NDArray[np.floating]:
-    """Return a weight in the numbers of a precision, little-endian. Raises ConfigError for one too large for them."""
+    """Return a weight in a precision, little-endian. Raises ConfigError for a value too large for it."""
     largest = float(np.abs(weight).max(initial=0))
     if largest > float(np.finfo(precision).max):
-        raise ConfigError(f"{name} holds {largest:g}, too large for {precision}", hint="say --precision float32")
+        raise ConfigError(f"{name} holds {largest:g}, too large for {precision}", hint="give --precision float32")
     return weight.astype(STORED[precision])
 
 
 def ascii_json(value: Any) -> str:
-    r"""Return a value as JSON that no markup can be in, whatever texts it holds.
+    r"""Return a value as JSON that cannot contain markup, whatever its texts are.
 
     >>> ascii_json({"é": "</script>"})
     '{"\\u00e9":"\\u003c/script\\u003e"}'

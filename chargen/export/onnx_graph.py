@@ -1,6 +1,6 @@
 """Export a network to ONNX: build the graph node by node from ONNX's recurrent operators.
 
-They have gate orders of their own: input, output, forget, cell for LSTM and update, reset, candidate for GRU; weights lie
+ONNX has its own gate orders: input, output, forget, cell for LSTM and update, reset, candidate for GRU. Its weights are
 transposed, (gates * H, D).
 """
 
@@ -14,20 +14,20 @@ from chargen.network.cells import Cell, Floats
 from chargen.network.model_file import TextModel
 from chargen.network.network import Network
 
-OPSET = 17  # the first with LayerNormalization
+OPSET = 17  # the first version with LayerNormalization
 IR_VERSION = 8
 EPSILON = 1e-3
 
 OPERATORS = {"lstm": "LSTM", "gru": "GRU", "simplernn": "RNN", "dense": "RNN"}
-GATES = {"lstm": [0, 3, 1, 2], "gru": [0, 1, 2], "simplernn": [0], "dense": [0]}  # ours, in the order of theirs
+GATES = {"lstm": [0, 3, 1, 2], "gru": [0, 1, 2], "simplernn": [0], "dense": [0]}  # our gates, in ONNX's order
 
 
 def make_onnx(model: TextModel, precision: Precision) -> bytes:
-    """Return an ONNX file of a model, its description under "chargen" in the metadata.
+    """Return an ONNX file of a model, with its description under "chargen" in the metadata.
 
-    Inputs: `ids`, (B, T), and for each layer `hidden.<layer>`, and for an LSTM `cell.<layer>`, (B, H), zeros to begin with.
+    Inputs: `ids`, (B, T), and for each layer `hidden.<layer>`, and for an LSTM `cell.<layer>`, (B, H), initially zeros.
     Outputs: float32 `logits`, (B, T, V), or (B, V) with targets "last", and the states as `next_hidden.<layer>` and
-    `next_cell.<layer>`. Raises ConfigError where the onnx library is missing, and as `stored` does.
+    `next_cell.<layer>`. Raises ConfigError without the onnx library, and the errors of `stored`.
     """
     try:
         import onnx
@@ -48,7 +48,10 @@ def make_onnx(model: TextModel, precision: Precision) -> bytes:
 
 
 class _Graph:
-    """The nodes and weights of a network. A value is known by its name; B is the batch, T the time, which comes first."""
+    """The nodes and weights of a network.
+
+    Values are referred to by name. B is the batch, T the time, which is the first axis.
+    """
 
     def __init__(self, network: Network, precision: Precision) -> None:
         from onnx import TensorProto, helper
@@ -61,11 +64,11 @@ class _Graph:
         self._outputs: list[Any] = []
 
     def finished(self) -> Any:
-        """Return the graph."""
+        """Return the complete graph."""
         return self._helper.make_graph(self._nodes, "chargen", self._inputs, self._outputs, self._weights)
 
     def build(self) -> None:
-        """Put all layers into the graph."""
+        """Add all layers to the graph."""
         network, config = self._network, self._network.config
         values = self._read()  # (T, B, D)
         for layer, cell in enumerate(network.cells):
@@ -92,13 +95,13 @@ class _Graph:
         return self._node("OneHot", [ids, depth, off_and_on], axis=-1)
 
     def _recurrent(self, layer: int, cell: Cell[Any], values: str) -> str:
-        """Put a recurrent layer over (T, B, D) and return its outputs, (T, B, H)."""
+        """Add a recurrent layer over (T, B, D) and return the name of its outputs, (T, B, H)."""
         config = self._network.config
         names = ["hidden", "cell"] if config.cell == "lstm" else ["hidden"]
         states = [f"{name}.{layer}" for name in names]
         self._inputs += [self._value(state, self._float, ["B", config.hidden_size]) for state in states]
         first = self._constant("first_axis", np.array([0]))
-        inputs = [values, *self._kernels(layer, cell), ""]  # no lengths: all rows are T long
+        inputs = [values, *self._kernels(layer, cell), ""]  # no sequence lengths: all rows have T steps
         inputs += [self._node("Unsqueeze", [state, first]) for state in states]
         outputs = [self._fresh("outputs"), *[self._fresh(state) for state in states]]
         self._nodes.append(self._helper.make_node(OPERATORS[config.cell], inputs, outputs, **self._attributes()))
@@ -117,7 +120,7 @@ class _Graph:
         return attributes
 
     def _kernels(self, layer: int, cell: Cell[Any]) -> list[str]:
-        """Store a layer's kernel, recurrent kernel and biases with a first axis for the one direction."""
+        """Store a layer's kernel, recurrent kernel and biases, with a first axis for the single direction."""
         H, order = cell.hidden_size, GATES[self._network.config.cell]
         columns = np.concatenate([np.arange(gate * H, (gate + 1) * H) for gate in order])
         recurrent_bias = cell.bias[1] if cell.bias.ndim == 2 else np.zeros_like(cell.bias)
@@ -134,7 +137,7 @@ class _Graph:
         return self._store(name, self._network.weights[name])
 
     def _store(self, name: str, weight: Floats) -> str:
-        """Keep a weight in the numbers of the precision, and return the name of its float32 values."""
+        """Store a weight in the precision, and return the name of its float32 values."""
         numbers = stored(name, weight, self._precision)
         kept = self._constant(name, numbers)
         return kept if numbers.dtype == np.float32 else self._node("Cast", [kept], to=self._float)

@@ -1,4 +1,4 @@
-"""Export a model as one Python program: the standalone module with the model in it."""
+"""Export a model as one Python program: the standalone module with the model inserted."""
 
 import re
 from base64 import b64encode
@@ -12,7 +12,7 @@ WIDTH = 120  # characters of a line of numbers
 
 
 def make_script(model: TextModel, precision: Precision) -> str:
-    """Return the text of a program that writes with a model; it is ASCII. Raises ConfigError as `packed` does."""
+    """Return the source of a program that writes with a model, in ASCII. Raises the errors of `packed`."""
     numbers = b64encode(packed(model, precision)).decode("ascii")
     held = {
         "MODEL": repr(ascii_json(describe(model, precision))),

@@ -1,6 +1,6 @@
-"""Build the pages to write with: one runs a model in the browser, the other asks a server.
+"""Build the pages for writing: one runs a model in the browser, the other uses a server.
 
-They are put together from the files in the folder `single_page`; their policy admits their very bytes and no others.
+They are assembled from the files in the folder `single_page`; their policy allows exactly these scripts and styles.
 """
 
 import re
@@ -16,34 +16,34 @@ from chargen.network.model_file import TextModel
 FOLDER = Path(__file__).parent / "single_page"
 SCRIPTS = ("network.js", "tokens.js", "manuscript.js", "local.js", "page.js")
 SERVED_SCRIPTS = ("manuscript.js", "remote.js", "page.js")
-PROMISE = "This page is all there is: it asks for nothing and sends nothing."
-SERVED_PROMISE = "The network runs where this page comes from; what is typed goes there and nowhere else."
+PROMISE = "This page works offline: it loads nothing and sends nothing."
+SERVED_PROMISE = "The network runs on the server of this page; your text is sent only there."
 
 
 class ServedPage(NamedTuple):
-    """A page in ASCII, and the Content-Security-Policy that it is to be sent with as well."""
+    """A page in ASCII, and its Content-Security-Policy for the response header."""
 
     html: str
     policy: str
 
 
 def make_page(model: TextModel, precision: Precision) -> str:
-    """Return an HTML page that writes with a model; it is ASCII. Raises ConfigError as `packed` does.
+    """Return an HTML page that writes with a model, in ASCII. Raises the errors of `packed`.
 
-    Texts of the model, which may be anybody's, are in its JSON alone, whose `bytes` is the size of the page.
+    Untrusted texts of the model are only in its JSON; `bytes` in it is the size of the page.
     """
     numbers = b64encode(packed(model, precision)).decode("ascii")
     weights = f'<script type="text/plain" id="weights">{numbers}</script>\n'
     described = describe(model, precision)
     size, page = 0, ""
-    while not page or len(page) != size:  # which is written in it
+    while not page or len(page) != size:  # which is part of it
         size = len(page)
         page = _page(SCRIPTS, described | {"bytes": size}, weights=weights, promise=PROMISE).html
     return page
 
 
 def make_served_page(described: Mapping[str, Any]) -> ServedPage:
-    """Return the page that writes with the API of the server that sends it; described: what its script is told of both."""
+    """Return the page that writes through the API of its server; described: what the script knows of model and server."""
     return _page(SERVED_SCRIPTS, described, weights="", promise=SERVED_PROMISE, asks="connect-src 'self'")
 
 
@@ -59,7 +59,7 @@ def _page(scripts: tuple[str, ...], described: Mapping[str, Any], *, weights: st
         "weights": weights,
         "script": script,
     }
-    # In one pass, so that what looks like a place in one of the parts is none.
+    # In one pass, so that a placeholder within one of the parts is not replaced.
     return ServedPage(re.sub(r"\{\{(\w+)\}\}", lambda place: parts[place[1]], _source("page.html")), policy)
 
 
@@ -68,7 +68,7 @@ def _source(name: str) -> str:
 
 
 def _policy(style: str, script: str, asks: str) -> str:
-    """Return a Content-Security-Policy that forbids every style and script but these, and every request but what it asks."""
+    """Return a Content-Security-Policy that allows only this style, this script and the requests in `asks`."""
     admitted = [f"{kind}-src '{_digest(text)}'" for kind, text in (("style", style), ("script", script))]
     return "; ".join(filter(None, ["default-src 'none'", *admitted, asks, "base-uri 'none'", "form-action 'none'"]))
 

@@ -1,4 +1,4 @@
-"""Write text with a trained network. Made by `chargen export`; it needs Python 3.10 or newer and NumPy, nothing else.
+"""Write text with a trained network. Made by `chargen export`; it needs only Python 3.10 or newer and NumPy.
 
 The weights are at the end of this file, in the layout and gate order of Keras.
 """
@@ -18,16 +18,16 @@ import numpy as np
 BOUNDARY = 0  # the token before and after every text
 EPSILON = np.float32(1e-3)
 WORD = re.compile(r" ?\w+| ?[^\w\s]|\s")
-LINES = 10  # texts of a model of lines
-MAX_REPEATS = 1000  # texts in a row that had all been written before
-CONTROLS = re.compile("[\x00-\x08\x0b-\x1f\x7f-\x9f\u202a-\u202e\u2066-\u2069]")  # what would command a terminal
+LINES = 10  # texts written by default by a model of lines
+MAX_REPEATS = 1000  # repeated texts in a row before giving up
+CONTROLS = re.compile("[\x00-\x08\x0b-\x1f\x7f-\x9f\u202a-\u202e\u2066-\u2069]")  # characters that control a terminal
 
 Weights = dict[str, Any]
-State = list[Any]  # of each layer: its hidden state and, in an LSTM, its cell state
+State = list[Any]  # of each layer: the hidden state and, in an LSTM, the cell state
 
 
 class Network:
-    """Recurrent layers between a token id and the logits of the next."""
+    """Recurrent layers between a token id and the logits of the next token."""
 
     def __init__(self, config: dict[str, Any], weights: Weights) -> None:
         self.config, self.weights = config, weights
@@ -47,7 +47,7 @@ class Network:
         return scaled * norm["gamma"] + norm["beta"]
 
     def zero_state(self) -> State:
-        """Return the state before any token."""
+        """Return the initial state, all zeros."""
         kinds = 2 if self.config["cell"] == "lstm" else 1
         return [[np.zeros(self.config["hidden_size"], np.float32)] * kinds for _ in self.cells]
 
@@ -62,7 +62,7 @@ class Network:
         for layer, (kernel, recurrent_kernel, bias) in enumerate(self.cells):
             if layer and self.config["layer_norm"]:
                 values = self._normalized(values, layer - 1)
-            product = kernel[token] if values is None else values @ kernel  # a one-hot vector takes a row
+            product = kernel[token] if values is None else values @ kernel  # a one-hot vector selects a row
             projected = product + (bias[0] if bias.ndim == 2 else bias)
             after = self.step_cell(self.config, projected, recurrent_kernel, bias, *state[layer])
             following.append(after)
@@ -70,7 +70,7 @@ class Network:
         return values, following
 
     def head(self, values: Any) -> Any:
-        """Return the logits of the next token, (V,), given the last layer's output."""
+        """Return the logits of the next token, (V,), from the last layer's output."""
         if self.config["dense_size"]:
             values = np.maximum(values @ self.weights["dense.kernel"] + self.weights["dense.bias"], 0)
         return values @ self.weights["output.kernel"] + self.weights["output.bias"]
@@ -111,12 +111,12 @@ CELLS: dict[str, Callable[..., list[Any]]] = {"simplernn": simple_rnn, "dense": 
 
 
 def sigmoid(values: Any) -> Any:
-    """Return 1 / (1 + exp(-values)), which does not overflow."""
+    """Return 1 / (1 + exp(-values)) without overflow."""
     return np.float32(0.5) * np.tanh(np.float32(0.5) * values) + np.float32(0.5)
 
 
 class Vocabulary:
-    """The way between text and token ids."""
+    """Maps text to token ids and back."""
 
     def __init__(self, described: dict[str, Any]) -> None:
         self.kind, self.labels = described["kind"], described["labels"]
@@ -135,7 +135,7 @@ class Vocabulary:
 
     @property
     def silent_ids(self) -> list[int]:
-        """The ids that are read but never drawn."""
+        """The ids that may be read but are never drawn."""
         unknown = [1] if self.kind == "word" else []
         return [*unknown, *range(self.first_label, len(self.texts))]
 
@@ -153,7 +153,7 @@ class Vocabulary:
         return [self.ids[piece] for word in WORD.findall(text) for piece in self._merged(list(word))]
 
     def _word_id(self, word: str) -> int:
-        """Return the id of a word, which may be known with or without the space before it."""
+        """Return the id of a word, matched with or without the space before it."""
         forms = (word, word[1:] if word.startswith(" ") else f" {word}")
         known = [self.ids[one] for one in forms if one and one in self.ids]
         if not known:
@@ -161,7 +161,7 @@ class Vocabulary:
         return known[0]
 
     def _merged(self, pieces: list[str]) -> list[str]:
-        """Merge the characters of a word, at each turn the pair whose merge was found first."""
+        """Merge the characters of a word, always the pair with the earliest merge first."""
         while pairs := self.merges.keys() & set(pairwise(pieces)):
             pair = min(pairs, key=self.merges.__getitem__)
             merged: list[str] = []
@@ -176,17 +176,17 @@ class Vocabulary:
         return pieces
 
     def brings_space(self, text: str) -> bool:
-        """Whether a text ends with a space that is no token, since the next word brings its own."""
+        """Return whether a text ends with a space that is not a token, because the next word includes it."""
         return self.kind == "word" and text.endswith(" ") and " " not in self.ids
 
     def label_id(self, label: str) -> int:
-        """Return the token of a label."""
+        """Return the token id of a label."""
         if label not in self.labels:
             fail(f"the model has never seen the label {label!r}; it knows {', '.join(self.labels)}")
         return self.first_label + self.labels.index(label)
 
     def decoded(self, ids: Iterator[int]) -> Iterator[str]:
-        """Yield the text of each token, that of a character's bytes with the last of them."""
+        """Yield the text of each token; the text of a multi-byte character comes with its last byte."""
         if self.kind != "byte":
             yield from (self.texts[one] for one in ids)
             return
@@ -197,36 +197,36 @@ class Vocabulary:
 
 
 class CarriedState:
-    """Reads tokens with the state carried from each to the next."""
+    """Reads tokens and carries the state from each to the next."""
 
     def __init__(self, network: Network) -> None:
         self.network, self.state = network, network.zero_state()
 
     def copy(self) -> "CarriedState":
-        """Return one that goes on from here by itself."""
+        """Return an independent copy."""
         other = CarriedState(self.network)
         other.state = self.state
         return other
 
     def read(self, tokens: Sequence[int]) -> Any:
-        """Read some tokens and return the logits of the next, (V,)."""
+        """Read tokens and return the logits of the next, (V,)."""
         for token in tokens:
             values, self.state = self.network.advance(token, self.state)
         return self.network.head(values)
 
 
 class Window:
-    """Reads the last tokens from the zero state for each new one; of those in front the first `kept` stay where they are."""
+    """Reads the last tokens from a zero state for each new one; the first `kept` tokens never leave the window."""
 
     def __init__(self, network: Network, tokens: list[int], kept: int) -> None:
         self.network, self.tokens, self.kept = network, tokens, kept
 
     def copy(self) -> "Window":
-        """Return one that goes on from here by itself."""
+        """Return an independent copy."""
         return Window(self.network, self.tokens, self.kept)
 
     def read(self, tokens: Sequence[int]) -> Any:
-        """Read some tokens and return the logits of the next, (V,)."""
+        """Read tokens and return the logits of the next, (V,)."""
         length = len(self.tokens)
         moving = [*self.tokens[self.kept :], *tokens][len(tokens) :]
         self.tokens = [*self.tokens[: self.kept], *moving][:length]
@@ -234,21 +234,23 @@ class Window:
 
 
 class Writer:
-    """A network with a prompt read, from where it writes as many texts as are asked for."""
+    """Reads a prompt with a network, and writes any number of texts from there."""
 
     def __init__(self, model: dict[str, Any], weights: Weights, vocabulary: Vocabulary, prompt: list[int], label: str) -> None:
         network, length = Network(model["network"], weights), model["context_length"]
         self.ends, self.begun = model["ends"], len(prompt) > 0
         self.silent = np.array(vocabulary.silent_ids, dtype=np.intp)
-        begins = vocabulary.label_id(label) if label else BOUNDARY
-        primer = [begins if one == BOUNDARY else one for one in model["primer"]]
+        start_id = vocabulary.label_id(label) if label else BOUNDARY
+        primer = [start_id if one == BOUNDARY else one for one in model["primer"]]
         room = max(length - len(prompt), 1 if vocabulary.labels or not prompt else 0)
-        empty = CarriedState(network) if model["carried"] else Window(network, [begins] * length, int(bool(vocabulary.labels)))
+        empty = (
+            CarriedState(network) if model["carried"] else Window(network, [start_id] * length, int(bool(vocabulary.labels)))
+        )
         self.place: CarriedState | Window = empty
         self.logits = self.place.read([*(primer[-room:] if room else []), *prompt])
 
     def write(self, temperature: float, length: int, rng: np.random.Generator) -> Iterator[int]:
-        """Yield up to `length` ids, ending with the boundary if the text comes to its end by itself."""
+        """Yield up to `length` ids; the last one is the boundary if the text ends by itself."""
         logits, place = self.logits, self.place.copy()
         for position in range(length):
             logits = logits.copy()
@@ -264,7 +266,7 @@ class Writer:
 
 
 def draw(logits: Any, temperature: float, rng: np.random.Generator) -> int:
-    """Draw an id from logits, (V,); at temperature 0 the most probable one."""
+    """Draw an id from logits, (V,); temperature 0 gives the most probable id."""
     if not np.isfinite(logits.max()):
         fail("the hidden state of the network has grown too large, so its probabilities are undefined", code=1)
     if temperature == 0:
@@ -287,16 +289,16 @@ def unpack(tensors: Sequence[tuple[str, list[int]]], precision: str, numbers: st
 
 
 def options(model: dict[str, Any]) -> argparse.Namespace:
-    """Read the command line."""
-    about = f"Write text with a network that has read {model['name'] or 'a text'!r}."
+    """Parse the command line."""
+    about = f"Write text with a network that was trained on {model['name'] or 'a text'!r}."
     parser = argparse.ArgumentParser(description=about.replace("%", "%%"))
     parser.add_argument("--seed", default="", metavar="TEXT", help="text to continue")
     parser.add_argument("--temp", type=float, default=1.0, metavar="T", help="temperature; 0 is greedy  [default: 1.0]")
-    parser.add_argument("--length", type=int, default=200, help="characters to write, at most  [default: 200]")
-    parser.add_argument("--count", type=int, help=f"texts to write  [default: 1, or {LINES} of a model of lines]")
-    parser.add_argument("--random-seed", type=int, help="seed of the draws; the same one gives the same text")
+    parser.add_argument("--length", type=int, default=200, help="maximum number of characters  [default: 200]")
+    parser.add_argument("--count", type=int, help=f"number of texts  [default:  1, or {LINES} of a model of lines]")
+    parser.add_argument("--random-seed", type=int, help="seed of the random numbers; the same seed gives the same text")
     if model["vocabulary"]["labels"]:
-        parser.add_argument("--label", required=True, help="what to write like")
+        parser.add_argument("--label", required=True, help="label of the text to write")
     given = parser.parse_args()
     if not 0 <= given.temp < float("inf"):
         parser.error(f"temperature is {given.temp:g}, expected 0 or more")
@@ -308,13 +310,13 @@ def options(model: dict[str, Any]) -> argparse.Namespace:
 
 
 def fail(message: str, code: int = 2) -> NoReturn:
-    """Say what is wrong and end."""
+    """Print an error and exit."""
     sys.stderr.write(f"{sys.argv[0]}: {''.join(one if one.isprintable() else '?' for one in message)}\n")
     sys.exit(code)
 
 
 def main() -> None:
-    """Write what the command line asks for."""
+    """Write the requested texts."""
     np.seterr(all="ignore")  # `draw` checks the numbers
     model = json.loads(MODEL)
     given = options(model)
@@ -326,7 +328,7 @@ def main() -> None:
     rng = np.random.default_rng(given.random_seed)
     if hasattr(sys.stdout, "reconfigure"):
         sys.stdout.reconfigure(errors="backslashreplace")
-    steps = given.length * (4 if vocabulary.kind == "byte" else 1)  # tokens of so many characters, at most
+    steps = given.length * (4 if vocabulary.kind == "byte" else 1)  # maximum number of tokens for so many characters
 
     def text() -> Iterator[str]:
         return cut(vocabulary.decoded(writer.write(given.temp, steps, rng)), given.length, " " if spaced else "")
@@ -345,7 +347,7 @@ def main() -> None:
 
 
 def different(text: Callable[[], Iterator[str]], count: int, most_repeats: int) -> list[str]:
-    """Return texts, each once: fewer than `count` if the network writes no more different ones."""
+    """Return distinct texts: fewer than `count` if the network only repeats itself."""
     found: dict[str, None] = {}
     repeats = 0  # in a row
     while len(found) < count and repeats < most_repeats:
@@ -356,7 +358,7 @@ def different(text: Callable[[], Iterator[str]], count: int, most_repeats: int) 
 
 
 def cut(pieces: Iterator[str], length: int, extra: str) -> Iterator[str]:
-    """Yield the pieces of a text up to `length` characters, without something extra at its beginning."""
+    """Yield the pieces of a text up to `length` characters, without the text `extra` at its beginning."""
     for piece in pieces:
         yield piece[:length].removeprefix(extra)
         extra, length = "", length - len(piece)
@@ -365,7 +367,7 @@ def cut(pieces: Iterator[str], length: int, extra: str) -> Iterator[str]:
 
 
 def say(text: str) -> None:
-    """Write a piece of text to stdout as it comes."""
+    """Write a piece of text to stdout at once."""
     sys.stdout.write(CONTROLS.sub("", text) if sys.stdout.isatty() else text)
     sys.stdout.flush()
 

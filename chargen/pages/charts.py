@@ -1,6 +1,7 @@
-"""Draw curves over epochs as inline SVG, in the colours of the page and as wide as it is.
+"""Draw curves over epochs as inline SVG in the colours and the width of the page.
 
-A chart has no size of its own: places are shares of its height and width, so letters and lines keep theirs on every screen.
+A chart has no fixed size: positions are percentages of its height and width, so letters and lines have the same size on every
+screen.
 """
 
 import math
@@ -10,13 +11,13 @@ from typing import Any, Protocol
 
 from chargen.pages.page import escaped
 
-SCALE = 1000  # units from side to side of what polylines are drawn on
+SCALE = 1000  # width and height of the coordinates of polylines
 COLOURS = 6  # classes c0 to c5 of report.css
-VALUE_TICKS, EPOCH_TICKS = 5, 5  # about so many on an axis
-ALL_EPOCHS = 8  # up to which each has a tick
-LEAST_RANGE = 1e-6  # of values, as a share of them, that they are told apart in
-DOTTED = 12  # epochs up to which each has a dot
-MAX_POINTS = 2000  # of a curve; of more epochs a selection is drawn
+VALUE_TICKS, EPOCH_TICKS = 5, 5  # on an axis, about
+ALL_EPOCHS = 8  # with more, not every epoch has a tick
+LEAST_RANGE = 1e-6  # smallest range of values to draw, as a share of the values
+DOTTED = 12  # with more epochs, curves have no dots
+MAX_POINTS = 2000  # points drawn of a curve, evenly spaced
 _SUPERSCRIPTS = str.maketrans("-0123456789", "⁻⁰¹²³⁴⁵⁶⁷⁸⁹")
 
 
@@ -25,28 +26,28 @@ class CurveLike(Protocol):
 
     @property
     def label(self) -> str:
-        """What they are of."""
+        """The name of the curve."""
 
     @property
     def held_out(self) -> bool:
-        """Whether they were measured on the validation split."""
+        """Whether the values were measured on the validation split."""
 
     @property
     def epochs(self) -> Sequence[int]:
-        """From 1."""
+        """The epochs, from 1."""
 
     @property
     def values(self) -> Sequence[float]:
-        """One an epoch."""
+        """One value per epoch."""
 
 
 @dataclass(frozen=True, kw_only=True)
 class Chart:
-    """What is drawn: curves over the same axes.
+    """Curves over the same axes.
 
-    unit: of the values; second: another unit, and how much of it one is, for an axis on the right. logarithmic: a value that
-    is not above 0 is left out. best: says of each curve whether its "lowest" or "highest" value is named, and of the curve
-    of held-out text it is marked.
+    unit: the unit of the values; second: another unit and its factor, for an axis on the right. logarithmic: whether the axis
+    is; values that are not above 0 are left out. best: "lowest" or "highest", the value to print in the legend, and to mark on
+    the curve of held-out text.
     """
 
     title: str
@@ -60,7 +61,7 @@ class Chart:
 
 @dataclass(frozen=True, kw_only=True)
 class Axis:
-    """A range of numbers, which of them bear a label, and where each has its place."""
+    """A range of numbers with ticks."""
 
     low: float
     high: float
@@ -68,14 +69,14 @@ class Axis:
     logarithmic: bool = field(default=False)
 
     def share(self, value: float) -> float:
-        """Return the place of a value, from 0 for the least to 1."""
+        """Return the position of a value, 0 for the lowest to 1 for the highest."""
         if self.logarithmic:
             return math.log(value / self.low) / math.log(self.high / self.low)
         return (value - self.low) / (self.high - self.low)
 
 
 def points_of(chart: Chart, curve: CurveLike) -> list[tuple[int, float]]:
-    """Return what is drawn of a curve."""
+    """Return the points of a curve to draw."""
     points = [(epoch, value) for epoch, value in zip(curve.epochs, curve.values, strict=True) if _drawable(chart, value)]
     return [points[place] for place in selection(len(points), MAX_POINTS)]
 
@@ -85,7 +86,7 @@ def _drawable(chart: Chart, value: float) -> bool:
 
 
 def selection(count: int, most: int) -> list[int]:
-    """Return the places, from 0, of so many out of a number of things as are shown: all, or evenly spread, the ends among them.
+    """Return the indices of at most `most` of `count` items: all, or evenly spaced ones including both ends.
 
     >>> selection(9, 4)
     [0, 3, 5, 8]
@@ -96,7 +97,7 @@ def selection(count: int, most: int) -> list[int]:
 
 
 def value_axis(values: Sequence[float], *, logarithmic: bool = False) -> Axis:
-    """Return the axis on which values lie between two ticks.
+    """Return an axis whose first and last tick enclose the values.
 
     >>> value_axis([2.1, 3.9]).ticks
     [2.0, 2.5, 3.0, 3.5, 4.0]
@@ -120,7 +121,7 @@ def value_axis(values: Sequence[float], *, logarithmic: bool = False) -> Axis:
 
 
 def epoch_axis(epochs: Sequence[int]) -> Axis:
-    """Return the axis from the first epoch to the last, with ticks at whole numbers; one epoch stands in the middle.
+    """Return the axis from the first epoch to the last, with ticks at integers; a single epoch is in the middle.
 
     >>> epoch_axis([1, 2, 20]).ticks
     [1, 5, 10, 15, 20]
@@ -130,7 +131,7 @@ def epoch_axis(epochs: Sequence[int]) -> Axis:
         return Axis(low=first - 1, high=last + 1, ticks=[first])
     step = 1 if last - first < ALL_EPOCHS else math.ceil(_nice_step((last - first) / EPOCH_TICKS))
     ticks = [number * step for number in range(math.ceil(first / step), last // step + 1)]
-    room = step / 2  # for the labels of the ends
+    room = step / 2  # so that the labels at the ends fit
     return Axis(
         low=first,
         high=last,
@@ -139,19 +140,19 @@ def epoch_axis(epochs: Sequence[int]) -> Axis:
 
 
 def _nice_step(least: float) -> float:
-    """Return the least of 1, 2, 2.5 and 5 times a power of ten that is not below a number."""
+    """Return the smallest of 1, 2, 2.5 and 5 times a power of ten that is at least `least`."""
     power = 10.0 ** math.floor(math.log10(least))
     return next((factor * power for factor in (1, 2, 2.5, 5) if factor * power >= least * (1 - 1e-9)), 10 * power)
 
 
 def axes_of(chart: Chart) -> tuple[Axis, Axis]:
-    """Return the axis of a chart's epochs, and that of its values."""
+    """Return the axis of a chart's epochs and the axis of its values."""
     points = [point for curve in chart.curves for point in points_of(chart, curve)]
     return epoch_axis([epoch for epoch, _ in points]), value_axis([value for _, value in points], logarithmic=chart.logarithmic)
 
 
 def draw(chart: Chart) -> str:
-    """Return the figure of a chart with its legend, or nothing if no value can be drawn."""
+    """Return the figure of a chart with its legend, or "" if no value can be drawn."""
     if not any(points_of(chart, curve) for curve in chart.curves):
         return ""
     across, upward = axes_of(chart)
@@ -164,7 +165,7 @@ def draw(chart: Chart) -> str:
         *_curves(chart, across, upward),
         '<line class="cross" y1="0" y2="100%"/><rect class="hit" width="100%" height="100%"/>',
         "</svg>",
-        '<p class="told" aria-live="polite"></p>',
+        '<p class="readout" aria-live="polite"></p>',
         _legend(chart),
         "</figure>",
     ]
@@ -204,14 +205,14 @@ def _curves(chart: Chart, across: Axis, upward: Axis) -> Iterator[str]:
 
 
 def _classes(chart: Chart, number: int) -> str:
-    """Return the class of a curve: held-out text has the first colour, and what was trained on is dashed beside it."""
+    """Return the CSS class of a curve: held-out text has the first colour, training text next to it is dashed."""
     if not any(one.held_out for one in chart.curves):
         return f"c{number % COLOURS}"
     return "c0" if chart.curves[number].held_out else "c1 beside"
 
 
 def _legend(chart: Chart) -> str:
-    """Return which curve is which, nothing where there is one of which there is nothing to say."""
+    """Return the legend, or "" for a single curve without a description."""
     if len(chart.curves) == 1 and not chart.best:
         return ""
     swatches = (
@@ -235,7 +236,7 @@ def _best(chart: Chart, curve: CurveLike) -> tuple[int, float] | None:
 
 
 def _in_words(chart: Chart) -> str:
-    """Return what is read out in the place of a chart."""
+    """Return the description of a chart for screen readers."""
     ends = []
     for curve in chart.curves:
         if points := points_of(chart, curve):
@@ -245,7 +246,7 @@ def _in_words(chart: Chart) -> str:
 
 
 def chart_data(chart: Chart) -> dict[str, Any]:
-    """Return what the page's script tells of a chart's points."""
+    """Return the data of a chart's points for the page's script."""
     across, _ = axes_of(chart)
     return {
         "low": across.low,

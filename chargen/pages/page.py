@@ -1,6 +1,6 @@
-"""Build a page that stands alone: one HTML file that loads nothing, and in which no text can become markup or script.
+"""Build a self-contained page: one HTML file that loads nothing, in which no text can become markup or script.
 
-Style and script are inline and allowed by their hashes; whatever else a page could ask for, its policy forbids.
+Style and script are inline and allowed by their hashes; the page's policy forbids everything else.
 """
 
 import base64
@@ -20,10 +20,10 @@ PAGES = Path(__file__).with_name("assets")
 
 
 def make_page(name: str, *, title: str, body: str, data: Mapping[str, Any]) -> str:
-    """Return the page whose script and style are pages/NAME.js and pages/NAME.css, after those of all pages.
+    """Return the page with the script assets/NAME.js and the style assets/NAME.css, after those of all pages.
 
-    title: text. body: markup, in which every text has gone through `escaped`. data: what the script reads from the element
-    "data" as JSON.
+    title: text. body: markup, in which every text is escaped with `escaped`. data: the JSON of the element "data", for the
+    script.
     """
     style = (PAGES / "theme.css").read_text(encoding="utf-8") + (PAGES / f"{name}.css").read_text(encoding="utf-8")
     script = (PAGES / f"{name}.js").read_text(encoding="utf-8")
@@ -41,7 +41,7 @@ def make_page(name: str, *, title: str, body: str, data: Mapping[str, Any]) -> s
 
 
 def escaped(text: str) -> str:
-    """Return a text as it can stand in markup and in quoted attributes, with signs in the place of control characters.
+    """Return a text escaped for markup and quoted attributes; control characters become visible signs.
 
     >>> escaped("</script>\\0&")
     '&lt;/script&gt;␀&amp;'
@@ -50,15 +50,15 @@ def escaped(text: str) -> str:
 
 
 def packed(values: npt.NDArray[Any]) -> str:
-    """Return the bytes of an array, the low ones of a number first, in base64."""
+    """Return the bytes of an array in base64, little-endian."""
     return base64.b64encode(np.ascontiguousarray(values.astype(values.dtype.newbyteorder("<"))).tobytes()).decode("ascii")
 
 
 def _source_hash(source: str) -> str:
-    """Return what a policy calls an inline script or style by."""
+    """Return the hash of an inline script or style for a Content-Security-Policy."""
     return "sha256-" + base64.b64encode(hashlib.sha256(source.encode()).digest()).decode("ascii")
 
 
 def _json(data: Mapping[str, Any]) -> str:
-    """Return data as JSON, in ASCII, in which no markup can begin or end."""
+    """Return data as ASCII JSON without characters that could begin or end markup."""
     return json.dumps(data, ensure_ascii=True).replace("<", "\\u003c").replace(">", "\\u003e").replace("&", "\\u0026")

@@ -1,4 +1,4 @@
-"""Build the page of `chargen report`: one run from its settings to what it writes, in one file."""
+"""Build the page of `chargen report`: the settings, curves, samples and quality of one run in one file."""
 
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
@@ -8,13 +8,13 @@ from typing import NamedTuple
 from chargen.pages.charts import Chart, chart_data, draw, selection
 from chargen.pages.page import escaped, make_page
 
-MAX_EPOCHS = 200  # whose sample texts and figures a page holds
+MAX_EPOCHS = 200  # epochs with sample texts and figures in a page
 LONGEST_VALUE = 300  # characters of a setting or a name
-BAR = 100  # units of the widest bar
+BAR = 100  # width of the longest bar
 
 
 class Sample(NamedTuple):
-    """A text that was drawn after an epoch; the prompt is its beginning."""
+    """A text drawn after an epoch; it begins with the prompt."""
 
     epoch: int
     diversity: float
@@ -23,7 +23,7 @@ class Sample(NamedTuple):
 
 
 class Figures(NamedTuple):
-    """What one way of reading, or one baseline, says of a text. kind: "model" or "baseline"."""
+    """The figures of one protocol or baseline. kind: "model" or "baseline"."""
 
     name: str
     kind: str
@@ -40,7 +40,7 @@ class Piece(NamedTuple):
 
 
 class Command(NamedTuple):
-    """A command to go on with, and what it does."""
+    """A command for a next step, and what it does."""
 
     what: str
     line: str
@@ -48,11 +48,11 @@ class Command(NamedTuple):
 
 @dataclass(frozen=True, kw_only=True)
 class Contents:
-    """What the page tells, all of it text that may be anybody's.
+    """The contents of the page as plain text, none of it trusted.
 
-    tiles, facts: figures with their names. settings: name, value, default and what it is, of those that were changed. table:
-    the figures of each epoch, the header first. drawn: fresh texts, in pieces; drawn_lines: whether each is a line. notes: what
-    is said instead of a part, or besides, by its name.
+    tiles, facts: names and values. settings: name, value, default and description of each changed setting. table: the figures
+    of each epoch, the header first. drawn: new texts, in pieces; drawn_lines: whether each is a line. notes: by name of a
+    section, a text instead of it or in addition to it.
     """
 
     title: str
@@ -79,12 +79,12 @@ def report_page(contents: Contents) -> str:
         f"<header>\n<h1>{_short(contents.title)}</h1><p>{_short(contents.subtitle)}</p>",
         f'<dl class="tiles">{_terms(contents.tiles)}</dl>\n</header>\n<main>',
         *_section("curves", "How it learned", contents, _curves(contents)),
-        *_section("samples", "What it wrote on the way", contents, _samples(contents.samples)),
-        *_section("drawn", "What it writes now, and how new that is", contents, _drawn(contents)),
+        *_section("samples", "What it wrote during training", contents, _samples(contents.samples)),
+        *_section("drawn", "What it writes now, and how much is copied", contents, _drawn(contents)),
         *_section("evaluation", "How well it predicts", contents, _evaluation(contents.evaluation)),
-        *_section("gradients", "How its gradients flow", contents, [draw(chart) for chart in contents.gradients]),
-        *_section("trained", "What was trained", contents, _trained(contents)),
-        *_section("commands", "How to go on", contents, _commands(contents.commands)),
+        *_section("gradients", "Gradients", contents, [draw(chart) for chart in contents.gradients]),
+        *_section("trained", "Settings", contents, _trained(contents)),
+        *_section("commands", "Next steps", contents, _commands(contents.commands)),
         "</main>",
     ]
     charts = [chart for chart in (*contents.curves, *contents.gradients) if draw(chart)]
@@ -93,7 +93,7 @@ def report_page(contents: Contents) -> str:
 
 
 def _section(name: str, heading: str, contents: Contents, content: Sequence[str]) -> Iterator[str]:
-    """Yield a part of the page with its note, nothing where there is neither."""
+    """Yield a section of the page with its note; nothing if both are empty."""
     note = contents.notes.get(name)
     if not any(content) and not note:
         return
@@ -114,7 +114,7 @@ def _curves(contents: Contents) -> list[str]:
 
 
 def _samples(samples: Sequence[Sample]) -> list[str]:
-    """Return a fold for each epoch; the page's script makes one place of them that a slider steps through."""
+    """Return a fold for each epoch; the page's script turns them into one place with a slider."""
     epochs = [list(group) for _, group in groupby(samples, key=lambda sample: sample.epoch)]
     shown = [epochs[place] for place in selection(len(epochs), MAX_EPOCHS)]
     if not shown:
@@ -171,11 +171,11 @@ def _evaluation(rows: Sequence[Figures]) -> list[str]:
 
 def _trained(contents: Contents) -> list[str]:
     reasons = "".join(f"<li>{escaped(reason)}</li>" for reason in contents.reasons)
-    header = ("setting", "value", "default", "what it is")
+    header = ("setting", "value", "default", "meaning")
     rows = [[text[:LONGEST_VALUE] for text in row] for row in contents.settings]
     return [
         f'<dl class="facts">{_terms(contents.facts)}</dl>',
-        f"<h3>Settings that are not the defaults</h3>{_table(header, rows, kind='settings')}" if rows else "",
+        f"<h3>Settings that differ from the defaults</h3>{_table(header, rows, kind='settings')}" if rows else "",
         f"<h3>Why they were chosen</h3><ul>{reasons}</ul>" if reasons else "",
     ]
 

@@ -1,4 +1,4 @@
-"""Build the page of `chargen surprise`: a text coloured by its bits, with what was expected at each place."""
+"""Build the page of `chargen surprise`: a text coloured by its bits, with the alternatives at each position."""
 
 from collections.abc import Sequence
 from typing import Any, Protocol
@@ -9,24 +9,24 @@ import numpy.typing as npt
 from chargen.pages.page import escaped, make_page, packed
 from chargen.terminal import visible
 
-SHOWN_LINES, SHOWN_CHARACTERS = 10, 80  # of the list of lines, and of each
-BIT_SCALE, CHANCE_SCALE = 100, 10_000  # what one bit, and certainty, are as whole numbers
+SHOWN_LINES, SHOWN_CHARACTERS = 10, 80  # entries in the list of lines, characters of each
+BIT_SCALE, CHANCE_SCALE = 100, 10_000  # integer values of one bit, and of probability 1
 
 
 class LineOfText(Protocol):
-    """A line: its number, and its pieces from start to stop."""
+    """A line: its number, and pieces[start:stop]."""
 
     @property
     def number(self) -> int:
-        """Its number, from 1."""
+        """The number of the line, from 1."""
 
     @property
     def start(self) -> int:
-        """Its first piece."""
+        """The index of its first piece."""
 
     @property
     def stop(self) -> int:
-        """The piece after its last one."""
+        """The index after its last piece."""
 
 
 def surprise_page(
@@ -45,9 +45,9 @@ def surprise_page(
 ) -> str:
     """Return the page of a text.
 
-    pieces: what each token is, N of them; levels: their colours, from 0 to 9; bits: (N,); choices, chances: ids and
-    probabilities of what was expected instead, (N, 5); names: what an id stands for, None for the end; worst: the lines with
-    their bits a character, the most surprising first.
+    pieces: the text of each token, N of them; levels: their colours, from 0 to 9; bits: (N,); choices, chances: ids and
+    probabilities of the alternatives, (N, 5); names: the text of each id, None for the end; worst: the lines with their bits a
+    character, the most surprising first.
     """
     characters = sum(map(len, pieces))
     parts = [
@@ -70,7 +70,7 @@ _LEGEND = f"""<p class="legend">{"".join(f"<i class=h{level}>{level}</i>" for le
 _TEXT = """</ol></nav>
 <main id="text" tabindex="0" aria-label="The text; arrow keys go from character to character">"""
 _PANEL = """</main>
-<aside id="panel" aria-live="polite">Point at a character, or go there with the arrow keys.</aside>"""
+<aside id="panel" aria-live="polite">Point at a character, or use the arrow keys.</aside>"""
 
 
 def _line(line: LineOfText, pieces: Sequence[str], levels: Sequence[int]) -> str:
@@ -94,7 +94,7 @@ def _data(
     chances: npt.NDArray[np.floating],
     names: Sequence[str | None],
 ) -> dict[str, Any]:
-    """Return the arrays in as few bytes as tell what is shown of them."""
+    """Return the arrays in as few bytes as the page needs."""
     used, numbers = np.unique(choices, return_inverse=True)
     dtype = np.min_scalar_type(len(used))  # uint8, uint16 or uint32
     return {

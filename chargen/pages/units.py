@@ -1,4 +1,4 @@
-"""Build the page of `chargen units`: a text coloured by the unit that one picks."""
+"""Build the page of `chargen units`: a text coloured by the activations of a selected unit."""
 
 from collections.abc import Mapping, Sequence
 
@@ -9,7 +9,7 @@ from chargen.pages.page import escaped, make_page, packed
 from chargen.pages.surprise import LineOfText
 
 Doubles = npt.NDArray[np.float64]
-HALF_SCALE = 127  # what an activation of 1 is as a byte, above that of 0
+HALF_SCALE = 127  # the byte of activation 1 minus the byte of activation 0
 
 
 def units_page(
@@ -26,16 +26,16 @@ def units_page(
 ) -> str:
     """Return the page of a text.
 
-    pieces: what each token is, N of them; units: layer, unit and state of each, U of them; values: (U, N), from -1 to 1;
-    correlations: (U,) with each property; chosen: the unit that is shown first, the best one for any property unless given;
-    most_bytes: of activations that the page holds, which are those of the units with the largest correlations.
+    pieces: the text of each token, N of them; units: layer, unit and state of each, U of them; values: (U, N), from -1 to 1;
+    correlations: (U,) with each property; chosen: the unit to show first, by default the one with the largest correlation;
+    most_bytes: of activations in the page, which holds the units with the largest correlations.
     """
     kept = _kept(values, correlations, chosen)[: max(1, most_bytes // len(pieces))]
-    shown = "all" if len(kept) == len(units) else f"the {len(kept):,} most telling"
+    shown = "all" if len(kept) == len(units) else f"the {len(kept):,} best"
     orders = "".join(f"<option>{escaped(one)}</option>" for one in [*correlations, "number"])
     parts = [
         f"<header>\n<h1>{escaped(title)}</h1>",
-        f"<p>What hidden units of <b>{escaped(run)}</b> do as it reads: {sum(map(len, pieces)):,} characters,",
+        f"<p>What hidden units of <b>{escaped(run)}</b> do while it reads:  {sum(map(len, pieces)):,} characters,",
         f"{shown} of {len(units):,} states of units.</p>",
         _LEGEND,
         f'<label>Order <select id="order">{orders}</select></label>',
@@ -68,7 +68,7 @@ _PANEL = """</main>
 
 
 def _kept(values: npt.NDArray[np.float32], correlations: Mapping[str, Doubles], chosen: int | None) -> npt.NDArray[np.intp]:
-    """Return the units, the one that was chosen first, then those that follow any property best, or vary the most."""
+    """Return the chosen unit, then the units with the largest correlation, or the largest variance."""
     best = np.max(np.abs([*correlations.values()]), axis=0) if correlations else values.std(axis=1)
     if chosen is not None:
         best[chosen] = np.inf

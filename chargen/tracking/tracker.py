@@ -35,21 +35,21 @@ class Trackers:
 
     def start(self, name: str, folder: Path, settings: Mapping[str, Any], facts: Mapping[str, Any]) -> None:
         """Begin a run everywhere."""
-        self._tell(lambda tracker: tracker.start(name, folder, settings, facts))
+        self._for_each(lambda tracker: tracker.start(name, folder, settings, facts))
 
     def log(self, metrics: Mapping[str, float]) -> None:
         """Log the metrics of one epoch everywhere."""
-        self._tell(lambda tracker: tracker.log(metrics))
+        self._for_each(lambda tracker: tracker.log(metrics))
 
     def log_samples(self, rows: Sequence[SampleRow]) -> None:
         """Log the sample texts of one epoch everywhere."""
-        self._tell(lambda tracker: tracker.log_samples(rows))
+        self._for_each(lambda tracker: tracker.log_samples(rows))
 
     def finish(self, *, failed: bool, models: Mapping[str, Path]) -> None:
         """End the run everywhere."""
-        self._tell(lambda tracker: tracker.finish(failed=failed, models=models))
+        self._for_each(lambda tracker: tracker.finish(failed=failed, models=models))
 
-    def _tell(self, action: Callable[[Tracker], object]) -> None:
+    def _for_each(self, action: Callable[[Tracker], object]) -> None:
         for name, tracker in tuple(self._trackers.items()):
             try:
                 action(tracker)

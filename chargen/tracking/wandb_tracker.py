@@ -24,14 +24,14 @@ LEAVING_SECONDS = 2.0  # that its process has to end once the run has finished
 QUIET_SECONDS = 3.0  # of waiting, before it is told of
 
 
-class Patience(NamedTuple):
+class WaitLimits(NamedTuple):
     """Seconds that the end of a run waits for W&B at most: of one that ends by itself, and of one that is stopped or fails."""
 
     finished: float
     stopped: float
 
 
-PATIENCE = Patience(finished=60.0, stopped=10.0)
+WAIT_LIMITS = WaitLimits(finished=60.0, stopped=10.0)
 
 
 @final
@@ -40,7 +40,7 @@ class WandbTracker:
 
     wandb runs in another process, `wandb_process.py`: there it may hang, exit, be killed, take signals for its own or leave
     threads behind. Messages go there as lines of JSON through a pipe that is never waited for; answers come back the same way
-    and are read when the next message is sent. Only the end waits, as long as PATIENCE says.
+    and are read when the next message is sent. Only the end waits, as long as WAIT_LIMITS says.
 
     options: project, mode, group and tags, None for what wandb's own environment and files say. say: shows a line to the user.
     """
@@ -48,7 +48,7 @@ class WandbTracker:
     def __init__(self, options: Mapping[str, Any], *, say: Callable[[str], None]) -> None:
         self._options, self._say = dict(options), say
         self._process: subprocess.Popen[bytes] | None = None
-        self._unsent, self._heard = bytearray(), bytearray()
+        self._unsent, self._received = bytearray(), bytearray()
         self._folder = ""  # of wandb's own files, once there is one
         self._finished = False
 
@@ -65,21 +65,21 @@ class WandbTracker:
         for pipe in self._pipes:
             os.set_blocking(pipe.fileno(), False)
         run = {"name": name, "folder": str(folder.resolve()), "id": run_id, "resume": resume, "watched": os.getpid()}
-        self._tell("start", run | self._options | {"config": {**settings, **facts}})
+        self._send("start", run | self._options | {"config": {**settings, **facts}})
 
     def log(self, metrics: Mapping[str, float]) -> None:
-        self._tell("log", metrics)
+        self._send("log", metrics)
 
     def log_samples(self, rows: Sequence[SampleRow]) -> None:
-        self._tell("samples", rows)
+        self._send("samples", rows)
 
     def finish(self, *, failed: bool, models: Mapping[str, Path]) -> None:
         """End the run. Ctrl-C ends the waiting alone: everything else is done by now."""
         files = {alias: str(path.resolve()) for alias, path in models.items()}
-        self._tell("finish", {"exit_code": int(failed), "models": files})
+        self._send("finish", {"exit_code": int(failed), "models": files})
         assert self._process
         try:
-            self._wait(PATIENCE.stopped if failed else PATIENCE.finished)
+            self._wait(WAIT_LIMITS.stopped if failed else WAIT_LIMITS.finished)
             with suppress(subprocess.TimeoutExpired):
                 self._process.wait(LEAVING_SECONDS)
         except KeyboardInterrupt:
@@ -97,7 +97,7 @@ class WandbTracker:
         """How to send what has not been sent."""
         return f"; wandb sync {self._folder} sends the rest" if self._folder else ""
 
-    def _tell(self, message: str, content: Any) -> None:
+    def _send(self, message: str, content: Any) -> None:
         """Send a message as far as that goes without waiting, and hear what there is. A failure ends the process."""
         self._unsent += json.dumps([message, content]).encode() + b"\n"
         try:
@@ -119,15 +119,15 @@ class WandbTracker:
         except BrokenPipeError:
             self._unsent.clear()
         while chunk := hearing.read(CHUNK):
-            self._heard += chunk
-        *lines, rest = self._heard.split(b"\n")
-        self._heard = bytearray(rest)
+            self._received += chunk
+        *lines, rest = self._received.split(b"\n")
+        self._received = bytearray(rest)
         for line in lines:
-            self._hear(*json.loads(line))
+            self._receive(*json.loads(line))
         if ended is not None and not self._finished:
             raise RuntimeError(f"its process was ended by signal {-ended}" if ended < 0 else f"its process ended with {ended}")
 
-    def _hear(self, message: str, content: Any) -> None:
+    def _receive(self, message: str, content: Any) -> None:
         if message == "failed":
             raise RuntimeError(content)
         if message == "finished":

@@ -62,7 +62,7 @@ class TrialResult:
 
 
 class Trial:
-    """A trial that this process works on. It holds the run directory until `let_go`, or until the process ends."""
+    """A trial that this process works on. It holds the run directory until `release`, or until the process ends."""
 
     def __init__(self, asked: optuna.trial.Trial, run: RunDirectory) -> None:
         self.number, self.values, self.run = asked.number, dict(asked.params), run
@@ -72,7 +72,7 @@ class Trial:
 
     def report(self, figures: Sequence[float]) -> bool:
         """Take the bits a character of all epochs so far, and tell whether the trial is worse than half of those finished."""
-        with explained(self.run.path.parent):
+        with os_errors(self.run.path.parent):
             for epoch, bits in list(enumerate(figures, start=1))[self._num_reported :]:
                 self._asked.report(bits, epoch)
         self._num_reported = len(figures)
@@ -82,7 +82,7 @@ class Trial:
         """Say why the trial is given up."""
         self._asked.set_user_attr(REASON, reason)
 
-    def let_go(self) -> None:
+    def release(self) -> None:
         """Let others use the run directory."""
         self._stack.close()
 
@@ -94,9 +94,9 @@ class Study:
         self.folder = folder
         optuna.logging.set_verbosity(optuna.logging.WARNING)
         _check_folder(folder)
-        with self.held():
+        with self.locked():
             lock = FileLock(folder / JOURNAL_LOCK)  # which the system gives up with its holder; Optuna's own may stay for ever
-            _mend(folder / JOURNAL, lock)
+            _repair_journal(folder / JOURNAL, lock)
             self._study = optuna.create_study(
                 storage=JournalStorage(JournalFileBackend(str(folder / JOURNAL), lock)),
                 study_name=folder.name,
@@ -110,14 +110,14 @@ class Study:
         return self.folder / BEST
 
     @contextmanager
-    def held(self) -> Iterator[None]:
+    def locked(self) -> Iterator[None]:
         """Keep other processes from taking trials within."""
-        with explained(self.folder), FileLock(self.folder / LOCK):
+        with os_errors(self.folder), FileLock(self.folder / LOCK):
             yield
 
     def begin(self, make: Callable[[], tuple[dict[str, Any], Mapping[str, Any] | None]]) -> None:
         """Keep what a new study is begun with: its facts, and the values of a first trial if there is to be one."""
-        with self.held():
+        with self.locked():
             if FACTS not in self._study.user_attrs:
                 facts, first = make()
                 self._study.set_user_attr(FACTS, facts)
@@ -134,8 +134,8 @@ class Study:
 
         None where there are `most` of them, or where everything has been tried.
         """
-        with self.held():
-            self._give_back_lost()
+        with self.locked():
+            self._requeue_lost()
             if len(self._study.get_trials(deepcopy=False, states=COUNTED)) >= most:
                 return None
             return self._ask(space, random_seed)
@@ -163,9 +163,9 @@ class Study:
 
     def finish(self, trial: Trial, bits_per_character: float) -> bool:
         """Keep the figure of a trial, and its config if it is the best so far; tell whether it is."""
-        with self.held():
+        with self.locked():
             self._study.tell(trial.number, bits_per_character)
-            trial.let_go()
+            trial.release()
             best = self._study.best_trial.number == trial.number
             if best:
                 told = f"# {trial.run.name}: {bits_per_character:.4f} bits a character\n"
@@ -174,23 +174,23 @@ class Study:
 
     def prune(self, trial: Trial, reason: str) -> None:
         """Give a trial up for good; what it did not get to counts against its settings."""
-        with self.held():
+        with self.locked():
             trial.explain(reason)
             self._study.tell(trial.number, state=TrialState.PRUNED)
-            trial.let_go()
+            trial.release()
 
-    def give_back(self, trial: Trial, *, fault: bool) -> None:
+    def requeue(self, trial: Trial, *, fault: bool) -> None:
         """Say that a trial was interrupted, by a fault of its own or from without: whoever takes one next goes on with it."""
-        with self.held():  # until the run directory is free, or the next one to take it finds it in use
+        with self.locked():  # until the run directory is free, or the next one to take it finds it in use
             self._enqueue_again(self._study.trials[trial.number], fault=fault)
-            trial.let_go()
+            trial.release()
 
-    def give_back_lost(self) -> None:
+    def requeue_lost(self) -> None:
         """Let trials be taken again whose process has died."""
-        with self.held():
-            self._give_back_lost()
+        with self.locked():
+            self._requeue_lost()
 
-    def _give_back_lost(self) -> None:
+    def _requeue_lost(self) -> None:
         for trial in self._study.get_trials(deepcopy=False, states=[TrialState.RUNNING]):
             if RUN not in trial.user_attrs or _is_free(self._run(trial)):
                 self._enqueue_again(trial, fault=True)
@@ -252,7 +252,7 @@ def _check_folder(folder: Path) -> None:
         raise RunError(f"{folder} is no study: it has no {JOURNAL}", hint="choose another name with --study")
 
 
-def _mend(journal: Path, lock: FileLock) -> None:
+def _repair_journal(journal: Path, lock: FileLock) -> None:
     """Cut off a last line that was not written to its end, such as by a full disk: whoever appended to it would damage both."""
     if not journal.exists():
         return
@@ -275,7 +275,7 @@ def _is_free(run: RunDirectory) -> bool:
 
 
 @contextmanager
-def explained(folder: Path) -> Iterator[None]:
+def os_errors(folder: Path) -> Iterator[None]:
     """Turn an OSError within into a RunError."""
     try:
         yield

@@ -90,7 +90,7 @@ class TuningTask:
             "search": {name: str(one) for name, one in sorted(self.asked.items())},
         }
 
-    def settle(self) -> tuple[Space, dict[str, Any], dict[str, Any] | None]:
+    def prepare(self) -> tuple[Space, dict[str, Any], dict[str, Any] | None]:
         """Choose what is searched, what else is the same for all trials, and the values to begin with.
 
         Those are what `chargen train` would choose, or None where they are not among what is searched. Raises ConfigError where
@@ -132,7 +132,7 @@ def make_task(
     if minutes is None and resolved.origin["training.epochs"] == "default":
         minutes = DEFAULT_MINUTES
     find_budget(None, minutes, resolved, began=0.0, new=True, configured=configured)  # refuses minutes that cannot be
-    # Trials have epochs of different lengths; only on all of the held-out text do their figures compare.
+    # Trials have epochs of different lengths; only on all of the locked-out text do their figures compare.
     whole: tuple[str, Mapped] = (TUNE, {"training": {"validate_whole": True}})
     return TuningTask(layers=[whole, *layers], minutes=minutes, configured=configured, asked=asked)
 

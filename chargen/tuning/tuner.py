@@ -78,18 +78,18 @@ def tune(task: TuningTask, folder: Path, *, trials: int, verbosity: int = 1) -> 
     Raises ConfigError for a study that was begun with something else, and what a training raises that no settings are to blame
     for; the trial under way is then taken up again at the next start.
     """
-    begun = None if (folder / JOURNAL).exists() else _begun(task)  # what cannot be tuned leaves no folder behind
+    begun = None if (folder / JOURNAL).exists() else _new_study(task)  # what cannot be tuned leaves no folder behind
     study = Study(folder)
-    study.begin(lambda: begun or _begun(task))
+    study.begin(lambda: begun or _new_study(task))
     check_same(task.identity(), study.facts, str(folder))
     if verbosity:
         searched = ", ".join(f"{short_name(name)} {text}" for name, text in study.facts["space"].items())
         echo(f"{folder}: searching {searched}", err=True)
     request = {"task": task.to_json(), "folder": str(folder), "trials": trials, "verbosity": verbosity}
     with _Worker(json.dumps(request)).listening() as worker:
-        while worker.takes_a_trial():
+        while worker.run_trial():
             pass
-    study.give_back_lost()
+    study.requeue_lost()
     return TuningOutcome(study=study, results=study.results(), interrupted_by=worker.interrupted_by)
 
 
@@ -120,7 +120,7 @@ class _Worker:
         if self._process:
             self._process.send_signal(number)
 
-    def takes_a_trial(self) -> bool:
+    def run_trial(self) -> bool:
         """Let a process work on a trial, and tell whether there may be another. Raises the error that it ended with."""
         if self.interrupted_by is not None:
             return False
@@ -170,7 +170,7 @@ def _python_path() -> str:
     return os.pathsep.join([str(package), *filter(None, [os.environ.get("PYTHONPATH")])])
 
 
-def _begun(task: TuningTask) -> tuple[dict[str, Any], Values | None]:
+def _new_study(task: TuningTask) -> tuple[dict[str, Any], Values | None]:
     """Return what a new study is begun with."""
-    space, fixed, first = task.settle()
+    space, fixed, first = task.prepare()
     return task.identity() | {"space": {name: str(one) for name, one in space.items()}, "fixed": fixed}, first

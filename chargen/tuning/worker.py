@@ -81,17 +81,17 @@ class _Work:
             self._say(f"{trial.run.name}: given up, {error.message}")
             return
         except ChargenError:  # such as a full disk, which no other settings would help
-            self._study.give_back(trial, fault=True)
+            self._study.requeue(trial, fault=True)
             raise
         except Exception as error:  # such as a GPU without memory enough
-            self._study.give_back(trial, fault=True)
+            self._study.requeue(trial, fault=True)
             self._say(f"{trial.run.name}: failed, {type(error).__name__}: {error}")
             return
         except BaseException:
-            self._study.give_back(trial, fault=False)
+            self._study.requeue(trial, fault=False)
             raise
         if outcome.interrupted_by is not None:
-            self._study.give_back(trial, fault=False)
+            self._study.requeue(trial, fault=False)
         else:
             self._judge(trial, outcome, watch)
 

@@ -347,7 +347,7 @@ def test_in_a_browser(invoke: Invoke, train: Callable[..., RunDirectory], open_r
     plot.press("ArrowRight")
     with run.metrics.open(encoding="utf-8") as file:
         bits = float(next(csv.DictReader(file))["validation_cross_entropy"]) / math.log(2)
-    told = page.locator(".told").first
+    told = page.locator(".readout").first
     assert told.inner_text().startswith("epoch 1: training ")
     assert f"validation {float(f'{bits:.4g}'):g}" in told.inner_text()
     box = plot.bounding_box()

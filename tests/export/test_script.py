@@ -153,7 +153,7 @@ def test_no_text_of_a_model_becomes_code(program: Program) -> None:
     nasty = '"""\'\\\n{}%s</script>\x00\x1b[31m\u202e'
     typed = nasty.replace("\x00", "")
     model = make_model(LSTM, vocabulary=CharacterVocabulary(sorted(set(nasty)), [nasty]), provenance={"corpus": nasty})
-    assert "with a network that has read" in " ".join(written(program, model, "--help").split())
+    assert "with a network that was trained on" in " ".join(written(program, model, "--help").split())
     done = program(model, "--label", typed)
     assert (done.returncode, len(done.stderr.splitlines())) == (2, 1)
     model = make_model(LSTM, vocabulary=CharacterVocabulary(sorted(set(nasty)), [typed]), provenance={"corpus": nasty})

@@ -277,7 +277,7 @@ def test_labels_are_a_menu(open_page: Open) -> None:
     model = make_model(LSTM, vocabulary=CharacterVocabulary("abc", ["x", "y"]), **LINES)
     page = open_page(model)
     for label in ("y", "x"):
-        page.get_by_label("In the manner of").select_option(label)
+        page.get_by_label("In the style of").select_option(label)
         wait_until(page, "manuscript.ready")
         expected = next_probabilities(model.with_label(label), np.array([], np.intp))
         np.testing.assert_allclose(page.evaluate("Array.from(manuscript.probabilities(1))"), expected, atol=1e-6)
@@ -287,7 +287,7 @@ def test_characters_that_the_network_never_saw_are_left_out_and_named(open_page:
     page = open_page(make_model(LSTM))
     begin(page, "a\u00fcb<")
     wait_until(page, "manuscript.prompt.length === 2")
-    assert page.get_by_role("status").inner_text() == "The network has never seen \u00fc, <, which it leaves out."
+    assert page.get_by_role("status").inner_text() == "The network does not know \u00fc, < and leaves them out."
 
 
 FOCUSED = """() => {
@@ -298,7 +298,7 @@ FOCUSED = """() => {
 
 def test_by_keyboard(open_page: Open) -> None:
     page = open_page(make_model(LSTM))
-    page.get_by_label("Begin with").focus()
+    page.get_by_label("Prompt").focus()
     page.keyboard.type("abc")
     page.keyboard.press("Control+Enter")  # before it has read what was typed
     wait_until(page, "manuscript.drawn > 3")
@@ -309,7 +309,7 @@ def test_by_keyboard(open_page: Open) -> None:
     page.keyboard.press("Enter")
     assert page.get_by_role("button", name="Stop").is_visible()
     page.keyboard.press("Escape")
-    for name in ("Start over", "Show surprise", "Temperature", "Pace", "What is written"):
+    for name in ("Start over", "Show surprise", "Temperature", "Speed", "Generated text"):
         page.keyboard.press("Tab")
         focused = page.evaluate(FOCUSED)
         assert any(name in (one or "") for one in focused), focused

@@ -168,7 +168,7 @@ def test_what_the_units_page_tells() -> None:
 def test_a_units_page_holds_as_much_as_it_may() -> None:
     page = Reader(a_units_page(["a", "b"], most_bytes=5))
     assert len(page.data["units"]) == 2
-    assert "the 2 most telling of 3" in page.text
+    assert "the 2 best of 3" in page.text
     assert len(Reader(a_units_page(["a", "b"], most_bytes=1)).data["units"]) == 1
 
 

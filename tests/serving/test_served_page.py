@@ -115,10 +115,10 @@ def test_another_temperature_is_taken_at_once(open_page: Open) -> None:
 def test_labels_and_unknown_characters(open_page: Open) -> None:
     model = make_model(LSTM, vocabulary=CharacterVocabulary("abc", ["x", "y"]), **LINES)
     page, _ = open_page(model)
-    page.get_by_label("In the manner of").select_option("y")
+    page.get_by_label("In the style of").select_option("y")
     begin(page, "a\u00fcb<")
     wait_until(page, "manuscript.prompt.length === 2")
-    assert page.get_by_role("status").inner_text() == "The network has never seen \u00fc, <, which it leaves out."
+    assert page.get_by_role("status").inner_text() == "The network does not know \u00fc, < and leaves them out."
     assert write(page, 10).startswith("ab" + sampled(model.with_label("y"), "ab", temperature=0.0, length=10))
 
 
@@ -152,7 +152,7 @@ def test_what_the_server_refuses_is_said(browser: Any) -> None:
         server.service.limits = Limits(concurrent=0)
         page.get_by_role("button", name="Write").click()
         wait_until(page, "writing === null")
-        assert page.get_by_role("status").inner_text().startswith("The server says: 0 requests are being answered")
+        assert page.get_by_role("status").inner_text().startswith("The server answered: 0 requests are being answered")
         page.locator("#prompt").fill("abc")
         wait_until(page, "!manuscript.ready && slices.job === null")
         server.service.limits = Limits()

@@ -20,7 +20,7 @@ import yaml
 import chargen
 from chargen.tracking import wandb_process, wandb_tracker
 from chargen.tracking.tracker import Trackers
-from chargen.tracking.wandb_tracker import Patience, WandbTracker
+from chargen.tracking.wandb_tracker import WaitLimits, WandbTracker
 from tests.tracking.wandb_server import WandbServer
 
 REPOSITORY = Path(__file__).parent.parent.parent
@@ -32,7 +32,7 @@ NAMES = "Ada\nAlan\nGrace\nLinus\n" * 20
 PATIENT = f"""
 import sys
 from chargen.tracking import wandb_tracker
-wandb_tracker.PATIENCE = wandb_tracker.Patience({LIMIT}, {LIMIT})
+wandb_tracker.WAIT_LIMITS = wandb_tracker.WaitLimits({LIMIT}, {LIMIT})
 from chargen.cli import main
 main()
 """
@@ -149,7 +149,7 @@ def test_w_and_b_out_of_reach_is_one_line_and_changes_no_byte(trouble: str, tmp_
 @pytest.fixture
 def said(monkeypatch: pytest.MonkeyPatch) -> list[str]:
     """What the user is warned of, with all the patience that a slow machine needs."""
-    monkeypatch.setattr(wandb_tracker, "PATIENCE", Patience(LIMIT, LIMIT))
+    monkeypatch.setattr(wandb_tracker, "WAIT_LIMITS", WaitLimits(LIMIT, LIMIT))
     return []
 
 
@@ -186,7 +186,7 @@ def test_a_server_that_falls_silent_is_not_waited_for(
     trackers, tracker = begun(said, tmp_path, server)
     until(lambda: trackers.log_samples([]) or tracker._folder)
     server.silent = True
-    monkeypatch.setattr(wandb_tracker, "PATIENCE", Patience(finished=1.0, stopped=1.0))
+    monkeypatch.setattr(wandb_tracker, "WAIT_LIMITS", WaitLimits(finished=1.0, stopped=1.0))
     trackers.finish(failed=False, models={})
     (warning,) = said
     assert "no answer within 1 s; wandb sync " in warning

@@ -9,7 +9,7 @@ import pytest
 
 from chargen.tracking import wandb_tracker
 from chargen.tracking.tracker import Trackers
-from chargen.tracking.wandb_tracker import Patience, WandbTracker
+from chargen.tracking.wandb_tracker import WaitLimits, WandbTracker
 
 OPTIONS = {"project": None, "mode": None, "group": None, "tags": ()}
 STARTED = {"folder": "wandb/run-1", "url": None, "offline": False, "problem": None}
@@ -57,7 +57,7 @@ def never_told_of_waiting(monkeypatch: pytest.MonkeyPatch) -> None:
 
 @pytest.fixture
 def impatient(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(wandb_tracker, "PATIENCE", Patience(finished=0.5, stopped=0.2))
+    monkeypatch.setattr(wandb_tracker, "WAIT_LIMITS", WaitLimits(finished=0.5, stopped=0.2))
 
 
 @pytest.mark.parametrize(
@@ -105,7 +105,7 @@ time.sleep(0.3)
 json.dump(messages, open(os.path.join(messages[0][1]["folder"], "messages.json"), "w"))
 answer('finished', None)
 """
-    monkeypatch.setattr(wandb_tracker, "PATIENCE", Patience(finished=300.0, stopped=0.2))
+    monkeypatch.setattr(wandb_tracker, "WAIT_LIMITS", WaitLimits(finished=300.0, stopped=0.2))
     assert told_of_a_training(body, tmp_path, monkeypatch, heard=6) == []
     start, *rest = json.loads((tmp_path / "messages.json").read_text(encoding="utf-8"))
     assert start[1]["config"] == {"training": {"epochs": 2}, "corpus_sha256": "00"}

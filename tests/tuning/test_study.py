@@ -92,7 +92,7 @@ def test_trials_are_counted_over_all_processes(study: Study) -> None:
     finished(study, 3.0)
     running = taken(reopened(study))
     assert take(study, most=2) is None
-    study.give_back(running, fault=False)
+    study.requeue(running, fault=False)
     assert take(study, most=2) is not None
 
 
@@ -107,7 +107,7 @@ def test_the_first_trial_is_the_one_given_and_facts_are_kept(study: Study) -> No
 def test_an_interrupted_trial_is_taken_up_again_where_it_was(study: Study) -> None:
     trial = taken(study)
     trial.report([4.0])
-    study.give_back(trial, fault=False)
+    study.requeue(trial, fault=False)
     (waiting,) = study.results()
     assert (waiting.state, waiting.values) == ("waiting", trial.values)
     again = taken(reopened(study))
@@ -133,11 +133,11 @@ def test_a_trial_whose_process_was_killed_is_taken_up_again(study: Study) -> Non
 
 def test_a_trial_that_processes_die_of_is_given_up_in_the_end(study: Study) -> None:
     first = taken(study)
-    study.give_back(first, fault=True)
+    study.requeue(first, fault=True)
     for _ in range(MAX_FAULTS - 1):
         again = taken(study)
         assert again.run == first.run
-        study.give_back(again, fault=True)
+        study.requeue(again, fault=True)
     assert taken(study).run != first.run
     (given_up,) = [result for result in study.results() if result.state == "pruned"]
     assert (given_up.run, given_up.reason) == (first.run, DIED)
@@ -145,11 +145,11 @@ def test_a_trial_that_processes_die_of_is_given_up_in_the_end(study: Study) -> N
 
 def test_ctrl_c_is_no_fault(study: Study) -> None:
     first = taken(study)
-    study.give_back(first, fault=False)
+    study.requeue(first, fault=False)
     for _ in range(MAX_FAULTS + 1):
         again = taken(study)
         assert again.run == first.run
-        study.give_back(again, fault=False)
+        study.requeue(again, fault=False)
 
 
 def test_a_trial_worse_than_half_of_the_others_is_told_so_after_some_epochs(study: Study) -> None:

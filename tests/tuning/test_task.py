@@ -34,7 +34,7 @@ def test_a_trial_takes_a_minute_unless_something_else_is_said(prose: Path) -> No
 def test_what_the_machine_decides_is_decided_once(prose: Path) -> None:
     """The size and the streams that are not searched are what train would choose, in every trial and on every machine."""
     task = task_of(prose, search=("training.learning_rate=1e-3..1e-1",))
-    _, fixed, first = task.settle()
+    _, fixed, first = task.prepare()
     assert fixed["training.stateful"] is True
     assert {"network.hidden_size", "training.context_length", "training.batch_size"} <= fixed.keys()
     assert first == {"training.learning_rate": 0.014}
@@ -43,14 +43,14 @@ def test_what_the_machine_decides_is_decided_once(prose: Path) -> None:
 def test_streams_are_kept_where_the_context_length_is_searched(prose: Path) -> None:
     """Train itself would not choose them for a given context length."""
     task = task_of(prose, search=("training.context_length=8,16",))
-    _, fixed, _ = task.settle()
+    _, fixed, _ = task.prepare()
     plan = task.plan(sections({**fixed, "training.context_length": 8}), epochs=None)
     assert plan.settings.training.stateful
     assert plan.settings.training.context_length == 8
 
 
 def test_the_first_trial_is_left_out_where_it_would_lie_outside(prose: Path) -> None:
-    _, _, first = task_of(prose, search=("training.learning_rate=0.1..1",)).settle()
+    _, _, first = task_of(prose, search=("training.learning_rate=0.1..1",)).prepare()
     assert first is None
 
 
@@ -68,7 +68,7 @@ def test_nothing_left_to_search_is_told(prose: Path) -> None:
     network = {"hidden_size": 8, "num_layers": 1, "dropout": 0.1, "weight_drop": 0.1}
     training = {"learning_rate": 0.1, "batch_size": 4, "context_length": 9}
     with pytest.raises(ConfigError, match="every setting that is searched by default is given"):
-        task_of(prose, network=network, training=training).settle()
+        task_of(prose, network=network, training=training).prepare()
 
 
 def test_trials_of_so_many_minutes_are_measured_at_the_same_shares_of_them(
@@ -126,7 +126,7 @@ def test_the_same_text_elsewhere_is_the_same(prose: Path, tmp_path: Path) -> Non
 
 
 def test_ranges_of_the_default_are_of_numbers_that_settings_may_have(prose: Path) -> None:
-    space, _, first = task_of(prose).settle()
+    space, _, first = task_of(prose).prepare()
     assert first is not None
     for name, one in space.items():
         if isinstance(one, Range):

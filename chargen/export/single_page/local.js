@@ -1,4 +1,4 @@
-// A manuscript written by the network in this page.
+// Write a text with the network in this page.
 
 class LocalManuscript extends Manuscript {
   constructor(described, vocabulary, network) {
@@ -8,22 +8,22 @@ class LocalManuscript extends Manuscript {
     this.logits = new Float32Array(vocabulary.size);
   }
 
-  /** Take a prompt; it is read by `read`. */
+  /** Set the prompt; `read` reads it. */
   begin(prompt, label) {
     this.clear();
     const { tokens, unknown } = this.vocabulary.encode(prompt);
     Object.assign(this, { prompt: tokens, unknown, decode: this.vocabulary.decoder() });
-    this.begins = label ? this.vocabulary.firstLabel + this.vocabulary.labels.indexOf(label) : BOUNDARY;
-    this.primer = this.described.primer.map((token) => (token === BOUNDARY ? this.begins : token));
+    this.startToken = label ? this.vocabulary.firstLabel + this.vocabulary.labels.indexOf(label) : BOUNDARY;
+    this.primer = this.described.primer.map((token) => (token === BOUNDARY ? this.startToken : token));
   }
 
-  /** Feed the prompt as training did: before one shorter than the context comes a piece of what was learnt from. */
+  /** Read the prompt as in training: before a prompt shorter than the context comes a piece of the training text. */
   *read() {
-    this.network.reset(this.begins);
+    this.network.reset(this.startToken);
     if (this.prompt.length) {
       yield* this.feed(this.primerFor(0));
       this.given = [this.surprise(this.prompt[0].id, false)];
-      this.network.reset(this.begins);
+      this.network.reset(this.startToken);
     }
     yield* this.feed(this.primerFor(this.prompt.length));
     for (const [place, { id }] of this.prompt.entries()) {
@@ -32,7 +32,7 @@ class LocalManuscript extends Manuscript {
       yield;
     }
     this.start = this.network.state;
-    this.expected(this.prompt.length > 0); // which fails here, and not while it writes, where there are no probabilities
+    this.expected(this.prompt.length > 0); // if the probabilities are undefined, fail here rather than while writing
     this.beginText();
     this.ready = true;
   }
@@ -49,17 +49,17 @@ class LocalManuscript extends Manuscript {
     return room ? this.primer.slice(-room) : [];
   }
 
-  /** Return the logits of the next token, those that cannot come at minus infinity; good until the next call. */
+  /** Return the logits of the next token, minus infinity for impossible tokens; valid until the next call. */
   expected(begun) {
     const { logits, silent } = this;
     logits.set(this.network.logits);
     for (let token = 0; token < logits.length; token++) if (silent[token]) logits[token] = -Infinity;
     if (!this.described.ends || !begun) logits[BOUNDARY] = -Infinity;
-    if (logits.some((value) => !(value < Infinity))) throw new Refused("The numbers of the network have grown too large.");
+    if (logits.some((value) => !(value < Infinity))) throw new Refused("The hidden state of the network has grown too large.");
     return logits;
   }
 
-  /** Return the bits that a token costs at temperature 1; none for one that is read but never drawn. */
+  /** Return the bits of a token at temperature 1; NaN for a token that is never drawn. */
   surprise(token, begun) {
     return this.silent[token] ? NaN : -Math.log2(softmax(this.expected(begun))[token]);
   }
@@ -71,7 +71,7 @@ class LocalManuscript extends Manuscript {
     return Float64Array.from(logits, (_, token) => Number(token === best));
   }
 
-  /** Return the tokens that may come next, at most `count`, each { token, text, probability }, the most probable first. */
+  /** Return at most `count` next tokens, each { token, text, probability }, the most probable first. */
   best(temperature, count) {
     const probabilities = this.probabilities(temperature);
     const order = Array.from(probabilities.keys()).sort((one, other) => probabilities[other] - probabilities[one] || one - other);
@@ -80,7 +80,7 @@ class LocalManuscript extends Manuscript {
     return found.filter(({ probability }) => probability > 0);
   }
 
-  /** Write up to so many tokens. */
+  /** Write up to `count` tokens. */
   *write(count, temperature) {
     for (let written = 0; written < count; written++) {
       this.set(draw(this.probabilities(temperature()), Math.random()));
@@ -88,7 +88,7 @@ class LocalManuscript extends Manuscript {
     }
   }
 
-  /** Let a token be the next. */
+  /** Append a token. */
   set(token) {
     const ends = token === BOUNDARY;
     this.addDrawn(this.decode(token), this.surprise(token, this.begun), ends);
@@ -110,5 +110,5 @@ const manuscript = new LocalManuscript(described, vocabulary, reader);
 function aboutSize() {
   const number = described.tensors.reduce((sum, [, shape]) => sum + shape.reduce((product, one) => product * one, 1), 0);
   const half = described.precision === "float16" ? " of half precision" : "";
-  return `${format(number)} weights${half}, ${format(described.bytes / 1000)} kB with everything on this page.`;
+  return `${format(number)} weights${half}, ${format(described.bytes / 1000)} kB for the whole page.`;
 }

@@ -1,19 +1,19 @@
-// The text so far, and the slices of time in which work on it is done, between which the browser draws.
+// Store the text so far, and run the work on it in slices of time, between which the browser draws.
 
 const SLICE = 12; // milliseconds of work a frame
-const WAITING = Symbol("waiting"); // what a step gives that can do nothing yet
+const WAITING = Symbol("waiting"); // the value of a step that has to wait
 
-/** Somebody else could not do what was asked, and says why. */
+/** An error whose message is shown in the page. */
 class Refused extends Error {}
 
 /**
- * A text in pieces, each { text, bits, given }. A class that extends it knows who writes: it reads the prompt and writes on by
- * generators, which stop after each step, and tells what may come next.
+ * A text in pieces, each { text, bits, given }. A subclass has the network, here or on a server: it reads the prompt and
+ * writes with generators, which yield after each step, and returns the probabilities of the next token.
  */
 class Manuscript {
-  /** Begin afresh. `prompt` will be pieces of text, `given` the bits of each, `unknown` the characters that were left out. */
+  /** Remove all text. prompt: its pieces of text, given: the bits of each, unknown: the characters that were left out. */
   clear() {
-    Object.assign(this, { prompt: [], given: [], unknown: [], pieces: [], drawn: 0, waiting: 0, cost: 0, costed: 0, ready: false });
+    Object.assign(this, { prompt: [], given: [], unknown: [], pieces: [], drawn: 0, waiting: 0, cost: 0, counted: 0, ready: false });
   }
 
   /** Put the prompt at the beginning of a text. */
@@ -22,7 +22,7 @@ class Manuscript {
     this.prompt.forEach(({ text }, place) => this.add(text, this.given[place], true));
   }
 
-  /** Add the text of a token that was drawn or chosen; after a text's end another one begins as this one did. */
+  /** Add the text of a drawn or chosen token; after the end of a text another one begins with the same prompt. */
   addDrawn(text, bits, ends) {
     this.drawn++;
     this.begun = true;
@@ -33,18 +33,18 @@ class Manuscript {
   }
 
   add(text, bits, given) {
-    this.waiting += bits; // a character of several bytes costs what they cost together, a line's end what the boundary does
+    this.waiting += bits; // the bits of a multi-byte character are the sum of its bytes' bits; those of a line end are the boundary's
     if (!text) return;
     this.pieces.push({ text, bits: this.waiting, given });
     if (!Number.isNaN(this.waiting)) {
       this.cost += this.waiting;
-      this.costed++;
+      this.counted++;
     }
     this.waiting = 0;
   }
 }
 
-/** Gives a generator its slices of time, at a pace, until it ends, fails or gives way to another. */
+/** Runs a generator in slices of time, at a given speed, until it ends, fails or is replaced. */
 class Slices {
   run(steps, { pace = () => Infinity, shown, ended, failed }) {
     this.job?.steps.return();
@@ -81,7 +81,7 @@ class Slices {
   end() {
     const job = this.job;
     this.job = null;
-    job?.steps.return(); // so that it lets go of what it waits for
+    job?.steps.return(); // so that it cancels its request
     job?.ended();
   }
 }

@@ -1,5 +1,5 @@
-// The trained network: token ids in, logits out, one step at a time. Nothing here knows of the page around it.
-// B, T and so on: there is one row only. H is the hidden size, V the vocabulary's. Weights are in Keras's own layout and gate
+// Compute the trained network: token ids in, logits out, one step at a time. Nothing here depends on the page.
+// There is one row only. H is the hidden size, V the vocabulary's size. Weights are in Keras's own layout and gate
 // order.
 
 const BOUNDARY = 0; // the token before and after every text
@@ -20,7 +20,7 @@ function unpackWeights(numbers, precision, tensors) {
   return weights;
 }
 
-/** Return the float32 numbers of half ones, none of which is infinite. */
+/** Convert float16 numbers, all finite, to float32. */
 function wholeFromHalf(view) {
   const whole = new Float32Array(view.byteLength / 2);
   for (let place = 0; place < whole.length; place++) {
@@ -33,7 +33,7 @@ function wholeFromHalf(view) {
   return whole;
 }
 
-/** Some columns of a matrix, made ready for products: four lie side by side, so that an input is read once for four sums. */
+/** Columns of a matrix, arranged for products: four are interleaved, so that an input is read once for four sums. */
 class Product {
   constructor({ values, shape: [rows, width] }, from = 0, to = width) {
     Object.assign(this, { from, to, rows });
@@ -46,7 +46,7 @@ class Product {
     }
   }
 
-  /** Add the inputs' product with these columns to their places in the sums. */
+  /** Add the product of the inputs and these columns to the sums. */
   addTo(sums, inputs) {
     const { packed, rows, to } = this;
     let place = 0;
@@ -69,7 +69,7 @@ class Product {
 
 const sigmoid = (value) => 1 / (1 + Math.exp(-value));
 
-/** A recurrent layer with a state of its own. `sums` hold the inputs' share of every gate when a step begins. */
+/** A recurrent layer and its state. At the start of a step `sums` hold the inputs' contribution to every gate. */
 class Cell {
   constructor(weights, layer) {
     const [kernel, recurrent, bias] = ["kernel", "recurrent_kernel", "bias"].map((name) => weights[`recurrent.${layer}.${name}`]);
@@ -84,7 +84,7 @@ class Cell {
     this.state = [this.hidden];
   }
 
-  /** Put the share of some inputs into a row of sums. */
+  /** Write the contribution of some inputs to a row of sums. */
   project(inputs, sums) {
     sums.set(this.bias);
     this.kernel.addTo(sums, inputs);
@@ -123,7 +123,7 @@ class LSTMCell extends Cell {
   }
 }
 
-/** Gate order: update, reset, candidate. The reset gate comes after the recurrent product, which has a bias of its own. */
+/** Gate order: update, reset, candidate. The reset gate is applied after the recurrent product, which has its own bias. */
 class GRUCell extends Cell {
   constructor(weights, layer) {
     super(weights, layer);
@@ -143,7 +143,7 @@ class GRUCell extends Cell {
   }
 }
 
-/** The reset gate comes before the recurrent product. */
+/** The reset gate is applied before the recurrent product. */
 class GRUResetBeforeCell extends Cell {
   constructor(weights, layer) {
     super(weights, layer);
@@ -165,7 +165,7 @@ class GRUResetBeforeCell extends Cell {
   }
 }
 
-/** The stack of layers between a token id and the logits of the next; its state is that after the last step. */
+/** The stack of layers between a token id and the logits of the next token, with its current state. */
 class Network {
   constructor({ network: config, vocab_size: vocabSize, folded }, weights) {
     this.config = config;
@@ -216,7 +216,7 @@ class Network {
     return matrix.subarray(number * size, (number + 1) * size);
   }
 
-  /** Read a token and return the logits of the next, (V,), good until the next step. */
+  /** Read a token and return the logits of the next, (V,), valid until the next step. */
   step(token) {
     this.advance(token);
     return this.predict();
@@ -232,7 +232,7 @@ class Network {
     });
   }
 
-  /** Return the logits of the next token, (V,), good until the next step. */
+  /** Return the logits of the next token, (V,), valid until the next step. */
   predict() {
     let values = this.cells.at(-1).hidden;
     this.heads.forEach(({ kernel, bias, sums }, place) => {
@@ -244,7 +244,7 @@ class Network {
     return this.logits;
   }
 
-  /** Return what the next layer reads of a layer's output. */
+  /** Return the input of the next layer from a layer's output. */
   normalized(values, layer) {
     if (!this.config.layer_norm) return values;
     const { [`norm.${layer}.gamma`]: gamma, [`norm.${layer}.beta`]: beta } = this.weights;
@@ -257,7 +257,7 @@ class Network {
     return this.scaled;
   }
 
-  /** A copy of everything that the next step depends on, and of the logits. */
+  /** A copy of the state and the logits. */
   get state() {
     return { layers: this.cells.map((cell) => cell.state.map((values) => values.slice())), logits: this.logits.slice() };
   }
@@ -267,14 +267,14 @@ class Network {
     this.logits.set(logits);
   }
 
-  /** Go back to the state before any token. */
+  /** Reset to the zero state. */
   reset() {
     for (const cell of this.cells) cell.state.forEach((values) => values.fill(0));
   }
 }
 
 /**
- * A network whose state is not carried: for each new token it reads the window of the last ones from the zero state. In a model
+ * A network whose state is not carried: for each new token it reads the window of the last ones from a zero state. In a model
  * of labels the first token of the window is always the label.
  */
 class WindowNetwork {
@@ -301,7 +301,7 @@ class WindowNetwork {
     return this.network.logits;
   }
 
-  /** A copy of everything that the next step depends on. */
+  /** A copy of the window. */
   get state() {
     return this.window.slice();
   }
@@ -311,9 +311,9 @@ class WindowNetwork {
     this.read = false;
   }
 
-  /** Go back to the window before any token, which is filled with what a text begins with. */
-  reset(begins) {
-    this.state = new Array(this.length).fill(begins);
+  /** Reset the window, filled with the start token. */
+  reset(startToken) {
+    this.state = new Array(this.length).fill(startToken);
   }
 }
 
@@ -327,14 +327,14 @@ function softmax(logits, temperature = 1) {
   return weights;
 }
 
-/** Return the place of the largest number, of equal ones the first. */
+/** Return the index of the first largest number. */
 function argmax(values) {
   let best = 0;
   for (let place = 1; place < values.length; place++) if (values[place] > values[best]) best = place;
   return best;
 }
 
-/** Draw a token with chances in proportion to the probabilities; point is uniform in [0, 1). */
+/** Draw a token by its probability; point is uniform in [0, 1). */
 function draw(probabilities, point) {
   let left = point;
   let last = 0;

@@ -1,8 +1,8 @@
-// The page: what is typed, pressed and shown. Whose manuscript it is, and what is described, is said before.
+// Handle the input and the display of the page. The script before this one defines `manuscript` and `described`.
 
-const LONGEST = 10000; // tokens written at a press
-const LINES = 40; // that are laid out together
-const SHOWN = 10; // tokens that may come next
+const LONGEST = 10000; // tokens written per click
+const LINES = 40; // lines laid out together
+const SHOWN = 10; // next tokens
 const BARS_EVERY = 100; // milliseconds
 const PACES = [6, 40, 200, 1000, Infinity]; // characters a second
 const READ_AFTER = 150; // milliseconds without a key
@@ -15,8 +15,8 @@ const { kind, labels } = described.vocabulary;
 const slices = new Slices();
 const temperature = () => Number($("temperature").value);
 const pace = () => PACES[Number($("pace").value)];
-let writing = null; // when it began and how much was drawn then
-let shown = 0; // pieces on the page
+let writing = null; // while writing: the start time, and the number of tokens drawn before
+let shown = 0; // number of pieces on the page
 let barsAt = -Infinity;
 let unread = 0; // the timer of a prompt that is not read yet
 
@@ -30,13 +30,13 @@ function readPrompt() {
   slices.run(manuscript.read(), { shown: () => {}, ended: afterReading, failed });
 }
 
-let whenRead = null; // what was asked for while it read
+let whenRead = null; // what to do after reading the prompt
 
 function afterReading() {
   const names = manuscript.unknown.slice(0, 5).map(nameOf).join(", ");
   const more = manuscript.unknown.length > 5 ? " and more" : "";
-  const what = kind === "word" ? "which it reads as unknown words" : "which it leaves out";
-  say(names ? `The network has never seen ${names}${more}, ${what}.` : "");
+  const what = kind === "word" ? "reads them as unknown words" : "leaves them out";
+  say(names ? `The network does not know ${names}${more} and ${what}.` : "");
   $("text").removeAttribute("aria-busy");
   show(true);
   const then = whenRead;
@@ -44,7 +44,7 @@ function afterReading() {
   then?.();
 }
 
-/** Say why nothing more comes. */
+/** Stop writing and show the reason. */
 function failed(reason) {
   $("text").removeAttribute("aria-busy");
   stop();
@@ -86,7 +86,7 @@ function toggle() {
   else start();
 }
 
-/** Let a token come next that somebody has chosen. */
+/** Append a token that the user chose. */
 function choose(token) {
   if (writing || !manuscript.ready) return;
   manuscript.set(token);
@@ -102,7 +102,7 @@ function clearText() {
   shown = 0;
 }
 
-/** Bring the page up to the manuscript. */
+/** Update the page. */
 function show(whole) {
   const pane = $("text");
   const follows = pane.scrollHeight - pane.scrollTop - pane.clientHeight < 60;
@@ -112,7 +112,7 @@ function show(whole) {
   if (whole || performance.now() - barsAt > BARS_EVERY) showFigures();
 }
 
-/** Add pieces of text to the page: each in an element of its own where surprise is shown, else those of one kind together. */
+/** Add pieces of text to the page: each in its own element while surprise is shown, else pieces of one kind together. */
 function addPieces(pieces) {
   const each = $("surprise").checked;
   let line = $("text").lastChild?.lastChild ?? newLine();
@@ -137,7 +137,7 @@ function addPieces(pieces) {
   }
 }
 
-/** Begin a line: an element of its own, some of them in one of theirs, so that the browser need not lay out all others again. */
+/** Start a line. Lines are grouped in elements, so that the browser does not lay out the whole text again. */
 function newLine() {
   const line = document.createElement("p");
   const lines = $("text").lastChild;
@@ -152,9 +152,9 @@ function newLine() {
 
 function showFigures() {
   barsAt = performance.now();
-  const { cost, costed } = manuscript;
-  const figures = [`${format(costed)} ${tokenName(costed)}`];
-  if (costed) figures.push(`${(cost / costed).toFixed(2)} bits each`);
+  const { cost, counted } = manuscript;
+  const figures = [`${format(counted)} ${tokenName(counted)}`];
+  if (counted) figures.push(`${(cost / counted).toFixed(2)} bits each`);
   if (writing && written().seconds > 0.5) figures.push(`${format(written().count / written().seconds)} a second`);
   $("figures").textContent = figures.join(" \u00b7 ");
   if (manuscript.ready) showBars();
@@ -175,7 +175,7 @@ const rows = Array.from({ length: Math.min(SHOWN, described.vocab_size) }, () =>
   return parts;
 });
 
-/** Show what may come next, the most probable first. */
+/** Show the next tokens, the most probable first. */
 function showBars() {
   const best = manuscript.best(temperature(), rows.length);
   rows.forEach((parts, place) => {
@@ -193,7 +193,7 @@ function showBars() {
   });
 }
 
-/** Return a token's text, or its name if there is nothing to see. */
+/** Return a token's text, or its name if it is invisible. */
 function nameOf(text) {
   if (NAMES[text]) return NAMES[text];
   const byte = kind === "byte" && text >= "\x80";
@@ -212,13 +212,13 @@ function format(number) {
 }
 
 function showDials() {
-  const values = { temperature: temperature().toFixed(2), pace: pace() === Infinity ? "unbounded" : `${format(pace())} a second` };
+  const values = { temperature: temperature().toFixed(2), pace: pace() === Infinity ? "no limit" : `${format(pace())} a second` };
   for (const [id, value] of Object.entries(values)) {
     $(`${id}-value`).textContent = value;
     $(id).setAttribute("aria-valuetext", value);
   }
-  const at = temperature() === 0 ? "0: always the likeliest" : temperature().toFixed(2);
-  $("next-note").textContent = `At temperature ${at}. Choose one to set it.`;
+  const at = temperature() === 0 ? "0: always the most probable" : temperature().toFixed(2);
+  $("next-note").textContent = `At temperature ${at}. Click a token to append it.`;
   if (manuscript.ready) showBars();
 }
 
@@ -234,12 +234,12 @@ function showDark(dark) {
   $("theme").setAttribute("aria-pressed", String(dark));
 }
 
-/** Say what this is: every text of the model goes in as text, never as markup. */
+/** Describe the model: all of its texts are inserted as text, never as markup. */
 function introduce() {
   const { network: config, name, bits_per_character: bits } = described;
   const cells = { lstm: "An LSTM", gru: "A GRU", simplernn: "A SimpleRNN", dense: "A SimpleRNN" };
   const layers = config.num_layers === 1 ? `${config.hidden_size} units` : `${config.num_layers} layers of ${config.hidden_size} units`;
-  const kinds = { character: "one character at a time", byte: "one byte at a time", word: "word by word", bpe: "in pieces of words" };
+  const kinds = { character: "one character at a time", byte: "one byte at a time", word: "word by word", bpe: "in parts of words" };
   if (name) {
     document.title = `${name} \u2013 chargen`;
     $("name").textContent = name;

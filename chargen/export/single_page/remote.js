@@ -1,9 +1,9 @@
-// A manuscript written by the network of the server that sent this page, over its API.
+// Write a text with the network on the server of this page, through its API.
 
-const STRETCH = 2; // seconds of text asked for at a time, so that many can write at once
-const FRAMES = 60; // a second, in each of which what may come next can be shown
+const SPAN_SECONDS = 2; // seconds of text per request, so that many users can write at the same time
+const FRAMES = 60; // updates of the next tokens' probabilities a second
 
-/** Ask the server, and return its answer. Throws Refused. */
+/** Send a request and return the response. Throws Refused. */
 async function post(path, body, signal) {
   const content = { method: "POST", headers: { "Content-Type": "application/json" }, body: JSON.stringify(body), signal };
   const response = await fetch(path, content).catch(() => {
@@ -11,10 +11,10 @@ async function post(path, body, signal) {
   });
   if (response.ok) return response;
   const { error } = await response.json().catch(() => ({}));
-  throw new Refused(`The server says: ${error ?? response.status}.`);
+  throw new Refused(`The server answered:  ${error ?? response.status}.`);
 }
 
-/** An answer that comes bit by bit, as server-sent events. */
+/** A response of server-sent events. */
 class Events {
   constructor(path, body) {
     Object.assign(this, { come: [], ended: false, error: null, control: new AbortController() });
@@ -45,10 +45,10 @@ class RemoteManuscript extends Manuscript {
   constructor(described) {
     super();
     this.described = described;
-    this.changed = () => {}; // called when it is known anew what may come next
+    this.changed = () => {}; // called when new probabilities of the next token arrive
   }
 
-  /** Take a prompt; it is read by `read`. */
+  /** Set the prompt; `read` reads it. */
   begin(prompt, label) {
     this.clear();
     Object.assign(this, { typed: prompt, label: label || null, next: [], ids: [], decoder: new TextDecoder("utf-8", { ignoreBOM: true }) });
@@ -65,7 +65,7 @@ class RemoteManuscript extends Manuscript {
     this.ready = true;
   }
 
-  /** Wait for an answer of the server. */
+  /** Wait for a response of the server. */
   *ask(path, body) {
     const control = new AbortController();
     let found = null;
@@ -81,24 +81,24 @@ class RemoteManuscript extends Manuscript {
     return found.value;
   }
 
-  /** What the server has to know of the text: `given` of the ids are the prompt's. A text too long is read from a later beginning. */
+  /** The text for a request: the first `given` ids are the prompt's. Of a text that is too long only the end is sent. */
   get place() {
     const { ids, label } = this;
     const most = this.described.limits.text;
     return ids.length > most ? { ids: ids.slice(-most), label } : { ids, label, given: this.promptIds.length };
   }
 
-  /** Return the tokens that may come next, each { token, text, probability, bits }; the best known until there is an answer. */
+  /** Return the most probable next tokens, each { token, text, probability, bits }; the previous ones until a response arrives. */
   best(temperature, count) {
     if (!this.writing && (this.known.version !== this.version || this.known.temperature !== temperature)) {
-      this.inquire(temperature, count);
+      this.requestNext(temperature, count);
     }
     return this.next;
   }
 
-  async inquire(temperature, count) {
-    if (this.inquires) return;
-    this.inquires = true;
+  async requestNext(temperature, count) {
+    if (this.requesting) return;
+    this.requesting = true;
     const { version } = this;
     try {
       const response = await post("api/next", { ...this.place, temperature, top: count });
@@ -106,9 +106,9 @@ class RemoteManuscript extends Manuscript {
       if (version === this.version) this.expect(next, temperature);
     } catch (error) {
       if (!(error instanceof Refused)) throw error;
-      this.known = { version, temperature }; // so that it is not asked again and again
+      this.known = { version, temperature }; // so that the request is not repeated
     } finally {
-      this.inquires = false;
+      this.requesting = false;
     }
     this.changed();
   }
@@ -119,13 +119,13 @@ class RemoteManuscript extends Manuscript {
     this.known = { version: this.version, temperature };
   }
 
-  /** Note that the text is another one now. */
+  /** Mark the text as changed. */
   touch() {
     this.version = (this.version ?? 0) + 1;
     this.known ??= { version: -1 };
   }
 
-  /** Write up to so many tokens, a span at a time. */
+  /** Write up to `count` tokens, a few seconds of text per request. */
   *write(count, temperature, pace, shown) {
     this.writing = true;
     try {
@@ -140,13 +140,13 @@ class RemoteManuscript extends Manuscript {
     }
   }
 
-  /** Write until the server has no more to say, or the temperature is another one. */
+  /** Write until the response ends or the temperature changes. */
   *span(count, temperature, rate, shown) {
     const at = temperature();
-    const length = Math.min(count, this.described.limits.length, Math.ceil(rate * STRETCH));
-    const every = rate === Infinity ? null : Math.ceil(rate / FRAMES); // tokens after which it is told what may come next
+    const length = Math.min(count, this.described.limits.length, Math.ceil(rate * SPAN_SECONDS));
+    const every = rate === Infinity ? null : Math.ceil(rate / FRAMES); // tokens between two updates of the next tokens' probabilities
     const { place } = this;
-    const again = place.given !== undefined; // after a text's end, with another one
+    const again = place.given !== undefined; // whether to start another text after the end of one
     const events = new Events("api/complete", { ...place, again, temperature: at, length, every, top: shown, stream: true });
     try {
       for (;;) {
@@ -169,7 +169,7 @@ class RemoteManuscript extends Manuscript {
     }
   }
 
-  /** Let a token be the next that may come. */
+  /** Append one of the next tokens. */
   set(token) {
     const { text, bits } = this.next.find((one) => one.token === token);
     this.put(token, text, bits);

@@ -1,6 +1,6 @@
-// The way between text and token ids, for each kind of tokens.
+// Map text to token ids and back, for each kind of tokens.
 
-// What Python's re calls \w and \s; JavaScript means something else by them.
+// \w and \s as in Python's re; JavaScript's differ.
 const LETTERS = "\\p{L}\\p{N}_";
 const SPACES = "\\t-\\r\\x1c-\\x1f\\x85\\p{Z}";
 const WORD = new RegExp(` ?[${LETTERS}]+| ?[^${LETTERS}${SPACES}]|[${SPACES}]`, "gu");
@@ -31,7 +31,7 @@ class Vocabulary {
     return token >= this.firstLabel || (this.kind === "word" && token === UNKNOWN_WORD);
   }
 
-  /** Return the tokens of a text, each { id, text }, and what the network does not know: characters are left out, words are not. */
+  /** Return the tokens of a text, each { id, text }, and the unknown ones: unknown characters are left out, unknown words are not. */
   encode(text) {
     if (this.kind === "byte") return { tokens: this.encodeBytes(text), unknown: [] };
     if (this.kind === "word") return this.encodeWords(text);
@@ -42,7 +42,7 @@ class Vocabulary {
     return { tokens: pieces.map((piece) => ({ id: this.ids.get(piece), text: piece })), unknown };
   }
 
-  /** Return a token a word, which may be known with or without the space before it. A space at the end may be the next word's. */
+  /** Return a token per word, matched with or without the space before it. A space at the end may belong to the next word. */
   encodeWords(text) {
     const words = (this.ids.has(" ") ? text : text.replace(/ $/, "")).match(WORD) ?? [];
     const respaced = (word) => (word.startsWith(" ") ? word.slice(1) : ` ${word}`);
@@ -52,7 +52,7 @@ class Vocabulary {
     return { tokens, unknown: [...new Set(unknown)] };
   }
 
-  /** Return a token a byte; the text of a character comes with its last byte. */
+  /** Return a token per byte; the text of a character comes with its last byte. */
   encodeBytes(text) {
     const encoder = new TextEncoder();
     return Array.from(text).flatMap((one) => {
@@ -61,7 +61,7 @@ class Vocabulary {
     });
   }
 
-  /** Return the pieces of a word: at each turn the pair is merged whose merge was found first, wherever it stands. */
+  /** Return the subwords of a word: always merge the pair with the earliest merge first. */
   merged(word) {
     let pieces = Array.from(word);
     for (;;) {
@@ -81,7 +81,7 @@ class Vocabulary {
     }
   }
 
-  /** Return what turns drawn tokens into text, one after another; a character of several bytes comes with the last of them. */
+  /** Return a function that decodes drawn tokens one after another; a multi-byte character comes with its last byte. */
   decoder() {
     if (this.kind !== "byte") return (token) => this.texts[token];
     const decoder = new TextDecoder("utf-8", { ignoreBOM: true });

@@ -1,14 +1,14 @@
 "use strict";
 const data = JSON.parse(document.getElementById("data").textContent);
 
-// What a chart says of the epoch that one points at.
+// The figures of the epoch under the pointer.
 function figure(chart, value) {
   if (chart.percent) return `${(100 * value).toFixed(1)}%`;
   const shown = Number(value.toPrecision(4));
   return chart.second ? `${shown} (${Number((value * chart.second[1]).toPrecision(4))} ${chart.second[0]})` : String(shown);
 }
 
-function told(chart, epoch) {
+function readout(chart, epoch) {
   const figures = [];
   for (const curve of chart.curves) {
     const point = curve.points.find((one) => one[0] === epoch);
@@ -22,7 +22,7 @@ function told(chart, epoch) {
   const plot = element.querySelector(".plot");
   const hit = element.querySelector(".hit");
   const cross = element.querySelector(".cross");
-  const line = element.querySelector(".told");
+  const line = element.querySelector(".readout");
   const epochs = [...new Set(chart.curves.flatMap((curve) => curve.points.map((one) => one[0])))].sort((a, b) => a - b);
   let place = -1;
 
@@ -32,7 +32,7 @@ function told(chart, epoch) {
     cross.setAttribute("x1", share);
     cross.setAttribute("x2", share);
     cross.classList.add("on");
-    line.textContent = told(chart, epochs[place]);
+    line.textContent = readout(chart, epochs[place]);
   }
 
   function leave() {
@@ -63,7 +63,7 @@ function told(chart, epoch) {
   });
 });
 
-// The folds of the sample texts become one place that a slider steps through.
+// Show one fold of sample texts at a time, selected by a slider.
 const stepper = document.querySelector(".stepper");
 if (stepper) {
   const folds = [...document.querySelectorAll(".folds details")];

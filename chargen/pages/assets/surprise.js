@@ -23,7 +23,7 @@ function element(kind, content) {
   return made;
 }
 
-function tell(place) {
+function showPlace(place) {
   if (current) current.classList.remove("on");
   current = cells[place];
   current.classList.add("on");
@@ -41,7 +41,7 @@ function tell(place) {
 
 function pointed(event) {
   const place = places.get(event.target);
-  if (place !== undefined) tell(place);
+  if (place !== undefined) showPlace(place);
 }
 text.addEventListener("pointerover", pointed);
 text.addEventListener("click", pointed);
@@ -67,6 +67,6 @@ text.addEventListener("keydown", (event) => {
   };
   if (!(event.key in moves) || event.ctrlKey || event.metaKey || event.altKey) return;
   event.preventDefault();
-  tell(moves[event.key]());
+  showPlace(moves[event.key]());
   current.scrollIntoView({ block: "nearest" });
 });

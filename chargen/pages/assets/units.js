@@ -20,14 +20,14 @@ function named(unit) {
   return `${layers > 1 ? `layer ${layer}, ` : ""}unit ${number}, ${state}`;
 }
 
-// Mean and spread of each unit, in bytes: some cells stay near 1 all over the text, and stand out nowhere.
+// Mean and spread of each unit, in bytes: some cells stay near 1 in the whole text, and are nowhere unusual.
 const summaries = data.units.map((_, unit) => {
   const row = values.subarray(unit * data.length, (unit + 1) * data.length);
   const mean = row.reduce((sum, one) => sum + one, 0) / row.length;
   const variance = row.reduce((sum, one) => sum + (one - mean) ** 2, 0) / row.length;
   return { mean, spread: Math.sqrt(variance) + 1 };
 });
-const standingOut = (unit) => Math.abs(values[unit * data.length + current] - summaries[unit].mean) / summaries[unit].spread;
+const unusualness = (unit) => Math.abs(values[unit * data.length + current] - summaries[unit].mean) / summaries[unit].spread;
 
 function colour(unit) {
   const row = values.subarray(unit * data.length, (unit + 1) * data.length);
@@ -51,7 +51,7 @@ function pick(unit) {
     }
   }
   colour(unit);
-  tell();
+  showPanel();
 }
 
 function fill() {
@@ -77,17 +77,17 @@ function fill() {
 
 function strongest() {
   const units = data.units.map((_, unit) => unit);
-  return units.sort((a, b) => standingOut(b) - standingOut(a)).slice(0, STRONGEST);
+  return units.sort((a, b) => unusualness(b) - unusualness(a)).slice(0, STRONGEST);
 }
 
-function tell() {
+function showPanel() {
   const first = document.createElement("p");
   const figures = data.properties.map((name, column) => `${name} ${signed(data.correlations[picked][column], 2)}`);
-  first.textContent = `${named(picked)} \u2014 correlation with ${figures.join(", ") || "nothing that varies here"}`;
+  first.textContent = `${named(picked)} \u2014 correlation with ${figures.join(", ") || "no property varies in this text"}`;
   panel.replaceChildren(first);
   if (current < 0) return;
   const here = document.createElement("p");
-  here.textContent = `here ${signed(value(picked, current), 2)}; most unlike themselves here:`;
+  here.textContent = `here ${signed(value(picked, current), 2)}; most unusual units here:`;
   panel.append(here, ...strongest().map((unit) => {
     const button = document.createElement("button");
     button.textContent = `${named(unit)} ${signed(value(unit, current), 2)}`;
@@ -100,7 +100,7 @@ function go(place) {
   if (current >= 0) cells[current].classList.remove("on");
   current = place;
   cells[current].classList.add("on");
-  tell();
+  showPanel();
 }
 
 function pointed(event) {
@@ -140,7 +140,7 @@ order.addEventListener("change", () => {
   pick(ranking[0]);
 });
 
-// The first unit is the one that was asked for, or the best for any property: the list begins with the property it is best for.
+// The first unit is the requested one, or the one with the largest correlation; the list is ordered by its best property.
 const own = (data.correlations[0] || []).map(Math.abs);
 if (own.length) order.selectedIndex = own.indexOf(Math.max(...own));
 fill();
