@@ -46,9 +46,11 @@ mutate: $(READY) ## change the code in COUNT=300 places, one at a time, and coun
 lint: $(READY) ## check style and types
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
+	$(BIN)/python -m tests.typed_keywords --check
 	$(BIN)/mypy
 
-format: $(READY) ## format the code
+format: $(READY) ## format the code, and write what is generated from the settings
+	$(BIN)/python -m tests.typed_keywords
 	$(BIN)/ruff check --fix-only --quiet .
 	$(BIN)/ruff format .
 

@@ -1,6 +1,6 @@
 """Offer chargen to Python programs: `chargen.train`, `chargen.resume`, `chargen.load` and what they return.
 
-Keywords are named as the flags of the command line are, and the results are the same, byte for byte.
+Keywords are named as the flags of the command line, and the results are the same, byte for byte.
 
 >>> import chargen
 >>> run = chargen.train("tiny.txt", cell="gru", hidden_size=24, epochs=2, backend="numpy", quiet=True)
@@ -8,13 +8,13 @@ Keywords are named as the flags of the command line are, and the results are the
 >>> text.startswith("The "), len(text)
 (True, 64)
 
-Later, or elsewhere, the run is found by its path or its name, as `chargen sample --run` finds it:
+Later, load the run by its path or its name, as `chargen sample --run` does:
 
 >>> model = chargen.load(run.path)
 >>> model.generate("The ", length=60, temperature=0.8, random_seed=7) == text
 True
 
-Whatever a caller can mend is a ChargenError that says how:
+Each error that the caller can fix is a ChargenError that says how:
 
 >>> chargen.train("tiny.txt", cell="ltsm")
 Traceback (most recent call last):
@@ -33,19 +33,22 @@ from chargen.corpus.vocabulary import Vocabulary
 from chargen.errors import ConfigError
 from chargen.network.model_file import TextModel, load_model
 from chargen.runs.directory import RunDirectory, find_model
-from chargen.settings.keywords import SamplingSettings, TrainSettings
+from chargen.settings.keyword_errors import keyword_errors
+from chargen.settings.keywords import TrainKeywords, WritingKeywords
 from chargen.settings.layers import check_value, keyword_layer, read_config
 from chargen.settings.schema import KEYWORDS, Setting
-from chargen.tasks.writing import Composition, compose, read_options
+from chargen.settings.writing import read_keywords
 from chargen.writing.classifier import label_probabilities, load_labelled
 from chargen.writing.ensemble import AVERAGE, AnyModel, join_models, labelled
 from chargen.writing.prediction import most_probable
 from chargen.writing.prompt import read_prompt
+from chargen.writing.request import Request, make_request
 
 OnUnknown = Literal["error", "skip", "nearest"]
 StrPath = str | os.PathLike[str]
 
 
+@keyword_errors()
 def train(
     *files: StrPath,
     config: StrPath | None = None,
@@ -54,15 +57,15 @@ def train(
     runs_dir: StrPath | None = None,
     quiet: bool = False,
     verbose: bool = False,
-    **settings: Unpack[TrainSettings],
+    **settings: Unpack[TrainKeywords],
 ) -> "Run":
     """Train a network on text files, folders or shipped corpora, and return its run.
 
-    Every setting of `chargen train --help-all` is a keyword. What is not given is chosen from the text as it is there; minutes
-    or a preset say for how long. The files of the run are written below runs_dir, $CHARGEN_RUNS or ./runs. Progress goes to
-    stderr unless quiet; verbose says more of it. Only this process's main thread can be interrupted: Ctrl-C raises
-    KeyboardInterrupt once everything is saved, and `resume` goes on. Raises ChargenError, nearly always before anything is
-    trained: ConfigError for settings, CorpusError for texts, RunError for places, TrainingError for a loss that explodes.
+    Every setting of `chargen train --help-all` is a keyword. Other settings are chosen from the text and the time budget, which
+    minutes or a preset set. The run's files are written below runs_dir, $CHARGEN_RUNS or ./runs. Progress is printed to stderr
+    unless quiet; verbose prints more. Ctrl-C, in the main thread, raises KeyboardInterrupt after everything is saved; `resume`
+    continues. Raises ChargenError, usually before training starts: ConfigError for settings, CorpusError for texts, RunError
+    for folders, TrainingError for a loss that diverges.
 
     >>> run = chargen.train("male.txt", cell="simplernn", hidden_size=16, epochs=1, backend="numpy", quiet=True)
     >>> run.history[-1]["epoch"], run.settings["network"]["cell"]
@@ -83,10 +86,11 @@ def train(
     )
 
 
+@keyword_errors()
 def resume(run: StrPath | None = None, *, runs_dir: StrPath | None = None, quiet: bool = False, verbose: bool = False) -> "Run":
-    """Go on with a training that was stopped, exactly where it was, and return its run; the newest one unless it is named.
+    """Continue a stopped training exactly where it was, and return its run; the newest run unless given.
 
-    A training that has come to its end stays as it is. Raises what `train` raises, and RunError where there is no such run.
+    A finished training stays as it is. Raises the errors of `train`, and RunError if there is no such run.
 
     >>> chargen.resume(run.path, quiet=True) == run
     True
@@ -95,6 +99,7 @@ def resume(run: StrPath | None = None, *, runs_dir: StrPath | None = None, quiet
     return _train([(KEYWORDS, {})], runs_dir=runs_dir, verbosity=_verbosity(quiet, verbose), resume=spec)
 
 
+@keyword_errors()
 def load(
     *runs: StrPath,
     label: str | None = None,
@@ -102,12 +107,12 @@ def load(
     carry: bool | None = None,
     runs_dir: StrPath | None = None,
 ) -> "Model":
-    """Load a trained network by the name of its run, the path of its folder, or a model file; the newest run unless named.
+    """Load a trained network by the name or the path of its run, or a model file; the newest run unless given.
 
-    label: which kind of documents to write, for models of labelled ones. Several runs write together, by the average of their
-    probabilities or in turns. carry: whether the state is carried from character to character, or the window before each one
-    is read from the zero state; as in training unless given. Neither Keras nor a backend is loaded. Raises RunError for a run
-    that is missing, and ModelFileError for a file that is damaged or no model that writes.
+    label: for models of labelled documents, the label to write for. Several runs write together: their probabilities are
+    averaged, or they take turns. carry: carry the state from character to character, or read the window before each one from a
+    zero state; as in training unless given. Neither Keras nor a backend is loaded. Raises RunError for a missing run, and
+    ModelFileError for a damaged file or one of a model that does not write text.
 
     >>> chargen.load(run.name).describe()["cell"]
     'gru'
@@ -116,14 +121,15 @@ def load(
     return Model(_model_paths(runs, runs_dir), label=label, ensemble=ensemble, carry=carry)
 
 
+@keyword_errors()
 def load_classifier(run: StrPath | None = None, *, runs_dir: StrPath | None = None) -> "Classifier":
-    """Load a run that can tell labels: one of task="classify", or one that learnt to write with label_by. Raises as `load`."""
+    """Load a run that predicts labels, trained with task="classify" or with label_by. Raises the errors of `load`."""
     (path,) = _model_paths(() if run is None else (run,), runs_dir)
     return Classifier(path)
 
 
 class Run:
-    """A training's run directory. Two of the same path are equal."""
+    """The run directory of a training. Runs of the same path are equal."""
 
     def __init__(self, path: StrPath) -> None:
         self._directory = RunDirectory(Path(path))
@@ -149,14 +155,14 @@ class Run:
 
     @property
     def settings(self) -> dict[str, dict[str, Any]]:
-        """Every setting as it was resolved, by section."""
+        """All settings of the run, by section."""
         from chargen.runs.trained_text import read_settings
 
         return read_settings(self._directory).to_mapping()
 
     @property
     def history(self) -> list[dict[str, Any]]:
-        """One row an epoch, as metrics.csv has them. Raises RunError before the first epoch is over.
+        """One row for each epoch, as in metrics.csv. Raises RunError before the end of the first epoch.
 
         >>> sorted(run.history[0])[:3]
         ['bits_per_character', 'characters_per_token', 'cross_entropy']
@@ -172,20 +178,21 @@ class Run:
 
     @cached_property
     def classifier(self) -> "Classifier":
-        """The best classifier. Raises ModelFileError for a run that knows no labels."""
+        """The best classifier. Raises ModelFileError for a run without labels."""
         return Classifier(find_model(str(self.path), self.path.parent))
 
-    def generate(self, prompt: str = "", **options: Unpack[SamplingSettings]) -> str:
+    def generate(self, prompt: str = "", **options: Unpack[WritingKeywords]) -> str:
         """Write a text with the best model; see `Model.generate`."""
         return self.model.generate(prompt, **options)
 
+    @keyword_errors()
     def evaluate(self, text: str | None = None, *, block_length: int = 256) -> dict[str, dict[str, float]]:
-        """Measure the best model on what training held out, or on a text; see `Model.evaluate`."""
+        """Measure the best model on the held-out text, or on a given text; see `Model.evaluate`."""
         return self.model.evaluate(text, block_length=block_length)
 
 
 class Model:
-    """A trained network, or several that write together. `load` makes one."""
+    """A trained network, or several that write together. Made by `load`."""
 
     def __init__(
         self, paths: Sequence[Path], *, label: str | None = None, ensemble: str = AVERAGE, carry: bool | None = None
@@ -193,7 +200,7 @@ class Model:
         self._paths, self._label, self._how = paths, label, ensemble
         self._members = [load_model(path).with_carry(carry) for path in paths]
         if label is not None or len(paths) > 1:
-            _ = self._writer  # raises now what there is to raise; without a label it may still be measured
+            _ = self._writer  # raises errors now; without a label the model may still be measured
 
     def __repr__(self) -> str:
         return f"Model({', '.join(repr(str(path)) for path in self._paths)})"
@@ -207,49 +214,50 @@ class Model:
         """
         return self._members[0].vocabulary
 
-    def generate(self, prompt: str = "", **options: Unpack[SamplingSettings]) -> str:
-        """Continue a prompt, and return the text with the prompt in front: what `chargen sample --count 1` writes.
+    def generate(self, prompt: str = "", **options: Unpack[WritingKeywords]) -> str:
+        """Continue a prompt, and return the text including the prompt, as `chargen sample --count 1`.
 
         Keywords are those of `chargen sample --help-all`; lengths are in characters, several temperatures take turns. The same
         random_seed gives the same text. Raises UnknownTokenError for a prompt with characters or words that the model does not
-        know, ConfigError for options that conflict or are out of range, and SamplingError where too few texts are as asked.
+        know, ConfigError for options that conflict or are out of range, and SamplingError if too few texts satisfy the options.
 
         >>> model.generate("The ", greedy=True, length=20) == model.generate("The ", temperature=0, length=20)
         True
         >>> model.generate("The ", temperature=-1)
         Traceback (most recent call last):
             ...
-        chargen.errors.ConfigError: temperature is -1, expected 0 or more; try 0.5 to 1.2
+        chargen.errors.ConfigError: temperature is -1.0, expected 0 or more
         """
         return "".join(self.stream(prompt, **options))
 
-    def stream(self, prompt: str = "", **options: Unpack[SamplingSettings]) -> Iterator[str]:
-        """Yield the text of `generate` piece by piece, as it comes, the prompt first. Raises at once what `generate` raises.
+    @keyword_errors()
+    def stream(self, prompt: str = "", **options: Unpack[WritingKeywords]) -> Iterator[str]:
+        """Yield the text of `generate` piece by piece, the prompt first. Raises the errors of `generate` at once.
 
         >>> pieces = model.stream("The ", length=5, random_seed=1)
         >>> next(pieces)
         'The '
         """
-        return self._composition(prompt, options, count=1).stream()
+        return self._request(prompt, options, count=1).stream()
 
-    def texts(self, prompt: str = "", *, count: int | None = None, **options: Unpack[SamplingSettings]) -> list[str]:
-        """Return several texts, each with the prompt in front: what `chargen sample --count` writes.
+    @keyword_errors()
+    def texts(self, prompt: str = "", *, count: int | None = None, **options: Unpack[WritingKeywords]) -> list[str]:
+        """Return several texts, each including the prompt, as `chargen sample --count`.
 
-        Without a count ten lines of a model of lines, else one text; with a beam, the most probable ones that it finds. Several
-        lines all differ: there are fewer than `count` where the model writes no more different ones. distinct=True raises
-        SamplingError then, distinct=False allows repeats.
+        The default count is ten for a model of lines, else one. With a beam, returns the most probable texts that it finds.
+        Several lines are all different; if the model cannot write enough of them, there are fewer than `count`. Then
+        distinct=True raises SamplingError; distinct=False allows repeats.
 
         >>> len(model.texts("The ", count=3, length=10))
         3
         """
-        if count is not None:
-            check_value("count", count, int, Setting(help="", minimum=1))
-        return self._composition(prompt, options, count=count).write().texts
+        return self._request(prompt, options, count=count).write().texts
 
+    @keyword_errors()
     def next(self, text: str = "", *, top: int = 10, on_unknown: OnUnknown = "error") -> list[tuple[str | None, float]]:
-        """Return the tokens that most probably follow a text, with their probabilities, as `chargen next` shows them.
+        """Return the most probable tokens after a text, with their probabilities, as `chargen next`.
 
-        None is the end of a line, in a model of lines.
+        In a model of lines, None is the end of the line.
 
         >>> expected = model.next("The ", top=3)
         >>> len(expected), sum(probability for _, probability in expected) <= 1
@@ -260,10 +268,11 @@ class Model:
         prompt = read_prompt(self.vocabulary, text, on_unknown=on_unknown)
         return [(tokens[token], probability) for token, probability in most_probable(self._writer, prompt.ids, top)]
 
+    @keyword_errors()
     def surprise(self, text: str, *, on_unknown: OnUnknown = "error") -> list[tuple[str, float]]:
-        """Return the pieces of a text, one a token, each with its bits, as `chargen surprise` measures them.
+        """Return the pieces of a text, one for each token, with their bits, as `chargen surprise`.
 
-        A model of lines reads each line by itself, and its end as a newline.
+        A model of lines reads each line separately, and its end as a newline.
 
         >>> [piece for piece, bits in model.surprise("The cat.")]
         ['T', 'h', 'e', ' ', 'c', 'a', 't', '.']
@@ -274,16 +283,16 @@ class Model:
         surprise = measure_surprise(self._writer, read_passages(self._writer, text, on_unknown=on_unknown))
         return list(zip(surprise.pieces, map(float, surprise.measured.bits), strict=True))
 
+    @keyword_errors()
     def evaluate(
         self, text: str | None = None, *, block_length: int = 256, on_unknown: OnUnknown = "error"
     ) -> dict[str, dict[str, float]]:
-        """Measure how well the model predicts a text, or what its training held out: what `chargen evaluate` measures.
+        """Measure how well the model predicts a text, or its held-out text, as `chargen evaluate`.
 
         Returns the figures of each way of reading, the model's own first: "lines", or "stream" and "blocks of 256"; before them
-        "windows of T" of a network that reads windows. cross_entropy is in nats and
-        bits_per_character in bits a character. Several models are measured by the average of their probabilities. Raises
-        ConfigError for models that take turns or held out different texts, and CorpusError where the text that training held
-        out is gone or has changed.
+        "windows of T" for a network that reads windows. cross_entropy is in nats, bits_per_character in bits a character. The
+        probabilities of several models are averaged. Raises ConfigError for models that take turns or have different held-out
+        texts, and CorpusError if the held-out text is missing or has changed.
 
         >>> figures = model.evaluate("The stairs are cold.")
         >>> sorted(figures), sorted(figures["stream"])[:2]
@@ -306,7 +315,7 @@ class Model:
         return {row.name: row.quality.row() for row in rows}
 
     def describe(self) -> dict[str, Any]:
-        """Return what there is to know of the model: its cell and sizes, its vocabulary, how well it learnt.
+        """Return the cell, sizes, vocabulary and quality of the model.
 
         >>> model.describe()["hidden_size"], model.describe()["tokens"]
         (24, 'character')
@@ -323,17 +332,21 @@ class Model:
     def _named(self) -> list[tuple[str, TextModel]]:
         return [(str(path), model) for path, model in zip(self._paths, self._members, strict=True)]
 
-    def _composition(self, prompt: str, options: Mapping[str, Any], *, count: int | None) -> Composition:
-        return compose(self._writer, self._paths, prompt, read_options(options), count=count)
+    def _request(self, prompt: str, given: Mapping[str, Any], *, count: int | None) -> Request:
+        from chargen.insight.novelty import novelty_test
+
+        options = read_keywords(given, count=count)
+        is_new = novelty_test(self._paths, self._writer.reading, options.copy_length) if options.novel else None
+        return make_request(self._writer, prompt, options, is_new=is_new)
 
     def _single(self) -> TextModel:
         if len(self._members) > 1:
-            raise ConfigError(f"{len(self._members)} models write together, expected one", hint="load it by itself")
+            raise ConfigError(f"got {len(self._members)} models, expected one", hint="load it by itself")
         return self._members[0]
 
 
 class Classifier:
-    """A trained network that tells the label of a text. `load_classifier` makes one."""
+    """A trained network that predicts the label of a text. Made by `load_classifier`."""
 
     def __init__(self, path: Path) -> None:
         self._path, self._model = path, load_labelled(path)
@@ -341,10 +354,11 @@ class Classifier:
     def __repr__(self) -> str:
         return f"Classifier({str(self._path)!r})"
 
+    @keyword_errors()
     def classify(
         self, *texts: str, prior: Mapping[str, float] | None = None, on_unknown: OnUnknown = "error"
     ) -> list[dict[str, float]]:
-        """Return the probability of each label for each text, the most probable first, as `chargen classify` tells them."""
+        """Return the probability of each label for each text, the most probable first, as `chargen classify`."""
         return label_probabilities(self._model, texts, prior=prior, on_unknown=on_unknown)
 
 
@@ -361,12 +375,12 @@ def _train(layers: Sequence[tuple[str, Mapping[str, Any]]], *, runs_dir: StrPath
 
 
 def _pass_on(number: int, run: Run) -> None:
-    """Do what a signal would have done, had training not held it back to save everything."""
+    """Send a signal again that training delayed to save everything."""
     try:
         signal.raise_signal(number)
-        raise KeyboardInterrupt  # where its handler takes it lightly, the training has ended nevertheless
+        raise KeyboardInterrupt  # the training has stopped even if the signal's handler returns
     except KeyboardInterrupt as interrupt:
-        interrupt.add_note(f"everything is saved; chargen.resume({str(run.path)!r}) goes on")
+        interrupt.add_note(f"everything is saved; continue with chargen.resume({str(run.path)!r})")
         raise
 
 

@@ -1,7 +1,6 @@
 """The Python interface does what the commands do, and leaves the caller's process alone."""
 
 import doctest
-import inspect
 import json
 import os
 import signal
@@ -16,10 +15,9 @@ from click.testing import Result
 
 import chargen
 from chargen import api, errors
-from chargen.cli.sample import command as sample_command
-from chargen.settings.keywords import SamplingSettings, TrainSettings
+from chargen.settings.keywords import TrainKeywords, WritingKeywords
 from chargen.settings.schema import declared_settings, keyword_name, keyword_of
-from chargen.tasks.writing import WritingOptions
+from chargen.settings.writing import WritingOptions
 from chargen.training.numpy_trainer import NumpyTrainer
 
 Invoke = Callable[..., Result]
@@ -43,66 +41,22 @@ def test_the_examples_work(in_folder: Path) -> None:
     assert tried > 20
 
 
-def declared(name: str, kind: Any, choices: tuple[str, ...]) -> str:
-    """Return the line of a class that says of a keyword what its declaration says."""
-    if choices:
-        return f"{name}: Literal[{', '.join(map(json.dumps, choices))}]"
-    told = (
-        inspect.formatannotation(kind)
-        .replace("tuple[str, ...]", "Sequence[str]")
-        .replace("tuple[float, ...]", "Sequence[float]")
-    )
-    return f"{name}: {told}"
+def test_the_typed_keywords_are_those_of_the_schema() -> None:
+    training = {keyword_name(one.name, detail) for _, one, _, detail in declared_settings()} - {"files"}
+    shorthands = {keyword_of(flag) for *_, detail in declared_settings() for flag in detail.shorthands}
+    assert set(get_type_hints(TrainKeywords)) == training | shorthands
+    assert set(get_type_hints(WritingKeywords)) == {one.name for one in fields(WritingOptions)} - {"count"}
 
 
-def annotations(cls: type) -> list[str]:
-    lines = inspect.getsource(cls).splitlines()
-    return [line.strip() for line in lines if line.startswith("    ") and ": " in line and '"""' not in line]
-
-
-def test_the_keywords_of_training_are_the_settings() -> None:
-    expected = []
-    for _, one, kind, detail in declared_settings():
-        expected += [f"{keyword_of(flag)}: bool" for flag in detail.shorthands]
-        expected.append(declared(keyword_name(one.name, detail), kind, detail.choices))
-    expected.remove("files: Sequence[str]")
-    expected[expected.index("from_: str | None")] = "from_: str | PathLike[str] | None"
-    assert annotations(TrainSettings) == expected
-
-
-def test_the_keywords_of_writing_are_the_options() -> None:
-    kinds = get_type_hints(WritingOptions)
-    settings = {one.name: one.metadata.get("setting") for one in fields(WritingOptions)}
-    expected = [declared(name, kinds[name], one.choices if one else ()) for name, one in settings.items()]
-    expected[expected.index("temperature: Sequence[float]")] = "temperature: float | Sequence[float]"
-    assert annotations(SamplingSettings) == expected
-
-
-def test_the_keywords_of_writing_are_those_of_the_command() -> None:
-    """Names, defaults and bounds are the same, but for what is about the output."""
-    others = {
-        "run_specs",
-        "label",
-        "carry",
-        "ensemble",
-        "prompt",
-        "seed_file",
-        "count",
-        "output",
-        "runs_dir",
-        "raw",
-        "as_json",
-        "verbosity",
-    }
-    of_command = {one.name: one for one in sample_command.params if one.name not in others and one.expose_value}
-    of_options = {one.name: one for one in fields(WritingOptions)}
-    assert set(of_command) == set(of_options) == set(get_type_hints(SamplingSettings))
-    defaults = sample_command.make_context("sample", []).params
-    for name, one in of_options.items():
-        assert defaults[name] == one.default
-        if detail := one.metadata.get("setting"):
-            assert getattr(of_command[name].type, "min", None) == detail.minimum
-            assert tuple(getattr(of_command[name].type, "choices", ())) == detail.choices
+def test_errors_name_keywords(write_run: WriteRun) -> None:
+    write_run()
+    model = chargen.load("noise")
+    for options, told in (
+        ({"beam": 2, "temperature": 0.5}, "beam draws nothing, which excludes temperature;"),
+        ({"length": 3, "max_length": 4}, "length and max_length exclude each other; max_length keeps"),
+    ):
+        with pytest.raises(errors.ConfigError, match=told):
+            model.generate(**options)
 
 
 def test_training_gives_the_same_bytes_as_the_command(invoke: Invoke, text: Path) -> None:
@@ -173,7 +127,7 @@ def test_a_label_is_chosen(invoke: Invoke, write_run: WriteRun) -> None:
     assert chargen.load_classifier().classify("a", "bc") == [
         row["probabilities"] for row in json.loads(invoke("classify", "a", "bc", "--json").stdout)
     ]
-    with pytest.raises(errors.ConfigError, match="choose --label from x, y"):
+    with pytest.raises(errors.ConfigError, match="choose label from x, y"):
         chargen.load().generate()
 
 
@@ -208,7 +162,7 @@ def test_measures_are_those_of_the_commands(invoke: Invoke, write_trained: Write
         (lambda: chargen.train("tiny.txt", layers="2"), errors.ConfigError, "layers is '2', expected a whole number"),
         (lambda: chargen.train("tiny.txt", epochs=None), errors.ConfigError, "epochs is None, expected a value"),
         (lambda: chargen.train("tiny.txt", one_hot=1), errors.ConfigError, "one_hot is 1, expected true or false"),
-        (lambda: chargen.train("tiny.txt", one_hot=True, embedding=4), errors.ConfigError, "given in two ways"),
+        (lambda: chargen.train("tiny.txt", one_hot=True, embedding=4), errors.ConfigError, "is given twice"),
         (lambda: chargen.train("tiny.txt", preset="slow"), errors.ConfigError, "preset is 'slow', expected one of fast"),
         (lambda: chargen.train("tiny.txt", minutes="5"), errors.ConfigError, "minutes is '5', expected a number"),
         (lambda: chargen.train("tiny.txt", config="missing"), errors.ConfigError, "no such config"),
@@ -223,7 +177,7 @@ def test_measures_are_those_of_the_commands(invoke: Invoke, write_trained: Write
             "ensemble is 'sum', expected one of average, turns",
         ),
         (lambda: chargen.load("critic"), errors.ModelFileError, "holds a classifier"),
-        (lambda: chargen.load("noise", "noise").describe(), errors.ConfigError, "2 models write together, expected one"),
+        (lambda: chargen.load("noise", "noise").describe(), errors.ConfigError, "got 2 models, expected one"),
         (
             lambda: chargen.load("noise", "noise", ensemble="turns").evaluate("a"),
             errors.ConfigError,
@@ -234,7 +188,7 @@ def test_measures_are_those_of_the_commands(invoke: Invoke, write_trained: Write
         (lambda: chargen.load("noise").generate(temp=4), errors.ConfigError, "did you mean temperature?"),
         (lambda: chargen.load("noise").generate(temperature="hot"), errors.ConfigError, "temperature is 'hot'"),
         (lambda: chargen.load("noise").generate(length=-1), errors.ConfigError, "length is -1, expected 0 or more"),
-        (lambda: chargen.load("noise").generate(top_p=2.0), errors.ConfigError, "top-p is 2, expected"),
+        (lambda: chargen.load("noise").generate(top_p=2.0), errors.ConfigError, "top_p is 2.0, expected"),
         (lambda: chargen.load("noise").stream(temperature=-1), errors.ConfigError, "temperature is -1"),
         (lambda: chargen.load("noise").texts(count=0), errors.ConfigError, "count is 0, expected 1 or more"),
         (lambda: chargen.load("noise").next(top=0), errors.ConfigError, "top is 0, expected 1 or more"),
@@ -310,7 +264,7 @@ def test_ctrl_c_saves_and_training_goes_on_from_there(
         chargen.train(text, quiet=True, **SMALL)
     assert signal.getsignal(signal.SIGINT) is handler
     (path,) = Path("runs").iterdir()
-    assert interrupted.value.__notes__ == [f"everything is saved; chargen.resume({str(path)!r}) goes on"]
+    assert interrupted.value.__notes__ == [f"everything is saved; continue with chargen.resume({str(path)!r})"]
     assert len(chargen.Run(path).history) == 1
     run = chargen.resume(path, quiet=True)
     assert run.path == path

@@ -35,13 +35,12 @@ MAY_IMPORT: dict[str, set[str]] = {
     "serving": LIGHT | {"settings", "corpus", "network", "writing", "export"},
     "insight": LIGHT | {"settings", "corpus", "network", "runs", "writing", "scratch"},
     "training": LIGHT | {"settings", "corpus", "network", "runs", "writing", "tracking", "scratch", "export", "insight"},
-    "tasks": LIGHT | {"settings", "corpus", "network", "runs", "writing", "insight"},
     "tuning": LIGHT | {"settings", "corpus", "runs", "training"},
-    "api": LIGHT | {"settings", "corpus", "network", "runs", "writing", "training", "insight", "serving", "tasks"},
+    "api": LIGHT | {"settings", "corpus", "network", "runs", "writing", "training", "insight", "serving"},
     "cli": LIGHT
     | {
         *("settings", "corpus", "network", "runs", "writing", "tracking", "training", "tuning", "insight", "export", "pages"),
-        *("serving", "tasks"),
+        *("serving"),
     },
     "__main__": {"cli"},
     "__init__": {"api", "errors"},

@@ -34,7 +34,7 @@ STDIN = "-"
     "priors",
     multiple=True,
     metavar="LABEL=P",
-    help="How probable a label is before its text is seen; all are alike unless given, and the others share what is left.",
+    help="Probability of a label before its text is seen; labels without --prior share the rest equally.",
 )
 @click.option(
     "--on-unknown",
@@ -58,10 +58,10 @@ def command(
     as_json: bool,
     verbosity: int,
 ) -> None:
-    """Tell the label of each TEXT, - for one text a line from stdin: labels and their probabilities, the likeliest first.
+    """Predict the label of each TEXT, - for one text a line from stdin: print the labels and their probabilities.
 
-    The run is one of `train --task classify`, or one that learnt to write with --label-by: then it is Bayes' rule over the
-    probabilities of writing the text.
+    The run was trained with --task classify, or learned to write with --label-by: then Bayes' rule turns the probabilities of
+    the text under each label into those of the labels.
 
     A table with a column of true labels also gives the accuracy and the confusion matrix.
 
@@ -96,7 +96,7 @@ def command(
         echo("\n" + _matrix(confusion))
 
 
-_Texts = list[tuple[str, str | None]]  # each with its true label, where that is known
+_Texts = list[tuple[str, str | None]]  # each with its true label, if known
 
 
 def _read_texts(
@@ -104,7 +104,7 @@ def _read_texts(
 ) -> tuple[_Texts, list[str]]:
     """Return the texts of the arguments, of stdin and files line by line, and of tables row by row, and notes about tables.
 
-    Raises ConfigError where there is none, and for columns without a table.
+    Raises ConfigError if there is no text, and for columns without a table.
     """
     from chargen.corpus.formats.formatted import formatted
     from chargen.corpus.formats.tables import Labels, wanted_columns
@@ -119,7 +119,7 @@ def _read_texts(
     sources = [formatted(source, config, labels=Labels.IF_ANY) for source in read]
     named = {"--text-column": text_column, "--label-column": label_column}
     for flag in (flag for flag, name in named.items() if name is not None and not any(source.rows for source in sources)):
-        raise ConfigError(f"{flag} is for the tables of --file, there is none", hint="leave it out")
+        raise ConfigError(f"{flag} needs a table given with --file", hint="leave it out")
     for source in sources:
         if source.rows is None:
             given += _lines(str(source.text))
@@ -127,7 +127,7 @@ def _read_texts(
             given += [(str(row.text), row.label) for row in source.rows.spans.documents()]
     notes = notes_about(sources)
     if not given:
-        raise ConfigError("there is no text to classify", hint='give one, as in chargen classify "Harold", or --file')
+        raise ConfigError("no text to classify", hint='give one, as in chargen classify "Harold", or --file')
     for number, (text, _) in enumerate(given, start=1):
         if not text.strip():
             raise ConfigError(f"text {number} of {len(given)} is empty", hint="leave it out")
@@ -145,13 +145,13 @@ def _uncounted(given: _Texts, confusion: Any) -> list[str]:
         return []
     named = ", ".join(sorted(unknown)[:5]) + (", ..." if len(unknown) > 5 else "")
     return [
-        f"the model does not know the labels of {unknown.total():,} texts ({named}), which are not counted; "
-        f"it knows {', '.join(confusion.labels)} (--label-column NAME takes other labels)"
+        f"the model does not know the labels of {unknown.total():,} texts ({named}), so they are not counted; "
+        f"the model knows {', '.join(confusion.labels)} (choose the column with --label-column NAME)"
     ]
 
 
 def _matrix(confusion: Any) -> str:
-    """Return the accuracy, and how often texts of each true label were told each label."""
+    """Return the accuracy and the confusion matrix."""
     rows = [["true / told", *confusion.labels]]
     rows += [[label, *map(str, counts)] for label, counts in zip(confusion.labels, confusion.counts.tolist(), strict=True)]
     right = int(confusion.counts.trace())

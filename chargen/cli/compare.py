@@ -28,10 +28,10 @@ UNKNOWN = "-"
 def command(
     runs: tuple[str, ...], evaluate: bool, carry: bool | None, block_length: int, runs_dir: Path, as_json: bool, verbosity: int
 ) -> None:
-    """Show RUNs side by side: what each is, what it cost, its best validation, and the settings in which they differ.
+    """Compare RUNs side by side: network, training time, best validation loss, and the settings that differ.
 
-    The training time is that of finished epochs, validation and sample text not counted. Figures compare where the runs are of
-    one corpus and hold out the same part of it; a note on stderr says so where they are not.
+    The training time is that of finished epochs, without validation and sample text. Figures are comparable if the runs use the
+    same corpus and hold out the same part of it; a note on stderr says so if they do not.
 
     \b
       chargen compare male-lstm-20260101-120000 male-gru-20260101-120100
@@ -43,7 +43,7 @@ def command(
 
     if len(runs) < 2:
         counted = "1 run was" if runs else "no runs were"
-        raise ConfigError(f"{counted} named, expected two or more", hint="chargen runs lists them")
+        raise ConfigError(f"{counted} given, expected two or more", hint="chargen runs lists them")
     facts = read_facts([find_run(spec, runs_dir) for spec in runs])
     problem = why_not_comparable(facts)
     if problem and verbosity:

@@ -1,6 +1,6 @@
-"""Complete what a shell cannot know: runs, corpora, configs and files.
+"""Complete the names of runs, corpora, configs and files in a shell.
 
-Each keystroke of a Tab waits for it, so nothing here imports NumPy.
+A shell waits for this at each Tab, so nothing here imports NumPy.
 """
 
 from collections.abc import Iterable
@@ -13,7 +13,7 @@ from chargen.shipped import shipped_files, shipped_models
 
 
 class Bash(BashComplete):
-    """Click's own, which does not know that bash takes the = of --cell=gru for a word."""
+    """Complete --cell=gru in bash, which takes the = for a word of its own; Click does not know that."""
 
     def get_completion_args(self) -> tuple[list[str], str]:
         words, incomplete = super().get_completion_args()
@@ -26,7 +26,7 @@ def complete_runs(context: click.Context, parameter: click.Parameter, incomplete
 
 
 def complete_resumable(context: click.Context, parameter: click.Parameter, incomplete: str) -> list[CompletionItem]:
-    """Offer the runs that training can go on with."""
+    """Offer the runs that can be resumed."""
     return _names_or_files(_runs(context, "checkpoints"), incomplete)
 
 
@@ -57,7 +57,7 @@ def complete_configs(context: click.Context, parameter: click.Parameter, incompl
 
 
 def complete_files(context: click.Context, parameter: click.Parameter, incomplete: str) -> list[CompletionItem]:
-    """Leave it to the shell, which knows files."""
+    """Let the shell complete files."""
     return [CompletionItem(incomplete, type="file")]
 
 
@@ -77,7 +77,7 @@ def _names_or_files(names: Iterable[str], incomplete: str) -> list[CompletionIte
 
 
 def _names_and_files(names: Iterable[str], incomplete: str) -> list[CompletionItem]:
-    """Offer names and what lies in this folder; where no name fits, leave it to the shell, which goes into folders too."""
+    """Offer names and the files of this folder; if no name fits, let the shell complete files in other folders too."""
     if not any(name.startswith(incomplete) for name in names):
         return [CompletionItem(incomplete, type="file")]
     here = sorted(path.name + "/" * path.is_dir() for path in Path().iterdir())

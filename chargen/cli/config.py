@@ -53,11 +53,11 @@ def show(
     verbosity: int,
     **given: Any,
 ) -> None:
-    """Print the settings that `chargen train` with the same arguments would begin with, as TOML.
+    """Print the settings that `chargen train` would use with the same arguments, as TOML.
 
-    The comment behind each names its origin: default, the config file, the command line, or the text. With FILES, what is left
-    open is chosen from the text as `chargen train` chooses it, and comments say why; without, it is left out. Nothing is
-    trained.
+    The comment after each setting names its origin: default, the config file, the command line, or the text. With FILES, the
+    other settings are chosen from the text as `chargen train` does, and comments say why; without FILES they are left out.
+    Nothing is trained.
 
     \b
       chargen config show book.txt --preset fast > my.toml

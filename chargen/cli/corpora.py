@@ -19,7 +19,7 @@ from chargen.terminal import echo
 @common_options
 @click.pass_context
 def command(context: click.Context, as_json: bool, verbosity: int) -> None:
-    """List the texts that `chargen train` finds by name, and those that can be fetched.
+    """List the texts that `chargen train` finds by name, and download more.
 
     \b
       chargen corpora list
@@ -35,7 +35,7 @@ def command(context: click.Context, as_json: bool, verbosity: int) -> None:
 @json_option
 @common_options
 def list_corpora(as_json: bool, verbosity: int) -> None:
-    """List the texts: name, size, whether it is here, what it is. `chargen corpora` does the same."""
+    """List the texts: name, size, whether it is downloaded, and a description. `chargen corpora` does the same."""
     _list(as_json)
 
 
@@ -51,14 +51,14 @@ def list_corpora(as_json: bool, verbosity: int) -> None:
 @json_option
 @common_options
 def get(names: tuple[str, ...], output: Path | None, as_json: bool, verbosity: int) -> None:
-    """Get the texts of these NAMES; stdout gets the path of each, which is FILE with -o.
+    """Download the texts of these NAMES and print their paths; with -o, the path is FILE.
 
-    Those that do not come with chargen are fetched into your cache: each from the address that `chargen corpora list --json`
-    tells, once, and its sha256 is checked. The folder is your system's cache folder, or $CHARGEN_CACHE.
+    Texts that are not part of chargen are downloaded once, from the address that `chargen corpora list --json` shows, into your
+    system's cache folder or $CHARGEN_CACHE. Their sha256 is checked.
     """
     if output and len(names) > 1:
-        raise ConfigError(f"--output is one file, {len(names)} names are given", hint="get one text at a time")
-    for find in [_finder(name) for name in names]:  # all are known before the first is fetched
+        raise ConfigError(f"--output writes one file, but {len(names)} names are given", hint="get one text at a time")
+    for find in [_finder(name) for name in names]:  # report an unknown name before the first download
         path = find(verbosity)
         if output:
             write_output(output, path.read_bytes())
@@ -67,7 +67,7 @@ def get(names: tuple[str, ...], output: Path | None, as_json: bool, verbosity: i
 
 
 def _finder(name: str) -> Callable[[int], Path]:
-    """Return what finds a text, or fetches it. Raises CorpusError where there is none of that name."""
+    """Return a function that finds a text or downloads it. Raises CorpusError if no text has that name."""
     from chargen.corpus.fetching import find_public
 
     shipped = {known: path for path in shipped_files("corpora") for known in (path.name, path.stem)}
@@ -76,14 +76,14 @@ def _finder(name: str) -> Callable[[int], Path]:
     if text := find_public(name):
         return partial(_fetched, text)
     known = ", ".join(row["name"] for row in _corpora())
-    raise CorpusError(f"no text is called {name}", hint=f"there are {known}")
+    raise CorpusError(f"no such text: {name}", hint=f"there are {known}")
 
 
 def _fetched(text: Any, verbosity: int) -> Path:
     from chargen.corpus.fetching import fetch, fetched_path
 
     if verbosity and not fetched_path(text):
-        echo(f"fetching {text.name}, {text.size:,} bytes, from {text.url}", err=True)
+        echo(f"downloading {text.name}, {text.size:,} bytes, from {text.url}", err=True)
     return fetch(text)
 
 
@@ -108,7 +108,7 @@ def _corpora() -> list[dict[str, Any]]:
 
 
 def _table(rows: list[dict[str, Any]]) -> str:
-    """Return one line a text: its name, its size, whether it is here, what it is."""
+    """Return one line a text: its name, size, location and description."""
     lines = [(row["name"], f"{row['bytes']:,} bytes", "here" if row["path"] else "to fetch", row["about"]) for row in rows]
     widths = [max(map(len, column)) for column in zip(*lines, strict=True)]
     return "\n".join(

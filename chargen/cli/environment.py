@@ -1,6 +1,6 @@
 """Read options from environment variables: CHARGEN_TRAIN_EPOCHS is `chargen train --epochs`.
 
-Every option has one, named after its command and its flag, but those that are about one call: -q, -v, --debug and for help.
+Every option has a variable named after its command and its flag, except -q, -v, --debug and the help options.
 """
 
 import os
@@ -16,17 +16,17 @@ from chargen.errors import ChargenError
 from chargen.suggestions import OPTIONS, meaning
 
 PREFIX = "CHARGEN_"
-OTHERS = {"CHARGEN_CACHE"}  # variables that stand for no option
+OTHERS = {"CHARGEN_CACHE"}  # variables that belong to no option
 ABOUT_ONE_CALL = ("verbosity", "debug", "help_all")
 
 
 def variable_name(command: str, flag: str) -> str:
-    """Return the name of the variable that stands for a command's flag."""
+    """Return the name of the variable of a command's flag."""
     return PREFIX + re.sub(r"\W", "_", f"{command} {flag.removeprefix('--')}").upper()
 
 
 def name_variables(command: click.Command, path: str) -> None:
-    """Let the options of a command, and of those below it, be given by variables, where they have none yet."""
+    """Give each option of a command, and of its subcommands, a variable, unless it has one."""
     for name, below in _below(command).items():
         name_variables(below, f"{path} {name}")
     for option in _options(command):
@@ -47,12 +47,12 @@ def _flag(option: click.Option) -> str:
 
 
 def variables_of(command: click.Command) -> dict[str, str]:
-    """Return the flag of each variable that a command, or one below it, reads."""
+    """Return the flag of each variable that a command or its subcommands read."""
     return {name: _flag(option) for name, option in _variables(command).items()}
 
 
 def _variables(command: click.Command) -> dict[str, click.Option]:
-    """Return the option of each variable that a command, or one below it, reads."""
+    """Return the option of each variable that a command or its subcommands read."""
     found = {str(one.envvar): one for one in _options(command) if one.envvar}
     for below in _below(command).values():
         found |= _variables(below)
@@ -60,18 +60,18 @@ def _variables(command: click.Command) -> dict[str, click.Option]:
 
 
 def is_from_environment(parameter: str) -> bool:
-    """Tell whether a parameter of the command that runs was given by its variable."""
+    """Return whether a parameter of the running command was given by its variable."""
     context = click.get_current_context(silent=True)
     return context is not None and context.get_parameter_source(parameter) is ParameterSource.ENVIRONMENT
 
 
 def typed(given: Mapping[str, Any]) -> dict[str, Any]:
-    """Return the values of parameters as they are without the environment: None for those that came from there."""
+    """Return the values of parameters, None for those that came from the environment."""
     return {name: None if is_from_environment(name) else value for name, value in given.items()}
 
 
 def misspelt(context: click.Context) -> Iterator[str]:
-    """Yield a line for each variable that was probably meant for the command that runs, and that nobody reads."""
+    """Yield a line for each unknown variable that was probably meant for the running command."""
     root = context.find_root()
     program, running = root.command, context.command_path.removeprefix(root.command_path).split()
     if not isinstance(program, click.Group) or not running:
@@ -79,7 +79,7 @@ def misspelt(context: click.Context) -> Iterator[str]:
     prefixes = {variable_name(name, ""): name for name in program.list_commands(root)}
     known = _known(program, root, running[0]) | OTHERS
     judged = [prefix for prefix in prefixes if any(name.startswith(prefix) for name in known)]
-    for prefix in judged:  # those of `config show` are of `train`, which reads others besides
+    for prefix in judged:  # `config show` uses the variables of `train`, which reads others too
         known |= _known(program, root, prefixes[prefix])
     for name in sorted(os.environ):
         if name.startswith(PREFIX) and name not in known:
@@ -94,25 +94,25 @@ def _known(program: click.Group, root: click.Context, name: str) -> set[str]:
 
 
 def _suggestion(name: str, known: set[str], owner: str | None) -> Iterator[str]:
-    """Yield what is said of an unknown variable of a command, its `owner`; little of one that may be somebody else's."""
+    """Yield a line about an unknown variable of a command, its `owner`; without an owner only if it looks misspelt."""
     prefix = owner or PREFIX
     rest = {one.removeprefix(prefix): one for one in known if one.startswith(prefix)}
     wanted = name.removeprefix(prefix)
     meant = (meaning(wanted.replace("_", "-"), OPTIONS) or "").split() if owner else []
     matches = [one for flag in meant if (one := variable_name("", flag).removeprefix(f"{PREFIX}_")) in rest]
     matches += get_close_matches(wanted, rest, n=1, cutoff=0.6 if owner else 0.75)
-    matches += sorted((one for one in rest if one.endswith(f"_{wanted}")), key=len)  # the command was forgotten
+    matches += sorted((one for one in rest if one.endswith(f"_{wanted}")), key=len)  # the command's name is missing
     if matches:
-        yield f"nothing reads {name}; did you mean {rest[matches[0]]}?"
+        yield f"unknown variable {name}; did you mean {rest[matches[0]]}?"
     elif owner:
-        yield f"nothing reads {name}: there is no such option"
+        yield f"unknown variable {name}: no such option"
 
 
 def behind(error: ChargenError, command: click.Command, arguments: Sequence[str]) -> list[str]:
-    """Return the variables that had a part in an error, which does not name them itself.
+    """Return the variables that contributed to an error, unless it names them itself.
 
-    The error names the option that was given by the variable, or its value as a whole word. The value has to be a name that
-    the user chose; a number, or one of several choices, may stand there for something else, unless the option's name does too.
+    The error contains the option of the variable, or its value as a whole word. The value must be a name that the user chose: a
+    number, or one of several choices, may mean something else there, unless the option's name is in the error too.
     """
     flags, line = _typed_flags(arguments), str(error)
     return [
@@ -137,12 +137,12 @@ def _typed_flags(arguments: Sequence[str]) -> set[str]:
 
 
 def _stands_in(part: str, line: str) -> bool:
-    """Whether a part of a line is a word by itself, not the beginning of a path either."""
+    """Return whether a part of a line is a word by itself, and not the beginning of a path."""
     return bool(part) and re.search(rf"(?<![\w/.-]){re.escape(part)}(?![\w/-]|\.\w)", line) is not None
 
 
 def name_variable(error: click.BadParameter, arguments: Sequence[str]) -> None:
-    """Let an error in an option's value name the option's variable, if the value came from there."""
+    """Name the option's variable in an error about a value that came from it."""
     option = error.param
     if not isinstance(option, click.Option) or _typed_flags(arguments) & {*option.opts, *option.secondary_opts}:
         return

@@ -18,9 +18,9 @@ from chargen.terminal import echo
 @click.command("evaluate")
 @click.argument("run_and_files", nargs=-1, metavar="[RUN]... [FILE]...", shell_complete=complete_runs_and_texts)
 @block_length_option
-@click.option("--training", "with_training", is_flag=True, help="Measure the part that was trained on as well.")
-@click.option("--baselines/--no-baselines", default=True, show_default=True, help="Measure n-grams, gzip and xz as well.")
-@click.option("--dynamic", is_flag=True, help="Measure dynamic evaluation as well: the weights adapt to what was read.")
+@click.option("--training", "with_training", is_flag=True, help="Also measure the training part.")
+@click.option("--baselines/--no-baselines", default=True, show_default=True, help="Also measure n-grams, gzip and xz.")
+@click.option("--dynamic", is_flag=True, help="Also measure dynamic evaluation: the weights adapt to the text as it is read.")
 @click.option(
     "--dynamic-rate",
     type=click.FloatRange(0, min_open=True),
@@ -47,18 +47,17 @@ def command(
     as_json: bool,
     verbosity: int,
 ) -> None:
-    """Measure how well a run predicts what its training held out, or whole FILEs: nats and bits a character, perplexity.
+    """Measure how well a run predicts its held-out text, or whole FILEs: nats and bits a character, perplexity.
 
-    RUN is a run or a model file, the newest run unless given; several are measured as they write together, by the average of
-    their probabilities. Every character counts, and the end of each line or document as
-    one. Documents are read in two ways: as one stream, the state carried from start to end, and in blocks from the zero state
-    each, which is harder. Lines are read one by one from the zero state.
+    RUN is a run or a model file, the newest run unless given; of several, the probabilities are averaged. Each character
+    counts, and so does the end of each line or document. Documents are read in two ways: as one stream, with the state carried
+    from start to end, and in blocks, each from a zero state, which is harder. Lines are read one by one from a zero state.
 
-    The baselines have learnt from the same training part: character n-grams (interpolated Kneser-Ney), and gzip and xz, by what
-    the text adds to the compressed training part. gzip looks back on 32 KB only.
+    The baselines use the same training part: character n-grams (interpolated Kneser-Ney), and gzip and xz, by how much the text
+    adds to the compressed training part. gzip looks back on 32 KB only.
 
-    --dynamic is another model than the one that sample uses (Krause et al. 2018): it goes on learning from the text once it
-    has predicted it. Its figure has a line of its own.
+    --dynamic (Krause et al. 2018) is not the model that sample uses: it keeps learning from the text after predicting it. It
+    has its own line.
 
     \b
       chargen evaluate
@@ -108,7 +107,7 @@ def command(
 
 
 def _told_apart(given: tuple[str, ...], runs_dir: Path) -> tuple[tuple[str, ...], tuple[str, ...]]:
-    """Return the runs and the files among [RUN]... [FILE]..."""
+    """Return the runs and the files in [RUN]... [FILE]..."""
     from chargen.runs.directory import names_run
 
     runs = tuple(takewhile(lambda spec: names_run(spec, runs_dir), given))
@@ -117,7 +116,7 @@ def _told_apart(given: tuple[str, ...], runs_dir: Path) -> tuple[tuple[str, ...]
 
 @contextmanager
 def _explained_typo(specs: Sequence[str], files: tuple[str, ...]) -> Iterator[None]:
-    """Say of a first argument that is neither a run nor a text that it is neither."""
+    """Raise the error for a first argument that is neither a run nor a text."""
     try:
         yield
     except CorpusError as error:
@@ -128,11 +127,11 @@ def _explained_typo(specs: Sequence[str], files: tuple[str, ...]) -> Iterator[No
 
 def _refuse_label(label: str | None) -> None:
     if label is not None:
-        raise ConfigError("--label says how to read FILE, and there is none", hint="the held-out part has its own labels")
+        raise ConfigError("--label applies to FILE, but no FILE is given", hint="the held-out part has its own labels")
 
 
 def _heading(paths: Sequence[Path], members: Sequence[tuple[Any, Any]], subject: Any) -> list[str]:
-    """Say what is measured on what: a line for each model, the last one with the text."""
+    """Return a line for each model, the last one with the text that is measured."""
     networks = [f"{one.cell} {one.num_layers}x{one.hidden_size}" for one in (model.network.config for _, model in members)]
     measured = sum(len(document.text) for document in subject.documents)
     learnt = sum(len(document.text) for document in subject.training)
@@ -142,7 +141,7 @@ def _heading(paths: Sequence[Path], members: Sequence[tuple[Any, Any]], subject:
 
 
 def _print_table(rows: Iterable[Any], width: int) -> list[Any]:
-    """Print each figure as it comes, since some take minutes, and return the rows."""
+    """Print each figure once it is known, since some take minutes, and return the rows."""
     printed: list[Any] = []
     for row in rows:
         if not printed:

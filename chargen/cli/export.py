@@ -11,7 +11,7 @@ from chargen.errors import ConfigError
 from chargen.terminal import echo
 
 SUFFIXES = {"html": ".html", "keras": ".keras", "onnx": ".onnx", "script": ".py"}
-HALVED = ("html",)  # what is sent around has half weights, unless it is to have whole ones
+HALVED = ("html",)  # pages are sent to others, so they are small by default
 
 
 @click.command("export")
@@ -28,12 +28,12 @@ HALVED = ("html",)  # what is sent around has half weights, unless it is to have
     type=click.Path(path_type=Path, dir_okay=False),
     required=True,
     metavar="FILE",
-    help="File to write, ending in .html, .py, .keras or .onnx. One that is there already is replaced.",
+    help="File to write, ending in .html, .py, .keras or .onnx. An existing file is replaced.",
 )
 @click.option(
     "--precision",
     type=click.Choice(["float32", "float16"]),
-    help="Numbers of the weights in the file; float16 halves it. Not for keras.  [default: float16 for html, else float32]",
+    help="Number format of the weights; float16 halves the file. Not for keras.  [default: float16 for html, else float32]",
 )
 @carry_option
 @runs_dir_option
@@ -72,18 +72,18 @@ def command(
 
 
 def _kind(given: str | None, output: Path) -> str:
-    """Return the format that is asked for. Raises ConfigError for a file whose name ends otherwise."""
+    """Return the chosen format. Raises ConfigError for a file name with another ending."""
     suffix = output.suffix.lower()
     by_suffix = {one: kind for kind, one in SUFFIXES.items()}
     if given is None and suffix not in by_suffix:
-        raise ConfigError(f"cannot tell the format from {output}", hint=f"end it in {', '.join(by_suffix)}")
+        raise ConfigError(f"unknown format: {output}", hint=f"end it in {', '.join(by_suffix)}")
     if given is not None and suffix != SUFFIXES[given]:
         raise ConfigError(f"--format {given} makes a {SUFFIXES[given]} file, --output is {output}", hint="choose one of them")
     return given or by_suffix[suffix]
 
 
 def _maker(kind: str) -> Callable[[Any, Any], str | bytes]:
-    """Return what makes a file's content of a model and a precision; only one of them loads Keras."""
+    """Return the function that makes a file's content from a model and a precision; only one of them loads Keras."""
     if kind == "html":
         from chargen.export.single_page import make_page
 

@@ -19,7 +19,7 @@ from chargen.cli.tables import aligned
 from chargen.settings.layers import resolve
 from chargen.terminal import echo, visible
 
-MAX_FILES = 20  # files, and rare characters, that are listed for people
+MAX_FILES = 20  # files and rare characters shown in text output
 MOST_SCRIPTS = 4
 BAR_WIDTH = 40  # characters of the longest bar
 
@@ -37,15 +37,15 @@ COMMON = {
     "--write",
     type=click.Path(path_type=Path, dir_okay=False),
     metavar="FILE",
-    help="Write the text that would be learnt to FILE, in UTF-8; with several documents, <|endoftext|> separates them.",
+    help="Write the text as training would read it to FILE, in UTF-8; <|endoftext|> separates documents.",
 )
 @json_option
 @common_options
 def command(files: tuple[str, ...], write: Path | None, as_json: bool, verbosity: int, **given: Any) -> None:
     """Show how training would read TEXT: a file, a folder, a shipped corpus, or - for stdin.
 
-    Reports encoding, documents, lengths, characters, copies, what would be held out, the settings that training would choose,
-    and what may be wrong with the text. Nothing is trained.
+    Reports encoding, documents, lengths, characters, copies, the held-out part, the settings that training would choose, and
+    possible problems. Nothing is trained.
 
     \b
       chargen inspect names.txt
@@ -68,7 +68,7 @@ def command(files: tuple[str, ...], write: Path | None, as_json: bool, verbosity
 
 
 def _sections(inspection: Any, reasons: Sequence[str]) -> Iterator[str]:
-    """Yield what people are shown, a section at a time."""
+    """Yield the report, section by section."""
     yield from inspection.corpus.notes
     yield "" if inspection.corpus.notes else _files(inspection)
     if inspection.corpus.notes:

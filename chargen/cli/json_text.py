@@ -1,4 +1,4 @@
-"""Write values as JSON: the one place where commands do."""
+"""Write values as JSON for all commands."""
 
 import json
 import math
@@ -6,11 +6,11 @@ import re
 from collections.abc import Mapping
 from typing import Any
 
-LONE_SURROGATE = re.compile("[\ud800-\udfff]")  # of a file name that is no UTF-8; it cannot be written as it is
+LONE_SURROGATE = re.compile("[\ud800-\udfff]")  # from a file name that is not UTF-8; JSON needs an escape
 
 
 def json_text(value: Any) -> str:
-    """Return a value as JSON on one line. JSON has no infinity and no NaN: they become null. Lone surrogates are escaped.
+    """Return a value as JSON on one line. Infinity and NaN become null, lone surrogates are escaped.
 
     >>> json_text({"perplexity": float("inf"), "name": "é"})
     '{"perplexity": null, "name": "é"}'

@@ -1,4 +1,4 @@
-"""Define options and progress of the commands that measure models, and set NumPy up for single texts."""
+"""Define the options and the progress bars of commands that measure models, and limit NumPy to one thread."""
 
 import os
 from collections.abc import Callable, Iterator
@@ -12,21 +12,20 @@ block_length_option = click.option(
     default=256,
     show_default=True,
     metavar="N",
-    help="Tokens of a block; each block is read from the zero state.",
+    help="Tokens of a block; each block is read from a zero state.",
 )
 
 
 def use_one_thread() -> None:
-    """Let NumPy multiply in one thread; to be called before it is imported.
+    """Limit NumPy's matrix products to one thread; call this before NumPy is imported.
 
-    The products of one text have one row: two threads gain little on them, and where others use the cores too they mostly wait
-    for each other.
+    The products of a single text have one row: two threads gain little, and wait for each other on a busy machine.
     """
     os.environ.setdefault("OPENBLAS_NUM_THREADS", "1")
 
 
 class ProgressBars:
-    """Shows on stderr how far each measurement is, where that is a terminal, and nothing when quiet."""
+    """Show the progress of each measurement on stderr, if that is a terminal, and nothing if quiet."""
 
     def __init__(self, verbosity: int) -> None:
         from rich.console import Console
@@ -36,7 +35,7 @@ class ProgressBars:
 
     @contextmanager
     def stage(self, name: str, total: int) -> Iterator[Callable[[int], None]]:
-        """Show a bar within; yield what is to be told how much more of the total is done."""
+        """Show a progress bar within the block; yield a function that reports progress."""
         from rich.progress import BarColumn, Progress, TaskProgressColumn, TextColumn, TimeRemainingColumn
 
         if not self._live:

@@ -31,10 +31,10 @@ def command(
     as_json: bool,
     verbosity: int,
 ) -> None:
-    """Show the characters that most probably follow TEXT, - for stdin, and what the network expected while it read TEXT.
+    """Show the most probable characters after TEXT (- for stdin), and the predictions while the network read TEXT.
 
-    Probabilities are those at temperature 1. Without TEXT, how a text begins. In a model of lines (end) is the line's end;
-    in JSON it is null.
+    Probabilities are at temperature 1. Without TEXT, shows how a text begins. In a model of lines, (end) is the end of the
+    line; in JSON it is null.
 
     \b
       chargen next "The wor"
@@ -50,7 +50,7 @@ def command(
 
 
 def _report(model: Any, prompt: Any, top: int) -> dict[str, Any]:
-    """Return what a model expects after a prompt, and what it expected before each token of it."""
+    """Return a model's predictions after a prompt, and before each of its tokens."""
     from chargen.writing.prediction import guesses, most_probable
 
     pieces = [None, *model.vocabulary]  # by token id
@@ -70,13 +70,13 @@ def _report(model: Any, prompt: Any, top: int) -> dict[str, Any]:
 
 
 def _told(report: dict[str, Any]) -> list[str]:
-    """Return the lines that tell people of a report."""
+    """Return the lines of the text output."""
     lines = [f"after {report['text']!r}:"]
     lines += [f"  {shown_token(one['token']):8}{one['probability']:7.1%}" for one in report["next"]]
     if not report["read"]:
         return lines
     right = sum(one["right"] for one in report["read"])
-    lines += ["", f"as it read, {right} of {len(report['read'])} guessed right:"]
+    lines += ["", f"while reading, {right} of {len(report['read'])} guessed right:"]
     before = ""
     rows = [("after", "came", "", "guessed", "", "")]
     for one in report["read"]:

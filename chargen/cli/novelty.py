@@ -1,4 +1,5 @@
 from collections.abc import Sequence
+from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
@@ -6,14 +7,14 @@ import click
 
 from chargen.cli.completing import complete_files, complete_runs
 from chargen.cli.json_text import json_text
-from chargen.cli.options import common_options, json_option, runs_dir_option
-from chargen.cli.sampling import carry_option, copy_length_option, label_option, sampling_options
+from chargen.cli.options import common_options, json_option, option_of, options_of, runs_dir_option
+from chargen.cli.sampling import carry_option, label_option
 from chargen.errors import ConfigError
-from chargen.settings.schema import SamplingOptions
+from chargen.settings.writing import SamplingOptions, WritingOptions
 from chargen.terminal import echo
 
-LINES, TEXTS, LENGTH = 100, 10, 1000  # drawn unless told: lines, or other texts and their characters
-SHOWN = 20  # lines of a list, and a list is cut after so many
+LINES, TEXTS, LENGTH = 100, 10, 1000  # drawn by default: lines, or other texts and their characters
+SHOWN = 20  # lines of a list; longer lists are cut
 SHOWN_CHARACTERS = 200  # of the longest copy
 
 
@@ -24,13 +25,12 @@ SHOWN_CHARACTERS = 200  # of the longest copy
     "file",
     metavar="FILE",
     shell_complete=complete_files,
-    help="NoveltyJudge the text of a file, - for stdin, instead of drawing some.",
+    help="Check the text of a file, - for stdin, instead of drawing texts.",
 )
-@sampling_options
+@options_of(SamplingOptions)
 @click.option("--length", type=click.IntRange(1), help="Characters to draw, at most.  [default: 1000]")
 @click.option("--count", type=click.IntRange(1), help="Texts to draw.  [default: 10, or 100 lines from a model of lines]")
-@click.option("--random-seed", type=click.IntRange(0), help="Seed of the draws.")
-@copy_length_option
+@option_of(WritingOptions, "copy_length")
 @carry_option
 @label_option
 @runs_dir_option
@@ -39,10 +39,9 @@ SHOWN_CHARACTERS = 200  # of the longest copy
 def command(
     run_spec: str | None,
     file: str | None,
-    sampling: SamplingOptions,
+    options: SamplingOptions,
     length: int | None,
     count: int | None,
-    random_seed: int | None,
     copy_length: int,
     label: str | None,
     carry: bool | None,
@@ -50,10 +49,10 @@ def command(
     as_json: bool,
     verbosity: int,
 ) -> None:
-    """Tell what a network copies from its corpus: draw texts, and find again what of them stands there.
+    """Measure how much a network copies from its corpus: draw texts, and find the stretches that the corpus contains.
 
-    The longest stretch that is copied and where it stands, the share of the text within copies, the lines that are lines of
-    the corpus, and those that are so but for one or two letters. RUN is the newest one unless given.
+    Prints the longest copied stretch and its place, the share of the text within copies, and the lines that are in the corpus
+    or differ from one of its lines by one or two letters. RUN is the newest run unless given.
 
     \b
       chargen novelty
@@ -64,8 +63,7 @@ def command(
     from chargen.runs.directory import find_model
     from chargen.runs.trained_text import training_texts
     from chargen.writing.ensemble import load_models
-    from chargen.writing.prompt import read_prompt
-    from chargen.writing.request import Request
+    from chargen.writing.request import make_request
 
     path = find_model(run_spec, runs_dir)
     model = load_models([path], label=label, carry=carry)
@@ -73,24 +71,23 @@ def command(
     if file is not None:
         if count or length:
             raise ConfigError(
-                "--file judges a text, --count and --length are for drawn ones", hint="leave out one or the other"
+                "--file checks a given text, --count and --length are for drawn texts", hint="leave out one or the other"
             )
         texts = _given_texts(file, model.reading)
     else:
-        by_line = model.reading == "line"
-        request = Request(
-            sampling=sampling,
-            random_seed=random_seed,
-            count=count or (LINES if by_line else TEXTS),
-            length=length or (None if by_line else LENGTH),
-            distinct=False,
-        )
-        texts = request.write(model, read_prompt(model.vocabulary, "")).texts
+        texts = make_request(model, "", _drawn(options, model.reading, length, count)).write().texts
     report = judge.judge(texts, copy_length)
     if as_json:
         echo(json_text(_mapping(report, texts, copy_length)))
     else:
         echo("\n".join(_told(report, len(texts), judge, copy_length)))
+
+
+def _drawn(options: SamplingOptions, reading: str, length: int | None, count: int | None) -> WritingOptions:
+    """Return the options of drawn texts."""
+    if reading == "line":
+        return WritingOptions(**asdict(options), count=count or LINES, length=length, distinct=False)
+    return WritingOptions(**asdict(options), count=count or TEXTS, length=length or LENGTH, distinct=False)
 
 
 def _given_texts(file: str, reading: str) -> list[str]:
@@ -127,9 +124,9 @@ def _span(span: Any) -> dict[str, Any]:
 
 
 def _told(report: Any, num_texts: int, judge: Any, copy_length: int) -> list[str]:
-    """Return the lines that tell people of a report."""
+    """Return the lines of the text output."""
     lines = [
-        f"{num_texts:,} text{'s' if num_texts > 1 else ''}, {report.characters:,} characters, held against {judge.name} "
+        f"{num_texts:,} text{'s' if num_texts > 1 else ''}, {report.characters:,} characters, compared with {judge.name} "
         f"({judge.num_characters:,} characters)"
     ]
     longest = report.longest
@@ -137,9 +134,9 @@ def _told(report: Any, num_texts: int, judge: Any, copy_length: int) -> list[str
         shown = longest.text[:SHOWN_CHARACTERS] + ("..." if len(longest.text) > SHOWN_CHARACTERS else "")
         lines += [f"longest copy: {len(longest.text):,} characters, line {longest.line:,} of {longest.source}", f"  {shown!r}"]
     else:
-        lines.append("longest copy: none, not one character is of the corpus")
+        lines.append("longest copy: none, no character is in the corpus")
     lines.append(f"within copies of {copy_length} characters or more: {report.copied_share:.1%} of the text")
-    lines += _listed("lines of the corpus", report.exact, len(report.lines))
+    lines += _listed("lines in the corpus", report.exact, len(report.lines))
     for edits, what in ((1, "lines one letter off"), (2, "lines two letters off")):
         near = [f"{one.line}  ({one.nearest})" for one in report.near if one.edits == edits]
         lines += _listed(what, near, len(report.lines))
@@ -147,7 +144,7 @@ def _told(report: Any, num_texts: int, judge: Any, copy_length: int) -> list[str
 
 
 def _listed(what: str, some: Sequence[str], of: int) -> list[str]:
-    """Return how many of a number something is, and which, each once."""
+    """Return the count of some lines, and each of them once."""
     distinct = list(dict.fromkeys(some))
     more = [f"  and {len(distinct) - SHOWN:,} more"] if len(distinct) > SHOWN else []
     return [f"{what}: {len(some):,} of {of:,}", *(f"  {one}" for one in distinct[:SHOWN]), *more]

@@ -1,10 +1,11 @@
-"""Define the options that several commands share; those of the settings are made from the settings themselves."""
+"""Define the options that several commands share, and make options from declared settings."""
 
 from collections.abc import Callable, Iterable, Mapping, Sequence
-from functools import partial, wraps
+from dataclasses import fields
+from functools import partial, reduce, wraps
 from pathlib import Path
 from types import UnionType
-from typing import Any, NamedTuple, TypeVar, get_args, get_origin
+from typing import Any, NamedTuple, TypeVar, get_args, get_origin, get_type_hints
 
 import click
 
@@ -12,21 +13,22 @@ from chargen.cli.completing import complete_configs, complete_runs
 from chargen.cli.environment import is_from_environment, misspelt, variable_name
 from chargen.errors import ConfigError, RunError
 from chargen.files import write_atomically
-from chargen.settings.layers import read_config
-from chargen.settings.schema import COMMAND_LINE, SECTIONS, UNKNOWN_CHOICES, Mapped, Setting, declared_settings, flag_name
+from chargen.settings.layers import check_value, read_config
+from chargen.settings.schema import COMMAND_LINE, SECTIONS, Mapped, Setting, declared_settings, flag_name
+from chargen.settings.writing import WritingOptions
 from chargen.terminal import echo
 
 Command = TypeVar("Command", bound=Callable[..., Any])
 
 _POSITIONAL = ("corpus", "files")
-ABOUT_THE_CALL = ("--quiet", "--verbose", "--help", "--help-all")  # what each LongCommand ends its common options with
-_ALL = "chargen.help_all"  # set in a context's meta where all options are to be shown
+ABOUT_THE_CALL = ("--quiet", "--verbose", "--help", "--help-all")  # the last common options of each LongCommand
+_ALL = "chargen.help_all"  # set in a context's meta to show all options
 
-SETTINGS_OF = "train"  # the command that the variables of all settings are named after
+SETTINGS_OF = "train"  # the command in the names of the variables of all settings
 
 
 class _Row(NamedTuple):
-    """What an option of a setting stands for; `shorthand` is the value of a flag that stands for one."""
+    """Name the setting of an option; `shorthand` is the value of a flag that stands for one."""
 
     section: str
     name: str
@@ -42,9 +44,9 @@ _rows: dict[str, _Row] = {}  # by the parameter's name
 
 
 class LongCommand(click.Command):
-    """A command of many options: -h shows those that people use most, by topic, and --help-all shows all of them.
+    """Show the most used options with -h, by topic, and all options with --help-all, settings by section.
 
-    common: the flags that -h shows, below the heading of their topic. Settings are shown by section with --help-all.
+    common: the flags that -h shows, by the heading of their topic.
     """
 
     def __init__(self, *arguments: Any, common: Mapping[str, Sequence[str]], **details: Any) -> None:
@@ -108,36 +110,103 @@ def _add_options(sections: Sequence[str], command: Command) -> Command:
 
 
 def _setting_option(row: _Row, parameter: str, kind: Any, detail: Setting, default: Any) -> Callable[[Command], Command]:
+    details: dict[str, Any] = {"envvar": row.variable}
+    if row.name == "start_from":
+        details["shell_complete"] = complete_runs
+    return _declared_option(row.flag, parameter, kind, detail, default, **details)
+
+
+def _declared_option(
+    flag: str, parameter: str, kind: Any, detail: Setting, default: Any, **details: Any
+) -> Callable[[Command], Command]:
+    """Return the option of a declared setting; its value is None, or empty, unless given."""
     multiple = get_origin(kind) is tuple
     if multiple or isinstance(kind, UnionType):
         kind = get_args(kind)[0]
     shown_default = detail.unset if default is None else _shown(default)
     if detail.by_text:
         shown_default = f"{detail.unset}; {shown_default} with a config"
-    help_text = f"{detail.help}  [default: {shown_default}]"
-    details: dict[str, Any] = {"default": None, "envvar": row.variable, "help": help_text}
+    details |= {"default": None, "help": f"{detail.help}  [default: {shown_default}]", "metavar": detail.metavar}
     if kind is bool:
-        return click.option(f"{row.flag}/--no-{row.flag[2:]}", parameter, **details)
+        return click.option(f"{flag}/--no-{flag[2:]}", parameter, **details)
+    if multiple and kind is float:
+        return click.option(flag, parameter, type=NUMBERS, multiple=True, callback=_joined, **details)
     shown: Any = click.Choice(detail.choices) if detail.choices else kind
-    if row.name == "start_from":
-        details["shell_complete"] = complete_runs
-    return click.option(row.flag, parameter, type=shown, multiple=multiple, **details)
+    return click.option(flag, parameter, type=shown, multiple=multiple, **details)
+
+
+class Numbers(click.ParamType[tuple[float, ...]]):
+    """Parse one number, or several separated by commas, into a tuple."""
+
+    name = "numbers"
+
+    def convert(self, value: Any, parameter: click.Parameter | None, context: click.Context | None) -> tuple[float, ...]:
+        try:
+            return tuple(float(one) for one in value.split(","))
+        except ValueError:
+            self.fail(f"{value!r} is not a number, nor several separated by commas, such as 0.2,0.5,1.0", parameter, context)
+
+    def get_metavar(self, param: click.Parameter, ctx: click.Context) -> str:
+        return "X[,X...]"
+
+
+NUMBERS = Numbers()
+
+
+def _joined(context: click.Context, parameter: click.Parameter, given: Sequence[tuple[float, ...]]) -> tuple[float, ...]:
+    """Return the numbers of an option that was given several times."""
+    return tuple(number for one in given for number in one)
+
+
+def options_of(cls: type) -> Callable[[Command], Command]:
+    """Return a decorator that adds one option for each declared field of a class; the command receives `options`, its instance.
+
+    The instance checks its values, so that the same mistake has the same message everywhere.
+    """
+    declared = {one.name: one for one in fields(cls)}
+
+    def add(command: Command) -> Command:
+        @wraps(command)
+        def collected(**given: Any) -> Any:
+            values = {name: given.pop(name) for name in declared}
+            return command(options=cls(**{name: value for name, value in values.items() if value not in (None, ())}), **given)
+
+        return reduce(lambda made, name: _field_option(cls, name)(made), reversed(declared), collected)  # type: ignore[return-value]
+
+    return add
+
+
+def option_of(cls: type, name: str) -> Callable[[Command], Command]:
+    """Return a decorator that adds the option of one declared field of a class; the command receives its value by its name."""
+    (one,) = (one for one in fields(cls) if one.name == name)
+    kind, detail = get_type_hints(cls)[name], one.metadata["setting"]
+
+    def check(context: click.Context, parameter: click.Parameter, value: Any) -> Any:
+        return one.default if value is None else check_value(flag_name(name, detail), value, kind, detail)
+
+    return _field_option(cls, name, callback=check)
+
+
+def _field_option(cls: type, name: str, **details: Any) -> Callable[[Command], Command]:
+    (one,) = (one for one in fields(cls) if one.name == name)
+    detail = one.metadata["setting"]
+    return _declared_option(flag_name(name, detail), name, get_type_hints(cls)[name], detail, one.default, **details)
 
 
 def _shown(default: Any) -> str:
     if isinstance(default, tuple):
         return " ".join(map(str, default)) or "none"
-    return {True: "yes", False: "no"}.get(default, str(default)) if isinstance(default, bool) else str(default)
+    return {True: "yes", False: "no"}.get(default, str(default)) if isinstance(default, bool) else str(default) or "none"
 
 
 def option_layers(files: tuple[str, ...], config_name: str | None, given: dict[str, Any]) -> list[tuple[str, Mapped]]:
-    """Return the layers that a user has named: the config file, a layer for each variable, and the command line.
+    """Return the layers that a user has given: the config file, one for each variable, and the command line.
 
     Raises ConfigError for a setting given in two ways.
     """
     layers: list[tuple[str, Mapped]] = [read_config(config_name)] if config_name else []
     variables = {name: value for name, value in given.items() if name in _rows and is_from_environment(name)}
-    _sections(variables, "variable")  # where two of them exclude each other, none of them is the later one
+    _sections(variables, "variable")  # if two conflict, neither takes precedence
     layers += [(f"environment {_rows[name].variable}", _sections({name: variables[name]})) for name in variables]
     command_line = _sections({name: value for name, value in given.items() if name not in variables})
     if files:
@@ -146,7 +215,7 @@ def option_layers(files: tuple[str, ...], config_name: str | None, given: dict[s
 
 
 def _sections(given: dict[str, Any], called: str = "flag") -> Mapped:
-    """Return the settings that some options stand for; each option is called by its flag, or by its variable."""
+    """Return the settings that some options stand for; errors name each option by its flag, or by its variable."""
     sections: Mapped = {}
     ways: dict[tuple[str, str], str] = {}
     for parameter, row in _rows.items():
@@ -166,7 +235,7 @@ def _sections(given: dict[str, Any], called: str = "flag") -> Mapped:
 def common_options(command: Command) -> Command:
     """Add -q, -v and --debug; the command receives `verbosity`: 0 quiet, 1 usual, 2 verbose.
 
-    Before it begins, what is probably misspelt in the environment is told.
+    Before the command runs, environment variables that are probably misspelt are reported.
     """
 
     @wraps(command)
@@ -176,9 +245,9 @@ def common_options(command: Command) -> Command:
             echo(line, err=True)
         return command(*arguments, verbosity=verbosity, **given)
 
-    made = click.option("--debug", is_flag=True, expose_value=False, help="Show where an error comes from.")(warned)
-    made = click.option("-v", "--verbose", "verbosity", flag_value=2, type=int, help="Say more on stderr.")(made)
-    return click.option("-q", "--quiet", "verbosity", flag_value=0, type=int, default=1, help="Say only errors.")(made)  # type: ignore[return-value]
+    made = click.option("--debug", is_flag=True, expose_value=False, help="Show the traceback of an error.")(warned)
+    made = click.option("-v", "--verbose", "verbosity", flag_value=2, type=int, help="Print more on stderr.")(made)
+    return click.option("-q", "--quiet", "verbosity", flag_value=0, type=int, default=1, help="Print only errors.")(made)  # type: ignore[return-value]
 
 
 config_option = click.option(
@@ -197,13 +266,13 @@ def time_options(command: Command) -> Command:
         "--minutes",
         type=float,
         envvar=variable_name(SETTINGS_OF, "--minutes"),
-        help="Choose settings for so many minutes, and end within them.",
+        help="Choose settings for a training of this many minutes, and stop within them.",
     )
     preset = click.option(
         "--preset",
         type=click.Choice(["fast", "balanced", "best"]),
         envvar=variable_name(SETTINGS_OF, "--preset"),
-        help="How long training may take to become how good: the work of two cores in about 1, 5 or 30 minutes.  "
+        help="Time against quality: settings for about 1, 5 or 30 minutes on two cores.  "
         "[default: balanced, without a --config]",
     )
     return preset(minutes(command))
@@ -221,13 +290,7 @@ runs_dir_option = click.option(
 
 json_option = click.option("--json", "as_json", is_flag=True, help="Print JSON.")
 
-on_unknown_option = click.option(
-    "--on-unknown",
-    type=click.Choice(UNKNOWN_CHOICES),
-    default="error",
-    show_default=True,
-    help="What to do with a character, or a word of a prompt, that the model has never seen.",
-)
+on_unknown_option = option_of(WritingOptions, "on_unknown")
 
 output_option = click.option(
     "--output", type=click.Path(path_type=Path, dir_okay=False), help="Write to a file instead of stdout."
@@ -235,7 +298,7 @@ output_option = click.option(
 
 
 def write_output(path: Path, content: str | bytes | Iterable[str], *, option: str = "--output") -> None:
-    """Write the file that an option names whole, half a surrogate pair as an escape. Raises RunError."""
+    """Write the file that an option names, whole or not at all; half a surrogate pair becomes an escape. Raises RunError."""
     pieces = [content] if isinstance(content, str | bytes) else content
     try:
         write_atomically(path, (one if isinstance(one, bytes) else one.encode("utf-8", "backslashreplace") for one in pieces))

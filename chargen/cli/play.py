@@ -1,27 +1,29 @@
 import io
 import sys
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import click
 
 from chargen.cli.measuring import use_one_thread
-from chargen.cli.options import common_options, output_option, runs_dir_option, write_output
+from chargen.cli.options import common_options, options_of, output_option, runs_dir_option, write_output
 from chargen.cli.prompting import prompt_options
-from chargen.cli.sampling import model_options, raw_option, sampling_options, warn_of_drift
+from chargen.cli.sampling import model_options, raw_option, warn_of_drift
 from chargen.cli.writing import Proposal, WritingSession
 from chargen.errors import UnknownTokenError
-from chargen.settings.schema import SamplingOptions
+from chargen.settings.writing import SamplingOptions
 from chargen.terminal import echo
+
+if TYPE_CHECKING:
+    from chargen.writing.ensemble import AnyModel
 
 
 @click.command("play")
 @model_options
 @prompt_options(stdin=False)
-@sampling_options
+@options_of(SamplingOptions)
 @click.option("--length", type=click.IntRange(1), default=30, show_default=True, help="Characters of a continuation, at most.")
 @click.option("--count", type=click.IntRange(1), default=4, show_default=True, help="Continuations to choose from.")
-@click.option("--random-seed", type=click.IntRange(0), help="Seed of the draws; the same answers then give the same text.")
 @output_option
 @runs_dir_option
 @raw_option
@@ -32,19 +34,18 @@ def command(
     carry: bool | None,
     ensemble: str,
     prompt: str,
-    sampling: SamplingOptions,
+    options: SamplingOptions,
     length: int,
     count: int,
-    random_seed: int | None,
     output: Path | None,
     runs_dir: Path,
     raw: bool,
     verbosity: int,
 ) -> None:
-    """Write a text together with a network: it proposes continuations, you choose one or go on by yourself.
+    """Write a text together with a network: it proposes continuations, you choose one or type your own.
 
-    The conversation is on stderr, line by line; /help lists what can be answered. At the end, also by Ctrl-D or Ctrl-C, the
-    text goes to stdout or to --output.
+    The session is on stderr; /help lists the commands. At the end, also after Ctrl-D or Ctrl-C, the text goes to stdout or to
+    --output.
 
     \b
       chargen play --seed "It was" --output story.txt
@@ -56,23 +57,26 @@ def command(
 
     model = load_models([find_model(spec, runs_dir) for spec in run_specs or [None]], ensemble, label=label, carry=carry)
     warn_of_drift(model, verbosity)
-    proposer = Proposer(model, count=count, length=length, random_seed=random_seed)
-    session = WritingSession(proposer, text=prompt, sampling=sampling, output=output, raw=raw)
+    proposer = Proposer(model, count=count, length=length, random_seed=options.random_seed)
+    session = WritingSession(proposer, text=prompt, sampling=options, output=output, raw=raw)
     if verbosity:
-        echo("a number takes a continuation, other text is added, an empty line asks for more; /help, /quit", err=True)
+        echo(
+            "a number takes a continuation, other text is added, an empty line shows new ones; /help, /quit",
+            err=True,
+        )
     if isinstance(sys.stdin, io.TextIOWrapper):
-        sys.stdin.reconfigure(errors="replace")  # a stray byte shall not end the session
+        sys.stdin.reconfigure(errors="replace")  # an invalid byte must not end the session
     session.propose()
     try:
         session.run(sys.stdin)
-    finally:  # Ctrl-C and SIGTERM pass here as well: a text is never lost
+    finally:  # also after Ctrl-C and SIGTERM, so that the text is never lost
         _deliver(session.text, output, raw=raw)
 
 
 class Proposer:
-    """The network's side of a session."""
+    """Propose continuations with a network."""
 
-    def __init__(self, model: Any, *, count: int, length: int, random_seed: int | None) -> None:
+    def __init__(self, model: "AnyModel", *, count: int, length: int, random_seed: int | None) -> None:
         """Propose `count` continuations of up to `length` characters at a time."""
         import numpy as np
 
@@ -80,7 +84,7 @@ class Proposer:
         self._drawn: dict[str, Any] = {"count": count, "length": length, "rng": np.random.default_rng(random_seed)}
 
     def propose(self, text: str, sampling: SamplingOptions) -> list[Proposal]:
-        """Draw continuations of a text, in which the models skip what they do not know. Raises ConfigError."""
+        """Draw continuations of a text; unknown characters are skipped. Raises ConfigError."""
         from chargen.writing.prompt import read_prompt
         from chargen.writing.sampling import make_sampler
         from chargen.writing.selection import distinct_continuations
@@ -91,7 +95,7 @@ class Proposer:
         return [Proposal(one.text, one.complete) for one in found]
 
     def unknown(self, text: str) -> str:
-        """Return a line about characters or words that the models do not know, or nothing."""
+        """Return a line about the characters or words that the models do not know, or an empty text."""
         from chargen.writing.prompt import read_prompt
 
         try:
@@ -102,7 +106,7 @@ class Proposer:
 
 
 def _deliver(text: str, output: Path | None, *, raw: bool) -> None:
-    """Write the text to the file, or, without one or where that fails, to stdout."""
+    """Write the text to the file; without a file, or if that fails, to stdout."""
     if not text:
         return
     whole = text if text.endswith("\n") else f"{text}\n"

@@ -15,7 +15,7 @@ from chargen.terminal import echo
     "--output",
     type=click.Path(path_type=Path, dir_okay=False),
     metavar="FILE",
-    help="Draw into a .png, .svg or .pdf file with matplotlib, instead of on stdout.",
+    help="Write a .png, .svg or .pdf file with matplotlib, instead of text to stdout.",
 )
 @runs_dir_option
 @json_option
@@ -23,7 +23,7 @@ from chargen.terminal import echo
 def command(
     runs: tuple[str, ...], unit: str | None, output: Path | None, runs_dir: Path, as_json: bool, verbosity: int
 ) -> None:
-    """Draw the loss of each epoch, of RUNs given by name or path; of the newest run unless one is given.
+    """Plot the loss of each epoch of RUNs, given by name or path; the newest run unless given.
 
     \b
       chargen plot

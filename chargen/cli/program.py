@@ -22,29 +22,29 @@ from chargen.cli.suggesting import SuggestingGroup, explain
 from chargen.errors import ChargenError
 from chargen.terminal import echo
 
-# What `chargen --help` lists; a command lives in the module of its name and is imported when it is called.
+# The help text of each command; a command is the module of its name and is imported when it is called.
 TOPICS = {
     "Train": {
-        "inspect": "Show how a text is read, and what may be wrong with it.",
+        "inspect": "Show how training would read a text, and possible problems.",
         "train": "Train a network on a text.",
-        "tune": "Search for the settings with which a network learns a text best.",
+        "tune": "Search for the best settings for a text.",
     },
     "Write": {
         "sample": "Write new text with a trained network.",
-        "next": "Show what a network expects after a text.",
+        "next": "Show the most probable next characters.",
         "play": "Write a text together with a network.",
     },
     "Measure": {
-        "evaluate": "Measure how well a run predicts text, beside baselines.",
-        "novelty": "Tell what a network copies from its corpus.",
+        "evaluate": "Measure how well a run predicts text, with baselines.",
+        "novelty": "Measure how much a network copies from its corpus.",
         "surprise": "Show how surprising each character of a text is.",
         "units": "Show what hidden units do over a text.",
-        "classify": "Tell which label a text has.",
+        "classify": "Predict the label of a text.",
     },
     "Share": {
         "export": "Turn a network into one file that works without chargen.",
         "serve": "Serve a page to write with, and an API.",
-        "report": "Write a page that tells all of a run.",
+        "report": "Write a page about a run.",
     },
     "Runs": {
         "runs": "List the trained runs.",
@@ -53,8 +53,8 @@ TOPICS = {
     },
     "Settings": {
         "config": "Show settings and where each comes from.",
-        "corpora": "List the texts that are found by name, fetch more.",
-        "completion": "Let a shell complete what you type.",
+        "corpora": "List the texts that are found by name, download more.",
+        "completion": "Print the script for completion in a shell.",
     },
 }
 # The page of the manual about each command.
@@ -84,7 +84,7 @@ COMMANDS = {name: text for commands in TOPICS.values() for name, text in command
 
 PROGRAM = "chargen"
 NUMBERS = {"integer": "a whole number", "float": "a number"}
-NOT_A_NUMBER = re.compile(r"a valid (integer|float) range")  # of which click says no more than that
+NOT_A_NUMBER = re.compile(r"a valid (integer|float)( range)?")  # click's whole message
 EXIT_INTERRUPTED = 130
 EXIT_TERMINATED = 143
 
@@ -92,9 +92,9 @@ add_completion_class(Bash)
 
 
 class Program(SuggestingGroup):
-    """A group of commands imported on use, and the boundary where every error becomes one line and an exit code.
+    """Import commands on use, and turn every error into one line and an exit code.
 
-    Exit codes: 0 done, 1 failed, 2 something the user can mend, 130 interrupted, 143 terminated.
+    Exit codes: 0 success, 1 failure, 2 an error that the user can fix, 130 interrupted, 143 terminated.
     """
 
     def list_commands(self, ctx: click.Context) -> list[str]:
@@ -118,7 +118,7 @@ class Program(SuggestingGroup):
         try:
             outcome = super().invoke(ctx)
             sys.stdout.flush()
-        except BrokenPipeError:  # the reader has all it wanted; click would call it a failure
+        except BrokenPipeError:  # the reader closed the pipe; click would call it a failure
             _close_stdout()
             return 0
         return outcome
@@ -126,7 +126,7 @@ class Program(SuggestingGroup):
     def main(self, args: Sequence[str] | None = None, prog_name: str | None = None, **extra: Any) -> NoReturn:  # type: ignore[override]
         signal.signal(signal.SIGTERM, _terminate)
         if isinstance(sys.stdout, io.TextIOWrapper):
-            sys.stdout.reconfigure(errors="backslashreplace")  # as stderr has it: no text may be lost to its encoding
+            sys.stdout.reconfigure(errors="backslashreplace")  # as on stderr: no text may be lost because of the encoding
         arguments = list(sys.argv[1:] if args is None else args)
         try:
             code = super().main(arguments, prog_name or "chargen", **extra | {"standalone_mode": False})
@@ -143,7 +143,7 @@ class Program(SuggestingGroup):
         sys.exit(code if isinstance(code, int) else 0)
 
     def _explained(self, error: Exception, arguments: Sequence[str]) -> tuple[str, int]:
-        """Return the one line that tells a user of an error, and the exit code."""
+        """Return the line that explains an error, and the exit code."""
         if isinstance(error, ChargenError):
             return str(error) + self._blame(error, arguments), error.exit_code
         if isinstance(error, click.BadParameter):
@@ -155,7 +155,7 @@ class Program(SuggestingGroup):
             return f"{message} ({name} -h explains)", 2
         if isinstance(error, click.ClickException):
             return error.format_message(), 2
-        return f"internal error: {type(error).__name__}: {error}; --debug shows where", 1
+        return f"internal error: {type(error).__name__}: {error}; run again with --debug for the traceback", 1
 
     def _contexts(self) -> Iterator[click.Context]:
         """Yield the context of each command."""
@@ -165,21 +165,21 @@ class Program(SuggestingGroup):
                 yield click.Context(command, info_name=name, parent=context)
 
     def _blame(self, error: ChargenError, arguments: Sequence[str]) -> str:
-        """Return what is to be added to an error's line where the environment has had a part in it."""
+        """Return the addition to an error's line that names the environment variables involved."""
         command = self.get_command(click.Context(self), arguments[0]) if arguments else None
         names = behind(error, command, arguments) if command else []
         return f" ({', '.join(names)} {'is' if len(names) == 1 else 'are'} set)" if names else ""
 
 
 def _name_page(command: click.Command, page: str) -> None:
-    """Let the help of a command, and of those below it, end with the page of the manual."""
+    """End the help of a command, and of its subcommands, with its page of the manual."""
     command.epilog = f"Manual: docs/{page}.md"
     for below in command.commands.values() if isinstance(command, click.Group) else ():
         _name_page(below, page)
 
 
 def _say(line: str, code: int) -> int:
-    single = "".join(one if one.isprintable() else "?" for one in " ".join(line.split()))  # names may be anybody's
+    single = "".join(one if one.isprintable() else "?" for one in " ".join(line.split()))  # names may contain anything
     echo(f"chargen: {single}", err=True)
     return code
 
@@ -189,12 +189,12 @@ def _uncapitalized(message: str) -> str:
 
 
 def _terminate(number: int, frame: FrameType | None) -> NoReturn:
-    """Leave by way of every `finally`, as Ctrl-C does."""
+    """Exit through every `finally`, as Ctrl-C does."""
     sys.exit(EXIT_TERMINATED)
 
 
 def _close_stdout() -> None:
-    """Point stdout at nothing, so that the interpreter's own flush at exit does not fail again."""
+    """Redirect stdout to nothing, so that the interpreter's flush at exit does not fail again."""
     os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
 
 
@@ -202,14 +202,14 @@ def _close_stdout() -> None:
     "chargen",
     cls=Program,
     epilog="""\b
-Environment: CHARGEN_TRAIN_EPOCHS=20 stands for chargen train --epochs 20,
+Environment: CHARGEN_TRAIN_EPOCHS=20 is the same as chargen train --epochs 20,
   and so on for every command and option; a flag is 1 or 0, several values
-  have spaces between them. CHARGEN_RUNS is the folder of all runs,
-  CHARGEN_CACHE that of fetched texts. The command line comes first, then
-  the environment, then a config.
+  are separated by spaces. CHARGEN_RUNS is the folder of all runs,
+  CHARGEN_CACHE that of downloaded texts. The command line takes precedence
+  over the environment, and the environment over a config.
 
 \b
-Exit codes: 0 done, 1 failed, 2 something you can mend,
+Exit codes: 0 success, 1 failure, 2 an error that you can fix,
   130 interrupted (Ctrl-C), 143 terminated.
 
 Manual: docs/index.md

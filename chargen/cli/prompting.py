@@ -1,4 +1,4 @@
-"""Define the options that give the text to continue: typed, or read from a file or stdin."""
+"""Define the options for the text to continue: typed, or read from a file or stdin."""
 
 from collections.abc import Callable
 from functools import wraps
@@ -25,7 +25,7 @@ seed_file_option = click.option(
 def prompt_options(*, stdin: bool = True) -> Callable[[Command], Command]:
     """Return a decorator that adds --seed and --seed-file to a command, which receives `prompt`, the text to continue.
 
-    stdin: whether - reads stdin; without it, stdin is needed for something else.
+    stdin: whether - reads stdin; False if the command needs stdin for something else.
     """
 
     def add(command: Command) -> Command:
@@ -33,7 +33,7 @@ def prompt_options(*, stdin: bool = True) -> Callable[[Command], Command]:
         def read(prompt: str, seed_file: str | None, **given: Any) -> Any:
             if not stdin and STDIN in (prompt, seed_file):
                 raise ConfigError(
-                    "stdin is where your answers are read from, not a text", hint="give the text with --seed-file FILE"
+                    "stdin is for your answers, so - cannot read the text from it", hint="give the text with --seed-file FILE"
                 )
             return command(prompt=given_prompt(prompt, seed_file, option="prompt", flag="--seed"), **given)
 
@@ -46,9 +46,9 @@ def prompt_options(*, stdin: bool = True) -> Callable[[Command], Command]:
 def given_prompt(text: str, file: str | None, *, option: str, flag: str) -> str:
     """Return the text to continue: as it was given, or read from a file or, for -, from stdin.
 
-    option, flag: the parameter of the text and what it is called. A value that was typed replaces one from the environment. The
-    newline at the end of a file is left out, since editors and `echo` put one there. Raises ConfigError for a text given in two
-    ways, and CorpusError for one that cannot be read.
+    option, flag: the parameter of the text and its flag. A value on the command line replaces one from the environment. The
+    newline at the end of a file is left out, since editors and `echo` add one. Raises ConfigError for a text given in two ways,
+    and CorpusError for one that cannot be read.
     """
     if text and file is not None and is_from_environment(option) != is_from_environment("seed_file"):
         text, file = ("", file) if is_from_environment(option) else (text, None)

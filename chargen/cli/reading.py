@@ -1,4 +1,4 @@
-"""Define the options of the commands in which a network reads a file, and read those files."""
+"""Define the options of commands that let a network read a file, and read those files."""
 
 from functools import wraps
 from pathlib import Path
@@ -25,7 +25,7 @@ html_option = click.option(
     "--html",
     type=click.Path(path_type=Path, dir_okay=False),
     metavar="FILE",
-    help="Write a page that stands alone, instead of text on stdout.",
+    help="Write a self-contained HTML page instead of text to stdout.",
 )
 
 
@@ -55,8 +55,8 @@ def run_and_file(command: Command) -> Command:
     def split(names: tuple[str, ...], **given: Any) -> Any:
         if len(names) not in (1, 2):
             raise ConfigError(
-                f"{len(names)} names are given, expected [RUN] FILE",
-                hint="name a file; the newest run reads it unless RUN is given",
+                f"got {len(names)} names, expected [RUN] FILE",
+                hint="give a file; the newest run reads it unless RUN is given",
             )
         return command(run_spec=names[0] if len(names) == 2 else None, file=names[-1], **given)
 
@@ -68,11 +68,11 @@ def given_text(file: str, model: Any = None) -> tuple[str, str]:
     from chargen.corpus.reading import read_texts
 
     if Path(file).is_dir():
-        raise ConfigError(f"{file} is a folder, expected a file", hint="name one of the files in it")
+        raise ConfigError(f"{file} is a folder, expected a file", hint="give one of the files in it")
     sources = read_texts([file], encoding=None if model and model.vocabulary.kind == "byte" else "auto")
     return sources[0].name, str(sources[0].text)
 
 
 def shown_token(token: str | None) -> str:
-    """Return a token as people are told of it."""
+    """Return a token as it is printed."""
     return END if token is None else repr(token)

@@ -18,17 +18,17 @@ BLOCK_LENGTH = 256  # tokens, as chargen evaluate has it
     "--output",
     type=click.Path(path_type=Path, dir_okay=False),
     metavar="FILE",
-    help="File to write; one that is there already is replaced.  [default: report.html in the run's folder]",
+    help="File to write; an existing file is replaced.  [default: report.html in the run's folder]",
 )
 @click.option("--evaluation/--no-evaluation", default=True, show_default=True, help="Measure the run as chargen evaluate does.")
 @runs_dir_option
 @common_options
 def command(run_spec: str | None, output: Path | None, evaluation: bool, runs_dir: Path, verbosity: int) -> None:
-    """Write a page that tells all of a run: its curves, what it writes and how new that is, how well it predicts.
+    """Write a page about a run: loss curves, sample texts, how new they are, and how well it predicts.
 
-    Also how its gradients flow, what was trained, and which settings are not the defaults. It is one HTML file that loads
-    nothing; stdout gets its path. The same run gives the same page. RUN is a run's name, its path, or a model file; the newest
-    run unless given.
+    It also shows the gradients, the corpus and network, and the settings that differ from the defaults. The page is one HTML
+    file that loads nothing; its path is printed to stdout. The same run gives the same page. RUN is a run's name, its path, or
+    a model file; the newest run unless given.
 
     \b
       chargen report
@@ -58,7 +58,7 @@ def command(run_spec: str | None, output: Path | None, evaluation: bool, runs_di
 
 
 def _measured(run: Any, model: Any, bars: ProgressBars) -> Any:
-    """Return what is measured, and the figures of a run on it and those of the baselines."""
+    """Return the measured text, and the figures of the run and of the baselines."""
     from chargen.insight.assessment import assess, held_out_subject
 
     subject = held_out_subject([(run, model)])
@@ -66,5 +66,5 @@ def _measured(run: Any, model: Any, bars: ProgressBars) -> Any:
 
 
 def _spoken(path: Path, run: Any) -> Path:
-    """Return what other commands call the model by: its run, unless it is another model of it."""
+    """Return the name of the model for other commands: its run, or its file if it is not the run's best model."""
     return run.path if path == run.model else path

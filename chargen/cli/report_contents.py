@@ -1,4 +1,4 @@
-"""Collect what `chargen report` prints about a run, in the order of its page."""
+"""Collect the contents of the page of `chargen report`."""
 
 import math
 import shlex
@@ -16,8 +16,8 @@ NAMED = 5  # of a list of lines
 def make_contents(record: Any, measured: Any, judgement: Any, *, spoken: str) -> Any:
     """Return the contents of a run's page.
 
-    record: a RunRecord. measured: a Subject and its figures, or None. judgement: of fresh texts, or None. spoken: the run, as
-    other commands name it.
+    record: a RunRecord. measured: a Subject and its figures, or None. judgement: of fresh texts, or None. spoken: the
+    run's name for other commands.
     """
     from chargen.insight.report import changed_settings
     from chargen.pages.report import Contents, Figures, Sample
@@ -51,7 +51,7 @@ def _corpus(record: Any) -> str:
 
 
 def _tiles(record: Any) -> Iterator[tuple[str, str]]:
-    """Yield the figures that a person looks for first."""
+    """Yield the most important figures."""
     best, provenance = record.best, record.metadata["provenance"]
     if record.classifies and isinstance(provenance.get("accuracy"), float):
         yield "accuracy", f"{provenance['accuracy']:.1%}"
@@ -68,7 +68,7 @@ def _tiles(record: Any) -> Iterator[tuple[str, str]]:
 
 
 def _facts(record: Any) -> Iterator[tuple[str, str]]:
-    """Yield what was trained on what, and how."""
+    """Yield the facts about corpus, network and training."""
     metadata, settings = record.metadata, record.settings
     network, training = metadata["network"], settings.training
     yield "corpus", f"{_corpus(record)}, sha256 {metadata['provenance'].get('sha256')!s:.12}"
@@ -87,7 +87,7 @@ def _facts(record: Any) -> Iterator[tuple[str, str]]:
         best = f", the best after {record.best['best_epoch']:,}" if record.best.get("best_epoch") else ""
         yield "epochs", f"{record.history.epochs[-1].epoch:,} of {training.epochs:,} at most{best}"
     if record.seconds is not None:
-        yield "training time", f"{timedelta(seconds=round(record.seconds))}, validation and sample texts not counted"
+        yield "training time", f"{timedelta(seconds=round(record.seconds))}, without validation and sample texts"
     yield "trained by", f"{training.backend}, random seed {training.random_seed}"
     versions = ", ".join(f"{name} {version}" for name, version in record.versions.items())
     if versions or "versions" in record.notes:
@@ -116,7 +116,7 @@ def _default(value: Any) -> str:
 
 
 def _curves(record: Any) -> list[Any]:
-    """Return the charts of what each epoch brought."""
+    """Return the charts of each epoch's figures."""
     from chargen.insight.report import accuracy_panel
     from chargen.pages.charts import Chart
     from chargen.runs.curves import make_panels
@@ -152,7 +152,7 @@ def _gradients(panels: Mapping[str, Any]) -> list[Any]:
 
 
 def _table(history: Any) -> list[list[str]]:
-    """Return the rows of metrics.csv as people read them, the header first."""
+    """Return the rows of metrics.csv for reading, the header first."""
     if not history:
         return []
     header = list(history.rows[0])
@@ -173,20 +173,20 @@ def _drawn_facts(judgement: Any) -> Iterator[tuple[str, str]]:
     if longest:
         yield "longest copy", f"{len(longest.text):,} characters, line {longest.line:,} of {longest.source}: {longest.text!r}"
     yield f"within copies of {COPY_LENGTH} characters or more", f"{novelty.copied_share:.1%} of the text"
-    yield "lines of the corpus", _named(novelty.exact, len(novelty.lines))
+    yield "lines in the corpus", _named(novelty.exact, len(novelty.lines))
     near = [f"{one.line} ({one.nearest})" for one in novelty.near]
     yield "lines one or two letters off", _named(near, len(novelty.lines))
 
 
 def _named(some: Sequence[str], of: int) -> str:
-    """Return how many of a number something is, and which."""
+    """Return the count of some lines, and the lines."""
     distinct = list(dict.fromkeys(some))
     more = ", ..." if len(distinct) > NAMED else ""
     return f"{len(some):,} of {of:,}{': ' if distinct else ''}{', '.join(distinct[:NAMED])}{more}"
 
 
 def _pieces(judgement: Any) -> list[list[Any]]:
-    """Return the texts in pieces, of which copies from the corpus are told apart."""
+    """Return the texts in pieces; copies from the corpus are marked."""
     from chargen.pages.report import Piece
 
     exact = set(judgement.novelty.exact)
@@ -205,34 +205,34 @@ def _commands(record: Any, spoken: str) -> list[Any]:
     from chargen.pages.report import Command
 
     if record.classifies:
-        return [Command("Tell the label of a text:", f'chargen classify "some text" --run {spoken}')]
+        return [Command("Predict the label of a text:", f'chargen classify "some text" --run {spoken}')]
     labels = record.metadata["vocabulary"].labels
     label = f" --label {shlex.quote(labels[0])}" if labels else ""
     return [
         Command("Write more text:", f"chargen sample --run {spoken}{label} --temp 0.8"),
-        Command("Hand it to a friend, as a page that runs in any browser:", f"chargen export {spoken} --output network.html"),
+        Command("Share it as a page that runs in any browser:", f"chargen export {spoken} --output network.html"),
         Command("Measure it on another text:", f"chargen evaluate {spoken} FILE"),
-        Command("Go on from its weights, on any text:", f"chargen train FILE --from {spoken}"),
+        Command("Train further from its weights, on any text:", f"chargen train FILE --from {spoken}"),
     ]
 
 
 def _notes(record: Any, measured: Any, judgement: Any) -> dict[str, str]:
-    """Return what is said of a part that is not there, or besides."""
+    """Return the remark about a part, or about why it is missing."""
     notes = dict(record.notes)
     if not record.history:
         notes["curves"] = "No epoch was finished."
     elif len({epoch.learning_rate for epoch in record.history.epochs}) == 1 < len(record.history.epochs):
-        notes["curves"] = f"The learning rate was {record.history.epochs[0].learning_rate:g} all the time."
+        notes["curves"] = f"The learning rate was constant: {record.history.epochs[0].learning_rate:g}."
     if record.classifies:
         return notes
     if not record.samples:
         notes.setdefault("samples", "No sample text was written.")
     if not record.gradients:
-        notes.setdefault("gradients", "There is no gradient log: networks that the NumPy trainer does not know have none.")
+        notes.setdefault("gradients", "There is no gradient log: it exists only for networks that the NumPy trainer supports.")
     if measured:
         notes["evaluation"] = _measured_on(measured[0])
     if judgement:
-        notes["drawn"] = "What stands in the corpus too is marked."
+        notes["drawn"] = "Stretches that are in the corpus are marked."
     return notes
 
 
@@ -241,5 +241,5 @@ def _measured_on(subject: Any) -> str:
 
     held_out, learnt = (sum(len(one.text) for one in documents) for documents in (subject.documents, subject.training))
     problem = missing_baselines_note(subject)
-    others = f"; {problem}" if problem else "; the others have learnt from the same training part"
+    others = f"; {problem}" if problem else "; the baselines use the same training part"
     return f"On {held_out:,} characters that training held out of {held_out + learnt:,}{others}."

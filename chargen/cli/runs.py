@@ -15,7 +15,7 @@ from chargen.terminal import echo
 @json_option
 @common_options
 def command(runs_dir: Path, as_json: bool, verbosity: int) -> None:
-    """List the trained runs, the newest first: the one that `chargen sample` takes by itself."""
+    """List the trained runs, the newest first, which `chargen sample` uses by default."""
     from chargen.runs.directory import model_runs, summarize
 
     summaries = [summarize(run) for run in model_runs(runs_dir)]
@@ -46,7 +46,7 @@ def _row(summary: dict[str, Any]) -> tuple[str, ...]:
 
 
 def _quality(summary: dict[str, Any]) -> str:
-    """Return the bits a character of a run that writes text, and how often a classifier is right."""
+    """Return the bits a character of a run that writes text, or the accuracy of a classifier."""
     bits, accuracy = summary["bits_per_character"], summary["accuracy"]
     if summary["task"] == "classify" and isinstance(accuracy, float):
         return f"{accuracy:.1%} right"

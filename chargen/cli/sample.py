@@ -1,7 +1,6 @@
 from collections.abc import Iterator, Sequence
-from dataclasses import asdict
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import click
 
@@ -12,18 +11,22 @@ from chargen.cli.options import (
     LongCommand,
     common_options,
     json_option,
-    on_unknown_option,
+    options_of,
     output_option,
     runs_dir_option,
     write_output,
 )
 from chargen.cli.prompting import prompt_options
-from chargen.cli.sampling import copy_length_option, model_options, raw_option, sampling_options, warn_of_drift
-from chargen.settings.schema import SamplingOptions
+from chargen.cli.sampling import model_options, raw_option, warn_of_drift
+from chargen.settings.writing import LENGTH, WritingOptions
 from chargen.terminal import echo, echo_stream
 
-FEW_TEXTS = 16  # that are written side by side, for whose products one thread is enough
-DRAWN_IN_BATCHES = ("beam", "max_length", "must_contain", "novel")  # options for which many texts are
+if TYPE_CHECKING:
+    from chargen.writing.request import Request
+    from chargen.writing.selection import IsNew
+
+FEW_TEXTS = 16  # written side by side: one thread is enough for their products
+DRAWN_IN_BATCHES = ("beam", "max_length", "must_contain", "novel")  # options that need many texts
 
 
 COMMON = {
@@ -38,49 +41,7 @@ COMMON = {
 @click.command("sample", cls=LongCommand, common=COMMON)
 @model_options
 @prompt_options()
-@sampling_options
-@click.option("--beam", type=click.IntRange(1), metavar="K", help="Search for the most probable texts, keeping K; no draws.")
-@click.option("--length", type=click.IntRange(0), help="Characters to write, at most.  [default: 200]")
-@click.option(
-    "--count",
-    type=click.IntRange(1),
-    help="Texts to write; with --beam the best ones, up to K.  [default: 1, or 10 drawn from a model of lines]",
-)
-@click.option("--until", metavar="TEXT", help="Stop once TEXT has been written.")
-@click.option(
-    "--min-length",
-    type=click.IntRange(0),
-    default=0,
-    metavar="N",
-    help="For models of lines: no line ends before it has N characters, those of --seed counted.",
-)
-@click.option(
-    "--max-length",
-    type=click.IntRange(1),
-    metavar="N",
-    help="For models of lines: only whole lines of up to N characters, those of --seed counted. Longer ones are drawn anew, "
-    "never cut.",
-)
-@click.option("--must-contain", default="", metavar="TEXT", help="Only texts that hold TEXT as written; others are drawn anew.")
-@click.option(
-    "--novel",
-    is_flag=True,
-    help="Only new texts: lines that are none of the corpus, other texts without a stretch of --copy-length copied from it.",
-)
-@copy_length_option
-@click.option(
-    "--distinct/--no-distinct",
-    default=None,
-    help="No text twice.  [default: for several lines, as far as there are different ones]",
-)
-@click.option(
-    "--tries",
-    type=click.IntRange(1),
-    help="Texts drawn for --max-length, --must-contain, --novel and --distinct before it gives up.  "
-    "[default: 20000, 1000 for --novel without lines, or 100 times --count]",
-)
-@click.option("--random-seed", type=click.IntRange(0), help="Seed of the draws; the same one gives the same text.")
-@on_unknown_option
+@options_of(WritingOptions)
 @output_option
 @runs_dir_option
 @raw_option
@@ -92,14 +53,12 @@ def command(
     carry: bool | None,
     ensemble: str,
     prompt: str,
-    sampling: SamplingOptions,
-    count: int | None,
+    options: WritingOptions,
     output: Path | None,
     runs_dir: Path,
     raw: bool,
     as_json: bool,
     verbosity: int,
-    **asked: Any,
 ) -> None:
     """Write new text with a trained network.
 
@@ -114,16 +73,16 @@ def command(
       chargen sample --beam 10 --count 10 --json
       chargen sample --run book-lstm-20260101-120000 --run book-gru-20260101-130000
     """
-    if (count or 1) <= FEW_TEXTS and not any(asked[name] for name in DRAWN_IN_BATCHES):
+    if (options.count or 1) <= FEW_TEXTS and not any(getattr(options, name) for name in DRAWN_IN_BATCHES):
         use_one_thread()
     from chargen.runs.directory import find_model
-    from chargen.tasks.writing import WritingOptions, compose
     from chargen.writing.ensemble import load_models
+    from chargen.writing.request import make_request
 
     paths = [find_model(spec, runs_dir) for spec in run_specs or [None]]
     model = load_models(paths, ensemble, label=label, carry=carry)
     warn_of_drift(model, verbosity)
-    text = compose(model, paths, prompt, WritingOptions(**asdict(sampling), **asked), count=count)
+    text = make_request(model, prompt, options, is_new=_is_new(paths, model.reading, options) if options.novel else None)
     notes: list[str] = []
     pieces = _json(text, notes) if as_json else _text(text, notes)
     if output is not None:
@@ -134,8 +93,14 @@ def command(
         echo(note, err=True)
 
 
-def _text(text: Any, notes: list[str]) -> Iterator[str]:
-    """Yield the texts, a single one as it is written, and add what the user should know of them to the notes."""
+def _is_new(paths: Sequence[Path], reading: str, options: WritingOptions) -> "IsNew":
+    from chargen.insight.novelty import novelty_test
+
+    return novelty_test(paths, reading, options.copy_length)
+
+
+def _text(text: "Request", notes: list[str]) -> Iterator[str]:
+    """Yield the texts, a single one as it is written, and add remarks for the user to the notes."""
     if text.count == 1:
         stopped = [(yield from text.stream())]
     else:
@@ -144,10 +109,10 @@ def _text(text: Any, notes: list[str]) -> Iterator[str]:
         yield ("\n" if text.model.reading == "line" else "\n\n").join(written.texts)
         notes += _too_few(written.texts, text.count)
     yield "\n"
-    notes += _not_until(text.request, stopped)
+    notes += _not_until(text, stopped)
 
 
-def _json(text: Any, notes: list[str]) -> Iterator[str]:
+def _json(text: "Request", notes: list[str]) -> Iterator[str]:
     written = text.write()
     content: dict[str, Any] = {"prompt": text.prompt.text, "texts": written.texts, "stopped": written.stopped}
     if written.log_probabilities is not None:
@@ -160,16 +125,18 @@ def _json(text: Any, notes: list[str]) -> Iterator[str]:
 def _too_few(texts: Sequence[str], count: int) -> Iterator[str]:
     if len(texts) < count:
         hint = "a higher --temp gives more variety, --no-distinct allows repeats"
-        yield f"the network wrote only {len(texts):,} different text{'s' * (len(texts) > 1)}, of {count:,}; {hint}"
+        yield f"the network wrote only {len(texts):,} different text{'s' * (len(texts) > 1)} of {count:,}; {hint}"
 
 
-def _not_until(request: Any, stopped: Sequence[str]) -> Iterator[str]:
+def _not_until(text: "Request", stopped: Sequence[str]) -> Iterator[str]:
     """Yield a note if --until did not stop every text."""
     missed = [one for one in stopped if one != "until"]
-    if not request.until or not missed:
+    until = text.options.until
+    if not until or not missed:
         return
     if len(stopped) > 1:
         where = f"in {len(missed):,} of {len(stopped):,} texts"
     else:
-        where = f"within {request.most_characters:,} characters" if missed == ["length"] else "before the text came to its end"
-    yield f"--until {request.until!r} did not occur {where}"
+        length = LENGTH if text.options.length is None else text.options.length
+        where = f"within {length:,} characters" if missed == ["length"] else "before the text ended"
+    yield f"--until {until!r} did not occur {where}"

@@ -13,16 +13,16 @@ from chargen.terminal import echo
 @click.command("serve")
 @click.argument("run_spec", metavar="[RUN]", required=False, shell_complete=complete_runs)
 @click.option(
-    "--host", default="127.0.0.1", show_default=True, help="Address to listen on; the default is for this machine alone."
+    "--host", default="127.0.0.1", show_default=True, help="Address to listen on; the default serves only this machine."
 )
-@click.option("--port", type=click.IntRange(0, 65535), default=8000, show_default=True, help="Port; 0 takes any that is free.")
+@click.option("--port", type=click.IntRange(0, 65535), default=8000, show_default=True, help="Port; 0 chooses a free one.")
 @click.option(
     "--max-length",
     type=click.IntRange(1),
     default=10_000,
     show_default=True,
     metavar="N",
-    help="Characters that a request may have written.",
+    help="Longest text of a request, in characters.",
 )
 @click.option(
     "--max-concurrent",
@@ -30,7 +30,7 @@ from chargen.terminal import echo
     default=100,
     show_default=True,
     metavar="N",
-    help="Requests that are worked on at a time; others are told to come again.",
+    help="Requests answered at a time; others get status 429.",
 )
 @click.option(
     "--timeout",
@@ -38,7 +38,7 @@ from chargen.terminal import echo
     default=30.0,
     show_default=True,
     metavar="SECONDS",
-    help="Time that a request may take.",
+    help="Longest time of a request.",
 )
 @carry_option
 @runs_dir_option
@@ -56,8 +56,8 @@ def command(
 ) -> None:
     """Serve a page to write with, and an API, until Ctrl-C.
 
-    RUN is a run's name, its path, or a model file; the newest run unless given. The page's address goes to stdout; -v logs
-    requests to stderr.
+    RUN is a run's name, its path, or a model file; the newest run unless given. The page's address is printed to stdout; -v
+    logs requests to stderr.
 
     \b
       chargen serve
@@ -82,7 +82,7 @@ def command(
     if verbosity:
         echo(f"serving {path} at {address.url} until Ctrl-C", err=True)
     if not address.is_local:
-        echo(f"warning: everybody who can reach {host} can use it; it knows no passwords and no encryption", err=True)
+        echo(f"warning: everyone who can reach {host} can use it; there is no password and no encryption", err=True)
     echo(address.url)
     limits = Limits(length=max_length, concurrent=max_concurrent, seconds=timeout)
     serve(model, limits, address, log=lambda line: echo(line, err=True), verbose=verbosity > 1)

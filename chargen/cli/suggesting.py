@@ -1,4 +1,4 @@
-"""Suggest what was probably meant by an unknown option, argument or command."""
+"""Suggest the option, argument or command that was probably meant."""
 
 import re
 import shlex
@@ -10,13 +10,13 @@ import click
 
 from chargen.suggestions import COMMANDS, COMMANDS_BELOW, NO_OPTIONS, OPTIONS, Table, meaning
 
-ALIKE, ALIKE_COMMANDS = 0.7, 0.65  # how similar a mistyped name is to the right one, as `difflib` measures it
+ALIKE, ALIKE_COMMANDS = 0.7, 0.65  # least similarity of a mistyped name to the right one, as `difflib` measures it
 EXTRA = re.compile(r"got unexpected extra arguments? \((?P<arguments>.*)\)", re.IGNORECASE | re.DOTALL)
 LONG_WITH_ONE_DASH = re.compile("-[a-zA-Z][a-zA-Z_-]+")
 
 
 class SuggestingGroup(click.Group):
-    """A group that suggests what was meant by a command that it does not have."""
+    """Suggest a command for one that does not exist."""
 
     def resolve_command(self, ctx: click.Context, args: list[str]) -> tuple[str | None, click.Command | None, list[str]]:
         names = self.list_commands(ctx)
@@ -27,7 +27,7 @@ class SuggestingGroup(click.Group):
 
 
 def unknown_command(path: str, typed: str, names: Sequence[str], known: Table) -> str:
-    """Return the message for a command that does not exist below a path; known: what may be typed for others."""
+    """Return the message for an unknown command below a path; known: the words that mean other commands."""
     meant = meaning(typed, known)
     if meant is None and known is COMMANDS and (Path(typed).suffix or Path(typed).exists()):
         return f"no such command {typed!r}; to train on a text: {path} train {shlex.quote(typed)}"
@@ -38,9 +38,9 @@ def unknown_command(path: str, typed: str, names: Sequence[str], known: Table) -
 
 
 def explain(error: click.UsageError, arguments: Sequence[str], others: Callable[[], Iterable[click.Context]]) -> str | None:
-    """Return a message that says what was probably meant, or None for errors of other kinds.
+    """Return a message that suggests what was probably meant, or None for errors of other kinds.
 
-    arguments: the whole command line. others: the contexts of all commands, which are only loaded where they are needed.
+    arguments: the whole command line. others: the contexts of all commands, which are only loaded if needed.
     """
     if error.ctx is None:
         return None
@@ -51,7 +51,7 @@ def explain(error: click.UsageError, arguments: Sequence[str], others: Callable[
 
 
 def suggested(name: str, command: click.Command) -> str | None:
-    """Return the option or the argument of a command that a name without dashes probably means, if the table has it."""
+    """Return the option or argument of a command that a name without dashes probably means, if it is in the table."""
     options = {flag for option in _options(command) for flag in (*option.opts, *option.secondary_opts)}
     meant = [f"--{name}", *(meaning(name, OPTIONS) or "").split()]
     return next((one for one in meant if one in options or _argument(command, one)), None)
@@ -100,7 +100,7 @@ def _described(command: click.Command, flag: str) -> str:
 
 
 def _extra_arguments(context: click.Context, extra: str) -> str:
-    """Return what to do with arguments that a command does not take."""
+    """Return the message for arguments that a command does not take."""
     command, path = context.command, context.command_path
     flags = _flags(command)
     if "--run" in flags and _is_run(extra, context):
@@ -130,6 +130,6 @@ def _flags(command: click.Command) -> list[str]:
 
 
 def _argument(command: click.Command, name: str) -> bool:
-    """Whether a command takes an argument of a name in capitals, such as FILE for [FILES]... too."""
+    """Return whether a command takes an argument of a name in capitals; FILE also stands for [FILES]..."""
     arguments = [one for one in command.params if isinstance(one, click.Argument)]
     return any(re.search(rf"\b{name}S?\b", one.metavar or (one.name or "").upper()) for one in arguments)

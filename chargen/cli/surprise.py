@@ -10,7 +10,7 @@ from chargen.cli.reading import given_text, html_option, load_reader, reading_op
 from chargen.errors import ConfigError
 from chargen.terminal import echo
 
-MARKED, LEAST_BITS = 3, 4.0  # pieces of a line whose alternatives are told
+MARKED, LEAST_BITS = 3, 4.0  # pieces of a line that are shown with alternatives
 LISTED = 100  # pieces of the most bits in JSON
 LARGEST_PAGE = 100_000  # characters
 
@@ -22,7 +22,7 @@ LARGEST_PAGE = 100_000  # characters
     type=click.Choice(["surprise", "text"]),
     default="surprise",
     show_default=True,
-    help="The most surprising lines first, or all lines as they come.",
+    help="Show the most surprising lines first, or all lines in the order of the text.",
 )
 @click.option("--lines", type=click.IntRange(1), metavar="N", help="Lines to show.  [default: 10, all in the text's order]")
 @html_option
@@ -40,10 +40,10 @@ def command(
     as_json: bool,
     verbosity: int,
 ) -> None:
-    """Show how surprising the text of FILE, - for stdin, is to a network: typing errors and oddities stand out.
+    """Show how surprising each character of FILE (- for stdin) is to a network: typing errors stand out.
 
-    Each character is coloured by its bits; of the worst ones, the five best alternatives are told. The figure of the whole
-    text is the first one of chargen evaluate RUN FILE. RUN is the newest one unless given.
+    Each character is coloured by its bits; the worst ones are shown with their five best alternatives. The figure for the whole
+    text is the first one of chargen evaluate RUN FILE. RUN is the newest run unless given.
 
     \b
       chargen surprise letter.txt
@@ -58,8 +58,8 @@ def command(
     name, text = given_text(file, model)
     if html and len(text) > LARGEST_PAGE:
         raise ConfigError(
-            f"{name} has {len(text):,} characters, a page holds {LARGEST_PAGE:,}",
-            hint="give a part of it, through a pipe and -",
+            f"{name} has {len(text):,} characters, expected at most {LARGEST_PAGE:,} for a page",
+            hint="pass a part of it through a pipe, with -",
         )
     surprise = measure_surprise(model, read_passages(model, text, on_unknown=on_unknown))
     if html:
@@ -107,7 +107,7 @@ def _columns(surprise: Any, line: Any) -> dict[int, int]:
 
 
 def _show(surprise: Any, order: str, count: int | None) -> None:
-    """Write the lines for people: a line as it is, below it what was expected where it surprises most."""
+    """Print each line, and below it what was expected in the most surprising places."""
     from rich.console import Console
 
     from chargen.insight.heat import BIT_COLOURS, Heat, bits_level, draw_heat
@@ -123,7 +123,7 @@ def _show(surprise: Any, order: str, count: int | None) -> None:
             for place in range(line.start, line.stop)
         ]
         echo(f"\nline {line.number:,}, {surprise.line_bits(line):.2f} bits a character")
-        echo(draw_heat(console, heat, indent=2), end="", raw=True)  # which holds colours, and no other sequence
+        echo(draw_heat(console, heat, indent=2), end="", raw=True)  # contains colours, and no other escape sequences
         columns = _columns(surprise, line)
         for place in worst:
             echo(f"    column {columns[place]}: {_expected(surprise, place)}")

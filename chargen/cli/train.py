@@ -38,18 +38,18 @@ COMMON = {
     flag_value="",
     metavar="[RUN]",
     shell_complete=complete_resumable,
-    help="Go on with a training that was stopped, exactly where it was; the newest one unless RUN is given.",
+    help="Continue a stopped training exactly where it was; the newest one unless RUN is given.",
 )
 @time_options
 @click.option(
     "--distribute",
     is_flag=True,
-    help="Share each batch among all devices, of this machine or of all processes that are started so.",
+    help="Split each batch over all devices of this machine, or of all processes started with this option.",
 )
 @click.option(
     "--dry-run",
     is_flag=True,
-    help="Start, take some steps, print the plan and how long it will take, and keep nothing.",
+    help="Train for some steps, print the plan and the estimated time, and keep nothing.",
 )
 @json_option
 @common_options
@@ -68,14 +68,14 @@ def command(
 ) -> int:
     """Train a network on FILES: text files, folders, addresses (https://, s3://), shipped corpora (male.txt), or - for stdin.
 
-    Each row of a table (.csv, .tsv, .jsonl, .json, .parquet) is a text of its own.
+    Each row of a table (.csv, .tsv, .jsonl, .json, .parquet) is one text.
 
-    With --task classify they are tables of texts and labels, or texts labelled by --label-by.
+    With --task classify, FILES are tables of texts and labels, or texts labelled by --label-by.
 
-    Settings that are not given are chosen from the text and from the minutes that training may take.
+    Settings that you do not give are chosen from the text and the time budget.
 
-    Progress goes to stderr; the path of the run directory is printed to stdout at the end. Ctrl-C ends training with
-    everything saved; --resume goes on.
+    Progress goes to stderr; the path of the run directory is printed to stdout at the end. Ctrl-C stops training and saves
+    everything; --resume continues.
 
     \b
       chargen train male.txt --cell lstm
@@ -88,8 +88,8 @@ def command(
     from chargen.training.start import plan_training
 
     if dry_run and distribute:
-        raise ConfigError("--dry-run measures one process, --distribute starts several", hint="leave one of them out")
-    if resume is not None:  # it goes on with the settings that it began with, whatever the environment says now
+        raise ConfigError("--dry-run measures one process, but --distribute starts several", hint="leave one of them out")
+    if resume is not None:  # a resumed training keeps its settings, whatever the environment says now
         config_name, preset, minutes = typed({"config_name": config_name, "preset": preset, "minutes": minutes}).values()
         given = typed(given)
     training = plan_training(

@@ -25,15 +25,15 @@ COMMON = {
 @click.command("tune", cls=LongCommand, common=COMMON)
 @click.argument("files", nargs=-1)
 @click.option(
-    "--trials", type=click.IntRange(min=1), default=20, show_default=True, help="Trials of the study in all, by all processes."
+    "--trials", type=click.IntRange(min=1), default=20, show_default=True, help="Total number of trials, over all processes."
 )
-@click.option("--minutes", type=float, help="Minutes that a trial takes.  [default: 1, unless --epochs are given]")
+@click.option("--minutes", type=float, help="Minutes of each trial.  [default: 1, unless --epochs is given]")
 @click.option(
     "--search",
     multiple=True,
     metavar="SETTING=VALUES",
-    help="What is searched: network.cell=lstm,gru or training.learning_rate=1e-4..1e-2; may be given several times.  "
-    "[default: sizes, dropping, learning rate, batch and context, around what train would choose]",
+    help="Values to search: network.cell=lstm,gru or training.learning_rate=1e-4..1e-2; may be given several times.  "
+    "[default: sizes, dropout, learning rate, batch and context, around what train would choose]",
 )
 @click.option("--study", "study_name", metavar="NAME", help="Folder of the study in --runs-dir.  [default: CORPUS-tune]")
 @setting_options
@@ -52,13 +52,13 @@ def command(
     verbosity: int,
     **given: Any,
 ) -> int:
-    """Search for the settings with which a network learns FILES best, in trials of equal cost.
+    """Search for the best settings for FILES, in trials of equal cost.
 
-    Each trial is a training as `chargen train` with the same options would do it, in a run directory below the study's. One
-    that is worse than half of the others by then is stopped. The same command goes on with the study; any number of processes,
-    on any machines that share its folder, may work on it at once.
+    Each trial is a training with the same options as `chargen train`, in a run directory inside the study's folder. A trial
+    that is worse than half of the others at the same epoch is stopped. The same command continues the study; any number of
+    processes, on any machines that share the folder, may work on it at once.
 
-    The trials are printed to stdout at the end, the best first. Ctrl-C ends this process's part with everything saved.
+    The trials are printed to stdout at the end, the best first. Ctrl-C stops this process and saves everything.
 
     \b
       chargen tune book.txt --trials 30 --minutes 2
@@ -75,7 +75,7 @@ def command(
         verbosity=verbosity,
     )
     folder = runs_dir / (study_name or f"{task.name}-tune")
-    from chargen.tuning.tuner import tune  # says so if Optuna is not installed
+    from chargen.tuning.tuner import tune  # raises an error if Optuna is not installed
 
     outcome = tune(task, folder, trials=trials, verbosity=verbosity)
     echo(json_text(outcome.summary()) if as_json else aligned(_rows(outcome)))
@@ -100,9 +100,9 @@ def _farewell(outcome: Any) -> str:
     interrupted = "interrupted, everything is saved; " if outcome.interrupted_by else ""
     running = sum(one.state == "running" for one in outcome.results)
     if running:
-        interrupted += f"other processes are at work on {running} of the trials; "
+        interrupted += f"other processes are running {running} of the trials; "
     if outcome.best:
         best = f"best {outcome.best.bits_per_character:.3f} bits/char, {outcome.best.run.path}"
-        return f"{interrupted}{best}; to train it again: {outcome.command}"
+        return f"{interrupted}{best}; to train with its settings: {outcome.command}"
     reasons = [one.reason for one in outcome.results if one.reason]
     return f"{interrupted}no trial is finished" + (f"; {reasons[0]}" if reasons else "")

@@ -11,15 +11,15 @@ from chargen.errors import ConfigError
 from chargen.terminal import echo
 
 PROPERTIES = ("quotes", "line-position", "brackets", "indent", "words")
-PAGE_BYTES = 1 << 20  # activations that a page holds
+PAGE_BYTES = 1 << 20  # activations in a page, at most
 
 
 @click.command("units")
 @run_and_file
 @click.option("--find", "wanted", type=click.Choice(PROPERTIES), help="Rank the units by how well they follow a property.")
-@click.option("--unit", type=click.IntRange(1), metavar="N", help="Show what a unit does, from 1.")
+@click.option("--unit", type=click.IntRange(1), metavar="N", help="Show the activations of this unit, counted from 1.")
 @click.option(
-    "--layer", type=click.IntRange(1), metavar="N", help="Recurrent layer, from 1.  [default: all; for --unit the last]"
+    "--layer", type=click.IntRange(1), metavar="N", help="Recurrent layer, counted from 1.  [default: all; for --unit the last]"
 )
 @click.option(
     "--state",
@@ -49,9 +49,9 @@ def command(
     as_json: bool,
     verbosity: int,
 ) -> None:
-    """Show what hidden units do while a network reads FILE, - for stdin: some follow quotation marks, or count along a line.
+    """Show the activations of hidden units while a network reads FILE (- for stdin): some follow quotes or line length.
 
-    Without --find and --unit, the best unit for each property of the text is named. RUN is the newest one unless given.
+    Without --find and --unit, shows the best unit for each property of the text. RUN is the newest run unless given.
 
     \b
       chargen units book.txt
@@ -81,7 +81,7 @@ def command(
 
 
 def _one_unit(activations: Any, unit: int, layer: int | None, state: str | None) -> Any:
-    """Return the unit that is asked for. Raises ConfigError where there is none of that number."""
+    """Return the chosen unit. Raises ConfigError if there is no unit of that number."""
     from chargen.insight.units import Unit
 
     last = activations.units[-1]
@@ -91,7 +91,7 @@ def _one_unit(activations: Any, unit: int, layer: int | None, state: str | None)
 
 
 def _mapping(activations: Any, chosen: Any, wanted: str | None, top: int) -> dict[str, Any]:
-    """Return what is told in JSON: the best units for the property asked for, or for each, and what the chosen one did."""
+    """Return the JSON output: the best units for one property or for each, and the activations of the chosen unit."""
     names = [wanted] if wanted else [one for one in PROPERTIES if one in activations.properties and not chosen]
     found = {
         name: [one.unit._asdict() | {"correlation": one.correlation} for one in activations.ranked(name)[:top]]
@@ -117,18 +117,18 @@ def _show(activations: Any, chosen: Any, wanted: str | None, top: int) -> None:
 
 
 def _show_best(activations: Any) -> None:
-    """Name the unit that follows each property best."""
+    """Print the unit that follows each property best."""
     width = max(map(len, PROPERTIES))
     for name in PROPERTIES:
         if name in activations.properties:
             best = activations.ranked(name)[0]
             echo(f"  {name:{width}}  {best.correlation:+.3f}  {best.unit}")
         else:
-            echo(f"  {name:{width}}       -  the same all over the text")
+            echo(f"  {name:{width}}       -  constant in this text")
 
 
 def _show_unit(activations: Any, unit: Any) -> None:
-    """Write the text in the colours of a unit, from -1, blue, to 1, red."""
+    """Print the text in the colours of a unit, from -1 (blue) to 1 (red)."""
     from rich.console import Console
 
     from chargen.insight.heat import ACTIVATION_COLOURS, ACTIVATION_MARKS, Heat, activation_level, draw_heat, is_coloured
@@ -142,7 +142,7 @@ def _show_unit(activations: Any, unit: Any) -> None:
             Heat(activations.pieces[place], ACTIVATION_COLOURS[levels[place]], ACTIVATION_MARKS[levels[place]])
             for place in range(line.start, line.stop)
         ]
-        echo(draw_heat(console, heat), end="", raw=True)  # which holds colours, and no other sequence
+        echo(draw_heat(console, heat), end="", raw=True)  # contains colours, and no other escape sequences
 
 
 def _page(activations: Any, chosen: Any, name: str, run: str) -> str:

@@ -1,4 +1,4 @@
-"""Run a session of `chargen play`: the text, its history, the proposed continuations and the writer's answers."""
+"""Run a session of `chargen play`: the text, its history, the proposed continuations and the user's answers."""
 
 from collections.abc import Callable
 from dataclasses import replace
@@ -8,52 +8,51 @@ from typing import NamedTuple, Protocol, TextIO
 
 import click
 
-from chargen.cli.options import write_output
-from chargen.cli.sampling import read_temperatures
+from chargen.cli.options import NUMBERS, write_output
 from chargen.errors import ChargenError, ConfigError
-from chargen.settings.schema import SamplingOptions
+from chargen.settings.writing import SamplingOptions
 from chargen.terminal import echo
 
 SHOWN = 1000  # characters of the text that are shown at each turn
 
 HELP = """\
   a number        take that continuation
-  other text      add it as it is, spaces included; +TEXT adds TEXT even if it is a number or begins with /
-  an empty line   other continuations; so does /more
-  /line           begin a new line
-  /undo           take back the last change
-  /cut N          take N characters off the end
-  /change A => B  put B in the place of the last A
+  other text      add it, including spaces; +TEXT adds TEXT even if it is a number or starts with /
+  an empty line   new continuations, as /more
+  /line           start a new line
+  /undo           undo the last change
+  /cut N          remove N characters from the end
+  /change A => B  replace the last A by B
   /edit           open the text in your editor
   /temp T         change the temperature, or T,T,... in turn
   /text           show the whole text
   /save [FILE]    write the text to FILE, or to --output, and go on
   /help           this list
-  /quit           end; so do Ctrl-D and Ctrl-C
+  /quit           quit, as Ctrl-D and Ctrl-C
 """
 
 
 class Proposal(NamedTuple):
-    """A continuation, and whether the text would be over with it."""
+    """A continuation, and whether it ends the text."""
 
     text: str
     ends: bool
 
 
 class Proposes(Protocol):
-    """The one at the other end of the session."""
+    """Propose continuations of a text."""
 
     def propose(self, text: str, sampling: SamplingOptions) -> list[Proposal]:
-        """Return continuations of a text, or none if it is over. Raises ConfigError for options out of range."""
+        """Return continuations of a text, or none if it has ended."""
 
     def unknown(self, text: str) -> str:
-        """Return what is to be said of what it cannot read in a text; nothing if it reads all."""
+        """Return a line about what it cannot read in a text, or an empty text."""
 
 
 class WritingSession:
-    """A text that grows by answers; every change can be undone.
+    """Let a user and a network write a text in turns; every change can be undone.
 
-    `propose` begins the conversation, `run` holds it, `answer` is one turn of it. All that is said goes to stderr.
+    `propose` starts the session, `run` reads answers until its end, `answer` does one of them. Output goes to stderr.
     """
 
     def __init__(
@@ -70,7 +69,7 @@ class WritingSession:
         self._proposer, self._sampling, self._output = proposer, sampling or SamplingOptions(), output
         self._past: list[str] = []
         self._proposals: list[Proposal] = []
-        self._unknown = ""  # what was said of unknown characters: once is enough
+        self._unknown = ""  # the last remark about unknown characters, which is printed once
         self._commands: dict[str, Callable[[str], None]] = {
             "/more": lambda _: None,
             "/line": lambda _: self._change_to(f"{self.text}\n"),
@@ -90,20 +89,18 @@ class WritingSession:
             echo("> ", end="", err=True)
             line = answers.readline()
             if not line:
-                self._say("")  # the line that ^D stands on
+                self._say("")  # end the line of ^D
                 return
             if line.strip() == "/quit":
                 return
             self.answer(line.rstrip("\r\n"))
 
     def answer(self, line: str) -> None:
-        """Do what one line asks for; what cannot be done is said, and changes nothing."""
-        before = self._sampling
+        """Carry out one answer; an invalid one prints an error and changes nothing."""
         try:
             if self._takes(line):
                 self.propose()
         except (ChargenError, click.ClickException) as error:
-            self._sampling = before  # a temperature out of range is found out when it is used
             hint = getattr(error, "hint", None)
             self._say(error.message + (f"; {hint}" if hint else ""))
 
@@ -113,16 +110,16 @@ class WritingSession:
         self._say("\n" + ("..." if len(self.text) > SHOWN else "") + self.text[-SHOWN:])
         unknown = self._proposer.unknown(self.text)
         if unknown not in ("", self._unknown):
-            self._say(f"({unknown}; the network reads the text without it)")
+            self._say(f"({unknown}; it is skipped)")
         self._unknown = unknown
         for number, one in enumerate(self._proposals, start=1):
             shown = one.text.replace("\n", "\\n")
             self._say(f"  {number}  {shown}{' (end)' if one.ends else ''}")
         if not self._proposals:
-            self._say("  the network would end the text here")
+            self._say("  the network ends the text here")
 
     def _takes(self, line: str) -> bool:
-        """Do what a line asks for and return whether there is something new to propose."""
+        """Carry out an answer and return whether to propose new continuations."""
         before = self.text, self._sampling
         word, _, rest = line.partition(" ")
         if not line:
@@ -140,12 +137,12 @@ class WritingSession:
     def _command(self, word: str) -> Callable[[str], None]:
         if word not in self._commands:
             close = get_close_matches(word, self._commands, n=1)
-            raise ConfigError(f"no such answer: {word}", hint=f"did you mean {close[0]}?" if close else "/help lists them")
+            raise ConfigError(f"unknown command {word}", hint=f"did you mean {close[0]}?" if close else "/help lists them")
         return self._commands[word]
 
     def _choose(self, number: int) -> None:
         if not 1 <= number <= len(self._proposals):
-            raise ConfigError(f"there is no continuation {number}", hint=f"to write the number itself: +{number}")
+            raise ConfigError(f"no continuation {number}", hint=f"to add the number itself, type +{number}")
         self._change_to(self.text + self._proposals[number - 1].text)
 
     def _change_to(self, text: str) -> None:
@@ -160,31 +157,31 @@ class WritingSession:
 
     def _cut(self, number: str) -> None:
         if not number.strip().isdecimal():
-            raise ConfigError(f"/cut takes a number of characters, not {number!r}", hint="for example /cut 5")
+            raise ConfigError(f"/cut got {number!r}, expected a number of characters", hint="for example /cut 5")
         self._change_to(self.text[: max(len(self.text) - int(number), 0)])
 
     def _replace(self, change: str) -> None:
         old, arrow, new = change.partition("=>")
         old, new = old.strip(), new.strip()
         if not old or not arrow:
-            raise ConfigError("/change takes what to replace and by what", hint="for example /change late => early")
+            raise ConfigError("/change expects a text and its replacement", hint="for example /change late => early")
         before, found, after = self.text.rpartition(old)
         if not found:
-            raise ConfigError(f"the text does not hold {old!r}")
+            raise ConfigError(f"the text does not contain {old!r}")
         self._change_to(before + new + after)
 
     def _edit(self, _: str) -> None:
         edited = click.edit(self.text)
-        if edited is not None:  # the editor ends the last line
+        if edited is not None:  # editors add a newline at the end
             self._change_to(edited if self.text.endswith("\n") else edited.removesuffix("\n"))
 
     def _warm(self, temperatures: str) -> None:
-        self._sampling = replace(self._sampling, temperature=read_temperatures(temperatures), greedy=False)
+        self._sampling = replace(self._sampling, temperature=NUMBERS.convert(temperatures, None, None), greedy=False)
 
     def _save(self, name: str) -> None:
         path = Path(name.strip()) if name.strip() else self._output
         if path is None:
-            raise ConfigError("/save takes the name of a file", hint="for example /save story.txt")
+            raise ConfigError("/save expects a file name", hint="for example /save story.txt")
         write_output(path, self.text if self.text.endswith("\n") else f"{self.text}\n")
         self._say(f"saved to {path}")
 

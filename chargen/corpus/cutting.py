@@ -120,7 +120,7 @@ def _is_inline(texts: Sequence[Text], separator: str) -> bool:
 
 
 def _judged(sources: Sequence[SourceText], *, separators: bool, lists: bool) -> list[ReadText]:
-    """NoveltyJudge each text by its layout; a text of a few short lines is a list if most of the others are lists."""
+    """Judge each text by its layout; a text of a few short lines is a list if most of the others are lists."""
     layouts = [None if source.rows else judge_layout(source.text) for source in sources]
     kinds = [layout.kind for layout in layouts if layout]
     by_line = {"list"} if lists else set()

@@ -1,4 +1,4 @@
-"""NoveltyJudge whether the lines of a text are entries of a list, such as names or titles, or parts of running text.
+"""Judge whether the lines of a text are entries of a list, such as names or titles, or parts of running text.
 
 A text is a list unless the points of its signs (`layout_signs`) add up to `TEXT_POINTS`. The points were set on a labelled
 table of small texts (tests/corpus/layouts).
@@ -54,7 +54,7 @@ class Layout:
 
 
 def judge_layout(text: Text) -> Layout:
-    r"""NoveltyJudge a text by its lines; a long text by the lines at its beginning and in its middle.
+    r"""Judge a text by its lines; a long text by the lines at its beginning and in its middle.
 
     >>> judge_layout("Ada\nMary Ann\nGrace\nZoë\n" * 5).kind
     'list'

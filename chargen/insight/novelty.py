@@ -1,13 +1,15 @@
 """Measure how much of a text is copied from the corpus, and from where."""
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from functools import cached_property
+from functools import cached_property, partial
+from pathlib import Path
 from typing import NamedTuple
 
 from chargen.corpus.reading import SourceText
 from chargen.insight.copies import Copy, CopyFinder
 from chargen.insight.resemblance import LineFinder, Resemblance
+from chargen.runs.trained_text import training_texts
 
 
 class CopiedSpan(NamedTuple):
@@ -99,6 +101,14 @@ class NoveltyJudge:
         piece = text[copy.start : copy.stop]
         origin = self._finder.origin(piece)
         return CopiedSpan(piece, number, copy.start, self._names[origin.source], origin.line)
+
+
+def novelty_test(paths: Sequence[Path], reading: str, copy_length: int) -> Callable[[str, str], bool]:
+    """Return a function that tells whether a prompt and its continuation are new to the corpora of some models.
+
+    Raises CorpusError if the text of a corpus is gone.
+    """
+    return partial(NoveltyJudge(training_texts(paths), reading).is_new, copy_length=copy_length)
 
 
 def _length(found: tuple[Copy, int]) -> int:

@@ -19,8 +19,8 @@ from chargen.runs.metrics import History, read_history
 from chargen.runs.samples import SampleText, read_samples
 from chargen.runs.trained_text import read_settings, training_texts
 from chargen.settings.schema import Settings, declared_settings
-from chargen.writing.prompt import read_prompt
-from chargen.writing.request import Request
+from chargen.settings.writing import WritingOptions
+from chargen.writing.request import make_request
 
 RANDOM_SEED = 1  # of the texts drawn for a report, so that a report can be repeated
 LINES, TEXTS, LENGTH = 40, 3, 400  # lines drawn; other texts drawn and the tokens of each
@@ -184,8 +184,8 @@ def _shares(model: TextModel) -> list[tuple[TextModel, int]]:
 
 def _drawn(model: TextModel, count: int) -> list[str]:
     length = None if model.reading == "line" else LENGTH
-    request = Request(random_seed=RANDOM_SEED, count=count, length=length, distinct=False)
-    return request.write(model, read_prompt(model.vocabulary, "")).texts
+    options = WritingOptions(random_seed=RANDOM_SEED, count=count, length=length, distinct=False)
+    return make_request(model, "", options).write().texts
 
 
 def result_or_reason(work: Callable[[], Found]) -> tuple[Found | None, str]:

@@ -1,4 +1,4 @@
-"""Decide where a server listens, and by which names it may be called."""
+"""Open the socket of a server, and check the host names of requests."""
 
 import ipaddress
 import re
@@ -12,28 +12,28 @@ HOST = re.compile(r"(\[[0-9a-f:.]+\]|[a-z0-9._-]+)(:[0-9]{1,5})?", re.IGNORECASE
 
 @dataclass(frozen=True, kw_only=True)
 class Address:
-    """A socket that listens, and the host that it was asked to listen on."""
+    """Hold a listening socket, and the requested host."""
 
     listener: socket.socket
     host: str
 
     @property
     def url(self) -> str:
-        """Where a browser finds it."""
+        """The URL of the page."""
         ip, port = self.listener.getsockname()[:2]
         named = "localhost" if ipaddress.ip_address(ip).is_unspecified else self.host
         return f"http://{f'[{named}]' if ':' in named else named}:{port}/"
 
     @property
     def is_local(self) -> bool:
-        """Whether nobody but this machine can reach it."""
+        """Whether only this machine can reach it."""
         return ipaddress.ip_address(self.listener.getsockname()[0]).is_loopback
 
     def is_called(self, host: str) -> bool:
-        """Tell whether a Host header means this server, whatever the port: it may have come by a tunnel.
+        """Return whether a Host header names this server; any port is allowed, since a tunnel may change it.
 
-        A page of another site can have its own name point here, but it cannot be called by a number or by this machine's names
-        (DNS rebinding).
+        This protects against DNS rebinding: another site's name may point here, but a page of it cannot send a number or this
+        machine's names as its host.
         """
         found = HOST.fullmatch(host)
         if not found:
@@ -56,7 +56,7 @@ def _is_number(name: str) -> bool:
 
 
 def listen(host: str, port: int) -> Address:
-    """Listen on a host's address and a port, 0 for any that is free. Raises ConfigError where that cannot be done."""
+    """Listen on a host's address and a port, 0 for a free one. Raises ConfigError if that is impossible."""
     try:
         found = socket.getaddrinfo(host, port, type=socket.SOCK_STREAM, flags=socket.AI_PASSIVE)
         family, _, _, _, where = found[0]
@@ -65,7 +65,7 @@ def listen(host: str, port: int) -> Address:
         reason = (error.strerror if isinstance(error, OSError) else None) or "no such address"
         unknown = not isinstance(error, OSError) or isinstance(error, socket.gaierror)
         hint = "choose an address of this machine with --host" + (
-            "" if unknown else ", or another --port; 0 takes any that is free"
+            "" if unknown else ", or another --port; 0 chooses a free one"
         )
         raise ConfigError(f"cannot listen on {host}, port {port}: {reason.lower()}", hint=hint) from error
     return Address(listener=listener, host=host)

@@ -26,11 +26,11 @@ HEADERS = {
 
 
 class Gone(BaseException):
-    """Nobody waits for the answer any longer. It is no Exception, so that nobody on its way here answers instead."""
+    """Signal that the client has disconnected. It is not an Exception, so that no handler on its way answers."""
 
 
 class Doorkeeper:
-    """An ASGI application before another one: refuses foreign hosts and origins, and logs requests if there is a log."""
+    """Refuse foreign hosts and origins before an ASGI application, and log requests if there is a log."""
 
     def __init__(self, application: Application, address: Address, log: Callable[[str], None], *, verbose: bool) -> None:
         self._application, self._address, self._log, self._verbose = application, address, log, verbose
@@ -63,7 +63,7 @@ class Doorkeeper:
             self._log(_line(told))
 
     def _refusal(self, scope: Mapping[str, Any]) -> str:
-        """Return why a request is none for this server, or nothing."""
+        """Return why a request is refused, or an empty text."""
         hosts, origins = _values(scope, b"host"), _values(scope, b"origin")
         if len(hosts) != 1 or not self._address.is_called(hosts[0]):
             return f"the host {hosts[0]!r:.100} is not this server" if hosts else "the request names no host"
@@ -77,7 +77,7 @@ def _values(scope: Mapping[str, Any], name: bytes) -> list[str]:
 
 
 def _with_defaults(headers: list[tuple[bytes, bytes]]) -> list[tuple[bytes, bytes]]:
-    """Return headers with those of every answer, and a policy for what is no page."""
+    """Return headers with those of every answer, and a policy for answers that are not pages."""
     given = {name.lower() for name, _ in headers}
     defaults = HEADERS | {"Content-Security-Policy": NO_CONTENT}
     more = [(name.lower().encode(), value.encode()) for name, value in defaults.items() if name.lower().encode() not in given]
@@ -92,5 +92,5 @@ async def _refuse(reason: str, send: Send) -> None:
 
 
 def _line(text: str) -> str:
-    """Return a text as one line in which no character commands a terminal."""
+    """Return a text as one line without control characters."""
     return visible(" ".join(text.split()))

@@ -1,7 +1,7 @@
 """Run a model for many clients in turns: write, read and score texts in slices.
 
-A job keeps no more than its text and the network's state, a few kilobytes; what a step needs besides is lent to it for a
-slice. B is one row everywhere.
+A job keeps only its text and the network's state, a few kilobytes; it borrows the thread's predictor for each slice. B is one
+row everywhere.
 """
 
 import math
@@ -16,7 +16,7 @@ import numpy as np
 from chargen.corpus.vocabulary import BOUNDARY
 from chargen.corpus.words import split_words
 from chargen.network.model_file import TextModel
-from chargen.writing.generation import Stopped, TokenDecoder, most_steps
+from chargen.writing.generation import Drawing, Stopped, StopText, TokenDecoder
 from chargen.writing.prediction import forbid_end, primer_for, silence
 from chargen.writing.predictor import ModelPredictor, beginning, make_predictor
 from chargen.writing.sampling import Logits, Sampler, log_softmax
@@ -26,7 +26,7 @@ SLICE = 0.005  # seconds
 
 
 class Drawn(NamedTuple):
-    """A token that was drawn, the text that it adds, and the bits that it cost at temperature 1, if they were asked for."""
+    """Hold a drawn token, the text that it adds, and its bits at temperature 1, if requested."""
 
     id: int
     text: str
@@ -34,7 +34,7 @@ class Drawn(NamedTuple):
 
 
 class SharedModel:
-    """A model that many jobs use in turns. names: what each id is called, None for the boundary and for labels."""
+    """Share a model among many jobs. names: the name of each id, None for the boundary and for labels."""
 
     def __init__(self, model: TextModel) -> None:
         self.model = model
@@ -43,7 +43,7 @@ class SharedModel:
 
     @property
     def predictor(self) -> ModelPredictor:
-        """The one of the thread that asks; its weights are made ready once and not for each text."""
+        """The predictor of the calling thread; its weights are prepared once and not for each text."""
         if not hasattr(self._lent, "predictor"):
             self._lent.predictor = make_predictor(self.model, 1)
         predictor: ModelPredictor = self._lent.predictor
@@ -51,9 +51,9 @@ class SharedModel:
 
 
 class Job(ABC):
-    """Work on one text. `advance` may be called in any thread, in one at a time.
+    """Do the work of one request in slices. `advance` may be called in any thread, in one at a time.
 
-    model: the shared one, or the same as it writes for one label.
+    model: the shared one, or the same for one label.
     """
 
     def __init__(self, shared: SharedModel, model: TextModel) -> None:
@@ -65,7 +65,7 @@ class Job(ABC):
         self._steps = self._work()
 
     def advance(self, most: int | None = None) -> list[Any]:
-        """Work on for a slice, or until so many things have come of it, and return them."""
+        """Work for a slice, or until it has `most` results, and return the results."""
         self._predictor = self.shared.predictor
         self._predictor.state = self._state
         ends = perf_counter() + SLICE
@@ -84,10 +84,10 @@ class Job(ABC):
 
     @abstractmethod
     def _work(self) -> Iterator[Any]:
-        """Take a step before each yield; yield what came of it, or None."""
+        """Take a step before each yield; yield its result, or None."""
 
     def _read(self, ids: TokenIds) -> Iterator[None]:
-        if not self.model.carried:  # only the last window matters
+        if not self.model.carried:  # only the last window counts
             if len(ids):
                 self.logits = self._predictor.read(ids[None])
                 yield
@@ -103,7 +103,7 @@ class Job(ABC):
         self._predictor.state, self.logits = state, logits.copy()
 
     def _expect(self, *, begun: bool) -> None:
-        """Take out of the logits what cannot come."""
+        """Remove impossible tokens from the logits."""
         forbid_end(self.model, self.logits, begun=begun)
         silence(self.model, self.logits)
 
@@ -112,7 +112,7 @@ class Job(ABC):
 
 
 class Reading(Job):
-    """Reads a text, to tell what may follow. given: how many of the ids were its prompt, which alone has a primer."""
+    """Read a text, to predict what may follow. given: how many of the ids were its prompt, which alone has a primer."""
 
     def __init__(self, shared: SharedModel, model: TextModel, ids: TokenIds, *, given: int | None = None) -> None:
         super().__init__(shared, model)
@@ -129,7 +129,7 @@ class Reading(Job):
         yield from self._read(given)
 
     def best(self, temperature: float, count: int) -> list[dict[str, Any]]:
-        """Return what may come next, the most probable first: the name of each token, its probability and its bits."""
+        """Return the next tokens, the most probable first: name, probability and bits of each."""
         nats = log_softmax(self.logits)[0]
         order = np.argsort(-nats, kind="stable")[: count if temperature else 1]
         chances = _cooled(nats, temperature)
@@ -141,11 +141,11 @@ class Reading(Job):
 
 
 class Writing(Reading):
-    """Reads a text and writes on: up to `length` characters, drawn as `chargen sample` draws them.
+    """Read a text and continue it, drawn as `chargen sample` draws it.
 
-    The token that reaches the length is the last, and its text is cut there. weighs: tell the bits of each. again: after a
-    text's end, which counts as a character, another one begins as this one did, by the given ids. spaced: the space before the
-    first word is there already.
+    The token that reaches the length is the last, and its text is cut there. weighs: report the bits of each token. again:
+    after a text's end, which counts as a character, another one begins as this one did, by the given ids. spaced: the space
+    before the first word is there already.
     """
 
     def __init__(
@@ -154,56 +154,63 @@ class Writing(Reading):
         given: int | None = None,
         spaced: bool = False,
         length: int,
+        until: str | None = None,
         sampler: Sampler,
         random_seed: int | None = None,
         weighs: bool = False,
         again: bool = False,
     ) -> None:
         super().__init__(*place, given=given)
-        self.stopped: Stopped = "length"
+        self.stopped: Stopped | None = None
         self._room, self._weighs, self._again = length, weighs, again  # room: characters left to write
         self._sampler, self._rng = sampler, np.random.default_rng(random_seed)
-        self._decode = TokenDecoder(self.model.vocabulary)
+        self._decode, self._stop = TokenDecoder(self.model.vocabulary), StopText(until)
         self._extra = " " if spaced else ""  # what the next token's text leaves out
 
     def _work(self) -> Iterator[Any]:
         yield from self._read_given()
         start = self._predictor.state, self.logits.copy()
         yield from self._read(self.ids[self.given :])
-        self._expect(begun=len(self.ids) > 0)
-        for position in range(most_steps(self.model.vocabulary, self._room)):
-            token = int(self._sampler(self.logits, self._rng, position=position)[0])
-            drawn = self._drawn(token)
-            if token == BOUNDARY and not self._again:
-                self.stopped = "end"
-                yield drawn
-                return
-            if token == BOUNDARY:
-                self._go_back(*start)
-            else:
-                self._step(token)
-            self._expect(begun=token != BOUNDARY or self.given > 0)
-            yield drawn
-            if self._room <= 0:
-                return
+        begun = len(self.ids) > 0
+        self._expect(begun=begun)
+        while not self.stopped:
+            drawing = self._drawing(begun=begun)
+            while not drawing.done and not self.stopped:
+                one = self._added(int(drawing.draw(self.logits)[0]))
+                if one.id != BOUNDARY:
+                    self._step(one.id)
+                elif self._again:
+                    self._go_back(*start)
+                begun = one.id != BOUNDARY or self.given > 0
+                self._expect(begun=begun)
+                yield one
+            if self._room <= 0 or not self._again:
+                self.stopped = self.stopped or "length"
 
     def rest(self) -> str:
-        """Return what stands for a character that was not finished."""
+        """Return U+FFFD for an incomplete character, or an empty text."""
         return self._decode.rest()
 
-    def _drawn(self, token: int) -> Drawn:
-        """Return a drawn token as it is told of, and count what it writes."""
+    def _drawing(self, *, begun: bool) -> Drawing:
+        return Drawing(self.model, count=1, length=self._room, sampler=self._sampler, rng=self._rng, begun=begun)
+
+    def _added(self, token: int) -> Drawn:
+        """Return a drawn token with the text that it adds."""
         whole = self._decode(token)
-        text = whole[: self._room].removeprefix(self._extra)
+        text = self._stop.cut(whole[: self._room].removeprefix(self._extra))
         self._extra = ""
         self._room -= len(whole) + (token == BOUNDARY)
+        if self._stop.found:
+            self.stopped = "until"
+        elif token == BOUNDARY and not self._again:
+            self.stopped = "end"
         return Drawn(token, text, self._bits(token) if self._weighs else None)
 
 
 class Weighing(Job):
-    """Reads a text and tells the bits of each of its tokens, (bits,); (None,) of one that is read but never drawn.
+    """Read a text and yield the bits of each of its tokens, (bits,); (None,) for one that is read but never drawn.
 
-    The first one is weighed as the first of a text, the others as they come after it.
+    The first one counts as the first of a text, the others as they come after it.
     """
 
     def __init__(self, shared: SharedModel, model: TextModel, ids: TokenIds) -> None:
@@ -224,9 +231,9 @@ class Weighing(Job):
 
 
 def pieces_of(shared: SharedModel, text: str, ids: TokenIds) -> list[str]:
-    """Return which piece of a text each of its ids is; of a character of several bytes, it is the last one's."""
+    """Return the piece of a text that each of its ids stands for; a character of several bytes belongs to its last byte."""
     if shared.model.vocabulary.kind == "word" and len(words := split_words(text)) == len(ids):
-        return words  # an unknown word is looked up in the text
+        return words  # unknown words as they are in the text
     decode = TokenDecoder(shared.model.vocabulary)
     return [decode(int(token)) for token in ids]
 

@@ -1,4 +1,4 @@
-"""Describe a server's model, for people and programs and for its page."""
+"""Describe a server's model for its API and its page."""
 
 from typing import Any, NamedTuple
 
@@ -17,7 +17,7 @@ class ModelCard(NamedTuple):
 
 
 def describe_model(model: TextModel) -> ModelCard:
-    """Return what is told of a model; what its file says of itself may be of any type, and is left out where it is odd."""
+    """Return the description of a model; values of the file's metadata with unexpected types are left out."""
     described = describe(model, "float32")
     kind, labels = model.vocabulary.kind, list(model.vocabulary.labels)
     parameters = model.network.num_parameters

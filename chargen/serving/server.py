@@ -1,6 +1,6 @@
-"""Serve the page to write with and a JSON API over HTTP, for `chargen serve`.
+"""Serve the writing page and a JSON API over HTTP, for `chargen serve`.
 
-Whatever is refused is one sentence in JSON.
+Each error is one sentence in JSON.
 """
 
 import asyncio
@@ -23,21 +23,22 @@ from chargen.serving.address import Address
 from chargen.serving.bodies import CompletionBody, NextBody, ScoreBody, parse_body
 from chargen.serving.doorkeeper import Doorkeeper, Gone, Receive, Send
 from chargen.serving.service import LONGEST_TEXT, Limits, RefusedError, Service
+from chargen.settings.keyword_errors import in_keywords
 
 LARGEST_BODY = 1 << 18  # bytes
-GRACE = 2  # seconds for a client to take what it asked for, after its time is over or the server ends
+GRACE = 2  # seconds for a client to receive its answer after the time limit, or when the server stops
 
 
 def make_app(service: Service, address: Address, *, log: Callable[[str], None], verbose: bool = False) -> Doorkeeper:
-    """Return the ASGI application of a service, which logs errors of ours and, if it is verbose, requests."""
+    """Return the ASGI application of a service, which logs internal errors and, if verbose, requests."""
     told: dict[Any, Any] = dict.fromkeys([RefusedError, ChargenError, HTTPException], _refusal)
     application = Starlette(routes=_routes(service), exception_handlers=told | {Exception: _failure})
     return Doorkeeper(application, address, log, verbose=verbose)
 
 
 def _routes(service: Service) -> list[Route]:
-    """Return what there is to be asked for."""
-    policy = f"{service.page.policy}; frame-ancestors 'none'"  # which a page cannot say by itself
+    """Return the routes."""
+    policy = f"{service.page.policy}; frame-ancestors 'none'"  # which a page cannot set itself
     page = Response(service.page.html, media_type="text/html", headers={"Content-Security-Policy": policy})
     return [
         Route("/", page, methods=["GET"]),
@@ -65,7 +66,7 @@ async def _score(service: Service, body: ScoreBody, send: Send) -> None:
 
 
 class _Turn:
-    """The ASGI application between a request and its work: its turn, its body, and an eye on whether anybody still waits."""
+    """Handle one kind of request: take a turn, read the body, and stop the work if the client disconnects."""
 
     def __init__(self, service: Service, kind: type[Any], work: Callable[[Service, Any, Send], Awaitable[None]]) -> None:
         self._service, self._kind, self._work = service, kind, work
@@ -78,29 +79,29 @@ class _Turn:
             try:
                 async with asyncio.timeout(seconds + GRACE):
                     await _while_awaited(self._work(self._service, body, send), receive)
-            except TimeoutError:  # work keeps to its time by itself: it is the client that does not go on
+            except TimeoutError:  # the work keeps its own time limit, so the client is too slow
                 raise Gone from None
 
 
 async def _content(request: Request, seconds: float) -> bytes:
-    """Return the body of a request. Raises RefusedError for one that is too large or comes too slowly, and Gone."""
+    """Return the body of a request. Raises RefusedError if it is too large or too slow, and Gone if the client disconnects."""
     parts, size = [], 0
     try:
         async with asyncio.timeout(seconds):
             async for part in request.stream():
                 size += len(part)
                 if size > LARGEST_BODY:
-                    raise RefusedError(413, f"the body is larger than {LARGEST_BODY:,} bytes, which is the most")
+                    raise RefusedError(413, f"the body is larger than {LARGEST_BODY:,} bytes, the limit")
                 parts.append(part)
     except TimeoutError:
-        raise RefusedError(408, f"the request did not come whole within {seconds:g} seconds") from None
+        raise RefusedError(408, f"the request was not complete after {seconds:g} seconds") from None
     except ClientDisconnect:
         raise Gone from None
     return b"".join(parts)
 
 
 async def _while_awaited(work: Awaitable[None], receive: Receive) -> None:
-    """Do some work until it is done or its client has gone. Raises Gone then."""
+    """Do some work until it is done. Raises Gone if the client disconnects before."""
     working, waiting = asyncio.ensure_future(work), asyncio.ensure_future(_gone(receive))
     try:
         await asyncio.wait({working, waiting}, return_when=asyncio.FIRST_COMPLETED)
@@ -124,7 +125,7 @@ async def _send(answer: Any, send: Send) -> None:
 
 async def _send_events(events: AsyncIterator[Any], send: Send) -> None:
     """Send server-sent events as they come."""
-    event = await anext(events)  # or it is refused
+    event = await anext(events)  # raises if the request is refused
     headers = [(b"content-type", b"text/event-stream; charset=utf-8")]
     await send({"type": "http.response.start", "status": 200, "headers": headers})
     await send(_event(event))
@@ -142,14 +143,14 @@ def _json(value: Any, status: int = 200) -> Response:
 
 
 def _plain(value: Any) -> bytes:
-    return json.dumps(value, allow_nan=False).encode("ascii")  # with escapes, since half a surrogate pair is no UTF-8
+    return json.dumps(value, allow_nan=False).encode("ascii")  # with escapes, since half a surrogate pair is not UTF-8
 
 
-# These are coroutines because the others would each be run in a thread.
+# These are coroutines because Starlette runs other functions in threads.
 async def _refusal(request: Request, error: Exception) -> Response:
-    """Return what a client is told of an error."""
+    """Return the response for an error."""
     status = error.status if isinstance(error, RefusedError) else getattr(error, "status_code", 422)
-    sentence = error.message if isinstance(error, ChargenError) else getattr(error, "detail", str(error))
+    sentence = in_keywords(error.message) if isinstance(error, ChargenError) else getattr(error, "detail", str(error))
     response = _json({"error": sentence}, status)
     if status in (429, 503):
         response.headers["Retry-After"] = "1"
@@ -161,7 +162,7 @@ async def _failure(request: Request, error: Exception) -> Response:
 
 
 class Server(uvicorn.Server):
-    """Serves a service until a signal comes; then what is under way ends within GRACE seconds."""
+    """Serve until a signal arrives; then stop running requests within GRACE seconds."""
 
     def __init__(self, service: Service, application: Doorkeeper) -> None:
         self._service, self.interrupted = service, False
@@ -186,8 +187,8 @@ class Server(uvicorn.Server):
 
 
 def serve(model: TextModel, limits: Limits, address: Address, *, log: Callable[[str], None], verbose: bool = False) -> None:
-    """Serve a model until Ctrl-C or SIGTERM, which go on from here as they would have without a server."""
-    for name in ("uvicorn", "asyncio"):  # which would tell of clients that are gone, with tracebacks
+    """Serve a model until Ctrl-C or SIGTERM, which then have their usual effect."""
+    for name in ("uvicorn", "asyncio"):  # which would log tracebacks of disconnected clients
         logging.getLogger(name).addHandler(logging.NullHandler())
         logging.getLogger(name).propagate = False
     service = Service(model, limits)
@@ -196,5 +197,5 @@ def serve(model: TextModel, limits: Limits, address: Address, *, log: Callable[[
         server.run(sockets=[address.listener])
     finally:
         service.close()
-    if server.interrupted:  # and the process was started so that Python ignores Ctrl-C, as in the background of a script
+    if server.interrupted:  # Python may ignore Ctrl-C, as for background jobs of a script
         raise KeyboardInterrupt

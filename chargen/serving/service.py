@@ -1,4 +1,4 @@
-"""Answer the clients of a server: plain values, computed in threads, slice by slice."""
+"""Answer the requests of clients: compute plain values in threads, slice by slice."""
 
 import asyncio
 import os
@@ -18,7 +18,7 @@ from chargen.serving.bodies import CompletionBody, NextBody, ScoreBody
 from chargen.serving.jobs import Drawn, Job, Reading, SharedModel, Weighing, Writing, pieces_of
 from chargen.serving.model_card import describe_model
 from chargen.writing.prompt import Prompt, read_prompt
-from chargen.writing.sampling import Sampler
+from chargen.writing.sampling import make_sampler
 
 LONGEST_TEXT = 20_000  # characters, or token ids
 THREADS = 4
@@ -28,15 +28,15 @@ Outcome = TypeVar("Outcome")
 
 @dataclass(frozen=True, kw_only=True)
 class Limits:
-    """What a client may ask for."""
+    """Limit what a client may request."""
 
-    length: int = 10_000  # characters that a request has written
-    concurrent: int = 100  # requests that read or write at a time
-    seconds: float = 30.0  # that a request may take
+    length: int = 10_000  # characters of a completion
+    concurrent: int = 100  # requests at a time
+    seconds: float = 30.0  # of a request
 
 
 class RefusedError(Exception):
-    """A request that is not done, with the HTTP status that says why."""
+    """A request that is refused, with an HTTP status."""
 
     def __init__(self, status: int, sentence: str) -> None:
         super().__init__(sentence)
@@ -44,16 +44,16 @@ class RefusedError(Exception):
 
 
 class Place(NamedTuple):
-    """A model as it writes for a label, and the text that it is to read."""
+    """Hold a model, set to a label, and the text to read."""
 
     model: TextModel
     prompt: Prompt
 
 
 class Service:
-    """A model and the threads that work with it. Once it is `ending`, all work ends with its slice.
+    """Run a model in threads. Once it is `ending`, all work stops after its slice.
 
-    Every answer raises RefusedError, or ChargenError, for what cannot be done.
+    Each answer raises RefusedError, or ChargenError, for an invalid request.
     """
 
     def __init__(self, model: TextModel, limits: Limits) -> None:
@@ -69,15 +69,15 @@ class Service:
         self._threads = ThreadPoolExecutor(min(THREADS, os.cpu_count() or 1), thread_name_prefix="chargen")
 
     def close(self) -> None:
-        """Let go of the threads."""
+        """Stop the threads."""
         self.ending = True
         self._threads.shutdown()
 
     @contextmanager
     def turn(self) -> Iterator[None]:
-        """Count a request among those at work within. Raises RefusedError if there are too many."""
+        """Count a request within the block. Raises RefusedError if there are too many."""
         if self.working >= self.limits.concurrent:
-            raise RefusedError(429, f"{self.working} requests are being answered, which is the most; try again soon")
+            raise RefusedError(429, f"the server is answering {self.working} requests, its limit; try again soon")
         self.working += 1
         try:
             yield
@@ -85,21 +85,21 @@ class Service:
             self.working -= 1
 
     async def complete(self, body: CompletionBody) -> dict[str, Any]:
-        """Return a text written on, whole."""
+        """Return a whole continuation."""
         if body.top or body.every:
-            raise RefusedError(422, "top and every are for streams, stream is false")
+            raise RefusedError(422, "top and every need stream: true")
         job, told = await self._writing(body)
         parts = [told.text(drawn) async for drawn in self._slices(job)]
         return {"prompt": told.prompt.text, "text": "".join([*parts, job.rest()]), "stopped": job.stopped}
 
     async def stream(self, body: CompletionBody) -> AsyncIterator[dict[str, Any]]:
-        """Yield a text as it is written on, at last why it stopped. What is refused is so before the first event."""
+        """Yield a continuation as it is written, and last why it stopped. Errors are raised before the first event."""
         job, told = await self._writing(body)
         stopped = None
         try:
             async for drawn in self._slices(job, most=body.every):
                 if drawn:
-                    yield told.tokens(drawn, body.temperature, body.top) if body.top else {"text": told.text(drawn)}
+                    yield told.tokens(drawn, body.temperatures[0], body.top) if body.top else {"text": told.text(drawn)}
         except RefusedError:
             stopped = "server" if self.ending else "time"
         if not body.top and (rest := job.rest()):
@@ -107,7 +107,7 @@ class Service:
         yield {"stopped": stopped or job.stopped}
 
     async def next(self, body: NextBody) -> dict[str, Any]:
-        """Return what may follow a text."""
+        """Return the probable next tokens of a text."""
         place = await self._in_thread(self._place, body)
         job = Reading(self._shared, place.model, place.prompt.ids, given=body.given)
         async for _ in self._slices(job):
@@ -130,7 +130,7 @@ class Service:
         }
 
     def _unknown(self, body: ScoreBody) -> list[str]:
-        """Return the characters of a text that are left out, or the words that are unknown, each once."""
+        """Return the skipped characters of a text, or its unknown words, each once."""
         vocabulary = self.model.vocabulary
         if isinstance(vocabulary, WordVocabulary):
             return vocabulary.unknown_words(body.text)
@@ -139,10 +139,10 @@ class Service:
         return [one for one in dict.fromkeys(body.text) if one not in self._known]
 
     async def _writing(self, body: CompletionBody) -> tuple[Writing, "_Told"]:
-        """Return what writes a text on, and what tells of it."""
+        """Return the job that continues a text, and the formatter of its results."""
         if body.length > self.limits.length:
             raise RefusedError(422, f"length is {body.length}, expected {self.limits.length} or less")
-        sampler = Sampler(temperature=body.temperature, top_k=body.top_k, top_p=body.top_p)
+        sampler = make_sampler(body, self.model.vocabulary)
         place = await self._in_thread(self._place, body)
         job = Writing(
             self._shared,
@@ -151,6 +151,7 @@ class Service:
             given=body.given,
             spaced=place.prompt.spaced,
             length=body.length,
+            until=body.until,
             sampler=sampler,
             random_seed=body.random_seed,
             weighs=body.top is not None,
@@ -159,20 +160,20 @@ class Service:
         return job, _Told(job, self._shared, place.prompt, self._beginning(place.prompt, body) if body.again else "")
 
     def _beginning(self, prompt: Prompt, body: CompletionBody) -> str:
-        """Return what stands between a text's end and the next text, which begins as the first one did."""
+        """Return the text between the end of a text and the next one, which begins as the first did."""
         begins = prompt.text if body.given is None else self.model.vocabulary.decode(prompt.ids[: body.given])
         return f"\n{begins}"
 
     def _place(self, body: CompletionBody | NextBody | ScoreBody) -> Place:
-        """Return what is to be read. Raises RefusedError, and UnknownTokenError for what the model does not know."""
+        """Return the text to read. Raises RefusedError, and UnknownTokenError for unknown characters."""
         text, given = body.text, getattr(body, "given", None)
         ids = np.array(getattr(body, "ids", ()), np.intp)
         if len(ids) and text:
-            raise RefusedError(422, "there are ids and a text, expected one of them")
+            raise RefusedError(422, "got both ids and a text, expected one of them")
         if max(len(text), len(ids)) > LONGEST_TEXT:
-            raise RefusedError(413, f"the text is {max(len(text), len(ids)):,} long, expected {LONGEST_TEXT:,} or less")
+            raise RefusedError(413, f"the text has {max(len(text), len(ids)):,} tokens, expected {LONGEST_TEXT:,} or less")
         if len(ids) and ids.max() >= len(self.model.vocabulary):
-            raise RefusedError(422, f"there is no token {ids.max()}, expected less than {len(self.model.vocabulary)}")
+            raise RefusedError(422, f"no token {ids.max()}, expected less than {len(self.model.vocabulary)}")
         prompt = Prompt(self.model.vocabulary.decode(ids), ids) if len(ids) else self._read(text, body)
         if given is not None and given > len(prompt.ids):
             raise RefusedError(422, f"given is {given}, of {len(prompt.ids)} ids")
@@ -180,42 +181,42 @@ class Service:
 
     def _read(self, text: str, body: CompletionBody | NextBody | ScoreBody) -> Prompt:
         measures = isinstance(body, ScoreBody) and self.model.vocabulary.kind == "word" and body.on_unknown == "error"
-        on_unknown = "nearest" if measures else body.on_unknown  # an unknown word has no bits, the others have
+        on_unknown = "nearest" if measures else body.on_unknown  # so that an unknown word has no bits, but the others have
         return read_prompt(self.model.vocabulary, text, on_unknown=on_unknown)
 
     def _labelled(self, label: str | None) -> TextModel:
         known = self.model.vocabulary.labels
         if label is None and known:
-            raise RefusedError(422, f"the model writes in several ways, choose a label from {', '.join(known)}")
+            raise RefusedError(422, f"the model needs a label, choose one of {', '.join(known)}")
         return self.model if label is None else self.model.with_label(label)
 
     async def _slices(self, job: Job, most: int | None = None) -> AsyncIterator[list[Any]]:
-        """Do a job and yield what comes of each slice. Raises RefusedError when its time is over or the server ends."""
+        """Run a job and yield the results of each slice. Raises RefusedError at its time limit, or when the server stops."""
         loop = asyncio.get_running_loop()
         deadline = loop.time() + self.limits.seconds
         while not job.done:
             if loop.time() > deadline:
-                raise RefusedError(503, f"it takes longer than {self.limits.seconds:g} seconds, which is the most")
+                raise RefusedError(503, f"the request took longer than {self.limits.seconds:g} seconds, the limit")
             yield await self._in_thread(job.advance, most)
 
     async def _in_thread(self, work: Callable[..., Outcome], *arguments: Any) -> Outcome:
         if self.ending:
-            raise RefusedError(503, "the server is ending")
+            raise RefusedError(503, "the server is stopping")
         return await asyncio.get_running_loop().run_in_executor(self._threads, work, *arguments)
 
 
 class _Told:
-    """What is told of drawn tokens. between: what is put between a text's end and the next text."""
+    """Format drawn tokens. between: the text between the end of a text and the next one."""
 
     def __init__(self, job: Writing, shared: SharedModel, prompt: Prompt, between: str) -> None:
         self._job, self._names, self._between, self.prompt = job, shared.names, between, prompt
 
     def text(self, drawn: list[Drawn]) -> str:
-        """Return the text of tokens; what is not a whole character yet comes with the next."""
+        """Return the text of tokens; an incomplete character comes with the next ones."""
         return "".join(one.text + (self._between if one.id == BOUNDARY else "") for one in drawn)
 
     def tokens(self, drawn: list[Drawn], temperature: float, top: int) -> dict[str, Any]:
-        """Return tokens by id, name and bits, and what may come next."""
+        """Return tokens by id, name and bits, and the probable next tokens."""
         return {
             "tokens": [[one.id, self._names[one.id], one.bits] for one in drawn],
             "next": self._job.best(temperature, top),
@@ -223,7 +224,7 @@ class _Told:
 
 
 def _joined(pieces: list[str], bits: list[float | None]) -> list[tuple[str, float | None]]:
-    """Return pieces with their bits; those of a character's bytes as one."""
+    """Return pieces with their bits; the bytes of a character are one piece."""
     joined: list[tuple[str, float | None]] = []
     waiting: float | None = 0.0
     for piece, cost in zip(pieces, bits, strict=True):

@@ -1,42 +1,42 @@
-"""Refuse settings that exclude each other."""
+"""Check settings for conflicts."""
 
 from chargen.errors import ConfigError
 from chargen.settings.schema import NetworkConfig, Settings, TrainingConfig
 
 
 def check_together(settings: Settings) -> None:
-    """Raise ConfigError where two settings exclude each other."""
+    """Raise ConfigError if two settings conflict."""
     _check_network(settings.network)
     corpus, training = settings.corpus, settings.training
     if corpus.vocab_size and corpus.tokens not in ("word", "bpe"):
-        raise ConfigError(f"corpus.vocab_size is for word and bpe tokens, corpus.tokens is {corpus.tokens}")
+        raise ConfigError(f"corpus.vocab_size is for word and bpe tokens, but corpus.tokens is {corpus.tokens}")
     if training.stateful and corpus.mix:
         raise ConfigError(
-            "training.stateful reads one text from end to end, corpus.mix draws from several",
+            "training.stateful reads one text from end to end, but corpus.mix draws from several",
             hint="choose one of --stateful and --mix",
         )
     if corpus.reading == "line" and corpus.separator not in (None, "none"):
         raise ConfigError(
-            f"corpus.separator = {corpus.separator} and corpus.reading = line cut the text in two ways",
+            f"corpus.separator = {corpus.separator} conflicts with corpus.reading = line: both split the text",
             hint="choose one of --separator and --per-line",
         )
     if training.jitter and not training.stateful:
-        raise ConfigError("training.jitter is about the streams of training.stateful", hint="say --stateful, or leave it out")
+        raise ConfigError("training.jitter needs training.stateful", hint="add --stateful, or leave out --jitter")
     _check_schedule(training)
     _check_task(settings)
     if training.stateful and settings.network.cell == "dense":
         raise ConfigError(
-            "network.cell = dense starts every window from the zero state, training.stateful carries the state",
+            "network.cell = dense starts each window from a zero state, but training.stateful carries the state",
             hint="choose --cell simplernn, which computes the same",
         )
     if training.stateful and corpus.reading == "line":
         raise ConfigError(
-            "training.stateful carries the state from line to line, corpus.reading = line keeps lines apart",
+            "training.stateful carries the state from line to line, but corpus.reading = line keeps lines apart",
             hint="choose one of --stateful and --per-line",
         )
     if training.stateful and training.stride not in (None, training.context_length):
         raise ConfigError(
-            f"training.stride = {training.stride} does not go with training.stateful, whose windows follow each other",
+            f"training.stride = {training.stride} conflicts with training.stateful, whose windows follow each other",
             hint="leave out --stride",
         )
 
@@ -51,7 +51,7 @@ def _check_task(settings: Settings) -> None:
     if training.task == "generate":
         return
     if training.backend == "numpy":
-        raise ConfigError("the NumPy trainer has no training.task but generate", hint="use --backend tensorflow")
+        raise ConfigError("the NumPy trainer supports only training.task = generate", hint="use --backend tensorflow")
     at_odds = {
         "corpus.mix": corpus.mix,
         "training.stateful": training.stateful,
@@ -60,9 +60,7 @@ def _check_task(settings: Settings) -> None:
     }
     for name, value in at_odds.items():
         if value:
-            raise ConfigError(
-                f"{name} is about writing text, training.task = classify tells the label of whole texts", hint="leave it out"
-            )
+            raise ConfigError(f"{name} is for writing text, but training.task = classify predicts labels", hint="leave it out")
 
 
 def _check_schedule(training: TrainingConfig) -> None:
@@ -78,9 +76,7 @@ def _check_schedule(training: TrainingConfig) -> None:
             hint="give fewer --decay-epochs or more --epochs",
         )
     if training.schedule == "plateau" and training.warmup_epochs:
-        raise ConfigError(
-            "training.warmup_epochs does not go with the plateau schedule", hint="choose --schedule cosine or step"
-        )
+        raise ConfigError("training.warmup_epochs conflicts with the plateau schedule", hint="choose --schedule cosine or step")
     if training.clip_norm and training.clip_value:
         raise ConfigError(
             f"training.clip_norm = {training.clip_norm:g} and training.clip_value = {training.clip_value:g} exclude each other",
@@ -91,17 +87,21 @@ def _check_schedule(training: TrainingConfig) -> None:
 def _check_network(network: NetworkConfig) -> None:
     simple = network.cell in ("simplernn", "dense")
     if network.activation != "tanh" and not simple:
-        raise ConfigError(f"network.activation = {network.activation} is for simplernn and dense, the cell is {network.cell}")
+        raise ConfigError(
+            f"network.activation = {network.activation} is for simplernn and dense, but the cell is {network.cell}"
+        )
     if network.recurrent_init == "identity" and not simple:
-        raise ConfigError(f"network.recurrent_init = identity is for simplernn and dense, the cell is {network.cell}")
+        raise ConfigError(f"network.recurrent_init = identity is for simplernn and dense, but the cell is {network.cell}")
     if network.embedding_norm != "none" and not network.embedding_size:
         raise ConfigError(
-            "network.embedding_norm needs an embedding, the inputs are one-hot vectors", hint="give --embedding a size"
+            "network.embedding_norm needs an embedding, but the inputs are one-hot vectors", hint="give --embedding a size"
         )
     if network.layer_norm and network.num_layers == 1:
-        raise ConfigError("network.layer_norm stands between recurrent layers, there is one", hint="give --layers 2 or more")
+        raise ConfigError(
+            "network.layer_norm is applied between recurrent layers, but there is only one", hint="give --layers 2 or more"
+        )
     for name in ("recurrent_dropout", "weight_drop"):
         if network.cell == "dense" and getattr(network, name):
-            raise ConfigError(f"network.{name} is not for the dense cell", hint="choose --cell simplernn")
+            raise ConfigError(f"network.{name} is not available for the dense cell", hint="choose --cell simplernn")
     if network.locked_dropout and not (network.dropout or network.input_dropout):
-        raise ConfigError("network.locked_dropout says how values are dropped, nothing is", hint="give --dropout a share")
+        raise ConfigError("network.locked_dropout needs dropout, but it is 0", hint="set --dropout to more than 0")

@@ -1,12 +1,12 @@
-"""Declare the keyword arguments of the Python interface, for editors and type checkers; `schema` defines them."""
+"""Type the keyword arguments of the Python interface. `make format` writes this file from the declared settings."""
 
 from collections.abc import Sequence
 from os import PathLike
 from typing import Literal, TypedDict
 
 
-class TrainSettings(TypedDict, total=False):
-    """Every setting of a training, named as the flags of `chargen train` are; `chargen train --help-all` explains each."""
+class TrainKeywords(TypedDict, total=False):
+    """Every setting of a training, named as the flags of `chargen train`; `chargen train --help-all` explains each."""
 
     glob: str | None
     folder_files: Literal["clean", "all"]
@@ -72,29 +72,30 @@ class TrainSettings(TypedDict, total=False):
     checkpoint_steps: int
     random_seed: int
     sample_every: int
-    diversity: Sequence[float]
+    diversity: float | Sequence[float]
     sample_length: int
     wandb: bool
     wandb_project: str | None
-    wandb_mode: Literal["online", "offline", "disabled"]
+    wandb_mode: Literal["online", "offline", "disabled"] | None
     wandb_group: str | None
     wandb_tag: Sequence[str]
     tensorboard: bool
 
 
-class SamplingSettings(TypedDict, total=False):
-    """How text is written, named as the long flags of `chargen sample` are; `chargen sample --help-all` explains each."""
+class WritingKeywords(TypedDict, total=False):
+    """How text is written, named as the flags of `chargen sample`; `chargen sample --help-all` explains each."""
 
     temperature: float | Sequence[float]
-    greedy: bool
     top_k: int
     top_p: float
+    greedy: bool
     repetition_penalty: float
     repetition_window: int
     ban: str
+    random_seed: int | None
+    beam: int | None
     length: int | None
     until: str | None
-    beam: int | None
     min_length: int
     max_length: int | None
     must_contain: str
@@ -102,5 +103,4 @@ class SamplingSettings(TypedDict, total=False):
     copy_length: int
     distinct: bool | None
     tries: int | None
-    random_seed: int | None
     on_unknown: Literal["error", "skip", "nearest"]

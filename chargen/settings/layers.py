@@ -1,6 +1,6 @@
 """Merge layers of settings into the settings of a run, and check each one.
 
-Settings come in layers (defaults, a config file, the command line); later layers win.
+Settings come in layers (defaults, a config file, the command line); later layers override earlier ones.
 """
 
 import math
@@ -34,17 +34,17 @@ from chargen.suggestions import OPTIONS, meaning
 
 @dataclass(frozen=True)
 class Resolved:
-    """Settings and, for each "section.name", the layer it came from."""
+    """Hold settings and, for each "section.name", the layer it came from."""
 
     settings: Settings
     origin: dict[str, str]
 
 
 def resolve(*layers: tuple[str, Mapping[str, Any]]) -> Resolved:
-    """Lay named layers of sections over the defaults, later ones winning, and check the outcome.
+    """Merge named layers of sections over the defaults, and check the result.
 
     Raises ConfigError for an unknown section or key, a value of the wrong type or out of range, and settings that
-    exclude each other; the message names the layer and the key.
+    conflict; the message names the layer and the key.
     """
     origin = {f"{section}.{one.name}": "default" for section, one, _, _ in declared_settings()}
     values: Mapped = {section: {} for section in SECTIONS}
@@ -73,15 +73,15 @@ def read_config(name: str) -> tuple[str, Mapped]:
 
 
 def read_run_config(path: Path) -> tuple[str, Mapped]:
-    """Read the config.toml of a run as `read_config` does, and fill it up as `filled_up` does."""
+    """Read the config.toml of a run, and add the settings that are newer than the run."""
     label, sections = read_config(str(path))
     return label, filled_up(sections)
 
 
 def filled_up(sections: Mapped) -> Mapped:
-    """Return the settings that a run has recorded, with those that came later than the run as they were before.
+    """Return the recorded settings of a run, and the earlier behaviour for settings that are newer than the run.
 
-    A run records every setting but those left open.
+    A run records all settings except those that were left open.
     """
     filled = dict(sections)
     for name, value in former_values().items():
@@ -92,7 +92,7 @@ def filled_up(sections: Mapped) -> Mapped:
 
 
 def former_values() -> dict[str, Any]:
-    """Return, for settings by "section.name", what came before there was the setting, where that is not the default."""
+    """Return, by "section.name", the values in runs that are older than a setting, if they differ from the default."""
     return {
         f"{section}.{one.name}": detail.before for section, one, _, detail in declared_settings() if detail.before is not None
     }
@@ -111,7 +111,7 @@ def _config_path(name: str) -> Path:
 
 
 def _checked(layer: str, sections: Mapping[str, Any]) -> Iterator[tuple[str, str, Any]]:
-    """Yield (section, name, value) of a layer, every one checked by itself."""
+    """Yield (section, name, value) of a layer, each value checked by itself."""
     for section, values in sections.items():
         if section not in SECTIONS:
             raise _unknown(
@@ -128,17 +128,17 @@ def _checked(layer: str, sections: Mapping[str, Any]) -> Iterator[tuple[str, str
 
 
 def _label(layer: str, section: str, name: str, detail: Setting) -> str:
-    """Return what a setting is called where it was given."""
+    """Return the name of a setting in its layer."""
     if layer == COMMAND_LINE:
         return flag_name(name, detail)
     return keyword_name(name, detail) if layer == KEYWORDS else f"{layer}: {section}.{name}"
 
 
 def keyword_layer(files: Sequence[str], given: Mapping[str, Any]) -> tuple[str, Mapped]:
-    """Return the layer of keyword arguments, which are named as the flags are.
+    """Return the layer of keyword arguments, which are named as the flags.
 
     A setting without a default may be None, which leaves it open, and a flag for one value may be False. Raises ConfigError
-    for a keyword that is unknown and for a setting given in two ways.
+    for an unknown keyword and for a setting given in two ways.
     """
     known = _keywords()
     sections: Mapped = {"corpus": {"files": list(files)}} if files else {}
@@ -154,37 +154,37 @@ def keyword_layer(files: Sequence[str], given: Mapping[str, Any]) -> tuple[str, 
             continue
         values = sections.setdefault(section, {})
         if one.name in values:
-            raise ConfigError(f"{section}.{one.name} is given in two ways that exclude each other", hint="choose one")
+            raise ConfigError(f"{section}.{one.name} is given twice", hint="choose one")
         values[one.name] = os.fspath(value) if isinstance(value, os.PathLike) else value
     return KEYWORDS, sections
 
 
 def _keywords() -> dict[str, tuple[str, Field[Any], Any]]:
-    """Return section, field and, of a flag for one value, that value, by the keyword."""
+    """Return, by keyword, the section, the field and, for a flag that stands for one value, that value."""
     known: dict[str, tuple[str, Field[Any], Any]] = {}
     for section, one, _, detail in declared_settings():
         known |= {keyword_of(flag): (section, one, value) for flag, value in detail.shorthands.items()}
         known[keyword_name(one.name, detail)] = (section, one, None)
-    del known["files"]  # which come by their places
+    del known["files"]  # which are positional
     return known
 
 
 def unknown_keyword(keyword: str, known: Collection[str], *, first: str) -> ConfigError:
-    """Return the error for a keyword argument that does not exist, with the one that was probably meant.
+    """Return the error for an unknown keyword argument, with the one that was probably meant.
 
-    first: the keyword of the first argument, which is given by its place.
+    first: the name of the positional argument.
     """
     likely = likely_name(keyword, [*known, first])
     if likely == first:
         return ConfigError(
             f"unknown keyword {keyword}",
-            hint=f"the {first} {'are' if first[-1] == 's' else 'is'} given first, without a keyword",
+            hint=f"pass the {first} first, without a keyword",
         )
     return ConfigError(f"unknown keyword {keyword}", hint=f"did you mean {likely}?" if likely else f"known: {', '.join(known)}")
 
 
 def likely_name(typed: str, known: Collection[str]) -> str | None:
-    """Return which of some keywords was probably meant by a name: by habit, as a part of it, or misspelt."""
+    """Return the keyword that a name probably means: a synonym, a part of it, or misspelt."""
     meant = (meaning(typed.replace("_", "-"), OPTIONS) or "").split()
     names = [KEYWORD_NAMES.get(one) or keyword_of(one) for one in meant]
     parts = [name for name in known if len(typed) > 2 and typed in name]
@@ -199,7 +199,7 @@ def _unknown(layer: str, what: str, name: str, known: Mapping[str, Any]) -> Conf
 
 
 def _meant_settings(key: str) -> list[str]:
-    """Return the settings, as section.name, that a key means in another section or by habit."""
+    """Return the settings, as section.name, that a key means in another section or as a synonym."""
     meant = (meaning(key.replace("_", "-"), OPTIONS) or "").split()
     flags = {f"--{key.replace('_', '-')}", *meant, *[f"--{KEYWORD_NAMES[one]}" for one in meant if one in KEYWORD_NAMES]}
     return [
@@ -210,11 +210,13 @@ def _meant_settings(key: str) -> list[str]:
 
 
 def check_value(label: str, value: Any, kind: Any, detail: Setting) -> Any:
-    """Return `value` as the setting's type; raise ConfigError, naming `label`, if it is not one or out of range."""
+    """Return `value` as the setting's type; raise ConfigError, naming `label`, if it is of another type or out of range.
+
+    A single value stands for a list of one.
+    """
     if get_origin(kind) is tuple:
-        if not isinstance(value, list | tuple):
-            raise ConfigError(f"{label} is {value!r}, expected a list")
-        return tuple(check_value(label, one, get_args(kind)[0], detail) for one in value)
+        values = value if isinstance(value, list | tuple) else (value,)
+        return tuple(check_value(label, one, get_args(kind)[0], detail) for one in values)
     kind = next(one for one in get_args(kind) if one is not type(None)) if isinstance(kind, UnionType) else kind
     if kind is float and type(value) is int:
         value = float(value)

@@ -1,7 +1,7 @@
 """Declare every setting of a run: its name, default, unit and bounds.
 
-A setting whose default is None is chosen from the text once the text is known (see `chargen.training.planning`), unless
-its `unset` says what else None stands for.
+A setting whose default is None is chosen from the text (see `chargen.training.planning`), unless its `unset` says what
+else None stands for.
 """
 
 import dataclasses
@@ -21,11 +21,12 @@ UNKNOWN_CHOICES = ("error", "skip", "nearest")  # what to do with text that a vo
 
 @dataclass(frozen=True, kw_only=True)
 class Setting:
-    """What is known of one setting beside its type and default.
+    """Describe one setting beside its type and default.
 
-    `flag` is its command-line name where that is not the field's; `shorthands` are flags that stand for one value each.
-    `by_text`: without a config the value is chosen from the text and the time budget. `unset`: what a default of None stands
-    for. `before`: the value of runs that were made before there was the setting, where that is not the default.
+    `flag` is its command-line name if that differs from the field's; `shorthands` are flags that stand for one value each.
+    `metavar`: what help texts call its value. `by_text`: without a config this value is chosen from the text and the time
+    budget. `unset`: what a default of None stands for. `before`: the value in runs that are older than the setting, if that
+    differs from the default.
     """
 
     help: str
@@ -34,6 +35,7 @@ class Setting:
     above: float | None = None
     choices: tuple[str, ...] = ()
     flag: str | None = None
+    metavar: str | None = None
     shorthands: Mapping[str, Any] = field(default_factory=dict)
     by_text: bool = False
     unset: str = "chosen from the text"
@@ -46,7 +48,7 @@ def flag_name(name: str, detail: Setting) -> str:
 
 
 def keyword_name(name: str, detail: Setting) -> str:
-    """Return the name of a setting's keyword argument, which is its flag's."""
+    """Return the name of a setting's keyword argument."""
     return keyword_of(flag_name(name, detail))
 
 
@@ -67,66 +69,68 @@ def setting(default: Any, help: str, **details: Any) -> Any:
 
 @dataclass(frozen=True, kw_only=True)
 class CorpusConfig:
-    """Which text is read, and how."""
+    """Select the text, and how it is read."""
 
     files: tuple[str, ...] = setting((), "Files, folders, addresses (https://..., s3://...), shipped corpora, or - for stdin.")
-    glob: str | None = setting(None, "Which files of a folder are read, such as '**/*.py'.", unset="**/*.txt and **/*.md")
+    glob: str | None = setting(
+        None, "Pattern of the files to read in a folder, such as '**/*.py'.", unset="**/*.txt and **/*.md"
+    )
     folder_files: str = setting(
         "clean",
-        "What is read of a folder: clean leaves out hidden and system files, and copies; all reads every matching file.",
+        "Files to read in a folder: clean leaves out hidden and system files, and copies; all reads every matching file.",
         choices=("clean", "all"),
         before="all",
     )
-    encoding: str = setting("auto", "Encoding of the text; auto finds it out.")
+    encoding: str = setting("auto", "Encoding of the text; auto detects it.")
     format: str = setting(
         "auto",
-        "What files are: tables are read row by row, pages without markup; auto goes by names, text reads them as plain text.",
+        "Format of the files: tables are read row by row, pages without markup; auto decides by name, text reads plain text.",
         choices=("auto", "text", "csv", "tsv", "jsonl", "json", "html", "notebook", "subtitles", "mail", "chat"),
         before="text",
     )
     reading: str = setting(
         "auto",
-        "Whether a line or a whole file is a document; auto judges each file, a list of names is read by lines.",
+        "Whether each line or each file is one document; auto decides for each file: a list of names is read by lines.",
         choices=("auto", "line", "document"),
         shorthands={"--per-line": "line", "--document": "document"},
     )
     separator: str | None = setting(
         None,
-        "What stands between documents: blank for empty lines, a line such as %, a marker, or none.",
+        "Separator of documents: blank for empty lines, a line such as %, a marker, or none.",
         unset="found in the text",
     )
     file_readings: tuple[str, ...] = setting(
         (),
-        "How each file is read, in order: line, document, or its separator; given once for each file.",
+        "How to read each file, in order: line, document, or its separator; give it once for each file.",
         flag="--file-reading",
     )
     tokens: str = setting(
-        "char", "What the text is cut into; byte takes any file as it is.", choices=("char", "byte", "word", "bpe")
+        "char", "Tokens to split the text into; byte reads any file as it is.", choices=("char", "byte", "word", "bpe")
     )
     vocab_size: int | None = setting(
-        None, "Tokens of a word (10,000 unless given) or BPE (1,000) vocabulary, at most.", minimum=2, maximum=1_000_000
+        None, "Largest size of a word vocabulary (10,000 by default) or BPE vocabulary (1,000).", minimum=2, maximum=1_000_000
     )
     label_by: str = setting(
         "none",
-        "Label documents by their file's name or folder, or by who says them in a chat; sample --label writes like one.",
+        "Label documents by their file's name or folder, or by the speaker in a chat; sample --label writes like one of them.",
         choices=("none", "file", "folder", "speaker"),
     )
     text_column: str | None = setting(
-        None, "Column of a table that holds the texts, by name or number.", unset="found by its name or its texts"
+        None, "Column of a table with the texts, by name or number.", unset="found by its name or its texts"
     )
     label_column: str | None = setting(
         None,
-        "Column of a table that holds their labels; sample --label writes like one of them.",
-        unset="found to classify, else none",
+        "Column of a table with the labels; sample --label writes like one of them.",
+        unset="found for --task classify, else none",
     )
-    mix: tuple[str, ...] = setting((), "PATH:WEIGHT, given several times: how often windows are drawn from which text.")
+    mix: tuple[str, ...] = setting((), "PATH:WEIGHT, given several times: how often windows are drawn from each text.")
     strip_licence: bool = setting(
         True, "Leave out the header and the licence of electronic books (*** START OF ... ***).", before=False
     )
     validation_split: float = setting(0.1, "Share of the text held out for validation.", minimum=0.0, maximum=0.9)
     validation: str = setting(
         "spread",
-        "Hold out spans spread over the text, or its tail as published benchmarks do; of many documents, whole ones.",
+        "Hold out stretches spread over the text, or its tail as in published benchmarks; with many documents, whole ones.",
         choices=("spread", "tail"),
         before="tail",
     )
@@ -134,7 +138,7 @@ class CorpusConfig:
 
 @dataclass(frozen=True, kw_only=True)
 class NetworkConfig:
-    """The shape of the network."""
+    """Define the network."""
 
     cell: str = setting(
         "lstm",
@@ -145,41 +149,43 @@ class NetworkConfig:
     hidden_size: int = setting(128, "Units of each recurrent layer.", minimum=1, maximum=65536, by_text=True)
     embedding_size: int = setting(
         64,
-        "Size of the token embedding; 0 feeds one-hot vectors.",
+        "Size of the token embedding; 0 uses one-hot vectors.",
         minimum=0,
         maximum=65536,
         flag="--embedding",
         shorthands={"--one-hot": 0},
         by_text=True,
     )
-    embedding_norm: str = setting("none", "Normalise the embedding over a batch, or not.", choices=("none", "batch"))
+    embedding_norm: str = setting(
+        "none", "Normalisation of the embedding: over each batch, or none.", choices=("none", "batch")
+    )
     layer_norm: bool = setting(False, "Normalise the outputs of each recurrent layer before the next one.")
     activation: str = setting("tanh", "Activation of a simplernn or dense cell.", choices=("tanh", "relu"))
     recurrent_init: str = setting(
         "orthogonal",
-        "How the recurrent weights start; identity is for simplernn and dense.",
+        "Initialisation of the recurrent weights; identity is for simplernn and dense.",
         choices=("orthogonal", "identity", "glorot_uniform"),
     )
     dense_size: int = setting(0, "Units of a hidden Dense layer before the output; 0 for none.", minimum=0, maximum=65536)
     targets: str = setting(
         "all", "Predict the next token after every position, or after the last of a window.", choices=("all", "last")
     )
-    dropout: float = setting(0.0, "Share of each recurrent layer's outputs dropped.", minimum=0.0, maximum=0.95, by_text=True)
-    input_dropout: float = setting(0.0, "Share of the first layer's inputs dropped.", minimum=0.0, maximum=0.95)
-    locked_dropout: bool = setting(False, "Drop the same units at all steps of a window (variational dropout).", by_text=True)
-    recurrent_dropout: float = setting(0.0, "Share of recurrent values dropped inside a layer.", minimum=0.0, maximum=0.95)
+    dropout: float = setting(0.0, "Dropout rate of each recurrent layer's outputs.", minimum=0.0, maximum=0.95, by_text=True)
+    input_dropout: float = setting(0.0, "Dropout rate of the first layer's inputs.", minimum=0.0, maximum=0.95)
+    locked_dropout: bool = setting(False, "Drop the same units at every step of a window (variational dropout).", by_text=True)
+    recurrent_dropout: float = setting(0.0, "Dropout rate of the recurrent values inside a layer.", minimum=0.0, maximum=0.95)
     weight_drop: float = setting(
         0.0,
-        "Share of recurrent weights dropped, drawn anew for each batch (DropConnect).",
+        "Dropout rate of the recurrent weights, drawn again for each batch (DropConnect).",
         minimum=0.0,
         maximum=0.95,
         by_text=True,
     )
-    unit_forget_bias: bool = setting(True, "Start an LSTM's forget gate at bias 1.")
+    unit_forget_bias: bool = setting(True, "Initialise the bias of an LSTM's forget gate to 1.")
     reset_after: bool = setting(True, "Apply a GRU's reset gate after the recurrent product (the cuDNN form).")
 
     def undropped(self) -> "NetworkConfig":
-        """Return the network as it is when it does not train: nothing is dropped."""
+        """Return the network without dropout, as it is used after training."""
         return dataclasses.replace(
             self, dropout=0.0, input_dropout=0.0, locked_dropout=False, recurrent_dropout=0.0, weight_drop=0.0
         )
@@ -187,110 +193,94 @@ class NetworkConfig:
 
 @dataclass(frozen=True, kw_only=True)
 class TrainingConfig:
-    """How the network learns."""
+    """Define the training."""
 
-    task: str = setting("generate", "Learn to write text, or to tell the label of a text.", choices=("generate", "classify"))
+    task: str = setting("generate", "Train to write text, or to predict the label of a text.", choices=("generate", "classify"))
     context_length: int | None = setting(None, "Tokens in a window.", minimum=1, maximum=1_000_000)
     stride: int | None = setting(None, "Tokens between the starts of two windows.", minimum=1, maximum=1_000_000)
     stateful: bool = setting(
         False, "Read the text as contiguous streams and carry the state from batch to batch.", by_text=True
     )
     jitter: bool = setting(
-        False, "Cut the streams at other places in each epoch, and reset the state from time to time.", by_text=True
+        False, "Split the streams at different places in each epoch, and reset the state now and then.", by_text=True
     )
     batch_size: int | None = setting(None, "Windows in a batch.", minimum=1, maximum=1_000_000)
-    epochs: int = setting(60, "Passes over the text, at most.", minimum=1, maximum=1_000_000, by_text=True)
+    epochs: int = setting(60, "Most passes over the text.", minimum=1, maximum=1_000_000, by_text=True)
     patience: int = setting(
-        6, "Epochs without a better validation loss before training stops; 0 never stops.", minimum=0, by_text=True
+        6, "Stop after this many epochs without a better validation loss; 0 never stops early.", minimum=0, by_text=True
     )
     start_from: str | None = setting(
         None,
-        "Run or model file whose weights training goes on from; tokens are matched by their text.",
+        "Run or model file to start from its weights; tokens are matched by their text.",
         flag="--from",
         unset="none",
     )
     until_loss: float | None = setting(
-        None, "Stop once the training loss of an epoch is this or less, in nats.", minimum=0.0, unset="none"
+        None, "Stop when the training loss of an epoch is at most this, in nats.", minimum=0.0, unset="none"
     )
     epoch_steps: int | None = setting(None, "Optimizer steps that count as an epoch.", minimum=1, unset="a pass over the text")
     validate_whole: bool = setting(
-        False, "Measure all of the held-out text after each epoch, also where --epoch-steps makes epochs short."
+        False, "Measure all held-out text after each epoch, even if --epoch-steps makes epochs short."
     )
     optimizer: str = setting("adam", "Optimizer.", choices=("adam", "adamw", "rmsprop", "adagrad", "sgd"), by_text=True)
-    learning_rate: float = setting(0.003, "Learning rate, at its highest.", above=0.0, maximum=100.0, by_text=True)
-    weight_decay: float = setting(
-        0.004, "Share of each weight that AdamW takes off, times the learning rate.", minimum=0.0, by_text=True
-    )
+    learning_rate: float = setting(0.003, "Highest learning rate.", above=0.0, maximum=100.0, by_text=True)
+    weight_decay: float = setting(0.004, "Weight decay of AdamW.", minimum=0.0, by_text=True)
     beta_2: float = setting(
-        0.999, "How long Adam and AdamW remember squared gradients.", minimum=0.0, maximum=0.999999, by_text=True
+        0.999, "Decay rate of the squared gradients in Adam and AdamW (beta_2).", minimum=0.0, maximum=0.999999, by_text=True
     )
     schedule: str = setting(
         "constant",
-        "How the learning rate falls: along a cosine to 0, in steps, or whenever validation gets no better.",
+        "Schedule of the learning rate: along a cosine to 0, in steps, or whenever the validation loss stops improving.",
         choices=("constant", "cosine", "step", "plateau"),
         by_text=True,
     )
-    warmup_epochs: float = setting(0.0, "Epochs in which the learning rate rises to its highest.", minimum=0.0, by_text=True)
+    warmup_epochs: float = setting(0.0, "Epochs of rising learning rate at the start.", minimum=0.0, by_text=True)
     decay_epochs: int = setting(
-        3, "Epochs between two steps of the learning rate; without a better validation, for plateau.", minimum=1
+        3, "Epochs between two steps of the learning rate; with plateau, epochs without a better validation loss.", minimum=1
     )
-    decay_factor: float = setting(0.5, "What a step or a plateau multiplies the learning rate by.", above=0.0, maximum=1.0)
-    clip_norm: float = setting(1.0, "Largest norm of the gradient; 0 does not clip.", minimum=0.0)
-    clip_value: float = setting(0.0, "Largest entry of the gradient; 0 does not clip.", minimum=0.0)
+    decay_factor: float = setting(0.5, "Factor of the learning rate at each step or plateau.", above=0.0, maximum=1.0)
+    clip_norm: float = setting(1.0, "Clip the gradient to this norm; 0 does not clip.", minimum=0.0)
+    clip_value: float = setting(0.0, "Clip each entry of the gradient to this value; 0 does not clip.", minimum=0.0)
     backend: str = setting(
         "tensorflow",
-        "What trains: Keras on TensorFlow, JAX or PyTorch, or a hand-written NumPy trainer.",
+        "Backend: Keras on TensorFlow, JAX or PyTorch, or a hand-written NumPy trainer.",
         choices=("tensorflow", "jax", "torch", "numpy"),
     )
     precision: str = setting(
         "float32",
-        "Numbers that layers compute in; weights, sums of gradients and the loss are float32 always.",
+        "Number format of the layers; weights, gradient sums and the loss are always float32.",
         choices=("float32", "mixed_bfloat16", "mixed_float16"),
     )
-    checkpoint_seconds: float = setting(60.0, "Seconds between two checkpoints; there is one after each epoch too.", above=0.0)
-    checkpoint_steps: int = setting(0, "Optimizer steps between two checkpoints; 0 leaves it to the seconds.", minimum=0)
-    random_seed: int = setting(1, "Seed of everything that is drawn.", minimum=0, maximum=2**32 - 1)
+    checkpoint_seconds: float = setting(60.0, "Seconds between two checkpoints; each epoch also ends with one.", above=0.0)
+    checkpoint_steps: int = setting(0, "Optimizer steps between two checkpoints; 0 uses only the seconds.", minimum=0)
+    random_seed: int = setting(1, "Seed of all random numbers.", minimum=0, maximum=2**32 - 1)
 
     @property
     def may_end_early(self) -> bool:
-        """Whether training may end before its last epoch."""
+        """Whether training may stop before its last epoch."""
         return self.patience > 0 or self.until_loss is not None
 
 
 @dataclass(frozen=True, kw_only=True)
 class SamplesConfig:
-    """The sample text written while the network learns."""
+    """Define the sample text written during training."""
 
-    sample_every: int = setting(1, "Epochs between two sample texts; 0 writes none.", minimum=0)
-    diversity: tuple[float, ...] = setting((0.5, 1.2), "Temperature of a sample text; may be given several times.", minimum=0.0)
+    sample_every: int = setting(1, "Epochs between two sample texts; 0 writes no samples.", minimum=0)
+    diversity: tuple[float, ...] = setting(
+        (0.5, 1.2), "Temperature of a sample text, or several separated by commas.", minimum=0.0
+    )
     sample_length: int = setting(200, "Characters of a sample text.", minimum=1, maximum=1_000_000)
 
 
 @dataclass(frozen=True, kw_only=True)
-class SamplingOptions:
-    """How text is drawn once a network is trained, as a user says it; `chargen.writing.sampling` checks the numbers.
-
-    temperature: taken in turn, one a token. repetition_window: drawn tokens. ban: characters that are never drawn.
-    """
-
-    temperature: tuple[float, ...] = (1.0,)
-    greedy: bool = False
-    top_k: int = 0
-    top_p: float = 1.0
-    repetition_penalty: float = 1.0
-    repetition_window: int = 64
-    ban: str = ""
-
-
-@dataclass(frozen=True, kw_only=True)
 class TrackingConfig:
-    """Where a run is logged besides its own directory."""
+    """Define where a run is logged besides its own directory."""
 
     wandb: bool = setting(False, "Log the run to Weights & Biases.")
     wandb_project: str | None = setting(None, "Weights & Biases project.", unset="WANDB_PROJECT, else chargen")
     wandb_mode: str | None = setting(
         None,
-        "Send it to Weights & Biases while training, keep it in the run directory for wandb sync, or neither.",
+        "Send the log while training, keep it in the run directory for wandb sync, or do neither.",
         choices=("online", "offline", "disabled"),
         unset="WANDB_MODE, else online",
     )
@@ -301,7 +291,7 @@ class TrackingConfig:
 
 @dataclass(frozen=True, kw_only=True)
 class Settings:
-    """All settings of a run, by section."""
+    """Hold all settings of a run, by section."""
 
     corpus: CorpusConfig = field(default_factory=CorpusConfig)
     network: NetworkConfig = field(default_factory=NetworkConfig)
@@ -310,7 +300,7 @@ class Settings:
     tracking: TrackingConfig = field(default_factory=TrackingConfig)
 
     def to_mapping(self) -> Mapped:
-        """Return sections of plain values, without the settings that are still to be chosen from the text."""
+        """Return sections of plain values, without settings that are not chosen yet."""
         return {
             section: {name: _plain(value) for name, value in values.items() if value is not None}
             for section, values in dataclasses.asdict(self).items()

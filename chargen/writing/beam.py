@@ -14,7 +14,7 @@ from chargen.writing.scoring import TokenIds
 
 
 class Beam(NamedTuple):
-    """A continuation, without the boundary token, and the sum of its tokens' log-probabilities, in nats."""
+    """Hold a continuation, without the boundary token, and the sum of its tokens' log-probabilities, in nats."""
 
     text: str
     log_probability: float
@@ -27,7 +27,7 @@ class Beam(NamedTuple):
 
 
 class _Path(NamedTuple):
-    """A way through the tokens; row: where the network's batch holds what it has read before the last of them."""
+    """Hold a sequence of tokens; row: the row of the batch that has read all but the last of them."""
 
     ids: tuple[int, ...]
     log_probability: float
@@ -66,8 +66,8 @@ def beam_search(
         finished = _best([*finished, *[path for path in new if not only_complete or path.stopped != "length"]], width)
         alive = [path for path in grown if not path.stopped]
         if not alive or (len(finished) == width and finished[-1].log_probability >= alive[0].log_probability):
-            break  # a path only loses by growing
-        if position + 1 < steps:  # rows beyond the paths alive repeat some of them, unread
+            break  # a longer path is never more probable
+        if position + 1 < steps:  # the remaining rows repeat some paths and are ignored
             predictor.take(np.resize([path.row for path in alive], width))
             logits = predictor.step(np.resize([path.ids[-1] for path in alive], width))
     best = finished if only_complete else _best([*finished, *alive], width)

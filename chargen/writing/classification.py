@@ -1,4 +1,4 @@
-"""Classify a text by Bayes' rule with a network that learnt to write texts of each label.
+"""Classify a text by Bayes' rule with a network that was trained to write texts of each label.
 
 L is the number of labels. Log-probabilities are natural logarithms in float64.
 """
@@ -29,8 +29,7 @@ def log_posterior(log_likelihoods: Doubles, log_prior: Doubles) -> Doubles:
 def log_likelihoods(model: TextModel, documents: Sequence[Ids]) -> Doubles:
     """Return log p(text | label) of texts given by their ids, (texts, L).
 
-    It is the probability that the model, told to write a document of the label, writes this text and, where it can end one,
-    ends there.
+    It is the probability that the model, given the label, writes this text and, if it can end a text, ends there.
     """
     found = [_likelihoods(model.with_label(label), documents) for label in model.vocabulary.labels]
     return np.stack(found, axis=1) if found else np.zeros((len(documents), 0))
@@ -48,20 +47,20 @@ def _likelihoods(model: TextModel, documents: Sequence[Ids]) -> Doubles:
 
 
 def make_prior(labels: Sequence[str], given: Mapping[str, float]) -> Doubles:
-    """Return log p(label), (L,): what is given, and what that leaves shared alike by the other labels.
+    """Return log p(label), (L,): the given probabilities; the other labels share the rest equally.
 
-    Raises ConfigError for a label that there is not, and for probabilities that do not add up to 1.
+    Raises ConfigError for an unknown label, and for probabilities that do not add up to 1.
 
     >>> np.exp(make_prior(["a", "b", "c"], {"b": 0.5})).round(2).tolist()
     [0.25, 0.5, 0.25]
     """
     for label, probability in given.items():
         if label not in labels:
-            raise ConfigError(f"--prior names the label {label!r}, which there is not", hint=f"labels: {', '.join(labels)}")
+            raise ConfigError(f"--prior: no label {label!r}", hint=f"labels: {', '.join(labels)}")
         if not 0 < probability < 1:
             raise ConfigError(f"--prior {label} is {probability:g}, expected a probability between 0 and 1")
     left, others = 1 - sum(given.values()), len(labels) - len(given)
     if (left <= 0) if others else (abs(left) > SUM_TOLERANCE):
-        expected = "less than 1, with something left for the other labels" if others else "1"
+        expected = "less than 1, since there are other labels" if others else "1"
         raise ConfigError(f"--prior adds up to {sum(given.values()):g}, expected {expected}")
     return np.log([given.get(label, left / max(1, others)) for label in labels])

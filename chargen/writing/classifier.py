@@ -1,4 +1,4 @@
-"""Classify texts, with a network trained for it or with one that learnt to write texts of each label."""
+"""Classify texts, with a network trained for it or with one trained to write texts of each label."""
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
@@ -57,14 +57,16 @@ def label_probabilities(
 ) -> list[dict[str, float]]:
     """Return the probability of each label for each text, the most probable label first.
 
-    prior: how probable labels are before the text is seen, as `make_prior` takes it; a classifier learnt that from its texts.
-    on_unknown: as `Vocabulary.encode` takes it. Raises ConfigError for a prior that cannot be, and UnknownTokenError for a
-    text of which nothing is known.
+    prior: probabilities of labels before the text is seen, see `make_prior`; a classifier has learned them from its texts.
+    on_unknown: as `Vocabulary.encode` takes it. Raises ConfigError for an invalid prior, and UnknownTokenError for a text
+    without known tokens.
     """
     documents = [_encode(model.vocabulary, text, on_unknown) for text in texts]
     if isinstance(model, TextClassifier):
         if prior:
-            raise ConfigError("--prior is for runs that write text, a classifier learnt it from its texts", hint="leave it out")
+            raise ConfigError(
+                "--prior is for runs that write text; a classifier has learned it from its texts", hint="leave it out"
+            )
         labels, logs = model.labels, model.log_probabilities(documents)
     else:
         labels = model.vocabulary.labels
@@ -76,7 +78,7 @@ def label_probabilities(
 def _encode(vocabulary: Vocabulary, text: str, on_unknown: str) -> Ids:
     ids = vocabulary.encode(text, on_unknown=on_unknown)
     if not len(ids):
-        raise UnknownTokenError(f"the model knows nothing of {text!r:.60}", hint="give a longer text")
+        raise UnknownTokenError(f"the model knows no token of {text!r:.60}", hint="give a longer text")
     return ids
 
 
@@ -86,19 +88,20 @@ def _ranked(labels: Sequence[str], probabilities: Sequence[float]) -> dict[str, 
 
 
 def load_labelled(path: Path) -> TextModel | TextClassifier:
-    """Read a model file that can tell labels apart. Raises ModelFileError for any other."""
+    """Read a model file that knows labels. Raises ModelFileError for any other."""
     if read_metadata(path)["task"] == "classify":
         return load_classifier(path)
     model = load_model(path)
     if not model.vocabulary.labels:
         raise ModelFileError(
-            f"{path} was trained without labels", hint="train with --label-by file, or with --task classify; --run names a run"
+            f"{path} was trained without labels",
+            hint="train with --label-by file or --task classify, or choose another run with --run",
         )
     return model
 
 
 def save_classifier(path: Path, model: TextClassifier) -> None:
-    """Write a model file whole; equal models give equal bytes. Raises OSError."""
+    """Write a model file atomically; equal models give equal bytes. Raises OSError."""
     metadata = {
         "task": "classify",
         "labels": list(model.labels),

@@ -17,9 +17,9 @@ AVERAGE, TURNS = "average", "turns"
 
 @dataclass(frozen=True, kw_only=True)
 class Ensemble:
-    """Models of one vocabulary. how: average their probabilities, or let them take turns, one a token.
+    """Combine models of one vocabulary: average their probabilities, or let them take turns, one a token.
 
-    The ids are those of the first; a model whose vocabulary holds the same tokens in another order is translated.
+    The ids are those of the first model; other orders of the same tokens are translated.
     """
 
     members: tuple[TextModel, ...]
@@ -37,7 +37,7 @@ class Ensemble:
 
     @property
     def ends(self) -> bool:
-        """Whether the models end a text by themselves: all do, or none."""
+        """Whether the models end a text by themselves; all do, or none."""
         return self.members[0].ends
 
     @property
@@ -47,7 +47,7 @@ class Ensemble:
 
     @property
     def drift(self) -> float:
-        """That of the model whose state has drifted most."""
+        """The largest drift of the models."""
         return max(one.drift for one in self.members)
 
     @property
@@ -56,11 +56,11 @@ class Ensemble:
         return all(one.carried for one in self.members)
 
     def with_carry(self, carry: bool | None) -> "Ensemble":
-        """Return the ensemble with the state of every model carried, or not; None leaves each as it was trained."""
+        """Return the ensemble with the state of each model carried or not; None keeps each as in training."""
         return replace(self, members=tuple(one.with_carry(carry) for one in self.members))
 
     def mix(self, logits: Sequence[Logits], position: int) -> Logits:
-        """Make one array of logits, (B, V), of each member's, position tokens having been drawn before."""
+        """Combine the logits of the members, each (B, V), into one array. position: the number of tokens drawn before."""
         return average_logits(logits) if self.how == AVERAGE else logits[position % len(logits)]
 
 
@@ -68,38 +68,38 @@ AnyModel = TextModel | Ensemble
 
 
 def average_logits(logits: Sequence[Logits]) -> Doubles:
-    """Return the logarithm of the mean of the probabilities, (B, V), that several arrays of logits stand for."""
+    """Return the logarithm of the mean of the probabilities, (B, V), of several arrays of logits."""
     return np.logaddexp.reduce([log_softmax(one) for one in logits]) - np.log(len(logits))
 
 
 def load_models(paths: Sequence[Path], how: str = AVERAGE, *, label: str | None = None, carry: bool | None = None) -> AnyModel:
-    """Load a model file, or several as an ensemble, as they write documents of a label.
+    """Load a model file, or several as an ensemble, set to write documents of a label.
 
-    carry: whether the state is carried, as in training unless it is given. Raises ModelFileError, what `join_models` raises,
-    and ConfigError where models of labelled documents are given no label.
+    carry: whether the state is carried; None for as in training. Raises ModelFileError, what `join_models` raises,
+    and ConfigError if models of labelled documents are given no label.
     """
     named = [(str(path), load_model(path).with_carry(carry)) for path in paths]
     return join_models([(name, labelled(name, model, label)) for name, model in named], how)
 
 
 def labelled(name: str, model: TextModel, label: str | None) -> TextModel:
-    """Return a named model as it writes documents of a label; None is for those that know none.
+    """Return a model set to write documents of a label; None for models without labels.
 
-    Raises UnknownTokenError for a label that it does not know, and ConfigError where one is missing.
+    Raises UnknownTokenError for an unknown label, and ConfigError for a missing one.
     """
     if label is not None:
         return model.with_label(label)
     if model.vocabulary.labels:
         known = ", ".join(model.vocabulary.labels)
-        raise ConfigError(f"{name} writes in several ways, one for each label", hint=f"choose --label from {known}")
+        raise ConfigError(f"{name} needs a label", hint=f"choose --label from {known}")
     return model
 
 
 def join_models(models: Sequence[tuple[str, TextModel]], how: str = AVERAGE) -> AnyModel:
     """Return the ensemble of some named models, or the model itself if there is one.
 
-    Raises ConfigError, naming the models and what differs, for vocabularies that do not hold the same tokens, and for models
-    of lines among others.
+    Raises ConfigError, naming the models and the difference, for vocabularies with different tokens, and for models of lines
+    together with models of documents.
     """
     (first_name, first), *others = models
     if not others:
@@ -109,7 +109,7 @@ def join_models(models: Sequence[tuple[str, TextModel]], how: str = AVERAGE) -> 
         if other.ends != first.ends:
             liner, writer = (name, first_name) if other.ends else (first_name, name)
             raise ConfigError(
-                f"{liner} writes lines that end by themselves and {writer} does not", hint="join models of one kind of text"
+                f"{liner} writes lines that end by themselves, {writer} does not", hint="combine models of one kind of text"
             )
     return Ensemble(members=tuple(model for _, model in models), how=how)
 
@@ -119,15 +119,16 @@ def _check_vocabularies(name: str, tokens: Vocabulary, other_name: str, other_to
         return
     if tokens.kind != other_tokens.kind:
         raise ConfigError(
-            f"{name} writes {tokens.kind} tokens, {other_name} {other_tokens.kind} tokens", hint="join models of one --tokens"
+            f"{name} writes {tokens.kind} tokens, {other_name} {other_tokens.kind} tokens",
+            hint="combine models of the same --tokens",
         )
     if tokens.labels != other_tokens.labels:
-        raise ConfigError(f"{name} and {other_name} know different labels", hint="join models trained on the same corpus")
+        raise ConfigError(f"{name} and {other_name} know different labels", hint="combine models of the same corpus")
     only, only_other = set(tokens) - set(other_tokens), set(other_tokens) - set(tokens)
     told = [f"only {who} knows {_listed(which)}" for who, which in ((name, only), (other_name, only_other)) if which]
     if told:
         raise ConfigError(
-            f"the models have different vocabularies: {', '.join(told)}", hint="join models trained on the same characters"
+            f"the models have different vocabularies: {', '.join(told)}", hint="combine models trained on the same characters"
         )
 
 
@@ -137,7 +138,7 @@ def _listed(tokens: set[str], most: int = 5) -> str:
 
 
 def translation(vocabulary: Vocabulary, other: Vocabulary) -> npt.NDArray[np.intp] | None:
-    """Return the other vocabulary's id of every id, (V,), of one that holds the same tokens; None if the ids are equal."""
+    """Return the id in another vocabulary, with the same tokens, of each id, (V,); None if all ids are equal."""
     if vocabulary == other:
         return None
     ids = {token: number for number, token in enumerate(other, start=BOUNDARY + 1)}

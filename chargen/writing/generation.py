@@ -3,14 +3,14 @@
 from codecs import getincrementaldecoder
 from collections import deque
 from collections.abc import Generator, Iterator
-from typing import Literal, NamedTuple
+from typing import Any, Literal, NamedTuple
 
 import numpy as np
 
 from chargen.corpus.vocabulary import BOUNDARY, Vocabulary
 from chargen.writing.ensemble import AnyModel
-from chargen.writing.prediction import begin, forbid_end
-from chargen.writing.sampling import DrawnIds, Sampler
+from chargen.writing.prediction import begin, forbid_end, silence
+from chargen.writing.sampling import DrawnIds, Logits, Sampler
 from chargen.writing.scoring import TokenIds
 
 BYTES_OF_A_CHARACTER = 4  # in UTF-8, at most
@@ -19,7 +19,7 @@ Stopped = Literal["end", "until", "length"]
 
 
 class Continuation(NamedTuple):
-    """Drawn text, and why it stopped: it came to its end, the text to stop at was written, or it reached its length."""
+    """Hold a drawn text, and why it stopped: at its end, after the text to stop at, or at its length."""
 
     text: str
     stopped: Stopped
@@ -38,60 +38,80 @@ def continuation(model: AnyModel, text: str, *, length: int, until: str | None) 
     return Continuation(text, "end" if model.ends and len(text) < length else "length")
 
 
-def draw_tokens(
-    model: AnyModel,
-    prompt: TokenIds,
-    *,
-    count: int,
-    length: int,
-    sampler: Sampler,
-    rng: np.random.Generator,
-    min_length: int = 0,
-) -> Iterator[DrawnIds]:
-    """Continue a prompt `count` times side by side and yield the drawn ids, (count,), of each step.
+class Drawing:
+    """Draw tokens from logits, `count` rows side by side, until every row has stopped; then it is `done`.
 
-    A continuation stops at its end, or with the token that makes it `length` characters long or longer; from then on it
-    yields the boundary token, and the steps stop when all have stopped. None ends before it has min_length characters. Each
-    step takes `count` numbers from `rng`, or none if greedy.
+    A row stops at its end, or with the token that makes it `length` characters long or longer; from then on it draws the
+    boundary token. No row ends before it has min_length characters. begun: whether the prompt, or what was drawn before, has
+    any token. Each draw takes `count` numbers from `rng`, or none if greedy.
     """
+
+    def __init__(
+        self,
+        model: AnyModel,
+        *,
+        count: int,
+        length: int,
+        sampler: Sampler,
+        rng: np.random.Generator,
+        min_length: int = 0,
+        begun: bool,
+    ) -> None:
+        self._model, self._sampler, self._rng, self._begun = model, sampler, rng, begun
+        self._length, self._min_length = length, min_length
+        one_each = model.vocabulary.kind == "character"  # then the number of steps is enough to keep to the length
+        self._written = None if one_each and not min_length else WrittenCharacters(model.vocabulary, count)
+        self._may_stop = model.ends or not one_each
+        self._position, self._steps = 0, most_steps(model.vocabulary, length)
+        self._stopped = np.zeros(count, bool)
+        self._recent: deque[DrawnIds] = deque(maxlen=sampler.memory)
+        self.done = self._steps == 0
+
+    def draw(self, logits: Logits) -> DrawnIds:
+        """Draw one id a row, (B,), from logits (B, V), from which impossible tokens are removed in place."""
+        self._remove_impossible(logits)
+        ids = self._sampler(logits, self._rng, position=self._position, recent=self._recent)
+        if self._may_stop:
+            ids[self._stopped] = BOUNDARY
+            self._stopped |= ids == BOUNDARY
+        if self._written:
+            self._written.add(ids)
+            self._stopped |= self._written.counts >= self._length
+        self._recent.append(ids)
+        self._position += 1
+        self.done = self._position == self._steps or bool(self._may_stop and self._stopped.all())
+        return ids
+
+    def _remove_impossible(self, logits: Logits) -> None:
+        forbid_end(self._model, logits, begun=self._begun or self._position > 0)
+        silence(self._model, logits)
+        if self._written and self._min_length:
+            logits[self._written.counts < self._min_length, BOUNDARY] = -np.inf
+
+
+def draw_tokens(model: AnyModel, prompt: TokenIds, *, count: int, **options: Any) -> Iterator[DrawnIds]:
+    """Continue a prompt, (P,), `count` times side by side and yield the ids, (count,), of each step.
+
+    options: those of `Drawing`.
+    """
+    drawing = Drawing(model, count=count, begun=len(prompt) > 0, **options)
     logits, predictor = begin(model, prompt, count)
-    recent: deque[DrawnIds] = deque(maxlen=sampler.memory)
-    stopped = np.zeros(count, bool)
-    one_each = model.vocabulary.kind == "character"  # then `steps` is enough to keep to the length
-    written = None if one_each and not min_length else WrittenCharacters(model.vocabulary, count)
-    may_stop = model.ends or not one_each
-    silent = np.array(model.vocabulary.silent_ids, np.intp)
-    steps = most_steps(model.vocabulary, length)
-    for position in range(steps):
-        forbid_end(model, logits, begun=position > 0 or len(prompt) > 0)
-        if len(silent):
-            logits[:, silent] = -np.inf
-        if written and min_length:
-            logits[written.counts < min_length, BOUNDARY] = -np.inf
-        ids = sampler(logits, rng, position=position, recent=recent)
-        if may_stop:
-            ids[stopped] = BOUNDARY
-            stopped |= ids == BOUNDARY
-        if written:
-            written.add(ids)
-            stopped |= written.counts >= length
+    while not drawing.done:
+        ids = drawing.draw(logits)
         yield ids
-        if may_stop and stopped.all():
-            return
-        recent.append(ids)
-        if position + 1 < steps:
+        if not drawing.done:
             logits = predictor.step(ids)
 
 
 def most_steps(vocabulary: Vocabulary, length: int) -> int:
-    """Return how many tokens `length` characters take at most. Tokens without text, if any, make the text shorter."""
+    """Return the most tokens that `length` characters can need."""
     return length * BYTES_OF_A_CHARACTER if vocabulary.kind == "byte" else length
 
 
 class TokenDecoder:
     """Turn drawn tokens into text, one after another.
 
-    A character of several bytes comes with the last of them; one that is not finished becomes U+FFFD at the text's end.
+    A character of several bytes comes with its last byte; an incomplete one becomes U+FFFD at the end of the text.
     """
 
     def __init__(self, vocabulary: Vocabulary) -> None:
@@ -104,12 +124,12 @@ class TokenDecoder:
         return self._bytes.decode(bytes([token - 1])) if token != BOUNDARY else self.rest()
 
     def rest(self) -> str:
-        """Return U+FFFD for a character that was not finished, or nothing."""
+        """Return U+FFFD for an incomplete character, or an empty text."""
         return self._bytes.decode(b"", final=True) if self._bytes else ""
 
 
 class WrittenCharacters:
-    """The number of whole characters that each row of drawn tokens has written: `counts`, (B,)."""
+    """Count the whole characters that each row of drawn tokens has written: `counts`, (B,)."""
 
     def __init__(self, vocabulary: Vocabulary, rows: int) -> None:
         self.counts = np.zeros(rows, np.intp)
@@ -117,7 +137,7 @@ class WrittenCharacters:
         self._decoders = [TokenDecoder(vocabulary) for _ in range(rows)] if vocabulary.kind == "byte" else None
 
     def add(self, ids: DrawnIds) -> None:
-        """Count the characters that one more token of each row, (B,), completes."""
+        """Add the characters that one more token of each row, (B,), completes."""
         if self._decoders is None:
             self.counts += self._lengths[ids]
         else:
@@ -148,23 +168,19 @@ def stream_text(
     until: str | None = None,
     min_length: int = 0,
 ) -> Generator[str, None, Stopped]:
-    """Continue a prompt and yield the continuation piece by piece, until it ends, or holds `until`, or is `length` long.
+    """Continue a prompt and yield the text piece by piece, until it ends, contains `until`, or has `length` characters.
 
     length, min_length: in characters. The generator returns why the text stopped.
     """
-    written = 0
-    tail = ""  # what may be the beginning of `until`
+    written, stop = 0, StopText(until)
     drawn = draw_tokens(model, prompt, count=1, length=length, sampler=sampler, rng=rng, min_length=min_length)
     for whole in _pieces(model.vocabulary, drawn):
-        piece = whole[: length - written]
-        if until and until in tail + piece:
-            yield cut_after(tail + piece, until)[len(tail) :]
-            return "until"
-        if until:
-            tail = (tail + piece)[1 - len(until) :] if len(until) > 1 else ""
+        piece = stop.cut(whole[: length - written])
         written += len(piece)
         if piece:
             yield piece
+        if stop.found:
+            return "until"
     return "end" if model.ends and written < length else "length"
 
 
@@ -203,7 +219,26 @@ def sample_texts(
     return [one.text for one in drawn]
 
 
+class StopText:
+    """Cut a text that comes in pieces after the first `until`; once that was written, it is `found`."""
+
+    def __init__(self, until: str | None) -> None:
+        self._until, self._tail = until, ""  # tail: the end of the text, where `until` may begin
+        self.found = False
+
+    def cut(self, piece: str) -> str:
+        """Return the next piece, up to the end of `until`."""
+        if not self._until:
+            return piece
+        text = self._tail + piece
+        if self._until in text:
+            self.found = True
+            return cut_after(text, self._until)[len(self._tail) :]
+        self._tail = text[1 - len(self._until) :] if len(self._until) > 1 else ""
+        return piece
+
+
 def cut_after(text: str, until: str | None) -> str:
-    """Return a text up to the first `until`, that included; the whole text if it holds none."""
+    """Return a text up to the end of the first `until`, or the whole text."""
     found = text.find(until) if until else -1
     return text if found < 0 else text[: found + len(until or "")]

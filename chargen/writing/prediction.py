@@ -19,7 +19,7 @@ from chargen.writing.scoring import LOGITS_AT_ONCE, TokenIds, read_outputs, wind
 
 
 def primer_for(model: TextModel, prompt: TokenIds) -> npt.NDArray[np.intp]:
-    """Return the ids that precede a prompt, (P,): as much of the primer as the context has room for, a label always."""
+    """Return the ids before a prompt, (P,): as much of the primer as fits into the context, and always a label."""
     room = max(model.context_length - len(prompt), 1 if model.vocabulary.labels or not len(prompt) else 0)
     return np.asarray(model.primer[-room:] if room else (), dtype=np.intp)
 
@@ -27,8 +27,8 @@ def primer_for(model: TextModel, prompt: TokenIds) -> npt.NDArray[np.intp]:
 def given_ids(model: TextModel, prompt: TokenIds) -> npt.NDArray[np.intp]:
     """Return the ids that a model reads before it continues a prompt, (P,).
 
-    A prompt shorter than the context is preceded by as much of the primer as fills it, so that the network begins as it did
-    in training; a longer one is read whole.
+    A prompt shorter than the context is filled up with the primer, so that the network starts as in training; a longer one is
+    read whole.
     """
     return np.concatenate([primer_for(model, prompt), prompt.astype(np.intp)])
 
@@ -52,20 +52,20 @@ def begin(model: AnyModel, prompt: TokenIds, count: int) -> tuple[Logits, Predic
 
 
 def forbid_end(model: AnyModel, logits: Logits, *, begun: bool) -> None:
-    """Take the boundary token out of logits, in place, if the model never ends a text or the text has not begun."""
+    """Remove the boundary token from logits, in place, if the model never ends a text or the text has not begun."""
     if not model.ends or not begun:
         logits[:, BOUNDARY] = -np.inf
 
 
 def silence(model: AnyModel, logits: Logits) -> None:
-    """Take out of logits, in place, the tokens that are read but never drawn."""
+    """Remove from logits, in place, the tokens that are read but never drawn."""
     silent = list(model.vocabulary.silent_ids)
     if silent:
         logits[:, silent] = -np.inf
 
 
 class Guess(NamedTuple):
-    """What a model expected before a token came. token, guess: ids, the guess the most probable one."""
+    """Hold a model's prediction of a token. token, guess: ids; the guess is the most probable one."""
 
     token: int
     guess: int
@@ -80,16 +80,16 @@ def next_probabilities(model: AnyModel, prompt: TokenIds) -> Doubles:
 
 
 def most_probable(model: AnyModel, prompt: TokenIds, count: int) -> list[tuple[int, float]]:
-    """Return the ids that most probably follow a prompt, (P,), with their probabilities, at most `count`, the best first."""
+    """Return the `count` most probable ids after a prompt, (P,), with their probabilities, the best first."""
     probabilities = next_probabilities(model, prompt)
     best = np.argsort(-probabilities, kind="stable")[:count]
     return [(int(token), float(probabilities[token])) for token in best if probabilities[token] > 0]
 
 
 def guesses(model: TextModel, prompt: TokenIds) -> list[Guess]:
-    """Return what the model expected before each token of a prompt, (P,), as it read it once.
+    """Return the model's prediction of each token of a prompt, (P,).
 
-    Before the first token that is what it expects of an empty prompt.
+    The first token is predicted from an empty prompt.
     """
     found = [_guesses(prompt[:1], next_probabilities(model, prompt[:0])[None])] if len(prompt) else []
     place = 1
@@ -101,7 +101,7 @@ def guesses(model: TextModel, prompt: TokenIds) -> list[Guess]:
 
 
 def _guesses(tokens: TokenIds, probabilities: Doubles) -> list[Guess]:
-    """Return what was expected before some tokens, (N,), of their probabilities, (N, V)."""
+    """Return the predictions of some tokens, (N,), from their probabilities, (N, V)."""
     rows, best = np.arange(len(tokens)), probabilities.argmax(axis=-1)
     columns = (tokens, best, probabilities[rows, tokens], probabilities[rows, best])
     return [Guess(*row) for row in zip(*[one.tolist() for one in columns], strict=True)]
@@ -134,7 +134,7 @@ def windows_of(model: TextModel, ids: TokenIds) -> npt.NDArray[np.intp]:
 
 
 def _probabilities(model: AnyModel, logits: Logits, *, begun: bool) -> Doubles:
-    """Return the probabilities, (N, V), of what may come, given its logits, (N, V), which are changed."""
+    """Return the probabilities, (N, V), of possible next tokens from logits, (N, V), which are changed."""
     forbid_end(model, logits, begun=begun)
     silence(model, logits)
     return softmax(logits)
@@ -147,7 +147,7 @@ def _repeated(state: NetworkState, count: int) -> NetworkState:
 
 
 class _Together:
-    """The predictors of an ensemble as one."""
+    """Combine the predictors of an ensemble."""
 
     def __init__(self, ensemble: Ensemble, predictors: Sequence[Predictor]) -> None:
         self._ensemble, self._predictors = ensemble, predictors
@@ -168,7 +168,7 @@ class _Together:
             predictor.take(rows)
 
     def mix(self, logits: Sequence[Logits]) -> Logits:
-        """Put each member's logits, (B, V), into the ensemble's ids, and make one of them."""
+        """Translate each member's logits, (B, V), to the ensemble's ids, and combine them."""
         pairs = zip(logits, self._translations, strict=True)
         return self._ensemble.mix([one if there is None else one[:, there] for one, there in pairs], self._position)
 

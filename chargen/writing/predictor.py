@@ -14,21 +14,21 @@ from chargen.writing.scoring import TokenIds
 
 
 class Predictor(Protocol):
-    """Something that reads tokens, B rows of them, and predicts what follows."""
+    """Read B rows of tokens, and predict the next token of each."""
 
     def step(self, ids: TokenIds) -> Logits:
         """Read one token a row, (B,), and return the next token's logits, (B, V), good until the next step."""
 
     def take(self, rows: TokenIds) -> None:
-        """Let each row i go on from where row rows[i] stands; rows: (B,)."""
+        """Continue each row i from the state of row rows[i]; rows: (B,)."""
 
 
 class ModelPredictor(Predictor, Protocol):
-    """The predictor of one model, which can go back to where it was."""
+    """Predict with one model, and return to earlier states."""
 
     @property
     def state(self) -> Any:
-        """All that the next step depends on, copied; it may be set."""
+        """A copy of all that the next step depends on; it may be set."""
 
     @state.setter
     def state(self, value: Any) -> None: ...
@@ -50,10 +50,10 @@ def beginning(model: TextModel, count: int) -> Any:
 
 
 class WindowPredictor:
-    """Reads the last T tokens from the zero state for each new one: a model that is not carried.
+    """Read the last T tokens from a zero state for each new one, for models without a carried state.
 
-    Before the first token the window is filled with the boundary, or in a labelled model with the label, which then stays in
-    its first place, as in training. The state is the window, (B, T).
+    Before the first token the window is filled with the boundary, or in a labelled model with the label, which stays in the
+    first place as in training. The state is the window, (B, T).
     """
 
     def __init__(self, model: TextModel, count: int) -> None:
@@ -85,7 +85,7 @@ class WindowPredictor:
         return self._stepper.read(self._windows)
 
     def take(self, rows: TokenIds) -> None:
-        """Let each row i go on from where row rows[i] stands; rows: (B,)."""
+        """Continue each row i from the state of row rows[i]; rows: (B,)."""
         self._windows[:] = self._windows[rows]
 
 

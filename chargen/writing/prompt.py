@@ -1,4 +1,4 @@
-"""Keep a text to continue, both as it was typed and as a model reads it."""
+"""Convert a prompt to token ids, and keep it as it was typed."""
 
 from typing import NamedTuple
 
@@ -8,10 +8,10 @@ from chargen.writing.scoring import TokenIds
 
 
 class Prompt(NamedTuple):
-    """A text to continue.
+    """Hold a text to continue.
 
-    text: as it was typed. ids: what a model reads of it, (P,). spaced: the text ends with a space that is not among the ids,
-    since the next token brings its own.
+    text: as it was typed. ids: its tokens, (P,). spaced: the text ends with a space that is not among the ids, since the next
+    token contains one.
     """
 
     text: str
@@ -28,7 +28,7 @@ class Prompt(NamedTuple):
         return continuation.removeprefix(" ") if self.spaced else continuation
 
     def tokens(self, vocabulary: Vocabulary) -> list[str]:
-        """Return the token of each id by name, an unknown word as it was typed."""
+        """Return the name of each token, an unknown word as it was typed."""
         names = ["", *vocabulary]
         if not isinstance(vocabulary, WordVocabulary):
             return [names[token] for token in self.ids.tolist()]
@@ -37,10 +37,10 @@ class Prompt(NamedTuple):
 
 
 def read_prompt(vocabulary: Vocabulary, text: str, *, on_unknown: str = "error") -> Prompt:
-    """Return the prompt that a text is for models of a vocabulary.
+    """Return a text as a prompt for models of a vocabulary.
 
-    Raises UnknownTokenError for characters or words that the vocabulary does not hold, unless they are skipped or replaced,
-    as `Vocabulary.encode_prompt` does.
+    Raises UnknownTokenError for characters or words that are not in the vocabulary, unless on_unknown says otherwise, see
+    `Vocabulary.encode_prompt`.
 
     >>> read_prompt(WordVocabulary(["The", " cat"], num_characters=6), "The ").spaced
     True

@@ -1,8 +1,8 @@
-"""Read a known text as a model reads it, and return what the model expects before each token.
+"""Read a known text as a model was trained to, and return its predictions of each token.
 
-There are two ways to read. A network whose state is carried reads a text from its beginning to its end, token by token. A
-network that learnt from windows, each from the zero state with only the last token predicted, reads the window of T tokens
-before each token. Documents of a model of lines are read apart, each from its own beginning; other documents follow each other.
+There are two ways to read. A network with a carried state reads a text from start to end, token by token. A network that was
+trained on windows, each from a zero state with only the last token predicted, reads the window of T tokens before each token.
+Documents of a model of lines are read separately, each from its own start; other documents follow each other.
 
 B is the rows, S the steps of each, N the predicted tokens, V the vocabulary, H the hidden size.
 """
@@ -24,16 +24,16 @@ from chargen.writing.ensemble import AVERAGE, AnyModel, Ensemble, average_logits
 from chargen.writing.sampling import Logits
 from chargen.writing.scoring import LOGITS_AT_ONCE, Doubles, cross_entropies, read_outputs, window_outputs
 
-STEPS_AT_ONCE = 4096  # of a row, between two reports
-ROWS_AT_ONCE = 256  # documents that are read side by side
+STEPS_AT_ONCE = 4096  # tokens of a row between two reports
+ROWS_AT_ONCE = 256  # documents read side by side
 
 Places = npt.NDArray[np.int64]
 
 
 class Expected(NamedTuple):
-    """What a model expects before some tokens of a stream.
+    """Hold a model's predictions of some tokens of a stream.
 
-    places: (N,) where each token's predecessor is in the stream. targets: (N,) ids. logits: (N, V), before each token.
+    places: (N,), the position in the stream before each token. targets: (N,) ids. logits: (N, V), before each token.
     """
 
     places: Places
@@ -47,10 +47,10 @@ class Expected(NamedTuple):
 
 
 class Piece(NamedTuple):
-    """Tokens that are read together.
+    """Hold tokens that are read together.
 
-    places: (B, S). counts: (B, S), False where a row is only filled up, and before a token that is not predicted. begins: the
-    rows begin here; otherwise they go on where the rows of the piece before it ended.
+    places: (B, S). counts: (B, S), False for padding, and before a token that is not predicted. begins: whether the rows
+    start here; otherwise they continue the rows of the previous piece.
     """
 
     places: Places
@@ -59,10 +59,10 @@ class Piece(NamedTuple):
 
 
 def expectations(model: AnyModel, stream: TokenStream, *, apart: bool | None = None) -> Iterator[Expected]:
-    """Read a stream and yield what the model expects before every token of it that is predicted, each token once.
+    """Read a stream and yield the model's predictions of its tokens, each token once.
 
-    Several models are read by the mean of their probabilities. apart: read each document from its own beginning; models of
-    lines do unless it is given. Raises ConfigError for models that take turns.
+    The probabilities of several models are averaged. apart: read each document from its own start; by default models of lines
+    do. Raises ConfigError for models that take turns.
     """
     if isinstance(model, Ensemble) and model.how != AVERAGE:
         raise ConfigError("models that take turns cannot be measured together", hint=f"measure them as an {AVERAGE}")
@@ -81,14 +81,14 @@ def expectations(model: AnyModel, stream: TokenStream, *, apart: bool | None = N
 
 
 def _one_after_another(stream: TokenStream) -> Iterator[Piece]:
-    """Cut a stream into pieces of one row."""
+    """Split a stream into pieces of one row."""
     for first in range(0, stream.span, STEPS_AT_ONCE):
         places = np.arange(first, min(first + STEPS_AT_ONCE, stream.span))[None]
         yield Piece(places, stream.predicts(places + 1), begins=first == 0)
 
 
 def _documents_apart(stream: TokenStream) -> Iterator[Piece]:
-    """Put documents of like length into the rows of pieces; long documents take several pieces."""
+    """Put documents of similar length into the rows of pieces; long documents take several pieces."""
     lengths = stream.lengths
     order = np.argsort(lengths, kind="stable")
     for first in range(0, len(order), ROWS_AT_ONCE):
@@ -101,7 +101,7 @@ def _documents_apart(stream: TokenStream) -> Iterator[Piece]:
 
 
 class _Reader(ABC):
-    """Reads the pieces of a stream, in order, with one network. ids_there: the network's id of each id, where they differ."""
+    """Read the pieces of a stream, in order, with one network. ids_there: the network's id of each id, if they differ."""
 
     def __init__(self, model: TextModel, stream: TokenStream, ids_there: npt.NDArray[np.intp] | None) -> None:
         self._model, self._network, self._stream, self._ids_there = model, model.network, stream, ids_there
@@ -120,7 +120,7 @@ class _Reader(ABC):
 
 
 class _CarriedReader(_Reader):
-    """Carries the state from each token to the next."""
+    """Carry the state from each token to the next."""
 
     _state: NetworkState
 
@@ -136,7 +136,7 @@ class _CarriedReader(_Reader):
         return outputs.swapaxes(0, 1)[piece.counts]
 
     def _beginning(self, begins: npt.NDArray[np.integer]) -> NetworkState:
-        """Return the state before the tokens that rows begin with, (B,)."""
+        """Return the state before the first tokens of rows, (B,)."""
         state = self._network.zero_state(len(begins))
         if self._apart:
             for _ in self._model.primer[1:]:
@@ -145,7 +145,7 @@ class _CarriedReader(_Reader):
 
 
 class _WindowReader(_Reader):
-    """Reads the window before each token from the zero state."""
+    """Read the window before each token from a zero state."""
 
     def __init__(self, *place: object) -> None:
         super().__init__(*place)  # type: ignore[arg-type]

@@ -1,7 +1,7 @@
 """Draw a token from logits: penalty and bans, then temperature, top-k, top-p, and the draw."""
 
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from functools import cached_property, partial
 from itertools import pairwise
 
@@ -10,7 +10,7 @@ import numpy.typing as npt
 
 from chargen.corpus.vocabulary import BOUNDARY, Vocabulary
 from chargen.errors import ConfigError
-from chargen.settings.schema import SamplingOptions
+from chargen.settings.writing import SamplingOptions
 
 Logits = npt.NDArray[np.floating]
 Doubles = npt.NDArray[np.float64]
@@ -30,7 +30,7 @@ def log_softmax(logits: Logits) -> Doubles:
 
 
 def penalize(logits: Logits, recent: Sequence[DrawnIds], penalty: float) -> Logits:
-    """Make the tokens drawn of late less probable (CTRL, Keskar et al. 2019, section 4.1).
+    """Make recently drawn tokens less probable (CTRL, Keskar et al. 2019, section 4.1).
 
     Their logits, (B, V), are divided by `penalty` where positive and multiplied by it where negative: the paper only divides,
     which would favour a token of negative logit. recent: the ids of some steps, each (B,). The boundary token is left alone,
@@ -52,17 +52,19 @@ def exclude(logits: Logits, ids: Sequence[int]) -> Logits:
 
 
 def banned_ids(vocabulary: Vocabulary, characters: str) -> tuple[int, ...]:
-    """Return the ids of the tokens that hold one of some characters.
+    """Return the ids of the tokens that contain any of the characters.
 
     Raises ConfigError if no token is left, and for a character that a model of bytes writes as several tokens.
     """
     if vocabulary.kind == "byte" and not characters.isascii():
-        raise ConfigError("--ban takes ASCII characters for a model of bytes, to which others are several tokens")
+        raise ConfigError(
+            "--ban takes only ASCII characters for a model of bytes, which writes other characters as several tokens"
+        )
     forbidden = set(characters)
     banned = [token for token, text in enumerate(vocabulary.texts) if forbidden & set(text)]
     left = set(range(BOUNDARY + 1, len(vocabulary))) - set(vocabulary.silent_ids) - set(banned)
     if not left:
-        raise ConfigError(f"--ban leaves none of the {len(banned)} tokens that the model writes", hint="ban fewer")
+        raise ConfigError(f"--ban leaves none of the model's {len(banned)} tokens", hint="ban fewer characters")
     return tuple(banned)
 
 
@@ -83,7 +85,7 @@ def keep_top_p(logits: Doubles, p: float) -> Doubles:
     """Keep the fewest most probable tokens of each row whose probabilities reach p (Holtzman et al. 2020)."""
     order = np.argsort(-logits, axis=-1, kind="stable")
     probabilities = np.take_along_axis(softmax(logits), order, axis=-1)
-    before = np.cumsum(probabilities, axis=-1) - probabilities  # what the more probable ones hold together
+    before = np.cumsum(probabilities, axis=-1) - probabilities  # the sum of the more probable ones
     dropped = before >= p
     dropped[:, 0] = False
     kept = logits.copy()
@@ -104,63 +106,40 @@ def draw(weights: Doubles, rng: np.random.Generator) -> DrawnIds:
     return (columns <= points).sum(axis=0).clip(max=len(columns) - 1)
 
 
-@dataclass(frozen=True, kw_only=True)
+@dataclass(frozen=True)
 class Sampler:
-    """How the next token is chosen from logits.
+    """Choose the next token from logits as some options say; `banned` ids are never drawn."""
 
-    temperature: 0 takes the most probable token (greedy); several are taken in turn, one a token. top_k: 0 keeps all.
-    top_p: 1 keeps all. repetition_penalty: 1 changes nothing; it looks at the last repetition_window drawn tokens. banned: ids
-    that are never drawn. Raises ConfigError for numbers out of range.
-    """
-
-    temperature: float | tuple[float, ...] = 1.0
-    top_k: int = 0
-    top_p: float = 1.0
-    repetition_penalty: float = 1.0
-    repetition_window: int = 64
+    options: SamplingOptions = field(default_factory=SamplingOptions)
     banned: tuple[int, ...] = ()
-
-    def __post_init__(self) -> None:
-        for one in self.temperatures:
-            if not 0 <= one < float("inf"):
-                raise ConfigError(f"temperature is {one:g}, expected 0 or more", hint="try 0.5 to 1.2")
-        if self.top_k < 0:
-            raise ConfigError(f"top-k is {self.top_k}, expected 1 or more, or 0 for all")
-        if not 0 < self.top_p <= 1:
-            raise ConfigError(f"top-p is {self.top_p:g}, expected more than 0 and at most 1")
-        if not 0 < self.repetition_penalty < float("inf"):
-            raise ConfigError(f"repetition-penalty is {self.repetition_penalty:g}, expected more than 0", hint="try 1.2")
-        if self.repetition_window < 1:
-            raise ConfigError(f"repetition-window is {self.repetition_window}, expected 1 or more")
-
-    @cached_property
-    def temperatures(self) -> tuple[float, ...]:
-        """The temperatures that take turns."""
-        return self.temperature if isinstance(self.temperature, tuple) else (self.temperature,)
 
     @property
     def memory(self) -> int:
         """Drawn tokens to hand back at each call as `recent`."""
-        return 0 if self.repetition_penalty == 1 else self.repetition_window
+        return 0 if self.options.repetition_penalty == 1 else self.options.repetition_window
+
+    @cached_property
+    def _temperatures(self) -> tuple[float, ...]:
+        return self.options.temperatures
 
     @cached_property
     def _adjustments(self) -> list[Callable[[Logits, Sequence[DrawnIds]], Logits]]:
-        """What is done to raw logits, in order."""
+        """The changes to raw logits, in order."""
         adjustments: list[Callable[[Logits, Sequence[DrawnIds]], Logits]] = []
-        if self.repetition_penalty != 1:
-            adjustments.append(partial(penalize, penalty=self.repetition_penalty))
+        if self.options.repetition_penalty != 1:
+            adjustments.append(partial(penalize, penalty=self.options.repetition_penalty))
         if self.banned:
             adjustments.append(lambda logits, recent: exclude(logits, self.banned))
         return adjustments
 
     @cached_property
     def _filters(self) -> list[Callable[[Doubles], Doubles]]:
-        """What is done to logits divided by the temperature, in order."""
+        """The changes to logits divided by the temperature, in order."""
         filters: list[Callable[[Doubles], Doubles]] = []
-        if self.top_k:
-            filters.append(partial(keep_top_k, k=self.top_k))
-        if self.top_p < 1:
-            filters.append(partial(keep_top_p, p=self.top_p))
+        if self.options.top_k:
+            filters.append(partial(keep_top_k, k=self.options.top_k))
+        if self.options.top_p < 1:
+            filters.append(partial(keep_top_p, p=self.options.top_p))
         return filters
 
     def __call__(
@@ -173,7 +152,7 @@ class Sampler:
         """
         for adjust in self._adjustments:
             logits = adjust(logits, recent)
-        temperature = self.temperatures[position % len(self.temperatures)]
+        temperature = self._temperatures[position % len(self._temperatures)]
         if temperature == 0:
             return logits.argmax(axis=-1)
         scaled = np.subtract(logits, np.maximum.reduce(logits, axis=-1, keepdims=True), dtype=np.float64)
@@ -185,15 +164,5 @@ class Sampler:
 
 
 def make_sampler(options: SamplingOptions, vocabulary: Vocabulary) -> Sampler:
-    """Return the sampler that some options ask for with a vocabulary.
-
-    Raises ConfigError for numbers out of range, and for a ban of every token.
-    """
-    return Sampler(
-        temperature=0.0 if options.greedy else options.temperature,
-        top_k=options.top_k,
-        top_p=options.top_p,
-        repetition_penalty=options.repetition_penalty,
-        repetition_window=options.repetition_window,
-        banned=banned_ids(vocabulary, options.ban) if options.ban else (),
-    )
+    """Return the sampler for a vocabulary. Raises ConfigError if --ban leaves no token."""
+    return Sampler(options, banned_ids(vocabulary, options.ban) if options.ban else ())

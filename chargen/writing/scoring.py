@@ -1,7 +1,7 @@
-"""Measure what a text costs a network in nats: every token of it, given those before.
+"""Measure the cross-entropy of each token of a text, given the tokens before it, in nats.
 
-A text that is known beforehand is read layer by layer: the input products of many steps are one matrix product, and so is the
-head; only the recurrent product stays in the loop. B is the rows, T the tokens of each, V the vocabulary, H the hidden size.
+A known text is read layer by layer: the input products of many steps are one matrix product, and so is the output layer; only
+the recurrent product stays in the loop. B is the rows, T the tokens of each, V the vocabulary, H the hidden size.
 """
 
 import numpy as np

@@ -81,7 +81,7 @@ def test_a_prior_weighs(write_run: WriteRun, invoke: Invoke) -> None:
         ([""], "text 1 of 1 is empty"),
         (["a", "  "], "text 2 of 2 is empty"),
         ([], "no text to classify"),
-        (["Ж", "--on-unknown", "skip"], "knows nothing of 'Ж'"),
+        (["Ж", "--on-unknown", "skip"], "knows no token of 'Ж'"),
         (["--file", "missing.txt"], "no such file: missing.txt"),
         (["-"], "stdin is empty"),
         (["a", "--run", "missing"], "no such run: missing"),
@@ -103,12 +103,12 @@ def test_unknown_characters_may_be_left_out(labelled: Path, invoke: Invoke) -> N
 
 def test_a_label_that_there_is_not_is_refused(write_run: WriteRun, invoke: Invoke) -> None:
     write_run(labels=("neg", "pos"))
-    assert "names the label 'so-so'" in refusal(invoke("classify", "a", "--prior", "so-so=0.2"))
+    assert "--prior: no label 'so-so'" in refusal(invoke("classify", "a", "--prior", "so-so=0.2"))
 
 
 def test_a_classifier_learnt_its_prior(write_classifier: WriteRun, invoke: Invoke) -> None:
     write_classifier()
-    assert "a classifier learnt it" in refusal(invoke("classify", "a", "--prior", "pos=0.2"))
+    assert "a classifier has learned it" in refusal(invoke("classify", "a", "--prior", "pos=0.2"))
 
 
 def test_a_run_without_labels_is_refused(write_run: WriteRun, invoke: Invoke) -> None:
@@ -144,9 +144,9 @@ TRAIN_ERRORS = [
     (["plain.txt"], "plain.txt is not a table of texts and labels, expected .csv, .tsv, .jsonl, .json or .parquet"),
     (["lonely.csv"], "only one label, 'pos'"),
     (["few.csv"], "the label 'neg' has 1 text, expected 2 or more"),
-    (["t.csv", "--stateful"], "training.stateful is about writing text"),
-    (["t.csv", "--stride", "3"], "training.stride is about writing text"),
-    (["--mix", "t.csv:1"], "corpus.mix is about writing text"),
+    (["t.csv", "--stateful"], "training.stateful is for writing text"),
+    (["t.csv", "--stride", "3"], "training.stride is for writing text"),
+    (["--mix", "t.csv:1"], "corpus.mix is for writing text"),
     (["plain.txt", "--label-by", "file"], "all documents have the label 'plain'"),
 ]
 
@@ -193,13 +193,13 @@ def test_labels_that_the_model_does_not_know_are_not_counted(labelled: Path, inv
     (in_folder / "t.jsonl").write_text('{"text": "aH", "label": "good"}\n{"text": "b", "label": "bad"}\n', encoding="utf-8")
     result = invoke("classify", "--file", "t.jsonl", "--json")
     assert [row["text"] for row in json.loads(result.stdout)] == ["aH", "b"]
-    assert "does not know the labels of 2 texts (bad, good), which are not counted; it knows neg, pos" in result.stderr
+    assert "does not know the labels of 2 texts (bad, good), so they are not counted; the model knows neg, pos" in result.stderr
 
 
 def test_columns_need_a_table(labelled: Path, invoke: Invoke, in_folder: Path) -> None:
     (in_folder / "t.txt").write_text("aH\nb\n", encoding="utf-8")
     for arguments in (["a", "--text-column", "x"], ["--file", "t.txt", "--text-column", "x"]):
-        assert "--text-column is for the tables of --file, there is none" in refusal(invoke("classify", *arguments))
+        assert "--text-column needs a table given with --file" in refusal(invoke("classify", *arguments))
     assert "t.txt is not a table, so it has no column a" in refusal(invoke("train", "t.txt", "--text-column", "a"))
     both = refusal(invoke("train", "t.csv", "--label-column", "a", "--label-by", "file"))
     assert "choose one of --label-column and --label-by" in both

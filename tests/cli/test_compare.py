@@ -88,7 +88,7 @@ def test_what_cannot_be_compared(
     metrics = in_folder / "runs" / name / "metrics.csv"
     (in_folder / "runs/critic/metrics.csv").write_bytes(metrics.read_bytes())
     cases = (
-        ([name], "chargen: 1 run was named, expected two or more"),
+        ([name], "chargen: 1 run was given, expected two or more"),
         ([], "no runs were named"),
         ([name, "missing"], "no such run: missing"),
         ([name, "critic"], "classifier"),

@@ -104,19 +104,19 @@ def test_standard_input_without_text_is_refused(invoke: Invoke) -> None:
     [
         (["--run", "missing"], ["no such run: missing", "chargen runs"]),
         (["--run", "unfinished"], ["unfinished", "no model"]),
-        (["--temp", "-1"], ["temperature is -1"]),
-        (["--temp", "nan"], ["temperature is nan"]),
+        (["--temp", "-1"], ["--temp is -1"]),
+        (["--temp", "nan"], ["--temp is nan"]),
         (["--temp", "warm"], ["--temp", "warm"]),
-        (["--temp", "0.2,,1"], ["--temp", "'0.2,,1' is not a number, nor several between commas"]),
-        (["--temp", "0.2,-1"], ["temperature is -1"]),
+        (["--temp", "0.2,,1"], ["--temp", "'0.2,,1' is not a number, nor several separated by commas"]),
+        (["--temp", "0.2,-1"], ["--temp is -1"]),
         (["--top-k", "-2"], ["top-k is -2"]),
         (["--repetition-penalty", "0"], ["repetition-penalty is 0"]),
         (["--repetition-window", "0"], ["repetition-window is 0"]),
-        (["--ban", "abcHé\n"], ["--ban leaves none of the 6 tokens"]),
+        (["--ban", "abcHé\n"], ["--ban leaves none of the model's 6 tokens"]),
         (["--must-contain", "Ж"], ["no text can contain 'Ж'", "U+0416"]),
-        (["--must-contain", "ab", "--ban", "b"], ["--must-contain 'ab' asks for 'b', which --ban forbids"]),
-        (["--min-length", "3"], ["--min-length is for models of lines", "--length"]),
-        (["--max-length", "3"], ["--max-length is for models of lines", "--length"]),
+        (["--must-contain", "ab", "--ban", "b"], ["--must-contain 'ab' needs 'b', which --ban forbids"]),
+        (["--min-length", "3"], ["--min-length needs a model of lines", "--length"]),
+        (["--max-length", "3"], ["--max-length needs a model of lines", "--length"]),
         (["--max-length", "3", "--min-length", "4"], ["--min-length 4 is more than --max-length 3"]),
         (["--max-length", "3", "--length", "4"], ["--length and --max-length exclude each other"]),
         (["--tries", "0"], ["--tries", "0"]),
@@ -132,7 +132,7 @@ def test_standard_input_without_text_is_refused(invoke: Invoke) -> None:
         (["--run", "noise", "--run", "missing"], ["no such run: missing"]),
         (["--run", "noise", "--run", "lines"], ["lines", "noise", "end by themselves"]),
         (["--ensemble", "vote"], ["--ensemble", "vote", "average"]),
-        (["--top-p", "0"], ["top-p is 0"]),
+        (["--top-p", "0"], ["--top-p is 0"]),
         (["--length", "-5"], ["--length", "-5"]),
         (["--length", "x"], ["invalid value for '--length': 'x' is not a whole number"]),
         (["--count", "0"], ["--count", "0"]),
@@ -162,7 +162,7 @@ def test_sample_refuses(
         (["next", "a", "b"], ["b"]),
         (["play", "--run", "missing"], ["no such run: missing"]),
         (["play", "--temp", "warm", "--seed", "a"], ["--temp", "warm"]),
-        (["play", "-q", "--temp", "-1", "--seed", "a"], ["temperature is -1"]),
+        (["play", "-q", "--temp", "-1", "--seed", "a"], ["--temp is -1"]),
         (["play", "-q", "--ban", "abcHé\n", "--seed", "a"], ["--ban leaves none"]),
         (["play", "--count", "0"], ["--count", "0"]),
     ],
@@ -179,7 +179,7 @@ def test_too_few_wanted_texts_are_a_failure_and_write_nothing(
     write_run()
     result = invoke("sample", "--must-contain", "HHHHHHHHH", "--tries", 300, "--count", 2, "--output", "new.txt")
     assert (result.exit_code, result.stdout) == (1, "")
-    assert result.stderr.startswith("chargen: 0 of 300 texts were as asked, and 2 are wanted; ")
+    assert result.stderr.startswith("chargen: 0 of 300 drawn texts satisfy the conditions, expected 2; ")
     assert len(result.stderr.splitlines()) == 1
     assert not (in_folder / "new.txt").exists()
 

@@ -138,7 +138,7 @@ def test_labels(invoke: Invoke, write_run: WriteRun, in_folder: Path) -> None:
         assert told in result.stderr
     figures = [json.loads(invoke("evaluate", "text.txt", "--label", one, "--json").stdout)["results"] for one in "xy"]
     assert figures[0] != figures[1]
-    assert "there is none" in invoke("evaluate", "--label", "x").stderr
+    assert "no FILE is given" in invoke("evaluate", "--label", "x").stderr
 
 
 def test_several_runs_are_measured_together(run: str, invoke: Invoke, in_folder: Path) -> None:

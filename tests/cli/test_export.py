@@ -79,10 +79,8 @@ def test_what_cannot_be_exported_is_refused(
     assert_refused(invoke("export", "critic", "--output", "critic.html"), "holds a classifier", "chargen classify")
     assert_refused(invoke("export", "missing", "--output", "noise.html"), "no such run: missing", "chargen runs")
     assert_refused(invoke("export"), "missing option '--output'")
-    assert_refused(
-        invoke("export", "--output", "noise.txt"), "cannot tell the format from noise.txt", ".html, .keras, .onnx, .py"
-    )
-    assert_refused(invoke("export", "noise", "--output", "runs/noise/model.safetensors"), "cannot tell the format")
+    assert_refused(invoke("export", "--output", "noise.txt"), "unknown format: noise.txt", ".html, .keras, .onnx, .py")
+    assert_refused(invoke("export", "noise", "--output", "runs/noise/model.safetensors"), "unknown format")
     assert_refused(invoke("export", "--format", "html", "--output", "noise.py"), "--format html makes a .html file")
     assert_refused(
         invoke("export", "noise", "--output", "no/folder/noise.html"), "cannot write no/folder/noise.html", "--output"

@@ -53,7 +53,7 @@ def test_people_see_tables(invoke: Invoke, write_run: WriteRun) -> None:
     ]
     assert "(end)" in shown
     right, columns, *rows = shown.split("\n\n")[1].splitlines()
-    assert right == f"as it read, {sum(one['right'] for one in report['read'])} of 3 guessed right:"
+    assert right == f"while reading, {sum(one['right'] for one in report['read'])} of 3 guessed right:"
     assert columns.split() == ["after", "came", "guessed"]
     assert [row.split()[0] for row in rows] == ["''", "'H'", "'Ha'"]
     assert [row.endswith("right") for row in rows] == [one["right"] for one in report["read"]]
@@ -68,7 +68,7 @@ def test_an_end_is_null_in_json(invoke: Invoke, write_run: WriteRun) -> None:
 def test_without_a_text_it_tells_how_texts_begin(invoke: Invoke, write_run: WriteRun) -> None:
     write_run()
     assert text_of(invoke("next")).startswith("after '':\n")
-    assert "as it read" not in text_of(invoke("next"))
+    assert "while reading" not in text_of(invoke("next"))
 
 
 @pytest.mark.parametrize(("choice", "read"), [("skip", "Hb"), ("nearest", "Hab")])

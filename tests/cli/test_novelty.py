@@ -33,11 +33,11 @@ def test_a_given_text_is_judged(invoke: Invoke, train_on: TrainOn) -> None:
     train_on(PROSE)
     given = "He said so.\nHarvey had not slept?\nHe sad so.\n"
     assert text_of(invoke("novelty", "--file", "-", input=given)).splitlines() == [
-        "1 text, 45 characters, held against corpus.txt (51 characters)",
+        "1 text, 45 characters, compared with corpus.txt (51 characters)",
         "longest copy: 20 characters, line 1 of corpus.txt",
         "  'Harvey had not slept'",
         "within copies of 20 characters or more: 44.4% of the text",
-        "lines of the corpus: 1 of 3",
+        "lines in the corpus: 1 of 3",
         "  He said so.",
         "lines one letter off: 1 of 3",
         "  He sad so.  (He said so.)",
@@ -85,7 +85,7 @@ def test_new_names_alone(invoke: Invoke, train_on: TrainOn) -> None:
     assert set(text_of(invoke("sample", "--count", 30, "--random-seed", 1)).splitlines()) & set(NAMES)
     assert len(text_of(invoke("sample", "--novel", "--count", 1, "--seed", "ab")).strip()) > 3
     result = invoke("sample", "--novel", "--max-length", 3, "--tries", 500)
-    assert_one_line(result, "0 of 500 texts were as asked, and 10 are wanted", code=1)
+    assert_one_line(result, "0 of 500 drawn texts satisfy the conditions, expected 10", code=1)
 
 
 def test_prose_without_copies(invoke: Invoke, train_on: TrainOn) -> None:
@@ -94,13 +94,13 @@ def test_prose_without_copies(invoke: Invoke, train_on: TrainOn) -> None:
     assert len(text) == 60
     assert not any(text[start : start + 4] in PROSE for start in range(57))
     result = invoke("sample", "--novel", "--copy-length", 1)
-    assert_one_line(result, "0 of 1,000 texts were as asked, and 1 are wanted", code=1)
+    assert_one_line(result, "0 of 1,000 drawn texts satisfy the conditions, expected 1", code=1)
 
 
 def test_what_cannot_be_judged_is_one_line(invoke: Invoke, train_on: TrainOn, in_folder: Path) -> None:
     train_on(PROSE)
     assert_one_line(invoke("novelty", "--file", "missing.txt"), "no such file: missing.txt")
-    assert_one_line(invoke("novelty", "--file", "corpus.txt", "--count", 3), "--file judges a text")
+    assert_one_line(invoke("novelty", "--file", "corpus.txt", "--count", 3), "--file checks a given text")
     assert_one_line(invoke("novelty", "missing"), "no such run: missing")
     assert_one_line(invoke("novelty", "--copy-length", 0), "--copy-length")
     assert_one_line(invoke("sample", "--novel", "--beam", 3), "--beam draws nothing, which excludes --novel")

@@ -127,7 +127,7 @@ def test_shell_completion(invoke: Invoke) -> None:
 @pytest.mark.parametrize(
     ("error", "code", "told"),
     [
-        (RuntimeError("boom"), 1, "internal error: RuntimeError: boom; --debug shows where"),
+        (RuntimeError("boom"), 1, "internal error: RuntimeError: boom; run again with --debug for the traceback"),
         (KeyboardInterrupt(), 130, "interrupted"),
     ],
 )

@@ -65,8 +65,8 @@ def test_the_command_line_comes_before_the_environment(prompt_of: Callable[..., 
         (["sample", "--seed-file", "empty.txt"], ["empty.txt is empty"]),
         (["sample", "--seed-file", "folder"], ["folder"]),
         (["sample", "--seed", "-"], ["stdin is empty"]),
-        (["play", "--seed", "-"], ["stdin is where your answers are read from", "--seed-file FILE"]),
-        (["play", "--seed-file", "-"], ["stdin is where your answers are read from"]),
+        (["play", "--seed", "-"], ["stdin is for your answers", "--seed-file FILE"]),
+        (["play", "--seed-file", "-"], ["stdin is for your answers"]),
     ],
     ids=lambda value: " ".join(value)[:50],
 )
@@ -152,7 +152,7 @@ def test_a_line_stops_at_its_end(invoke: Invoke, write_run: WriteRun) -> None:
     found = json.loads(text_of(invoke("sample", "--until", "HHHHHHHH", "--json", "--count", 4)))
     assert found["stopped"] == ["end"] * 4
     result = invoke("sample", "--until", "HHHHHHHH", "--count", 1)
-    assert result.stderr == "--until 'HHHHHHHH' did not occur before the text came to its end\n"
+    assert result.stderr == "--until 'HHHHHHHH' did not occur before the text ended\n"
 
 
 def test_several_lines_are_different(invoke: Invoke, write_run: WriteRun) -> None:
@@ -169,7 +169,7 @@ def test_several_lines_are_different(invoke: Invoke, write_run: WriteRun) -> Non
 
 def test_where_no_more_lines_differ(invoke: Invoke, write_run: WriteRun) -> None:
     write_run(reading="line", characters="abH")
-    told = "the network wrote only 1 different text, of 20; a higher --temp gives more variety, --no-distinct allows repeats\n"
+    told = "the network wrote only 1 different text of 20; a higher --temp gives more variety, --no-distinct allows repeats\n"
     fewer = invoke("sample", "--greedy", "--count", 20)
     assert (fewer.exit_code, len(fewer.stdout.splitlines()), fewer.stderr) == (0, 1, told)
     found = invoke("sample", "--greedy", "--count", 20, "--json")

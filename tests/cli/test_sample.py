@@ -199,7 +199,7 @@ def test_a_label_chooses_the_way_of_writing(invoke: Invoke, write_run: WriteRun)
 def test_a_wrong_label_is_one_line(command: str, invoke: Invoke, write_run: WriteRun) -> None:
     write_run(**LABELLED)
     for options, told in [
-        ((), "writes in several ways, one for each label; choose --label from female, male"),
+        ((), "needs a label; choose --label from female, male"),
         (("--label", "other"), "the model has never seen the label 'other'; it knows female, male"),
     ]:
         result = invoke(command, *options)

@@ -13,8 +13,8 @@ from chargen.cli.program import program
 from chargen.cli.suggesting import suggested
 from chargen.errors import ConfigError
 from chargen.settings.layers import keyword_layer, resolve
+from chargen.settings.writing import read_keywords
 from chargen.suggestions import COMMANDS, COMMANDS_BELOW, KEYWORDS, NO_OPTIONS, OPTIONS, Table
-from chargen.tasks.writing import read_options
 from tests.cli.results import assert_one_line
 
 Invoke = Callable[..., Result]
@@ -157,7 +157,7 @@ def test_a_spelling_that_means_something_else_is_not_suggested(invoke: Invoke) -
     [
         ({"lr": 0.1}, "unknown keyword lr; did you mean learning_rate?"),
         ({"units": 9}, "did you mean hidden_size?"),
-        ({"data": "x"}, "unknown keyword data; the files are given first, without a keyword"),
+        ({"data": "x"}, "unknown keyword data; pass the files first, without a keyword"),
         ({"seed": 1}, "did you mean random_seed?"),
         ({"hidden_sise": 1}, "did you mean hidden_size?"),
         ({"xyzzy": 1}, "unknown keyword xyzzy; known: "),
@@ -174,13 +174,13 @@ def test_keywords_of_training(given: dict[str, object], told: str) -> None:
     [
         ({"temp": 1}, "did you mean temperature?"),
         ({"max_new_tokens": 1}, "did you mean length?"),
-        ({"prefix": "x"}, "unknown keyword prefix; the prompt is given first, without a keyword"),
+        ({"prefix": "x"}, "unknown keyword prefix; pass the prompt first, without a keyword"),
         ({"n": 3}, "unknown keyword n; known: "),
     ],
 )
 def test_keywords_of_writing(given: dict[str, object], told: str) -> None:
     with pytest.raises(ConfigError) as raised:
-        read_options(given)
+        read_keywords(given, count=None)
     assert told in str(raised.value)
 
 

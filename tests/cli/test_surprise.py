@@ -89,8 +89,8 @@ def test_colours_are_for_terminals(invoke: Invoke, write_run: WriteRun, text_fil
 def test_what_cannot_be_read_is_one_line(invoke: Invoke, write_run: WriteRun, text_file: Path, in_folder: Path) -> None:
     assert_one_line(invoke("surprise", text_file), "no trained run")
     write_run()
-    assert_one_line(invoke("surprise"), "0 names are given, expected [RUN] FILE")
-    assert_one_line(invoke("surprise", "a", "b", "c"), "3 names are given, expected [RUN] FILE")
+    assert_one_line(invoke("surprise"), "got 0 names, expected [RUN] FILE")
+    assert_one_line(invoke("surprise", "a", "b", "c"), "got 3 names, expected [RUN] FILE")
     assert_one_line(invoke("surprise", "missing.txt"), "no such file: missing.txt")
     assert_one_line(invoke("surprise", "missing", text_file), "no such run: missing")
     assert_one_line(invoke("surprise", "-", input="axb"), "never seen 'x'", "--on-unknown skip")

@@ -48,7 +48,7 @@ def test_trials_are_ordinary_runs_and_the_best_is_repeated_by_the_command_told(i
     assert figures == sorted(figures)
     assert {row.split()[0] for row in rows} == {"trial-000", "trial-001", "trial-002"}
     best = RunDirectory(Path("runs/text-tune", rows[0].split()[0]))
-    command = result.stderr.splitlines()[-1].partition("to train it again: chargen ")[2]
+    command = result.stderr.splitlines()[-1].partition("to train with its settings: chargen ")[2]
     assert command == "train --config runs/text-tune/best.toml"
     repeated = invoke(*command.split(), "-q")
     assert RunDirectory(Path(repeated.stdout.strip())).model.read_bytes() == best.model.read_bytes()

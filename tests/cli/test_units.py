@@ -37,7 +37,7 @@ def test_the_best_unit_for_each_property(invoke: Invoke, text_file: Path) -> Non
             unit = f"layer 1, unit {best['unit']}, {best['state']} state"
             assert row.split(maxsplit=2) == [name, f"{best['correlation']:+.3f}", unit]
         else:
-            assert row.split(maxsplit=2) == [name, "-", "the same all over the text"]
+            assert row.split(maxsplit=2) == [name, "-", "constant in this text"]
 
 
 def test_units_are_ranked_and_the_best_is_shown(invoke: Invoke, text_file: Path) -> None:

@@ -21,9 +21,9 @@ from chargen.network.network import Network
 from chargen.settings.schema import NetworkConfig
 from chargen.writing.generation import stream_text
 from chargen.writing.prediction import guesses, most_probable, next_probabilities
-from chargen.writing.sampling import Sampler
 from tests.export.forms import FORMS, E, H, halved, make_model, name_of, some_ids
 from tests.export.pages import begin, text_of, wait_until, watch, write
+from tests.writing.samplers import sampler_of
 
 LSTM = NetworkConfig(hidden_size=H, embedding_size=E)
 LINES = {"reading": "line", "primer": (0,), "ends": True}
@@ -65,7 +65,7 @@ def open_page(context: Any, tmp_path: Path) -> Iterator[Open]:
 
 def greedy(model: TextModel, prompt: str, length: int) -> str:
     ids = model.vocabulary.encode(prompt)
-    drawn = stream_text(model, ids, length=length, sampler=Sampler(temperature=0), rng=np.random.default_rng())
+    drawn = stream_text(model, ids, length=length, sampler=sampler_of(temperature=0), rng=np.random.default_rng())
     return prompt + "".join(drawn)
 
 

@@ -7,6 +7,7 @@ import numpy as np
 
 from chargen.errors import ChargenError, ModelFileError
 from chargen.network.model_file import TextModel, load_model
+from chargen.settings.writing import WritingOptions
 from chargen.writing.classifier import TextClassifier, load_classifier
 from chargen.writing.prompt import Prompt
 from chargen.writing.request import Request
@@ -45,4 +46,4 @@ def _use(model: TextModel | TextClassifier) -> None:
         if isinstance(model, TextClassifier):
             model.log_probabilities([ids])
         else:
-            Request(length=3, count=2, random_seed=1).write(model, Prompt("", ids))
+            Request(model, Prompt("", ids), WritingOptions(length=3, count=2, random_seed=1)).write()

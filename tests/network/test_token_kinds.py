@@ -14,7 +14,7 @@ from chargen.writing.beam import beam_search
 from chargen.writing.ensemble import join_models
 from chargen.writing.generation import WrittenCharacters, sample_texts, stream_text
 from chargen.writing.prediction import next_probabilities
-from chargen.writing.sampling import Sampler
+from tests.writing.samplers import sampler_of
 
 RandomModel = Callable[..., TextModel]
 
@@ -25,7 +25,7 @@ VOCABULARIES: list[Vocabulary] = [WORDS, BPE, LABELLED, ByteVocabulary(["label"]
 
 
 def drawn(**options: Any) -> dict[str, Any]:
-    return {"length": 60, "sampler": Sampler(), "rng": np.random.default_rng(1)} | options
+    return {"length": 60, "sampler": sampler_of(), "rng": np.random.default_rng(1)} | options
 
 
 @pytest.mark.parametrize("vocabulary", VOCABULARIES, ids=lambda one: one.kind)

@@ -152,7 +152,7 @@ def test_what_the_server_refuses_is_said(browser: Any) -> None:
         server.service.limits = Limits(concurrent=0)
         page.get_by_role("button", name="Write").click()
         wait_until(page, "writing === null")
-        assert page.get_by_role("status").inner_text().startswith("The server answered: 0 requests are being answered")
+        assert page.get_by_role("status").inner_text().startswith("The server answered: the server is answering 0 requests")
         page.locator("#prompt").fill("abc")
         wait_until(page, "!manuscript.ready && slices.job === null")
         server.service.limits = Limits()

@@ -14,10 +14,10 @@ from chargen.corpus.vocabulary import ByteVocabulary, CharacterVocabulary
 from chargen.corpus.words import BpeVocabulary, WordVocabulary
 from chargen.network.model_file import TextModel
 from chargen.serving.service import Limits, Service
-from chargen.settings.schema import NetworkConfig, SamplingOptions
+from chargen.settings.schema import NetworkConfig
+from chargen.settings.writing import WritingOptions
 from chargen.writing.prediction import guesses, most_probable
-from chargen.writing.prompt import read_prompt
-from chargen.writing.request import Request
+from chargen.writing.request import make_request
 from tests.export.forms import FORMS, make_model, name_of
 from tests.serving.served import Served, make_app, served
 
@@ -34,10 +34,8 @@ def at_work() -> Iterator[Served]:
 
 def sampled(model: TextModel, prompt: str, **asked: Any) -> str:
     """Return what `chargen sample` would write after a prompt."""
-    options = {name: asked.pop(name) for name in ("top_k", "top_p") if name in asked}
-    sampling = SamplingOptions(temperature=(asked.pop("temperature", 1.0),), **options)
-    request = Request(sampling=sampling, count=1, **asked)
-    return "".join(request.stream(model, read_prompt(model.vocabulary, prompt)))
+    request = make_request(model, prompt, WritingOptions(count=1, **asked))
+    return "".join(request.stream()).removeprefix(prompt)
 
 
 VOCABULARIES = [
@@ -159,7 +157,7 @@ def test_labels() -> None:
         for label in ("x", "y"):
             body = {"prompt": "a", "label": label, "random_seed": 5}
             assert server.post("/api/complete", body).json["text"] == sampled(model.with_label(label), "a", random_seed=5)
-        assert_refused(server.post("/api/complete", {}), 422, "choose a label from x, y")
+        assert_refused(server.post("/api/complete", {}), 422, "needs a label, choose one of x, y")
         assert_refused(server.post("/api/next", {"label": "z"}), 422, "never seen the label 'z'")
 
 
@@ -174,7 +172,7 @@ def assert_refused(answer: Any, status: int, *parts: str) -> None:
 REFUSED: list[tuple[Any, int, str]] = [
     (b"", 422, "its JSON is broken"),
     (b"\xff", 422, "the body cannot be read"),
-    (b"[1]", 422, "no JSON object"),
+    (b"[1]", 422, "not a JSON object"),
     (b'{"prompt": "a", "prompt": "b"}', 422, "twice"),
     (b'{"temperature": NaN}', 422, "not a number"),
     (b'{"prompt": ' + b"[" * 9 + b"]" * 9 + b"}", 422, "nested deeper"),
@@ -190,12 +188,12 @@ REFUSED: list[tuple[Any, int, str]] = [
     ({"stream": 1}, 422, "stream is 1, expected true or false"),
     ({"prompt": "aZ"}, 422, "the model has never seen 'Z' (U+005A)"),
     ({"prompt": "\ud800"}, 422, "never seen"),
-    ({"ids": [1, 7]}, 422, "there is no token 7"),
+    ({"ids": [1, 7]}, 422, "no token 7"),
     ({"ids": [10**30]}, 422, "31 digits"),
     ({"ids": [1], "prompt": "a"}, 422, "expected one of them"),
     ({"ids": [1], "given": 2}, 422, "given is 2"),
     ({"label": "x"}, 422, "never seen the label"),
-    ({"top": 3}, 422, "for streams"),
+    ({"top": 3}, 422, "need stream: true"),
     ({"prompt": "a" * 20_001}, 413, "expected 20,000 or less"),
     (b" " * 300_000, 413, "larger than 262,144 bytes"),
 ]
@@ -274,7 +272,7 @@ def test_too_many_at_once_are_told_to_come_again() -> None:
         waiting = [server.begin({"length": ENDLESS, "stream": True}) for _ in range(2)]
         server.until(lambda: server.service.working == 2)
         refused = server.post("/api/next", {})
-        assert_refused(refused, 429, "2 requests are being answered")
+        assert_refused(refused, 429, "the server is answering 2 requests")
         assert refused.headers["retry-after"] == "1"
         assert server.get("/").status == 200
         for one in waiting:

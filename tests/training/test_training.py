@@ -21,7 +21,7 @@ from chargen.runs.trained_text import read_trained_text
 from chargen.settings.layers import read_config, resolve
 from chargen.training.forecast import SECONDS_TO_END
 from chargen.writing.generation import sample_texts
-from chargen.writing.sampling import Sampler
+from tests.writing.samplers import sampler_of
 
 Train = Callable[..., Any]
 
@@ -95,7 +95,7 @@ def test_labels_are_learnt_with_their_documents(train: Train, in_folder: Path) -
             np.empty(0, int),
             count=1,
             length=9,
-            sampler=Sampler(temperature=0),
+            sampler=sampler_of(temperature=0),
             rng=np.random.default_rng(1),
         )
         assert text == letters

@@ -12,6 +12,7 @@ from chargen.writing.ensemble import AnyModel, Ensemble, average_logits, join_mo
 from chargen.writing.generation import sample_texts, stream_text
 from chargen.writing.prediction import begin
 from chargen.writing.sampling import Sampler, softmax
+from tests.writing.samplers import sampler_of
 
 RandomModel = Callable[..., TextModel]
 
@@ -35,7 +36,7 @@ def reordered(model: TextModel, characters: str) -> TextModel:
 
 def text(model: AnyModel, sampler: Sampler | None = None) -> str:
     ids = model.vocabulary.encode("ab")
-    return "".join(stream_text(model, ids, length=40, sampler=sampler or Sampler(), rng=np.random.default_rng(1)))
+    return "".join(stream_text(model, ids, length=40, sampler=sampler or sampler_of(), rng=np.random.default_rng(1)))
 
 
 def test_probabilities_are_averaged() -> None:
@@ -77,14 +78,14 @@ def test_a_model_joined_with_itself_is_itself(how: str, pair: list[TextModel]) -
 @pytest.mark.parametrize("how", ["average", "turns"])
 def test_characters_are_matched_whatever_their_order(how: str, pair: list[TextModel]) -> None:
     other = reordered(pair[1], "dbca")
-    assert text(other, Sampler(temperature=0)) == text(pair[1], Sampler(temperature=0))
+    assert text(other, sampler_of(temperature=0)) == text(pair[1], sampler_of(temperature=0))
     mixed, plain = (join_models([("a", pair[0]), ("b", one)], how) for one in (other, pair[1]))
     assert text(mixed) == text(plain)
 
 
 def test_an_ensemble_writes_in_batches(pair: list[TextModel]) -> None:
     together = Ensemble(members=tuple(pair))
-    drawn = {"length": 9, "sampler": Sampler(), "rng": np.random.default_rng(1)}
+    drawn = {"length": 9, "sampler": sampler_of(), "rng": np.random.default_rng(1)}
     texts = sample_texts(together, together.vocabulary.encode("a"), count=5, **drawn)
     assert len(set(texts)) == 5
     assert {len(one) for one in texts} == {9}
@@ -99,7 +100,7 @@ def test_vocabularies_that_differ_are_refused_by_what_differs(random_model: Rand
 
 
 def test_lines_and_documents_do_not_go_together(random_model: RandomModel) -> None:
-    with pytest.raises(ConfigError, match="names writes lines that end by themselves and prose does not"):
+    with pytest.raises(ConfigError, match="names writes lines that end by themselves, prose does not"):
         join_models([("prose", random_model()), ("names", random_model(reading="line"))])
 
 

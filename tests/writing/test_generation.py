@@ -10,9 +10,10 @@ from chargen.network.cells import HiddenState
 from chargen.network.model_file import TextModel
 from chargen.writing.generation import continue_prompt, sample_texts, stream_text
 from chargen.writing.sampling import Sampler
+from tests.writing.samplers import sampler_of
 
 VOCABULARY = CharacterVocabulary("abcd")
-GREEDY = Sampler(temperature=0)
+GREEDY = sampler_of(temperature=0)
 
 
 @dataclass
@@ -56,14 +57,14 @@ def test_a_text_follows_the_network_to_its_end() -> None:
 
 
 def test_a_model_of_one_document_never_ends() -> None:
-    text = stream(model(ends=False, sharpness=0), "a", length=300, sampler=Sampler())
+    text = stream(model(ends=False, sharpness=0), "a", length=300, sampler=sampler_of())
     assert len(text) == 300
 
 
 def test_a_text_is_not_over_before_it_has_begun() -> None:
     for seed in range(30):
         texts = sample_texts(
-            model(sharpness=0), VOCABULARY.encode(""), count=5, length=1, sampler=Sampler(), rng=np.random.default_rng(seed)
+            model(sharpness=0), VOCABULARY.encode(""), count=5, length=1, sampler=sampler_of(), rng=np.random.default_rng(seed)
         )
         assert all(len(text) == 1 for text in texts)
 
@@ -104,7 +105,7 @@ def test_an_empty_prompt_has_something_to_follow_in_any_context() -> None:
 
 
 def test_one_text_of_a_batch_is_the_streamed_one() -> None:
-    sampler, prompt = Sampler(temperature=2.0), VOCABULARY.encode("a")
+    sampler, prompt = sampler_of(temperature=2.0), VOCABULARY.encode("a")
     blurred = model(sharpness=1.0)
     (text,) = sample_texts(blurred, prompt, count=1, length=50, sampler=sampler, rng=np.random.default_rng(1))
     assert text == stream(blurred, "a", length=50, sampler=sampler)
@@ -113,7 +114,7 @@ def test_one_text_of_a_batch_is_the_streamed_one() -> None:
 def test_equal_seeds_give_equal_texts_and_others_other_ones() -> None:
     def texts(seed: int) -> list[str]:
         return sample_texts(
-            model(sharpness=0), VOCABULARY.encode("a"), count=7, length=9, sampler=Sampler(), rng=np.random.default_rng(seed)
+            model(sharpness=0), VOCABULARY.encode("a"), count=7, length=9, sampler=sampler_of(), rng=np.random.default_rng(seed)
         )
 
     assert texts(1) == texts(1) != texts(2)
@@ -122,9 +123,13 @@ def test_equal_seeds_give_equal_texts_and_others_other_ones() -> None:
 
 def test_a_text_that_has_ended_stays_ended() -> None:
     blurred = model(sharpness=2.0)
-    texts = sample_texts(blurred, VOCABULARY.encode("a"), count=50, length=40, sampler=Sampler(), rng=np.random.default_rng(3))
+    texts = sample_texts(
+        blurred, VOCABULARY.encode("a"), count=50, length=40, sampler=sampler_of(), rng=np.random.default_rng(3)
+    )
     steps = replace(blurred, ends=False)
-    endless = sample_texts(steps, VOCABULARY.encode("a"), count=50, length=40, sampler=Sampler(), rng=np.random.default_rng(3))
+    endless = sample_texts(
+        steps, VOCABULARY.encode("a"), count=50, length=40, sampler=sampler_of(), rng=np.random.default_rng(3)
+    )
     assert len({len(text) for text in texts}) > 3
     assert {len(text) for text in endless} == {40}
 
@@ -132,7 +137,7 @@ def test_a_text_that_has_ended_stays_ended() -> None:
 def test_temperatures_take_turns_one_a_character() -> None:
     """At the cold turns the next letter comes, at the hot ones any."""
     endless = model(sharpness=3.0, ends=False)
-    text = "d" + stream(endless, "d", length=400, sampler=Sampler(temperature=(1e6, 0.0)))
+    text = "d" + stream(endless, "d", length=400, sampler=sampler_of(temperature=(1e6, 0.0)))
     follows = [after == before + 1 or before == ord("d") for before, after in pairwise(map(ord, text))]
     assert all(follows[1::2])
     assert not all(follows[0::2])
@@ -144,7 +149,7 @@ def test_a_penalty_looks_back_on_what_was_drawn() -> None:
     steady.network.step = lambda ids: np.array([[0, 4, 3, 2, 1]], np.float32)
 
     def text(**options: Any) -> str:
-        return stream(steady, "", length=6, sampler=Sampler(temperature=0, **options))
+        return stream(steady, "", length=6, sampler=sampler_of(temperature=0, **options))
 
     assert text() == "aaaaaa"
     assert text(repetition_penalty=9.0, repetition_window=1) == "ababab"
@@ -153,11 +158,11 @@ def test_a_penalty_looks_back_on_what_was_drawn() -> None:
 
 def test_no_text_ends_before_its_least_length() -> None:
     even = model(sharpness=0)
-    drawn = {"sampler": Sampler(), "rng": np.random.default_rng(1)}
+    drawn = {"sampler": sampler_of(), "rng": np.random.default_rng(1)}
     texts = sample_texts(even, VOCABULARY.encode("a"), count=200, length=40, min_length=5, **drawn)
     assert min(map(len, texts)) == 5
     assert max(map(len, texts)) > 8
-    assert len(stream(even, "a", sampler=Sampler(), min_length=20, length=30)) >= 20
+    assert len(stream(even, "a", sampler=sampler_of(), min_length=20, length=30)) >= 20
 
 
 def test_a_continuation_tells_why_it_stopped() -> None:

@@ -7,7 +7,8 @@ from chargen.corpus.vocabulary import BOUNDARY
 from chargen.network.model_file import TextModel
 from chargen.writing.generation import sample_texts
 from chargen.writing.prediction import guesses, most_probable, next_probabilities, warm_up
-from chargen.writing.sampling import Sampler, softmax
+from chargen.writing.sampling import softmax
+from tests.writing.samplers import sampler_of
 
 RandomModel = Callable[..., TextModel]
 
@@ -18,7 +19,7 @@ def test_probabilities_are_those_of_the_draws(reading: str, prompt: str, random_
     model = random_model(reading=reading, characters="abc")
     ids = model.vocabulary.encode(prompt)
     probabilities = next_probabilities(model, ids)
-    texts = sample_texts(model, ids, count=20_000, length=1, sampler=Sampler(), rng=np.random.default_rng(1))
+    texts = sample_texts(model, ids, count=20_000, length=1, sampler=sampler_of(), rng=np.random.default_rng(1))
     drawn = [texts.count(piece) / len(texts) for piece in ["", *model.vocabulary]]
     np.testing.assert_allclose(probabilities, drawn, atol=0.015)
     assert probabilities.sum() == pytest.approx(1)

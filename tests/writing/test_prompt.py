@@ -13,13 +13,14 @@ from chargen.corpus.words import BpeVocabulary, WordVocabulary
 from chargen.errors import ConfigError, SamplingError, UnknownTokenError
 from chargen.network.model_file import TextModel
 from chargen.network.network import Network, weight_shapes
-from chargen.settings.schema import NetworkConfig, SamplingOptions
+from chargen.settings.schema import NetworkConfig
+from chargen.settings.writing import WritingOptions
 from chargen.writing.beam import beam_search
 from chargen.writing.generation import continue_prompt, sample_texts, stream_text
 from chargen.writing.prompt import read_prompt
-from chargen.writing.request import Request
-from chargen.writing.sampling import Sampler
-from chargen.writing.selection import Wanted, select_texts
+from chargen.writing.request import Request, make_request
+from chargen.writing.selection import Constraints, select_texts
+from tests.writing.samplers import sampler_of
 
 RandomModel = Callable[..., TextModel]
 
@@ -30,7 +31,7 @@ BY_KIND = pytest.mark.parametrize("vocabulary", VOCABULARIES, ids=lambda one: on
 
 
 def drawn(seed: int = 1, **options: Any) -> dict[str, Any]:
-    return {"sampler": Sampler(), "rng": np.random.default_rng(seed)} | options
+    return {"sampler": sampler_of(), "rng": np.random.default_rng(seed)} | options
 
 
 @pytest.mark.parametrize(
@@ -71,11 +72,12 @@ def test_a_space_at_the_end_is_that_of_the_next_word(random_model: RandomModel) 
     assert read_prompt(spaced, "The ").ids.tolist() == [2, 3]
     model = random_model(vocabulary=WORDS)
     with_space, without = (
-        Request(random_seed=3, count=5).write(model, read_prompt(WORDS, text)).texts for text in ("The ", "The")
+        [one.removeprefix(text) for one in make_request(model, text, WritingOptions(random_seed=3, count=5)).write().texts]
+        for text in ("The ", "The")
     )
     assert with_space == [text.removeprefix(" ") for text in without]
-    pieces = "".join(Request(random_seed=3).stream(model, prompt))
-    assert pieces == Request(random_seed=3).write(model, prompt).texts[0]
+    pieces = "".join(Request(model, prompt, WritingOptions(random_seed=3)).stream())
+    assert pieces == Request(model, prompt, WritingOptions(random_seed=3)).write().texts[0]
     assert len([one for one in without if one.startswith(" ")]) > 1
 
 
@@ -140,7 +142,7 @@ def test_a_least_length_is_in_characters(random_model: RandomModel) -> None:
 def test_different_texts_are_drawn_until_there_are_enough() -> None:
     model = make_model(CharacterVocabulary("ab"), reading="line", ends=True)
     prompt = read_prompt(model.vocabulary, "")
-    options = {"wanted": Wanted(max_length=2), "length": 3, "tries": 9999}
+    options = {"constraints": Constraints(WritingOptions(max_length=2)), "length": 3, "tries": 9999}
     some = select_texts(model, prompt, count=6, distinct=True, **options, **drawn())
     assert sorted(one.text for one in some) == ["a", "aa", "ab", "b", "ba", "bb"]  # all there are
     plain = select_texts(model, prompt, count=600, **options, **drawn())
@@ -150,19 +152,21 @@ def test_different_texts_are_drawn_until_there_are_enough() -> None:
 def test_where_there_are_no_more_different_texts() -> None:
     model = make_model(CharacterVocabulary("ab"), reading="line", ends=True)
     prompt = read_prompt(model.vocabulary, "")
-    short = Wanted(max_length=1)
-    assert sorted(Request(wanted=short, count=5).write(model, prompt).texts) == ["a", "b"]  # without being asked for
-    assert len(Request(wanted=short, count=5, distinct=False).write(model, prompt).texts) == 5
-    with pytest.raises(SamplingError, match=r"only 2 different texts among .* drawn, and 5 are wanted; .* --no-distinct"):
-        Request(wanted=short, count=5, distinct=True).write(model, prompt)
+
+    def texts(model: TextModel = model, **options: Any) -> list[str]:
+        return Request(model, prompt, WritingOptions(**{"count": 5} | options)).write().texts
+
+    assert sorted(texts(max_length=1)) == ["a", "b"]  # without being asked for
+    assert len(texts(max_length=1, distinct=False)) == 5
+    with pytest.raises(SamplingError, match=r"only 2 different texts among .* drawn, expected 5; .* --no-distinct"):
+        texts(max_length=1, distinct=True)
     with pytest.raises(SamplingError, match="only 2 different texts among 5,000 drawn"):
-        Request(wanted=short, count=5, distinct=True, tries=5000).write(model, prompt)
-    with pytest.raises(SamplingError, match="0 of 300 texts were as asked, and 5 are wanted"):
-        Request(wanted=Wanted(novel=lambda *_: False), count=5, tries=300).write(model, prompt)
-    greedy = SamplingOptions(greedy=True)
-    assert Request(sampling=greedy, count=5).write(model, prompt).texts == ["a"]
+        texts(max_length=1, distinct=True, tries=5000)
+    with pytest.raises(SamplingError, match="0 of 300 drawn texts satisfy the conditions, expected 5"):
+        Request(model, prompt, WritingOptions(novel=True, count=5, tries=300), lambda *_: False).write()
+    assert texts(greedy=True) == ["a"]
     document = make_model(CharacterVocabulary("ab"))
-    assert len(Request(sampling=greedy, count=5, length=3).write(document, prompt).texts) == 5
+    assert len(texts(document, greedy=True, length=3)) == 5
 
 
 def test_half_a_surrogate_pair_is_no_byte() -> None:
@@ -174,19 +178,20 @@ def test_half_a_surrogate_pair_is_no_byte() -> None:
 def test_a_beam_search_is_a_request_too() -> None:
     model = make_model(CharacterVocabulary("ab"), reading="line", ends=True)
     prompt = read_prompt(model.vocabulary, "")
-    found = Request(beam=4, length=3, count=2).write(model, prompt)
+    found = Request(model, prompt, WritingOptions(beam=4, length=3, count=2)).write()
     assert found.texts == [one.text for one in beam_search(model, prompt.ids, width=4, length=3)[:2]]
     with pytest.raises(SamplingError, match="the search found 2 of 3 texts; keep more with --beam"):
-        Request(beam=3, wanted=Wanted(max_length=1), count=3).write(model, prompt)
+        Request(model, prompt, WritingOptions(beam=3, max_length=1, count=3)).write()
 
 
 def test_a_beam_search_excludes_what_needs_draws() -> None:
-    for request, flag in (
-        ({"wanted": Wanted(novel=lambda *_: True)}, "--novel"),
-        ({"wanted": Wanted(contains="a")}, "--must-contain"),
+    cases: list[tuple[dict[str, Any], str]] = [
+        ({"novel": True}, "--novel"),
+        ({"must_contain": "a"}, "--must-contain"),
         ({"tries": 5}, "--tries"),
-        ({"sampling": SamplingOptions(temperature=0.5)}, "--temp"),
-    ):
+        ({"temperature": (0.5,)}, "--temp"),
+    ]
+    for options, flag in cases:
         with pytest.raises(ConfigError, match=f"--beam draws nothing, which excludes {flag};"):
-            Request(beam=2, **request)
-    assert Request(beam=2).beam == 2
+            WritingOptions(beam=2, **options)
+    assert WritingOptions(beam=2).beam == 2

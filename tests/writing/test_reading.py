@@ -21,7 +21,8 @@ from chargen.writing.generation import sample_texts
 from chargen.writing.prediction import begin, guesses, next_probabilities
 from chargen.writing.predictor import make_predictor
 from chargen.writing.reading import expectations
-from chargen.writing.sampling import Sampler, log_softmax
+from chargen.writing.sampling import log_softmax
+from tests.writing.samplers import sampler_of
 
 RandomModel = Callable[..., TextModel]
 
@@ -125,7 +126,12 @@ def test_models_that_read_in_different_ways_are_averaged(window_model: RandomMod
 def test_texts_are_written_by_reading_their_windows(reading: str, prompt: str, window_model: RandomModel) -> None:
     model = window_model(reading=reading)
     text = sample_texts(
-        model, model.vocabulary.encode(prompt), count=2, length=9, sampler=Sampler(temperature=0), rng=np.random.default_rng(1)
+        model,
+        model.vocabulary.encode(prompt),
+        count=2,
+        length=9,
+        sampler=sampler_of(temperature=0),
+        rng=np.random.default_rng(1),
     )[1]
     room = T - len(prompt)
     ids = [*(model.primer[-room:] if room > 0 else ()), *model.vocabulary.encode(prompt).tolist()]
@@ -207,7 +213,7 @@ def test_numbers_that_grow_without_bound_are_an_error() -> None:
         lambda: begin(model, ids, 1),
         lambda: guesses(model, ids),
         lambda: read_nats(model, [Document("a" * 100)]),
-        lambda: sample_texts(model, ids[:1], count=1, length=100, sampler=Sampler(), rng=np.random.default_rng(1)),
+        lambda: sample_texts(model, ids[:1], count=1, length=100, sampler=sampler_of(), rng=np.random.default_rng(1)),
     ):
         with pytest.raises(NetworkError, match="grown beyond 1e"):
             reads()

@@ -1,3 +1,5 @@
+from typing import Any
+
 import numpy as np
 import pytest
 from hypothesis import given
@@ -7,7 +9,7 @@ from hypothesis.extra.numpy import arrays
 from chargen.corpus.vocabulary import ByteVocabulary, CharacterVocabulary
 from chargen.corpus.words import WordVocabulary
 from chargen.errors import ConfigError
-from chargen.settings.schema import SamplingOptions
+from chargen.settings.writing import SamplingOptions
 from chargen.writing.sampling import (
     Sampler,
     banned_ids,
@@ -20,6 +22,7 @@ from chargen.writing.sampling import (
     penalize,
     softmax,
 )
+from tests.writing.samplers import sampler_of
 
 B, V = 2, 5
 LOGITS = np.array([[0.5, 2.0, -1.0, 2.0, 0.0], [3.0, -2.0, 0.0, 1.0, 1.0]])
@@ -40,10 +43,10 @@ def test_softmax_is_stable_and_sums_to_one() -> None:
 
 
 def test_greedy_takes_the_most_probable_as_does_a_tiny_temperature() -> None:
-    np.testing.assert_array_equal(Sampler(temperature=0)(LOGITS, rng()), [1, 0])
+    np.testing.assert_array_equal(sampler_of(temperature=0)(LOGITS, rng()), [1, 0])
     unequal = LOGITS + np.arange(V) * 0.01
     for seed in range(20):
-        np.testing.assert_array_equal(Sampler(temperature=1e-6)(unequal, rng(seed)), unequal.argmax(axis=-1))
+        np.testing.assert_array_equal(sampler_of(temperature=1e-6)(unequal, rng(seed)), unequal.argmax(axis=-1))
 
 
 @pytest.mark.parametrize("k", range(1, V + 2))
@@ -67,7 +70,7 @@ def test_filters_come_after_the_temperature_and_in_order() -> None:
     logits = np.array([[2.0, 0.0, -1.0]])
     counts = {
         (temperature, k): len(
-            {int(Sampler(temperature=temperature, top_k=k, top_p=0.6)(logits, rng(seed))[0]) for seed in range(60)}
+            {int(sampler_of(temperature=temperature, top_k=k, top_p=0.6)(logits, rng(seed))[0]) for seed in range(60)}
         )
         for temperature, k in [(1.0, 0), (3.0, 0), (3.0, 1)]
     }
@@ -84,14 +87,14 @@ def test_draws_follow_the_probabilities() -> None:
 def test_an_excluded_token_is_never_drawn() -> None:
     logits = np.full((500, 3), -np.inf)
     logits[:, 2] = 0
-    assert set(Sampler()(logits, rng())) == {2}
+    assert set(sampler_of()(logits, rng())) == {2}
 
 
 def test_rows_are_drawn_independently_and_nothing_is_changed() -> None:
     before = LOGITS.copy()
-    together = Sampler(temperature=0.7, top_k=3)(LOGITS, rng(4))
+    together = sampler_of(temperature=0.7, top_k=3)(LOGITS, rng(4))
     generator = rng(4)
-    apart = [int(Sampler(temperature=0.7, top_k=3)(LOGITS[row : row + 1], generator)[0]) for row in range(B)]
+    apart = [int(sampler_of(temperature=0.7, top_k=3)(LOGITS[row : row + 1], generator)[0]) for row in range(B)]
     assert together.tolist() == apart
     np.testing.assert_array_equal(LOGITS, before)
 
@@ -110,14 +113,16 @@ def test_rows_are_drawn_independently_and_nothing_is_changed() -> None:
         {"repetition_window": 0},
     ],
 )
-def test_impossible_numbers_are_refused(numbers: dict[str, float]) -> None:
-    with pytest.raises(ConfigError, match=next(iter(numbers)).replace("_", "-")):
-        Sampler(**numbers)
+def test_impossible_numbers_are_refused(numbers: dict[str, Any]) -> None:
+    (name,) = numbers
+    flag = "--temp" if name == "temperature" else "--" + name.replace("_", "-")
+    with pytest.raises(ConfigError, match=f"{flag} is .*, expected"):
+        SamplingOptions(**numbers)
 
 
 def test_one_impossible_temperature_of_several_is_refused() -> None:
-    with pytest.raises(ConfigError, match="temperature is -2"):
-        Sampler(temperature=(0.5, -2.0))
+    with pytest.raises(ConfigError, match="--temp is -2"):
+        SamplingOptions(temperature=(0.5, -2.0))
 
 
 def test_log_softmax_is_the_logarithm_of_softmax_where_that_is_one_and_stable_where_not() -> None:
@@ -128,11 +133,11 @@ def test_log_softmax_is_the_logarithm_of_softmax_where_that_is_one_and_stable_wh
 def test_temperatures_take_turns() -> None:
     """At 0 the most probable token comes, at a million any."""
     logits = np.array([[0.0, 3.0, 0.0]])
-    turns = Sampler(temperature=(0.0, 1e6))
+    turns = sampler_of(temperature=(0.0, 1e6))
     drawn = [{int(turns(logits, rng(seed), position=position)[0]) for seed in range(40)} for position in range(4)]
     assert drawn == [{1}, {0, 1, 2}, {1}, {0, 1, 2}]
     np.testing.assert_array_equal(
-        Sampler(temperature=(0.3, 0.7))(LOGITS, rng(5), position=1), Sampler(temperature=0.7)(LOGITS, rng(5))
+        sampler_of(temperature=(0.3, 0.7))(LOGITS, rng(5), position=1), sampler_of(temperature=0.7)(LOGITS, rng(5))
     )
 
 
@@ -162,16 +167,16 @@ def test_a_penalty_makes_recent_tokens_less_probable_and_keeps_the_order_of_the_
 
 def test_the_penalty_comes_before_the_greedy_choice_and_is_off_at_one() -> None:
     logits, recent = np.array([[0.0, 2.0, 1.5]]), [np.array([1])]
-    assert Sampler(temperature=0, repetition_penalty=2.0)(logits, rng(), recent=recent) == [2]
-    assert Sampler(temperature=0)(logits, rng(), recent=recent) == [1]
-    assert (Sampler().memory, Sampler(repetition_penalty=1.1, repetition_window=7).memory) == (0, 7)
+    assert sampler_of(temperature=0, repetition_penalty=2.0)(logits, rng(), recent=recent) == [2]
+    assert sampler_of(temperature=0)(logits, rng(), recent=recent) == [1]
+    assert (sampler_of().memory, sampler_of(repetition_penalty=1.1, repetition_window=7).memory) == (0, 7)
 
 
 def test_banned_ids_are_never_drawn_nor_chosen() -> None:
     logits = np.tile([[0.0, 9.0, 1.0, 2.0]], (300, 1))
-    assert set(Sampler(banned=(1,))(logits, rng())) == {0, 2, 3}
-    assert set(Sampler(temperature=0, banned=(1, 3))(logits, rng())) == {2}
-    assert set(Sampler(top_k=1, banned=(1,))(logits, rng())) == {3}
+    assert set(sampler_of(banned=(1,))(logits, rng())) == {0, 2, 3}
+    assert set(sampler_of(temperature=0, banned=(1, 3))(logits, rng())) == {2}
+    assert set(sampler_of(top_k=1, banned=(1,))(logits, rng())) == {3}
 
 
 @given(arrays(np.float64, (B, V), elements=st.floats(-20, 20)), st.sets(st.integers(0, V - 1), max_size=V - 1))
@@ -187,7 +192,7 @@ def test_a_ban_holds_for_every_token_with_the_character() -> None:
     assert banned_ids(words, "xa") == (2, 3, 5)
     assert banned_ids(CharacterVocabulary("a"), "x") == ()
     for vocabulary, characters in ((CharacterVocabulary("ab", labels=["one"]), "abc"), (words, "ca")):
-        with pytest.raises(ConfigError, match=r"--ban leaves none of the [24] tokens"):
+        with pytest.raises(ConfigError, match=r"--ban leaves none of the model's [24] tokens"):
             banned_ids(vocabulary, characters)
 
 
@@ -198,16 +203,14 @@ def test_a_ban_of_bytes_is_one_of_ascii() -> None:
 
 
 def test_a_sampler_is_made_of_options() -> None:
-    options = SamplingOptions(temperature=(0.5, 0.7), top_k=3, top_p=0.9, repetition_penalty=1.5, repetition_window=8, ban="b")
-    assert make_sampler(options, CharacterVocabulary("abc")) == Sampler(
-        temperature=(0.5, 0.7), top_k=3, top_p=0.9, repetition_penalty=1.5, repetition_window=8, banned=(2,)
-    )
-    assert make_sampler(SamplingOptions(greedy=True), CharacterVocabulary("abc")).temperatures == (0.0,)
+    options = SamplingOptions(temperature=(0.5, 0.7), top_k=3, ban="b")
+    assert make_sampler(options, CharacterVocabulary("abc")) == Sampler(options, banned=(2,))
+    assert SamplingOptions(greedy=True).temperatures == (0.0,)
 
 
 @pytest.mark.parametrize("temperature", [0.5, 1.0, 2.0, 3.0])
 def test_scores_are_divided_by_the_temperature(temperature: float) -> None:
     logits = np.repeat(LOGITS[:1], 20_000, axis=0)
-    drawn = Sampler(temperature=temperature)(logits, rng())
+    drawn = sampler_of(temperature=temperature)(logits, rng())
     shares = np.bincount(drawn, minlength=logits.shape[1]) / len(drawn)
     np.testing.assert_allclose(shares, softmax(LOGITS[:1] / temperature)[0], atol=0.015)

@@ -11,6 +11,7 @@ from chargen.corpus.vocabulary import Vocabulary
 from chargen.corpus.words import split_words
 from chargen.network.model_file import TextModel
 from chargen.runs.directory import RunDirectory
+from chargen.settings.writing import SamplingOptions
 from chargen.tracking.tracker import SampleRow
 from chargen.training.planning.text_plan import TextPlan
 from chargen.writing.generation import sample_texts
@@ -65,7 +66,7 @@ def sample_rows(model: TextModel, plan: TextPlan, epoch: int) -> list[SampleRow]
             prompt.ids,
             count=NAMES_IN_A_SAMPLE if by_line else 1,
             length=max(1, samples.sample_length // NAMES_IN_A_SAMPLE) if by_line else samples.sample_length,
-            sampler=Sampler(temperature=diversity),
+            sampler=Sampler(SamplingOptions(temperature=(diversity,))),
             rng=rng,
         )
         rows.append((epoch, prompt.text, diversity, NAME_SEPARATOR.join(prompt.text + text for text in texts)))

@@ -1,1 +1,0 @@
-"""Carry out what the command line and the Python interface both offer."""
