@@ -40,7 +40,7 @@ MAY_IMPORT: dict[str, set[str]] = {
     "cli": LIGHT
     | {
         *("settings", "corpus", "network", "runs", "writing", "tracking", "training", "tuning", "insight", "export", "pages"),
-        *("serving"),
+        "serving",
     },
     "__main__": {"cli"},
     "__init__": {"api", "errors"},

@@ -89,7 +89,7 @@ def test_what_cannot_be_compared(
     (in_folder / "runs/critic/metrics.csv").write_bytes(metrics.read_bytes())
     cases = (
         ([name], "chargen: 1 run was given, expected two or more"),
-        ([], "no runs were named"),
+        ([], "no runs were given"),
         ([name, "missing"], "no such run: missing"),
         ([name, "critic"], "classifier"),
     )
