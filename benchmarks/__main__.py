@@ -16,6 +16,7 @@ from benchmarks import (
     classic_time,
     cost,
     estimates,
+    keras_layers,
     memory,
     min_cells,
     options,
@@ -155,6 +156,15 @@ def measure_cost(as_json: bool = False) -> None:
 def measure_classic(epochs: int = 100, as_json: bool = False) -> None:
     """Seconds to the validation loss that the classic program ends with."""
     _report("classic", lambda: classic_time.measure(epochs=epochs), as_json)
+
+
+@main.command("keras")
+@click.option("--batches", default=100, show_default=True, help="Batches of an epoch.")
+@click.option("--repetitions", default=3, show_default=True, help="Epochs that are measured.")
+@as_json
+def measure_keras(batches: int = 100, repetitions: int = 3, as_json: bool = False) -> None:
+    """Characters a second of `fit` with chargen.keras's layers and with Keras's own, taking turns."""
+    _report("keras", lambda: keras_layers.measure(batches=batches, repetitions=repetitions), as_json, keep=batches == 100)
 
 
 seeds_option = click.option("--seeds", default=3, show_default=True, help="Random seeds.")

@@ -8,7 +8,7 @@ def markdown(results: dict[str, Any]) -> str:
         blocks.append(_training(results["train"]["rows"]))
     rows = [
         row
-        for kind in ("startup", "sample", "serve", "memory", "classic", "precision")
+        for kind in ("startup", "sample", "serve", "memory", "classic", "precision", "keras")
         if kind in results
         for row in results[kind]["rows"]
     ]

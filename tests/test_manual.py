@@ -24,6 +24,7 @@ GENERATED = (hooks.COMMANDS_PAGE, hooks.SETTINGS_PAGE)
 LIVE = [f"live/{path.stem}.html" for path in shipped_models().values()]
 INCLUDED = {"contributing.md": "CONTRIBUTING.md", "changelog.md": "CHANGELOG.md"}
 FILES = ["README.md", *(INCLUDED.get(page, f"docs/{page}") for page in NAVIGATION if page not in GENERATED)]
+KERAS_PAGE = "docs/keras.md"
 PAGES = {file: (REPOSITORY / file).read_text(encoding="utf-8") for file in FILES}
 ALL = "\n".join(PAGES.values())
 
@@ -78,9 +79,19 @@ def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return folder
 
 
+@pytest.fixture(scope="module")
+def keras_program(folder: Path) -> subprocess.CompletedProcess[str]:
+    """What became of the examples of a page that go on from each other, so that its commands find what they have saved."""
+    code = re.sub(r"epochs=\d+", "epochs=1", "".join(python_examples(KERAS_PAGE)))
+    small = re.sub(r"(LSTM\(|hidden_size=)128", r"\g<1>4", code)
+    return subprocess.run([sys.executable, "-c", small], cwd=folder, capture_output=True, text=True, check=False)
+
+
 @pytest.mark.parametrize("command", named(CHARGEN))
-def test_a_command_works(command: str, folder: Path) -> None:
+def test_a_command_works(command: str, folder: Path, request: pytest.FixtureRequest) -> None:
     """The commands share a folder and run in the order of the pages, so that samples find the runs before them."""
+    if CHARGEN[command] == KERAS_PAGE:
+        request.getfixturevalue("keras_program")
     backend = re.search(r"--backend (jax|torch)", command)
     if backend and find_spec(backend[1]) is None:
         pytest.skip(f"{backend[1]} is not installed: make test-backends installs it")
@@ -116,13 +127,24 @@ def assert_serves(command: str, folder: Path) -> None:
     assert process.returncode == 130, stderr
 
 
-@pytest.mark.parametrize("code", dict.fromkeys(re.findall(r"```python\n(.*?)```", ALL, re.DOTALL)))
+def python_examples(*files: str) -> dict[str, None]:
+    """Return the Python examples of some pages, each once."""
+    return dict.fromkeys(code for file in files for code in re.findall(r"```python\n(.*?)```", PAGES[file], re.DOTALL))
+
+
+@pytest.mark.parametrize("code", python_examples(*(file for file in FILES if file != KERAS_PAGE)))
 def test_a_python_example_works(code: str, folder: Path) -> None:
     small = re.sub(r"hidden_size=\d+, epochs=\d+", "hidden_size=4, epochs=1, batch_size=4, sample_every=0", code)
     assert small != code
     done = subprocess.run([sys.executable, "-c", small], cwd=folder, capture_output=True, text=True, check=False)
     assert done.returncode == 0, done.stderr
     assert len(done.stdout.splitlines()) == 7
+
+
+def test_the_examples_of_a_keras_program_work(keras_program: subprocess.CompletedProcess[str]) -> None:
+    assert keras_program.returncode == 0, keras_program.stderr
+    assert "Windows(1,220 characters" in keras_program.stdout
+    assert keras_program.stdout.count("----- diversity: 0.5") == 2
 
 
 @pytest.mark.parametrize("command", named(MAKE))

@@ -31,4 +31,5 @@ def find_variable(model: keras.Model, name: str) -> keras.Variable:
         place = "hidden_to_hidden" if attribute == "recurrent_kernel" else "input_to_hidden"
         return getattr(by_name[f"{layer_name}_{place}"], attribute.removeprefix("recurrent_"))
     layer = by_name[layer_name]
+    layer = getattr(layer, "layer", layer)  # of TimeDistributed
     return getattr(getattr(layer, "cell", layer), attribute)

@@ -1,8 +1,9 @@
-"""Export to a `.keras` file of Keras's own layers, which loads where chargen is not installed."""
+"""Build a network from Keras's own layers, and export it to a `.keras` file, which loads where chargen is not installed."""
 
 import io
 import tempfile
 import zipfile
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
@@ -10,18 +11,26 @@ import keras
 from keras import layers, ops
 
 from chargen.export.contents import ascii_json, describe
+from chargen.network.cells import Floats
 from chargen.network.model_file import TextModel
 from chargen.settings.schema import NetworkConfig
 from chargen.training.export import find_variable
+from chargen.training.layers.dense_recurrent import DenseRecurrent
 
 DESCRIPTION = "chargen.json"  # beside Keras's own entries, which do not know the tokens
 
+STOCK_LAYERS: Mapping[str, type[layers.RNN]] = {"simplernn": layers.SimpleRNN, "lstm": layers.LSTM, "gru": layers.GRU}
+
 
 def stock_file(model: TextModel) -> bytes:
-    """Return a `.keras` archive of `stock_model` with the model's weights, and its description as `chargen.json`."""
-    built = stock_model(model.network.config, len(model.vocabulary))
-    for name, weight in model.network.weights.items():
-        find_variable(built, name).assign(weight)
+    """Return a `.keras` archive of the model in Keras's own layers, without dropout, and its description as `chargen.json`.
+
+    Its inputs are ids, (B, T), for any T, but those of a network of Dense layers, which has T layers; its outputs are logits.
+    """
+    network = model.network.config
+    length = model.context_length if network.cell == "dense" else None
+    built = stock_model(network.undropped(), len(model.vocabulary), context_length=length)
+    set_weights(built, model.network.weights)
     with tempfile.TemporaryDirectory() as folder:
         path = Path(folder) / "model.keras"
         keras.saving.save_model(built, path)
@@ -31,22 +40,50 @@ def stock_file(model: TextModel) -> bytes:
     return archive.getvalue()
 
 
-def stock_model(network: NetworkConfig, vocab_size: int) -> keras.Model:
-    """Build a network from Keras's own layers, named as in `weight_shapes` but "_" for ".", without dropout.
+def set_weights(model: keras.Model, weights: Mapping[str, Floats]) -> None:
+    """Set the weights of a model whose layers are named as in `weight_shapes`."""
+    for name, weight in weights.items():
+        find_variable(model, name).assign(weight)
 
-    Inputs are ids, (B, T), for any T; outputs float32 logits, (B, T, V), or (B, V) with targets "last".
+
+def stock_model(
+    network: NetworkConfig,
+    vocab_size: int,
+    *,
+    kinds: Mapping[str, type[layers.RNN]] = STOCK_LAYERS,
+    context_length: int | None = None,
+    batch_size: int | None = None,
+    softmax: bool = False,
+    time_distributed: bool = False,
+) -> keras.Model:
+    """Build a network from Keras's own layers, named as in `weight_shapes` but "_" for ".".
+
+    Inputs are ids, (B, T), of any length unless context_length gives it, which a network of Dense layers needs. Outputs are
+    float32 logits, or probabilities with `softmax`: (B, T, V), or (B, V) with targets "last". With a `batch_size` the layers
+    are stateful. `kinds` are the recurrent layers by cell. `time_distributed` puts TimeDistributed around the Dense layers.
+    Weights dropped inside the recurrent kernel (weight_drop) are left out: Keras has no layer for it.
     """
-    ids = keras.Input((None,), dtype="int32", name="ids")
-    values = _inputs(network, ids, vocab_size)
+    ids = keras.Input((context_length,), batch_size=batch_size, dtype="int32", name="ids")
+    values = _dropped(_inputs(network, ids, vocab_size), network, network.input_dropout)
     last = network.num_layers - 1
     for layer in range(network.num_layers):
         every_step = network.targets == "all" or layer < last
-        values = _recurrent_layer(network, layer, return_sequences=every_step)(values)
+        recurrent = _recurrent_layer(network, layer, kinds, return_sequences=every_step, stateful=batch_size is not None)
+        values = recurrent(values)
         if network.layer_norm and layer < last:
             values = layers.LayerNormalization(name=f"norm_{layer}")(values)
+        values = _dropped(values, network, network.dropout, every_step=every_step)
+    wraps = time_distributed and network.targets == "all"
     if network.dense_size:
-        values = layers.Dense(network.dense_size, activation="relu", name="dense")(values)
-    return keras.Model(ids, layers.Dense(vocab_size, name="output")(values), name="chargen")
+        values = _dense(network.dense_size, "relu", "dense", wraps=wraps)(values)
+    outputs = _dense(vocab_size, "softmax" if softmax else "linear", "output", wraps=wraps)(values)
+    return keras.Model(ids, outputs, name="chargen")
+
+
+def _dense(units: int, activation: str, name: str, *, wraps: bool) -> layers.Layer:
+    """Return a Dense layer for every position, which Dense alone is too."""
+    dense = layers.Dense(units, activation=activation, name=f"{name}_of_a_step" if wraps else name)
+    return layers.TimeDistributed(dense, name=name) if wraps else dense
 
 
 def _inputs(network: NetworkConfig, ids: keras.KerasTensor, vocab_size: int) -> keras.KerasTensor:
@@ -59,10 +96,30 @@ def _inputs(network: NetworkConfig, ids: keras.KerasTensor, vocab_size: int) -> 
     return vectors
 
 
-def _recurrent_layer(network: NetworkConfig, layer: int, *, return_sequences: bool) -> layers.Layer:
-    shared: dict[str, Any] = {"return_sequences": return_sequences, "name": f"recurrent_{layer}"}
-    if network.cell == "lstm":
-        return layers.LSTM(network.hidden_size, **shared)
-    if network.cell == "gru":
-        return layers.GRU(network.hidden_size, reset_after=network.reset_after, **shared)
-    return layers.SimpleRNN(network.hidden_size, activation=network.activation, **shared)
+def _recurrent_layer(
+    network: NetworkConfig, layer: int, kinds: Mapping[str, type[layers.RNN]], *, return_sequences: bool, stateful: bool
+) -> Any:
+    name = f"recurrent_{layer}"
+    if network.cell == "dense":
+        return DenseRecurrent(network.hidden_size, network.activation, return_sequences=return_sequences, name=name)
+    options: dict[str, dict[str, Any]] = {
+        "simplernn": {"activation": network.activation},
+        "lstm": {"unit_forget_bias": network.unit_forget_bias},
+        "gru": {"reset_after": network.reset_after},
+    }
+    return kinds[network.cell](
+        network.hidden_size,
+        return_sequences=return_sequences,
+        stateful=stateful,
+        recurrent_initializer=network.recurrent_init,
+        recurrent_dropout=network.recurrent_dropout,
+        name=name,
+        **options[network.cell],
+    )
+
+
+def _dropped(values: keras.KerasTensor, network: NetworkConfig, rate: float, *, every_step: bool = True) -> keras.KerasTensor:
+    """Drop a share of values in training; if locked, the same of a row at all its steps."""
+    if not rate:
+        return values
+    return layers.Dropout(rate, noise_shape=(None, 1, None) if network.locked_dropout and every_step else None)(values)
