@@ -26,12 +26,12 @@ demo: $(READY) ## train an LSTM on male.txt and print new names
 	$(BIN)/chargen sample --count 20
 
 test: $(READY) ## run the whole test suite
-	$(BIN)/python -m pytest
+	$(BIN)/python -m pytest -n auto
 
 # On Linux the PyTorch that pip finds by itself may bring CUDA along; PIP_EXTRA_INDEX_URL names where its CPU builds are.
 test-backends: $(READY) ## install JAX and PyTorch and test training with them
 	$(BIN)/python -m pip install --quiet --disable-pip-version-check --constraint constraints.txt --editable '.[dev,jax,torch]'
-	$(BIN)/python -m pytest tests/training/test_backends.py tests/training/test_distribution.py tests/training/test_gpu.py tests/training/test_torch_layers.py tests/test_benchmarks.py
+	$(BIN)/python -m pytest -n auto tests/training/test_backends.py tests/training/test_distribution.py tests/training/test_gpu.py tests/training/test_torch_layers.py tests/test_benchmarks.py
 
 fuzz: $(READY) ## damage model files for ten minutes (MINUTES=10): each has to load, or be refused in one line
 	$(BIN)/python -m tests.hostile.fuzz_model_file --minutes $(MINUTES)

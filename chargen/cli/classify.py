@@ -1,6 +1,6 @@
 from collections import Counter
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING
 
 import click
 
@@ -12,6 +12,9 @@ from chargen.cli.tables import aligned
 from chargen.errors import ConfigError
 from chargen.settings.schema import UNKNOWN_CHOICES
 from chargen.terminal import echo
+
+if TYPE_CHECKING:
+    from chargen.insight.confusion import Confusion
 
 STDIN = "-"
 
@@ -138,7 +141,7 @@ def _lines(text: str) -> _Texts:
     return [(line, None) for line in text.removesuffix("\n").split("\n")]
 
 
-def _uncounted(given: _Texts, confusion: Any) -> list[str]:
+def _uncounted(given: _Texts, confusion: "Confusion") -> list[str]:
     """Return a note about true labels that the model does not know."""
     unknown = Counter(label for _, label in given if label is not None and label not in confusion.labels)
     if not unknown:
@@ -150,7 +153,7 @@ def _uncounted(given: _Texts, confusion: Any) -> list[str]:
     ]
 
 
-def _matrix(confusion: Any) -> str:
+def _matrix(confusion: "Confusion") -> str:
     """Return the accuracy and the confusion matrix."""
     rows = [["true / told", *confusion.labels]]
     rows += [[label, *map(str, counts)] for label, counts in zip(confusion.labels, confusion.counts.tolist(), strict=True)]

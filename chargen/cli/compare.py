@@ -1,7 +1,7 @@
 from collections.abc import Sequence
 from datetime import timedelta
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import click
 
@@ -13,6 +13,10 @@ from chargen.cli.sampling import carry_option
 from chargen.cli.tables import aligned, shown
 from chargen.errors import ConfigError
 from chargen.terminal import echo
+
+if TYPE_CHECKING:
+    from chargen.insight.assessment import Row
+    from chargen.insight.comparison import RunFacts
 
 UNKNOWN = "-"
 
@@ -59,7 +63,7 @@ def command(
     echo(aligned([*_facts_table(facts), *_settings_table(differing_settings(facts)), *_figures_table(measured)]))
 
 
-def _measure(facts: Any, carry: bool | None, block_length: int, verbosity: int) -> list[Any]:
+def _measure(facts: "RunFacts", carry: bool | None, block_length: int, verbosity: int) -> "list[Row]":
     """Return the figures of a run on its held-out part."""
     from chargen.insight.assessment import assess, held_out_subject
     from chargen.network.model_file import load_model
@@ -68,7 +72,7 @@ def _measure(facts: Any, carry: bool | None, block_length: int, verbosity: int) 
     return list(assess(subject, ProgressBars(verbosity).stage, block_length=block_length, with_baselines=False))
 
 
-def _facts_table(facts: Sequence[Any]) -> list[list[str]]:
+def _facts_table(facts: "Sequence[RunFacts]") -> list[list[str]]:
     """Return a row for each property, a column for each run."""
     plain = [one.to_mapping() for one in facts]
     rows = [["", *[one.name for one in facts]]]
@@ -86,18 +90,18 @@ def _settings_table(differing: dict[str, list[Any]]) -> list[list[str]]:
     return [[name, *[UNKNOWN if value is None else shown(value) for value in values]] for name, values in differing.items()]
 
 
-def _figures_table(measured: Sequence[Sequence[Any]]) -> list[list[str]]:
+def _figures_table(measured: "Sequence[Sequence[Row]]") -> list[list[str]]:
     """Return two rows for each way of reading: nats and bits a character of every run."""
     figures = [{row.name: row.quality for row in rows} for rows in measured]
     table = []
     for name in dict.fromkeys(name for one in figures for name in one):
         found = [one.get(name) for one in figures]
-        table.append([f"{name}, nats/char", *[_figure(one and one.cross_entropy, ".4f") for one in found]])
-        table.append([f"{name}, bits/char", *[_figure(one and one.bits_per_character, ".4f") for one in found]])
+        table.append([f"{name}, nats/char", *[_figure(one.cross_entropy if one else None, ".4f") for one in found]])
+        table.append([f"{name}, bits/char", *[_figure(one.bits_per_character if one else None, ".4f") for one in found]])
     return table
 
 
-def _figure(value: Any, form: str) -> str:
+def _figure(value: "float | None", form: str) -> str:
     return UNKNOWN if value is None else format(value, form)
 
 

@@ -2,7 +2,7 @@ from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from itertools import takewhile
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING
 
 import click
 
@@ -13,6 +13,11 @@ from chargen.cli.options import common_options, json_option, on_unknown_option, 
 from chargen.cli.sampling import carry_option
 from chargen.errors import ConfigError, CorpusError, RunError
 from chargen.terminal import echo
+
+if TYPE_CHECKING:
+    from chargen.insight.assessment import Row, Subject
+    from chargen.network.model_file import TextModel
+    from chargen.runs.directory import RunDirectory
 
 
 @click.command("evaluate")
@@ -130,7 +135,7 @@ def _refuse_label(label: str | None) -> None:
         raise ConfigError("--label applies to FILE, but no FILE is given", hint="the held-out part has its own labels")
 
 
-def _heading(paths: Sequence[Path], members: Sequence[tuple[Any, Any]], subject: Any) -> list[str]:
+def _heading(paths: Sequence[Path], members: "Sequence[tuple[RunDirectory, TextModel]]", subject: "Subject") -> list[str]:
     """Return a line for each model, the last one with the text that is measured."""
     networks = [f"{one.cell} {one.num_layers}x{one.hidden_size}" for one in (model.network.config for _, model in members)]
     measured = sum(len(document.text) for document in subject.documents)
@@ -140,9 +145,9 @@ def _heading(paths: Sequence[Path], members: Sequence[tuple[Any, Any]], subject:
     return [*lines[:-1], f"{lines[-1]}; {part}"]
 
 
-def _print_table(rows: Iterable[Any], width: int) -> list[Any]:
+def _print_table(rows: "Iterable[Row]", width: int) -> "list[Row]":
     """Print each figure once it is known, since some take minutes, and return the rows."""
-    printed: list[Any] = []
+    printed: list[Row] = []
     for row in rows:
         if not printed:
             echo(f"{'':{width}}  nats/char  bits/char  perplexity")

@@ -1,6 +1,6 @@
 from collections.abc import Iterator, Sequence
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import click
 
@@ -18,6 +18,10 @@ from chargen.cli.options import (
 from chargen.cli.tables import aligned
 from chargen.settings.layers import resolve
 from chargen.terminal import echo, visible
+
+if TYPE_CHECKING:
+    from chargen.insight.inspection import Inspection
+    from chargen.insight.text_facts import Bar, RareCharacter
 
 MAX_FILES = 20  # files and rare characters shown in text output
 MOST_SCRIPTS = 4
@@ -67,7 +71,7 @@ def command(files: tuple[str, ...], write: Path | None, as_json: bool, verbosity
             echo(section)
 
 
-def _sections(inspection: Any, reasons: Sequence[str]) -> Iterator[str]:
+def _sections(inspection: "Inspection", reasons: Sequence[str]) -> Iterator[str]:
     """Yield the report, section by section."""
     yield from inspection.corpus.notes
     yield "" if inspection.corpus.notes else _files(inspection)
@@ -83,7 +87,7 @@ def _sections(inspection: Any, reasons: Sequence[str]) -> Iterator[str]:
         yield "\n" + "\n".join(f"warning: {line}" for line in warnings)
 
 
-def _files(inspection: Any) -> str:
+def _files(inspection: "Inspection") -> str:
     heading = ("file", "encoding", "read by", "documents", "characters")
     rows = [
         (one.file.name, one.file.encoding, one.file.reading, f"{one.file.documents:,}", f"{one.characters:,}")
@@ -93,7 +97,7 @@ def _files(inspection: Any) -> str:
     return aligned([heading, *rows]) + (f"\n{more:,} more files; --json lists all" if more > 0 else "")
 
 
-def _facts(inspection: Any, reasons: Sequence[str]) -> str:
+def _facts(inspection: "Inspection", reasons: Sequence[str]) -> str:
     corpus, counts = inspection.corpus, inspection.counts
     scripts = list(counts.scripts().items())[:MOST_SCRIPTS]
     common = " ".join(_shown(one) for one, _ in counts.most_common()[:20])
@@ -111,14 +115,14 @@ def _facts(inspection: Any, reasons: Sequence[str]) -> str:
     return "\n" + aligned(rows)
 
 
-def _histogram(bars: Any) -> str:
+def _histogram(bars: "Sequence[Bar]") -> str:
     most = max(bar.documents for bar in bars)
     rows = [(_span(bar), f"{bar.documents:,}", _bar(bar.documents, most)) for bar in bars]
     width = [max(len(row[column]) for row in rows) for column in (0, 1)]
     return "\n".join(f"  {span:>{width[0]}}  {documents:>{width[1]}}  {bar}".rstrip() for span, documents, bar in rows)
 
 
-def _span(bar: Any) -> str:
+def _span(bar: "Bar") -> str:
     return f"{bar.low:,} to {bar.high:,}" if bar.high > bar.low else f"{bar.low:,}"
 
 
@@ -126,11 +130,11 @@ def _bar(count: int, most: int) -> str:
     return "#" * round(BAR_WIDTH * count / most) or "." * bool(count)
 
 
-def _rare(inspection: Any) -> str:
+def _rare(inspection: "Inspection") -> str:
     return aligned([_rare_row(one, inspection.place_of(one)) for one in inspection.rare[:MAX_FILES]])
 
 
-def _rare_row(rare: Any, place: dict[str, Any]) -> tuple[str, ...]:
+def _rare_row(rare: "RareCharacter", place: dict[str, Any]) -> tuple[str, ...]:
     where = place.get("file", "")
     if "line" in place:
         where += f", line {place['line']:,}, column {place['column']:,}"

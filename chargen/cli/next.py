@@ -1,6 +1,6 @@
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import click
 
@@ -9,6 +9,10 @@ from chargen.cli.measuring import use_one_thread
 from chargen.cli.prompting import given_prompt, seed_file_option
 from chargen.cli.reading import load_reader, reading_options, run_option, shown_token
 from chargen.terminal import echo
+
+if TYPE_CHECKING:
+    from chargen.network.model_file import TextModel
+    from chargen.writing.prompt import Prompt
 
 SHOWN_BEFORE = 20  # characters of the text before a guess
 
@@ -49,7 +53,7 @@ def command(
     echo(json_text(report) if as_json else "\n".join(_told(report)))
 
 
-def _report(model: Any, prompt: Any, top: int) -> dict[str, Any]:
+def _report(model: "TextModel", prompt: "Prompt", top: int) -> dict[str, Any]:
     """Return a model's predictions after a prompt, and before each of its tokens."""
     from chargen.writing.prediction import guesses, most_probable
 

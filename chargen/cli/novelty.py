@@ -1,7 +1,7 @@
 from collections.abc import Sequence
 from dataclasses import asdict
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import click
 
@@ -12,6 +12,9 @@ from chargen.cli.sampling import carry_option, label_option
 from chargen.errors import ConfigError
 from chargen.settings.writing import SamplingOptions, WritingOptions
 from chargen.terminal import echo
+
+if TYPE_CHECKING:
+    from chargen.insight.novelty import CopiedSpan, Novelty, NoveltyJudge
 
 LINES, TEXTS, LENGTH = 100, 10, 1000  # drawn by default: lines, or other texts and their characters
 SHOWN = 20  # lines of a list; longer lists are cut
@@ -98,7 +101,7 @@ def _given_texts(file: str, reading: str) -> list[str]:
     return [line for text in texts for line in text.split("\n") if line.strip()] if reading == "line" else texts
 
 
-def _mapping(report: Any, texts: Sequence[str], copy_length: int) -> dict[str, Any]:
+def _mapping(report: "Novelty", texts: Sequence[str], copy_length: int) -> dict[str, Any]:
     return {
         "texts": list(texts),
         "characters": report.characters,
@@ -112,7 +115,7 @@ def _mapping(report: Any, texts: Sequence[str], copy_length: int) -> dict[str, A
     }
 
 
-def _span(span: Any) -> dict[str, Any]:
+def _span(span: "CopiedSpan") -> dict[str, Any]:
     return {
         "text": span.text,
         "length": len(span.text),
@@ -123,7 +126,7 @@ def _span(span: Any) -> dict[str, Any]:
     }
 
 
-def _told(report: Any, num_texts: int, judge: Any, copy_length: int) -> list[str]:
+def _told(report: "Novelty", num_texts: int, judge: "NoveltyJudge", copy_length: int) -> list[str]:
     """Return the lines of the text output."""
     lines = [
         f"{num_texts:,} text{'s' if num_texts > 1 else ''}, {report.characters:,} characters, compared with {judge.name} "

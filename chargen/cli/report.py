@@ -1,6 +1,6 @@
 import shlex
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING
 
 import click
 
@@ -8,6 +8,12 @@ from chargen.cli.completing import complete_runs
 from chargen.cli.measuring import ProgressBars, use_one_thread
 from chargen.cli.options import common_options, runs_dir_option, write_output
 from chargen.terminal import echo
+
+if TYPE_CHECKING:
+    from chargen.insight.assessment import Row, Subject
+    from chargen.insight.report import Judgement
+    from chargen.network.model_file import TextModel
+    from chargen.runs.directory import RunDirectory
 
 BLOCK_LENGTH = 256  # tokens, as chargen evaluate has it
 
@@ -43,8 +49,8 @@ def command(run_spec: str | None, output: Path | None, evaluation: bool, runs_di
 
     path = find_model(run_spec, runs_dir)
     record = read_record(path)
-    measured: Any = None
-    judgement: Any = None
+    measured: tuple[Subject, list[Row]] | None = None
+    judgement: Judgement | None = None
     if not record.classifies:
         model, bars = load_model(path), ProgressBars(verbosity)
         if evaluation:
@@ -57,7 +63,7 @@ def command(run_spec: str | None, output: Path | None, evaluation: bool, runs_di
     echo(str(place))
 
 
-def _measured(run: Any, model: Any, bars: ProgressBars) -> Any:
+def _measured(run: "RunDirectory", model: "TextModel", bars: ProgressBars) -> "tuple[Subject, list[Row]]":
     """Return the measured text, and the figures of the run and of the baselines."""
     from chargen.insight.assessment import assess, held_out_subject
 
@@ -65,6 +71,6 @@ def _measured(run: Any, model: Any, bars: ProgressBars) -> Any:
     return subject, list(assess(subject, bars.stage, block_length=BLOCK_LENGTH))
 
 
-def _spoken(path: Path, run: Any) -> Path:
+def _spoken(path: Path, run: "RunDirectory") -> Path:
     """Return the name of the model for other commands: its run, or its file if it is not the run's best model."""
     return run.path if path == run.model else path

@@ -5,19 +5,31 @@ import shlex
 from collections.abc import Iterator, Mapping, Sequence
 from datetime import timedelta
 from itertools import pairwise
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import chargen
+from chargen.settings.schema import TrainingConfig
+
+if TYPE_CHECKING:
+    from chargen.insight.assessment import Row, Subject
+    from chargen.insight.report import Judgement, RunRecord
+    from chargen.pages.charts import Chart
+    from chargen.pages.report import Command, Contents, Piece
+    from chargen.runs.curves import Panel
+    from chargen.runs.metrics import History
+
+    Measured = tuple[Subject, list[Row]]
 
 TOKENS = {"char": "characters", "byte": "bytes", "word": "words", "bpe": "BPE tokens"}
 NAMED = 5  # of a list of lines
 
 
-def make_contents(record: Any, measured: Any, judgement: Any, *, spoken: str) -> Any:
+def make_contents(
+    record: "RunRecord", measured: "Measured | None", judgement: "Judgement | None", *, spoken: str
+) -> "Contents":
     """Return the contents of a run's page.
 
-    record: a RunRecord. measured: a Subject and its figures, or None. judgement: of fresh texts, or None. spoken: the
-    run's name for other commands.
+    judgement: of new texts. spoken: the name of the run for other commands.
     """
     from chargen.insight.report import changed_settings
     from chargen.pages.report import Contents, Figures, Sample
@@ -46,11 +58,11 @@ def make_contents(record: Any, measured: Any, judgement: Any, *, spoken: str) ->
     )
 
 
-def _corpus(record: Any) -> str:
+def _corpus(record: "RunRecord") -> str:
     return str(record.metadata["provenance"].get("corpus") or "a corpus without a name")
 
 
-def _tiles(record: Any) -> Iterator[tuple[str, str]]:
+def _tiles(record: "RunRecord") -> Iterator[tuple[str, str]]:
     """Yield the most important figures."""
     best, provenance = record.best, record.metadata["provenance"]
     if record.classifies and isinstance(provenance.get("accuracy"), float):
@@ -67,7 +79,7 @@ def _tiles(record: Any) -> Iterator[tuple[str, str]]:
         yield "characters of text", f"{provenance['characters']:,}"
 
 
-def _facts(record: Any) -> Iterator[tuple[str, str]]:
+def _facts(record: "RunRecord") -> Iterator[tuple[str, str]]:
     """Yield the facts about corpus, network and training."""
     metadata, settings = record.metadata, record.settings
     network, training = metadata["network"], settings.training
@@ -95,7 +107,7 @@ def _facts(record: Any) -> Iterator[tuple[str, str]]:
     yield "page by", f"chargen {chargen.__version__}"
 
 
-def _batch(training: Any) -> str:
+def _batch(training: TrainingConfig) -> str:
     return f", {training.batch_size:,} in a batch" if training.batch_size else ""
 
 
@@ -115,7 +127,7 @@ def _default(value: Any) -> str:
     return _value(value) or "none"
 
 
-def _curves(record: Any) -> list[Any]:
+def _curves(record: "RunRecord") -> "list[Chart]":
     """Return the charts of each epoch's figures."""
     from chargen.insight.report import accuracy_panel
     from chargen.pages.charts import Chart
@@ -133,7 +145,7 @@ def _curves(record: Any) -> list[Any]:
     return charts + [Chart(title=rate.title, unit="after each epoch", curves=rate.curves) for rate in rates]
 
 
-def _gradients(panels: Mapping[str, Any]) -> list[Any]:
+def _gradients(panels: "Mapping[str, Panel]") -> "list[Chart]":
     from chargen.pages.charts import Chart
     from chargen.runs.gradients import FIGURES
 
@@ -151,7 +163,7 @@ def _gradients(panels: Mapping[str, Any]) -> list[Any]:
     ]
 
 
-def _table(history: Any) -> list[list[str]]:
+def _table(history: "History | None") -> list[list[str]]:
     """Return the rows of metrics.csv for reading, the header first."""
     if not history:
         return []
@@ -164,12 +176,12 @@ def _number(value: float) -> str:
     return f"{value:,}" if isinstance(value, int) else f"{value:.6g}"
 
 
-def _drawn_facts(judgement: Any) -> Iterator[tuple[str, str]]:
+def _drawn_facts(judgement: "Judgement") -> Iterator[tuple[str, str]]:
     from chargen.insight.report import COPY_LENGTH, RANDOM_SEED
 
     novelty, longest = judgement.novelty, judgement.novelty.longest
     yield "drawn", f"{len(judgement.texts):,} texts, random seed {RANDOM_SEED}, temperature 1"
-    yield "held against", f"{judgement.corpus}, {judgement.corpus_characters:,} characters"
+    yield "compared with", f"{judgement.corpus}, {judgement.corpus_characters:,} characters"
     if longest:
         yield "longest copy", f"{len(longest.text):,} characters, line {longest.line:,} of {longest.source}: {longest.text!r}"
     yield f"within copies of {COPY_LENGTH} characters or more", f"{novelty.copied_share:.1%} of the text"
@@ -185,7 +197,7 @@ def _named(some: Sequence[str], of: int) -> str:
     return f"{len(some):,} of {of:,}{': ' if distinct else ''}{', '.join(distinct[:NAMED])}{more}"
 
 
-def _pieces(judgement: Any) -> list[list[Any]]:
+def _pieces(judgement: "Judgement") -> "list[list[Piece]]":
     """Return the texts in pieces; copies from the corpus are marked."""
     from chargen.pages.report import Piece
 
@@ -201,7 +213,7 @@ def _pieces(judgement: Any) -> list[list[Any]]:
     return texts
 
 
-def _commands(record: Any, spoken: str) -> list[Any]:
+def _commands(record: "RunRecord", spoken: str) -> "list[Command]":
     from chargen.pages.report import Command
 
     if record.classifies:
@@ -216,7 +228,7 @@ def _commands(record: Any, spoken: str) -> list[Any]:
     ]
 
 
-def _notes(record: Any, measured: Any, judgement: Any) -> dict[str, str]:
+def _notes(record: "RunRecord", measured: "Measured | None", judgement: "Judgement | None") -> dict[str, str]:
     """Return the remark about a part, or about why it is missing."""
     notes = dict(record.notes)
     if not record.history:
@@ -236,7 +248,7 @@ def _notes(record: Any, measured: Any, judgement: Any) -> dict[str, str]:
     return notes
 
 
-def _measured_on(subject: Any) -> str:
+def _measured_on(subject: "Subject") -> str:
     from chargen.insight.assessment import missing_baselines_note
 
     held_out, learnt = (sum(len(one.text) for one in documents) for documents in (subject.documents, subject.training))

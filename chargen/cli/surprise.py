@@ -1,5 +1,5 @@
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import click
 
@@ -9,6 +9,10 @@ from chargen.cli.options import write_output
 from chargen.cli.reading import given_text, html_option, load_reader, reading_options, run_and_file, shown_token
 from chargen.errors import ConfigError
 from chargen.terminal import echo
+
+if TYPE_CHECKING:
+    from chargen.insight.passages import Line
+    from chargen.insight.surprise import Surprise
 
 MARKED, LEAST_BITS = 3, 4.0  # pieces of a line that are shown with alternatives
 LISTED = 100  # pieces of the most bits in JSON
@@ -70,7 +74,7 @@ def command(
         _show(surprise, order, lines)
 
 
-def _mapping(surprise: Any) -> dict[str, Any]:
+def _mapping(surprise: "Surprise") -> dict[str, Any]:
     bits = surprise.measured.bits
     worst = sorted(range(len(bits)), key=lambda place: -bits[place])[:LISTED]
     starts = {line: _columns(surprise, line) for line in surprise.lines}
@@ -97,7 +101,7 @@ def _mapping(surprise: Any) -> dict[str, Any]:
     }
 
 
-def _columns(surprise: Any, line: Any) -> dict[int, int]:
+def _columns(surprise: "Surprise", line: "Line") -> dict[int, int]:
     """Return the column, from 1, of each piece of a line."""
     columns, column = {}, 1
     for place in range(line.start, line.stop):
@@ -106,7 +110,7 @@ def _columns(surprise: Any, line: Any) -> dict[int, int]:
     return columns
 
 
-def _show(surprise: Any, order: str, count: int | None) -> None:
+def _show(surprise: "Surprise", order: str, count: int | None) -> None:
     """Print each line, and below it what was expected in the most surprising places."""
     from rich.console import Console
 
@@ -129,12 +133,12 @@ def _show(surprise: Any, order: str, count: int | None) -> None:
             echo(f"    column {columns[place]}: {_expected(surprise, place)}")
 
 
-def _expected(surprise: Any, place: int) -> str:
+def _expected(surprise: "Surprise", place: int) -> str:
     rather = "  ".join(f"{shown_token(one.token)} {one.probability:.1%}" for one in surprise.alternatives(place))
     return f"{surprise.pieces[place]!r} {surprise.measured.bits[place]:.1f} bits, expected {rather}"
 
 
-def _page(surprise: Any, name: str, run: str) -> str:
+def _page(surprise: "Surprise", name: str, run: str) -> str:
     from chargen.insight.heat import bits_level
     from chargen.pages.surprise import surprise_page
 

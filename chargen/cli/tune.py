@@ -1,5 +1,5 @@
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import click
 
@@ -15,6 +15,9 @@ from chargen.cli.options import (
 )
 from chargen.cli.tables import aligned
 from chargen.terminal import echo
+
+if TYPE_CHECKING:
+    from chargen.tuning.tuner import TuningOutcome
 
 COMMON = {
     "Search": ("--trials", "--minutes", "--epochs", "--search", "--study", "--config"),
@@ -84,7 +87,7 @@ def command(
     return outcome.exit_code
 
 
-def _rows(outcome: Any) -> list[tuple[str, ...]]:
+def _rows(outcome: "TuningOutcome") -> list[tuple[str, ...]]:
     from chargen.tuning.space import short_name, shown
 
     names = list(dict.fromkeys(name for result in outcome.results for name in result.values))
@@ -96,7 +99,7 @@ def _rows(outcome: Any) -> list[tuple[str, ...]]:
     return rows
 
 
-def _farewell(outcome: Any) -> str:
+def _farewell(outcome: "TuningOutcome") -> str:
     interrupted = "interrupted, everything is saved; " if outcome.interrupted_by else ""
     running = sum(one.state == "running" for one in outcome.results)
     if running:

@@ -1,5 +1,5 @@
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import click
 
@@ -9,6 +9,9 @@ from chargen.cli.options import write_output
 from chargen.cli.reading import given_text, html_option, load_reader, reading_options, run_and_file
 from chargen.errors import ConfigError
 from chargen.terminal import echo
+
+if TYPE_CHECKING:
+    from chargen.insight.units import Activations, Unit
 
 PROPERTIES = ("quotes", "line-position", "brackets", "indent", "words")
 PAGE_BYTES = 1 << 20  # activations in a page, at most
@@ -80,7 +83,7 @@ def command(
         _show(activations, chosen, wanted, top)
 
 
-def _one_unit(activations: Any, unit: int, layer: int | None, state: str | None) -> Any:
+def _one_unit(activations: "Activations", unit: int, layer: int | None, state: str | None) -> "Unit":
     """Return the chosen unit. Raises ConfigError if there is no unit of that number."""
     from chargen.insight.units import Unit
 
@@ -90,7 +93,7 @@ def _one_unit(activations: Any, unit: int, layer: int | None, state: str | None)
     return chosen
 
 
-def _mapping(activations: Any, chosen: Any, wanted: str | None, top: int) -> dict[str, Any]:
+def _mapping(activations: "Activations", chosen: "Unit | None", wanted: str | None, top: int) -> dict[str, Any]:
     """Return the JSON output: the best units for one property or for each, and the activations of the chosen unit."""
     names = [wanted] if wanted else [one for one in PROPERTIES if one in activations.properties and not chosen]
     found = {
@@ -104,7 +107,7 @@ def _mapping(activations: Any, chosen: Any, wanted: str | None, top: int) -> dic
     return mapping | {"unit": chosen._asdict(), "tokens": list(activations.pieces), "values": values}
 
 
-def _show(activations: Any, chosen: Any, wanted: str | None, top: int) -> None:
+def _show(activations: "Activations", chosen: "Unit | None", wanted: str | None, top: int) -> None:
     characters = sum(map(len, activations.pieces))
     echo(f"{characters:,} characters, {len(activations.units):,} states of units")
     if wanted:
@@ -116,7 +119,7 @@ def _show(activations: Any, chosen: Any, wanted: str | None, top: int) -> None:
         _show_unit(activations, chosen)
 
 
-def _show_best(activations: Any) -> None:
+def _show_best(activations: "Activations") -> None:
     """Print the unit that follows each property best."""
     width = max(map(len, PROPERTIES))
     for name in PROPERTIES:
@@ -127,7 +130,7 @@ def _show_best(activations: Any) -> None:
             echo(f"  {name:{width}}       -  constant in this text")
 
 
-def _show_unit(activations: Any, unit: Any) -> None:
+def _show_unit(activations: "Activations", unit: "Unit") -> None:
     """Print the text in the colours of a unit, from -1 (blue) to 1 (red)."""
     from rich.console import Console
 
@@ -145,7 +148,7 @@ def _show_unit(activations: Any, unit: Any) -> None:
         echo(draw_heat(console, heat), end="", raw=True)  # contains colours, and no other escape sequences
 
 
-def _page(activations: Any, chosen: Any, name: str, run: str) -> str:
+def _page(activations: "Activations", chosen: "Unit | None", name: str, run: str) -> str:
     from chargen.pages.units import units_page
 
     correlations = {name: activations.correlations(name) for name in PROPERTIES if name in activations.properties}

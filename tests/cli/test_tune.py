@@ -103,7 +103,7 @@ def test_settings_that_do_not_go_together_are_given_up_and_told(invoke: Invoke, 
     assert result.exit_code == 0, result.output
     rows = [row.split() for row in result.stdout.splitlines()[1:]]
     assert {(state, norm) for _, state, *_, norm in rows} == {("finished", "no"), ("pruned", "yes")}
-    assert "given up, network.layer_norm stands between recurrent layers" in capfd.readouterr().err
+    assert "given up, network.layer_norm is applied between recurrent layers" in capfd.readouterr().err
 
 
 @pytest.mark.usefixtures("text")
