@@ -156,7 +156,7 @@ class Run:
     @property
     def settings(self) -> dict[str, dict[str, Any]]:
         """All settings of the run, by section."""
-        from chargen.runs.trained_text import read_settings
+        from chargen.runs.config import read_settings
 
         return read_settings(self._directory).to_mapping()
 

@@ -44,7 +44,7 @@ def make_contents(
         settings=[(one.name, _value(one.value), _default(one.default), one.help) for one in changed_settings(record.settings)],
         curves=_curves(record),
         table=_table(record.history),
-        samples=[Sample(*one) for one in record.samples],
+        samples=[Sample(**one._asdict()) for one in record.samples],
         gradients=_gradients(record.gradients),
         evaluation=[
             Figures(one.name, one.kind, one.quality.cross_entropy, one.quality.bits_per_character, one.quality.shown_perplexity)

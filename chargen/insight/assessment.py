@@ -15,8 +15,9 @@ from chargen.insight.compression import compressed_nats, joined
 from chargen.insight.dynamic import check_dynamic, evaluate_dynamic
 from chargen.insight.evaluation import EncodedText, EvaluationProtocol, Quality, Report, protocols
 from chargen.network.model_file import LEAST_DRIFT, TextModel
+from chargen.runs.config import read_settings
 from chargen.runs.directory import RunDirectory
-from chargen.runs.trained_text import TrainedText, read_files, read_settings, read_trained_text
+from chargen.runs.trained_text import TrainedText, read_files, read_trained_text
 from chargen.settings.schema import CorpusConfig
 from chargen.writing.ensemble import AnyModel, Ensemble, join_models
 

@@ -10,9 +10,9 @@ from chargen.errors import RunError
 from chargen.network.model_file import read_metadata
 from chargen.network.network import weight_shapes
 from chargen.runs.checkpoints import newest_facts
+from chargen.runs.config import read_settings
 from chargen.runs.directory import RunDirectory
 from chargen.runs.metrics import History, read_histories
-from chargen.runs.trained_text import read_settings
 from chargen.settings.schema import Settings
 
 TOLD_APART = {"network.cell", "network.num_layers", "network.hidden_size"}  # settings that have lines of their own

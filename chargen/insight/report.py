@@ -1,6 +1,5 @@
 """Collect the facts of a run for a report: settings, epochs, samples, and how new they are."""
 
-import tomllib
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from math import prod
@@ -12,12 +11,14 @@ from chargen.insight.comparison import best_figures, training_seconds
 from chargen.insight.novelty import Novelty, NoveltyJudge
 from chargen.network.model_file import TextModel, num_class_outputs, read_metadata
 from chargen.network.network import weight_shapes
+from chargen.runs.config import read_comments, read_settings
 from chargen.runs.curves import Curve, Panel
 from chargen.runs.directory import RunDirectory
 from chargen.runs.gradients import read_gradient_panels
 from chargen.runs.metrics import History, read_history
 from chargen.runs.samples import SampleText, read_samples
-from chargen.runs.trained_text import read_settings, training_texts
+from chargen.runs.trained_text import training_texts
+from chargen.runs.versions import read_versions
 from chargen.settings.schema import Settings, declared_settings
 from chargen.settings.writing import WritingOptions
 from chargen.writing.request import make_request
@@ -102,8 +103,8 @@ def read_record(model: Path) -> RunRecord:
         run=run,
         metadata=metadata,
         settings=settings,
-        reasons=_comments(run.config),
-        versions=read("versions", _versions, run.versions, {}),
+        reasons=read_comments(run),
+        versions=read("versions", read_versions, run.versions, {}),
         num_parameters=_num_parameters(metadata),
         history=history,
         seconds=training_seconds(run),
@@ -117,22 +118,6 @@ def read_record(model: Path) -> RunRecord:
 def _num_parameters(metadata: dict[str, Any]) -> int:
     outputs = num_class_outputs(len(metadata["labels"])) if metadata["task"] == "classify" else None
     return sum(map(prod, weight_shapes(metadata["network"], len(metadata["vocabulary"]), num_outputs=outputs).values()))
-
-
-def _versions(path: Path) -> dict[str, str]:
-    if not path.is_file():
-        return {}
-    try:
-        return {name: str(version) for name, version in tomllib.loads(path.read_text(encoding="utf-8")).items()}
-    except (OSError, UnicodeDecodeError, tomllib.TOMLDecodeError) as error:
-        raise RunError(f"{path} cannot be read: {error}") from error
-
-
-def _comments(config: Path) -> list[str]:
-    """Return the comment lines before a run's settings, which explain why they were chosen."""
-    lines = config.read_text(encoding="utf-8").splitlines()
-    first = next((number for number, line in enumerate(lines) if not line.startswith("# ")), len(lines))
-    return [line[2:] for line in lines[:first]]
 
 
 def changed_settings(settings: Settings) -> list[SettingRow]:

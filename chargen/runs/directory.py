@@ -1,25 +1,21 @@
 """Read and write run directories: everything of one training, in plain files."""
 
-import csv
-import io
 import os
 import platform
 import shutil
 import time
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from datetime import datetime
 from pathlib import Path
 from typing import Any
 
-import tomli_w
 from filelock import FileLock, Timeout
 
 from chargen.errors import ModelFileError, RunError
 from chargen.files import write_atomically
 from chargen.network.model_file import MODEL_SUFFIX, read_metadata
-from chargen.settings.schema import Settings
 from chargen.shipped import SHIPPED, shipped_models
 
 TIME_FORMAT = "%Y%m%d-%H%M%S"
@@ -79,8 +75,8 @@ class RunDirectory:
 
     @property
     def samples(self) -> Path:
-        """All sample texts."""
-        return self.path / "samples.txt"
+        """All sample texts; samples.txt beside it holds the same for people."""
+        return self.path / "samples.jsonl"
 
     @property
     def versions(self) -> Path:
@@ -92,38 +88,13 @@ class RunDirectory:
         """The page that tells all of it."""
         return self.path / "report.html"
 
-    def write_config(self, settings: Settings, comments: Sequence[str] = ()) -> None:
-        """Write config.toml, comments in front. Raises RunError where that cannot be done."""
-        commented = "".join(f"# {comment}\n" for comment in comments)
-        _write_first(self.config, commented + settings.to_toml())
 
-    def write_versions(self, versions: Mapping[str, str]) -> None:
-        """Write versions.toml. Raises RunError where that cannot be done."""
-        _write_first(self.versions, tomli_w.dumps(versions))
-
-    def write_metrics(self, rows: Sequence[Mapping[str, Any]]) -> None:
-        """Write metrics.csv whole; the first row's keys are its columns."""
-        _write_table(self.metrics, rows)
-
-    def write_gradients(self, rows: Sequence[Mapping[str, Any]]) -> None:
-        """Write gradients.csv whole; the first row's keys are its columns."""
-        _write_table(self.gradients, rows)
-
-
-def _write_first(path: Path, text: str) -> None:
-    """Write a file that there is before training begins. Raises RunError where that cannot be done."""
+def write_first(path: Path, text: str) -> None:
+    """Write a file of a new run before training begins. Raises RunError if it cannot be written."""
     try:
         write_atomically(path, text)
     except OSError as error:
         raise RunError(f"cannot write {path}: {error.strerror}", hint="choose another --runs-dir") from error
-
-
-def _write_table(path: Path, rows: Sequence[Mapping[str, Any]]) -> None:
-    text = io.StringIO()
-    writer = csv.DictWriter(text, fieldnames=list(rows[0]), lineterminator="\n")
-    writer.writeheader()
-    writer.writerows(rows)
-    write_atomically(path, text.getvalue())
 
 
 @contextmanager

@@ -1,12 +1,13 @@
-"""Read where gradients vanish or explode, and where units are stuck, from a run's gradients.csv."""
+"""Write and read gradients.csv: where gradients vanish or explode in a run, and where units are stuck."""
 
 import math
 import re
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
+from typing import Any
 
 from chargen.runs.curves import Curve, Panel
-from chargen.runs.metrics import damaged, read_cells
+from chargen.runs.tables import damaged, read_table, write_table
 
 FIGURES = {
     "gradient_norm": "gradient norm",
@@ -16,6 +17,11 @@ FIGURES = {
 COLUMNS = ("epoch", "layer", *FIGURES)
 
 
+def write_gradients(path: Path, rows: Sequence[Mapping[str, Any]]) -> None:
+    """Write the rows of all epochs so far, one for each layer and epoch, with the columns in `COLUMNS`. Raises OSError."""
+    write_table(path, rows)
+
+
 def read_gradient_panels(path: Path) -> dict[str, Panel]:
     """Return a panel for each column of figures with the curve of each layer; none where there is no file.
 
@@ -23,11 +29,7 @@ def read_gradient_panels(path: Path) -> dict[str, Panel]:
     """
     if not path.is_file():
         return {}
-    header, *lines = read_cells(path)
-    missing = [column for column in COLUMNS if column not in header]
-    if missing:
-        raise damaged(path, 1, f"there is no column {missing[0]}")
-    rows = [_row(path, number, header, cells) for number, cells in enumerate(lines, start=2)]
+    rows = [_row(path, line, cells) for line, cells in read_table(path, required=COLUMNS)]
     layers = sorted({layer for _, layer, _ in rows}, key=_in_order)
     panels = {}
     for column, title in FIGURES.items():
@@ -39,15 +41,12 @@ def read_gradient_panels(path: Path) -> dict[str, Panel]:
 Row = tuple[int, str, dict[str, float]]
 
 
-def _row(path: Path, number: int, header: Sequence[str], cells: Sequence[str]) -> Row:
-    if len(cells) != len(header):
-        raise damaged(path, number, f"{len(cells)} cells, expected {len(header)}")
-    named = dict(zip(header, cells, strict=True))
+def _row(path: Path, line: int, cells: Mapping[str, str]) -> Row:
     try:
-        epoch = int(float(named["epoch"]))
-        return epoch, named["layer"], {column: float(named[column]) for column in FIGURES}
+        epoch = int(float(cells["epoch"]))
+        return epoch, cells["layer"], {column: float(cells[column]) for column in FIGURES}
     except (ValueError, OverflowError):
-        raise damaged(path, number, "a cell is not the number that its column holds") from None
+        raise damaged(path, line, "a cell is not the number that its column holds") from None
 
 
 def _curve(layer: str, place: int, column: str, rows: Sequence[Row]) -> Curve:

@@ -1,14 +1,13 @@
-"""Read a run's metrics.csv: the figures of each epoch."""
+"""Write and read metrics.csv: the figures of each epoch of a run."""
 
-import csv
 import math
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from chargen.errors import RunError
 from chargen.runs.directory import RunDirectory
+from chargen.runs.tables import damaged, read_table, write_table
 
 REQUIRED = ("epoch", "cross_entropy", "learning_rate")
 VALIDATION = "validation_cross_entropy"  # empty, or no column at all, where nothing was held out
@@ -33,6 +32,11 @@ class History:
     rows: tuple[dict[str, Any], ...]  # every column of the file, as numbers; None where a cell is empty
 
 
+def write_metrics(path: Path, rows: Sequence[Mapping[str, Any]]) -> None:
+    """Write all epochs so far, a row for each; the first row's keys are the columns. Raises OSError."""
+    write_table(path, rows)
+
+
 def read_histories(runs: Sequence[RunDirectory]) -> list[History]:
     """Read the history of every run; runs of the same name are told apart by their paths.
 
@@ -47,36 +51,14 @@ def read_histories(runs: Sequence[RunDirectory]) -> list[History]:
 
 def read_history(path: Path, *, name: str) -> History:
     """Read a metrics.csv. Raises RunError if it is missing or damaged."""
-    header, *lines = read_cells(path)
-    missing = [column for column in REQUIRED if column not in header]
-    if missing:
-        raise damaged(path, 1, f"there is no column {missing[0]}")
-    if len(set(header)) < len(header):
-        raise damaged(path, 1, "two columns have the same name")
     rows: list[dict[str, Any]] = []
     epochs: list[Epoch] = []
-    for number, cells in enumerate(lines, start=2):
-        if len(cells) != len(header):
-            raise damaged(path, number, f"{len(cells)} cells, expected {len(header)}")
-        rows.append({column: _number(path, number, column, cell) for column, cell in zip(header, cells, strict=True)})
-        epochs.append(_epoch(path, number, rows[-1], after=epochs[-1].epoch if epochs else 0))
+    for line, cells in read_table(path, required=REQUIRED):
+        rows.append({column: _number(path, line, column, cell) for column, cell in cells.items()})
+        epochs.append(_epoch(path, line, rows[-1], after=epochs[-1].epoch if epochs else 0))
     if not epochs:
         raise damaged(path, 1, "there is no epoch in it")
     return History(name=name, epochs=tuple(epochs), rows=tuple(rows))
-
-
-def read_cells(path: Path) -> list[list[str]]:
-    """Return the cells of every line of a table, the header's first. Raises RunError for what is missing or no table."""
-    try:
-        with path.open(encoding="utf-8", newline="") as file:
-            lines = list(csv.reader(file, strict=True))
-    except FileNotFoundError:
-        raise RunError(f"{path} does not exist", hint="is it a run, and has it finished an epoch?") from None
-    except OSError as error:
-        raise RunError(f"cannot read {path}: {error.strerror}") from error
-    except (UnicodeDecodeError, csv.Error) as error:
-        raise RunError(f"{path} is damaged: it is not a table of numbers") from error
-    return lines or [[]]
 
 
 def _number(path: Path, line: int, column: str, cell: str) -> int | float | None:
@@ -117,8 +99,3 @@ def _spelling(row: dict[str, Any], characters: float) -> float:
     bits = row.get("bits_per_character") if characters != 1 else None  # a token that is a character is never unknown
     monitored = row["cross_entropy"] if row.get(VALIDATION) is None else row[VALIDATION]
     return 0.0 if bits is None else max(0.0, bits * math.log(2) * characters - monitored)
-
-
-def damaged(path: Path, line: int, reason: str) -> RunError:
-    """Return the error that tells what is wrong with a line of a table."""
-    return RunError(f"{path} is damaged at line {line}: {reason}")

@@ -1,73 +1,101 @@
-"""Read the sample texts of a run from its samples.txt, whose layout other text may imitate."""
+"""Write and read the sample texts of a run: samples.jsonl, one a line, and samples.txt, the same texts for people."""
 
-import re
-from collections.abc import Iterator, Sequence
+import json
+import os
+from collections.abc import Iterable, Iterator, Sequence
+from itertools import groupby
+from operator import attrgetter
 from pathlib import Path
 from typing import NamedTuple
 
 from chargen.errors import RunError
-
-EPOCH = re.compile(r'----- Generating text after epoch (\d{1,9})\n(?=----- diversity: [^\n]*\n----- Generating with seed: ")')
-DIVERSITY = re.compile(r"(?:\A|\n)----- diversity: ([0-9.e+-]{1,20})\n(?=----- Generating with seed: \")")
-SEED = '----- Generating with seed: "'
-SEED_END = '"\n'
+from chargen.files import write_atomically
+from chargen.runs.old_samples import parse_layout
 
 
 class SampleText(NamedTuple):
-    """A text that was drawn after an epoch, counted from 1; the prompt is its beginning."""
+    """A text that was drawn after an epoch, counted from 1; the text begins with the prompt."""
 
     epoch: int
-    diversity: float
     prompt: str
+    diversity: float
     text: str
 
 
-def read_samples(path: Path) -> list[SampleText]:
-    """Read the sample texts of a run, one that was cut off too; none where there is no file. Raises RunError.
+def append_samples(path: Path, samples: Sequence[SampleText]) -> None:
+    """Append the sample texts of an epoch to samples.jsonl and to the samples.txt beside it. Raises OSError."""
+    for place, text in ((path, _lines(samples)), (_view(path), f"{sample_layout(samples)}\n")):
+        with place.open("a", encoding="utf-8", newline="\n") as file:
+            file.write(text)
 
-    Epochs only rise, so a line within a text that looks like an epoch's heading is told from one mostly.
+
+def sample_layout(samples: Sequence[SampleText]) -> str:
+    """Return the sample texts of one epoch in the layout of Keras's text generation example."""
+    lines = [f"----- Generating text after epoch {samples[0].epoch}"]
+    for sample in samples:
+        heading = [f"----- diversity: {sample.diversity:g}", f'----- Generating with seed: "{sample.prompt}"']
+        lines += [*heading, sample.text, ""]
+    return "\n".join(lines)
+
+
+def size_of_samples(path: Path) -> int:
+    """Return the bytes of samples.jsonl, 0 if there is none."""
+    return path.stat().st_size if path.exists() else 0
+
+
+def cut_samples(path: Path, size: int) -> None:
+    """Keep the first bytes of samples.jsonl, so many as `size_of_samples` returned, and write samples.txt again."""
+    if path.exists():
+        os.truncate(path, size)
+        _write_view(path, read_samples(path))
+
+
+def convert_old_samples(path: Path, size: int) -> None:
+    """Keep the first bytes of a samples.txt of an older version, and write the samples.jsonl that it lacks."""
+    view = _view(path)
+    if view.exists():
+        os.truncate(view, size)
+        write_atomically(path, _lines(_read_old(view)))
+
+
+def read_samples(path: Path) -> list[SampleText]:
+    """Return the sample texts in samples.jsonl, or in the samples.txt beside it if an older version wrote the run.
+
+    A last line that was cut off is left out. Raises RunError for a file that is damaged or cannot be read.
     """
     try:
-        content = path.read_bytes().decode("utf-8", "replace")
+        return list(_parse(path, path.read_bytes().split(b"\n")[:-1]))
+    except FileNotFoundError:
+        return _read_old(_view(path))
+    except OSError as error:
+        raise RunError(f"cannot read {path}: {error.strerror}") from error
+
+
+def _parse(path: Path, lines: Sequence[bytes]) -> Iterator[SampleText]:
+    for number, line in enumerate(lines, start=1):
+        try:
+            yield SampleText(**json.loads(line))
+        except (ValueError, TypeError) as error:
+            raise RunError(f"{path} is damaged at line {number}: it is not a sample text") from error
+
+
+def _read_old(path: Path) -> list[SampleText]:
+    try:
+        return [SampleText(*sample) for sample in parse_layout(path.read_bytes().decode("utf-8", "replace"))]
     except FileNotFoundError:
         return []
     except OSError as error:
         raise RunError(f"cannot read {path}: {error.strerror}") from error
-    return [sample for epoch, section in _sections(content) for sample in _samples(epoch, section)]
 
 
-def _sections(content: str) -> list[tuple[int, str]]:
-    """Return each epoch with what stands below its heading."""
-    headings: list[re.Match[str]] = []
-    for found in EPOCH.finditer(content):
-        at_line_start = found.start() == 0 or content[found.start() - 1] == "\n"
-        if at_line_start and int(found[1]) > (int(headings[-1][1]) if headings else 0):
-            headings.append(found)
-    return [(int(heading[1]), below) for heading, below in _parted(content, headings)]
+def _lines(samples: Iterable[SampleText]) -> str:
+    return "".join(f"{json.dumps(sample._asdict(), ensure_ascii=False)}\n" for sample in samples)
 
 
-def _samples(epoch: int, section: str) -> Iterator[SampleText]:
-    for heading, below in _parted(section, list(DIVERSITY.finditer(section))):
-        prompt, text = _prompt_and_text(below.removeprefix(SEED))
-        try:
-            yield SampleText(epoch, float(heading[1]), prompt, text.rstrip("\n"))
-        except ValueError:  # a number by its characters alone
-            continue
+def _view(path: Path) -> Path:
+    return path.with_suffix(".txt")
 
 
-def _parted(text: str, headings: Sequence[re.Match[str]]) -> Iterator[tuple[re.Match[str], str]]:
-    """Yield each heading with the text from it to the next one."""
-    for number, heading in enumerate(headings, start=1):
-        yield heading, text[heading.end() : headings[number].start() if number < len(headings) else len(text)]
-
-
-def _prompt_and_text(written: str) -> tuple[str, str]:
-    """Part PROMPT"<newline>TEXT: of all places where a prompt may end, at the first after which the text begins with it."""
-    place = written.find(SEED_END)
-    while place >= 0:
-        prompt, text = written[:place], written[place + len(SEED_END) :]
-        if text.startswith(prompt):
-            return prompt, text
-        place = written.find(SEED_END, place + 1)
-    prompt, _, text = written.partition(SEED_END)
-    return "", text or prompt
+def _write_view(path: Path, samples: Sequence[SampleText]) -> None:
+    epochs = (list(group) for _, group in groupby(samples, key=attrgetter("epoch")))
+    write_atomically(_view(path), "".join(f"{sample_layout(epoch)}\n" for epoch in epochs))

@@ -18,11 +18,11 @@ from chargen.corpus.legacy import FORMER_GUESSES
 from chargen.corpus.licence import without_licences
 from chargen.corpus.reading import STDIN, SourceText, read_texts
 from chargen.corpus.vocabulary import Vocabulary
-from chargen.errors import ChargenError, ConfigError, CorpusError, RunError
+from chargen.errors import ChargenError, ConfigError, CorpusError
 from chargen.network.model_file import TextModel, read_metadata
+from chargen.runs.config import read_settings
 from chargen.runs.directory import RunDirectory
-from chargen.settings.layers import read_run_config, resolve
-from chargen.settings.schema import CorpusConfig, Settings
+from chargen.settings.schema import CorpusConfig
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -41,13 +41,6 @@ class FoundText:
 
     config: CorpusConfig
     parts: Sequence[tuple[int, SourceText]]
-
-
-def read_settings(run: RunDirectory) -> Settings:
-    """Return the settings that a run was trained with. Raises RunError for a folder without them, ConfigError for odd ones."""
-    if not run.config.is_file():
-        raise RunError(f"{run.path} has no config.toml, which names the text that it was trained on")
-    return resolve(read_run_config(run.config)).settings
 
 
 def find_text(run: RunDirectory, sha256: Any) -> FoundText:

@@ -8,12 +8,12 @@ from typing import final
 
 from chargen.network.cells import Floats
 from chargen.runs.checkpoints import Checkpoint, Position
+from chargen.runs.versions import loaded_versions, write_versions
 from chargen.training.devices.ranks import ALONE, Ranks
 from chargen.training.planning.pace import Pace
 from chargen.training.planning.plan import Plan
 from chargen.training.recording.recorder import EpochRecorder
 from chargen.training.recording.results import EpochResult, Figures
-from chargen.training.recording.versions import trained_by
 from chargen.training.signals import RequestedSignal, TrainingInterrupted, deferred_signals
 from chargen.training.speed import validation_work
 from chargen.training.trainer import Trainer
@@ -37,9 +37,9 @@ def train(
     last model after the first epoch or a signal. With a pace, steps for which there is no time are left out. Several ranks take
     every decision together. Raises TrainingError if the loss is not finite.
     """
-    run, tracker, versions = recorder.run, recorder.tracker, trained_by(plan.settings.training.backend)
+    run, tracker, versions = recorder.run, recorder.tracker, loaded_versions(plan.settings.training.backend)
     if ranks.leads:
-        run.write_versions(versions)
+        write_versions(run.versions, versions)
     facts = {"corpus_sha256": plan.corpus.sha256, "versions": versions}
     tracker.start(run.name, run.path, plan.settings.to_mapping(), facts)
     interrupted_by, finished = None, False

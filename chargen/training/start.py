@@ -8,7 +8,8 @@ from functools import partial
 from pathlib import Path
 from typing import Any
 
-from chargen.runs.checkpoints import Checkpoint
+from chargen.runs.checkpoints import KEPT, Checkpoint
+from chargen.runs.config import write_config
 from chargen.runs.directory import RunDirectory, check_room, find_resumable, locked, started_run
 from chargen.settings.layers import Resolved, read_run_config, resolve
 from chargen.settings.schema import Settings, declared_settings
@@ -28,7 +29,8 @@ from chargen.training.session import forecast_session, run_session
 from chargen.training.task import Task
 from chargen.training.text_task import TextTask
 
-BYTES_PER_WEIGHT = 4 * (2 + 3 * 3)  # two models, three checkpoints of weights and two optimizer slots
+# Two models, and checkpoints of weights and two optimizer slots, one more than are kept while the newest is written.
+BYTES_PER_WEIGHT = 4 * (2 + 3 * (KEPT + 1))
 
 Layer = tuple[str, Mapping[str, Any]]
 Outcome = TrainingOutcome[EpochResult]
@@ -99,7 +101,7 @@ class PlannedTraining:
     def _train_new(self, ranks: Ranks) -> tuple[RunDirectory, Outcome]:
         corpus, settings = self.plan.corpus, self.plan.settings
         with started_run(self.runs_dir, corpus=corpus.name, cell=settings.network.cell, now=datetime.now()) as run:
-            run.write_config(settings, (*corpus.downloads, *self.plan.reasons))
+            write_config(run, settings, (*corpus.downloads, *self.plan.reasons))
             return run, self._run(run, ranks)
 
     def _train_on(self, run: RunDirectory, ranks: Ranks) -> tuple[RunDirectory, Outcome | None]:

@@ -15,6 +15,7 @@ from pathlib import Path
 from typing import Any
 
 from chargen.errors import ChargenError, ConfigError, CorpusError, TrainingError
+from chargen.runs.config import write_config
 from chargen.settings.layers import former_values, read_run_config, resolve
 from chargen.terminal import echo
 from chargen.training.planning.text_plan import make_plan
@@ -103,7 +104,7 @@ class _Work:
             plan = make_plan(settings, task.corpus(settings.corpus))
         else:
             plan = task.plan(sections({**self._fixed(), **trial.values}), verbosity=self._verbosity - 1)
-            run.write_config(plan.settings, plan.reasons)
+            write_config(run, plan.settings, plan.reasons)
         checkpoint, notes = find_checkpoint(run, plan)
         for note in notes:
             self._say(note)

@@ -14,8 +14,9 @@ from click.testing import CliRunner, Result
 
 import chargen
 from chargen.cli.program import program
+from chargen.runs.config import read_settings, write_config
 from chargen.runs.directory import RunDirectory
-from chargen.runs.trained_text import read_settings
+from chargen.runs.samples import read_samples
 from tests.cli.results import assert_one_line
 
 Invoke = Callable[..., Result]
@@ -144,9 +145,7 @@ def test_sample_texts_fold_by_epoch(invoke: Invoke, train: Callable[..., RunDire
     folds = [named["data-epoch"] for tag, named in page.tags if tag == "details" and "data-epoch" in named]
     assert folds == ["1", "2", "3"]
     assert page.sections["samples"].count("diversity 0.9") == 3
-    written = run.samples.read_text(encoding="utf-8").split("----- ")
-    last = written[-1].split('"\n', 1)[1].rstrip("\n")
-    assert last in page.sections["samples"]
+    assert read_samples(run.samples)[-1].text in page.sections["samples"]
 
 
 def test_fresh_texts_are_those_of_novelty(invoke: Invoke, train: Callable[..., RunDirectory]) -> None:
@@ -203,7 +202,11 @@ def test_a_run_whose_text_is_gone(invoke: Invoke, train: Callable[..., RunDirect
         ),
         (("--epochs", 2, "--sample-every", 0), (), {"samples": "No sample text was written"}),
         (("--epochs", 1), ("gradients.csv",), {"gradients": "no gradient log"}),
-        (("--epochs", 1), ("metrics.csv", "samples.txt", "gradients.csv"), {"curves": "No epoch was finished"}),
+        (
+            ("--epochs", 1),
+            ("metrics.csv", "samples.jsonl", "gradients.csv"),
+            {"curves": "No epoch was finished"},
+        ),
     ],
 )
 def test_runs_of_which_something_is_missing(
@@ -263,7 +266,7 @@ def test_a_classifier_has_a_shorter_page(
     invoke: Invoke, write_classifier: Callable[..., Path], train: Callable[..., RunDirectory]
 ) -> None:
     run = RunDirectory(write_classifier().parent)
-    run.write_config(read_settings(train("--epochs", 1)))
+    write_config(run, read_settings(train("--epochs", 1)))
     header = "epoch,step,cross_entropy,validation_cross_entropy,accuracy,validation_accuracy,learning_rate"
     run.metrics.write_text(f"{header}\n1,9,0.7,0.69,0.5,0.55,0.003\n2,18,0.5,0.6,0.75,0.7,0.003\n", encoding="utf-8")
     page = reported(invoke, run.path)
@@ -289,9 +292,7 @@ def hostile(invoke: Invoke, train: Callable[..., RunDirectory], in_folder: Path)
     gradients = run.gradients.read_text(encoding="utf-8").replace("recurrent.1", "</svg><script>alert(5)</script>")
     run.gradients.write_text(gradients, encoding="utf-8")
     with run.samples.open("a", encoding="utf-8") as file:
-        file.write(
-            f'----- Generating text after epoch 7\n----- diversity: 0.5\n----- Generating with seed: "{HOSTILE}"\n{HOSTILE}!'
-        )
+        file.write(json.dumps({"epoch": 7, "prompt": HOSTILE, "diversity": 0.5, "text": f"{HOSTILE}!"}) + "\n")
     return RunDirectory(run.path.rename(run.path.with_name("</title><script>alert(6)</script>".replace("/", "\u2215"))))
 
 

@@ -9,8 +9,9 @@ from chargen.corpus.corpus import load_corpus
 from chargen.errors import CorpusError, RunError
 from chargen.insight.assessment import baselines, held_out_subject, missing_baselines_note
 from chargen.network.model_file import TextModel
+from chargen.runs.config import read_settings, write_config
 from chargen.runs.directory import RunDirectory
-from chargen.runs.trained_text import find_text, read_files, read_settings, read_trained_text
+from chargen.runs.trained_text import find_text, read_files, read_trained_text
 from chargen.settings.schema import CorpusConfig, Settings
 
 RandomModel = Callable[..., TextModel]
@@ -25,7 +26,7 @@ def trained(in_folder: Path, random_model: RandomModel) -> Callable[..., tuple[R
         run = RunDirectory(in_folder / "run")
         run.path.mkdir()
         settings = Settings(corpus=CorpusConfig(files=("text.txt",), **corpus))
-        run.write_config(settings)
+        write_config(run, settings)
         return run, replace(random_model(), provenance={"sha256": load_corpus(settings.corpus).sha256})
 
     return make

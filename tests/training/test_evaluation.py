@@ -12,7 +12,8 @@ from click.testing import CliRunner
 from chargen.cli.program import program
 from chargen.corpus.corpus import load_corpus
 from chargen.network.model_file import load_model
-from chargen.runs.trained_text import read_settings, read_trained_text
+from chargen.runs.config import read_settings
+from chargen.runs.trained_text import read_trained_text
 from chargen.settings.layers import resolve
 from chargen.training.planning.text_plan import make_plan
 

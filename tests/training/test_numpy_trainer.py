@@ -43,7 +43,7 @@ def test_every_optimizer_learns(train: Train, prose: Path, optimizer: str) -> No
 def test_the_run_is_one_like_any_other(train: Train, names: Path) -> None:
     run = train(names, *BY_HAND, "--epochs", 2, "--schedule", "cosine").run
     assert {path.name for path in run.path.iterdir()} == {
-        ".lock", "checkpoints", "config.toml", "metrics.csv", "gradients.csv", "samples.txt",
+        ".lock", "checkpoints", "config.toml", "metrics.csv", "gradients.csv", "samples.jsonl", "samples.txt",
         "model.safetensors", "last.safetensors", "versions.toml",
     }  # fmt: skip
     versions = tomllib.loads(run.versions.read_text(encoding="utf-8"))
@@ -52,7 +52,7 @@ def test_the_run_is_one_like_any_other(train: Train, names: Path) -> None:
         rows = list(csv.DictReader(file))
     assert [float(row["learning_rate"]) for row in rows] == pytest.approx([0.0015, 0.0])
     assert load_model(run.last_model).provenance["epochs"] == 2
-    assert "after epoch 2" in run.samples.read_text(encoding="utf-8")
+    assert "after epoch 2" in run.samples.with_suffix(".txt").read_text(encoding="utf-8")
 
 
 def test_the_same_seed_gives_the_same_bytes(train: Train, names: Path) -> None:

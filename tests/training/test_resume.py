@@ -24,7 +24,7 @@ from chargen.training.resuming import check_settings
 from chargen.training.signals import RequestedSignal
 
 Train = Callable[..., Any]
-FILES = ("model.safetensors", "last.safetensors", "metrics.csv", "gradients.csv", "samples.txt")
+FILES = ("model.safetensors", "last.safetensors", "metrics.csv", "gradients.csv", "samples.jsonl", "samples.txt")
 SMALL_STEPS = ("--batch-size", 4, "--context-length", 9, "--epochs", 3, "--dropout", 0.2, "--patience", 0)
 
 

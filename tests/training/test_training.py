@@ -188,14 +188,14 @@ def test_the_run_directory_holds_everything(train: Train, names: Path) -> None:
     assert run.path.parent == Path("runs")
     assert run.name.startswith("names-lstm-")
     assert {path.name for path in run.path.iterdir()} == {
-        ".lock", "checkpoints", "config.toml", "metrics.csv", "gradients.csv", "samples.txt",
+        ".lock", "checkpoints", "config.toml", "metrics.csv", "gradients.csv", "samples.jsonl", "samples.txt",
         "model.safetensors", "last.safetensors", "versions.toml",
     }  # fmt: skip
     versions = tomllib.loads(run.versions.read_text(encoding="utf-8"))
     assert set(versions) == {"python", "chargen", "numpy", "keras", "tensorflow"}
     assert versions["keras"] == version("keras")
     assert [row["epoch"] for row in rows(run)] == ["1", "2", "3"]
-    samples = run.samples.read_text(encoding="utf-8")
+    samples = run.samples.with_suffix(".txt").read_text(encoding="utf-8")
     assert samples.count("----- diversity: 0.3") == 1
     assert "after epoch 2" in samples
     settings = resolve(read_config(str(run.config))).settings

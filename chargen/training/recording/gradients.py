@@ -6,6 +6,7 @@ from typing import Any, final
 from chargen.corpus.windows import Batch
 from chargen.network.network import Network
 from chargen.runs.directory import RunDirectory
+from chargen.runs.gradients import write_gradients
 from chargen.scratch.flow import LayerFlow, gradient_flow
 from chargen.scratch.network import ScratchNetwork, supported
 from chargen.training.planning.text_plan import TextPlan
@@ -20,7 +21,7 @@ class GradientLog:
     """Measures gradients after each epoch and writes gradients.csv."""
 
     def __init__(self, plan: TextPlan, run: RunDirectory) -> None:
-        self._plan, self._run = plan, run
+        self._plan, self._path = plan, run.gradients
         self._rows: list[dict[str, Any]] = []
         self._warned = False
 
@@ -33,7 +34,7 @@ class GradientLog:
         if not flows:
             return {}
         self._rows += [{"epoch": epoch} | flow._asdict() for flow in flows]
-        self._run.write_gradients(self._rows)
+        write_gradients(self._path, self._rows)
         for line in describe_flow(flows):
             display.detail(line)
         trouble = worst_flow(flows)

@@ -12,6 +12,7 @@ from chargen.network.cells import Floats
 from chargen.network.network import Network
 from chargen.runs.checkpoints import Arrays, Checkpoint, Position, write_checkpoint
 from chargen.runs.directory import RunDirectory
+from chargen.runs.metrics import write_metrics
 from chargen.tracking.tracker import Tracker
 from chargen.training.planning.plan import Plan
 from chargen.training.recording.clock import CheckpointTimer, EpochClock
@@ -93,7 +94,7 @@ class EpochRecorder(ABC, Generic[ResultT_co]):
             self.save_model(self.run.last_model, network)
             if best:
                 self.save_model(self.run.model, network)
-            self.run.write_metrics([one.row() for one in self.results])
+            write_metrics(self.run.metrics, [one.row() for one in self.results])
         with self.display.held_back() as shown_after, self.explained_failure("the sample text"):
             self.after_epoch(network)
         self._show_line()

@@ -1,6 +1,5 @@
-"""Write sample text while a network learns, in the layout of Keras's text generation example."""
+"""Draw sample texts after an epoch, and record them."""
 
-import os
 from collections.abc import Mapping
 from typing import Any, final
 
@@ -11,8 +10,8 @@ from chargen.corpus.vocabulary import Vocabulary
 from chargen.corpus.words import split_words
 from chargen.network.model_file import TextModel
 from chargen.runs.directory import RunDirectory
+from chargen.runs.samples import SampleText, append_samples, convert_old_samples, cut_samples, size_of_samples
 from chargen.settings.writing import SamplingOptions
-from chargen.tracking.tracker import SampleRow
 from chargen.training.planning.text_plan import TextPlan
 from chargen.writing.generation import sample_texts
 from chargen.writing.prompt import Prompt
@@ -26,30 +25,30 @@ PROMPT_CHARACTERS_PER_TOKEN = {"character": 1, "byte": 1, "word": 6, "bpe": 3}  
 
 @final
 class SampleLog:
-    """Draws sample texts and appends them to samples.txt."""
+    """Draws sample texts and appends them to samples.jsonl and samples.txt."""
 
     def __init__(self, plan: TextPlan, run: RunDirectory) -> None:
         self._plan, self._path = plan, run.samples
 
-    def write(self, model: TextModel, epoch: int) -> tuple[list[SampleRow], str]:
-        """Draw and write the sample texts of an epoch; return them, and their layout."""
-        rows = sample_rows(model, self._plan, epoch)
-        text = sample_layout(epoch, rows)
-        with self._path.open("a", encoding="utf-8", newline="\n") as file:
-            file.write(text + "\n")
-        return rows, text
+    def write(self, model: TextModel, epoch: int) -> list[SampleText]:
+        """Draw, write and return the sample texts of an epoch."""
+        samples = draw_samples(model, self._plan, epoch)
+        append_samples(self._path, samples)
+        return samples
 
     def facts(self) -> dict[str, Any]:
         """Return what a checkpoint stores."""
-        return {"samples_bytes": self._path.stat().st_size if self._path.exists() else 0}
+        return {"samples_size": size_of_samples(self._path)}
 
     def restore(self, facts: Mapping[str, Any]) -> None:
-        """Cut off the sample texts that came after a checkpoint."""
-        if self._path.exists():
-            os.truncate(self._path, facts["samples_bytes"])
+        """Remove the sample texts that came after a checkpoint, which an older version may have written."""
+        if "samples_size" in facts:
+            cut_samples(self._path, facts["samples_size"])
+        else:
+            convert_old_samples(self._path, facts["samples_bytes"])
 
 
-def sample_rows(model: TextModel, plan: TextPlan, epoch: int) -> list[SampleRow]:
+def draw_samples(model: TextModel, plan: TextPlan, epoch: int) -> list[SampleText]:
     """Write text at each diversity from one prompt out of the corpus, drawn from the random seed and the epoch."""
     samples = plan.settings.samples
     rng = np.random.default_rng([plan.settings.training.random_seed, epoch])
@@ -59,7 +58,7 @@ def sample_rows(model: TextModel, plan: TextPlan, epoch: int) -> list[SampleRow]
     prompt = corpus_prompt(document.text, plan.vocabulary, by_line=starts, length=model.context_length, rng=rng)
     if document.label is not None:
         model = model.with_label(document.label)
-    rows = []
+    drawn = []
     for diversity in samples.diversity:
         texts = sample_texts(
             model,
@@ -69,8 +68,9 @@ def sample_rows(model: TextModel, plan: TextPlan, epoch: int) -> list[SampleRow]
             sampler=Sampler(SamplingOptions(temperature=(diversity,))),
             rng=rng,
         )
-        rows.append((epoch, prompt.text, diversity, NAME_SEPARATOR.join(prompt.text + text for text in texts)))
-    return rows
+        text = NAME_SEPARATOR.join(prompt.text + text for text in texts)
+        drawn.append(SampleText(epoch, prompt.text, diversity, text))
+    return drawn
 
 
 def corpus_prompt(text: Text, vocabulary: Vocabulary, *, by_line: bool, length: int, rng: np.random.Generator) -> Prompt:
@@ -87,11 +87,3 @@ def _read(text: str, vocabulary: Vocabulary, length: int | None = None) -> Promp
     ids = vocabulary.encode(text)[:length]
     words = split_words(text)[:length] if vocabulary.kind == "word" else None
     return Prompt(vocabulary.decode(ids) if words is None else "".join(words), ids)
-
-
-def sample_layout(epoch: int, rows: list[SampleRow]) -> str:
-    """Return sample texts in the layout of the classic Keras text-generation example."""
-    lines = [f"----- Generating text after epoch {epoch}"]
-    for _, prompt, diversity, text in rows:
-        lines += [f"----- diversity: {diversity:g}", f'----- Generating with seed: "{prompt}"', text, ""]
-    return "\n".join(lines)

@@ -9,6 +9,7 @@ from chargen.network.cells import Floats
 from chargen.network.model_file import LEAST_DRIFT, TextModel, load_model, save_model
 from chargen.network.network import Network
 from chargen.runs.directory import RunDirectory
+from chargen.runs.samples import sample_layout
 from chargen.tracking.tracker import Tracker
 from chargen.training.planning.text_plan import TextPlan
 from chargen.training.recording.display import Display
@@ -86,9 +87,9 @@ class TextRecorder(EpochRecorder[TextEpoch]):
 
     def _write_sample(self, network: Network, epoch: int) -> None:
         """Write, show and track the sample texts of an epoch."""
-        rows, text = self.samples.write(self._text_model(network), epoch)
-        self.display.sample(text)
-        self.tracker.log_samples(rows)
+        samples = self.samples.write(self._text_model(network), epoch)
+        self.display.sample(sample_layout(samples))
+        self.tracker.log_samples(samples)
 
     def measure_whole(self, measure: Callable[[Mapping[str, Floats]], Figures]) -> None:
         """Measure the best model on all held-out text, and store its figure in the model file."""
