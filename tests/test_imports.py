@@ -35,7 +35,7 @@ MAY_IMPORT: dict[str, set[str]] = {
     "serving": LIGHT | {"settings", "corpus", "network", "writing", "export"},
     "insight": LIGHT | {"settings", "corpus", "network", "runs", "writing", "scratch"},
     "training": LIGHT | {"settings", "corpus", "network", "runs", "writing", "tracking", "scratch", "export", "insight"},
-    "keras": LIGHT | {"settings", "corpus", "network", "writing", "tracking", "training"},
+    "keras": LIGHT | {"settings", "corpus", "network", "runs", "writing", "tracking", "training"},
     "tuning": LIGHT | {"settings", "corpus", "runs", "training"},
     "api": LIGHT | {"settings", "corpus", "network", "runs", "writing", "training", "insight", "serving"},
     "cli": LIGHT

@@ -13,13 +13,13 @@ from chargen.keras.saving import primer_of, text_model
 from chargen.keras.slow_writing import KerasWriter, Write
 from chargen.keras.text_windows import Windows, read_text
 from chargen.keras.vocabularies import AnyVocabulary, as_vocabulary
+from chargen.runs.samples import sample_layout
 from chargen.settings.layers import check_value
 from chargen.settings.schema import Setting
 from chargen.settings.writing import SamplingOptions
 from chargen.terminal import echo
 from chargen.tracking.active_run import log_samples
 from chargen.tracking.tracker import SampleRow
-from chargen.training.recording.samples import sample_layout
 from chargen.writing.generation import sample_texts
 from chargen.writing.prompt import read_prompt
 from chargen.writing.sampling import Sampler
@@ -75,7 +75,7 @@ class SampleText(keras.callbacks.Callback):
         if (epoch + 1) % self.every == 0:
             rows = self.write(epoch + 1)
             self.samples += rows
-            echo(sample_layout(epoch + 1, rows))
+            echo(sample_layout(rows))
             log_samples(self.samples)
 
     def write(self, epoch: int) -> list[SampleRow]:

@@ -29,12 +29,11 @@ def append_samples(path: Path, samples: Sequence[SampleText]) -> None:
             file.write(text)
 
 
-def sample_layout(samples: Sequence[SampleText]) -> str:
-    """Return the sample texts of one epoch in the layout of Keras's text generation example."""
-    lines = [f"----- Generating text after epoch {samples[0].epoch}"]
-    for sample in samples:
-        heading = [f"----- diversity: {sample.diversity:g}", f'----- Generating with seed: "{sample.prompt}"']
-        lines += [*heading, sample.text, ""]
+def sample_layout(samples: Sequence[tuple[int, str, float, str]]) -> str:
+    """Return the sample texts of one epoch, each as in `SampleText`, in the layout of Keras's text generation example."""
+    lines = [f"----- Generating text after epoch {samples[0][0]}"]
+    for _, prompt, diversity, text in samples:
+        lines += [f"----- diversity: {diversity:g}", f'----- Generating with seed: "{prompt}"', text, ""]
     return "\n".join(lines)
 
 
