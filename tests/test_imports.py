@@ -128,17 +128,7 @@ def test_models_are_loaded_by_our_own_reader_alone() -> None:
                 assert node.module == "chargen.network.model_file", f"{module} imports another load_model"
 
 
-HEAVY_OR_OPTIONAL = HEAVY | {
-    "wandb",
-    "tensorboard",
-    "matplotlib",
-    "optuna",
-    "starlette",
-    "uvicorn",
-    "pyarrow",
-    "fsspec",
-    "pypdf",
-}
+OPTIONAL = {"wandb", "tensorboard", "matplotlib", "optuna", "starlette", "uvicorn", "pyarrow", "fsspec", "pypdf"}
 
 
 @pytest.fixture
