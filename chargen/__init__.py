@@ -3,7 +3,7 @@
 from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
-if TYPE_CHECKING:  # for editors and type checkers: what is here is imported on use, so that `import chargen` loads nothing
+if TYPE_CHECKING:  # for editors and type checkers: names are imported on first use, so that `import chargen` loads nothing
     from chargen import errors as errors
     from chargen.api import Classifier as Classifier
     from chargen.api import Model as Model

@@ -1,8 +1,8 @@
 class ChargenError(Exception):
-    """Something a user can mend, told in one line.
+    """An error that a user can fix, printed in one line.
 
-    The message says what was received and what was expected; the hint says what to do. Library code raises these;
-    `chargen.cli.program` alone turns them into text and an exit code.
+    The message says what was received and what was expected; the hint says what to do. Library code raises these; only
+    `chargen.cli.program` turns them into text and an exit code.
     """
 
     exit_code = 2
@@ -17,52 +17,52 @@ class ChargenError(Exception):
 
 
 class CorpusError(ChargenError):
-    """A text that cannot be read, or that is not enough to train on."""
+    """A text cannot be read, or is too short to train on."""
 
 
 class ReadingError(CorpusError):
-    """A text that cannot be read as the settings say; the hint names those of `chargen train` that say otherwise."""
+    """A text cannot be read with the given settings; the hint names options of `chargen train` that change them."""
 
 
 class DamagedFileError(CorpusError):
-    """A container or a document of another program that cannot be read to its end."""
+    """An archive or a document of another program is damaged."""
 
 
 class DownloadError(CorpusError):
-    """A public text that could not be fetched, though its name is right."""
+    """A public text with a valid name could not be downloaded."""
 
     exit_code = 1
 
 
 class UnknownTokenError(ChargenError):
-    """Text with characters that a vocabulary does not hold."""
+    """A text has characters that are not in the vocabulary."""
 
 
 class ConfigError(ChargenError):
-    """A setting that is unknown, of the wrong type, out of range, or at odds with another."""
+    """A setting is unknown, has the wrong type, is out of range, or conflicts with another."""
 
 
 class RunError(ChargenError):
-    """A run directory that is missing or cannot be written."""
+    """A run directory is missing or cannot be written."""
 
 
 class ModelFileError(ChargenError):
-    """A model file that is damaged, of another format, or not a model of ours."""
+    """A model file is damaged, has another format, or is not a model of chargen."""
 
 
 class TrainingError(ChargenError):
-    """Training that cannot go on, though nothing was wrong with what the user typed."""
+    """Training cannot continue, although the user's input was correct."""
 
     exit_code = 1
 
 
 class NetworkError(ChargenError):
-    """A network whose numbers are beyond what float32 holds, so that it has no probabilities to give."""
+    """The values of a network exceed float32, so that its probabilities are undefined."""
 
     exit_code = 1
 
 
 class SamplingError(ChargenError):
-    """Drawing that found too little of what was asked for."""
+    """Too few texts were found that satisfy the constraints."""
 
     exit_code = 1

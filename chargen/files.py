@@ -7,9 +7,9 @@ from pathlib import Path
 
 
 def write_atomically(path: Path, content: bytes | str | Iterable[bytes]) -> None:
-    """Write `content`, which may come in pieces, beside `path`, flush it to disk and rename it into place.
+    """Write `content`, which may come in pieces, next to `path`, flush it to disk and rename it into place.
 
-    Text is written as UTF-8 with Unix newlines. Raises OSError; the old file then still stands.
+    Text is written as UTF-8 with Unix newlines. Raises OSError and leaves the old file unchanged.
     """
     content = content.encode("utf-8") if isinstance(content, str) else content
     pieces = [content] if isinstance(content, bytes) else content
@@ -36,7 +36,7 @@ def write_durably(path: Path, content: bytes) -> None:
 
 
 def sync_folder(path: Path) -> None:
-    """Flush a folder's entries to disk, where the system can."""
+    """Flush a folder's entries to disk, if the system can."""
     if not hasattr(os, "O_DIRECTORY"):
         return
     descriptor = os.open(path, os.O_RDONLY | os.O_DIRECTORY)

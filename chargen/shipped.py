@@ -1,17 +1,17 @@
-"""Find the corpora, configs and trained networks that come with chargen, in a checkout as in a wheel."""
+"""Find the corpora, configs and trained networks that come with chargen, in a checkout and in an installed wheel."""
 
 from difflib import get_close_matches
 from pathlib import Path
 from typing import Literal
 
 Kind = Literal["corpora", "configs", "models"]
-SHIPPED = "shipped"  # stands before the names of networks, as a folder would
+SHIPPED = "shipped"  # the prefix of the names of networks, like a folder
 
 
 def shipped_folder(kind: Kind) -> Path:
     """Return the folder of the shipped corpora, configs or models.
 
-    A wheel carries them inside the package; in a checkout they stand beside it.
+    A wheel has them inside the package, a checkout next to it.
     """
     package = Path(__file__).parent
     packed = package / "shipped" / kind
@@ -19,7 +19,7 @@ def shipped_folder(kind: Kind) -> Path:
 
 
 def shipped_files(kind: Kind) -> list[Path]:
-    """List the shipped files, sorted by name."""
+    """Return the shipped files, sorted by name."""
     return sorted(path for path in shipped_folder(kind).iterdir() if path.suffix in {".txt", ".toml"})
 
 
@@ -29,7 +29,7 @@ def shipped_models() -> dict[str, Path]:
 
 
 def nearest_shipped(kind: Kind, name: str) -> str | None:
-    """Return the shipped file name that looks most like `name`, or None where none comes close."""
+    """Return the shipped file name that is most similar to `name`, or None without a similar one."""
     names = {path.name.casefold(): path.name for path in shipped_files(kind)}
     stems = {Path(found).stem.casefold(): found for found in names.values()}
     wanted = Path(name).name.casefold()

@@ -1,12 +1,12 @@
-"""List what people type from habit, and what it is called here.
+"""List words that people often type, and the corresponding options and commands.
 
-`chargen.cli.suggesting` and `chargen.settings.layers` look up in these tables what they do not know. A test checks that
-everything suggested exists and that no word stands twice in a table.
+`chargen.cli.suggesting` and `chargen.settings.layers` look up unknown words in these tables. A test checks that every
+suggestion exists and that no word occurs twice in a table.
 """
 
 Table = tuple[tuple[str, str], ...]
 
-# Options: what may be meant, of which the first that a command has is suggested, and the words that are typed for it, without
+# Options: the possible meanings, of which the first that the command has is suggested, and the words typed for it, without
 # dashes. A name in capitals is an argument.
 OPTIONS: Table = (
     # The text to continue
@@ -16,7 +16,7 @@ OPTIONS: Table = (
     ("--seed-file", "prompt-file prime-file start-file prefix-file seed-from"),
     ("TEXT --random-seed", "seed"),
     ("--random-seed", "rng-seed rand-seed manual-seed random-state rng"),
-    # How much is written, and what of it
+    # How much is written, and which texts
     ("--count --top", "n num number amount samples texts times num-samples n-samples nsamples num-texts n-texts num-names"),
     ("--count", "num-return-sequences repeat"),
     ("--length", "l len max-length max-tokens max-new-tokens num-tokens n-tokens num-words num-predict n-predict"),
@@ -101,17 +101,17 @@ OPTIONS: Table = (
     ("--max-concurrent", "max-requests concurrency"),
 )
 
-# What an option is called as a keyword argument or in a request's body, where that is another name.
+# The names of options as keyword arguments and in request bodies, where they differ.
 KEYWORDS: dict[str, str] = {"--seed": "prompt", "--temp": "temperature", "FILE": "files"}
 
-# Options that do not exist: why, and the words that are typed for them.
+# Options that do not exist: the reason, and the words typed for them.
 NO_OPTIONS: Table = (
-    ("training uses a GPU by itself where its backend finds one", "gpu gpus cuda use-gpu gpu-id gpuid"),
-    ("training uses a GPU where its backend finds one, else the CPU; writing needs only the CPU", "cpu device"),
+    ("training uses a GPU automatically if the backend finds one", "gpu gpus cuda use-gpu gpu-id gpuid"),
+    ("training uses a GPU if the backend finds one, else the CPU; writing needs only the CPU", "cpu device"),
     ("all cores are used", "workers num-workers threads num-threads cores jobs"),
 )
 
-# Commands: what is meant, perhaps with an option, and the words that are typed for it.
+# Commands: the meaning, perhaps with an option, and the words typed for it.
 COMMANDS: Table = (
     ("sample", "generate gen write text create complete continue infer inference speak talk produce invent sampling samples"),
     ("next", "predict probabilities logits guess"),
@@ -139,7 +139,7 @@ COMMANDS: Table = (
     ("--version", "version"),
 )
 
-# The same for what stands below a command.
+# The same for subcommands.
 COMMANDS_BELOW: dict[str, Table] = {
     "corpora": (("get", "download fetch pull add install"), ("list", "ls show all")),
     "config": (("show", "print list ls get dump view cat"),),
@@ -147,7 +147,7 @@ COMMANDS_BELOW: dict[str, Table] = {
 
 
 def meaning(word: str, table: Table) -> str | None:
-    """Return what a word means by a table, or None.
+    """Return the meaning of a word in a table, or None.
 
     >>> meaning("prompt", OPTIONS), meaning("Generate", COMMANDS)
     ('--seed TEXT', 'sample')

@@ -1,15 +1,15 @@
-r"""Print text safely: leave out what would control the terminal, or hide parts of the text.
+r"""Print text safely: remove characters that would control the terminal or hide parts of the text.
 
-A model can learn any characters and a file can have any name, so text that nobody has looked at must not move the cursor, set
-the window's title, fill the clipboard or turn the reading direction around. Only text for a terminal is touched; a pipe or a
-file gets every character.
+A model can learn any characters and a file can have any name, so untrusted text must not move the cursor, set the window's
+title, fill the clipboard or reverse the reading direction. Only text for a terminal is changed; a pipe or a file gets every
+character.
 """
 
 import re
 import sys
 from collections.abc import Iterable
 
-# C0 but newline and tab, DEL, C1, the bidirectional embeddings, overrides and isolates, and lone surrogates, which a stream
+# C0 except newline and tab, DEL, C1, the bidirectional embeddings, overrides and isolates, and lone surrogates, which a stream
 # that writes undecodable bytes back would turn into C1.
 ACTIVE = re.compile("[\x00-\x08\x0b-\x1f\x7f-\x9f\u202a-\u202e\u2066-\u2069\ud800-\udfff]")
 SURROGATE = re.compile("[\ud800-\udfff]")
@@ -17,7 +17,7 @@ SURROGATE = re.compile("[\ud800-\udfff]")
 _ESCAPE, _DESIGNATION = "\x1b", "\x1b("  # ESC, and ESC with the intermediates of a sequence such as ESC ( B
 _CSI, _STRINGS = "\x9b", "\x90\x98\x9d\x9e\x9f"  # DCS, SOS, OSC, PM, APC: they run until a string terminator
 
-# What a sequence is made of before its last character, and from which to which character that can be (ECMA-48, section 5.4).
+# The characters of a sequence before its last one, and the range of the last one (ECMA-48, section 5.4).
 _BODIES = {
     _ESCAPE: re.compile("[\x20-\x2f]*"),
     _DESIGNATION: re.compile("[\x20-\x2f]*"),
@@ -31,17 +31,17 @@ _PICTURES = {chr(code): chr(0x2400 + code) for code in range(0x20)} | {"\x7f": "
 
 
 class Sanitizer:
-    """Leaves control characters and whole escape sequences out of text that comes in chunks, wherever those are cut.
+    """Removes control characters and whole escape sequences from text that comes in chunks, wherever those are cut.
 
-    A sequence is dropped as it comes, so nothing is ever held back. One that is malformed ends at the first character that
-    cannot be part of it, a string that is never terminated at its line's end: text after it is lost to nobody.
+    A sequence is dropped as it comes, so nothing is held back. A malformed sequence ends at the first character that cannot be
+    part of it, an unterminated string at the end of its line: text after it is kept.
     """
 
     def __init__(self) -> None:
-        self._within = ""  # what the next character belongs to: text, or the sequence that this control began
+        self._within = ""  # the current sequence, by the control that began it, or text
 
     def feed(self, chunk: str) -> str:
-        """Return what is left of the next chunk."""
+        """Return the next chunk without them."""
         if not self._within and not ACTIVE.search(chunk):
             return chunk
         kept: list[str] = []
@@ -51,7 +51,7 @@ class Sanitizer:
         return "".join(kept)
 
     def _text(self, chunk: str, place: int, kept: list[str]) -> int:
-        """Keep text from `place` to the next active character, take that, and return the place after it."""
+        """Keep text from `place` up to the next active character, process that, and return the position after it."""
         found = ACTIVE.search(chunk, place)
         if not found:
             kept.append(chunk[place:])
@@ -65,7 +65,7 @@ class Sanitizer:
         return found.end()
 
     def _sequence(self, chunk: str, place: int) -> int:
-        """Drop what belongs to the sequence from `place` on, and return the place after it or the chunk's end."""
+        """Drop the rest of the sequence from `place` on, and return the position after it or the end of the chunk."""
         within = self._within
         body = _BODIES.get(within, _STRING_BODY).match(chunk, place)
         end = body.end() if body else place
@@ -75,11 +75,11 @@ class Sanitizer:
             return end
         self._within = _opened(chunk[end]) if within == _ESCAPE else ""
         first, last = _FINAL.get(within, _NONE)
-        return end + 1 if first <= chunk[end] <= last else end  # what ends a string is active itself, or the line's end
+        return end + 1 if first <= chunk[end] <= last else end  # a string ends at an active character or at the end of the line
 
 
 def _opened(character: str) -> str:
-    """Return the C1 control that ESC and a character stand for, if what follows it belongs to it."""
+    """Return the C1 control that ESC and a character represent, if a sequence follows it."""
     control = chr(ord(character) + 0x40) if "\x40" <= character <= "\x5f" else ""
     return control if control and control in _CSI + _STRINGS else ""
 
@@ -94,7 +94,7 @@ def sanitized(text: str) -> str:
 
 
 def visible(text: str) -> str:
-    r"""Return a text with a sign in the place of each active character, and all others as they are.
+    r"""Return a text with a visible sign for each active character.
 
     >>> visible("\x1b[31m\u202e\t\n")
     '␛[31m\ufffd\t\n'
@@ -103,12 +103,12 @@ def visible(text: str) -> str:
 
 
 def echo(text: str = "", *, err: bool = False, end: str = "\n", raw: bool = False) -> None:
-    """Write a text to stdout or, with `err`, to stderr; sanitised where that is a terminal, unless it is `raw`."""
+    """Print a text to stdout or, with `err`, to stderr; sanitized for a terminal unless it is `raw`."""
     echo_stream([text, end], err=err, raw=raw)
 
 
 def echo_stream(chunks: Iterable[str], *, err: bool = False, raw: bool = False) -> None:
-    """Write the chunks of a text as they come, as `echo` writes a whole one."""
+    """Print the chunks of a text as they come, like `echo`."""
     stream = sys.stderr if err else sys.stdout
     sanitizer = None if raw or not stream.isatty() else Sanitizer()
     for chunk in chunks:

@@ -1,1 +1,1 @@
-"""Training by hand in NumPy: forward, backpropagation through time, optimizers. Keras is not needed, and never imported."""
+"""Train in NumPy with hand-written backpropagation through time and optimizers. Keras is not needed and never imported."""

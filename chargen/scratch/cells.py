@@ -1,11 +1,12 @@
 """Train recurrent layers by hand: the forward pass over all steps, and backpropagation through time.
 
-The input product of all steps comes in ready, made by one matrix product or read from a table, and the gradient of the
-recurrent kernel is one matrix product after the loop. Only the recurrent product stays between the steps.
+The input products of all steps are computed before the loop, in one matrix product or by looking them up in a table, and the
+gradient of the recurrent kernel is one matrix product after the loop. Only the recurrent product is computed step by step.
 
 Weights are in Keras's layout and gate order, as in `chargen.network.cells`. Everything is computed in their dtype. Shapes: T
 steps, B rows, H units, G = gates * H; time comes first. In the equations x is the projected input `inputs W + b`, h the hidden
-state before the step, h' the one after it, U the recurrent kernel, * the product by element, dv the gradient of the loss by v.
+state before the step, h' the one after it, U the recurrent kernel, * the element-wise product, dv the gradient of the loss with
+respect to v.
 """
 
 from abc import abstractmethod
@@ -17,14 +18,14 @@ from chargen.network.cells import HiddenState, LSTMState
 from chargen.scratch.layers import Array, Gradients, Pass
 from chargen.settings.schema import NetworkConfig
 
-SATURATED = 1 / 20  # slopes below it
+SATURATED = 1 / 20  # a slope below this share of the largest is saturated
 
 
 class RecurrentPass(Pass):
     """One run of a recurrent layer over T steps of B rows, from a given state.
 
-    Its inputs are the projected ones, (T, B, G), its outputs the hidden state after every step, (T, B, H). On the way back
-    nothing comes from after the last step, and nothing goes on before the first: BPTT is truncated to the pass.
+    The inputs are the projected ones, (T, B, G), the outputs the hidden state after every step, (T, B, H). BPTT is truncated to
+    the pass: no gradient enters after the last step or leaves before the first.
     """
 
     @abstractmethod
@@ -36,13 +37,13 @@ class RecurrentPass(Pass):
 
     @property
     def state(self) -> Any:
-        """The state after the last step, a copy."""
+        """A copy of the state after the last step."""
         return HiddenState(self._hiddens[-1].copy())
 
     @property
     @abstractmethod
     def saturation(self) -> float:
-        """The share of activations whose slope is below a twentieth of its largest; to be asked before `backward`."""
+        """The share of activations whose slope is below a twentieth of its maximum; read it before calling `backward`."""
 
 
 class SimpleRNNPass(RecurrentPass):
@@ -79,7 +80,7 @@ class SimpleRNNPass(RecurrentPass):
 
     @staticmethod
     def _slope(activated: Array) -> Array:
-        """Return the derivative of the activation, told from its value."""
+        """Return the derivative of the activation, computed from its value."""
         return 1 - activated * activated
 
 
@@ -102,7 +103,7 @@ class LSTMPass(RecurrentPass):
     c' = f * c + i * g                       cell state
     h' = o * tanh c'                         hidden state
 
-    dc' = (what comes from the step after) + dh' * o * (1 - tanh² c')
+    dc' = (from the following step) + dh' * o * (1 - tanh² c')
     di = dc' * g * i (1 - i)                 with σ' = σ (1 - σ); by the gates' sums
     df = dc' * c * f (1 - f)
     dg = dc' * i * (1 - g²)                  with tanh' = 1 - tanh²
@@ -154,9 +155,9 @@ class LSTMPass(RecurrentPass):
         return d_gates, {"recurrent_kernel": _product(self._hiddens[:-1], d_gates)}
 
     def _turn_gates_into_slopes(self) -> tuple[Array, Array]:
-        """Overwrite the gates by what dc' or dh' is multiplied with; return f, and how h' grows with c', both (T, B, H).
+        """Overwrite the gates by the factors of dc' and dh'; return f, and dh'/dc', both (T, B, H).
 
-        None of it depends on what comes back, so it is done for all steps at once.
+        These do not depend on later gradients, so they are computed for all steps at once.
         """
         i, f, g, o = _split(self._gates, 4)
         forgotten, tanh_cells = f.copy(), self._tanh_cells
@@ -188,7 +189,7 @@ class GRUPass(RecurrentPass):
     def __init__(self, projected: Array, recurrent_kernel: Array, recurrent_bias: Array | None, state: HiddenState) -> None:
         super().__init__(projected, recurrent_kernel, recurrent_bias, state)
         hiddens, H = self._hiddens, len(recurrent_kernel)
-        self._gates = projected  # (T, B, 3H), first the inputs' share, then the gates
+        self._gates = projected  # (T, B, 3H), first the projected inputs, then the gates
         self._products = np.empty_like(projected)
         for t, (gates, products) in enumerate(zip(projected, self._products, strict=True)):
             np.dot(hiddens[t], recurrent_kernel, out=products)
@@ -225,9 +226,9 @@ class GRUPass(RecurrentPass):
         return d_gates, {"recurrent_kernel": kernel, "recurrent_bias": d_products.sum(axis=(0, 1))}
 
     def _turn_gates_into_slopes(self) -> tuple[Array, Array]:
-        """Overwrite the gates by what dh', dn and dh' are multiplied with; return z and r, both (T, B, H).
+        """Overwrite the gates by the factors of dh', dn and dh'; return z and r, both (T, B, H).
 
-        None of it depends on what comes back, so it is done for all steps at once.
+        These do not depend on later gradients, so they are computed for all steps at once.
         """
         (z, r, n), (_, _, m) = _split(self._gates, 3), _split(self._products, 3)
         kept, reset = z.copy(), r.copy()
@@ -252,7 +253,7 @@ class GRUResetBeforePass(RecurrentPass):
     def __init__(self, projected: Array, recurrent_kernel: Array, recurrent_bias: Array | None, state: HiddenState) -> None:
         super().__init__(projected, recurrent_kernel, recurrent_bias, state)
         hiddens, H = self._hiddens, len(recurrent_kernel)
-        self._gates = projected  # (T, B, 3H), first the inputs' share, then the gates
+        self._gates = projected  # (T, B, 3H), first the projected inputs, then the gates
         self._reset_hiddens = np.empty_like(self.outputs)
         for t, gates in enumerate(projected):
             gates[:, : 2 * H] += hiddens[t] @ recurrent_kernel[:, : 2 * H]
@@ -279,7 +280,7 @@ class GRUResetBeforePass(RecurrentPass):
         return d_gates, {"recurrent_kernel": np.concatenate([d_update_and_reset, d_candidate], axis=1)}
 
     def _step_back(self, t: int, d_hidden: Array) -> Array:
-        """Turn the gates of step t into their gradients; return that of the hidden state before, (B, H)."""
+        """Replace the gates of step t by their gradients; return the gradient of the previous hidden state, (B, H)."""
         H, gates = len(self._kernel), self._gates[t]
         z, r, n = _split(gates, 3)
         d_candidate = d_hidden * (1 - z) * (1 - n * n)
@@ -292,7 +293,7 @@ class GRUResetBeforePass(RecurrentPass):
 
 
 def pass_type(config: NetworkConfig) -> type[RecurrentPass]:
-    """Return the class of a network's recurrent layers; "dense" is another way to write a SimpleRNN."""
+    """Return the class of a network's recurrent layers; "dense" is another way of training a SimpleRNN."""
     if config.cell == "gru":
         return GRUPass if config.reset_after else GRUResetBeforePass
     if config.cell == "lstm":
@@ -301,31 +302,34 @@ def pass_type(config: NetworkConfig) -> type[RecurrentPass]:
 
 
 def _saturated_share(*, sigmoids: list[Array], tanh: Array) -> float:
-    """Return the share of values, of one shape each, whose slope is below a twentieth of its largest: σ' = σ (1 - σ) <= 1/4."""
+    """Return the share of values whose slope is below a twentieth of its maximum: σ' = σ (1 - σ) <= 1/4.
+
+    All arrays have the same shape.
+    """
     shares = [(4 * values * (1 - values) < SATURATED).mean() for values in sigmoids]
     return float(np.mean([*shares, (1 - tanh * tanh < SATURATED).mean()]))
 
 
 def _after(first: Array, num_steps: int) -> Array:
-    """Return (T + 1, B, H) rows, of which only the first is set: to a state, (B, H)."""
+    """Return uninitialized rows, (T + 1, B, H), whose first is set to a state, (B, H)."""
     rows = np.empty((num_steps + 1, *first.shape), first.dtype)
     rows[0] = first
     return rows
 
 
 def _split(gates: Array, count: int) -> list[Array]:
-    """Return views of the gates that lie side by side: (..., count * H) to (..., H) each."""
+    """Return views of adjacent gates: (..., count * H) to (..., H) each."""
     H = gates.shape[-1] // count
     return [gates[..., gate * H : (gate + 1) * H] for gate in range(count)]
 
 
 def _product(states: Array, gradients: Array) -> Array:
-    """Return the gradient of a kernel, (H, G): states, (T, B, H), and those by their products, (T, B, G)."""
+    """Return the gradient of a kernel, (H, G), from the states, (T, B, H), and the gradients of their products, (T, B, G)."""
     return states.reshape(-1, states.shape[-1]).T @ gradients.reshape(-1, gradients.shape[-1])
 
 
 def _sigmoid_in_place(values: Array) -> None:
-    """Replace values by σ(v) = tanh(v / 2) / 2 + 1/2, which nothing overflows in."""
+    """Replace values by σ(v) = tanh(v / 2) / 2 + 1/2, which cannot overflow."""
     values *= 0.5
     np.tanh(values, out=values)
     values *= 0.5
@@ -333,9 +337,9 @@ def _sigmoid_in_place(values: Array) -> None:
 
 
 def _activation_scale_and_shift(dtype: np.dtype[Any], hidden_size: int) -> tuple[Array, Array]:
-    """Return (4H,) factors and summands with which scale * tanh(scale * v) + shift is σ for three gates and tanh for one.
+    """Return (4H,) vectors for which scale * tanh(scale * v) + shift is σ for three gates and tanh for one.
 
-    So one pass over all gates does, where four over parts of them would.
+    One pass over all gates then replaces four passes over parts of them.
     """
     scale = np.repeat(np.array([0.5, 0.5, 1, 0.5], dtype), hidden_size)
     return scale, 1 - scale

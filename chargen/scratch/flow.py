@@ -1,4 +1,4 @@
-"""Measure where gradients vanish or explode, and where units are stuck, on one batch for each recurrent layer."""
+"""Measure for each recurrent layer, on one batch, where gradients vanish or explode and where units are saturated."""
 
 from typing import NamedTuple
 
@@ -11,11 +11,11 @@ from chargen.scratch.network import NetworkPass, ScratchNetwork
 
 
 class LayerFlow(NamedTuple):
-    """What a batch says of one recurrent layer.
+    """The measurements of one recurrent layer on a batch.
 
-    gradient_norm: Euclidean norm of the gradient by all of the layer's weights. reach: how much of the gradient of the last
-    position's loss arrives at the first step, as a share of what it is at the last step; above 1 it grows on the way.
-    saturation: the share of units and gates whose activation has a slope below a twentieth of its largest.
+    gradient_norm: Euclidean norm of the gradient of all of the layer's weights. reach: norm of the gradient of the last
+    position's loss at the first step, relative to that at the last step; above 1 it grows on the way. saturation: the share of
+    units and gates whose activation has a slope below a twentieth of its maximum.
     """
 
     layer: str
@@ -25,7 +25,7 @@ class LayerFlow(NamedTuple):
 
 
 def gradient_flow(network: ScratchNetwork, batch: Batch) -> list[LayerFlow]:
-    """Run a batch through the network from the zero state, forward and back, and return what it says of each layer."""
+    """Run a batch through the network from a zero state, forward and backward, and measure each layer."""
     state = network.zero_state(len(batch.inputs))
     run = NetworkPass(network, batch.inputs, state)
     saturation = run.saturation
@@ -48,7 +48,7 @@ def _d_logits(run: NetworkPass, targets: Array, weights: Array) -> Array:
 
 
 def _last_only(weights: Array) -> Array:
-    """Let the last position alone weigh: (B, T) or, with one target a window, (B,)."""
+    """Set all weights to 0 except the last position's: (B, T) or, with one target per window, (B,)."""
     if weights.ndim == 1:
         return weights
     last = np.zeros_like(weights)
@@ -61,5 +61,5 @@ def _norm(arrays: list[Array]) -> float:
 
 
 def _share(norms: Array) -> float:
-    """Return the first of the norms by step, (T,), as a share of the last."""
+    """Return the first of the norms by step, (T,), relative to the last."""
     return float(norms[0] / norms[-1]) if norms[-1] else 0.0

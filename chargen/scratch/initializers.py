@@ -12,10 +12,10 @@ EMBEDDING_LIMIT = 0.05
 def initial_weights(
     config: NetworkConfig, vocab_size: int, rng: np.random.Generator, *, num_outputs: int | None = None
 ) -> dict[str, Floats]:
-    """Draw float32 weights, named and shaped as `weight_shapes` says, from `rng`.
+    """Draw float32 weights with the names and shapes of `weight_shapes` from `rng`.
 
-    Kernels are Glorot uniform, recurrent kernels as configured, embeddings uniform within 0.05 of zero, biases zero, an LSTM's
-    forget gate's one if so configured. What normalises begins by changing nothing.
+    Kernels are Glorot uniform, recurrent kernels as configured, embeddings uniform in [-0.05, 0.05], biases zero, an LSTM's
+    forget gate bias one if configured. Normalisation layers start as the identity.
     """
     shapes = weight_shapes(config, vocab_size, num_outputs=num_outputs)
     weights = {name: _initial(name, shape, config, rng) for name, shape in shapes.items()}
@@ -49,5 +49,5 @@ def orthogonal(shape: tuple[int, ...], rng: np.random.Generator) -> Floats:
     """Draw a matrix, (H, G), whose rows, or columns if they are fewer, are orthonormal (Saxe et al. 2014)."""
     wide = shape[1] > shape[0]
     columns, upper = np.linalg.qr(rng.normal(size=shape[::-1] if wide else shape))
-    columns *= np.sign(np.diag(upper))  # without it the draw is not uniform
+    columns *= np.sign(np.diag(upper))  # otherwise the matrix is not uniformly distributed
     return np.ascontiguousarray(columns.T if wide else columns, dtype=np.float32)

@@ -1,8 +1,8 @@
 """Implement layers without a state, forward and backward: look-up, product, dropout, last step.
 
-A pass is one run of one layer over one batch. Making it runs the layer forward and keeps what the way back needs; `backward`
-may be called once. Shapes: T steps, B rows, D inputs, G outputs, V tokens; time comes first. In the equations dv is the
-gradient of the loss by v.
+A pass is one run of one layer over one batch. Creating it runs the layer forward and keeps what the backward pass needs;
+`backward` may be called once. Shapes: T steps, B rows, D inputs, G outputs, V tokens; time comes first. In the equations dv is
+the gradient of the loss with respect to v.
 """
 
 from abc import ABC, abstractmethod
@@ -11,11 +11,11 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-Array = npt.NDArray[Any]  # float32 to train, float64 to check gradients
+Array = npt.NDArray[Any]  # float32 for training, float64 for checking gradients
 Gradients = dict[str, Array]
 Ids = npt.NDArray[np.integer]
 
-ONE_HOT_MAX_TOKENS = 512  # up to here a table's gradient is a matrix product, above it a sum over sorted rows
+ONE_HOT_MAX_TOKENS = 512  # up to this size a table's gradient is a matrix product, above it a sum over sorted rows
 
 
 class Pass(ABC):
@@ -25,11 +25,11 @@ class Pass(ABC):
 
     @abstractmethod
     def backward(self, d_outputs: Array) -> tuple[Array, Gradients]:
-        """Return the gradients by the inputs and, by name, by the weights, given those by `outputs`, which are overwritten."""
+        """Return the gradients of the inputs and, by name, of the weights, given those of `outputs`, which are overwritten."""
 
 
 class DensePass(Pass):
-    """A layer that multiplies at every position by itself.
+    """A dense layer, applied at every position separately.
 
     y = x W + b,  dx = dy Wᵀ,  dW = xᵀ dy,  db = Σ dy over the positions
     """
@@ -48,7 +48,7 @@ class DensePass(Pass):
 
 
 class ReluPass(Pass):
-    """Take the positive part: y = max(0, x),  dx = dy where y > 0."""
+    """The activation y = max(0, x),  dx = dy where y > 0."""
 
     def __init__(self, inputs: Array) -> None:
         """Run forward; `inputs` is overwritten."""
@@ -62,9 +62,9 @@ class ReluPass(Pass):
 class DropoutPass(Pass):
     """Inverted dropout (Srivastava et al. 2014): y = x * m,  dx = dy * m,  m being 0 with probability p, else 1 / (1 - p)."""
 
-    def __init__(self, inputs: Array, rate: float, rng: np.random.Generator) -> None:
-        """Run forward with the share `rate` of values dropped, drawn from `rng`; inputs and outputs of any one shape."""
-        self._mask = dropout_mask(inputs.shape, rate, rng)
+    def __init__(self, inputs: Array, share: float, rng: np.random.Generator) -> None:
+        """Run forward and drop the share `share` of values, drawn from `rng`; inputs and outputs have equal shapes."""
+        self._mask = dropout_mask(inputs.shape, share, rng)
         self.outputs = inputs * self._mask
 
     def backward(self, d_outputs: Array) -> tuple[Array, Gradients]:
@@ -73,7 +73,7 @@ class DropoutPass(Pass):
 
 
 class LastStepPass(Pass):
-    """Keep the last of T steps: (T, B, H) to (B, H)."""
+    """The selection of the last of T steps: (T, B, H) to (B, H)."""
 
     def __init__(self, inputs: Array) -> None:
         """Run forward."""
@@ -87,21 +87,21 @@ class LastStepPass(Pass):
 
 
 class TokenPass(ABC):
-    """What the first recurrent layer is given for token ids, (T, B): (T, B, G) projected inputs."""
+    """The projected inputs, (T, B, G), of the first recurrent layer for token ids, (T, B)."""
 
     outputs: Array
 
     @abstractmethod
     def backward(self, d_outputs: Array) -> Gradients:
-        """Return the gradients by "embedding" (if there is one), "kernel" and "bias", given those by `outputs`."""
+        """Return the gradients of "embedding" (if there is one), "kernel" and "bias", given those of `outputs`."""
 
 
 class FoldedTokenPass(TokenPass):
     """Rows of a folded table.
 
-    What a layer adds up for a token is the same wherever the token stands, so it is computed once for each token:
-    table = embedding W + b, (V, G), or W + b for one-hot vectors, and x = table[ids].
-    dtable = Σ dx over the places of each token; from there on as in `DensePass`.
+    The projection of a token does not depend on its position, so it is computed once for each token: table = embedding W + b,
+    (V, G), or W + b for one-hot vectors, and x = table[ids]. dtable = Σ dx over the positions of each token; then as in
+    `DensePass`.
     """
 
     def __init__(self, ids: Ids, embedding: Array | None, kernel: Array, bias: Array) -> None:
@@ -120,20 +120,20 @@ class FoldedTokenPass(TokenPass):
 
 
 class DroppedTokenPass(TokenPass):
-    """Vectors of tokens with dropout between them and the product, which therefore cannot be folded.
+    """The vectors of tokens with dropout before the product, so that they cannot be folded into a table.
 
-    x = (embedding[ids] * m) W + b. Of a one-hot vector only the 1 can be dropped: x = W[ids] * m + b, one m a position.
+    x = (embedding[ids] * m) W + b. In a one-hot vector only the 1 can be dropped: x = W[ids] * m + b, one m per position.
     """
 
     def __init__(
-        self, ids: Ids, embedding: Array | None, kernel: Array, bias: Array, *, rate: float, rng: np.random.Generator
+        self, ids: Ids, embedding: Array | None, kernel: Array, bias: Array, *, share: float, rng: np.random.Generator
     ) -> None:
         """Run forward: ids (T, B), embedding (V, D) or None, kernel (D, G) or (V, G), bias (G,); masks come from `rng`."""
         self._ids = ids
         vectors = kernel if embedding is None else embedding
         self._vocab_size = len(vectors)
         mask_width = 1 if embedding is None else embedding.shape[-1]
-        self._mask = dropout_mask((*ids.shape, mask_width), rate, rng)
+        self._mask = dropout_mask((*ids.shape, mask_width), share, rng)
         dropped = np.take(vectors, ids, axis=0) * self._mask
         self._product = None if embedding is None else DensePass(dropped, kernel, bias)
         self.outputs = self._product.outputs if self._product else dropped + bias
@@ -146,13 +146,13 @@ class DroppedTokenPass(TokenPass):
         return {"embedding": sum_by_token(self._ids, d_dropped * self._mask, self._vocab_size)} | gradients
 
 
-def dropout_mask(shape: tuple[int, ...], rate: float, rng: np.random.Generator) -> Array:
-    """Return 0 for the share `rate` of places, drawn from `rng`, and 1 / (1 - rate) for the others, float32."""
-    return (rng.random(shape, np.float32) >= rate) * np.float32(1 / (1 - rate))
+def dropout_mask(shape: tuple[int, ...], share: float, rng: np.random.Generator) -> Array:
+    """Return 0 for the share `share` of positions, drawn from `rng`, and 1 / (1 - share) for the others, float32."""
+    return (rng.random(shape, np.float32) >= share) * np.float32(1 / (1 - share))
 
 
 def sum_by_token(ids: Ids, rows: Array, vocab_size: int) -> Array:
-    """Add up the rows, (..., G), of each token in ids, (...), and return (V, G): the gradient of a table read by id."""
+    """Add up the rows, (..., G), of each token in ids, (...), to (V, G): the gradient of a table indexed by ids."""
     ids, rows = ids.reshape(-1), rows.reshape(ids.size, -1)
     if vocab_size <= ONE_HOT_MAX_TOKENS:
         one_hot = np.zeros((len(ids), vocab_size), rows.dtype)

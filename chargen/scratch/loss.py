@@ -11,9 +11,9 @@ def cross_entropy(logits: Array, targets: Ids, weights: Array) -> float:
 
 
 def cross_entropy_and_gradient(logits: Array, targets: Ids, weights: Array) -> tuple[float, Array]:
-    """Return the cross-entropy as `cross_entropy` does, and the gradient of its weighted mean by the logits, (..., V).
+    """Return the result of `cross_entropy`, and the gradient of its weighted mean, (..., V).
 
-    With p = softmax(logits), dlogits = (p - one_hot(target)) w / Σ w. Where no position weighs it is zero.
+    With p = softmax(logits), dlogits = (p - one_hot(target)) w / Σ w; zero if all weights are zero.
     """
     loss, d_logits = _softmax(logits, targets, weights)
     rows = d_logits.reshape(-1, d_logits.shape[-1])
@@ -24,7 +24,7 @@ def cross_entropy_and_gradient(logits: Array, targets: Ids, weights: Array) -> t
 
 def _softmax(logits: Array, targets: Ids, weights: Array) -> tuple[float, Array]:
     """Return the summed cross-entropy and the probabilities, (..., V)."""
-    values = logits - logits.max(axis=-1, keepdims=True)  # so that no power overflows
+    values = logits - logits.max(axis=-1, keepdims=True)  # so that exp cannot overflow
     chosen = np.take_along_axis(values, targets[..., None], axis=-1)  # (..., 1)
     np.exp(values, out=values)
     sums = values.sum(axis=-1, keepdims=True)

@@ -1,4 +1,4 @@
-"""Train a network by hand: token ids in, loss and gradients out."""
+"""Train a network with hand-written backpropagation: token ids in, loss and gradients out."""
 
 from collections.abc import Mapping
 from typing import Any, NamedTuple
@@ -28,10 +28,10 @@ from chargen.settings.schema import NetworkConfig
 
 
 class LossAndGradients(NamedTuple):
-    """What a batch says of the weights.
+    """The result of a batch.
 
-    loss: the cross-entropy in nats, summed over the positions that weigh. gradients: those of its mean over these positions,
-    by the names and in the shapes of the weights. state: the one after the batch, for the next.
+    loss: the cross-entropy in nats, summed over the positions with a weight. gradients: of the mean over these positions, with
+    the names and shapes of the weights. state: the state after the batch, for the next one.
     """
 
     loss: float
@@ -40,55 +40,58 @@ class LossAndGradients(NamedTuple):
 
 
 class ScratchNetwork:
-    """The network that `chargen.network.Network` runs, with a way back to its weights.
+    """The network that `chargen.network.Network` computes, with gradients.
 
-    Each call reads the weights as they are then, so that an optimizer may change them in place.
+    Each call reads the current weights, so an optimizer may change them in place.
     """
 
     def __init__(self, config: NetworkConfig, vocab_size: int, weights: Mapping[str, Array]) -> None:
-        """Take the weights named by `weight_shapes`, of one dtype, which everything is computed in; they are not copied.
+        """Take the weights named by `weight_shapes`, all of one dtype, without copying; compute everything in that dtype.
 
-        Raises ConfigError for what only the Keras model can do.
+        Raises ConfigError for a network that only the Keras model supports.
         """
         check_supported(config)
         self.config, self.vocab_size, self.weights = config, vocab_size, weights
 
     def zero_state(self, batch_size: int) -> NetworkState:
-        """Return the state before any token."""
+        """Return the initial state, all zeros."""
         zeros = np.zeros((batch_size, self.config.hidden_size), self.weights["output.bias"].dtype)
         kind = cell_type(self.config).state_type
         return tuple(kind(*[zeros] * len(kind._fields)) for _ in range(self.config.num_layers))
 
     def logits(self, ids: Ids, state: NetworkState) -> tuple[Array, NetworkState]:
-        """Read (B, T) ids and return the logits and the state after the last; nothing is dropped.
+        """Read (B, T) ids without dropout, and return the logits and the state after the last.
 
-        The logits are (B, T, V), those after every position, or with targets "last" (B, V).
+        The logits are (B, T, V), after every position, or with targets "last" (B, V).
         """
         run = NetworkPass(self, ids, state)
         return (run.logits if run.logits.ndim == 2 else run.logits.swapaxes(0, 1)), run.state
 
     def loss(self, batch: Batch, state: NetworkState) -> tuple[float, NetworkState]:
-        """Return the cross-entropy in nats, summed over the positions that weigh, and the next state; nothing is dropped."""
+        """Return the cross-entropy in nats, summed over the positions with a weight, and the next state; without dropout."""
         run = NetworkPass(self, batch.inputs, state)
         return cross_entropy(run.logits, batch.targets.T, batch.weights.T), run.state
 
     def loss_and_gradients(self, batch: Batch, state: NetworkState, rng: np.random.Generator) -> LossAndGradients:
-        """Run a batch forward and back, with dropout drawn from `rng`. The gradient is cut at the batch's two ends."""
+        """Run a batch forward and backward, with dropout drawn from `rng`.
+
+        The gradient is cut at both ends of the batch.
+        """
         run = NetworkPass(self, batch.inputs, state, rng)
         loss, d_logits = cross_entropy_and_gradient(run.logits, batch.targets.T, batch.weights.T)
         return LossAndGradients(loss, run.backward(d_logits), run.state)
 
 
 class NetworkPass:
-    """One run of the network over a batch of ids, (B, T), from a state; with dropout if there is an `rng`.
+    """One run of the network over a batch of ids, (B, T), from a state; with dropout if `rng` is given.
 
-    logits: (T, B, V), or (B, V) with targets "last". state: the one after the last step. step_norms: for each recurrent
-    layer, the norm of what came back to its hidden state at each step, (T,), once `backward` was called.
+    logits: (T, B, V), or (B, V) with targets "last". state: after the last step. step_norms: after `backward`, for each
+    recurrent layer the norm of the gradient of its hidden state at each step, (T,).
     """
 
     def __init__(self, network: ScratchNetwork, ids: Ids, state: NetworkState, rng: np.random.Generator | None = None) -> None:
         self._config, self._weights, self._rng = network.config, network.weights, rng
-        self._passes: list[tuple[str, Pass]] = []  # each with its name in `weight_shapes`, in the order of the way forward
+        self._passes: list[tuple[str, Pass]] = []  # each with its name in `weight_shapes`, in forward order
         self._tokens = self._read_tokens(np.ascontiguousarray(ids.T))
         states = []
         values = self._tokens.outputs
@@ -104,17 +107,17 @@ class NetworkPass:
 
     @property
     def saturation(self) -> dict[str, float]:
-        """The share of saturated units and gates of each recurrent layer; to be asked before `backward` is called."""
+        """The share of saturated units and gates of each recurrent layer; read it before calling `backward`."""
         return {name: one.saturation for name, one in self._passes if isinstance(one, RecurrentPass)}
 
     def backward(self, d_logits: Array) -> Gradients:
-        """Return the gradients by all weights, given those by `logits`, which are overwritten."""
+        """Return the gradients of all weights, given those of `logits`, which are overwritten."""
         by_name: Gradients = {}
         self.step_norms: dict[str, Array] = {}
         for name, one in reversed(self._passes):
             d_outputs = d_logits
             d_logits, gradients = one.backward(d_outputs)
-            if isinstance(one, RecurrentPass):  # which has added to d_outputs what comes back through time
+            if isinstance(one, RecurrentPass):  # backward has added the gradients through time to d_outputs
                 self.step_norms[name] = np.linalg.norm(d_outputs, axis=(1, 2))
             by_name |= {f"{name}.{weight}": gradient for weight, gradient in gradients.items()}
         for weight, gradient in self._tokens.backward(d_logits).items():
@@ -126,12 +129,12 @@ class NetworkPass:
         return {name: by_name[name] for name in self._weights}
 
     def _read_tokens(self, ids: Ids) -> TokenPass:
-        """Return what the first recurrent layer is given for ids, (T, B)."""
+        """Return the projected inputs of the first recurrent layer for ids, (T, B)."""
         kernel, (bias, _) = self._weights["recurrent.0.kernel"], self._biases("recurrent.0")
         embedding = self._weights.get("embedding")
         if self._rng is None or not self._config.input_dropout:
             return FoldedTokenPass(ids, embedding, kernel, bias)
-        return DroppedTokenPass(ids, embedding, kernel, bias, rate=self._config.input_dropout, rng=self._rng)
+        return DroppedTokenPass(ids, embedding, kernel, bias, share=self._config.input_dropout, rng=self._rng)
 
     def _recur(self, name: str, projected: Array, state: Any) -> RecurrentPass:
         kernel, (_, recurrent_bias) = self._weights[f"{name}.recurrent_kernel"], self._biases(name)
@@ -140,7 +143,7 @@ class NetworkPass:
         return one
 
     def _biases(self, name: str) -> tuple[Array, Array | None]:
-        """Return the bias of a layer's input product, and that of its recurrent product, which only one kind of GRU has."""
+        """Return the bias of a layer's input product, and that of its recurrent product, which only some GRUs have."""
         bias = self._weights[f"{name}.bias"]
         return (bias, None) if bias.ndim == 1 else (bias[0], bias[1])
 
@@ -162,24 +165,24 @@ class NetworkPass:
         return self._then("", DropoutPass(values, self._config.dropout, self._rng))
 
     def _then(self, name: str, one: Pass) -> Array:
-        """Remember a pass for the way back and return its outputs."""
+        """Store a pass for the backward pass and return its outputs."""
         self._passes.append((name, one))
         return one.outputs
 
 
 def supported(config: NetworkConfig) -> bool:
-    """Tell whether this is a network that can be trained by hand."""
+    """Return whether a network can be trained by hand-written backpropagation."""
     return not refused(config)
 
 
 def check_supported(config: NetworkConfig) -> None:
     """Raise ConfigError for a network that only the Keras model can train."""
     for name in refused(config):
-        raise ConfigError(f"the NumPy trainer has no network.{name}", hint="use --backend tensorflow")
+        raise ConfigError(f"the NumPy trainer does not support network.{name}", hint="use --backend tensorflow")
 
 
 def refused(config: NetworkConfig) -> list[str]:
-    """Name the settings of a network that have no way back here."""
+    """Return the names of a network's settings that are not supported here."""
     wanted = {
         "recurrent_dropout": bool(config.recurrent_dropout),
         "weight_drop": bool(config.weight_drop),

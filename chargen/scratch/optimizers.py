@@ -1,7 +1,7 @@
 """Implement optimizers with Keras's formulas and defaults.
 
-In the equations w is a weight, g its gradient, n the learning rate, t the number of the step from 1 on; all products are by
-element. Weights and slots are changed in place.
+In the equations w is a weight, g its gradient, n the learning rate, t the number of the step, from 1; all products are
+element-wise. Weights and slots are changed in place.
 """
 
 import math
@@ -13,17 +13,17 @@ import numpy as np
 
 from chargen.scratch.layers import Array
 
-EPSILON = 1e-7  # keeps roots away from zero
+EPSILON = 1e-7  # avoids division by zero
 
 
 class Optimizer(ABC):
-    """What changes the weights by their gradients, and what it remembers to do so.
+    """The update rule of the weights, and its state.
 
-    num_steps: updates so far. slots: for each weight's name, arrays like the weight, one for each of `slot_starts`. Together
-    they are all that an optimizer carries from step to step.
+    num_steps: the number of updates so far. slots: for each weight's name, arrays of the weight's shape, one for each of
+    `slot_starts`. Together they are the whole state of an optimizer.
     """
 
-    slot_starts: ClassVar[tuple[float, ...]] = ()  # the value that each slot begins with
+    slot_starts: ClassVar[tuple[float, ...]] = ()  # the initial value of each slot
 
     def __init__(
         self,
@@ -44,7 +44,7 @@ class Optimizer(ABC):
         self.slots: dict[str, list[Array]] = {}
 
     def update(self, weights: Mapping[str, Array], gradients: Mapping[str, Array]) -> None:
-        """Take one step: weights are changed in place, gradients are clipped in place."""
+        """Take one step: change the weights in place, and clip the gradients in place."""
         if self.clip_value:
             clip_by_value(gradients.values(), self.clip_value)
         if self.clip_norm:
@@ -61,14 +61,14 @@ class Optimizer(ABC):
 
 
 class SGD(Optimizer):
-    """w = w - n g."""
+    """The update w = w - n g."""
 
     def _update(self, weight: Array, gradient: Array, *slots: Array) -> None:
         weight -= self.learning_rate * gradient
 
 
 class RMSprop(Optimizer):
-    """v = ρ v + (1 - ρ) g²,  w = w - n g / sqrt(v + ε) (Tieleman and Hinton 2012)."""
+    """The update v = ρ v + (1 - ρ) g²,  w = w - n g / sqrt(v + ε) (Tieleman and Hinton 2012)."""
 
     slot_starts = (0.0,)
     rho = 0.9
@@ -81,7 +81,7 @@ class RMSprop(Optimizer):
 
 
 class Adagrad(Optimizer):
-    """v = v + g²,  w = w - n g / sqrt(v + ε) (Duchi, Hazan and Singer 2011)."""
+    """The update v = v + g²,  w = w - n g / sqrt(v + ε) (Duchi, Hazan and Singer 2011)."""
 
     slot_starts = (0.1,)
 
@@ -110,7 +110,7 @@ class Adam(Optimizer):
 
 
 class AdamW(Adam):
-    """Adam after w = w - n λ w, the decay being no part of the gradient (Loshchilov and Hutter 2019)."""
+    """Adam with decoupled weight decay: first w = w - n λ w (Loshchilov and Hutter 2019)."""
 
     def _update(self, weight: Array, gradient: Array, *slots: Array) -> None:
         weight *= 1 - self.learning_rate * self.weight_decay
@@ -118,16 +118,16 @@ class AdamW(Adam):
 
 
 def clip_by_norm(gradients: Iterable[Array], limit: float) -> None:
-    """Scale all gradients, in place, by one factor that brings their common Euclidean norm down to `limit`."""
+    """Scale all gradients in place by one factor so that their joint Euclidean norm is at most `limit`."""
     gradients = list(gradients)
     norm = math.sqrt(sum(float(np.vdot(one, one)) for one in gradients))
-    if not norm <= limit:  # also where it is not a number
+    if not norm <= limit:  # also if the norm is NaN
         for one in gradients:
             one *= limit / norm
 
 
 def clip_by_value(gradients: Iterable[Array], limit: float) -> None:
-    """Bring every element of the gradients, in place, into [-limit, limit]."""
+    """Clip every element of the gradients to [-limit, limit], in place."""
     for one in gradients:
         np.clip(one, -limit, limit, out=one)
 

@@ -16,7 +16,7 @@ from chargen.tracking.tracker import SampleRow
 class TensorBoardTracker:
     """Write an event file into <run>/tensorboard; `tensorboard --logdir runs` shows it.
 
-    TensorBoard's own EventFileWriter would load TensorFlow and start a thread; an epoch's few records need neither.
+    TensorBoard's own EventFileWriter would load TensorFlow and start a thread; the few records of an epoch need neither.
     """
 
     def __init__(self) -> None:
@@ -24,7 +24,7 @@ class TensorBoardTracker:
 
     def start(self, name: str, folder: Path, settings: Mapping[str, Any], facts: Mapping[str, Any]) -> None:
         if find_spec("tensorboard") is None:
-            raise ModuleNotFoundError("the package is not there; pip install tensorboard")
+            raise ModuleNotFoundError("the package is not installed; pip install tensorboard")
         self._path = folder / "tensorboard" / f"events.out.tfevents.{time.time_ns()}"
         self._path.parent.mkdir(exist_ok=True)
         texts = {"settings": settings, "facts": facts}
@@ -40,7 +40,7 @@ class TensorBoardTracker:
         self._write(*(_text_event(tag, text, step=epoch) for tag, text, epoch in texts))
 
     def finish(self, *, failed: bool, models: Mapping[str, Path]) -> None:
-        """Do nothing: every epoch's records are written whole."""
+        """Do nothing: the records of every epoch are already written."""
 
     def _write(self, *events: Mapping[str, Any]) -> None:
         """Append events, given by the fields of TensorBoard's Event message, to the file."""
@@ -54,7 +54,7 @@ class TensorBoardTracker:
 
 
 def _text_event(tag: str, text: str, *, step: int) -> dict[str, Any]:
-    """Return the event of a text, which TensorBoard shows as Markdown: indented, so that it stands as it is."""
+    """Return the event of a text; it is indented because TensorBoard shows it as Markdown."""
     tensor = {"dtype": "DT_STRING", "tensor_shape": {"dim": [{"size": 1}]}, "string_val": [indent(text, "    ").encode()]}
     value = {"tag": tag, "metadata": {"plugin_data": {"plugin_name": "text"}}, "tensor": tensor}
     return {"step": step, "summary": {"value": [value]}}

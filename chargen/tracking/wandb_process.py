@@ -1,7 +1,7 @@
-"""Talk to Weights & Biases. `WandbTracker` starts this file as a program; it uses nothing of chargen.
+"""Log to Weights & Biases. `WandbTracker` runs this file as a program; it imports nothing of chargen.
 
-It reads messages from stdin, a line of JSON each, and answers on stdout: that it has begun or finished, or why it has failed.
-It may wait for the network as long as it likes, and is killed when it waits too long.
+It reads messages from stdin, one line of JSON each, and answers on stdout when it has begun, finished or failed. It may wait
+for the network for any time; `WandbTracker` kills it when it takes too long.
 """
 
 import filecmp
@@ -14,16 +14,16 @@ from contextlib import suppress
 from typing import Any, TextIO
 
 COLUMNS = ["epoch", "prompt", "diversity", "text"]
-LAST_SECONDS = 90  # for the end of a run, whatever has become of the training
-PROJECT = "chargen"  # where neither the user nor wandb's settings name one
-SHARE_OF_ROWS = 0.1  # of the table, which have to be new for it to be logged once more
+LAST_SECONDS = 90  # seconds for the end of a run, even if the training has died
+PROJECT = "chargen"  # used if neither the user nor wandb's settings name a project
+SHARE_OF_ROWS = 0.1  # share of the table that must be new before it is logged again
 
 
 class SampleTable:
-    """The sample texts of a run as a table that grows.
+    """The sample texts of a run as a growing table.
 
-    Each log of an incremental table sends its new rows, and names all logs before: what is sent is linear in the rows only if
-    the logs get fewer.
+    Each log of an incremental table sends its new rows and lists all earlier logs, so the data stays linear in the rows only if
+    logs become rarer.
     """
 
     def __init__(self, run: Any) -> None:
@@ -43,39 +43,39 @@ class SampleTable:
             self.log()
 
     def log(self) -> None:
-        """Log the table if anything of it is new."""
+        """Log the table if it has new rows."""
         if self._new:
             self._run.log({"samples": self._table, "epoch": self._epoch})
             self._new = 0
 
 
 def main() -> None:
-    """Follow the messages to their end; say so if that fails."""
+    """Process the messages until the end of stdin; report a failure."""
     signal.signal(signal.SIGINT, signal.SIG_IGN)
-    os.environ.setdefault("WANDB_ERROR_REPORTING", "false")  # it would send stack traces to the makers of wandb
+    os.environ.setdefault("WANDB_ERROR_REPORTING", "false")  # otherwise wandb sends stack traces to its developers
     answers = _own_stdout()
     try:
         _follow(sys.stdin, answers)
-    except BaseException as error:  # wandb ends programs by SystemExit, too
+    except BaseException as error:  # wandb also ends programs with SystemExit
         _answer(answers, "failed", _reason(error))
-        os._exit(1)  # nobody waits for what wandb would do at exit
+        os._exit(1)  # skips wandb's exit handlers, which may take long
 
 
 def _own_stdout() -> TextIO:
-    """Return stdout for the answers alone; what else prints there goes where stderr goes."""
+    """Reserve stdout for the answers, and redirect all other output to stderr."""
     answers = os.fdopen(os.dup(1), "w", encoding="utf-8")
     os.dup2(2, 1)
     return answers
 
 
 def _answer(answers: TextIO, message: str, content: Any) -> None:
-    with suppress(BrokenPipeError):  # the training was killed; its run is ended none the less
+    with suppress(BrokenPipeError):  # the training was killed; its run is still ended
         answers.write(json.dumps([message, content]) + "\n")
         answers.flush()
 
 
 def _reason(error: BaseException) -> str:
-    """Return one line that says what went wrong."""
+    """Return the error in one line."""
     if isinstance(error, ModuleNotFoundError):
         return f"{error.name} is not installed; pip install {error.name}"
     lines = str(error).strip().splitlines()
@@ -87,7 +87,7 @@ def _follow(messages: Iterable[str], answers: TextIO) -> None:
     samples: Any = None
     for line in messages:
         if not line.endswith("\n"):
-            break  # the training was killed as it wrote
+            break  # the training was killed while writing
         message, content = json.loads(line)
         if message == "start":
             run = _begin(content, answers)
@@ -105,7 +105,7 @@ def _follow(messages: Iterable[str], answers: TextIO) -> None:
 
 
 def _begin(options: Mapping[str, Any], answers: TextIO) -> Any:
-    """Begin the run, offline where W&B cannot be reached."""
+    """Begin the run, offline if W&B cannot be reached."""
     import wandb
 
     problem = None
@@ -121,7 +121,7 @@ def _begin(options: Mapping[str, Any], answers: TextIO) -> Any:
 
 
 def _init(options: Mapping[str, Any]) -> Any:
-    """Begin the run. What the options leave open is wandb's to know: its environment variables, its settings files."""
+    """Begin the run. Options that are None are left to wandb's environment variables and settings files."""
     import wandb
 
     settings = wandb.Settings(
@@ -149,7 +149,7 @@ def _init(options: Mapping[str, Any]) -> Any:
 
 
 def _finish(run: Any, samples: SampleTable, *, exit_code: int, models: Mapping[str, str]) -> None:
-    """End the run, with what it still has to log."""
+    """End the run, and log what is left."""
     signal.alarm(LAST_SECONDS)
     try:
         samples.log()
@@ -159,7 +159,7 @@ def _finish(run: Any, samples: SampleTable, *, exit_code: int, models: Mapping[s
 
 
 def _log_models(run: Any, models: Mapping[str, str]) -> None:
-    """Log model files as versions of one artifact, their names as its aliases."""
+    """Log model files as versions of one artifact, with their names as aliases."""
     import wandb
 
     for path, aliases in _distinct(models).items():
@@ -167,11 +167,11 @@ def _log_models(run: Any, models: Mapping[str, str]) -> None:
         artifact.add_file(path, name="model.safetensors", skip_cache=True)
         logged = run.log_artifact(artifact, aliases=aliases)
         if run.url:
-            logged.wait()  # what comes last is the latest
+            logged.wait()  # the version logged last is the latest
 
 
 def _distinct(models: Mapping[str, str]) -> dict[str, list[str]]:
-    """Return the aliases of each file; of files with the same content the first has those of all."""
+    """Return the aliases of each file; for files with equal content the first one has the aliases of all."""
     found: dict[str, list[str]] = {}
     for alias, path in models.items():
         same = next((one for one in found if filecmp.cmp(one, path, shallow=False)), path)

@@ -17,15 +17,15 @@ from chargen.files import write_atomically
 from chargen.tracking.tracker import SampleRow
 
 PROGRAM = Path(__file__).with_name("wandb_process.py")
-RUN_ID = "wandb-id"  # a file of the run directory
+RUN_ID = "wandb-id"  # a file in the run directory
 MAX_UNSENT = 64_000_000  # bytes
 CHUNK = 65536
-LEAVING_SECONDS = 2.0  # that its process has to end once the run has finished
-QUIET_SECONDS = 3.0  # of waiting, before it is told of
+LEAVING_SECONDS = 2.0  # for the process to end after the run has finished
+QUIET_SECONDS = 3.0  # of waiting before a line reports it
 
 
 class WaitLimits(NamedTuple):
-    """Seconds that the end of a run waits for W&B at most: of one that ends by itself, and of one that is stopped or fails."""
+    """The longest waiting times for W&B in seconds, at the end of a finished run and of a stopped or failed run."""
 
     finished: float
     stopped: float
@@ -38,29 +38,30 @@ WAIT_LIMITS = WaitLimits(finished=60.0, stopped=10.0)
 class WandbTracker:
     """Log to Weights & Biases.
 
-    wandb runs in another process, `wandb_process.py`: there it may hang, exit, be killed, take signals for its own or leave
-    threads behind. Messages go there as lines of JSON through a pipe that is never waited for; answers come back the same way
-    and are read when the next message is sent. Only the end waits, as long as WAIT_LIMITS says.
+    wandb runs in another process, `wandb_process.py`, where it may hang, exit, be killed, handle signals or leave threads
+    behind. Messages are sent as lines of JSON through a pipe without waiting; answers come back in the same way and are read
+    when the next message is sent. Only the end of the run waits, up to WAIT_LIMITS.
 
-    options: project, mode, group and tags, None for what wandb's own environment and files say. say: shows a line to the user.
+    options: project, mode, group and tags; None leaves a value to wandb's environment and files. say: prints a line for the
+    user.
     """
 
     def __init__(self, options: Mapping[str, Any], *, say: Callable[[str], None]) -> None:
         self._options, self._say = dict(options), say
         self._process: subprocess.Popen[bytes] | None = None
         self._unsent, self._received = bytearray(), bytearray()
-        self._folder = ""  # of wandb's own files, once there is one
+        self._folder = ""  # the folder of wandb's own files, once it is known
         self._finished = False
 
     def start(self, name: str, folder: Path, settings: Mapping[str, Any], facts: Mapping[str, Any]) -> None:
         run_id, resume = _run_id(folder)
         self._process = subprocess.Popen(
-            [sys.executable, "-P", str(PROGRAM)],  # -P: its neighbours are no modules of its own
+            [sys.executable, "-P", str(PROGRAM)],  # -P: do not import modules from the program's folder
             stdin=subprocess.PIPE,
             stdout=subprocess.PIPE,
             stderr=subprocess.DEVNULL,
             bufsize=0,
-            start_new_session=True,  # Ctrl-C is ours, and without a terminal wandb does not ask for a key
+            start_new_session=True,  # Ctrl-C goes only to the training, and without a terminal wandb does not ask for a key
         )
         for pipe in self._pipes:
             os.set_blocking(pipe.fileno(), False)
@@ -74,7 +75,7 @@ class WandbTracker:
         self._send("samples", rows)
 
     def finish(self, *, failed: bool, models: Mapping[str, Path]) -> None:
-        """End the run. Ctrl-C ends the waiting alone: everything else is done by now."""
+        """End the run. Ctrl-C only stops waiting, because everything else is done."""
         files = {alias: str(path.resolve()) for alias, path in models.items()}
         self._send("finish", {"exit_code": int(failed), "models": files})
         assert self._process
@@ -83,7 +84,7 @@ class WandbTracker:
             with suppress(subprocess.TimeoutExpired):
                 self._process.wait(LEAVING_SECONDS)
         except KeyboardInterrupt:
-            raise TimeoutError(f"it was not waited for{self._later}") from None
+            raise TimeoutError(f"waiting was stopped{self._later}") from None
         finally:
             self._end()
 
@@ -94,24 +95,24 @@ class WandbTracker:
 
     @property
     def _later(self) -> str:
-        """How to send what has not been sent."""
+        """The command that sends the unsent rest."""
         return f"; wandb sync {self._folder} sends the rest" if self._folder else ""
 
     def _send(self, message: str, content: Any) -> None:
-        """Send a message as far as that goes without waiting, and hear what there is. A failure ends the process."""
+        """Send a message, as far as possible without waiting, and read the answers. A failure ends the process."""
         self._unsent += json.dumps([message, content]).encode() + b"\n"
         try:
             if len(self._unsent) > MAX_UNSENT:
-                raise TimeoutError(f"it takes nothing any more{self._later}")
+                raise TimeoutError(f"it accepts no more data{self._later}")
             self._exchange()
         except BaseException:
             self._end()
             raise
 
     def _exchange(self) -> None:
-        """Send and hear what can be without waiting. Raises RuntimeError if the process has failed."""
+        """Send and receive as far as possible without waiting. Raises RuntimeError if the process has failed."""
         assert self._process
-        ended = self._process.poll()  # before its last words are heard
+        ended = self._process.poll()  # checked before reading its last answers
         sending, hearing = self._pipes
         try:
             while self._unsent and (sent := sending.write(self._unsent[:CHUNK])):
@@ -141,7 +142,7 @@ class WandbTracker:
             self._say(f"W&B: {content['url']}")
 
     def _wait(self, seconds: float) -> None:
-        """Wait for the process to finish the run. Raises TimeoutError, and what `_exchange` raises."""
+        """Wait for the process to finish the run. Raises TimeoutError, and the errors of `_exchange`."""
         assert self._process
         sending, hearing = self._pipes
         began, told = time.monotonic(), False
@@ -150,14 +151,14 @@ class WandbTracker:
             if waited >= seconds:
                 raise TimeoutError(f"no answer within {seconds:g} s{self._later}")
             if waited >= QUIET_SECONDS and not told:
-                self._say(f"waiting for W&B, {seconds:g} s at most; Ctrl-C ends that")
+                self._say(f"waiting for W&B, at most {seconds:g} s; Ctrl-C stops waiting")
                 told = True
             select.select([hearing], [sending] if self._unsent else [], [], 0.1)
             self._exchange()
         self._exchange()
 
     def _end(self) -> None:
-        """End the process, if it has not ended."""
+        """End the process if it is still running."""
         assert self._process
         self._process.kill()
         self._process.wait()
@@ -166,7 +167,7 @@ class WandbTracker:
 
 
 def _run_id(folder: Path) -> tuple[str, bool]:
-    """Return the id of a run directory's W&B run, and whether there was one before: a training that is resumed keeps it."""
+    """Return the id of a run directory's W&B run, and whether it existed before: a resumed training keeps it."""
     path = folder / RUN_ID
     if path.is_file() and (known := path.read_text(encoding="utf-8").strip()):
         return known, True

@@ -31,7 +31,9 @@ class NumpyTrainer:
     def __init__(self, plan: TextPlan) -> None:
         self._plan, self._training = plan, plan.settings.training
         if self._training.precision != "float32":
-            raise ConfigError("the NumPy trainer has no training.precision but float32", hint="use --backend tensorflow")
+            raise ConfigError(
+                "the NumPy trainer does not support training.precision other than float32", hint="use --backend tensorflow"
+            )
         check_supported(plan.settings.network)
         keep_freed_memory()
         seed = self._training.random_seed

@@ -1,4 +1,4 @@
-"""Define what a search may choose from: a range or some choices for each of its settings."""
+"""Define the search space: a range or a list of choices for each searched setting."""
 
 import math
 import random
@@ -14,10 +14,10 @@ from chargen.settings.schema import Mapped, NetworkConfig, Setting, Settings, de
 
 Values = Mapping[str, Any]  # "section.name" to a value
 
-MAX_DRAWS = 1000  # until there is nothing new to be found
-LOG_SCALE_FROM = 10  # times the lowest value: a range that goes so far is drawn from on a logarithmic scale
+MAX_DRAWS = 1000  # draws without a new value before giving up
+LOG_SCALE_FROM = 10  # times the lowest value: a wider range is searched on a logarithmic scale
 
-# What all trials have to share, so that their figures and their costs compare, is not here.
+# Settings that must be equal in all trials, so that their figures and costs are comparable, are not listed.
 SEARCHED_OF_CORPUS = ("tokens", "vocab_size")
 SEARCHED_OF_TRAINING = (
     "context_length",
@@ -41,7 +41,7 @@ SEARCHED_OF_TRAINING = (
 
 @dataclass(frozen=True, kw_only=True)
 class Range:
-    """Numbers from `low` to `high`, both included, whole ones if `low` is whole. `step` is from one to the next."""
+    """Numbers from `low` to `high`, inclusive; integers if `low` is one. `step` is the distance between numbers."""
 
     low: float
     high: float
@@ -49,7 +49,7 @@ class Range:
 
     @property
     def log(self) -> bool:
-        """Whether numbers are drawn by their logarithm."""
+        """Whether numbers are drawn on a logarithmic scale."""
         return self.step is None and self.low > 0 and self.high >= LOG_SCALE_FROM * self.low
 
     def __contains__(self, value: object) -> bool:
@@ -75,7 +75,7 @@ class Range:
 
 @dataclass(frozen=True)
 class Choices:
-    """Some values."""
+    """A list of values."""
 
     values: tuple[str | int | float | bool, ...]
 
@@ -94,9 +94,9 @@ Space = dict[str, Range | Choices]
 
 
 def parse_space(specs: Iterable[str]) -> Space:
-    """Return what texts such as "network.cell=lstm,gru" and "training.learning_rate=1e-4..1e-2" say.
+    """Parse texts such as "network.cell=lstm,gru" and "training.learning_rate=1e-4..1e-2" to a search space.
 
-    A range may have a step: 64..512/64. Raises ConfigError for a setting that is not searched, or values that it cannot have.
+    A range may have a step: 64..512/64. Raises ConfigError for a setting that cannot be searched, and for invalid values.
     """
     space: Space = {}
     for spec in specs:
@@ -106,17 +106,17 @@ def parse_space(specs: Iterable[str]) -> Space:
                 f"--search {spec} has no values", hint="such as --search network.cell=lstm,gru or network.dropout=0..0.5"
             )
         if name in space:
-            raise ConfigError(f"--search {name} is given twice", hint="leave one of them out")
+            raise ConfigError(f"--search {name} is given twice", hint="give it once")
         kind, detail = _known(name)
         space[name] = _parsed(f"--search {name}", text, kind, detail)
     return space
 
 
 def default_space(settings: Settings, fixed: Collection[str]) -> Space:
-    """Return what is searched unless somebody says otherwise: a neighbourhood of `settings`, all chosen, without what is fixed.
+    """Return the default search space: a neighbourhood of the complete `settings`, without the fixed ones.
 
-    The context length is part of it for streams alone: with the state carried on it changes how a network learns, and without,
-    also what is measured.
+    The context length is included only for streams: with carried state it changes how a network learns, without it also what is
+    measured.
     """
     network, training = settings.network, settings.training
     assert training.batch_size is not None
@@ -139,12 +139,12 @@ def default_space(settings: Settings, fixed: Collection[str]) -> Space:
 
 
 def same_values(values: Values) -> tuple[tuple[str, str], ...]:
-    """Return what is equal for equal values, whatever their last bits are."""
+    """Return a key that is equal for equal values, except for rounding errors."""
     return tuple(sorted((name, f"{value:.9g}" if isinstance(value, float) else repr(value)) for name, value in values.items()))
 
 
 def draw_other(space: Space, tried: Collection[object], rng: random.Random) -> dict[str, Any] | None:
-    """Return values that are not among those tried, as `same_values` tells them; None where hardly any are left."""
+    """Draw values that are not among those tried (by `same_values`); None if almost none are left."""
     for _ in range(MAX_DRAWS):
         values = {name: one.draw(rng) for name, one in space.items()}
         if same_values(values) not in tried:
@@ -153,7 +153,7 @@ def draw_other(space: Space, tried: Collection[object], rng: random.Random) -> d
 
 
 def sections(values: Values) -> Mapped:
-    """Return a layer of settings.
+    """Return values as a layer of settings.
 
     >>> sections({"network.cell": "gru", "training.batch_size": 8})
     {'network': {'cell': 'gru'}, 'training': {'batch_size': 8}}
@@ -166,7 +166,7 @@ def sections(values: Values) -> Mapped:
 
 
 def values_of(settings: Settings, names: Iterable[str]) -> dict[str, Any]:
-    """Return the values that some settings have."""
+    """Return the values of some settings."""
     return {name: getattr(getattr(settings, name.partition(".")[0]), name.partition(".")[2]) for name in names}
 
 
@@ -176,7 +176,7 @@ def short_name(name: str) -> str:
 
 
 def shown(value: Any) -> str:
-    """Return a value as people are told of it."""
+    """Return a value as printed."""
     if isinstance(value, bool):
         return "yes" if value else "no"
     return f"{value:.3g}" if isinstance(value, float) else str(value)
@@ -187,18 +187,20 @@ def _around(size: int) -> Choices:
 
 
 def _known(name: str) -> tuple[type, Setting]:
-    """Return the type of a setting that may be searched, and what is known of it."""
+    """Return the type and the declaration of a setting that may be searched."""
     section, _, key = name.partition(".")
     searched = {"corpus": SEARCHED_OF_CORPUS, "training": SEARCHED_OF_TRAINING}
     searched["network"] = tuple(NetworkConfig.__dataclass_fields__)
-    resolve(("--search", {section: {}}))  # refuses a section that is none
+    resolve(("--search", {section: {}}))  # raises for an unknown section
     declared = {one.name: (kind, detail) for where, one, kind, detail in declared_settings() if where == section}
     if key in searched.get(section, ()):
         kind, detail = declared[key]
         return next(one for one in get_args(kind) if one is not type(None)) if isinstance(kind, UnionType) else kind, detail
     if key in declared:
-        raise ConfigError(f"--search {name}: it is the same for all trials", hint=f"searched can be {_named(searched)}")
-    raise ConfigError(f"--search {name}: there is no such setting", hint=f"searched can be {_named(searched)}")
+        raise ConfigError(
+            f"--search {name}: it must be the same for all trials", hint=f"these can be searched: {_named(searched)}"
+        )
+    raise ConfigError(f"--search {name}: no such setting", hint=f"these can be searched: {_named(searched)}")
 
 
 def _named(searched: Mapping[str, Collection[str]]) -> str:
@@ -214,8 +216,8 @@ def _parsed(label: str, text: str, kind: type, detail: Setting) -> Range | Choic
     ends = [check_value(label, _value(label, one, kind), kind, detail) for one in (low, high)]
     by = _value(label, step, kind) if slash else None
     if not ends[0] < ends[1] or (by is not None and not 0 < by <= ends[1] - ends[0]):
-        raise ConfigError(f"{label}={text} is no range", hint="such as 64..512, or 64..512/64 for steps of 64")
-    if by is not None:  # the last step may not reach the end
+        raise ConfigError(f"{label}={text} is not a range", hint="such as 64..512, or 64..512/64 for steps of 64")
+    if by is not None:  # the last step may end before `high`
         ends[1] = kind(_exact(ends[1]) - (_exact(ends[1]) - _exact(ends[0])) % _exact(by))
     return Range(low=ends[0], high=ends[1], step=by)
 

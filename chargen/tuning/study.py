@@ -1,8 +1,8 @@
-"""Keep a study on disk: its trials, who works on which, and their results. The only module that uses Optuna.
+"""Store a study on disk: its trials, which process works on which, and their results. The only module that uses Optuna.
 
 The study's folder holds Optuna's journal, one file that any number of processes append to, and a run directory for each trial.
-A process holds the lock of its trial's run directory as long as it trains; a trial that is said to run, and whose directory
-nobody holds, has lost its process.
+A process locks its trial's run directory while it trains. A trial that is marked as running but whose directory is not locked
+has lost its process.
 """
 
 import math
@@ -36,9 +36,9 @@ from optuna.trial import FrozenTrial, TrialState
 JOURNAL, BEST = "study.journal", "best.toml"
 LOCK, JOURNAL_LOCK = ".lock", ".journal.lock"
 FACTS, RUN, FAULTS, REASON = "facts", "run", "faults", "reason"  # names of attributes
-UNPRUNED_TRIALS = 4  # that have to be finished before one is compared with them
+UNPRUNED_TRIALS = 4  # finished trials needed before pruning others
 UNPRUNED_EPOCHS = 2  # of a trial
-MAX_FAULTS = 3  # of a trial that its process dies of, say for want of memory; then it is given up
+MAX_FAULTS = 3  # crashes of a trial's process, for example for lack of memory, before the trial is given up
 DIED = f"its process has died {MAX_FAULTS} times"
 COUNTED = (TrialState.RUNNING, TrialState.COMPLETE, TrialState.PRUNED)
 WORDS = {
@@ -51,7 +51,10 @@ WORDS = {
 
 @dataclass(frozen=True, kw_only=True)
 class TrialResult:
-    """What is known of a trial. bits_per_character: the best of its epochs. reason: why it was given up, if it was."""
+    """The facts of a trial.
+
+    bits_per_character: of its best epoch. reason: why it was given up, if it was.
+    """
 
     state: str
     bits_per_character: float | None
@@ -62,7 +65,7 @@ class TrialResult:
 
 
 class Trial:
-    """A trial that this process works on. It holds the run directory until `release`, or until the process ends."""
+    """A trial that this process works on. It locks the run directory until `release`, or until the process ends."""
 
     def __init__(self, asked: optuna.trial.Trial, run: RunDirectory) -> None:
         self.number, self.values, self.run = asked.number, dict(asked.params), run
@@ -71,7 +74,7 @@ class Trial:
         self._stack.enter_context(locked(run))
 
     def report(self, figures: Sequence[float]) -> bool:
-        """Take the bits a character of all epochs so far, and tell whether the trial is worse than half of those finished."""
+        """Report the bits a character of all epochs; return whether the trial is worse than half of the finished ones."""
         with os_errors(self.run.path.parent):
             for epoch, bits in list(enumerate(figures, start=1))[self._num_reported :]:
                 self._asked.report(bits, epoch)
@@ -79,23 +82,23 @@ class Trial:
         return self._asked.should_prune()
 
     def explain(self, reason: str) -> None:
-        """Say why the trial is given up."""
+        """Store why the trial is given up."""
         self._asked.set_user_attr(REASON, reason)
 
     def release(self) -> None:
-        """Let others use the run directory."""
+        """Unlock the run directory."""
         self._stack.close()
 
 
 class Study:
-    """Trials of one search, shared with other processes. Raises RunError where the folder cannot be used."""
+    """The trials of one search, shared with other processes. Raises RunError if the folder cannot be used."""
 
     def __init__(self, folder: Path) -> None:
         self.folder = folder
         optuna.logging.set_verbosity(optuna.logging.WARNING)
         _check_folder(folder)
-        with self.locked():
-            lock = FileLock(folder / JOURNAL_LOCK)  # which the system gives up with its holder; Optuna's own may stay for ever
+        with self.exclusive():
+            lock = FileLock(folder / JOURNAL_LOCK)  # freed by the system when its process ends, unlike Optuna's own lock
             _repair_journal(folder / JOURNAL, lock)
             self._study = optuna.create_study(
                 storage=JournalStorage(JournalFileBackend(str(folder / JOURNAL), lock)),
@@ -106,18 +109,18 @@ class Study:
 
     @property
     def best_config(self) -> Path:
-        """The settings of the best trial."""
+        """The file with the settings of the best trial."""
         return self.folder / BEST
 
     @contextmanager
-    def locked(self) -> Iterator[None]:
-        """Keep other processes from taking trials within."""
+    def exclusive(self) -> Iterator[None]:
+        """Keep other processes from taking trials within the block."""
         with os_errors(self.folder), FileLock(self.folder / LOCK):
             yield
 
     def begin(self, make: Callable[[], tuple[dict[str, Any], Mapping[str, Any] | None]]) -> None:
-        """Keep what a new study is begun with: its facts, and the values of a first trial if there is to be one."""
-        with self.locked():
+        """Store the facts of a new study, and the values of its first trial if there are any."""
+        with self.exclusive():
             if FACTS not in self._study.user_attrs:
                 facts, first = make()
                 self._study.set_user_attr(FACTS, facts)
@@ -126,15 +129,15 @@ class Study:
 
     @property
     def facts(self) -> dict[str, Any]:
-        """What the study was begun with."""
+        """The facts that the study was started with."""
         return dict(self._study.user_attrs[FACTS])
 
     def take(self, space: Space, *, most: int, random_seed: int) -> Trial | None:
-        """Return a trial to work on: one that was interrupted, else a new one.
+        """Return a trial to work on: an interrupted one, else a new one.
 
-        None where there are `most` of them, or where everything has been tried.
+        Return None if there are `most` of them or every combination has been tried.
         """
-        with self.locked():
+        with self.exclusive():
             self._requeue_lost()
             if len(self._study.get_trials(deepcopy=False, states=COUNTED)) >= most:
                 return None
@@ -142,13 +145,13 @@ class Study:
 
     def _ask(self, space: Space, random_seed: int) -> Trial | None:
         before = self._study.get_trials(deepcopy=False)
-        # Every trial is drawn with a seed of its own, whichever process draws it: equal seeds would draw equal trials.
+        # Every trial is drawn with its own seed, in any process: equal seeds would draw equal trials.
         seed = (random_seed * 1_000_003 + len(before)) % 2**32
         self._study.sampler = TPESampler(seed=seed)
         distributions = {name: _distribution(one) for name, one in space.items()}
         asked = self._study.ask(distributions)
         tried = {same_values(_values(one)) for one in before if one.state in WORDS and one.number != asked.number}
-        if RUN not in asked.user_attrs and same_values(asked.params) in tried:  # it would bring the same bytes once more
+        if RUN not in asked.user_attrs and same_values(asked.params) in tried:  # it would repeat an earlier trial
             self._study.tell(asked, state=TrialState.FAIL)
             other = draw_other(space, tried, random.Random(seed))
             if other is None:
@@ -162,8 +165,8 @@ class Study:
         return Trial(asked, run)
 
     def finish(self, trial: Trial, bits_per_character: float) -> bool:
-        """Keep the figure of a trial, and its config if it is the best so far; tell whether it is."""
-        with self.locked():
+        """Store the figure of a trial, and its config if it is the best so far; return whether it is."""
+        with self.exclusive():
             self._study.tell(trial.number, bits_per_character)
             trial.release()
             best = self._study.best_trial.number == trial.number
@@ -173,21 +176,21 @@ class Study:
             return best
 
     def prune(self, trial: Trial, reason: str) -> None:
-        """Give a trial up for good; what it did not get to counts against its settings."""
-        with self.locked():
+        """Give a trial up for good; it counts as a bad result of its settings."""
+        with self.exclusive():
             trial.explain(reason)
             self._study.tell(trial.number, state=TrialState.PRUNED)
             trial.release()
 
     def requeue(self, trial: Trial, *, fault: bool) -> None:
-        """Say that a trial was interrupted, by a fault of its own or from without: whoever takes one next goes on with it."""
-        with self.locked():  # until the run directory is free, or the next one to take it finds it in use
+        """Mark a trial as interrupted, by its own fault or from outside; the next process to take a trial continues it."""
+        with self.exclusive():  # until the run directory is unlocked, so that the next process finds it free
             self._enqueue_again(self._study.trials[trial.number], fault=fault)
             trial.release()
 
     def requeue_lost(self) -> None:
-        """Let trials be taken again whose process has died."""
-        with self.locked():
+        """Requeue trials whose process has died."""
+        with self.exclusive():
             self._requeue_lost()
 
     def _requeue_lost(self) -> None:
@@ -204,7 +207,7 @@ class Study:
         self._study.enqueue_trial(trial.params, user_attrs=trial.user_attrs | {FAULTS: faults})
 
     def results(self) -> list[TrialResult]:
-        """Return all trials that were begun, the best first; one that was interrupted and taken again is there once."""
+        """Return all started trials, the best first; a trial that was interrupted and continued occurs once."""
         order = list(WORDS)
         begun = [one for one in self._study.get_trials(deepcopy=False) if one.state in WORDS and RUN in one.user_attrs]
         begun.sort(key=lambda one: (order.index(one.state), _figure(one) or math.inf, one.number))
@@ -225,7 +228,7 @@ class Study:
 
 
 def _values(trial: FrozenTrial) -> Mapping[str, Any]:
-    """Return the values of a trial, which are fixed before it is taken where it was interrupted."""
+    """Return the values of a trial; those of an interrupted trial are fixed before it is taken again."""
     return trial.params or trial.system_attrs.get("fixed_params", {})
 
 
@@ -242,18 +245,18 @@ def _distribution(one: Range | Choices) -> BaseDistribution:
 
 
 def _check_folder(folder: Path) -> None:
-    """Make the folder of a study. Raises RunError for one that holds something else."""
+    """Create the folder of a study. Raises RunError if it holds something else."""
     try:
         folder.mkdir(parents=True, exist_ok=True)
         others = [path.name for path in folder.iterdir() if path.name not in (LOCK, JOURNAL_LOCK)]
     except OSError as error:
         raise RunError(f"cannot make the folder {folder}: {error.strerror}", hint="choose another with --study") from error
     if others and JOURNAL not in others:
-        raise RunError(f"{folder} is no study: it has no {JOURNAL}", hint="choose another name with --study")
+        raise RunError(f"{folder} is not a study: it has no {JOURNAL}", hint="choose another name with --study")
 
 
 def _repair_journal(journal: Path, lock: FileLock) -> None:
-    """Cut off a last line that was not written to its end, such as by a full disk: whoever appended to it would damage both."""
+    """Remove an incomplete last line (for example after a full disk); appending to it would damage the next line too."""
     if not journal.exists():
         return
     with lock:
@@ -262,7 +265,7 @@ def _repair_journal(journal: Path, lock: FileLock) -> None:
 
 
 def _is_free(run: RunDirectory) -> bool:
-    """Tell whether no process holds a run directory."""
+    """Return whether no process locks a run directory."""
     if not run.path.is_dir():
         return True
     lock = FileLock(run.lock)
@@ -276,7 +279,7 @@ def _is_free(run: RunDirectory) -> bool:
 
 @contextmanager
 def os_errors(folder: Path) -> Iterator[None]:
-    """Turn an OSError within into a RunError."""
+    """Turn an OSError in the block into a RunError."""
     try:
         yield
     except OSError as error:

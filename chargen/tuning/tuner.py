@@ -21,12 +21,12 @@ from chargen.tuning.space import Values, short_name
 from chargen.tuning.study import JOURNAL, Study, TrialResult
 from chargen.tuning.task import TuningTask, check_same
 
-MAX_DEATHS = 10  # of processes in a row, more than one trial is to blame for
+MAX_DEATHS = 10  # crashes in a row that cannot be the fault of one trial
 
 
 @dataclass(frozen=True, kw_only=True)
 class TuningOutcome:
-    """What a search has found so far, by all processes together, and the signal that ended this one's part, if one did."""
+    """The results of a search so far, of all processes together, and the signal that stopped this process, if any."""
 
     study: Study
     results: Sequence[TrialResult]
@@ -34,23 +34,23 @@ class TuningOutcome:
 
     @property
     def best(self) -> TrialResult | None:
-        """The best trial of those that came to their end."""
+        """The best finished trial."""
         return next((one for one in self.results if one.state == "finished"), None)
 
     @property
     def command(self) -> str:
-        """What trains the best trial again."""
+        """The command that trains the best trial again."""
         return shlex.join(["chargen", "train", "--config", str(self.study.best_config)])
 
     @property
     def exit_code(self) -> int:
-        """130 after Ctrl-C, 143 after SIGTERM, 1 where all trials were given up."""
+        """130 after Ctrl-C, 143 after SIGTERM, 1 if all trials were given up."""
         if self.interrupted_by:
             return EXIT_SIGNAL + self.interrupted_by
         return int(all(one.state == "pruned" for one in self.results))
 
     def summary(self) -> dict[str, Any]:
-        """Return what `chargen tune --json` prints."""
+        """Return the values that `chargen tune --json` prints."""
         return {
             "study": str(self.study.folder),
             "best": self.best and _row(self.best),
@@ -73,12 +73,12 @@ def _row(result: TrialResult) -> dict[str, Any]:
 
 
 def tune(task: TuningTask, folder: Path, *, trials: int, verbosity: int = 1) -> TuningOutcome:
-    """Work on the study in a folder until it has so many trials, those of other processes among them, or a signal comes.
+    """Work on the study in a folder until it has `trials` trials, including those of other processes, or a signal comes.
 
-    Raises ConfigError for a study that was begun with something else, and what a training raises that no settings are to blame
-    for; the trial under way is then taken up again at the next start.
+    Raises ConfigError for a study that was started with other settings, and the errors of a training that are not caused by its
+    settings; the current trial is then continued at the next start.
     """
-    begun = None if (folder / JOURNAL).exists() else _new_study(task)  # what cannot be tuned leaves no folder behind
+    begun = None if (folder / JOURNAL).exists() else _new_study(task)  # first, so that an impossible task creates no folder
     study = Study(folder)
     study.begin(lambda: begun or _new_study(task))
     check_same(task.identity(), study.facts, str(folder))
@@ -94,9 +94,9 @@ def tune(task: TuningTask, folder: Path, *, trials: int, verbosity: int = 1) -> 
 
 
 class _Worker:
-    """Starts processes that take a trial each.
+    """Starts processes that work on one trial each.
 
-    Ctrl-C and SIGTERM are handed on to the one at work, which ends in order.
+    Ctrl-C and SIGTERM are forwarded to the current process, which stops cleanly.
     """
 
     def __init__(self, request: str) -> None:
@@ -107,7 +107,7 @@ class _Worker:
 
     @contextmanager
     def listening(self) -> Iterator["_Worker"]:
-        """Take signals within."""
+        """Handle signals within the block."""
         previous = {number: signal.signal(number, self._handle) for number in (signal.SIGINT, signal.SIGTERM)}
         try:
             yield self
@@ -121,7 +121,7 @@ class _Worker:
             self._process.send_signal(number)
 
     def run_trial(self) -> bool:
-        """Let a process work on a trial, and tell whether there may be another. Raises the error that it ended with."""
+        """Start a process for a trial; return whether there may be another. Raises the error that it ended with."""
         if self.interrupted_by is not None:
             return False
         answer = self._answer()
@@ -135,14 +135,14 @@ class _Worker:
         command = [sys.executable, "-P", "-m", "chargen.tuning.worker"]
         with subprocess.Popen(
             command,
-            stdin=subprocess.PIPE,  # open as long as this process lives: its end is the worker's
+            stdin=subprocess.PIPE,  # open as long as this process lives: when it closes, the worker stops
             stdout=subprocess.PIPE,
             env=os.environ | {"PYTHONPATH": _python_path()},
-            start_new_session=True,  # a terminal's Ctrl-C comes once, from here
+            start_new_session=True,  # Ctrl-C of the terminal comes only from this process
             text=True,
         ) as process:
             self._process = process
-            if self.interrupted_by is not None:  # it came too early for the handler
+            if self.interrupted_by is not None:  # the signal came before its handler was set
                 process.send_signal(self.interrupted_by)
             assert process.stdin is not None
             assert process.stdout is not None
@@ -157,20 +157,20 @@ class _Worker:
         return self._died(process.returncode)
 
     def _died(self, code: int) -> dict[str, Any]:
-        """Answer for a process that could not: the next one takes the trial up again."""
+        """Answer for a process that died without an answer; the next one continues the trial."""
         self._num_deaths += 1
         if self.interrupted_by is None and self._num_deaths > MAX_DEATHS:
-            raise TrainingError(f"{self._num_deaths} trials in a row have died, the last one with exit code {code}")
+            raise TrainingError(f"{self._num_deaths} trials in a row crashed, the last one with exit code {code}")
         return {"trial": self.interrupted_by is None}
 
 
 def _python_path() -> str:
-    """Return where the worker finds this very package, and what else this process was told of."""
+    """Return the PYTHONPATH of the worker: this package's folder, and the current value."""
     package = Path(chargen.__file__).parent.parent
     return os.pathsep.join([str(package), *filter(None, [os.environ.get("PYTHONPATH")])])
 
 
 def _new_study(task: TuningTask) -> tuple[dict[str, Any], Values | None]:
-    """Return what a new study is begun with."""
+    """Return the facts and the first values of a new study."""
     space, fixed, first = task.prepare()
     return task.identity() | {"space": {name: str(one) for name, one in space.items()}, "fixed": fixed}, first

@@ -1,7 +1,7 @@
 """Run one trial in its own process, so that its memory is freed and a crash does not end the search.
 
-It is told what to do in a line of JSON on stdin, and answers in one on stdout. When stdin ends, so has the process that started
-it, and the trial is given back.
+It reads its task as a line of JSON from stdin and answers with one on stdout. When stdin closes, the parent process has ended,
+and the trial is requeued.
 """
 
 import json
@@ -29,20 +29,20 @@ from chargen.tuning.task import TuningTask
 
 
 def main() -> None:
-    """Work on one trial as stdin says."""
+    """Work on one trial as described on stdin."""
     signal.signal(signal.SIGTERM, lambda number, _: sys.exit(128 + number))
     request = json.loads(sys.stdin.readline())
     threading.Thread(target=_end_with_stdin, daemon=True).start()
     try:
         answer = _answer(request)
-    except (KeyboardInterrupt, SystemExit):  # the trial is given back
+    except (KeyboardInterrupt, SystemExit):  # the trial is requeued
         answer = {"trial": True}
     with suppress(BrokenPipeError):
         echo(json.dumps(answer), raw=True)
 
 
 def _end_with_stdin() -> None:
-    os.read(sys.stdin.fileno(), 1)  # past its buffer, whose lock the interpreter takes as it ends
+    os.read(sys.stdin.fileno(), 1)  # bypasses the buffer, whose lock the interpreter needs at exit
     os.kill(os.getpid(), signal.SIGTERM)
 
 
@@ -62,7 +62,7 @@ class _Work:
         self._task, self._study, self._verbosity = task, study, verbosity
 
     def take(self, most: int) -> bool:
-        """Take a trial, train it, and tell the study what came of it; where there are `most` of them, return False."""
+        """Take a trial, train it and store the result; return False if the study has `most` trials."""
         space = parse_space(f"{name}={text}" for name, text in self._study.facts["space"].items())
         seed = resolve(*self._task.layers).settings.training.random_seed
         trial = self._study.take(space, most=most, random_seed=seed)
@@ -77,14 +77,14 @@ class _Work:
         watch = _Watch(trial)
         try:
             outcome = self._train(trial, watch)
-        except (ConfigError, CorpusError, TrainingError) as error:  # such as a loss that is not finite
+        except (ConfigError, CorpusError, TrainingError) as error:  # for example a loss that is not finite
             self._study.prune(trial, error.message)
             self._say(f"{trial.run.name}: given up, {error.message}")
             return
-        except ChargenError:  # such as a full disk, which no other settings would help
+        except ChargenError:  # for example a full disk, which other settings would not fix
             self._study.requeue(trial, fault=True)
             raise
-        except Exception as error:  # such as a GPU without memory enough
+        except Exception as error:  # for example a GPU with too little memory
             self._study.requeue(trial, fault=True)
             self._say(f"{trial.run.name}: failed, {type(error).__name__}: {error}")
             return
@@ -97,7 +97,7 @@ class _Work:
             self._judge(trial, outcome, watch)
 
     def _train(self, trial: Trial, watch: "_Watch") -> TrainingOutcome[TextEpoch]:
-        """Train a trial from its beginning, or from the last checkpoint of one that was interrupted."""
+        """Train a trial from its start, or from the last checkpoint of an interrupted one."""
         run, task = trial.run, self._task
         if run.config.is_file():
             settings = resolve(read_run_config(run.config)).settings
@@ -110,17 +110,17 @@ class _Work:
             self._say(note)
         watch.epochs = plan.settings.training.epochs
         outcome = run_session(TextTask(plan, watch), run, checkpoint=checkpoint, verbosity=self._verbosity - 1)
-        if watch.worse is None and outcome.interrupted_by is None:  # the process that took the last epoch told nobody
+        if watch.worse is None and outcome.interrupted_by is None:  # the process that finished the last epoch did not report it
             watch(outcome.results)
         return outcome
 
     def _fixed(self) -> dict[str, Any]:
-        """Return what is the same for all trials; settings that came later than the study are as they were before."""
+        """Return the settings that are equal in all trials; settings newer than the study have their old defaults."""
         facts = self._study.facts
         return {name: value for name, value in former_values().items() if name not in facts["settings"]} | facts["fixed"]
 
     def _judge(self, trial: Trial, outcome: TrainingOutcome[TextEpoch], watch: "_Watch") -> None:
-        """Tell the study, and the user, what a trial that was not interrupted came to."""
+        """Store and print the result of a trial that was not interrupted."""
         best = outcome.best
         assert best is not None
         told = f"{trial.run.name}: {best.bits_per_character:.3f} bits/char"
@@ -137,9 +137,9 @@ class _Work:
 
 
 class _Watch:
-    """Stops a training that is worse than half of the others; but not after its last epoch, when there is nothing to save.
+    """Stops a training that is worse than half of the others, except after its last epoch, when nothing is saved.
 
-    worse: whether it did; None as long as it was not asked.
+    worse: the last decision; None before the first.
     """
 
     def __init__(self, trial: Trial) -> None:

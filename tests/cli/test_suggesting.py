@@ -116,7 +116,7 @@ def test_every_command_that_is_suggested_exists() -> None:
         (["sample", "--model", "x"], "did you mean --run"),
         (["sample", "--temperature", "1"], "did you mean --temp"),
         (["plot", "-o", "x"], "did you mean --output"),
-        (["train", "--gpu", "0"], "no such option --gpu: training uses a GPU by itself"),
+        (["train", "--gpu", "0"], "no such option --gpu: training uses a GPU automatically"),
         (["sample", "--lenght", "3"], "did you mean --length (characters to write, at most)?"),
         (["sample", "--epochs", "3"], "no such option --epochs; it is an option of chargen train, chargen tune"),
         (["sample", "--xyzzy", "3"], "no such option --xyzzy (chargen sample -h explains)"),

@@ -120,12 +120,12 @@ def test_a_loss_that_is_no_longer_finite_is_given_up(invoke: Invoke) -> None:
     ("options", "told"),
     [
         (["--search", "network.cell=transformer"], "expected one of simplernn, dense, lstm, gru"),
-        (["--search", "network.cell=lstm,gru", "--cell", "gru"], "network.cell is searched and given (command line)"),
+        (["--search", "network.cell=lstm,gru", "--cell", "gru"], "network.cell is both searched and given (command line)"),
         (["--minutes", "0"], "--minutes is 0, expected a number above 0"),
         (["--minutes", "1", "--epochs", "3"], "--minutes and training.epochs both say how long training lasts"),
         (["--trials", "0"], "0 is not in the range x>=1"),
         (["--context-length", "5000"], "one window needs 5001"),
-        (["--task", "classify"], "chargen tune is for networks that write text"),
+        (["--task", "classify"], "chargen tune supports only networks that write text"),
     ],
     ids=str,
 )
@@ -143,7 +143,7 @@ def test_a_study_goes_on_as_it_was_begun(invoke: Invoke) -> None:
     tuned(invoke, "--trials", 1, "--epochs", 1)
     result = invoke(*TUNE, "--trials", 2, "--epochs", 2)
     assert result.exit_code == 2
-    told = "the study runs/text-tune goes on as it was begun: training.epochs is 2, it was begun with 1"
+    told = "the study runs/text-tune was started with other settings: training.epochs is 2, but was 1"
     assert told in result.stderr
     assert invoke(*TUNE, "--trials", 1, "--epochs", 2, "--study", "other").exit_code == 0
 

@@ -79,7 +79,7 @@ def test_a_process_that_fails_is_one_warning(body: str, reason: str, tmp_path: P
 def test_a_process_that_neither_reads_nor_ends_is_not_waited_for(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(wandb_tracker, "QUIET_SECONDS", 0.0)
     said = told_of_a_training("time.sleep(1000)", tmp_path, monkeypatch)
-    told = ["waiting for W&B, 0.5 s at most; Ctrl-C ends that"]
+    told = ["waiting for W&B, at most 0.5 s; Ctrl-C stops waiting"]
     assert said == [*told, "W&B is off for the rest of this run: no answer within 0.5 s"]
 
 
@@ -88,7 +88,7 @@ def test_ctrl_c_ends_the_waiting_alone(tmp_path: Path, monkeypatch: pytest.Monke
     started = STARTED | {"folder": str(tmp_path / "my run"), "url": "http://wandb/run"}
     body = f"answer('started', {started})\ntime.sleep(1000)"
     said = told_of_a_training(body, tmp_path, monkeypatch, heard=6, interrupted=True)
-    warning = "W&B is off for the rest of this run: it was not waited for; wandb sync 'my run' sends the rest"
+    warning = "W&B is off for the rest of this run: waiting was stopped; wandb sync 'my run' sends the rest"
     assert said == ["W&B: http://wandb/run", warning]
 
 
@@ -116,4 +116,4 @@ answer('finished', None)
 def test_too_much_that_is_not_read_is_given_up(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(wandb_tracker, "MAX_UNSENT", len(LONG) // 2)
     said = told_of_a_training("time.sleep(1000)", tmp_path, monkeypatch)
-    assert said == ["W&B is off for the rest of this run: it takes nothing any more"]
+    assert said == ["W&B is off for the rest of this run: it accepts no more data"]

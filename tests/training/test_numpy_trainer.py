@@ -70,7 +70,7 @@ def test_validation_is_the_mean_that_keras_has_too(train: Train, names: Path) ->
 
 
 @pytest.mark.parametrize(
-    ("options", "told"),
+    ("options", "setting"),
     [
         (("--recurrent-dropout", 0.1), "network.recurrent_dropout"),
         (("--embedding-norm", "batch"), "network.embedding_norm"),
@@ -79,11 +79,11 @@ def test_validation_is_the_mean_that_keras_has_too(train: Train, names: Path) ->
     ],
 )
 def test_what_only_keras_can_do_is_refused(
-    invoke_train: Callable[..., Result], names: Path, options: tuple[object, ...], told: str
+    invoke_train: Callable[..., Result], names: Path, options: tuple[object, ...], setting: str
 ) -> None:
     result = invoke_train(names, *BY_HAND, *options)
     assert result.exit_code == 2
-    assert f"the NumPy trainer has no {told}" in result.stderr
+    assert f"the NumPy trainer does not support {setting}" in result.stderr
     assert "use --backend tensorflow" in result.stderr
     assert not list(Path("runs").glob("*"))
 

@@ -197,7 +197,7 @@ def test_a_line_that_was_cut_short_is_mended(study: Study) -> None:
 
 def test_a_folder_of_something_else_is_refused(tmp_path: Path) -> None:
     (tmp_path / "model.safetensors").touch()
-    with pytest.raises(RunError, match=r"is no study: it has no study\.journal"):
+    with pytest.raises(RunError, match=r"is not a study: it has no study\.journal"):
         Study(tmp_path)
 
 

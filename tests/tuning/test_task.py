@@ -67,7 +67,7 @@ def test_a_task_is_told_to_other_processes_whole(prose: Path) -> None:
 def test_nothing_left_to_search_is_told(prose: Path) -> None:
     network = {"hidden_size": 8, "num_layers": 1, "dropout": 0.1, "weight_drop": 0.1}
     training = {"learning_rate": 0.1, "batch_size": 4, "context_length": 9}
-    with pytest.raises(ConfigError, match="every setting that is searched by default is given"):
+    with pytest.raises(ConfigError, match="all settings that are searched by default are given"):
         task_of(prose, network=network, training=training).prepare()
 
 
@@ -87,10 +87,10 @@ def test_trials_of_so_many_minutes_are_measured_at_the_same_shares_of_them(
 @pytest.mark.parametrize(
     ("given", "told"),
     [
-        ({"training": {"task": "classify"}}, "for networks that write text"),
-        ({"training": {"start_from": "other"}}, "trials begin afresh"),
-        ({"corpus": {"files": ["-"]}}, "stdin can be read once"),
-        ({"network": {"cell": "gru"}}, r"network.cell is searched and given \(command line\)"),
+        ({"training": {"task": "classify"}}, "only networks that write text"),
+        ({"training": {"start_from": "other"}}, "trials start from random weights"),
+        ({"corpus": {"files": ["-"]}}, "stdin can be read only once"),
+        ({"network": {"cell": "gru"}}, r"network.cell is both searched and given \(command line\)"),
     ],
 )
 def test_what_cannot_be_tuned_is_told(prose: Path, given: dict[str, Any], told: str) -> None:
@@ -103,18 +103,18 @@ def test_a_study_goes_on_as_it_was_begun(prose: Path) -> None:
     begun = task_of(prose, minutes=2, search=search).identity()
     check_same(task_of(prose, minutes=2, search=search).identity(), begun, "runs/s")
     differing = {
-        "minutes is 1, it was begun with 2": task_of(prose, minutes=1, search=search),
-        "network.cell is gru, it was begun with open": task_of(prose, minutes=2, search=search, network={"cell": "gru"}),
-        "network.hidden_size is 4..9, it was begun with 4..8": task_of(prose, minutes=2, search=("network.hidden_size=4..9",)),
-        "network.hidden_size is open, it was begun with 4..8": task_of(prose, minutes=2),
+        "minutes is 1, but was 2": task_of(prose, minutes=1, search=search),
+        "network.cell is gru, but was open": task_of(prose, minutes=2, search=search, network={"cell": "gru"}),
+        "network.hidden_size is 4..9, but was 4..8": task_of(prose, minutes=2, search=("network.hidden_size=4..9",)),
+        "network.hidden_size is open, but was 4..8": task_of(prose, minutes=2),
     }
     for told, task in differing.items():
         with pytest.raises(ConfigError) as caught:
             check_same(task.identity(), begun, "runs/s")
-        assert caught.value.message == f"the study runs/s goes on as it was begun: {told}"
+        assert caught.value.message == f"the study runs/s was started with other settings: {told}"
     other = prose.with_name("other.txt")
     other.write_text(PROSE * 400, encoding="utf-8")
-    with pytest.raises(ConfigError, match="its text is another one"):
+    with pytest.raises(ConfigError, match="its text is different"):
         check_same(task_of(other, minutes=2, search=search).identity(), begun, "runs/s")
 
 
