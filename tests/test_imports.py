@@ -14,13 +14,14 @@ import chargen
 
 PACKAGE = Path(chargen.__file__).parent
 HEAVY = {"keras", "tensorflow", "jax", "torch"}
-LIGHT = {"errors", "shipped", "files", "terminal", "suggestions"}
+LIGHT = {"errors", "shipped", "files", "inline", "terminal", "suggestions"}
 
 # Every room and the rooms that it may import from, itself aside.
 MAY_IMPORT: dict[str, set[str]] = {
     "errors": set(),
     "shipped": set(),
     "files": set(),
+    "inline": set(),
     "terminal": set(),
     "suggestions": set(),
     "settings": LIGHT,
@@ -30,10 +31,10 @@ MAY_IMPORT: dict[str, set[str]] = {
     "writing": LIGHT | {"settings", "corpus", "network"},
     "tracking": LIGHT,
     "scratch": LIGHT | {"settings", "corpus", "network"},
-    "pages": LIGHT,
     "export": LIGHT | {"settings", "corpus", "network"},
     "serving": LIGHT | {"settings", "corpus", "network", "writing", "export"},
     "insight": LIGHT | {"settings", "corpus", "network", "runs", "writing", "scratch"},
+    "pages": LIGHT | {"settings", "runs", "insight"},
     "training": LIGHT | {"settings", "corpus", "network", "runs", "writing", "tracking", "scratch", "export", "insight"},
     "keras": LIGHT | {"settings", "corpus", "network", "runs", "writing", "tracking", "training"},
     "tuning": LIGHT | {"settings", "corpus", "runs", "training"},

@@ -10,12 +10,7 @@ from chargen.cli.options import common_options, runs_dir_option, write_output
 from chargen.terminal import echo
 
 if TYPE_CHECKING:
-    from chargen.insight.assessment import Row, Subject
-    from chargen.insight.report import Judgement
-    from chargen.network.model_file import TextModel
     from chargen.runs.directory import RunDirectory
-
-BLOCK_LENGTH = 256  # tokens, as chargen evaluate has it
 
 
 @click.command("report")
@@ -41,34 +36,23 @@ def command(run_spec: str | None, output: Path | None, evaluation: bool, runs_di
       chargen report male-lstm-20260101-120000 --output names.html --no-evaluation
     """
     use_one_thread()
-    from chargen.cli.report_contents import make_contents
-    from chargen.insight.report import judge_fresh_texts, read_record, result_or_reason
+    from chargen.insight.report import evaluate_run, judge_fresh_texts, read_record, result_or_reason
     from chargen.network.model_file import load_model
     from chargen.pages.report import report_page
     from chargen.runs.directory import find_model
 
     path = find_model(run_spec, runs_dir)
-    record = read_record(path)
-    measured: tuple[Subject, list[Row]] | None = None
-    judgement: Judgement | None = None
+    record, measured, judgement = read_record(path), None, None
     if not record.classifies:
         model, bars = load_model(path), ProgressBars(verbosity)
         if evaluation:
-            measured, record.notes["evaluation"] = result_or_reason(lambda: _measured(record.run, model, bars))
+            measured, record.notes["evaluation"] = result_or_reason(lambda: evaluate_run(record.run, model, bars.stage))
         with bars.stage("copies", 1):
             judgement, record.notes["drawn"] = result_or_reason(lambda: judge_fresh_texts(path, model))
-    page = report_page(make_contents(record, measured, judgement, spoken=shlex.quote(str(_spoken(path, record.run)))))
+    page = report_page(record, measured, judgement, spoken=shlex.quote(str(_spoken(path, record.run))))
     place = output or record.run.report
     write_output(place, page)
     echo(str(place))
-
-
-def _measured(run: "RunDirectory", model: "TextModel", bars: ProgressBars) -> "tuple[Subject, list[Row]]":
-    """Return the measured text, and the figures of the run and of the baselines."""
-    from chargen.insight.assessment import assess, held_out_subject
-
-    subject = held_out_subject([(run, model)])
-    return subject, list(assess(subject, bars.stage, block_length=BLOCK_LENGTH))
 
 
 def _spoken(path: Path, run: "RunDirectory") -> Path:

@@ -1,7 +1,6 @@
 """Collect the contents of exported files: a description in plain values, and the weights as bytes."""
 
 import dataclasses
-import json
 import math
 from typing import Any, Literal, get_args
 
@@ -53,13 +52,3 @@ def stored(name: str, weight: Floats, precision: Precision) -> npt.NDArray[np.fl
     if largest > float(np.finfo(precision).max):
         raise ConfigError(f"{name} holds {largest:g}, too large for {precision}", hint="give --precision float32")
     return weight.astype(STORED[precision])
-
-
-def ascii_json(value: Any) -> str:
-    r"""Return a value as JSON that cannot contain markup, whatever its texts are.
-
-    >>> ascii_json({"é": "</script>"})
-    '{"\\u00e9":"\\u003c/script\\u003e"}'
-    """
-    plain = json.dumps(value, ensure_ascii=True, allow_nan=False, separators=(",", ":"))
-    return plain.replace("<", "\\u003c").replace(">", "\\u003e").replace("&", "\\u0026")

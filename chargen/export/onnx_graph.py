@@ -9,7 +9,8 @@ from typing import Any
 import numpy as np
 
 from chargen.errors import ConfigError
-from chargen.export.contents import Precision, ascii_json, describe, stored
+from chargen.export.contents import Precision, describe, stored
+from chargen.inline import ascii_json
 from chargen.network.cells import Cell, Floats
 from chargen.network.model_file import TextModel
 from chargen.network.network import Network

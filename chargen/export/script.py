@@ -4,7 +4,8 @@ import re
 from base64 import b64encode
 from pathlib import Path
 
-from chargen.export.contents import Precision, ascii_json, describe, packed
+from chargen.export.contents import Precision, describe, packed
+from chargen.inline import ascii_json
 from chargen.network.model_file import TextModel
 
 PROGRAM = Path(__file__).parent / "standalone.py"

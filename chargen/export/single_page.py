@@ -6,11 +6,11 @@ They are assembled from the files in the folder `single_page`; their policy allo
 import re
 from base64 import b64encode
 from collections.abc import Mapping
-from hashlib import sha256
 from pathlib import Path
 from typing import Any, NamedTuple
 
-from chargen.export.contents import Precision, ascii_json, describe, packed
+from chargen.export.contents import Precision, describe, packed
+from chargen.inline import ascii_json, content_policy
 from chargen.network.model_file import TextModel
 
 FOLDER = Path(__file__).parent / "single_page"
@@ -44,13 +44,15 @@ def make_page(model: TextModel, precision: Precision) -> str:
 
 def make_served_page(described: Mapping[str, Any]) -> ServedPage:
     """Return the page that writes through the API of its server; described: what the script knows of model and server."""
-    return _page(SERVED_SCRIPTS, described, weights="", promise=SERVED_PROMISE, asks="connect-src 'self'")
+    return _page(SERVED_SCRIPTS, described, weights="", promise=SERVED_PROMISE, requests="connect-src 'self'")
 
 
-def _page(scripts: tuple[str, ...], described: Mapping[str, Any], *, weights: str, promise: str, asks: str = "") -> ServedPage:
+def _page(
+    scripts: tuple[str, ...], described: Mapping[str, Any], *, weights: str, promise: str, requests: str = ""
+) -> ServedPage:
     style = _source("style.css")
     script = "\n".join(['"use strict";\n', *map(_source, scripts)])
-    policy = _policy(style, script, asks)
+    policy = content_policy(style, script, requests)
     parts = {
         "policy": policy,
         "style": style,
@@ -65,13 +67,3 @@ def _page(scripts: tuple[str, ...], described: Mapping[str, Any], *, weights: st
 
 def _source(name: str) -> str:
     return (FOLDER / name).read_text(encoding="ascii")
-
-
-def _policy(style: str, script: str, asks: str) -> str:
-    """Return a Content-Security-Policy that allows only this style, this script and the requests in `asks`."""
-    admitted = [f"{kind}-src '{_digest(text)}'" for kind, text in (("style", style), ("script", script))]
-    return "; ".join(filter(None, ["default-src 'none'", *admitted, asks, "base-uri 'none'", "form-action 'none'"]))
-
-
-def _digest(text: str) -> str:
-    return "sha256-" + b64encode(sha256(text.encode("ascii")).digest()).decode("ascii")

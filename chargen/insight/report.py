@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import Any, TypeVar
 
 from chargen.errors import ChargenError, ConfigError, RunError
+from chargen.insight.assessment import Row, Stage, Subject, assess, held_out_subject
 from chargen.insight.comparison import best_figures, training_seconds
 from chargen.insight.novelty import Novelty, NoveltyJudge
 from chargen.network.model_file import TextModel, num_class_outputs, read_metadata
@@ -28,6 +29,9 @@ LINES, TEXTS, LENGTH = 40, 3, 400  # lines drawn; other texts drawn and the toke
 COPY_LENGTH = 20  # characters; a shorter span of the corpus is not counted as a copy
 LARGEST_CORPUS = 10_000_000  # characters; finding copies in a larger one takes gigabytes
 
+BLOCK_LENGTH = 256  # tokens, the default of chargen evaluate
+
+Evaluation = tuple[Subject, Sequence[Row]]
 Found = TypeVar("Found")
 
 
@@ -141,6 +145,12 @@ def accuracy_panel(history: History) -> Panel | None:
             epochs, values = zip(*points, strict=True)
             curves.append(Curve(label=label, run=0, held_out=label != "training", epochs=epochs, values=values))
     return Panel(title="accuracy", curves=tuple(curves)) if curves else None
+
+
+def evaluate_run(run: RunDirectory, model: TextModel, stage: Stage) -> Evaluation:
+    """Measure a run and the baselines on its validation split. Raises the errors of `held_out_subject` and `assess`."""
+    subject = held_out_subject([(run, model)])
+    return subject, list(assess(subject, stage, block_length=BLOCK_LENGTH))
 
 
 def judge_fresh_texts(path: Path, model: TextModel) -> Judgement:

@@ -7,9 +7,10 @@ screen.
 import math
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
-from typing import Any, Protocol
+from typing import Any
 
 from chargen.pages.page import escaped
+from chargen.runs.curves import Curve
 
 SCALE = 1000  # width and height of the coordinates of polylines
 COLOURS = 6  # classes c0 to c5 of report.css
@@ -19,26 +20,6 @@ LEAST_RANGE = 1e-6  # smallest range of values to draw, as a share of the values
 DOTTED = 12  # with more epochs, curves have no dots
 MAX_POINTS = 2000  # points drawn of a curve, evenly spaced
 _SUPERSCRIPTS = str.maketrans("-0123456789", "⁻⁰¹²³⁴⁵⁶⁷⁸⁹")
-
-
-class CurveLike(Protocol):
-    """Values over epochs."""
-
-    @property
-    def label(self) -> str:
-        """The name of the curve."""
-
-    @property
-    def held_out(self) -> bool:
-        """Whether the values were measured on the validation split."""
-
-    @property
-    def epochs(self) -> Sequence[int]:
-        """The epochs, from 1."""
-
-    @property
-    def values(self) -> Sequence[float]:
-        """One value per epoch."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -51,7 +32,7 @@ class Chart:
     """
 
     title: str
-    curves: Sequence[CurveLike]
+    curves: Sequence[Curve]
     unit: str = ""
     second: tuple[str, float] | None = None
     logarithmic: bool = False
@@ -75,7 +56,7 @@ class Axis:
         return (value - self.low) / (self.high - self.low)
 
 
-def points_of(chart: Chart, curve: CurveLike) -> list[tuple[int, float]]:
+def points_of(chart: Chart, curve: Curve) -> list[tuple[int, float]]:
     """Return the points of a curve to draw."""
     points = [(epoch, value) for epoch, value in zip(curve.epochs, curve.values, strict=True) if _drawable(chart, value)]
     return [points[place] for place in selection(len(points), MAX_POINTS)]
@@ -223,12 +204,12 @@ def _legend(chart: Chart) -> str:
     return f"<ul>{''.join(f'<li>{swatch}{text}</li>' for swatch, text in zip(swatches, described, strict=True))}</ul>"
 
 
-def _described(chart: Chart, curve: CurveLike) -> str:
+def _described(chart: Chart, curve: Curve) -> str:
     best = _best(chart, curve)
     return f"{curve.label}: {chart.best} {_figure(chart, best[1])} at epoch {best[0]:,}" if best else curve.label
 
 
-def _best(chart: Chart, curve: CurveLike) -> tuple[int, float] | None:
+def _best(chart: Chart, curve: Curve) -> tuple[int, float] | None:
     points = points_of(chart, curve)
     if not chart.best or not points:
         return None

@@ -1,119 +1,210 @@
 """Build the page of `chargen report`: the settings, curves, samples and quality of one run in one file."""
 
+import math
+import shlex
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass
-from itertools import groupby
-from typing import NamedTuple
+from datetime import timedelta
+from itertools import groupby, pairwise
 
+import chargen
+from chargen.insight.assessment import missing_baselines_note
+from chargen.insight.report import (
+    COPY_LENGTH,
+    RANDOM_SEED,
+    Evaluation,
+    Judgement,
+    RunRecord,
+    accuracy_panel,
+    changed_settings,
+)
 from chargen.pages.charts import Chart, chart_data, draw, selection
 from chargen.pages.page import escaped, make_page
+from chargen.runs.curves import Panel, make_panels
+from chargen.runs.gradients import FIGURES
+from chargen.runs.metrics import History
+from chargen.runs.samples import SampleText
+from chargen.settings.schema import TrainingConfig
 
 MAX_EPOCHS = 200  # epochs with sample texts and figures in a page
 LONGEST_VALUE = 300  # characters of a setting or a name
 BAR = 100  # width of the longest bar
+MAX_LINES = 5  # of the corpus, listed
+TOKENS = {"char": "characters", "byte": "bytes", "word": "words", "bpe": "BPE tokens"}
 
 
-class Sample(NamedTuple):
-    """A text drawn after an epoch; it begins with the prompt."""
+def report_page(record: RunRecord, evaluation: Evaluation | None, judgement: Judgement | None, *, spoken: str) -> str:
+    """Return the page of a run, in which every text of the run is escaped.
 
-    epoch: int
-    diversity: float
-    prompt: str
-    text: str
-
-
-class Figures(NamedTuple):
-    """The figures of one protocol or baseline. kind: "model" or "baseline"."""
-
-    name: str
-    kind: str
-    cross_entropy: float
-    bits_per_character: float
-    perplexity: str
-
-
-class Piece(NamedTuple):
-    """A span of a drawn text."""
-
-    text: str
-    copied: bool
-
-
-class Command(NamedTuple):
-    """A command for a next step, and what it does."""
-
-    what: str
-    line: str
-
-
-@dataclass(frozen=True, kw_only=True)
-class Contents:
-    """The contents of the page as plain text, none of it trusted.
-
-    tiles, facts: names and values. settings: name, value, default and description of each changed setting. table: the figures
-    of each epoch, the header first. drawn: new texts, in pieces; drawn_lines: whether each is a line. notes: by name of a
-    section, a text instead of it or in addition to it.
+    evaluation, judgement: None leaves out the quality of the model and the new texts. spoken: the run's name for commands.
     """
-
-    title: str
-    subtitle: str
-    tiles: Sequence[tuple[str, str]]
-    facts: Sequence[tuple[str, str]]
-    reasons: Sequence[str]
-    settings: Sequence[tuple[str, str, str, str]]
-    curves: Sequence[Chart]
-    table: Sequence[Sequence[str]]
-    samples: Sequence[Sample]
-    gradients: Sequence[Chart]
-    evaluation: Sequence[Figures]
-    drawn_facts: Sequence[tuple[str, str]]
-    drawn: Sequence[Sequence[Piece]]
-    drawn_lines: bool
-    commands: Sequence[Command]
-    notes: Mapping[str, str]
-
-
-def report_page(contents: Contents) -> str:
-    """Return the page of a run."""
+    network, notes = record.metadata["network"], _notes(record, evaluation, judgement)
+    curves, gradients = _curves(record), _gradients(record.gradients)
+    subtitle = f"{network.cell} {network.num_layers}x{network.hidden_size}, run {record.run.path.resolve().name}"
+    sections = {
+        "curves": ("How it learned", [*map(draw, curves), _figures(record.history)]),
+        "samples": ("What it wrote during training", _samples(record.samples)),
+        "drawn": ("What it writes now, and how much is copied", _drawn(record, judgement) if judgement else []),
+        "evaluation": ("How well it predicts", _evaluation(evaluation) if evaluation else []),
+        "gradients": ("Gradients", list(map(draw, gradients))),
+        "trained": ("Settings", _trained(record)),
+        "commands": ("Next steps", _commands(record, spoken)),
+    }
     parts = [
-        f"<header>\n<h1>{_short(contents.title)}</h1><p>{_short(contents.subtitle)}</p>",
-        f'<dl class="tiles">{_terms(contents.tiles)}</dl>\n</header>\n<main>',
-        *_section("curves", "How it learned", contents, _curves(contents)),
-        *_section("samples", "What it wrote during training", contents, _samples(contents.samples)),
-        *_section("drawn", "What it writes now, and how much is copied", contents, _drawn(contents)),
-        *_section("evaluation", "How well it predicts", contents, _evaluation(contents.evaluation)),
-        *_section("gradients", "Gradients", contents, [draw(chart) for chart in contents.gradients]),
-        *_section("trained", "Settings", contents, _trained(contents)),
-        *_section("commands", "Next steps", contents, _commands(contents.commands)),
+        f"<header>\n<h1>{_short(_corpus(record))}</h1><p>{_short(subtitle)}</p>",
+        f'<dl class="tiles">{_terms(_tiles(record))}</dl>\n</header>\n<main>',
+        *(_section(name, *one, notes.get(name, "")) for name, one in sections.items()),
         "</main>",
     ]
-    charts = [chart for chart in (*contents.curves, *contents.gradients) if draw(chart)]
-    data = {"charts": [chart_data(chart) for chart in charts]}
-    return make_page("report", title=f"{contents.title}: report", body="\n".join(parts), data=data)
+    data = {"charts": [chart_data(chart) for chart in (*curves, *gradients) if draw(chart)]}
+    body = "\n".join(filter(None, parts))
+    return make_page("report", title=f"{_corpus(record)}: report", body=body, data=data)
 
 
-def _section(name: str, heading: str, contents: Contents, content: Sequence[str]) -> Iterator[str]:
-    """Yield a section of the page with its note; nothing if both are empty."""
-    note = contents.notes.get(name)
+def _section(name: str, heading: str, content: Sequence[str], note: str) -> str:
+    """Return a section of the page with its note; "" if both are empty."""
     if not any(content) and not note:
-        return
-    yield f'<section id="{name}">\n<h2>{heading}</h2>'
-    if note:
-        yield f'<p class="note">{escaped(note)}</p>'
-    yield from content
-    yield "</section>"
+        return ""
+    noted = f'<p class="note">{escaped(note)}</p>' if note else ""
+    return "\n".join(filter(None, [f'<section id="{name}">', f"<h2>{heading}</h2>", noted, *content, "</section>"]))
 
 
-def _curves(contents: Contents) -> list[str]:
-    header, *rows = contents.table or [[]]
-    if not rows:
+def _notes(record: RunRecord, evaluation: Evaluation | None, judgement: Judgement | None) -> dict[str, str]:
+    """Return by name of a section a remark, or why the section is empty."""
+    notes = dict(record.notes)
+    if not record.history:
+        notes["curves"] = "No epoch was finished."
+    elif len({epoch.learning_rate for epoch in record.history.epochs}) == 1 < len(record.history.epochs):
+        notes["curves"] = f"The learning rate was constant: {record.history.epochs[0].learning_rate:g}."
+    if record.classifies:
+        return notes
+    if not record.samples:
+        notes.setdefault("samples", "No sample text was written.")
+    if not record.gradients:
+        notes.setdefault("gradients", "There is no gradient log: it exists only for networks that the NumPy trainer supports.")
+    if evaluation:
+        notes["evaluation"] = _measured_on(evaluation)
+    if judgement:
+        notes["drawn"] = "Parts that are copied from the corpus are marked."
+    return notes
+
+
+def _measured_on(evaluation: Evaluation) -> str:
+    subject, _ = evaluation
+    held_out, learnt = (sum(len(one.text) for one in documents) for documents in (subject.documents, subject.training))
+    problem = missing_baselines_note(subject)
+    others = f"; {problem}" if problem else "; the baselines use the same training text"
+    return f"Measured on the validation split, {held_out:,} of {held_out + learnt:,} characters{others}."
+
+
+def _corpus(record: RunRecord) -> str:
+    return str(record.metadata["provenance"].get("corpus") or "a corpus without a name")
+
+
+def _tiles(record: RunRecord) -> Iterator[tuple[str, str]]:
+    """Yield the most important figures."""
+    best, provenance = record.best, record.metadata["provenance"]
+    if record.classifies and isinstance(provenance.get("accuracy"), float):
+        yield "accuracy", f"{provenance['accuracy']:.1%}"
+    elif best.get("bits_per_character") is not None:
+        yield "bits a character, validation", f"{best['bits_per_character']:.3f}"
+    elif record.history and record.history.rows[-1].get("bits_per_character") is not None:
+        yield "bits a character, training", f"{record.history.rows[-1]['bits_per_character']:.3f}"
+    yield "epochs", f"{record.history.epochs[-1].epoch:,}" if record.history else "0"
+    if record.seconds is not None:
+        yield "training time", str(timedelta(seconds=round(record.seconds)))
+    yield "parameters", f"{record.num_parameters:,}"
+    if type(provenance.get("characters")) is int:
+        yield "characters of text", f"{provenance['characters']:,}"
+
+
+def _facts(record: RunRecord) -> Iterator[tuple[str, str]]:
+    """Yield the facts about corpus, network and training."""
+    metadata, settings = record.metadata, record.settings
+    network, training = metadata["network"], settings.training
+    yield "corpus", f"{_corpus(record)}, sha256 {metadata['provenance'].get('sha256')!s:.12}"
+    yield "vocabulary", f"{len(metadata['vocabulary'].pieces):,} {TOKENS[settings.corpus.tokens]}"
+    labels = metadata["labels"] if record.classifies else metadata["vocabulary"].labels
+    if labels:
+        yield "labels", ", ".join(labels)
+    inputs = f"embedding {network.embedding_size}" if network.embedding_size else "one-hot"
+    yield (
+        "network",
+        f"{network.cell} {network.num_layers}x{network.hidden_size}, {inputs}, {record.num_parameters:,} parameters",
+    )
+    yield "windows", f"{metadata['context_length']:,} tokens{_batch(training)}"
+    yield "optimizer", f"{training.optimizer}, learning rate {training.learning_rate:g}, {training.schedule}"
+    if record.history:
+        best = f", the best after {record.best['best_epoch']:,}" if record.best.get("best_epoch") else ""
+        yield "epochs", f"{record.history.epochs[-1].epoch:,} of {training.epochs:,} at most{best}"
+    if record.seconds is not None:
+        yield "training time", f"{timedelta(seconds=round(record.seconds))}, without validation and sample texts"
+    yield "trained by", f"{training.backend}, random seed {training.random_seed}"
+    versions = ", ".join(f"{name} {version}" for name, version in record.versions.items())
+    if versions or "versions" in record.notes:
+        yield "versions", versions or record.notes["versions"]
+    yield "page by", f"chargen {chargen.__version__}"
+
+
+def _batch(training: TrainingConfig) -> str:
+    return f", {training.batch_size:,} in a batch" if training.batch_size else ""
+
+
+def _value(value: object) -> str:
+    if isinstance(value, tuple):
+        return ", ".join(map(_value, value))
+    return (
+        {True: "yes", False: "no"}[value]
+        if isinstance(value, bool)
+        else f"{value:g}"
+        if isinstance(value, float)
+        else str(value)
+    )
+
+
+def _curves(record: RunRecord) -> list[Chart]:
+    """Return the charts of each epoch's figures."""
+    if not record.history:
         return []
+    losses, *rates = make_panels([record.history])
+    name, _, unit = losses.title.partition(", ")
+    second = ("bits", 1 / math.log(2)) if record.classifies else ("nats", math.log(2))
+    charts = [Chart(title=name, unit=unit, curves=losses.curves, second=second, best="lowest")]
+    accuracies = accuracy_panel(record.history)
+    if accuracies:
+        charts.append(Chart(title=accuracies.title, curves=accuracies.curves, percent=True, best="highest"))
+    return charts + [Chart(title=rate.title, unit="after each epoch", curves=rate.curves) for rate in rates]
+
+
+def _gradients(panels: Mapping[str, Panel]) -> list[Chart]:
+    units = {"gradient_norm": "by all weights of a layer", "saturation": "share", "reach": "as a share of the last step's"}
+    return [
+        Chart(
+            title=FIGURES[name],
+            unit=unit,
+            curves=panels[name].curves,
+            percent=name == "saturation",
+            logarithmic=name != "saturation",
+        )
+        for name, unit in units.items()
+        if name in panels
+    ]
+
+
+def _figures(history: History | None) -> str:
+    """Return the table of metrics.csv."""
+    if not history:
+        return ""
+    header = [name.replace("_", " ") for name in history.rows[0]]
+    rows = [["" if value is None else _number(value) for value in row.values()] for row in history.rows]
     shown = [rows[place] for place in selection(len(rows), MAX_EPOCHS)]
-    table = _table(header, shown, kind="numbers")
-    return [*map(draw, contents.curves), f"<details><summary>Figures of each epoch</summary>{table}</details>"]
+    return f"<details><summary>Figures of each epoch</summary>{_table(header, shown, kind='numbers')}</details>"
 
 
-def _samples(samples: Sequence[Sample]) -> list[str]:
+def _number(value: float) -> str:
+    return f"{value:,}" if isinstance(value, int) else f"{value:.6g}"
+
+
+def _samples(samples: Sequence[SampleText]) -> list[str]:
     """Return a fold for each epoch; the page's script turns them into one place with a slider."""
     epochs = [list(group) for _, group in groupby(samples, key=lambda sample: sample.epoch)]
     shown = [epochs[place] for place in selection(len(epochs), MAX_EPOCHS)]
@@ -133,58 +224,103 @@ def _samples(samples: Sequence[Sample]) -> list[str]:
     return [stepper, '<div class="folds">', *folds, "</div>"]
 
 
-def _sample(sample: Sample) -> str:
+def _sample(sample: SampleText) -> str:
     rest = sample.text.removeprefix(sample.prompt)
     prompt = f"<b>{escaped(sample.prompt)}</b>" if sample.prompt else ""
     return f"<article><h3>diversity {sample.diversity:g}</h3><p>{prompt}{escaped(rest)}</p></article>"
 
 
-def _drawn(contents: Contents) -> list[str]:
-    if not contents.drawn:
-        return []
-    texts = ("".join(map(_piece, text)) for text in contents.drawn)
-    kind, tag = ("lines", "li") if contents.drawn_lines else ("texts", "p")
-    listed = "".join(f"<{tag}>{text}</{tag}>" for text in texts)
-    box = f'<ul class="lines">{listed}</ul>' if kind == "lines" else f'<div class="texts">{listed}</div>'
-    return [f'<dl class="facts">{_terms(contents.drawn_facts)}</dl>', box]
+def _drawn(record: RunRecord, judgement: Judgement) -> list[str]:
+    """Return the facts about new texts, and the texts with their copies marked."""
+    texts = [_marked(text, copied) for text, copied in zip(judgement.texts, _copied(judgement), strict=True)]
+    if record.metadata["reading"] == "line":
+        box = f'<ul class="lines">{"".join(f"<li>{text}</li>" for text in texts)}</ul>'
+    else:
+        box = f'<div class="texts">{"".join(f"<p>{text}</p>" for text in texts)}</div>'
+    return [f'<dl class="facts">{_terms(_drawn_facts(judgement))}</dl>', box]
 
 
-def _piece(piece: Piece) -> str:
-    return f"<mark>{escaped(piece.text)}</mark>" if piece.copied else escaped(piece.text)
+def _drawn_facts(judgement: Judgement) -> Iterator[tuple[str, str]]:
+    novelty, longest = judgement.novelty, judgement.novelty.longest
+    yield "drawn", f"{len(judgement.texts):,} texts, random seed {RANDOM_SEED}, temperature 1"
+    yield "compared with", f"{judgement.corpus}, {judgement.corpus_characters:,} characters"
+    if longest:
+        yield "longest copy", f"{len(longest.text):,} characters, line {longest.line:,} of {longest.source}: {longest.text!r}"
+    yield f"within copies of {COPY_LENGTH} characters or more", f"{novelty.copied_share:.1%} of the text"
+    yield "lines in the corpus", _named(novelty.exact, len(novelty.lines))
+    near = [f"{one.line} ({one.nearest})" for one in novelty.near]
+    yield "lines one or two letters off", _named(near, len(novelty.lines))
 
 
-def _evaluation(rows: Sequence[Figures]) -> list[str]:
-    if not rows:
-        return []
-    most = max(row.bits_per_character for row in rows) or 1.0
+def _named(some: Sequence[str], of: int) -> str:
+    """Return the count of some lines, and the lines."""
+    distinct = list(dict.fromkeys(some))
+    more = ", ..." if len(distinct) > MAX_LINES else ""
+    return f"{len(some):,} of {of:,}{': ' if distinct else ''}{', '.join(distinct[:MAX_LINES])}{more}"
+
+
+def _copied(judgement: Judgement) -> Iterator[list[bool]]:
+    """Yield for each text which of its characters are copied from the corpus."""
+    exact = set(judgement.novelty.exact)
+    for number, text in enumerate(judgement.texts):
+        copied = [text in exact] * len(text)
+        for span in judgement.novelty.copies:
+            if span.number == number:
+                copied[span.start : span.start + len(span.text)] = [True] * len(span.text)
+        yield copied
+
+
+def _marked(text: str, copied: Sequence[bool]) -> str:
+    """Return the markup of a text whose copied characters are marked."""
+    cuts = [0, *(place for place in range(1, len(text)) if copied[place] != copied[place - 1]), len(text)]
+    pieces = [(escaped(text[first:last]), copied[first]) for first, last in pairwise(cuts) if last > first]
+    return "".join(f"<mark>{piece}</mark>" if marked else piece for piece, marked in pieces)
+
+
+def _evaluation(evaluation: Evaluation) -> list[str]:
+    figures = [(row, row.quality) for row in evaluation[1]]
+    most = max(quality.bits_per_character for _, quality in figures) or 1.0
     cells = [
         f'<tr class="{"own" if row.kind == "model" else "other"}"><th scope="row">{escaped(row.name)}</th>'
-        f"<td>{row.cross_entropy:.4f}</td><td>{row.bits_per_character:.4f}</td><td>{row.perplexity}</td>"
+        f"<td>{quality.cross_entropy:.4f}</td><td>{quality.bits_per_character:.4f}</td><td>{quality.shown_perplexity}</td>"
         f'<td class="bar"><svg viewBox="0 0 {BAR} 8" preserveAspectRatio="none" aria-hidden="true">'
-        f'<rect width="{BAR * row.bits_per_character / most:.2f}" height="8"/></svg></td></tr>'
-        for row in rows
+        f'<rect width="{BAR * quality.bits_per_character / most:.2f}" height="8"/></svg></td></tr>'
+        for row, quality in figures
     ]
     header = "".join(f'<th scope="col">{one}</th>' for one in ("", "nats/char", "bits/char", "perplexity"))
     head = f'<thead><tr>{header}<td class="bar">bits</td></tr></thead>'
     return [f'<div class="wide"><table class="numbers">{head}<tbody>{"".join(cells)}</tbody></table></div>']
 
 
-def _trained(contents: Contents) -> list[str]:
-    reasons = "".join(f"<li>{escaped(reason)}</li>" for reason in contents.reasons)
-    header = ("setting", "value", "default", "meaning")
-    rows = [[text[:LONGEST_VALUE] for text in row] for row in contents.settings]
+def _trained(record: RunRecord) -> list[str]:
+    reasons = "".join(f"<li>{escaped(reason)}</li>" for reason in record.reasons)
+    changed = [
+        (one.name, _value(one.value), _value(one.default) or "none", one.help) for one in changed_settings(record.settings)
+    ]
+    rows = [[text[:LONGEST_VALUE] for text in row] for row in changed]
+    table = _table(("setting", "value", "default", "meaning"), rows, kind="settings")
     return [
-        f'<dl class="facts">{_terms(contents.facts)}</dl>',
-        f"<h3>Settings that differ from the defaults</h3>{_table(header, rows, kind='settings')}" if rows else "",
+        f'<dl class="facts">{_terms(_facts(record))}</dl>',
+        f"<h3>Settings that differ from the defaults</h3>{table}" if rows else "",
         f"<h3>Why they were chosen</h3><ul>{reasons}</ul>" if reasons else "",
     ]
 
 
-def _commands(commands: Sequence[Command]) -> list[str]:
-    return [f"<p>{escaped(one.what)}</p><pre><code>{escaped(one.line)}</code></pre>" for one in commands]
+def _commands(record: RunRecord, spoken: str) -> list[str]:
+    labels = record.metadata["vocabulary"].labels
+    label = f" --label {shlex.quote(labels[0])}" if labels else ""
+    commands = {
+        "Write more text:": f"chargen sample --run {spoken}{label} --temp 0.8",
+        "Share it as a page that runs in any browser:": f"chargen export {spoken} --output network.html",
+        "Measure it on another text:": f"chargen evaluate {spoken} FILE",
+        "Train further from its weights, on any text:": f"chargen train FILE --from {spoken}",
+    }
+    if record.classifies:
+        commands = {"Predict the label of a text:": f'chargen classify "some text" --run {spoken}'}
+    return [f"<p>{what}</p><pre><code>{escaped(line)}</code></pre>" for what, line in commands.items()]
 
 
-def _terms(pairs: Sequence[tuple[str, str]]) -> str:
+def _terms(pairs: Iterator[tuple[str, str]]) -> str:
     return "".join(f"<div><dt>{escaped(name)}</dt><dd>{_short(value)}</dd></div>" for name, value in pairs)
 
 

@@ -10,7 +10,8 @@ from typing import Any
 import keras
 from keras import layers, ops
 
-from chargen.export.contents import ascii_json, describe
+from chargen.export.contents import describe
+from chargen.inline import ascii_json
 from chargen.network.cells import Floats
 from chargen.network.model_file import TextModel
 from chargen.settings.schema import NetworkConfig

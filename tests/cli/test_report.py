@@ -106,7 +106,7 @@ def test_all_parts_of_a_run(invoke: Invoke, train: Callable[..., RunDirectory]) 
     assert "learning rate" in told["curves"]
     for name in ("stream", "blocks of 256", "6-gram", "gzip", "xz"):
         assert name in told["evaluation"]
-    assert "120 characters that training held out of 1,152" in told["evaluation"]
+    assert "the validation split, 120 of 1,152 characters" in told["evaluation"]
     assert "3 texts, random seed 1" in told["drawn"]
     assert "network.hidden_size4128Units of each recurrent layer." in told["trained"]
     assert "training.epochs" in told["trained"]
