@@ -28,12 +28,12 @@ demo: $(READY) ## train an LSTM on male.txt and print new names
 test: $(READY) ## run the whole test suite
 	$(BIN)/python -m pytest -n auto
 
-# On Linux the PyTorch that pip finds by itself may bring CUDA along; PIP_EXTRA_INDEX_URL names where its CPU builds are.
+# On Linux pip may install a PyTorch with CUDA; set PIP_EXTRA_INDEX_URL to the index of its CPU builds.
 test-backends: $(READY) ## install JAX and PyTorch and test training with them
 	$(BIN)/python -m pip install --quiet --disable-pip-version-check --constraint constraints.txt --editable '.[dev,jax,torch]'
 	$(BIN)/python -m pytest -n auto tests/training/test_backends.py tests/training/test_distribution.py tests/training/test_gpu.py tests/training/test_torch_layers.py tests/test_benchmarks.py
 
-fuzz: $(READY) ## damage model files for ten minutes (MINUTES=10): each has to load, or be refused in one line
+fuzz: $(READY) ## damage model files for ten minutes (MINUTES=10): each must load, or be refused in one line
 	$(BIN)/python -m tests.hostile.fuzz_model_file --minutes $(MINUTES)
 
 torture: $(READY) ## run the long loops: kill, resume, faults, attacks, terminal (some 20 minutes)
@@ -64,21 +64,21 @@ $(DOCS): pyproject.toml constraints.txt | $(READY)
 	$(BIN)/python -m pip install --quiet --disable-pip-version-check --constraint constraints.txt --editable '.[dev,docs]'
 	@touch $@
 
-bench: $(READY) ## measure start-up, sampling and training, against Keras and PyTorch (which it installs)
+bench: $(READY) ## measure start-up, sampling and training, and compare with Keras and PyTorch (which it installs)
 	$(BIN)/python -m pip install --quiet --disable-pip-version-check --constraint constraints.txt --editable '.[bench]'
 	$(BIN)/python -m benchmarks
 	$(BIN)/python -m benchmarks plot
 
-quality: $(READY) ## measure how good the defaults get, and what each part is worth (hours; SCALE=0.02 SEEDS=1 for a try)
+quality: $(READY) ## measure the quality of the defaults, and the effect of each part of the recipe (hours; SCALE=0.02 SEEDS=1 for a try)
 	$(BIN)/python -m benchmarks quality --seeds $(SEEDS) --scale $(SCALE)
 	$(BIN)/python -m benchmarks ablation --seeds $(SEEDS) --scale $(SCALE)
 	$(BIN)/python -m benchmarks short-texts --seeds $(SEEDS)
 	$(BIN)/python -m benchmarks min-cells --scale $(SCALE)
 
-gpu-wheels: $(READY) ## download what a GPU machine without a network needs beside JAX or PyTorch
+gpu-wheels: $(READY) ## download what a GPU machine without a network needs in addition to JAX or PyTorch
 	$(BIN)/python -m benchmarks.gpu_wheels $(WHEELS)
 
-# On a machine that was only given the sources there is no .venv: its own Python has JAX or PyTorch.
+# Without .venv, on a machine that has only the sources, the system's Python has JAX or PyTorch.
 gpu-check: ## check and measure chargen on a GPU, within nine minutes
 	$(if $(wildcard $(READY)),$(BIN)/python,python3) -m benchmarks.gpu_check --minutes 9 $(if $(wildcard $(WHEELS)),--wheels $(WHEELS))
 
@@ -91,6 +91,6 @@ corpora: ## write corpora/code.txt from our own source
 	find chargen -name '*.py' | LC_ALL=C sort | xargs cat > corpora/code.txt
 	@wc -m corpora/*.txt
 
-clean: ## remove everything that was made, but the runs
+clean: ## remove everything that make created, except the runs
 	rm -rf .venv build dist *.egg-info .pytest_cache .mypy_cache .ruff_cache .hypothesis corpora/code.txt
 	find . -name __pycache__ -type d -prune -exec rm -rf {} +

@@ -1,6 +1,6 @@
-"""What each option does to the text: small networks that differ in one option each, and what they write.
+"""Train small networks that differ in one option each, and write docs/options.md with their texts.
 
-`docs/options.md` is made of the lessons below and of what came out.
+The page consists of the lessons below and of the measured outcomes.
 """
 
 import sys
@@ -37,25 +37,25 @@ PROMPT: Options = {"seed": "The ", "length": 240, "random_seed": 1}
 COOL = PROMPT | {"temp": 0.7}
 
 WIDTH = 128
-KNOWN_CHARACTERS = 6000  # of the text that was learnt, which are measured again
+KNOWN_CHARACTERS = 6000  # of the training text, measured as known text
 
 
 class Variant(NamedTuple):
-    """One way to say an option. shown: what it is called, the options that are its own unless given."""
+    """One variant of an option. shown: its heading, by default its own options."""
 
     options: Options
     shown: str = ""
 
 
 class Lesson(NamedTuple):
-    """One option. teaches: plain sentences on what to look at and why. training, writing: what all variants share."""
+    """One option. teaches: what to look at and why. training, writing: the options of all variants."""
 
     title: str
     teaches: str
     variants: Sequence[Variant]
     training: Options = BOOK
     writing: Options = PROMPT
-    measured: bool = False  # whether the variants differ in training, so that figures tell something
+    measured: bool = False  # whether the variants differ in training, so that figures are shown
 
     @property
     def name(self) -> str:
@@ -64,7 +64,7 @@ class Lesson(NamedTuple):
 
 
 class Outcome(NamedTuple):
-    """What a variant wrote, and what it measures."""
+    """The text and the figures of a variant."""
 
     text: str
     figures: str = ""
@@ -72,44 +72,45 @@ class Outcome(NamedTuple):
 
 WRITING = (
     Lesson(
-        "`--temp`: how bold the draws are",
+        "`--temp`: how random the text is",
         "The network gives each character a probability, and one is drawn. A low temperature makes probable characters "
-        "more probable still: nearly all words are right, and the same phrases come again and again. A high one gives the "
-        "rare characters a chance: look for words that do not exist. At 1 the draws are what the network believes.",
+        "even more probable: nearly all words are right, and the same phrases are repeated. A high temperature makes rare "
+        "characters more probable: look for words that do not exist. At 1 the probabilities are those of the network.",
         [Variant({"temp": value}) for value in (0.2, 0.5, 1.0, 1.5)],
     ),
     Lesson(
         "`--top-k`: only the K best",
-        "All but the K most probable characters are left out of each draw. A small K takes away the worst slips, but it "
-        "is as strict where a hundred things could follow as where only one can. K = 1 draws nothing: it is greedy.",
+        "Only the K most probable characters can be drawn. A small K removes the worst errors, but it does not depend on "
+        "the position: it allows K characters where a hundred would be good, and also where only one is right. K = 1 is "
+        "greedy: nothing is random.",
         [Variant({"top_k": value}) for value in (1, 3, 10)],
     ),
     Lesson(
         "`--top-p`: only the likely part",
-        "The most probable characters are kept until together they hold a share P of the probability. Within a word that "
-        "may be one character, after a space twenty: the cut goes with how sure the network is. That is why it is often "
-        "liked better than top-k. Compare the lowest P with a low temperature.",
+        "Only the most probable characters with a total probability of P can be drawn. Within a word that may be one "
+        "character, after a space twenty: the number depends on how sure the network is. That is why top-p is often "
+        "preferred to top-k. Compare the lowest P with a low temperature.",
         [Variant({"top_p": value}) for value in (0.5, 0.8, 0.95)],
     ),
     Lesson(
-        "`--repetition-penalty`: out of the loop",
-        "Always taking the most probable character ends in a loop, since the same words before lead to the same words "
-        "after. The penalty makes characters less probable that were drawn of late. It breaks the loop, but it cannot "
-        "tell a useful e from a dull one: with characters as tokens, a strong penalty soon harms the spelling.",
+        "`--repetition-penalty`: fewer repetitions",
+        "Always choosing the most probable character ends in a loop, because the same words before lead to the same words "
+        "after. The penalty makes recently drawn characters less probable. It breaks the loop, but it punishes every "
+        "frequent character: with characters as tokens, a strong penalty soon harms the spelling.",
         [Variant({"greedy": True} | more) for more in ({}, {"repetition_penalty": 1.2}, {"repetition_penalty": 1.6})],
     ),
     Lesson(
         "`--beam`: the most probable text",
-        "A beam search draws nothing: it looks for the text that is the most probable as a whole. What is most probable "
-        "is rarely what one wants to read; it is safe and it repeats itself. Searching suits tasks with a right answer "
-        "better.",
+        "A beam search is not random: it searches for the text with the highest total probability. The most probable text "
+        "is rarely interesting; it uses safe words and repeats itself. Beam search is better for tasks with one right "
+        "answer.",
         [Variant({"beam": value}) for value in (2, 10)],
         writing={"seed": "The ", "length": 120},
     ),
     Lesson(
-        "`--random-seed`: other draws",
-        "Nothing differs here but the random numbers. The spread is as wide as some differences that one would like to "
-        "see between two networks, so never judge one by a single text. The same seed gives the same text.",
+        "`--random-seed`: other random numbers",
+        "Only the random numbers differ here. The texts differ as much as those of two networks may, so never judge a "
+        "network by a single text. The same seed gives the same text.",
         [Variant({"random_seed": value}) for value in (1, 2, 3)],
         writing={"seed": "The ", "length": 160, "temp": 0.7},
     ),
@@ -118,86 +119,86 @@ WRITING = (
 TRAINING = (
     Lesson(
         "`--epochs`: how often the text is read",
-        "First the network learns which characters are frequent, then short words and where spaces stand, then longer "
-        "words and how a sentence goes. Both figures fall at first. When the one of known text falls on and the one of "
-        "new text does not, the network has begun to overfit.",
+        "First the network learns which characters are frequent, then short words and spaces, then longer words and the "
+        "order of words. Both figures fall at first. When the figure of known text still falls but the figure of new text "
+        "does not, the network has begun to overfit.",
         [Variant({"epochs": value}) for value in (1, 4, 15)],
         writing=COOL,
         measured=True,
     ),
     Lesson(
-        "`--cell`: what carries the memory",
-        "A SimpleRNN overwrites its state at each step. LSTM and GRU have gates, by which they learn what to keep. After "
-        "so short a training the figures also tell which one learns fast, and with one training each their order is no "
-        "verdict. Gates show their worth over longer distances: look for quotation marks that are closed again.",
+        "`--cell`: the kind of recurrent layer",
+        "A SimpleRNN overwrites its state at each step. LSTM and GRU have gates, which learn what to keep. After such a "
+        "short training the figures also depend on which cell learns fast, and one training each does not prove an order. "
+        "Gates help over longer distances: look for quotation marks that are closed again.",
         [Variant({"cell": value}) for value in ("simplernn", "lstm", "gru")],
         writing=COOL,
         measured=True,
     ),
     Lesson(
-        "`--hidden-size`: how much fits in",
-        "The hidden state is all that the network knows of the text so far. With 8 numbers it holds little more than the "
-        "last letters; with more there is room for the word and for what kind of sentence it is. The cost grows with the "
-        "square.",
+        "`--hidden-size`: the size of the state",
+        "The hidden state is all that the network knows about the text so far. With 8 numbers it holds little more than "
+        "the last letters; with more numbers it also holds the word and the kind of sentence. The cost grows with the "
+        "square of the size.",
         [Variant({"hidden_size": value}) for value in (8, 32, 128)],
         writing=COOL,
         measured=True,
     ),
     Lesson(
-        "`--context-length`: how far back it learns from",
-        "Training cuts the text into windows, and no error is traced back further than a window's start. With 5 "
-        "characters the network learns letters from letters; what ties words together is out of sight. (The batches are "
-        "such that a step reads 800 characters in each case.) When it writes, the state is carried on over any length, "
-        "but nothing has taught it to use that.",
+        "`--context-length`: how far back it learns",
+        "Training cuts the text into windows, and gradients do not go back beyond the start of a window. With 5 characters "
+        "the network learns only which letters follow which; it does not learn how words belong together. (The batch size "
+        "is chosen so that a step reads 800 characters in both cases.) When the network writes, the state is carried over "
+        "any length, but the network was not trained to use that.",
         [Variant({"context_length": length, "batch_size": 800 // length}) for length in (5, 50)],
         writing=COOL,
         measured=True,
     ),
     Lesson(
         "`--learning-rate`: how large the steps are",
-        "Too small, and 15 epochs are not enough: the text looks like that of a network stopped early. Too large, and the "
-        "steps jump over what they are after. In between there is room; the best value is worth a search.",
+        "If it is too small, 15 epochs are not enough: the text looks like that of a network stopped early. If it is too "
+        "large, the steps jump over the minimum. Many values between work; search for the best one.",
         [Variant({"learning_rate": value}) for value in (0.0003, 0.01, 0.2)],
         writing=COOL,
         measured=True,
     ),
     Lesson(
         "`--dropout`: against overfitting",
-        "The text is short, and 40 epochs are many. Without dropout the network knows its text much better than new text. "
-        "Dropout hides part of the outputs at each step, at random, so that the network cannot rely on any of them: known "
-        "text gets harder, new text easier. Look at the distance of the two figures, more than at the samples.",
+        "The text is short, and 40 epochs are many. Without dropout the network predicts known text much better than new "
+        "text. Dropout sets a random part of the outputs to zero at each step, so that the network cannot rely on any of "
+        "them: known text gets harder, new text easier. Compare the difference of the two figures rather than the samples.",
         [Variant({"dropout": value}) for value in (0.0, 0.5)],
         training=BOOK | {"epochs": 40},
         writing=COOL,
         measured=True,
     ),
     Lesson(
-        "`--embedding` or `--one-hot`: what a character looks like to the network",
-        "An embedding is a table of numbers that is learnt, some for each character: characters that are used alike come "
-        "to lie near each other. With 4 numbers they are crowded. One-hot inputs make all characters equally different; "
-        "the first product with the weights then is such a table itself, which starts and learns in another way. With "
-        "thousands of words instead of some 60 characters an embedding is what makes training possible.",
+        "`--embedding` or `--one-hot`: how characters are represented",
+        "An embedding is a learnt table with a vector for each character: characters that are used in the same way get "
+        "similar vectors. Vectors of 4 numbers have little room. One-hot inputs make all characters equally different; the "
+        "product with the first weights is then such a table, which starts and learns differently. With thousands of words "
+        "instead of some 60 characters, training needs an embedding.",
         [Variant({"one_hot": True}), Variant({"embedding": 4}), Variant({}, "`--embedding 64`")],
         writing=COOL,
         measured=True,
     ),
     Lesson(
         "`--stateful`: one window after the other",
-        "Usually windows come in random order, and each begins with an empty memory. With `--stateful` the text is read "
-        "in its order and the state is handed on from window to window, as it is when the network writes. The network may "
-        "then use what was before the window, though errors are not traced back there. On a text as short as this one do "
-        "not expect to see much of it.",
+        "Usually windows come in random order, and each starts from a zero state. With `--stateful` the text is read in "
+        "order and the state is carried from window to window, as when the network writes. The network may then use the "
+        "text before the window, although gradients do not go back there. On a short text like this one the effect is "
+        "small.",
         [Variant({}, "windows in random order"), Variant({"stateful": True})],
         writing=COOL,
         measured=True,
     ),
     Lesson(
-        "`--tokens`: letters, bytes, words, or pieces of words",
-        "With characters the network has to learn to spell first. A word is spelt right as soon as it is known, and "
-        "figures are low early; but most words of a short text come once or twice, too rarely to learn what they are for, "
-        "and one that is not in the list cannot be written. BPE stands between: frequent words are one token, others are "
-        "put together. Bytes are what characters are made of; 256 of them can be written, and the network has to learn "
-        "first that most never come. The figures are per character, so that they compare.",
+        "`--tokens`: characters, bytes, words, or parts of words",
+        "With characters the network must first learn to spell. With words all spelling is right, and the figures are low "
+        "early; but most words of a short text occur once or twice, too rarely to learn their use, and a word outside of "
+        "the vocabulary cannot be written. BPE is between the two: frequent words are one token, others consist of "
+        "several. Characters are stored as bytes; there are 256 of them, and the network must first learn that most never "
+        "occur. The figures are per character, so that they are comparable.",
         [
             Variant({"tokens": "char"}),
             Variant({"tokens": "byte"}),
@@ -208,18 +209,19 @@ TRAINING = (
         measured=True,
     ),
     Lesson(
-        "`--per-line` or `--document`: what a text is",
-        "With `--per-line` each line of a list is a text with a beginning and an end: the network learns where names end, "
-        "and each name is read from a zero state. With `--document` the list is one long text, and a newline is a character "
-        "like any other; the first letter of a name then depends on the name before, which helps in a sorted list.",
+        "`--per-line` or `--document`: what a document is",
+        "With `--per-line` each line of a list is a document with a beginning and an end: the network learns where names "
+        "end, and reads each name from a zero state. With `--document` the list is one long text, and a newline is a "
+        "character like any other; the first letter of a name then depends on the name before, which helps in a sorted "
+        "list.",
         [Variant({"per_line": True, "count": 8}), Variant({"document": True, "length": 56})],
         training=NAMES,
         writing={"random_seed": 1, "temp": 0.8},
     ),
     Lesson(
         "`--label-by` and `--label`: several kinds of text in one network",
-        "Both lists are learnt by one network, which is told with each name from which file it is. Most of what it knows "
-        "of spelling serves both; the label tips the balance. Look at the endings.",
+        "One network learns both lists; with each name it gets the label of the file. Most of what it learns about "
+        "spelling is useful for both labels; the label only changes the probabilities. Compare the endings.",
         [Variant({"label": label}) for label in ("male", "female")],
         training=NAMES | {"files": ("male.txt", "female.txt"), "label_by": "file"},
         writing={"random_seed": 1, "temp": 0.8, "count": 8},
@@ -235,26 +237,26 @@ OF_SAMPLE = {
 INTRODUCTION = """\
 # What each option does to the text
 
-This page is written by `python -m benchmarks options`: it trains small networks on the shipped texts, varies one option at a
-time, and puts down what they wrote, good or bad, the first try of each. Each network has learnt for some seconds, from a text
-of 63,000 characters. None of them writes well. What counts is the difference between one and the next.
+`python -m benchmarks options` writes this page: it trains small networks on the shipped texts, varies one option at a time,
+and shows the first text of each network, good or bad. Each network was trained for some seconds on a text of 63,000
+characters. None of them writes well. Compare the texts of one option with each other.
 
 Unless a section says otherwise, the network is
 
     {train}
 
-and the text below is the beginning of what its last weights write by
+and the texts below are the beginning of the output of
 
     {sample}
 
-Where networks differ, two figures stand beside the text, in bits a character; less is better. **New** is the part of the
-text that was held out of training, **known** are the first {known:,} characters of the other part. A network that
-overfits has a small figure for known text and a large one for new text.
+If the networks differ, there are two figures in bits a character; smaller is better. **New** is the validation split,
+**known** is the first {known:,} characters of the training text. A network that overfits has a small figure for known text
+and a large one for new text.
 """
 
 
 def flags(options: Options) -> str:
-    """Return options as the command line has them.
+    """Return options as on the command line.
 
     >>> flags({"hidden_size": 8, "stateful": True, "seed": "The "})
     '--hidden-size 8 --stateful --seed "The "'
@@ -270,13 +272,13 @@ def _flag(name: str, value: object) -> str:
 
 
 def split(options: Options) -> tuple[Options, Options]:
-    """Return the options of training and those of sampling; the latter's random seed is meant where both have one."""
+    """Return the options of training and those of sampling; a random seed is one of sampling."""
     sampling = {name: value for name, value in options.items() if name in OF_SAMPLE}
     return {name: value for name, value in options.items() if name not in OF_SAMPLE}, sampling
 
 
 def measure(lessons: Sequence[Lesson] = LESSONS, *, over: Options | None = None) -> list[list[Outcome]]:
-    """Train and write each variant of some lessons; `over` replaces settings of all networks. Equal ones are trained once."""
+    """Train and sample each variant of some lessons; `over` replaces settings; equal networks are trained once."""
     with tempfile.TemporaryDirectory() as folder:
 
         @cache
@@ -303,14 +305,14 @@ def _outcome(lesson: Lesson, variant: Variant, trained: Callable[..., chargen.Ru
 
 
 def _figures(model: chargen.Model, files: Sequence[str]) -> str:
-    """Return the bits a character of what was held out and of the beginning of what was learnt."""
+    """Return the bits a character of the validation split and of the beginning of the training text."""
     known = "".join(str(source.text) for source in read_sources(files))[:KNOWN_CHARACTERS]
     new, old = (model.evaluate(text)["stream"]["bits_per_character"] for text in (None, known))
     return f"new {new:.2f}, known {old:.2f}"
 
 
 def page(outcomes: Sequence[Sequence[Outcome]], lessons: Sequence[Lesson] = LESSONS) -> str:
-    """Return the page of some lessons and what came out of each variant."""
+    """Return the page of some lessons with the outcome of each variant."""
     training = {name: value for name, value in BOOK.items() if name != "files"}
     train = f"chargen train {' '.join(BOOK['files'])} {flags(training)}"
     introduction = INTRODUCTION.format(train=train, sample=f"chargen sample {flags(PROMPT)}", known=KNOWN_CHARACTERS)
@@ -329,7 +331,7 @@ def _section(lesson: Lesson, outcomes: Sequence[Outcome]) -> str:
 
 
 def _differs(lesson: Lesson) -> str:
-    """Say in what a lesson's networks and draws differ from those of the introduction."""
+    """Return how a lesson's options differ from those of the introduction."""
     training = {name: value for name, value in lesson.training.items() if BOOK.get(name) != value}
     writing = {name: value for name, value in lesson.writing.items() if PROMPT.get(name) != value}
     said = [f"trained on {' and '.join(training.pop('files'))}"] if "files" in training else []

@@ -1,4 +1,4 @@
-"""Make pages of the manual from the code: commands from click, settings from their declaration, and pages to write with."""
+"""Generate pages of the manual from the code: commands from click, settings from their declaration, and the live pages."""
 
 from collections.abc import Iterator, Sequence
 from inspect import cleandoc
@@ -28,7 +28,7 @@ def on_files(files: Any, config: Any) -> Any:
 
 
 def live_pages() -> dict[str, str]:
-    """Return the pages to write with that the shipped networks export to, by path."""
+    """Return the live pages of the shipped networks, by path."""
     return {f"live/{path.stem}.html": make_page(load_model(path), "float16") for path in shipped_models().values()}
 
 
@@ -41,7 +41,7 @@ def commands_page() -> str:
 
 
 def _command(command: click.Command | None, parent: click.Context, name: str) -> Iterator[str]:
-    """Yield the sections of a command and of those below it."""
+    """Yield the sections of a command and of its subcommands."""
     assert command is not None
     context = click.Context(command, info_name=name, parent=parent)
     path = context.command_path
@@ -52,7 +52,7 @@ def _command(command: click.Command | None, parent: click.Context, name: str) ->
 
 
 def _paragraphs(text: str) -> str:
-    r"""Return a help text as Markdown: what click keeps as it is, after a \b, becomes a block."""
+    r"""Return a help text as Markdown; a paragraph after \b becomes a code block."""
     blocks = cleandoc(text).split("\n\n")
     return "\n\n".join(f"```text\n{cleandoc(one[2:])}\n```" if one.startswith("\b\n") else _escaped(one) for one in blocks)
 
@@ -74,7 +74,7 @@ def settings_page() -> str:
         "config show` prints them with their origin. A config is a TOML file with these sections and names. In the [Python "
         "interface](python.md), the keyword is the flag with underscores: `batch_size=`, or `from_=` for `--from`."
     )
-    heading = ("name", "flag", "value", "default", "what it is")
+    heading = ("name", "flag", "value", "default", "meaning")
     sections = [
         f"## {section}\n\n{_table(heading, [_setting(*one) for one in rows])}"
         for section, rows in groupby(declared_settings(), key=lambda row: row[0])
@@ -104,7 +104,7 @@ def _shown(default: Any) -> str:
 
 
 def _values(kind: Any, detail: Setting) -> str:
-    """Return what a setting may be: its choices, or its type and bounds."""
+    """Return the possible values of a setting: its choices, or its type and bounds."""
     several = get_origin(kind) is tuple
     if several or isinstance(kind, UnionType):
         kind = get_args(kind)[0]
@@ -124,7 +124,7 @@ def _table(heading: Sequence[str], rows: Sequence[Sequence[str]]) -> str:
 
 
 def _escaped(text: str) -> str:
-    """Return plain text as Markdown that shows it unchanged."""
+    """Return plain text escaped for Markdown."""
     for mark in "\\*_<>[]`|":
         text = text.replace(mark, {"<": "&lt;", ">": "&gt;", "|": "&#124;"}.get(mark, f"\\{mark}"))
     return " ".join(text.split())
