@@ -36,7 +36,7 @@ from chargen.runs.directory import RunDirectory, find_model
 from chargen.settings.keyword_errors import keyword_errors
 from chargen.settings.keywords import TrainKeywords, WritingKeywords
 from chargen.settings.layers import check_value, keyword_layer, read_config
-from chargen.settings.schema import KEYWORDS, Setting
+from chargen.settings.schema import KEYWORDS, Setting, TrainingConfig
 from chargen.settings.writing import read_keywords
 from chargen.writing.classifier import label_probabilities, load_labelled
 from chargen.writing.ensemble import AVERAGE, AnyModel, join_models, labelled
@@ -190,6 +190,10 @@ class Run:
         """Measure the best model on the held-out text, or on a given text; see `Model.evaluate`."""
         return self.model.evaluate(text, block_length=block_length)
 
+    def keras_model(self, *, softmax: bool = False) -> Any:
+        """Return the best model as a Keras model, compiled to be trained on; see `Model.keras_model`."""
+        return self.model.keras_model(softmax=softmax)
+
 
 class Model:
     """A trained network, or several that write together. Made by `load`."""
@@ -323,6 +327,24 @@ class Model:
         from chargen.serving.model_card import describe_model
 
         return describe_model(self._single()).card
+
+    def keras_model(self, *, softmax: bool = False) -> Any:
+        """Return the network as a `keras.Model` of Keras's own layers, and load Keras for it.
+
+        Its inputs are ids, (B, T), its outputs logits, (B, T, V), or probabilities with softmax; (B, V) of a network that
+        predicts the last token only. It is compiled with the loss of its training, and with its optimizer where the run is at
+        hand, else with Adam, so that `fit` goes on training it. `chargen.keras.save` makes a model file of it again.
+
+        >>> type(model.keras_model().layers[-1]).__name__
+        'Dense'
+        """
+        from chargen.keras.trained import trained_model
+        from chargen.runs.trained_text import read_settings
+
+        single = self._single()
+        run = RunDirectory(self._paths[0].parent)
+        training = read_settings(run).training if run.config.is_file() else TrainingConfig()
+        return trained_model(single, training, softmax=softmax)
 
     @cached_property
     def _writer(self) -> AnyModel:

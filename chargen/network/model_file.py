@@ -16,6 +16,7 @@ from chargen.corpus.vocabulary import BOUNDARY, Vocabulary
 from chargen.errors import ConfigError, ModelFileError
 from chargen.files import write_atomically
 from chargen.network.cells import Floats
+from chargen.network.keras_file import KERAS_SUFFIX, read_description, read_weights
 from chargen.network.network import Network, weight_shapes
 from chargen.network.strict_json import parse_json
 from chargen.network.tensor_file import NO_CHECKSUM, TensorFile, open_tensors, with_checksum
@@ -90,8 +91,28 @@ def save_model(path: Path, model: TextModel) -> None:
 
 
 def load_model(path: Path) -> TextModel:
-    """Read the model file of a text model. Raises ModelFileError as `read_model_file` does."""
+    """Read the model file of a text model, or a `.keras` file that chargen exported.
+
+    Raises ModelFileError as `read_model_file` does.
+    """
+    if path.suffix == KERAS_SUFFIX:
+        return _load_keras_file(path)
     return TextModel(**read_model_file(path, "generate"))
+
+
+def _load_keras_file(path: Path) -> TextModel:
+    try:
+        described = read_description(path)
+        fields = parse_description(described)
+        if fields.pop("task") == "classify":
+            raise ValueError("it holds a classifier")
+        network, vocabulary, checksum = fields.pop("network"), fields["vocabulary"], fields.pop("sha256")
+        offsets = _expect(parse_json(described, depth=METADATA_DEPTH, marks=METADATA_MARKS)["offsets"], dict)
+        weights = read_weights(path, weight_shapes(network, len(vocabulary)), offsets=offsets, checksum=checksum)
+        _check_numbers(weights)
+    except _UNREADABLE as error:
+        raise _unreadable(path, error) from error
+    return TextModel(network=Network(network, len(vocabulary), weights), **fields)
 
 
 def write_model_file(path: Path, network: Network, vocabulary: Vocabulary, metadata: Mapping[str, Any]) -> None:
@@ -143,6 +164,8 @@ def _wrong_task(path: Path, task: Task) -> ModelFileError:
 def read_metadata(path: Path) -> dict[str, Any]:
     """Read the metadata of a model file, including its task, without the weights. Raises ModelFileError."""
     try:
+        if path.suffix == KERAS_SUFFIX:
+            return parse_description(read_description(path))
         with open_tensors(path) as file:
             return _parse_metadata(file.metadata)
     except _UNREADABLE as error:
@@ -157,13 +180,17 @@ def _unreadable(path: Path, error: Exception) -> ModelFileError:
 
 
 def _parse_metadata(metadata: Mapping[str, str]) -> dict[str, Any]:
-    """Return the SHA-256, the task and the fields of a model, with the network's configuration in place of the network.
-
-    Raises ValueError, KeyError or ConfigError for invalid metadata.
-    """
     if METADATA_KEY not in metadata:
         raise ValueError("it is not a chargen model")
-    parsed = _expect(parse_json(metadata[METADATA_KEY], depth=METADATA_DEPTH, marks=METADATA_MARKS), dict)
+    return parse_description(metadata[METADATA_KEY])
+
+
+def parse_description(text: str) -> dict[str, Any]:
+    """Return the SHA-256, the task and the fields of a model, with the network's configuration in place of the network.
+
+    Raises ValueError, KeyError or ConfigError for an invalid description.
+    """
+    parsed = _expect(parse_json(text, depth=METADATA_DEPTH, marks=METADATA_MARKS), dict)
     version = _expect(parsed["format_version"], int)
     if version not in READ_VERSIONS:
         raise ValueError(f"it has format version {version}, this chargen reads {FORMAT_VERSION}")
@@ -216,11 +243,16 @@ def _read_weights(file: TensorFile, shapes: Mapping[str, tuple[int, ...]]) -> di
         if stored.shape != shape or stored.dtype != "F32":
             raise ValueError(f"{name} is {stored.dtype} {stored.shape}, expected F32 {shape}")
     weights = file.read()
+    _check_numbers(weights)
+    return {name: weights[name] for name in shapes}
+
+
+def _check_numbers(weights: Mapping[str, Floats]) -> None:
+    """Raise ValueError for weights that are not finite, or larger than any network learns."""
     for name, weight in weights.items():
         lowest = 0 if name.endswith("variance") else -LARGEST_WEIGHT
         if not (weight.min() >= lowest and weight.max() <= LARGEST_WEIGHT):
             raise ValueError(f"{name} holds numbers that are not finite, or not within {lowest:g} and {LARGEST_WEIGHT:g}")
-    return {name: weights[name] for name in shapes}
 
 
 def _check_checksum(file: TensorFile, checksum: str | None, weights: Mapping[str, Floats]) -> None:

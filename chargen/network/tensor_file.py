@@ -75,18 +75,25 @@ def open_tensors(path: Path) -> Iterator[TensorFile]:
 
     Raises OSError, and ValueError for an invalid file; the kind of file, the size and the header are checked in this order.
     """
-    with open(path, "rb", opener=_open_at_once) as file:
-        status = os.fstat(file.fileno())
-        if not stat.S_ISREG(status.st_mode):
-            raise ValueError("it is not a regular file")
-        header = _read_header(file, status.st_size)
+    with open_regular(path) as file:
+        size = os.fstat(file.fileno()).st_size
+        header = _read_header(file, size)
         parsed = parse_json(_text(header[LENGTH_BYTES:]), depth=HEADER_DEPTH, marks=HEADER_MARKS)
         if type(parsed) is not dict:
             raise ValueError("its header is not an object")
         metadata = _texts(parsed.pop(METADATA, {}))
         stored = sorted(((name, _stored(name, value)) for name, value in parsed.items()), key=lambda one: one[1][2:])
-        _check_places(dict(stored), status.st_size - len(header))
+        _check_places(dict(stored), size - len(header))
         yield TensorFile(metadata, dict(stored), header, file)
+
+
+@contextmanager
+def open_regular(path: Path) -> Iterator[BufferedReader]:
+    """Open a file to read. Raises OSError, and ValueError for what is not a regular file."""
+    with open(path, "rb", opener=_open_at_once) as file:
+        if not stat.S_ISREG(os.fstat(file.fileno()).st_mode):
+            raise ValueError("it is not a regular file")
+        yield file
 
 
 def _open_at_once(path: str, flags: int) -> int:

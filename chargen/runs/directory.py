@@ -15,6 +15,7 @@ from filelock import FileLock, Timeout
 
 from chargen.errors import ModelFileError, RunError
 from chargen.files import write_atomically
+from chargen.network.keras_file import KERAS_SUFFIX
 from chargen.network.model_file import MODEL_SUFFIX, read_metadata
 from chargen.shipped import SHIPPED, shipped_models
 
@@ -226,7 +227,7 @@ def names_run(spec: str, root: Path) -> bool:
     """Tell whether a name or path is that of a run or a model file, where it may also be that of a text."""
     try:
         here = RunDirectory(Path(spec))
-        if Path(spec).suffix == MODEL_SUFFIX or spec in shipped_models():
+        if Path(spec).suffix in (MODEL_SUFFIX, KERAS_SUFFIX) or spec in shipped_models():
             return True
         return (root / spec).is_dir() or here.model.is_file() or here.config.is_file()
     except OSError:  # such as a name too long

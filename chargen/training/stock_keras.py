@@ -1,5 +1,6 @@
 """Build a network from Keras's own layers, and export it to a `.keras` file, which loads where chargen is not installed."""
 
+import hashlib
 import io
 import tempfile
 import zipfile
@@ -7,18 +8,18 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
+import h5py
 import keras
 from keras import layers, ops
 
 from chargen.export.contents import describe
 from chargen.inline import ascii_json
 from chargen.network.cells import Floats
-from chargen.network.model_file import TextModel
+from chargen.network.keras_file import DESCRIPTION, WEIGHTS
+from chargen.network.model_file import FORMAT_VERSION, TextModel
 from chargen.settings.schema import NetworkConfig
 from chargen.training.export import find_variable
 from chargen.training.layers.dense_recurrent import DenseRecurrent
-
-DESCRIPTION = "chargen.json"  # beside Keras's own entries, which do not know the tokens
 
 STOCK_LAYERS: Mapping[str, type[layers.RNN]] = {"simplernn": layers.SimpleRNN, "lstm": layers.LSTM, "gru": layers.GRU}
 
@@ -37,8 +38,34 @@ def stock_file(model: TextModel) -> bytes:
         keras.saving.save_model(built, path)
         archive = io.BytesIO(path.read_bytes())
     with zipfile.ZipFile(archive, "a") as entries:
-        entries.writestr(DESCRIPTION, ascii_json(describe(model, "float32")))
+        entries.writestr(DESCRIPTION, ascii_json(_description(model, built, entries.read(WEIGHTS))))
     return archive.getvalue()
+
+
+def _description(model: TextModel, built: keras.Model, weights: bytes) -> dict[str, Any]:
+    """Return what `chargen.network.model_file` reads of the file, beside the bytes of its arrays."""
+    described = describe(model, "float32")
+    provenance = {"corpus": described["name"], "bits_per_character": described["bits_per_character"]}
+    return {
+        "format_version": FORMAT_VERSION,
+        "sha256": hashlib.sha256(weights).hexdigest(),
+        **described,
+        "provenance": provenance,
+        "offsets": _offsets(model, built, weights),
+    }
+
+
+def _offsets(model: TextModel, built: keras.Model, weights: bytes) -> dict[str, int]:
+    """Return at which byte of the HDF5 file that Keras has written of a model each weight begins."""
+    begins: dict[int, int] = {}  # by the id of a variable
+    with h5py.File(io.BytesIO(weights), "r") as file:
+        for group in file["layers"].values():
+            arrays: list[h5py.Dataset] = []
+            group.visititems(lambda _, item, to=arrays: to.append(item) if isinstance(item, h5py.Dataset) else None)
+            if arrays:
+                layer = built.get_layer(group["vars"].attrs["name"])
+                begins |= {id(one): array.id.get_offset() for one, array in zip(layer.weights, arrays, strict=True)}
+    return {name: begins[id(find_variable(built, name))] for name in model.network.weights}
 
 
 def set_weights(model: keras.Model, weights: Mapping[str, Floats]) -> None:

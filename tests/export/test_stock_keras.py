@@ -11,10 +11,10 @@ import numpy as np
 import pytest
 from click.testing import Result
 
-from chargen.network.model_file import save_model
+from chargen.network.model_file import load_model, save_model
 from chargen.settings.schema import NetworkConfig
 from chargen.training.devices.backend import load_backend
-from tests.export.forms import FORMS, NUM_MORE, expected_logits, make_model, name_of, some_ids
+from tests.export.forms import FORMS, NUM_MORE, T, expected_logits, make_model, name_of, some_ids
 
 load_backend()
 
@@ -54,6 +54,28 @@ def test_logits_equal_without_chargen(config: NetworkConfig, loaded: Path) -> No
     np.testing.assert_allclose(given, expected_logits(make_model(config).network, some_ids()), atol=1e-5)
 
 
+@pytest.mark.parametrize("config", SOME, ids=name_of)
+def test_an_exported_file_is_read_again(config: NetworkConfig, loaded: Path) -> None:
+    expected, read = make_model(config), load_model(loaded / f"{name_of(config)}.keras")
+    assert read.network.config == config
+    assert (read.vocabulary, read.primer, read.context_length) == (
+        expected.vocabulary,
+        expected.primer,
+        expected.context_length,
+    )
+    for name, weight in expected.network.weights.items():
+        np.testing.assert_array_equal(read.network.weights[name], weight)
+
+
+def test_a_dense_cell_is_a_graph_of_shared_dense_layers(loaded: Path) -> None:
+    config = next(config for config in SOME if config.cell == "dense")
+    with zipfile.ZipFile(loaded / f"{name_of(config)}.keras") as archive:
+        layers = json.loads(archive.read("config.json"))["config"]["layers"]
+    calls = {layer["name"]: len(layer["inbound_nodes"]) for layer in layers if layer["class_name"] == "Dense"}
+    assert calls["recurrent_0_input_to_hidden"] == 1
+    assert calls["recurrent_0_hidden_to_hidden"] == T - 1
+
+
 def test_the_tokens_come_along(tmp_path: Path) -> None:
     path = tmp_path / "model.keras"
     path.write_bytes(stock_file(make_model(FORMS[0])))
@@ -67,6 +89,8 @@ def test_the_command_writes_one(invoke: Callable[..., Result], in_folder: Path) 
     result = invoke("export", "model.safetensors", "--format", "keras", "--output", "model.keras")
     assert (result.exit_code, result.stdout) == (0, "")
     assert zipfile.is_zipfile(in_folder / "model.keras")
+    for command in (("sample", "--length", 5), ("next", "a"), ("play", "--count", 1, "--length", 3)):
+        assert invoke(*command, "--run", "model.keras", "-q", input="").exit_code == 0
     refused = invoke("export", "model.safetensors", "--output", "half.keras", "--precision", "float16")
     assert refused.exit_code == 2
     assert "--precision float16 is for" in refused.stderr
