@@ -162,14 +162,16 @@ class Run:
 
     @property
     def history(self) -> list[dict[str, Any]]:
-        """One row for each epoch, as in metrics.csv. Raises RunError before the end of the first epoch.
+        """One row for each epoch, as in metrics.csv, with `loss` and `val_loss` as Keras calls the cross-entropies.
+
+        Raises RunError before the end of the first epoch.
 
         >>> sorted(run.history[0])[:3]
         ['bits_per_character', 'characters_per_token', 'cross_entropy']
         """
-        from chargen.runs.metrics import read_history
+        from chargen.runs.metrics import read_history, with_keras_names
 
-        return [dict(row) for row in read_history(self._directory.metrics, name=self.name).rows]
+        return [with_keras_names(row) for row in read_history(self._directory.metrics, name=self.name).rows]
 
     @cached_property
     def model(self) -> "Model":
@@ -339,7 +341,7 @@ class Model:
         'Dense'
         """
         from chargen.keras.trained import trained_model
-        from chargen.runs.trained_text import read_settings
+        from chargen.runs.config import read_settings
 
         single = self._single()
         run = RunDirectory(self._paths[0].parent)

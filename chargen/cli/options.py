@@ -131,7 +131,7 @@ def _declared_option(
         return click.option(f"{flag}/--no-{flag[2:]}", parameter, **details)
     if multiple and kind is float:
         return click.option(flag, parameter, type=NUMBERS, multiple=True, callback=_joined, **details)
-    shown: Any = click.Choice(detail.choices) if detail.choices else kind
+    shown: Any = click.Choice(detail.choices, case_sensitive=False) if detail.choices else kind
     return click.option(flag, parameter, type=shown, multiple=multiple, **details)
 
 

@@ -48,6 +48,7 @@ TOPICS = {
     },
     "Runs": {
         "runs": "List the trained runs.",
+        "summary": "Print the layers, shapes and parameters of a network.",
         "compare": "Show runs side by side.",
         "plot": "Draw the loss curves of runs.",
     },
@@ -74,6 +75,7 @@ MANUAL = {
     "serve": "share",
     "report": "inside",
     "runs": "train",
+    "summary": "train",
     "compare": "evaluate",
     "plot": "train",
     "config": "train",

@@ -105,6 +105,8 @@ def _extra_arguments(context: click.Context, extra: str) -> str:
     flags = _flags(command)
     if "--run" in flags and _is_run(extra, context):
         return f"unexpected argument {extra!r}; a run is given with --run: {path} --run {shlex.quote(extra)}"
+    if "--temp" in flags and _is_number(extra):
+        return f"unexpected argument {extra!r}; several numbers are separated by commas, such as --temp 0.2,{extra}"
     if "--seed" in flags:
         return f"unexpected argument {extra!r}; a text to continue is given with --seed: {path} --seed {shlex.quote(extra)}"
     arguments = [one for one in command.params if isinstance(one, click.Argument)]
@@ -113,6 +115,10 @@ def _extra_arguments(context: click.Context, extra: str) -> str:
         return f"unexpected argument {extra!r}; put a text of several words in quotes: {path} {shlex.quote(whole)}"
     taken = " ".join(one.make_metavar(context) for one in arguments)
     return f"unexpected argument {extra!r}; {path} takes {f'only {taken}' if taken else 'options, but no arguments'}"
+
+
+def _is_number(text: str) -> bool:
+    return bool(re.fullmatch(r"\d*\.?\d+", text))
 
 
 def _is_run(name: str, context: click.Context) -> bool:

@@ -1,5 +1,7 @@
+import re
+from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import click
 
@@ -18,6 +20,9 @@ from chargen.cli.options import (
 )
 from chargen.errors import ConfigError
 from chargen.terminal import echo
+
+if TYPE_CHECKING:
+    from chargen.training.planning.plan import Plan
 
 COMMON = {
     "Start": ("--preset", "--minutes", "--config", "--from", "--resume", "--dry-run"),
@@ -51,6 +56,7 @@ COMMON = {
     is_flag=True,
     help="Train for some steps, print the plan and the estimated time, and keep nothing.",
 )
+@click.option("--summary", is_flag=True, help="Print the table of layers, shapes and parameters before training.")
 @json_option
 @common_options
 def command(
@@ -62,6 +68,7 @@ def command(
     minutes: float | None,
     distribute: bool,
     dry_run: bool,
+    summary: bool,
     as_json: bool,
     verbosity: int,
     **given: Any,
@@ -87,6 +94,7 @@ def command(
     """
     from chargen.training.start import plan_training
 
+    _check_files(files, given)
     if dry_run and distribute:
         raise ConfigError("--dry-run measures one process, but --distribute starts several", hint="leave one of them out")
     if resume is not None:  # a resumed training keeps its settings, whatever the environment says now
@@ -102,6 +110,8 @@ def command(
         distribute=distribute,
         verbosity=verbosity,
     )
+    if summary:
+        _print_layers(training.plan)
     if dry_run:
         forecast = training.forecast()
         echo(json_text(forecast) if as_json else _aligned(forecast))
@@ -110,6 +120,30 @@ def command(
     if trained.leads:
         echo(json_text(trained.summary()) if as_json else str(trained.run.path))
     return trained.exit_code
+
+
+def _check_files(files: Sequence[str], given: Mapping[str, Any]) -> None:
+    """Raise ConfigError for a file that is a number and not there, after numbers that were not separated by commas."""
+    diversity = given.get("samples__diversity")
+    for file in files:
+        if diversity and re.fullmatch(r"\d*\.?\d+", file) and not Path(file).exists():
+            together = ",".join([*(f"{one:g}" for one in diversity), file])
+            raise ConfigError(
+                f"no such file: {file}", hint=f"several diversities are separated by commas: --diversity {together}"
+            )
+
+
+def _print_layers(plan: "Plan") -> None:
+    """Print the table of layers to stderr."""
+    from chargen.cli.summary import layer_table
+    from chargen.insight.layers import layer_rows
+    from chargen.network.model_file import num_class_outputs
+
+    network, classifies = plan.settings.network, plan.settings.training.task == "classify"
+    num_outputs = num_class_outputs(len(plan.corpus.labels)) if classifies else None
+    length = plan.training.context_length
+    rows = layer_rows(network, len(plan.vocabulary), context_length=length, num_outputs=num_outputs)
+    echo(layer_table(rows, network, plan.vocabulary), err=True)
 
 
 def _aligned(figures: dict[str, Any]) -> str:

@@ -13,6 +13,14 @@ REQUIRED = ("epoch", "cross_entropy", "learning_rate")
 VALIDATION = "validation_cross_entropy"  # empty, or no column at all, where nothing was held out
 
 
+KERAS_NAMES = {"loss": "cross_entropy", "val_loss": VALIDATION, "val_accuracy": "validation_accuracy"}
+
+
+def with_keras_names(row: Mapping[str, Any]) -> dict[str, Any]:
+    """Return the figures of an epoch with the losses also under Keras's names."""
+    return {**row, **{name: row[ours] for name, ours in KERAS_NAMES.items() if ours in row}}
+
+
 @dataclass(frozen=True, kw_only=True)
 class Epoch:
     """Figures of one epoch; cross-entropies in nats a character."""

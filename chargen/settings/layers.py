@@ -212,7 +212,7 @@ def _meant_settings(key: str) -> list[str]:
 def check_value(label: str, value: Any, kind: Any, detail: Setting) -> Any:
     """Return `value` as the setting's type; raise ConfigError, naming `label`, if it is of another type or out of range.
 
-    A single value stands for a list of one.
+    A single value stands for a list of one, and one of several choices may be written in any case: LSTM, RMSprop.
     """
     if get_origin(kind) is tuple:
         values = value if isinstance(value, list | tuple) else (value,)
@@ -223,6 +223,8 @@ def check_value(label: str, value: Any, kind: Any, detail: Setting) -> Any:
     if type(value) is not kind:
         raise ConfigError(f"{label} is {value!r}, expected {_NOUNS[kind]}")
     if detail.choices and value not in detail.choices:
+        if value.lower() in detail.choices:
+            return value.lower()
         raise ConfigError(f"{label} is {value!r}, expected one of {', '.join(detail.choices)}")
     if kind in (int, float):
         _check_range(label, value, detail)

@@ -117,6 +117,13 @@ def test_every_command_that_is_suggested_exists() -> None:
         (["sample", "--temperature", "1"], "did you mean --temp"),
         (["plot", "-o", "x"], "did you mean --output"),
         (["train", "--gpu", "0"], "no such option --gpu: training uses a GPU automatically"),
+        (["train", "--maxlen", "40"], "did you mean --context-length"),
+        (["train", "--bidirectional"], "no such option --bidirectional: Bidirectional layers read what comes after"),
+        (["train", "--time_distributed"], "no such option --time-distributed: --targets all predicts at every position"),
+        (["train", "--shuffle"], "windows are shuffled in each epoch"),
+        (["train", "--prompt", "Har"], "no such option --prompt: sample texts begin with a piece of the text"),
+        (["train", "--metrics", "accuracy"], "each epoch reports the loss"),
+        (["sample", "--diversity", "0.5"], "did you mean --temp"),
         (["sample", "--lenght", "3"], "did you mean --length (characters to write, at most)?"),
         (["sample", "--epochs", "3"], "no such option --epochs; it is an option of chargen train, chargen tune"),
         (["sample", "--xyzzy", "3"], "no such option --xyzzy (chargen sample -h explains)"),
@@ -198,3 +205,13 @@ def test_keys_of_a_config(section: str, key: str, told: str) -> None:
     with pytest.raises(ConfigError) as raised:
         resolve(("x.toml", {section: {key: 1}}))
     assert told in str(raised.value)
+
+
+@pytest.mark.parametrize(("typed", "meant"), [("LSTM", "lstm"), ("SimpleRNN", "simplernn"), ("Gru", "gru")])
+def test_choices_may_be_written_in_any_case(typed: str, meant: str) -> None:
+    assert resolve(keyword_layer([], {"cell": typed})).settings.network.cell == meant
+    assert (
+        resolve(("my.toml", {"network": {"cell": typed}, "training": {"optimizer": "RMSprop"}})).settings.network.cell == meant
+    )
+    with pytest.raises(ConfigError, match="cell is 'Transformer', expected one of simplernn"):
+        resolve(keyword_layer([], {"cell": "Transformer"}))

@@ -40,7 +40,6 @@ def load_backend(name: str | None = None) -> None:
             _prepare_tensorflow()
         if name == "jax":
             _prepare_jax()
-        import keras
     if name == "torch":  # said of layers on a GPU, where Keras keeps each weight by itself
         warnings.filterwarnings("ignore", message="RNN module weights are not part of single contiguous chunk of memory")
 

@@ -12,7 +12,7 @@ from chargen.network.cells import Floats
 from chargen.network.network import Network
 from chargen.runs.checkpoints import Arrays, Checkpoint, Position, write_checkpoint
 from chargen.runs.directory import RunDirectory
-from chargen.runs.metrics import write_metrics
+from chargen.runs.metrics import with_keras_names, write_metrics
 from chargen.tracking.tracker import Tracker
 from chargen.training.planning.plan import Plan
 from chargen.training.recording.clock import CheckpointTimer, EpochClock
@@ -107,8 +107,9 @@ class EpochRecorder(ABC, Generic[ResultT_co]):
         self.display.epoch(last.line(epochs=training.epochs, seconds_left=left, at_most=training.may_end_early))
 
     def track(self, rest: Mapping[str, float]) -> None:
-        """Log the last epoch to the tracker: its row of metrics.csv and other figures."""
-        self.tracker.log({name: value for name, value in {**self.results[-1].row(), **rest}.items() if value is not None})
+        """Log the last epoch to the tracker: its row of metrics.csv, with Keras's names too, and other figures."""
+        row = {**with_keras_names(self.results[-1].row()), **rest}
+        self.tracker.log({name: value for name, value in row.items() if value is not None})
 
     def interrupted(self, network: Network) -> None:
         """Save the network as it is; before the end of the first epoch it is also the best model."""
