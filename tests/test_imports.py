@@ -58,7 +58,7 @@ TRAINING_MAY_IMPORT: dict[str, set[str]] = {
 }
 KNOWS_KERAS = {"devices", "layers", "engines", "model", "export", "stock_keras", "keras_trainer", "classifying"}
 
-SERVERS = {"serving/server.py", "cli/serve.py"}  # the latter to see whether they are installed
+SERVERS = {"serving/server.py", "serving/connections.py", "cli/serve.py"}  # the latter to see whether they are installed
 
 # Who may import what a run is logged with; the former is a program of its own, which no module imports.
 TRACKERS = {"wandb": "tracking/wandb_process.py", "tensorboard": "tracking/tensorboard_tracker.py"}

@@ -23,6 +23,7 @@ from chargen.cli.program import program
 from chargen.runs.checkpoints import Checkpoint, Position, read_newest, write_checkpoint
 from chargen.training.signals import RequestedSignal, TrainingInterrupted
 from tests.hostile.torture import torture_by_attacks, torture_by_damage
+from tests.serving.attackers import attacked, honest_seconds
 from tests.test_terminal import ACTIVE, fuzzed, in_chunks
 
 TEXT = "the cat sat on the mat.\nthe dog sat on the log.\n" * 25
@@ -210,6 +211,13 @@ def damage() -> Outcome:
     return Outcome(*torture_by_damage())
 
 
+def server() -> Outcome:
+    """Ask a server under attack, one request after another."""
+    with attacked() as asked:
+        seconds = honest_seconds(asked, 30)
+    return Outcome(len(seconds), sum(one <= 1 for one in seconds))
+
+
 def attack() -> Outcome:
     """Run commands on model files that are built to do harm, under an audit hook."""
     return Outcome(*torture_by_attacks())
@@ -218,6 +226,7 @@ def attack() -> Outcome:
 TORTURES: dict[str, tuple[str, Callable[[], Outcome]]] = {
     "terminal": ("fuzzed texts on a terminal, nothing active left", terminal),
     "damage": ("model files truncated or with a bit flipped, refused in one line", damage),
+    "server": ("requests answered within a second, beside 500 slow and never-reading clients", server),
     "attack": ("commands on built attacks, refused in one line, nothing else read or run", attack),
     "lock": ("simultaneous starts in one run directory, one trains", lock),
     "interrupt": ("Ctrl-C or SIGTERM at any phase, ended within 5 s", interrupt),

@@ -1,4 +1,6 @@
+from collections.abc import Sequence
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import click
 
@@ -9,13 +11,44 @@ from chargen.cli.sampling import carry_option
 from chargen.errors import ConfigError
 from chargen.terminal import echo
 
+if TYPE_CHECKING:
+    from chargen.network.model_file import TextModel
+    from chargen.serving.access import Access
+    from chargen.serving.address import Address
+
 
 @click.command("serve")
-@click.argument("run_spec", metavar="[RUN]", required=False, shell_complete=complete_runs)
+@click.argument("run_specs", nargs=-1, metavar="[RUN]...", shell_complete=complete_runs)
 @click.option(
     "--host", default="127.0.0.1", show_default=True, help="Address to listen on; the default serves only this machine."
 )
 @click.option("--port", type=click.IntRange(0, 65535), default=8000, show_default=True, help="Port; 0 chooses a free one.")
+@click.option(
+    "--unix-socket", type=click.Path(path_type=Path), help="Listen on a Unix socket instead, for a proxy on this machine."
+)
+@click.option(
+    "--public-url",
+    "public_urls",
+    multiple=True,
+    metavar="URL",
+    help="Address under which a proxy offers the server, such as https://example.org/names; may be given several times.",
+)
+@click.option(
+    "--allow-host",
+    "hosts",
+    multiple=True,
+    metavar="NAME",
+    help="Also answer requests for this host; may be repeated.",
+)
+@click.option(
+    "--allow-origin",
+    "origins",
+    multiple=True,
+    metavar="ORIGIN",
+    help="Also answer pages of this origin, such as https://example.org, or * for all; may be given several times.",
+)
+@click.option("--token", metavar="TOKEN", help="Answer only requests with this token (Authorization: Bearer TOKEN).")
+@click.option("--no-token", is_flag=True, help="Serve other machines without a token.")
 @click.option(
     "--max-length",
     type=click.IntRange(1),
@@ -30,7 +63,7 @@ from chargen.terminal import echo
     default=100,
     show_default=True,
     metavar="N",
-    help="Requests answered at a time; others get status 429.",
+    help="Requests answered at a time; the next 1000 wait, others get status 429.",
 )
 @click.option(
     "--timeout",
@@ -44,9 +77,15 @@ from chargen.terminal import echo
 @runs_dir_option
 @common_options
 def command(
-    run_spec: str | None,
+    run_specs: tuple[str, ...],
     host: str,
     port: int,
+    unix_socket: Path | None,
+    public_urls: tuple[str, ...],
+    hosts: tuple[str, ...],
+    origins: tuple[str, ...],
+    token: str | None,
+    no_token: bool,
     max_length: int,
     max_concurrent: int,
     timeout: float,
@@ -56,33 +95,72 @@ def command(
 ) -> None:
     """Serve a page to write with, and an API, until Ctrl-C.
 
-    RUN is a run's name, its path, or a model file; the newest run unless given. The page's address is printed to stdout; -v
-    logs requests to stderr.
+    RUN is a run's name, its path, or a model file; the newest run unless given. Of several, the first is at the root, and each
+    at models/NAME/. The page's address is printed to stdout; -v logs requests to stderr.
 
     \b
       chargen serve
       chargen serve male-lstm-20260101-120000 --port 0
       curl -s http://127.0.0.1:8000/api/complete -d '{"prompt": "Har", "temperature": 0.8}'
+      CHARGEN_SERVE_TOKEN=secret chargen serve --host 0.0.0.0
+      chargen serve --unix-socket names.sock --public-url https://example.org/names
     """
     use_one_thread()
     try:
+        import prometheus_client  # noqa: F401
         import starlette  # noqa: F401
         import uvicorn  # noqa: F401
     except ImportError:
-        raise ConfigError("chargen serve needs starlette and uvicorn", hint="pip install 'chargen[serve]'") from None
+        hint = "pip install 'chargen[serve]'"
+        raise ConfigError("chargen serve needs starlette, uvicorn and prometheus-client", hint=hint) from None
+    from chargen.serving.access import Access, read_public_url
+    from chargen.serving.address import listen, listen_on_file
+    from chargen.serving.limits import Limits
+    from chargen.serving.server import serve
+
+    public = tuple(map(read_public_url, public_urls))
+    models = _load(run_specs, runs_dir, carry)
+    address = listen(host, port) if unix_socket is None else listen_on_file(unix_socket)
+    try:
+        _require_token(address, token, no_token=no_token)
+    except ConfigError:
+        address.listener.close()
+        raise
+    access = Access(address=address, public_urls=public, hosts=hosts, origins=origins, token=token)
+    if verbosity:
+        echo(f"serving {', '.join(name for name, _ in models)} at {address.url} until Ctrl-C", err=True)
+    echo(_shown_url(access, public_urls))
+    limits = Limits(length=max_length, concurrent=max_concurrent, seconds=timeout)
+    serve(models, limits, access, log=lambda line: echo(line, err=True), verbose=verbosity > 1)
+
+
+def _load(run_specs: Sequence[str], runs_dir: Path, carry: bool | None) -> "list[tuple[str, TextModel]]":
+    """Return the models with their names: the folder of a run, or the name of a model file."""
     from chargen.network.model_file import load_model
     from chargen.runs.directory import find_model
-    from chargen.serving.address import listen
-    from chargen.serving.server import serve
-    from chargen.serving.service import Limits
 
-    path = find_model(run_spec, runs_dir)
-    model = load_model(path).with_carry(carry)
-    address = listen(host, port)
-    if verbosity:
-        echo(f"serving {path} at {address.url} until Ctrl-C", err=True)
-    if not address.is_local:
-        echo(f"warning: everyone who can reach {host} can use it; there is no password and no encryption", err=True)
-    echo(address.url)
-    limits = Limits(length=max_length, concurrent=max_concurrent, seconds=timeout)
-    serve(model, limits, address, log=lambda line: echo(line, err=True), verbose=verbosity > 1)
+    models: dict[str, TextModel] = {}
+    for spec in run_specs or (None,):
+        path = find_model(spec, runs_dir)
+        name = path.resolve().parent.name if path.name == "model.safetensors" else path.stem
+        if name in models:
+            raise ConfigError(f"two models are called {name}", hint="serve one of them, or rename its file")
+        models[name] = load_model(path).with_carry(carry)
+    return list(models.items())
+
+
+def _require_token(address: "Address", token: str | None, *, no_token: bool) -> None:
+    """Raise ConfigError if other machines can reach the server without a token."""
+    if token == "":
+        raise ConfigError("--token is empty, expected a text", hint="leave it out to serve without a token")
+    if token is None and not no_token and not address.is_local:
+        raise ConfigError(
+            f"--host {address.host} lets other machines in, but there is no --token",
+            hint="set CHARGEN_SERVE_TOKEN, or serve everyone with --no-token",
+        )
+
+
+def _shown_url(access: "Access", public_urls: Sequence[str]) -> str:
+    """Return the address of the page; with a token, the page needs it in its address once."""
+    url = f"{public_urls[0].rstrip('/')}/" if public_urls else access.address.url
+    return url if access.token is None else f"{url}?token={access.token}"

@@ -4,6 +4,7 @@ import ipaddress
 import re
 import socket
 from dataclasses import dataclass
+from pathlib import Path
 
 from chargen.errors import ConfigError
 
@@ -19,7 +20,9 @@ class Address:
 
     @property
     def url(self) -> str:
-        """The URL of the page."""
+        """The URL of the page, or the path of a Unix socket."""
+        if self._is_file:
+            return f"unix:{self.listener.getsockname()}"
         ip, port = self.listener.getsockname()[:2]
         named = "localhost" if ipaddress.ip_address(ip).is_unspecified else self.host
         return f"http://{f'[{named}]' if ':' in named else named}:{port}/"
@@ -27,6 +30,8 @@ class Address:
     @property
     def is_local(self) -> bool:
         """Whether only this machine can reach it."""
+        if self._is_file:
+            return True
         return ipaddress.ip_address(self.listener.getsockname()[0]).is_loopback
 
     def is_called(self, host: str) -> bool:
@@ -39,12 +44,18 @@ class Address:
         if not found:
             return False
         name = found[1].strip("[]").lower()
+        if self._is_file:
+            return name == "localhost"
         ip = self.listener.getsockname()[0]
         if name in {self.host.lower(), ip}:
             return True
         if self.is_local:
             return name == "localhost"
         return name in {"localhost", socket.gethostname().lower()} or _is_number(name)
+
+    @property
+    def _is_file(self) -> bool:
+        return isinstance(self.listener.getsockname(), str)
 
 
 def _is_number(name: str) -> bool:
@@ -69,3 +80,22 @@ def listen(host: str, port: int) -> Address:
         )
         raise ConfigError(f"cannot listen on {host}, port {port}: {reason.lower()}", hint=hint) from error
     return Address(listener=listener, host=host)
+
+
+def listen_on_file(path: Path) -> Address:
+    """Listen on a Unix socket, replacing one on which nobody listens. Raises ConfigError if that is impossible."""
+    if not hasattr(socket, "AF_UNIX"):
+        raise ConfigError("--unix-socket is not available on this system", hint="use --host and --port")
+    if path.is_socket():
+        with socket.socket(socket.AF_UNIX) as probe:
+            if probe.connect_ex(str(path)) == 0:
+                raise ConfigError(f"another server listens on {path}", hint="choose another --unix-socket")
+        path.unlink()
+    listener = socket.socket(socket.AF_UNIX)
+    try:
+        listener.bind(str(path))
+    except OSError as error:
+        listener.close()
+        raise ConfigError(f"cannot listen on {path}: {error.strerror or error}", hint="choose another --unix-socket") from error
+    listener.listen(1024)
+    return Address(listener=listener, host="localhost")

@@ -66,6 +66,34 @@ class ScoreBody:
     on_unknown: str = declared(WritingOptions, "on_unknown")
 
 
+@dataclass(frozen=True, kw_only=True)
+class OpenAiBody:
+    """Ask for completions in the form of OpenAI's API; top_k, repetition_penalty, label and on_unknown are additions.
+
+    Fields that make no difference here, such as user, are accepted and ignored.
+    """
+
+    model: str = setting("", "Name of the model; the first one unless given.")
+    prompt: tuple[str, ...] = setting((), "Text to continue, or several.")
+    max_tokens: int = setting(16, "Tokens to write, at most.", minimum=0, maximum=1_000_000)
+    temperature: tuple[float, ...] = declared(SamplingOptions, "temperature")
+    top_p: float = declared(SamplingOptions, "top_p")
+    top_k: int = declared(SamplingOptions, "top_k")
+    repetition_penalty: float = declared(SamplingOptions, "repetition_penalty")
+    n: int = setting(1, "Completions of each prompt.", minimum=1, maximum=20)
+    stop: tuple[str, ...] = setting((), "Texts before which to stop.")
+    seed: int | None = declared(SamplingOptions, "random_seed")
+    logprobs: int | None = setting(None, "Number of probable tokens to return for each token.", minimum=0, maximum=20)
+    echo: bool = setting(False, "Repeat the prompt before the completion.")
+    stream: bool = setting(False, "Send the text as it comes.")
+    label: str | None = setting(None, "Label to write for.")
+    on_unknown: str = declared(WritingOptions, "on_unknown")
+    user: str | None = setting(None, "Ignored.")
+    best_of: int = setting(1, "Only 1.", minimum=1, maximum=1)
+    frequency_penalty: float = setting(0.0, "Only 0; see repetition_penalty.", minimum=0.0, maximum=0.0)
+    presence_penalty: float = setting(0.0, "Only 0; see repetition_penalty.", minimum=0.0, maximum=0.0)
+
+
 def parse_body(kind: type[Body], content: bytes, *, marks: int) -> Body:
     """Return the body of a request, a JSON object with at most `marks` commas and brackets; null stands for the default.
 

@@ -2,10 +2,11 @@
 
 import json
 from collections.abc import Awaitable, Callable, Mapping
+from datetime import datetime
 from time import perf_counter
 from typing import Any
 
-from chargen.serving.address import Address
+from chargen.serving.access import COOKIE, Access
 from chargen.terminal import visible
 
 LONGEST_PATH = 200  # characters of a path that are logged
@@ -30,10 +31,21 @@ class Gone(BaseException):
 
 
 class Doorkeeper:
-    """Refuse foreign hosts and origins before an ASGI application, and log requests if there is a log."""
+    """Check the access to an ASGI application, and log errors and, if verbose, requests.
 
-    def __init__(self, application: Application, address: Address, log: Callable[[str], None], *, verbose: bool) -> None:
-        self._application, self._address, self._log, self._verbose = application, address, log, verbose
+    count: a function that is called with the path and the status of each answer.
+    """
+
+    def __init__(
+        self,
+        application: Application,
+        access: Access,
+        log: Callable[[str], None],
+        *,
+        verbose: bool,
+        count: Callable[[str, int], None] = lambda path, status: None,
+    ) -> None:
+        self._application, self._access, self._log, self._verbose, self._count = application, access, log, verbose, count
 
     async def __call__(self, scope: Mapping[str, Any], receive: Receive, send: Send) -> None:
         began, status = perf_counter(), 0
@@ -47,50 +59,57 @@ class Doorkeeper:
 
         outcome = ""
         try:
-            if reason := self._refusal(scope):
-                await _refuse(reason, send_on)
-            else:
-                await self._application(scope, receive, send_on)
+            await self._answer(scope, receive, send_on)
         except Gone:
             outcome = "gone"
+            scope.get("state", {}).get("abort", lambda: None)()  # the client may never take the rest
         except Exception as error:
             outcome = "failed"
-            self._log(_line(f"internal error: {type(error).__name__}: {error}"))
+            self._write(f"internal error: {type(error).__name__}: {error}")
+        self._count(scope["path"], status)
         if self._verbose:
             client = (scope.get("client") or ("-",))[0]
             path = scope.get("raw_path", b"").decode("latin-1")[:LONGEST_PATH]
-            told = f"{client} {scope['method']} {path} {outcome or status} {1000 * (perf_counter() - began):.0f} ms"
-            self._log(_line(told))
+            self._write(f"{client} {scope['method']} {path} {outcome or status} {1000 * (perf_counter() - began):.0f} ms")
 
-    def _refusal(self, scope: Mapping[str, Any]) -> str:
-        """Return why a request is refused, or an empty text."""
-        hosts, origins = _values(scope, b"host"), _values(scope, b"origin")
-        if len(hosts) != 1 or not self._address.is_called(hosts[0]):
-            return f"the host {hosts[0]!r:.100} is not this server" if hosts else "the request names no host"
-        if any(one.lower() != f"http://{hosts[0].lower()}" for one in origins):
-            return f"the origin {origins[0]!r:.100} is not this server"
-        return ""
+    async def _answer(self, scope: Mapping[str, Any], receive: Receive, send: Send) -> None:
+        prefix = self._access.local_path(scope["path"])
+        if prefix == scope["path"]:  # relative addresses in the page need the slash
+            await _redirect(f"{prefix}/", send)
+        elif token := self._access.token_of_query(scope):
+            cookie = f"{COOKIE}={token}; HttpOnly; SameSite=Strict; Path={prefix or '/'}"
+            await _redirect(f"{prefix}/", send, (b"set-cookie", cookie.encode("latin-1")))
+        elif refusal := self._access.refusal({**scope, "path": scope["path"].removeprefix(prefix)}):
+            await _refuse(*refusal, send)
+        else:
+            await self._application({**scope, "root_path": prefix}, receive, send)
 
-
-def _values(scope: Mapping[str, Any], name: bytes) -> list[str]:
-    return [value.decode("latin-1") for one, value in scope["headers"] if one == name]
+    def _write(self, text: str) -> None:
+        """Log a text as one dated line without control characters."""
+        line = visible(" ".join(text.split()))
+        self._log(f"{datetime.now().astimezone().isoformat(sep=' ', timespec='seconds')} {line}")
 
 
 def _with_defaults(headers: list[tuple[bytes, bytes]]) -> list[tuple[bytes, bytes]]:
     """Return headers with those of every answer, and a policy for answers that are not pages."""
     given = {name.lower() for name, _ in headers}
     defaults = HEADERS | {"Content-Security-Policy": NO_CONTENT}
+    if b"access-control-allow-origin" in given:
+        defaults |= {"Cross-Origin-Resource-Policy": "cross-origin"}
     more = [(name.lower().encode(), value.encode()) for name, value in defaults.items() if name.lower().encode() not in given]
     return [*headers, *more]
 
 
-async def _refuse(reason: str, send: Send) -> None:
+async def _refuse(status: int, reason: str, send: Send) -> None:
     content = json.dumps({"error": reason}).encode("ascii")
     headers = [(b"content-type", b"application/json"), (b"content-length", str(len(content)).encode())]
-    await send({"type": "http.response.start", "status": 403, "headers": headers})
+    if status == 401:
+        headers.append((b"www-authenticate", b"Bearer"))
+    await send({"type": "http.response.start", "status": status, "headers": headers})
     await send({"type": "http.response.body", "body": content})
 
 
-def _line(text: str) -> str:
-    """Return a text as one line without control characters."""
-    return visible(" ".join(text.split()))
+async def _redirect(path: str, send: Send, *headers: tuple[bytes, bytes]) -> None:
+    location = (b"location", path.encode("latin-1"))
+    await send({"type": "http.response.start", "status": 303, "headers": [location, (b"content-length", b"0"), *headers]})
+    await send({"type": "http.response.body", "body": b""})

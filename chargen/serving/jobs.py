@@ -26,11 +26,20 @@ SLICE = 0.005  # seconds
 
 
 class Drawn(NamedTuple):
-    """Hold a drawn token, the text that it adds, and its bits at temperature 1, if requested."""
+    """Hold a drawn token, the text that it adds and, if requested, its bits at temperature 1 and the most probable tokens.
+
+    alternatives: names and natural logarithms of probabilities.
+    """
 
     id: int
     text: str
     bits: float | None
+    alternatives: tuple[tuple[str, float], ...] = ()
+
+    @property
+    def log_probability(self) -> float | None:
+        """The natural logarithm of its probability at temperature 1."""
+        return None if self.bits is None else -self.bits * math.log(2)
 
 
 class SharedModel:
@@ -58,7 +67,7 @@ class Job(ABC):
 
     def __init__(self, shared: SharedModel, model: TextModel) -> None:
         self.shared, self.model = shared, model
-        self.done = False
+        self.done, self.used = False, 0.0  # used: seconds
         self.logits: Logits  # of the next token
         self._state = beginning(model, 1)
         self._predictor: ModelPredictor  # within a slice
@@ -68,18 +77,19 @@ class Job(ABC):
         """Work for a slice, or until it has `most` results, and return the results."""
         self._predictor = self.shared.predictor
         self._predictor.state = self._state
-        ends = perf_counter() + SLICE
+        began = perf_counter()
         found: list[Any] = []
         with np.errstate(over="ignore"):  # a probability of 0 at a low temperature
             for one in self._steps:
                 if one is not None:
                     found.append(one)
-                if len(found) == most or perf_counter() > ends:
+                if len(found) == most or perf_counter() > began + SLICE:
                     break
             else:
                 self.done = True
         self._state = self._predictor.state
         self.logits = self.logits.copy()
+        self.used += perf_counter() - began
         return found
 
     @abstractmethod
@@ -166,6 +176,7 @@ class Writing(Reading):
         self._sampler, self._rng = sampler, np.random.default_rng(random_seed)
         self._decode, self._stop = TokenDecoder(self.model.vocabulary), StopText(until)
         self._extra = " " if spaced else ""  # what the next token's text leaves out
+        self.alternatives = 0  # probable tokens to report for each drawn one
 
     def _work(self) -> Iterator[Any]:
         yield from self._read_given()
@@ -196,6 +207,8 @@ class Writing(Reading):
 
     def _added(self, token: int) -> Drawn:
         """Return a drawn token with the text that it adds."""
+        likely = self.best(1.0, self.alternatives) if self.alternatives else ()
+        alternatives = tuple((one["token"] or "", -one["bits"] * math.log(2)) for one in likely)
         whole = self._decode(token)
         text = self._stop.cut(whole[: self._room].removeprefix(self._extra))
         self._extra = ""
@@ -204,7 +217,7 @@ class Writing(Reading):
             self.stopped = "until"
         elif token == BOUNDARY and not self._again:
             self.stopped = "end"
-        return Drawn(token, text, self._bits(token) if self._weighs else None)
+        return Drawn(token, text, self._bits(token) if self._weighs else None, alternatives)
 
 
 class Weighing(Job):
@@ -242,7 +255,8 @@ def _cooled(nats: Any, temperature: float) -> Any:
     """Return the probabilities, (V,), at a temperature, of log-probabilities, (V,)."""
     if temperature == 0:
         return (np.arange(len(nats)) == nats.argmax()).astype(float)
-    weights = np.exp((nats - nats.max()) / temperature)
+    with np.errstate(over="ignore"):  # a probability of 0 at a low temperature
+        weights = np.exp((nats - nats.max()) / temperature)
     return weights / weights.sum()
 
 

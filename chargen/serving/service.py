@@ -1,11 +1,7 @@
 """Answer the requests of clients: compute plain values in threads, slice by slice."""
 
 import asyncio
-import os
-from collections.abc import AsyncIterator, Callable, Iterator
-from concurrent.futures import ThreadPoolExecutor
-from contextlib import contextmanager
-from dataclasses import dataclass
+from collections.abc import AsyncIterator, Callable
 from typing import Any, NamedTuple, TypeVar
 
 import numpy as np
@@ -16,31 +12,14 @@ from chargen.export.single_page import ServedPage, make_served_page
 from chargen.network.model_file import TextModel
 from chargen.serving.bodies import CompletionBody, NextBody, ScoreBody
 from chargen.serving.jobs import Drawn, Job, Reading, SharedModel, Weighing, Writing, pieces_of
+from chargen.serving.limits import LONGEST_TEXT, Limits, RefusedError
 from chargen.serving.model_card import describe_model
+from chargen.serving.turns import share_turn
+from chargen.serving.workers import Workers
 from chargen.writing.prompt import Prompt, read_prompt
 from chargen.writing.sampling import make_sampler
 
-LONGEST_TEXT = 20_000  # characters, or token ids
-THREADS = 4
-
 Outcome = TypeVar("Outcome")
-
-
-@dataclass(frozen=True, kw_only=True)
-class Limits:
-    """Limit what a client may request."""
-
-    length: int = 10_000  # characters of a completion
-    concurrent: int = 100  # requests at a time
-    seconds: float = 30.0  # of a request
-
-
-class RefusedError(Exception):
-    """A request that is refused, with an HTTP status."""
-
-    def __init__(self, status: int, sentence: str) -> None:
-        super().__init__(sentence)
-        self.status = status
 
 
 class Place(NamedTuple):
@@ -56,9 +35,8 @@ class Service:
     Each answer raises RefusedError, or ChargenError, for an invalid request.
     """
 
-    def __init__(self, model: TextModel, limits: Limits) -> None:
+    def __init__(self, model: TextModel, limits: Limits, workers: Workers) -> None:
         self.model, self.limits = model, limits
-        self.working = 0  # requests that read or write
         self.ending = False
         described = describe_model(model)
         told = {"length": limits.length, "text": LONGEST_TEXT}
@@ -66,38 +44,22 @@ class Service:
         self.page: ServedPage = make_served_page(described.for_page | {"limits": told})
         self._shared = SharedModel(model)
         self._known = set("".join(model.vocabulary))
-        self._threads = ThreadPoolExecutor(min(THREADS, os.cpu_count() or 1), thread_name_prefix="chargen")
-
-    def close(self) -> None:
-        """Stop the threads."""
-        self.ending = True
-        self._threads.shutdown()
-
-    @contextmanager
-    def turn(self) -> Iterator[None]:
-        """Count a request within the block. Raises RefusedError if there are too many."""
-        if self.working >= self.limits.concurrent:
-            raise RefusedError(429, f"the server is answering {self.working} requests, its limit; try again soon")
-        self.working += 1
-        try:
-            yield
-        finally:
-            self.working -= 1
+        self._workers = workers
 
     async def complete(self, body: CompletionBody) -> dict[str, Any]:
         """Return a whole continuation."""
         if body.top or body.every:
             raise RefusedError(422, "top and every need stream: true")
-        job, told = await self._writing(body)
-        parts = [told.text(drawn) async for drawn in self._slices(job)]
+        job, told = await self.writing(body)
+        parts = [told.text(drawn) async for drawn in self.slices(job)]
         return {"prompt": told.prompt.text, "text": "".join([*parts, job.rest()]), "stopped": job.stopped}
 
     async def stream(self, body: CompletionBody) -> AsyncIterator[dict[str, Any]]:
         """Yield a continuation as it is written, and last why it stopped. Errors are raised before the first event."""
-        job, told = await self._writing(body)
+        job, told = await self.writing(body)
         stopped = None
         try:
-            async for drawn in self._slices(job, most=body.every):
+            async for drawn in self.slices(job, most=body.every):
                 if drawn:
                     yield told.tokens(drawn, body.temperatures[0], body.top) if body.top else {"text": told.text(drawn)}
         except RefusedError:
@@ -110,7 +72,7 @@ class Service:
         """Return the probable next tokens of a text."""
         place = await self._in_thread(self._place, body)
         job = Reading(self._shared, place.model, place.prompt.ids, given=body.given)
-        async for _ in self._slices(job):
+        async for _ in self.slices(job):
             pass
         return {"text": place.prompt.text, "next": job.best(body.temperature, body.top)}
 
@@ -118,7 +80,7 @@ class Service:
         """Return the bits of each character of a text."""
         model, prompt = await self._in_thread(self._place, body)
         ids = prompt.ids
-        bits = [bits async for found in self._slices(Weighing(self._shared, model, ids)) for (bits,) in found]
+        bits = [bits async for found in self.slices(Weighing(self._shared, model, ids)) for (bits,) in found]
         text = body.text if body.on_unknown == "error" else self.model.vocabulary.decode(ids)
         pieces = _joined(pieces_of(self._shared, prompt.begun, ids), bits)
         return {
@@ -138,7 +100,7 @@ class Service:
             return []
         return [one for one in dict.fromkeys(body.text) if one not in self._known]
 
-    async def _writing(self, body: CompletionBody) -> tuple[Writing, "_Told"]:
+    async def writing(self, body: CompletionBody) -> tuple[Writing, "_Told"]:
         """Return the job that continues a text, and the formatter of its results."""
         if body.length > self.limits.length:
             raise RefusedError(422, f"length is {body.length}, expected {self.limits.length} or less")
@@ -190,19 +152,20 @@ class Service:
             raise RefusedError(422, f"the model needs a label, choose one of {', '.join(known)}")
         return self.model if label is None else self.model.with_label(label)
 
-    async def _slices(self, job: Job, most: int | None = None) -> AsyncIterator[list[Any]]:
+    async def slices(self, job: Job, most: int | None = None) -> AsyncIterator[list[Any]]:
         """Run a job and yield the results of each slice. Raises RefusedError at its time limit, or when the server stops."""
         loop = asyncio.get_running_loop()
         deadline = loop.time() + self.limits.seconds
         while not job.done:
             if loop.time() > deadline:
                 raise RefusedError(503, f"the request took longer than {self.limits.seconds:g} seconds, the limit")
-            yield await self._in_thread(job.advance, most)
+            await share_turn()
+            yield await self._in_thread(job.advance, most, used=job.used)
 
-    async def _in_thread(self, work: Callable[..., Outcome], *arguments: Any) -> Outcome:
+    async def _in_thread(self, work: Callable[..., Outcome], *arguments: Any, used: float = 0.0) -> Outcome:
         if self.ending:
             raise RefusedError(503, "the server is stopping")
-        return await asyncio.get_running_loop().run_in_executor(self._threads, work, *arguments)
+        return await self._workers.run(used, work, *arguments)
 
 
 class _Told:

@@ -7,8 +7,10 @@ import subprocess
 import sys
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
+from datetime import datetime
 from pathlib import Path
 from typing import Any
+from urllib.error import HTTPError
 from urllib.request import Request, urlopen
 
 import pytest
@@ -82,8 +84,7 @@ def test_it_ends_by_a_signal_in_one_line(
         assert answer.read().endswith(b'data: {"stopped": "server"}\n\n')
     stdout, stderr = process.communicate(timeout=30)
     assert (process.returncode, stdout) == (code, "")
-    where = Path("runs", "noise", "model.safetensors")
-    assert stderr.split() == f"serving {where} at {url} until Ctrl-C {said}".split()
+    assert stderr.split() == f"serving noise at {url} until Ctrl-C {said}".split()
 
 
 def test_requests_are_logged_if_asked_for(write_run: WriteRun, start: Start) -> None:
@@ -92,15 +93,43 @@ def test_requests_are_logged_if_asked_for(write_run: WriteRun, start: Start) -> 
     urlopen(url, timeout=60).close()
     process.send_signal(signal.SIGTERM)
     _, stderr = process.communicate(timeout=30)
-    assert stderr.splitlines()[1].startswith("127.0.0.1 GET / 200 ")
+    date, clock, rest = stderr.splitlines()[1].split(" ", 2)
+    assert datetime.fromisoformat(f"{date} {clock}").tzinfo
+    assert rest.startswith("127.0.0.1 GET / 200 ")
 
 
-def test_on_other_addresses_it_warns(write_run: WriteRun, start: Start) -> None:
+def test_other_machines_need_a_token(invoke: Invoke, write_run: WriteRun, start: Start) -> None:
     write_run()
-    process, url = start("-q", "--host", "0.0.0.0")
+    assert_refused(invoke("serve", "--host", "0.0.0.0"), "lets other machines in, but there is no --token", "--no-token")
+    assert_refused(invoke("serve", "--token", ""), "--token is empty")
+    _, url = start("-q", "--host", "0.0.0.0", "--no-token")
     assert url.startswith("http://localhost:")
-    process.send_signal(signal.SIGTERM)
-    assert process.communicate(timeout=30)[1].startswith("warning: everybody who can reach 0.0.0.0 can use it")
+    assert complete(url, length=3)["text"]
+    _, url = start("-q", "--host", "0.0.0.0", "--token", "secret")
+    place, _, token = url.partition("?token=")
+    assert token == "secret"
+    with pytest.raises(HTTPError, match="401") as refused:
+        complete(place, length=3)
+    refused.value.close()
+    with urlopen(Request(f"{place}api/model", headers={"Authorization": "Bearer secret"}), timeout=60) as answer:
+        assert json.loads(answer.read())["name"]
+
+
+def test_bad_names_are_refused(invoke: Invoke, write_run: WriteRun) -> None:
+    write_run()
+    assert_refused(invoke("serve", "--public-url", "example.org"), "--public-url is 'example.org'", "https://example.org/names")
+    assert_refused(invoke("serve", "noise", "noise"), "two models are called noise")
+    assert_refused(invoke("serve", "--unix-socket", "missing/x.sock"), "cannot listen on missing/x.sock")
+
+
+def test_several_models_are_served_by_their_names(write_run: WriteRun, start: Start) -> None:
+    write_run()
+    copied = Path("other.safetensors")
+    copied.write_bytes(Path("runs", "noise", "model.safetensors").read_bytes())
+    _, url = start("-q", "noise", str(copied))
+    with urlopen(f"{url}v1/models", timeout=60) as answer:
+        assert [one["id"] for one in json.loads(answer.read())["data"]] == ["noise", "other"]
+    assert complete(f"{url}models/other/", random_seed=1) == complete(url, random_seed=1)
 
 
 def test_it_loads_no_keras(write_run: WriteRun, start: Start) -> None:
@@ -143,10 +172,12 @@ def test_what_cannot_be_served_is_refused(invoke: Invoke, write_run: WriteRun, w
         assert_refused(invoke("serve", "noise", "--port", port), f"port {port}: address already in use", "--port")
 
 
-@pytest.mark.parametrize("missing", ["starlette", "uvicorn"])
+@pytest.mark.parametrize("missing", ["prometheus_client", "starlette", "uvicorn"])
 def test_without_the_extra_one_line_says_how_to_get_it(
     missing: str, invoke: Invoke, write_run: WriteRun, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     write_run()
     monkeypatch.setitem(sys.modules, missing, None)
-    assert_refused(invoke("serve"), "chargen serve needs starlette and uvicorn", "pip install 'chargen[serve]'")
+    assert_refused(
+        invoke("serve"), "chargen serve needs starlette, uvicorn and prometheus-client", "pip install 'chargen[serve]'"
+    )

@@ -2,11 +2,12 @@
 
 import json
 import socket
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from http.client import HTTPConnection, HTTPResponse
 from threading import Thread
 from time import monotonic, sleep
+from types import MappingProxyType
 from typing import Any, NamedTuple
 
 import pytest
@@ -15,9 +16,11 @@ pytest.importorskip("starlette", reason="starlette is not installed: pip install
 pytest.importorskip("uvicorn", reason="uvicorn is not installed: pip install 'chargen[serve]'")
 
 from chargen.network.model_file import TextModel
+from chargen.serving.access import Access
 from chargen.serving.address import Address, listen
-from chargen.serving.server import Server, make_app
-from chargen.serving.service import Limits, Service
+from chargen.serving.limits import Limits
+from chargen.serving.server import Server, Site, make_app
+from chargen.serving.service import Service
 
 
 class Answer(NamedTuple):
@@ -39,9 +42,18 @@ class Answer(NamedTuple):
 class Served(NamedTuple):
     """A server at work, and what it has logged."""
 
-    service: Service
+    site: Site
+    server: Server
     address: Address
     logged: list[str]
+
+    @property
+    def service(self) -> Service:
+        return self.site.first
+
+    @property
+    def working(self) -> int:
+        return self.site.turns.working
 
     @property
     def url(self) -> str:
@@ -85,15 +97,23 @@ def _answer(response: HTTPResponse) -> Answer:
 
 
 @contextmanager
-def served(model: TextModel, *, host: str = "127.0.0.1", **limits: Any) -> Iterator[Served]:
-    """Serve a model on a free port within."""
-    service, address, logged = Service(model, Limits(**limits)), listen(host, 0), []
-    server = Server(service, make_app(service, address, log=logged.append, verbose=True))
+def served(
+    *models: TextModel,
+    host: str = "127.0.0.1",
+    access: Mapping[str, Any] = MappingProxyType({}),
+    most: int | None = None,
+    **limits: Any,
+) -> Iterator[Served]:
+    """Serve models, called a, b and so on, on a free port within. access: fields of Access. most: connections."""
+    site, address, logged = Site(list(zip("abcd", models, strict=False)), Limits(**limits)), listen(host, 0), []
+    application = make_app(site, Access(address=address, **access), log=logged.append, verbose=True)
+    server = Server(site, application, most=most)
     thread = Thread(target=server.run, args=([address.listener],))
     thread.start()
     try:
-        yield Served(service, address, logged)
+        yield Served(site, server, address, logged)
     finally:
-        service.ending = server.should_exit = True
+        site.stop()
+        server.should_exit = True
         thread.join()
-        service.close()
+        site.close()

@@ -10,7 +10,6 @@ import pytest
 from chargen.corpus.vocabulary import CharacterVocabulary
 from chargen.corpus.words import WordVocabulary
 from chargen.network.model_file import TextModel
-from chargen.serving.service import Limits
 from chargen.settings.schema import NetworkConfig
 from chargen.writing.prediction import guesses, most_probable
 from tests.export.forms import make_model
@@ -129,7 +128,7 @@ def test_stopping_ends_the_work_of_the_server(open_page: Open) -> None:
     page.get_by_role("button", name="Write").click()
     wait_until(page, "manuscript.drawn > 5")
     page.keyboard.press("Escape")
-    server.until(lambda: server.service.working == 0)
+    server.until(lambda: server.working == 0)
 
 
 def test_no_text_of_a_model_becomes_markup(open_page: Open) -> None:
@@ -149,13 +148,13 @@ def test_what_the_server_refuses_is_said(browser: Any) -> None:
         page = browser.new_page()
         page.goto(server.url)
         wait_until(page, "manuscript.ready")
-        server.service.limits = Limits(concurrent=0)
+        server.service.ending = True
         page.get_by_role("button", name="Write").click()
         wait_until(page, "writing === null")
-        assert page.get_by_role("status").inner_text().startswith("The server answered: the server is answering 0 requests")
+        assert page.get_by_role("status").inner_text().startswith("The server answered: the server is stopping")
         page.locator("#prompt").fill("abc")
         wait_until(page, "!manuscript.ready && slices.job === null")
-        server.service.limits = Limits()
+        server.service.ending = False
         page.get_by_role("button", name="Write").click()
         wait_until(page, "manuscript.drawn > 5")
     page.keyboard.press("Escape")
@@ -163,6 +162,20 @@ def test_what_the_server_refuses_is_said(browser: Any) -> None:
     wait_until(page, "slices.job === null")
     assert page.get_by_role("status").inner_text() == "The server does not answer."
     page.close()
+
+
+def test_the_page_tries_again_if_the_server_is_busy(browser: Any) -> None:
+    with served(make_model(LSTM), concurrent=1, queue=0, length=10_000_000) as server:
+        page = browser.new_page()
+        page.goto(server.url)
+        wait_until(page, "manuscript.ready")
+        occupied = server.begin({"length": 10_000_000, "stream": True})
+        server.until(lambda: server.working == 1)
+        page.get_by_role("button", name="Write").click()
+        page.wait_for_timeout(300)
+        occupied.close()
+        wait_until(page, "manuscript.drawn > 5")
+        page.close()
 
 
 @pytest.mark.parametrize("scheme", ["light", "dark"])

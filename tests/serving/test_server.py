@@ -13,7 +13,9 @@ import pytest
 from chargen.corpus.vocabulary import ByteVocabulary, CharacterVocabulary
 from chargen.corpus.words import BpeVocabulary, WordVocabulary
 from chargen.network.model_file import TextModel
-from chargen.serving.service import Limits, Service
+from chargen.serving.access import Access
+from chargen.serving.limits import Limits
+from chargen.serving.server import Site
 from chargen.settings.schema import NetworkConfig
 from chargen.settings.writing import WritingOptions
 from chargen.writing.prediction import guesses, most_probable
@@ -36,6 +38,11 @@ def sampled(model: TextModel, prompt: str, **asked: Any) -> str:
     """Return what `chargen sample` would write after a prompt."""
     request = make_request(model, prompt, WritingOptions(count=1, **asked))
     return "".join(request.stream()).removeprefix(prompt)
+
+
+def undated(line: str) -> str:
+    """Return a line of the log without its date and time."""
+    return line.split(" ", 2)[2]
 
 
 VOCABULARIES = [
@@ -204,7 +211,16 @@ def test_bad_requests_get_one_sentence(body: Any, status: int, told: str, at_wor
     assert_refused(at_work.post("/api/complete", body), status, told)
     if isinstance(body, dict) and "stream" not in body and "top" not in body:
         assert_refused(at_work.post("/api/complete", body | {"stream": True}), status, told)
-    assert at_work.service.working == 0
+    assert at_work.working == 0
+
+
+@pytest.mark.parametrize("temperature", [1e-308, 5e-324])
+def test_a_temperature_near_zero_takes_the_most_probable_token(temperature: float, at_work: Served) -> None:
+    greedy = at_work.post("/api/next", {"temperature": 0, "top": 1}).json["next"][0]
+    cold = at_work.post("/api/next", {"temperature": temperature, "top": 5}).json["next"]
+    assert [(one["id"], one["probability"]) for one in cold] == [(greedy["id"], 1.0)]
+    body = {"temperature": temperature, "length": 20}
+    assert at_work.post("/api/complete", body).json == at_work.post("/api/complete", body | {"temperature": 0}).json
 
 
 def test_half_a_surrogate_pair_is_no_byte() -> None:
@@ -268,16 +284,16 @@ def test_every_answer_has_headers_that_keep_it_in_its_place(at_work: Served) -> 
 
 
 def test_too_many_at_once_are_told_to_come_again() -> None:
-    with served(make_model(LSTM), concurrent=2, length=ENDLESS) as server:
+    with served(make_model(LSTM), concurrent=2, queue=0, length=ENDLESS) as server:
         waiting = [server.begin({"length": ENDLESS, "stream": True}) for _ in range(2)]
-        server.until(lambda: server.service.working == 2)
+        server.until(lambda: server.working == 2)
         refused = server.post("/api/next", {})
         assert_refused(refused, 429, "the server is answering 2 requests")
         assert refused.headers["retry-after"] == "1"
         assert server.get("/").status == 200
         for one in waiting:
             one.close()
-        server.until(lambda: server.service.working == 0)
+        server.until(lambda: server.working == 0)
         assert server.post("/api/next", {}).status == 200
 
 
@@ -292,15 +308,15 @@ def test_a_client_that_sends_half_is_let_go() -> None:
     with served(make_model(LSTM), seconds=0.1) as server, socket.create_connection(("127.0.0.1", server.port)) as half:
         half.sendall(b"POST /api/next HTTP/1.1\r\nHost: 127.0.0.1\r\nContent-Length: 9\r\n\r\n{")
         assert half.recv(1000).startswith(b"HTTP/1.1 408 ")
-        server.until(lambda: server.service.working == 0)
+        server.until(lambda: server.working == 0)
 
 
 def test_a_client_that_does_not_read_is_let_go(at_work: Served, monkeypatch: pytest.MonkeyPatch) -> None:
     """A network buffer takes long to fill, so this one is none: the first event is never taken."""
     monkeypatch.setattr("chargen.serving.server.GRACE", 0.1)
-    service = Service(at_work.service.model, Limits(seconds=0.1))
+    site = Site([("a", at_work.service.model)], Limits(seconds=0.1))
     logged: list[str] = []
-    application = make_app(service, at_work.address, log=logged.append, verbose=True)
+    application = make_app(site, Access(address=at_work.address), log=logged.append, verbose=True)
     headers = [(b"host", b"localhost")]
     scope = {"type": "http", "method": "POST", "path": "/api/complete", "raw_path": b"/api/complete", "headers": headers}
 
@@ -318,8 +334,8 @@ def test_a_client_that_does_not_read_is_let_go(at_work: Served, monkeypatch: pyt
 
     with ThreadPoolExecutor(1) as threads:  # a browser that is open has a loop of its own in this one
         threads.submit(lambda: asyncio.run(talk())).result()
-    service.close()
-    assert service.working == 0
+    site.close()
+    assert site.turns.working == 0
     assert " gone " in logged[0]
 
 
@@ -329,9 +345,9 @@ def test_a_client_that_goes_ends_its_generation(stream: bool) -> None:
         opened = server.begin({"length": ENDLESS, "stream": stream})
         if stream:
             assert opened.recv(100).startswith(b"HTTP/1.1 200")
-        server.until(lambda: server.service.working == 1)
+        server.until(lambda: server.working == 1)
         opened.close()
-        server.until(lambda: server.service.working == 0)
+        server.until(lambda: server.working == 0)
         server.until(lambda: bool(server.logged))
         assert " gone " in server.logged[-1]
 
@@ -345,7 +361,7 @@ def test_a_hundred_clients_at_once() -> None:
             return "".join(one.get("text", "") for one in events)
 
         assert list(clients.map(ask, range(100))) == [sampled(model, "", random_seed=seed, length=100) for seed in range(100)]
-        assert server.service.working == 0
+        assert server.working == 0
 
 
 def test_the_log_is_one_line_a_request_in_which_nothing_is_active(at_work: Served) -> None:
@@ -356,7 +372,7 @@ def test_the_log_is_one_line_a_request_in_which_nothing_is_active(at_work: Serve
         opened.recv(1000)
     at_work.until(lambda: bool(at_work.logged))
     assert all(line.isprintable() for line in at_work.logged)
-    assert at_work.logged[0].startswith("127.0.0.1 GET /%1b%5b31m%0a 404 ")
+    assert undated(at_work.logged[0]).startswith("127.0.0.1 GET /%1b%5b31m%0a 404 ")
 
 
 def test_an_error_of_ours_is_told_in_one_line(at_work: Served, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -367,7 +383,7 @@ def test_an_error_of_ours_is_told_in_one_line(at_work: Served, monkeypatch: pyte
     monkeypatch.setattr("chargen.serving.jobs.Reading.best", fail)
     assert_refused(at_work.post("/api/next", {}), 500, "internal error")
     at_work.until(lambda: bool(at_work.logged))
-    assert at_work.logged[0] == "internal error: ZeroDivisionError: a b\u241b"
+    assert undated(at_work.logged[0]) == "internal error: ZeroDivisionError: a b\u241b"
 
 
 def test_what_is_under_way_ends_with_the_server() -> None:

@@ -3,15 +3,26 @@
 const SPAN_SECONDS = 2; // seconds of text per request, so that many users can write at the same time
 const FRAMES = 60; // updates of the next tokens' probabilities a second
 
-/** Send a request and return the response. Throws Refused. */
+const BUSY = 429; // the status if too many requests are waiting
+const RETRIES = 5;
+
+/** Send a request and return the response; if the server is busy, try again when it says so. Throws Refused. */
 async function post(path, body, signal) {
   const content = { method: "POST", headers: { "Content-Type": "application/json" }, body: JSON.stringify(body), signal };
-  const response = await fetch(path, content).catch(() => {
-    throw new Refused("The server does not answer.");
-  });
-  if (response.ok) return response;
+  for (let tries = 0; ; tries++) {
+    const response = await fetch(path, content).catch(() => {
+      throw new Refused("The server does not answer.");
+    });
+    if (response.ok) return response;
+    if (response.status !== BUSY || tries === RETRIES) throw await refused(response);
+    const seconds = Number(response.headers.get("Retry-After")) || 1;
+    await new Promise((resolve) => setTimeout(resolve, 1000 * seconds));
+  }
+}
+
+async function refused(response) {
   const { error } = await response.json().catch(() => ({}));
-  throw new Refused(`The server answered:  ${error ?? response.status}.`);
+  return new Refused(`The server answered: ${error ?? response.status}.`);
 }
 
 /** A response of server-sent events. */
