@@ -207,7 +207,7 @@ def test_the_reference_has_every_option_and_setting() -> None:
     page = hooks.commands_page()
     assert [name for name in COMMANDS if f"\n## chargen {name}\n" not in page] == []
     assert "\n## chargen corpora get\n" in page
-    assert "| `--top-k K` | Draw from the K most probable characters only; 0 for all.  [default: 0] | `CHARGEN_SAMPLE_TOP_K` |" in page
+    assert "| `--top-k K` | Draw from the K most probable characters only; 0 for all. \\[default: 0\\] | `CHARGEN_SAMPLE_TOP_K` |" in page
     settings = hooks.settings_page()
     for _, field, _, detail in declared_settings():
         assert f"| `{field.name}` | `{flag_name(field.name, detail)}`" in settings or field.name == "files"
