@@ -50,7 +50,8 @@ StrPath = str | os.PathLike[str]
 
 @keyword_errors()
 def train(
-    *files: StrPath,
+    *files: StrPath | Sequence[StrPath],
+    callbacks: Sequence[Any] = (),
     config: StrPath | None = None,
     preset: Literal["fast", "balanced", "best"] | None = None,
     minutes: float | None = None,
@@ -59,13 +60,15 @@ def train(
     verbose: bool = False,
     **settings: Unpack[TrainKeywords],
 ) -> "Run":
-    """Train a network on text files, folders or shipped corpora, and return its run.
+    """Train a network on text files, folders or shipped corpora, given one by one or as a list, and return its run.
 
     Every setting of `chargen train --help-all` is a keyword. Other settings are chosen from the text and the time budget, which
     minutes or a preset set. The run's files are written below runs_dir, $CHARGEN_RUNS or ./runs. Progress is printed to stderr
     unless quiet; verbose prints more. Ctrl-C, in the main thread, raises KeyboardInterrupt after everything is saved; `resume`
-    continues. Raises ChargenError, usually before training starts: ConfigError for settings, CorpusError for texts, RunError
-    for folders, TrainingError for a loss that diverges.
+    continues. callbacks: of Keras. Their methods for the begin and the end of training and of an epoch are called, with `logs`
+    as in `fit`: loss, val_loss, learning_rate, and bits_per_character; those for batches are not. Raises ChargenError, usually
+    before training starts: ConfigError for settings, CorpusError for texts, RunError for folders, TrainingError for a loss that
+    diverges and for a callback that fails.
 
     >>> run = chargen.train("male.txt", cell="simplernn", hidden_size=16, epochs=1, backend="numpy", quiet=True)
     >>> run.history[-1]["epoch"], run.settings["network"]["cell"]
@@ -77,7 +80,8 @@ def train(
     if minutes is not None:
         minutes = check_value("minutes", minutes, float, Setting(help=""))
     return _train(
-        [*layers, keyword_layer([os.fspath(file) for file in files], settings)],
+        [*layers, keyword_layer(list(_flattened(files)), settings)],
+        callbacks=callbacks,
         runs_dir=runs_dir,
         verbosity=_verbosity(quiet, verbose),
         configured=config is not None,
@@ -414,6 +418,15 @@ def _model_paths(runs: Sequence[StrPath], runs_dir: StrPath | None) -> list[Path
 
 def _runs_dir(given: StrPath | None) -> Path:
     return Path(os.environ.get("CHARGEN_RUNS") or "runs") if given is None else Path(given)
+
+
+def _flattened(files: Sequence[StrPath | Sequence[StrPath]]) -> Iterator[str]:
+    """Yield all files, those of lists too."""
+    for one in files:
+        if isinstance(one, str | os.PathLike):
+            yield os.fspath(one)
+        else:
+            yield from (os.fspath(file) for file in one)
 
 
 def _verbosity(quiet: bool, verbose: bool) -> int:

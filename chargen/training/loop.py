@@ -2,13 +2,14 @@
 
 import math
 import time
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from contextlib import suppress
-from typing import final
+from typing import Any, final
 
 from chargen.network.cells import Floats
 from chargen.runs.checkpoints import Checkpoint, Position
 from chargen.runs.versions import loaded_versions, write_versions
+from chargen.training.callbacks import Callbacks
 from chargen.training.devices.ranks import ALONE, Ranks
 from chargen.training.planning.pace import Pace
 from chargen.training.planning.plan import Plan
@@ -30,12 +31,14 @@ def train(
     checkpoint: Checkpoint | None = None,
     pace: Pace | None = None,
     ranks: Ranks = ALONE,
+    callbacks: Sequence[Any] = (),
 ) -> int | None:
     """Train until the planned epochs are done, early stopping ends them, or a signal comes; return the signal's number.
 
     Training starts at the checkpoint if one is given. The run directory holds a checkpoint at any moment, and the best and the
     last model after the first epoch or a signal. With a pace, steps for which there is no time are left out. Several ranks take
-    every decision together. Raises TrainingError if the loss is not finite.
+    every decision together. Keras callbacks are called with each epoch. Raises TrainingError if the loss is not finite, or if a
+    callback fails.
     """
     run, tracker, versions = recorder.run, recorder.tracker, loaded_versions(plan.settings.training.backend)
     if ranks.leads:
@@ -45,7 +48,7 @@ def train(
     interrupted_by, finished = None, False
     try:
         with recorder.display.running(), deferred_signals(ranks) as requested:
-            loop = _Loop(trainer, plan, recorder, requested, pace, ranks)
+            loop = _Loop(trainer, plan, recorder, requested, pace, ranks, Callbacks(callbacks, plan, trainer))
             loop.run(checkpoint)
             loop.measure_whole()
         finished = True
@@ -70,9 +73,10 @@ class _Loop:
         requested: RequestedSignal,
         pace: Pace | None,
         ranks: Ranks,
+        callbacks: Callbacks,
     ) -> None:
         self._trainer, self._plan, self._recorder, self._requested, self._pace = trainer, plan, recorder, requested, pace
-        self._ranks, self._epochs = ranks, plan.settings.training.epochs
+        self._ranks, self._callbacks, self._epochs = ranks, callbacks, plan.settings.training.epochs
         self._began, self._validation_seconds = time.perf_counter(), math.inf
 
     def run(self, checkpoint: Checkpoint | None) -> None:
@@ -87,14 +91,17 @@ class _Loop:
         self._trainer.prepare()
         self._recorder.display.ready(time.perf_counter() - before)
         self._recorder.clock.start(position.epoch)
+        self._callbacks.train_begins()
         for epoch in range(position.epoch, self._epochs):
             if self._recorder.progress.stop:
-                return
+                break
             self._run_epoch(epoch, position.step if epoch == position.epoch else 0)
+        self._callbacks.train_ends()
 
     def _run_epoch(self, epoch: int, step: int) -> None:
         """Take the steps of an epoch, from `step` on, then measure held-out text and record the epoch."""
         self._recorder.begin_epoch(epoch + 1, first_step=step)
+        self._callbacks.epoch_begins(epoch)
         if step == 0:
             self._trainer.begin_epoch()
         while step < self._plan.training.num_steps:
@@ -145,12 +152,17 @@ class _Loop:
         return validation
 
     def _record(self, epoch: int, figures: Figures, validation: Figures | None) -> None:
-        """Record an epoch, lower the learning rate on a plateau, and write a checkpoint."""
+        """Record an epoch, lower the learning rate on a plateau, call the callbacks, and write a checkpoint."""
         trainer, recorder, training = self._trainer, self._recorder, self._plan.settings.training
         recorder.epoch_ends(epoch + 1, figures, validation, learning_rate=trainer.learning_rate, network=trainer.network())
         if training.schedule == "plateau":
             trainer.set_learning_rate(training.learning_rate * recorder.progress.rate_factor)
-        recorder.write_checkpoint(Position(epoch + 1, 0), trainer.state())
+        try:
+            if self._callbacks.epoch_ends(recorder.results[-1]):
+                recorder.display.note(f"a callback ends training after epoch {epoch + 1}")
+                recorder.progress.stop = True
+        finally:  # whatever a callback does, the epoch is kept
+            recorder.write_checkpoint(Position(epoch + 1, 0), trainer.state())
 
     def _stop_if_requested(self, position: Position) -> None:
         """Write a checkpoint and end training if a signal came."""

@@ -1,5 +1,6 @@
 """Run the training of a task, or forecast it: make the tracker, the trainer and the recorder, and print what happens."""
 
+from collections.abc import Sequence
 from typing import Any
 
 from chargen.runs.checkpoints import Checkpoint
@@ -24,6 +25,7 @@ def run_session(
     checkpoint: Checkpoint | None = None,
     verbosity: int = 1,
     ranks: Ranks = ALONE,
+    callbacks: Sequence[Any] = (),
 ) -> TrainingOutcome[ResultT_co]:
     """Train as planned and print progress on stderr. Raises what `chargen.training.loop.train` raises.
 
@@ -36,7 +38,7 @@ def run_session(
     tracker = make_tracker(plan.settings, display) if ranks.leads else Trackers({})
     recorder = task.make_recorder(run, display, tracker, leads=ranks.leads)
     pace = Pace(plan.ends_by) if plan.ends_by is not None else None
-    interrupted_by = train(trainer, plan, recorder, checkpoint=checkpoint, pace=pace, ranks=ranks)
+    interrupted_by = train(trainer, plan, recorder, checkpoint=checkpoint, pace=pace, ranks=ranks, callbacks=callbacks)
     outcome = recorder.outcome(interrupted_by)
     display.note(f"{outcome.describe()}; {task.next_command(run)}")
     return outcome

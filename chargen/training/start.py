@@ -15,6 +15,7 @@ from chargen.settings.layers import Resolved, read_run_config, resolve
 from chargen.settings.schema import Settings, declared_settings
 from chargen.terminal import echo
 from chargen.training.budget import Budget, find_budget, plan_within
+from chargen.training.callbacks import check_callbacks
 from chargen.training.choosing import choose_backend
 from chargen.training.classifying.plan import make_classifier_plan
 from chargen.training.classifying.task import ClassifierTask
@@ -74,6 +75,7 @@ class PlannedTraining:
     distribute: bool
     began: float
     verbosity: int
+    callbacks: Sequence[Any] = ()
 
     @property
     def plan(self) -> Plan:
@@ -114,7 +116,9 @@ class PlannedTraining:
 
     def _run(self, run: RunDirectory, ranks: Ranks, checkpoint: Checkpoint | None = None) -> Outcome:
         check_room(run, BYTES_PER_WEIGHT * self.plan.num_parameters)
-        return run_session(self.task, run, checkpoint=checkpoint, verbosity=self.verbosity, ranks=ranks)
+        return run_session(
+            self.task, run, checkpoint=checkpoint, verbosity=self.verbosity, ranks=ranks, callbacks=self.callbacks
+        )
 
     def _follow(self, ranks: Ranks, checkpoint: Checkpoint | None) -> Trained:
         """Train along with the process that leads, which alone has the run directory."""
@@ -147,14 +151,17 @@ def plan_training(
     minutes: float | None = None,
     distribute: bool = False,
     verbosity: int = 1,
+    callbacks: Sequence[Any] = (),
 ) -> PlannedTraining:
     """Combine layers of settings, read the text, and choose the settings that are still open.
 
     layers: with their names, later ones taking precedence; `configured` says whether one of them is a config. resume: the run
     to go on with, an empty name for the newest, None for a new run. preset, minutes, distribute: as `chargen train` takes them;
-    the minutes begin now. Raises ChargenError for bad settings and for a text that cannot be read.
+    the minutes begin now. callbacks: of Keras, called with each epoch. Raises ChargenError for bad settings and for a text
+    that cannot be read.
     """
     began = time.perf_counter()
+    check_callbacks(callbacks)
     resumed = find_resumable(resume or None, runs_dir) if resume is not None else None
     if resumed:
         layers = [read_run_config(resumed.config), *layers]
@@ -163,7 +170,13 @@ def plan_training(
     budget = find_budget(preset, minutes, resolved, began=began, new=resumed is None, configured=configured)
     task = _plan_task(resolved, budget, start, verbosity)
     return PlannedTraining(
-        task=task, runs_dir=runs_dir, resumed=resumed, distribute=distribute, began=began, verbosity=verbosity
+        task=task,
+        runs_dir=runs_dir,
+        resumed=resumed,
+        distribute=distribute,
+        began=began,
+        verbosity=verbosity,
+        callbacks=callbacks,
     )
 
 
