@@ -391,10 +391,10 @@ class Classifier:
 
 
 def _train(layers: Sequence[tuple[str, Mapping[str, Any]]], *, runs_dir: StrPath | None, **options: Any) -> Run:
-    from chargen.training.signals import patience
+    from chargen.training.signals import unlimited_grace
     from chargen.training.start import plan_training
 
-    with patience():
+    with unlimited_grace():
         trained = plan_training(layers, runs_dir=_runs_dir(runs_dir), **options).train()
     run = Run(trained.run.path)
     if trained.outcome and trained.outcome.interrupted_by:

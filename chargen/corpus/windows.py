@@ -124,13 +124,13 @@ def _token_blocks(documents: Documents, vocabulary: Vocabulary, lengths: list[In
 class Batch(NamedTuple):
     """The windows of one optimizer step, B of them.
 
-    inputs: (B, T) ids. targets: (B, T) ids, or (B,) if only the token after the window is predicted. weights: float32, shaped
-    like targets; 0 for rows and positions that only fill the batch.
+    inputs: (B, T) ids. targets: (B, T) ids, or (B,) if only the token after the window is predicted. sample_weights: float32,
+    shaped like targets; 0 for rows and positions that only fill the batch.
     """
 
     inputs: npt.NDArray[np.int32]
     targets: npt.NDArray[np.int32]
-    weights: npt.NDArray[np.float32]
+    sample_weights: npt.NDArray[np.float32]
 
     def stacked(self, count: int) -> "Batch":
         """Return (K B, ...) rows as K batches, (K, B, ...)."""
@@ -227,7 +227,7 @@ class SlidingWindows(BatchPlan):
         if self.shuffle:
             windows = shuffled(windows, self.num_windows, key=(self.seed, epoch))
         batch = self.gather(windows)
-        batch.weights[places >= self.num_windows] = 0
+        batch.sample_weights[places >= self.num_windows] = 0
         return batch.stacked(count)
 
     def gather(self, windows: Indices) -> Batch:
@@ -288,7 +288,7 @@ class MixedWindows(BatchPlan):
         order = np.argsort(np.concatenate(rows))
         inputs, targets, weights = (np.concatenate(arrays)[order] for arrays in zip(*gathered, strict=True))
         batch = Batch(inputs, targets, weights)
-        batch.weights[places >= self.num_windows] = 0
+        batch.sample_weights[places >= self.num_windows] = 0
         return batch.stacked(count)
 
     def _gather(self, part: int, epoch: int, numbers: Indices) -> Batch:

@@ -137,7 +137,7 @@ def gradient_sizes(network: ScratchNetwork, training: TokenStream) -> dict[str, 
     for step in range(count):
         batch = batches.batch(0, step)
         run = NetworkPass(network, batch.inputs, state)
-        _, d_logits = cross_entropy_and_gradient(run.logits, batch.targets.T, batch.weights.T)
+        _, d_logits = cross_entropy_and_gradient(run.logits, batch.targets.T, batch.sample_weights.T)
         for name, gradient in run.backward(d_logits).items():
             squares[name] += gradient * gradient
     return {name: np.sqrt(square / count) for name, square in squares.items()}

@@ -1,4 +1,4 @@
-"""Save and load checkpoints: everything that training carries from step to step, in folders that are complete or absent."""
+"""Write and read checkpoints: all that training needs to continue, in folders that are complete or absent."""
 
 import hashlib
 import json
@@ -29,7 +29,7 @@ class Position(NamedTuple):
 
 
 class Checkpoint(NamedTuple):
-    """What was read back: arrays by name, and facts, which are plain JSON values."""
+    """The state of a training: arrays by name, and facts, which are plain JSON values."""
 
     position: Position
     arrays: Arrays
@@ -37,9 +37,9 @@ class Checkpoint(NamedTuple):
 
 
 def write_checkpoint(folder: Path, checkpoint: Checkpoint) -> None:
-    """Write a checkpoint beside its place, flush it to disk and rename it there; keep the two newest.
+    """Write a checkpoint to a temporary folder, flush it to disk and rename it; delete all but the `KEPT` newest.
 
-    Raises OSError; the checkpoints before it then still stand.
+    Raises OSError; the earlier checkpoints are then still there.
     """
     folder.mkdir(exist_ok=True)
     name = f"{checkpoint.position.epoch:06d}-{checkpoint.position.step:09d}"
@@ -47,7 +47,7 @@ def write_checkpoint(folder: Path, checkpoint: Checkpoint) -> None:
     shutil.rmtree(unfinished, ignore_errors=True)
     try:
         _write_files(unfinished, checkpoint)
-        shutil.rmtree(place, ignore_errors=True)  # a damaged one, or the same once more
+        shutil.rmtree(place, ignore_errors=True)  # a damaged checkpoint, or an earlier one of the same step
         unfinished.rename(place)
         sync_folder(folder)
     except BaseException:
@@ -60,7 +60,7 @@ def write_checkpoint(folder: Path, checkpoint: Checkpoint) -> None:
 
 
 def _write_files(folder: Path, checkpoint: Checkpoint) -> None:
-    """Write the files of a checkpoint, last the manifest that tells whether the others are whole."""
+    """Write the files of a checkpoint; the manifest with their sha256 comes last."""
     contiguous = {name: np.asarray(array, order="C") for name, array in checkpoint.arrays.items()}
     facts = checkpoint.facts | {"format_version": FORMAT_VERSION, "position": list(checkpoint.position)}
     contents = {ARRAYS: save(contiguous), FACTS: json.dumps(facts).encode()}
@@ -73,13 +73,13 @@ def _write_files(folder: Path, checkpoint: Checkpoint) -> None:
 
 
 def read_newest(folder: Path) -> tuple[Checkpoint | None, list[str]]:
-    """Return the newest checkpoint that is whole, or None, and what is to be said of newer ones that are not."""
+    """Return the newest checkpoint that is not damaged, or None, and a message about each newer one that is."""
     notes: list[str] = []
     for place in _places(folder):
         try:
             return _read(place), notes
         except (OSError, ValueError, KeyError, TypeError, SafetensorError) as error:
-            notes.append(f"the checkpoint {place} is damaged ({error}); going back to the one before it")
+            notes.append(f"the checkpoint {place} is damaged ({error}); using the one before it")
     return None, notes
 
 
@@ -88,16 +88,16 @@ def _read(place: Path) -> Checkpoint:
     contents = {name: (place / name).read_bytes() for name in (ARRAYS, FACTS)}
     for name, content in contents.items():
         if hashlib.sha256(content).hexdigest() != sums[name]:
-            raise ValueError(f"{name} is not what was written")
+            raise ValueError(f"the sha256 of {name} is wrong")
     facts = json.loads(contents[FACTS])
     if facts.pop("format_version") != FORMAT_VERSION:
-        raise ValueError("it has another format version")
+        raise ValueError(f"its format version is not {FORMAT_VERSION}")
     epoch, step = facts.pop("position")
     return Checkpoint(Position(epoch, step), load(contents[ARRAYS]), facts)
 
 
 def newest_facts(folder: Path) -> dict[str, Any] | None:
-    """Return the facts of the newest checkpoint without reading its arrays; None where there is none that can be read."""
+    """Return the facts of the newest checkpoint without reading its arrays; None if none can be read."""
     for place in _places(folder):
         try:
             facts: dict[str, Any] = json.loads((place / FACTS).read_bytes())
@@ -108,5 +108,5 @@ def newest_facts(folder: Path) -> dict[str, Any] | None:
 
 
 def _places(folder: Path) -> list[Path]:
-    """Return the places of all checkpoints, the newest first."""
+    """Return the folders of all checkpoints, the newest first."""
     return sorted((path for path in folder.glob("[0-9]*-*") if path.is_dir()), reverse=True)

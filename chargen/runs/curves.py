@@ -12,15 +12,15 @@ from chargen.errors import ChargenError, RunError
 from chargen.files import write_atomically
 from chargen.runs.metrics import VALIDATION, History
 
-NATS = {"bits": math.log(2), "nats": 1.0}  # in one of the unit
+NATS = {"bits": math.log(2), "nats": 1.0}  # nats in one unit
 
-# Suffix of a file that can be drawn, and what keeps the time of drawing out of it.
+# Suffixes of the files that can be drawn, each with the metadata that keeps the date out of the file.
 FORMATS: dict[str, dict[str, None]] = {".png": {}, ".svg": {"Date": None}, ".pdf": {"CreationDate": None}}
 
 
 @dataclass(frozen=True, kw_only=True)
 class Curve:
-    """Values over epochs, of one run."""
+    """A figure of one run, by epoch."""
 
     label: str
     run: int  # position among the runs drawn
@@ -40,7 +40,7 @@ class Panel:
 def make_panels(histories: Sequence[History], *, unit: str | None = None) -> list[Panel]:
     """Return the panel of the cross-entropies, and that of the learning rates if one of them varies.
 
-    unit: bits or nats; unless given, what training shows: bits, but nats of classifiers.
+    unit: "bits" or "nats"; by default bits, but nats for classifiers, as training prints them.
     """
     classify = bool(histories) and all("accuracy" in history.rows[0] for history in histories)
     unit = unit or ("nats" if classify else "bits")
@@ -73,7 +73,7 @@ def _curve(
 
 
 def check_output(path: Path) -> None:
-    """Raise ChargenError if a plot cannot be drawn into a file of this name, or matplotlib is not there to do it."""
+    """Raise ChargenError if a file of this name cannot be drawn, or matplotlib is not installed."""
     if path.suffix.lower() not in FORMATS:
         raise ChargenError(f"cannot draw into {path}", hint=f"give a name that ends in {', '.join(FORMATS)}")
     try:

@@ -1,4 +1,4 @@
-"""Read and write run directories: everything of one training, in plain files."""
+"""Make, lock and find run directories, which hold everything of one training in plain files."""
 
 import os
 import platform
@@ -25,7 +25,7 @@ SECONDS_TO_WRITE_A_NAME = 5  # into a run directory that was locked just now
 
 @dataclass(frozen=True)
 class RunDirectory:
-    """Names of the files of one run."""
+    """The folder of one run, and the paths of its files."""
 
     path: Path
 
@@ -36,7 +36,7 @@ class RunDirectory:
 
     @property
     def config(self) -> Path:
-        """All settings, as they were resolved."""
+        """All settings."""
         return self.path / "config.toml"
 
     @property
@@ -51,27 +51,27 @@ class RunDirectory:
 
     @property
     def metrics(self) -> Path:
-        """One row an epoch."""
+        """One row for each epoch."""
         return self.path / "metrics.csv"
 
     @property
     def checkpoints(self) -> Path:
-        """Folder of what training goes on from."""
+        """The folder of checkpoints."""
         return self.path / "checkpoints"
 
     @property
     def lock(self) -> Path:
-        """What a training holds while it works in the directory."""
+        """The lock file that a training holds."""
         return self.path / ".lock"
 
     @property
     def holder(self) -> Path:
-        """Says which process holds the lock."""
+        """The name of the process that holds the lock."""
         return self.path / ".holder"
 
     @property
     def gradients(self) -> Path:
-        """One row an epoch and recurrent layer: where gradients vanish or explode."""
+        """One row for each epoch and recurrent layer: where gradients vanish or explode."""
         return self.path / "gradients.csv"
 
     @property
@@ -81,12 +81,12 @@ class RunDirectory:
 
     @property
     def versions(self) -> Path:
-        """What trained: Python, chargen and the packages that computed."""
+        """The versions of Python, chargen and the packages that computed."""
         return self.path / "versions.toml"
 
     @property
     def report(self) -> Path:
-        """The page that tells all of it."""
+        """The page that `chargen report` writes."""
         return self.path / "report.html"
 
 
@@ -100,9 +100,9 @@ def write_first(path: Path, text: str) -> None:
 
 @contextmanager
 def locked(run: RunDirectory) -> Iterator[None]:
-    """Keep other trainings out of a run directory within. Raises RunError, naming the holder, if one is at work there.
+    """Lock a run directory for one training. Raises RunError, which names the holder, if another one has locked it.
 
-    The system lets go of the lock when its holder dies.
+    The system releases the lock when its holder ends.
     """
     lock = FileLock(run.lock)
     try:
@@ -118,7 +118,7 @@ def locked(run: RunDirectory) -> Iterator[None]:
 
 
 def _acquire(lock: FileLock, run: RunDirectory) -> None:
-    """Take the lock, or tell who has it: a holder without a name is about to write it, or to let go."""
+    """Take the lock or raise RunError; wait for a holder that has yet to write its name, or is releasing the lock."""
     looks_until = time.monotonic() + SECONDS_TO_WRITE_A_NAME
     while True:
         try:
@@ -140,7 +140,7 @@ def _holder(run: RunDirectory) -> str:
 
 @contextmanager
 def started_run(root: Path, *, corpus: str, cell: str, now: datetime) -> Iterator[RunDirectory]:
-    """Make a run directory as `create_run` does, and hold it; where the work within leaves nothing to go on from, it goes."""
+    """Make a run directory as `create_run` does and lock it; remove it at the end if nothing was trained."""
     run = create_run(root, corpus=corpus, cell=cell, now=now)
     try:
         with locked(run):
@@ -151,7 +151,7 @@ def started_run(root: Path, *, corpus: str, cell: str, now: datetime) -> Iterato
 
 
 def has_progress(run: RunDirectory) -> bool:
-    """Tell whether there is a checkpoint after the first step."""
+    """Tell whether there is a checkpoint of a step after the first."""
     return any(not path.name.startswith((".", "000000-000000000")) for path in run.checkpoints.glob("*"))
 
 
@@ -165,13 +165,13 @@ def find_resumable(spec: str | None, root: Path) -> RunDirectory:
     for path in (Path(spec), root / spec):
         if path.is_dir():
             if not RunDirectory(path).config.is_file():
-                raise RunError(f"{path} is no run: it has no config.toml", hint="chargen runs lists them")
+                raise RunError(f"{path} is not a run: it has no config.toml", hint="chargen runs lists them")
             return RunDirectory(path)
     raise RunError(f"no such run: {spec}", hint="chargen runs lists them")
 
 
 def check_room(run: RunDirectory, needed: int) -> None:
-    """Raise RunError if the disk of a run directory has less than so many bytes left."""
+    """Raise RunError if the disk of a run directory has fewer than `needed` bytes left."""
     free = shutil.disk_usage(run.path).free
     if free < needed:
         raise RunError(
@@ -181,9 +181,9 @@ def check_room(run: RunDirectory, needed: int) -> None:
 
 
 def create_run(root: Path, *, corpus: str, cell: str, now: datetime) -> RunDirectory:
-    """Make the directory <root>/<corpus>-<cell>-<time>; of two in the same second the later gets a number.
+    """Make the directory <root>/<corpus>-<cell>-<time>; if it exists, a number is added.
 
-    Raises RunError where it cannot be made or written to.
+    Raises RunError if it cannot be made.
     """
     name = f"{_safe(corpus)}-{cell}-{now.strftime(TIME_FORMAT)}"
     for attempt in range(1, 1000):
@@ -224,7 +224,7 @@ def find_run(spec: str | None, root: Path) -> RunDirectory:
 
 
 def names_run(spec: str, root: Path) -> bool:
-    """Tell whether a name or path is that of a run or a model file, where it may also be that of a text."""
+    """Tell whether a name or path, which may also be that of a text, is a run or a model file."""
     try:
         here = RunDirectory(Path(spec))
         if Path(spec).suffix in (MODEL_SUFFIX, KERAS_SUFFIX) or spec in shipped_models():
@@ -235,7 +235,7 @@ def names_run(spec: str, root: Path) -> bool:
 
 
 def _find(spec: str | None, root: Path) -> Path:
-    """Return the folder or file that `spec` stands for, the newest run's folder for None."""
+    """Return the folder or file that `spec` names, the newest run's folder for None."""
     if spec is None:
         runs = model_runs(root)
         if not runs:
@@ -264,7 +264,7 @@ def model_runs(root: Path) -> list[RunDirectory]:
 
 
 def summarize(run: RunDirectory) -> dict[str, Any]:
-    """Return what `chargen runs` tells of a run; a model file that cannot be read becomes its "error"."""
+    """Return the figures that `chargen runs` prints; a model file that cannot be read gives an "error"."""
     summary: dict[str, Any] = {"name": run.name, "path": str(run.path), "modified": run.model.stat().st_mtime}
     try:
         metadata = read_metadata(run.model)

@@ -23,9 +23,9 @@ def write_gradients(path: Path, rows: Sequence[Mapping[str, Any]]) -> None:
 
 
 def read_gradient_panels(path: Path) -> dict[str, Panel]:
-    """Return a panel for each column of figures with the curve of each layer; none where there is no file.
+    """Return a panel for each column of figures, with a curve for each layer; nothing if there is no file.
 
-    A figure that is not finite is left out. Raises RunError for a file that is damaged.
+    Figures that are not finite are left out. Raises RunError for a damaged file.
     """
     if not path.is_file():
         return {}
@@ -46,7 +46,7 @@ def _row(path: Path, line: int, cells: Mapping[str, str]) -> Row:
         epoch = int(float(cells["epoch"]))
         return epoch, cells["layer"], {column: float(cells[column]) for column in FIGURES}
     except (ValueError, OverflowError):
-        raise damaged(path, line, "a cell is not the number that its column holds") from None
+        raise damaged(path, line, "a cell is not a number") from None
 
 
 def _curve(layer: str, place: int, column: str, rows: Sequence[Row]) -> Curve:
@@ -60,7 +60,7 @@ def _curve(layer: str, place: int, column: str, rows: Sequence[Row]) -> Curve:
 
 
 def _shown(layer: str) -> str:
-    """Return what people call a layer, such as "layer 1" for recurrent.0."""
+    """Return the name of a layer for people, such as "layer 1" for recurrent.0."""
     kind, _, number = layer.partition(".")
     return f"layer {int(number) + 1}" if kind == "recurrent" and re.fullmatch("[0-9]{1,4}", number) else layer
 

@@ -46,7 +46,7 @@ def write_metrics(path: Path, rows: Sequence[Mapping[str, Any]]) -> None:
 
 
 def read_histories(runs: Sequence[RunDirectory]) -> list[History]:
-    """Read the history of every run; runs of the same name are told apart by their paths.
+    """Read the history of every run; runs with the same name are named by their paths.
 
     Raises RunError for a metrics.csv that is missing or damaged; the message names the file and the line.
     """
@@ -65,12 +65,12 @@ def read_history(path: Path, *, name: str) -> History:
         rows.append({column: _number(path, line, column, cell) for column, cell in cells.items()})
         epochs.append(_epoch(path, line, rows[-1], after=epochs[-1].epoch if epochs else 0))
     if not epochs:
-        raise damaged(path, 1, "there is no epoch in it")
+        raise damaged(path, 1, "it has no epoch")
     return History(name=name, epochs=tuple(epochs), rows=tuple(rows))
 
 
 def _number(path: Path, line: int, column: str, cell: str) -> int | float | None:
-    """Return a cell's number, None where it is empty; a whole number without a point stays whole."""
+    """Return a cell's number, None if it is empty; an int if it has no decimal point."""
     if not cell:
         return None
     try:
@@ -83,7 +83,7 @@ def _number(path: Path, line: int, column: str, cell: str) -> int | float | None
 
 
 def _epoch(path: Path, line: int, row: dict[str, Any], *, after: int) -> Epoch:
-    """Return one row's epoch, every figure checked; `after` is the epoch of the row before."""
+    """Check the figures of a row and return its epoch; `after` is the epoch of the row before."""
     for column in (*REQUIRED, VALIDATION):
         value = row.get(column)
         if value is None and column in REQUIRED:
@@ -103,7 +103,7 @@ def _epoch(path: Path, line: int, row: dict[str, Any], *, after: int) -> Epoch:
 
 
 def _spelling(row: dict[str, Any], characters: float) -> float:
-    """Return what the spelling of unknown words adds to a row's cross-entropies, in nats a token, 0 where nothing tells."""
+    """Return the cost of spelling unknown words, in nats a token, which is in a row's bits but not in its cross-entropies."""
     bits = row.get("bits_per_character") if characters != 1 else None  # a token that is a character is never unknown
     monitored = row["cross_entropy"] if row.get(VALIDATION) is None else row[VALIDATION]
     return 0.0 if bits is None else max(0.0, bits * math.log(2) * characters - monitored)

@@ -43,14 +43,14 @@ def size_of_samples(path: Path) -> int:
 
 
 def cut_samples(path: Path, size: int) -> None:
-    """Keep the first bytes of samples.jsonl, so many as `size_of_samples` returned, and write samples.txt again."""
+    """Truncate samples.jsonl to a size that `size_of_samples` returned, and write samples.txt again."""
     if path.exists():
         os.truncate(path, size)
         _write_view(path, read_samples(path))
 
 
 def convert_old_samples(path: Path, size: int) -> None:
-    """Keep the first bytes of a samples.txt of an older version, and write the samples.jsonl that it lacks."""
+    """Truncate the samples.txt of an older version to a size in bytes, and write the samples.jsonl that is missing."""
     view = _view(path)
     if view.exists():
         os.truncate(view, size)

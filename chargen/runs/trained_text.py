@@ -37,21 +37,23 @@ class TrainedText:
 
 @dataclass(frozen=True)
 class FoundText:
-    """The texts that a run was trained on, each with the part of a mix that it belongs to, and where they were found."""
+    """The texts that a run was trained on, each with its part of a mix, and the settings that name the files."""
 
     config: CorpusConfig
     parts: Sequence[tuple[int, SourceText]]
 
 
 def find_text(run: RunDirectory, sha256: Any) -> FoundText:
-    """Return the texts of that sha256 by the files that a run's config.toml names.
+    """Read the texts that a run's config.toml names, and check their sha256.
 
-    They are looked for from the current folder, then from the one in which the run's folder of runs lies. Raises CorpusError
-    for a text that came through a pipe, cannot be read or has changed, and what `read_settings` raises.
+    Paths are tried from the current folder, then from the folder that contains `runs/`. Raises CorpusError for a text that came
+    through a pipe, cannot be read or has changed, and what `read_settings` raises.
     """
     config = read_settings(run).corpus
     if STDIN in (*config.files, *(one.rpartition(":")[0] for one in config.mix)):
-        raise CorpusError(f"{run.path} was trained on standard input, which is gone", hint="train it on a file")
+        raise CorpusError(
+            f"{run.path} was trained on standard input, which cannot be read again", hint="train on a file instead"
+        )
     failures: list[ChargenError] = []
     for candidate in _candidates(config, run):
         try:
@@ -62,15 +64,15 @@ def find_text(run: RunDirectory, sha256: Any) -> FoundText:
         except ChargenError as error:
             failures.append(error)
             continue
-        failures.insert(0, CorpusError(f"it has changed since, its sha256 is {found:.12}..., it was {sha256!s:.12}..."))
+        failures.insert(0, CorpusError(f"it has changed: its sha256 is {found:.12}..., it was {sha256!s:.12}..."))
     raise CorpusError(
         f"the text that {run.path} was trained on cannot be used: {failures[0].message}",
-        hint="put it back as it was, where it was",
+        hint="restore the text in the same place",
     ) from failures[0]
 
 
 def _readings(config: CorpusConfig) -> Iterator[FoundText]:
-    """Yield a corpus as it is read now, then as older versions may have read its encoding."""
+    """Yield the corpus as this version reads it, then with the encodings that older versions may have guessed."""
     yield (now := FoundText(config, read_corpus(config)))
     sources = [source for _, source in now.parts]
     if config.encoding == AUTO and any(source.decoding != Decoding() for source in sources):
@@ -81,7 +83,7 @@ def _readings(config: CorpusConfig) -> Iterator[FoundText]:
 
 
 def _candidates(config: CorpusConfig, run: RunDirectory) -> Iterator[CorpusConfig]:
-    """Yield the corpus as the config names it, then as seen from where the run was made, if that is another folder."""
+    """Yield the corpus with the paths of the config, then with paths from the folder where the run was made."""
     yield config
     folder = run.path.resolve().parent.parent
     if folder != Path.cwd():
@@ -90,13 +92,13 @@ def _candidates(config: CorpusConfig, run: RunDirectory) -> Iterator[CorpusConfi
 
 
 def _seen_from(folder: Path, name: str) -> str:
-    """Return a file's name, or PATH:WEIGHT, as it has to be from here; a shipped text's stays."""
+    """Return the path of a file, or PATH:WEIGHT, in a folder if it is there; the name of a shipped text is not changed."""
     found = [path for path in (name, name.rpartition(":")[0]) if path and (folder / path).exists()]
     return str(folder / name) if found else name
 
 
 def read_trained_text(run: RunDirectory, model: TextModel) -> TrainedText:
-    """Read the corpus of a run anew and split it as training did. Raises what `find_text` raises."""
+    """Read the corpus of a run again and split it as training did. Raises what `find_text` raises."""
     text, training = find_text(run, model.provenance.get("sha256")), read_settings(run).training
     corpus = cut_corpus(text.config, text.parts, stateful=training.stateful)
     learnt, held_out = split_documents(corpus, text.config, seed=training.random_seed)
@@ -115,12 +117,10 @@ def training_texts(models: Sequence[Path]) -> list[SourceText]:
 def read_files(
     files: Sequence[str], model: TextModel, config: CorpusConfig, *, label: str | None, on_unknown: str
 ) -> tuple[list[Document], str, list[str]]:
-    """Read texts as documents of the kind that a model reads, tables row by row.
+    """Read texts as documents for a model, tables row by row; return them, the sha256 of the texts, and notes for the user.
 
-    Return them, the sha256 of the texts, and notes for the user. Licences are left out where `config` says so.
-
-    A character that the model has never seen is left out or replaced, or is an UnknownTokenError, as `on_unknown` says.
-    Raises CorpusError for what cannot be read, and ConfigError for a model of labelled documents without a label.
+    Licences are left out if `config` says so. Unknown characters are left out, replaced, or raise UnknownTokenError, as
+    `on_unknown` says. Raises CorpusError for a text that cannot be read, and ConfigError if the model needs a label.
     """
     encoding = None if model.vocabulary.kind == "byte" and config.encoding == "auto" else config.encoding
     read = read_texts(files, glob=config.glob, encoding=encoding, format=config.format, columns=wanted_columns(config))
@@ -133,13 +133,13 @@ def read_files(
 
 
 def as_documents(texts: Sequence[str], model: TextModel, *, name: str, label: str | None, on_unknown: str) -> list[Document]:
-    """Return texts as documents of the kind that a model reads; name: what to call them where there is nothing to read.
+    """Return texts as documents for a model; name: of the texts, for the error if nothing can be read.
 
     Raises what `read_files` raises.
     """
     if model.vocabulary.labels and label is None:
         known = ", ".join(model.vocabulary.labels)
-        raise ConfigError("the model knows documents by their labels", hint=f"choose --label from {known}")
+        raise ConfigError("the documents of this model have labels, and none is given", hint=f"choose --label from {known}")
     if label is not None:
         model.vocabulary.label_id(label)
     parts = [part for text in texts for part in _documents(text, model.reading)]
@@ -155,7 +155,7 @@ def _documents(text: str, reading: str) -> list[str]:
 
 
 def _readable(text: str, vocabulary: Vocabulary, on_unknown: str) -> str:
-    """Return a text without the characters that a vocabulary cannot say."""
+    """Return a text with its unknown characters left out or replaced."""
     if on_unknown == "error" or vocabulary.kind not in ("character", "bpe"):
         return text
     return vocabulary.decode(vocabulary.encode(text, on_unknown=on_unknown))

@@ -29,9 +29,9 @@ def gradient_flow(network: ScratchNetwork, batch: Batch) -> list[LayerFlow]:
     state = network.zero_state(len(batch.inputs))
     run = NetworkPass(network, batch.inputs, state)
     saturation = run.saturation
-    gradients = run.backward(_d_logits(run, batch.targets, batch.weights))
+    gradients = run.backward(_d_logits(run, batch.targets, batch.sample_weights))
     last = NetworkPass(network, batch.inputs, state)
-    last.backward(_d_logits(last, batch.targets, _last_only(batch.weights)))
+    last.backward(_d_logits(last, batch.targets, _last_only(batch.sample_weights)))
     return [
         LayerFlow(
             layer,

@@ -70,7 +70,7 @@ class ScratchNetwork:
     def loss(self, batch: Batch, state: NetworkState) -> tuple[float, NetworkState]:
         """Return the cross-entropy in nats, summed over the positions with a weight, and the next state; without dropout."""
         run = NetworkPass(self, batch.inputs, state)
-        return cross_entropy(run.logits, batch.targets.T, batch.weights.T), run.state
+        return cross_entropy(run.logits, batch.targets.T, batch.sample_weights.T), run.state
 
     def loss_and_gradients(self, batch: Batch, state: NetworkState, rng: np.random.Generator) -> LossAndGradients:
         """Run a batch forward and backward, with dropout drawn from `rng`.
@@ -78,7 +78,7 @@ class ScratchNetwork:
         The gradient is cut at both ends of the batch.
         """
         run = NetworkPass(self, batch.inputs, state, rng)
-        loss, d_logits = cross_entropy_and_gradient(run.logits, batch.targets.T, batch.weights.T)
+        loss, d_logits = cross_entropy_and_gradient(run.logits, batch.targets.T, batch.sample_weights.T)
         return LossAndGradients(loss, run.backward(d_logits), run.state)
 
 

@@ -1,4 +1,4 @@
-"""Turn the minutes that a user gives into a plan of so many steps."""
+"""Turn --preset or --minutes into a plan: choose settings and the number of optimizer steps."""
 
 import os
 import time
@@ -21,10 +21,10 @@ SECONDS_AFTER_TRAINING = 3.0  # until the command has ended
 
 @dataclass(frozen=True, kw_only=True)
 class Budget:
-    """How long training may take.
+    """The time that training may take.
 
-    minutes: what settings are chosen for. exact: whether training ends within them, by the speed of this machine; otherwise
-    they are a measure, and the same command trains for the same number of steps everywhere. began: when they began, by
+    minutes: the time that settings are chosen for. exact: whether training ends within it on this machine (--minutes); if not
+    (--preset), the same command takes the same number of steps on every machine. began: when the minutes began, by
     `time.perf_counter`.
     """
 
@@ -41,15 +41,16 @@ class Budget:
 def find_budget(
     preset: str | None, minutes: float | None, resolved: Resolved, *, began: float, new: bool, configured: bool
 ) -> Budget | None:
-    """Return the budget of a training that is `new`, or not, `configured` by a file, or not; None where nothing is open.
+    """Return the budget of a training, or None if no settings are left to choose.
 
-    A config, or the weights of another run, decide; a user who names a preset or minutes wants them to be chosen all the same.
-    Raises ConfigError for minutes that cannot be, or that exclude something else.
+    new: whether it is not resumed. configured: whether a config gives its settings. With a config, or with the weights of
+    another run, settings are chosen only if the user gives --preset or --minutes. Raises ConfigError for minutes that are not
+    positive and for options that cannot be combined.
     """
     asked = {"--preset": preset, "--minutes": minutes}
     settings, command = resolved.settings, [name for name, value in asked.items() if value is not None]
     if len(command) > 1:
-        raise ConfigError("--preset and --minutes exclude each other", hint="give one of them")
+        raise ConfigError("--preset and --minutes cannot be used together", hint="give one of them")
     if command:
         _check(command[0], minutes, resolved, new=new)
     training = settings.training
@@ -63,11 +64,13 @@ def _check(option: str, minutes: float | None, resolved: Resolved, *, new: bool)
     if minutes is not None and not 0 < minutes < 1e6:
         raise ConfigError(f"--minutes is {minutes:g}, expected a number above 0", hint="such as --minutes 10")
     if not new:
-        raise ConfigError(f"{option} is for a new training, --resume goes on with one", hint="leave one of them out")
+        raise ConfigError(f"{option} is for a new training and cannot be used with --resume", hint="leave one of them out")
     if resolved.settings.training.task == "classify":
-        raise ConfigError(f"{option} is for networks that write text, training.task = classify", hint="leave one of them out")
+        raise ConfigError(
+            f"{option} is for writing text, but training.task = classify predicts labels", hint="leave one of them out"
+        )
     if minutes is not None and resolved.origin["training.epochs"] != "default":
-        raise ConfigError("--minutes and training.epochs both say how long training lasts", hint="leave one of them out")
+        raise ConfigError("--minutes and training.epochs both set the length of training", hint="leave one of them out")
 
 
 def plan_within(
@@ -80,10 +83,10 @@ def plan_within(
     verbosity: int = 1,
     measured: bool = True,
 ) -> TextPlan:
-    """Choose the settings that are open for a budget, and how many steps to take. Raises what `make_plan` raises.
+    """Choose the settings that are open and the number of steps for a budget. Raises what `make_plan` raises.
 
-    The steps are told in so many `epochs`, or in as many as suit them. Minutes hold as many steps as the speed that is
-    measured allows, or as the recipe expects where nothing is to be `measured`.
+    The steps are divided into so many `epochs`, or into a number that suits them. measured: whether to measure the speed of
+    this machine for an exact budget; if not, the number of steps is what the recipe expects.
     """
     chosen = Chosen.of(resolved)
     cores = len(os.sched_getaffinity(0)) if budget.exact else PRESET_CORES

@@ -9,7 +9,7 @@ from chargen.settings.schema import NetworkConfig
 
 
 def export_network(model: keras.Model, config: NetworkConfig, vocab_size: int, *, num_outputs: int | None = None) -> Network:
-    """Return a NumPy network with copies of the model's weights; an output a token unless told how many."""
+    """Return a NumPy network with copies of the weights; num_outputs: by default one for each token."""
     shapes = weight_shapes(config, vocab_size, num_outputs=num_outputs)
     return Network(config, vocab_size, {name: _weight(model, name) for name in shapes})
 

@@ -1,4 +1,4 @@
-"""Estimate how long a training will take, by what it takes to start one and to take some of its steps."""
+"""Estimate the time of a training: measure its start, some of its steps, and the recording of an epoch."""
 
 import tempfile
 import time
@@ -33,7 +33,7 @@ class Forecast(NamedTuple):
     total: float
 
     def figures(self) -> dict[str, float]:
-        """Return what `chargen train --dry-run` prints."""
+        """Return the figures that `chargen train --dry-run` prints."""
         return {
             "seconds_to_start": round(self.start, 1),
             "seconds_per_epoch": round(self.epoch, 2),
@@ -41,13 +41,13 @@ class Forecast(NamedTuple):
         }
 
     def describe(self, *, at_most: bool) -> str:
-        """Return it as a sentence; at_most: whether training may end earlier."""
+        """Return the forecast as a sentence; at_most: whether training may end earlier."""
         total, start, rest = (spoken(seconds) for seconds in (self.total, self.start, self.total - self.start))
         return f"{'at most' if at_most else 'about'} {total}: {start} to start, {rest} to train"
 
 
 def spoken(seconds: float) -> str:
-    """Return a length of time as a person would say it.
+    """Return a duration in words.
 
     >>> spoken(0.34), spoken(9.4), spoken(100), spoken(700), spoken(9000)
     ('0.3 s', '9 s', '100 s', '12 min', '2 h 30 min')
@@ -61,7 +61,7 @@ def spoken(seconds: float) -> str:
 def forecast(
     trainer: Trainer, plan: Plan, make_recorder: Callable[[RunDirectory], EpochRecorder[EpochResult]], began: float
 ) -> Forecast:
-    """Measure what a training will do, in a directory of its own that is not kept; began: by `time.perf_counter`."""
+    """Measure a training in a temporary run directory; began: when the command began, by `time.perf_counter`."""
     trainer.prepare()
     start = time.perf_counter() - began
     step = seconds_per_step(trainer, plan, choose=median)
@@ -69,7 +69,7 @@ def forecast(
     epochs, every = plan.settings.training.epochs, plan.settings.samples.sample_every
     with tempfile.TemporaryDirectory() as folder:
         recorder = make_recorder(RunDirectory(Path(folder)))
-        _record(trainer, plan, recorder, max(every, 1))  # the first time loads what writes
+        _record(trainer, plan, recorder, max(every, 1))  # the first time also imports modules
         written = _record(trainer, plan, recorder, max(every, 1))
         others = written if every == 1 else _record(trainer, plan, recorder, every + 1)
     samples = epochs // every if every else 0
@@ -80,7 +80,7 @@ def forecast(
 
 
 def _validation_seconds(trainer: Trainer, plan: Plan, step: float) -> float:
-    """Return how long the validation after an epoch takes: measured, or where that takes long, by that of a step."""
+    """Return the seconds of the validation after an epoch: measured, or estimated from a step if it takes long."""
     expected = step * validation_work(plan)
     if not plan.validation or expected > MEASURED_VALIDATION:
         return expected
@@ -90,7 +90,7 @@ def _validation_seconds(trainer: Trainer, plan: Plan, step: float) -> float:
 
 
 def _record(trainer: Trainer, plan: Plan, recorder: EpochRecorder[EpochResult], epoch: int) -> float:
-    """Do what is done after an epoch, counted from 1, and return the seconds that it took."""
+    """Record an epoch, counted from 1, and return the seconds that it took."""
     before = time.perf_counter()
     recorder.begin_epoch(epoch)
     figures = trainer.figures()

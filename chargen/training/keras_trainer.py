@@ -1,4 +1,4 @@
-"""Train with Keras, on whichever backend is loaded."""
+"""Train with Keras on the loaded backend."""
 
 import random
 from collections.abc import Callable, Iterable, Mapping
@@ -27,8 +27,8 @@ from chargen.training.recording.results import Figures
 from chargen.training.signals import RequestedSignal
 from chargen.training.trainer import resets_state
 
-Build = Callable[[int], keras.Model]  # a model for some rows of a batch
-BuildMeasured = Callable[[int, bool], keras.Model]  # a model that measures some rows, with their state carried or not
+Build = Callable[[int], keras.Model]  # makes a model for so many rows
+BuildMeasured = Callable[[int, bool], keras.Model]  # makes a model that measures so many rows, with a carried state or not
 
 
 class KerasTrainer:
@@ -44,14 +44,14 @@ class KerasTrainer:
         num_outputs: int | None = None,
         ranks: Ranks = ALONE,
     ) -> None:
-        """Train as planned a model that `build` makes for the rows of a shard, its weights drawn from the random seed.
+        """Train the model that `build` makes for the rows of a shard, with weights drawn from the random seed.
 
-        Held-out text is measured by a model of the same weights that `build_measured` makes. `num_outputs` is the width of the
-        output layer where that is not the vocabulary's.
+        `build_measured` makes the model that measures held-out text with the same weights. num_outputs: the size of the output
+        layer, by default that of the vocabulary.
         """
         self._plan, self._num_outputs, self._ranks = plan, num_outputs, ranks
         self._build_measured, self._figures = build_measured, figures
-        self._measurers: dict[int, Measurer] = {}  # by the identity of what they measure
+        self._measurers: dict[int, Measurer] = {}  # by the id() of their Validation
         self._steps = plan.steps_per_execution(gpu=accelerated())
         self._engine = _engine(plan, build, figures, self._steps, ranks)
         network, seed = plan.settings.network, plan.settings.training.random_seed
@@ -94,13 +94,13 @@ class KerasTrainer:
 
     def measure(self, validation: Validation, requested: RequestedSignal) -> Figures:
         measurer = self._measurer(validation)
-        for name in self._weight_names():  # copied, since JAX gives the memory of what it is given away
+        for name in self._weight_names():  # copied, because JAX reuses the memory of donated arrays
             weight = np.array(keras.ops.convert_to_numpy(find_variable(self._engine.model, name)))
             find_variable(measurer.engine.model, name).assign(weight)
         return measurer.measure(requested)
 
     def _measurer(self, validation: Validation) -> Measurer:
-        """Return what measures a text, the same each time."""
+        """Return the measurer of a validation, which is made at the first call."""
         if id(validation) not in self._measurers:
             self._measurers[id(validation)] = self._make_measurer(validation)
         return self._measurers[id(validation)]
@@ -137,7 +137,7 @@ class KerasTrainer:
 def _engine(plan: Plan, build: Callable[[int], keras.Model], figures: Mapping[str, Summed], steps: int, ranks: Ranks) -> Engine:
     """Return the engine of the loaded backend, for executions of at most so many steps."""
     network, training = plan.settings.network, plan.settings.training
-    random.seed(training.random_seed)  # Keras's random layers draw their seeds there; its own function would load TensorFlow
+    random.seed(training.random_seed)  # Keras's random layers draw seeds from it
     shards = ranks.num_devices or choose_shards(network, plan.training.batch_size)
     model = build(plan.training.batch_size // shards)
     optimizer = make_optimizer(training, steps_per_epoch=plan.training.num_steps)
@@ -146,10 +146,10 @@ def _engine(plan: Plan, build: Callable[[int], keras.Model], figures: Mapping[st
 
 
 def choose_shards(network: NetworkConfig, batch_size: int) -> int:
-    """Return into how many shards a batch of the loaded backend is cut: one a core, but for two cases.
+    """Return the number of shards of a batch: one for each core, with two exceptions.
 
-    Statistics over a batch are over the whole batch, on any number of cores. PyTorch shares the work among the cores by itself,
-    and needs shards only to drop what the other backends drop.
+    Batch normalization needs the whole batch. PyTorch uses all cores without shards, and needs them only to drop the same
+    values as the other backends.
     """
     draws_nothing = network == network.undropped()
     if network.embedding_norm == "batch" or (keras.backend.backend() == "torch" and draws_nothing):
@@ -158,7 +158,7 @@ def choose_shards(network: NetworkConfig, batch_size: int) -> int:
 
 
 def engine_type(*, distributed: bool = False) -> type[Engine]:
-    """Return the kind of engine that goes with the loaded backend, and load no other."""
+    """Return the engine of the loaded backend, without importing another backend."""
     if distributed:
         from chargen.training.engines.distributed_engine import DistributedEngine
 
@@ -177,7 +177,7 @@ def engine_type(*, distributed: bool = False) -> type[Engine]:
 
 
 def text_trainer(plan: TextPlan, ranks: Ranks = ALONE) -> KerasTrainer:
-    """Return what trains a fresh network that writes text."""
+    """Return the trainer of a network that writes text, with initial weights."""
     settings = plan.settings
 
     def build(rows: int) -> keras.Model:
@@ -201,9 +201,9 @@ def text_trainer(plan: TextPlan, ranks: Ranks = ALONE) -> KerasTrainer:
 
 
 def _measured_network(network: NetworkConfig, *, carried: bool) -> NetworkConfig:
-    """Return the network as it measures a text: nothing is dropped, and every position predicts where the state is carried."""
+    """Return the network that measures a text: without dropout, and with a carried state it predicts at every position."""
     network = network.undropped()
     if not carried:
         return network
-    cell = "simplernn" if network.cell == "dense" else network.cell  # the same in a form that can carry its state
+    cell = "simplernn" if network.cell == "dense" else network.cell  # the same network, which can carry its state
     return replace(network, cell=cell, targets="all")

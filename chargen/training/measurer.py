@@ -10,13 +10,13 @@ from chargen.training.recording.results import Figures
 from chargen.training.signals import RequestedSignal
 
 CHAIN_TOKENS = 256  # of a row, after which the figures of two passes are compared
-SETTLED = 1e-5  # nats a token between two passes: no more than what float32 sums lose
+SETTLED = 1e-5  # nats a token between two passes, about the error of float32 sums
 
 Sums = npt.NDArray[np.float64]  # of each figure, then of the weights, (F + 1,)
 
 
 def steps_at_once(validation: Validation, most: int) -> int:
-    """Return how many batches are measured without returning to Python, `most` if nothing speaks against it."""
+    """Return how many batches to measure without returning to Python, at most `most`."""
     if len(validation.begins) > 1:
         return 1
     batches = validation.batches
@@ -25,29 +25,30 @@ def steps_at_once(validation: Validation, most: int) -> int:
 
 
 class Measurer:
-    """Measures one held-out text, as its validation is planned, with an engine whose weights may change in between.
+    """Measures one held-out text as planned, after each epoch.
 
-    A text that one state is carried through is cut into rows which are read side by side. In a first pass each row begins from
-    the zero state, in the next ones where the row before it ended, until nothing changes: the figure is then that of the text
-    read in one row. It takes two or three passes, since a network forgets where it began; never more than there are rows.
+    A long text is cut into rows that are read side by side. In the first pass each row starts from the zero state, in later
+    passes from the state at the end of the row before, until the figures no longer change: they are then those of the text read
+    in one row. Two or three passes are enough, because a network forgets the state it started from; there are never more passes
+    than rows.
     """
 
     def __init__(self, engine: Engine, validation: Validation, names: tuple[str, ...], *, steps: int) -> None:
-        """Measure the figures of some names so many steps at a time."""
+        """Measure the figures with these names, so many steps at a time."""
         self.engine, self._validation, self._names = engine, validation, names
         self._executions = Executions(validation.batches, steps=steps, same_epoch=True)
         self._firsts = range(0, validation.batches.num_steps, steps)
 
     def prepare(self) -> None:
-        """Compile what measuring runs."""
+        """Compile the functions that measure."""
         self.engine.test(self._validation.batches.batches(0, 0, 1))
         self.engine.figures()  # waits until it is done
 
     def measure(self, requested: RequestedSignal) -> Figures:
         """Return the means over all tokens; between two executions look whether a signal came.
 
-        With "drift", the nats a token by which the beginnings of the rows cost more with the state carried to them than from
-        the zero state; the state has drifted where that is far above 0.
+        "drift" is how many nats a token the beginnings of the rows cost more with the carried state than from the zero state;
+        if it is far above 0, the state has drifted.
         """
         sums = [self._execute(first, requested) for first in self._firsts]
         cold = sums[0].copy()
@@ -65,7 +66,7 @@ class Measurer:
             for number, first in enumerate(self._firsts):
                 before, sums[number] = sums[number], self._execute(first, requested, begins=False)
                 if abs(sums[number][0] - before[0]) <= SETTLED * before[-1]:
-                    return  # from here on, all is as it was
+                    return  # later figures would not change either
 
     def _execute(self, first: int, requested: RequestedSignal, *, begins: bool = True) -> Sums:
         requested.check()

@@ -20,18 +20,18 @@ TABLE_MAX_TOKENS = 2048  # a batch has about as many positions: projecting the e
 
 @keras.saving.register_keras_serializable(package="chargen")
 class OneHot(layers.Layer):
-    """Turn ids, (B, T), into one-hot vectors, (B, T, V), made anew for each batch."""
+    """Turn ids, (B, T), into one-hot vectors, (B, T, V)."""
 
     def __init__(self, vocab_size: int, **kwargs: object) -> None:
         super().__init__(**kwargs)
         self.vocab_size = vocab_size
 
     def call(self, ids: keras.KerasTensor) -> keras.KerasTensor:
-        """Return float32 vectors with a 1 at each id's place."""
+        """Return vectors with a 1 at the index of each id."""
         return ops.one_hot(ids, self.vocab_size, dtype=self.compute_dtype)
 
     def get_config(self) -> dict[str, object]:
-        """Return what the layer is rebuilt from."""
+        """Return the arguments of the constructor."""
         return super().get_config() | {"vocab_size": self.vocab_size}
 
 
@@ -46,8 +46,8 @@ def build_model(
     """Build the network that `chargen.network.Network` computes in NumPy, layers named as in `weight_shapes`, but "_" for ".".
 
     Inputs are ids of shape (B, T), outputs float32 logits of shape (B, T, V), or (B, V) with targets "last". With a
-    `batch_size` the model is stateful and bound to it. `precision` is the name of a Keras dtype policy. The weights are yet to
-    be set (`chargen.scratch.initializers`): those that Keras draws are others on each backend.
+    `batch_size` the model is stateful and bound to it. `precision` is the name of a Keras dtype policy. Set the weights
+    afterwards (`chargen.scratch.initializers`): each backend draws other ones.
     """
     with dtype_policy(precision):
         ids, values = recurrent_stack(network, vocab_size, context_length, batch_size)
@@ -57,7 +57,7 @@ def build_model(
 
 @contextmanager
 def dtype_policy(name: str) -> Iterator[None]:
-    """Have Keras make its layers with a dtype policy within."""
+    """Set the dtype policy of the Keras layers that are made within."""
     before = keras.config.dtype_policy()
     keras.config.set_dtype_policy(name)
     try:
@@ -69,7 +69,7 @@ def dtype_policy(name: str) -> Iterator[None]:
 def recurrent_stack(
     network: NetworkConfig, vocab_size: int, context_length: int, batch_size: int | None
 ) -> tuple[keras.KerasTensor, keras.KerasTensor]:
-    """Return the ids, (B, T), and what the layers before the output make of them: (B, T, H), or (B, H) with targets "last"."""
+    """Return the ids, (B, T), and the outputs of the layers before the last: (B, T, H), or (B, H) with targets "last"."""
     ids = keras.Input((context_length,), batch_size=batch_size, dtype="int32", name="ids")
     values = ids
     for layer in range(network.num_layers):
@@ -80,12 +80,12 @@ def recurrent_stack(
             values = layers.LayerNormalization(name=f"norm_{layer}")(values)
         values = _dropped(values, network.dropout, locked=network.locked_dropout and every_step)
     if network.dense_size:
-        values = layers.Dense(network.dense_size, activation="relu", name="dense")(values)  # at every position by itself
+        values = layers.Dense(network.dense_size, activation="relu", name="dense")(values)  # at each position
     return ids, values
 
 
 def _read_tokens(network: NetworkConfig, ids: keras.KerasTensor, recurrent: Recurrent, vocab_size: int) -> keras.KerasTensor:
-    """Put the first recurrent layer over the tokens: (B, T) ids to what the layer returns."""
+    """Apply the embedding and the first recurrent layer to ids, (B, T)."""
     embedding = layers.Embedding(vocab_size, network.embedding_size, name="embedding") if network.embedding_size else None
     plain = network.embedding_norm == "none" and not network.input_dropout and (not embedding or vocab_size <= TABLE_MAX_TOKENS)
     if plain and isinstance(recurrent, FusedRecurrent) and recurrent.fusable:
@@ -119,7 +119,7 @@ def _recurrent_layer(network: NetworkConfig, layer: int, *, return_sequences: bo
 
 
 def _dropped(values: keras.KerasTensor, rate: float, *, locked: bool) -> keras.KerasTensor:
-    """Drop a share of (B, T, D) values, or of (B, D); if locked, the same of a row at all its steps."""
+    """Apply dropout to (B, T, D) or (B, D) values; if locked, drop the same units of a row at all its steps."""
     return HashedDropout(rate, noise_shape=(None, 1, None) if locked else None)(values) if rate else values
 
 
@@ -135,9 +135,9 @@ class PlannedRate(keras.optimizers.schedules.LearningRateSchedule):
 
 
 def make_optimizer(training: TrainingConfig, *, steps_per_epoch: int = 1) -> keras.optimizers.Optimizer:
-    """Return the configured optimizer, which clips gradients and knows the schedule of its learning rate.
+    """Return the configured optimizer, with gradient clipping and the schedule of the learning rate.
 
-    For float16, whose range is narrow, it scales the loss and leaves out steps in which a gradient was too large for it.
+    For float16 it scales the loss, and skips steps whose gradients overflow.
     """
     kinds = {
         "adam": keras.optimizers.Adam,
@@ -156,5 +156,5 @@ def make_optimizer(training: TrainingConfig, *, steps_per_epoch: int = 1) -> ker
     optimizer = kinds[training.optimizer](rate, **clipping, **own.get(training.optimizer, {}))
     if training.precision != "mixed_float16":
         return optimizer
-    # An engine's loss is a sum over positions, so it begins as large as a mean that is scaled by thousands.
+    # An engine's loss is a sum over positions, already thousands of times as large as a mean.
     return keras.optimizers.LossScaleOptimizer(optimizer, initial_scale=1.0)

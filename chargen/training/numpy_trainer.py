@@ -1,4 +1,4 @@
-"""Train in NumPy with `chargen.scratch`. No backend is loaded."""
+"""Train in NumPy with `chargen.scratch`, without a backend."""
 
 import math
 from collections.abc import Mapping
@@ -22,11 +22,11 @@ from chargen.training.signals import RequestedSignal
 from chargen.training.trainer import resets_state
 from chargen.writing.reading import expectations
 
-STEPS_AT_ONCE = 16  # gathered from the text together
+STEPS_AT_ONCE = 16  # whose batches are read from the text together
 
 
 class NumpyTrainer:
-    """A hand-written network and optimizer. Raises ConfigError for what only Keras can do."""
+    """A network and an optimizer written in NumPy. Raises ConfigError for settings that need Keras."""
 
     def __init__(self, plan: TextPlan) -> None:
         self._plan, self._training = plan, plan.settings.training
@@ -69,7 +69,7 @@ class NumpyTrainer:
         stacked = plan.batches(epoch, first, min(STEPS_AT_ONCE, plan.num_steps - first))
         if resets_state(self._training, epoch, first, STEPS_AT_ONCE):
             self._state = self._network.zero_state(self._plan.windows.batch_size)
-        with np.errstate(all="ignore"):  # the recorder ends a training whose loss is no longer finite
+        with np.errstate(all="ignore"):  # the recorder raises TrainingError for a loss that is not finite
             for batch in map(Batch, *stacked):
                 self._step(batch)
         return len(stacked.inputs)
@@ -98,7 +98,7 @@ class NumpyTrainer:
                 requested.check()
                 nats += float(expected.nats.sum())
         except NetworkError:
-            nats = np.inf  # with which the recorder ends the training
+            nats = np.inf  # for which the recorder raises TrainingError
         return {"cross_entropy": nats / stream.num_targets}
 
     @property
@@ -143,7 +143,7 @@ class NumpyTrainer:
 
 
 class WeightedMean:
-    """The mean of summed losses over all positions that weigh."""
+    """The mean loss of all positions, each with its weight."""
 
     def __init__(self, total_loss: float = 0.0, total_weight: float = 0.0) -> None:
         self.total_loss, self.total_weight = total_loss, total_weight
@@ -151,9 +151,9 @@ class WeightedMean:
     def add(self, loss: float, batch: Batch) -> None:
         """Add the summed loss of a batch."""
         self.total_loss += loss
-        self.total_weight += float(batch.weights.sum())
+        self.total_weight += float(batch.sample_weights.sum())
 
     @property
     def value(self) -> float:
-        """The mean in nats a token, NaN if none was predicted."""
+        """The mean in nats a token, NaN if no token was predicted."""
         return self.total_loss / self.total_weight if self.total_weight else math.nan

@@ -12,38 +12,39 @@ from chargen.training.planning.plan import Plan
 
 
 def find_checkpoint(run: RunDirectory, plan: Plan) -> tuple[Checkpoint | None, list[str]]:
-    """Return the newest whole checkpoint of a run, None where there is none yet, and what is to be said of damaged ones.
+    """Return the newest undamaged checkpoint of a run, None if there is none, and messages about damaged ones.
 
-    Raises ConfigError or CorpusError if the plan is not the one that it was written under.
+    Raises ConfigError if a setting differs from that of the checkpoint, and CorpusError if the text differs.
     """
     checkpoint, notes = read_newest(run.checkpoints)
     if checkpoint:
         check_settings(run, plan.settings.to_mapping(), checkpoint.facts["settings"])
         if checkpoint.facts["corpus"] != plan.corpus.sha256:
             raise CorpusError(
-                f"the text of {run.path} is not the one that it was trained on", hint="go on from its weights with --from"
+                f"the text has changed since {run.path} was trained",
+                hint="restore it, or train on from the weights with --from",
             )
     return checkpoint, notes
 
 
 def is_finished(checkpoint: Checkpoint | None, plan: Plan) -> bool:
-    """Tell whether training has come to its end."""
+    """Tell whether the training is finished."""
     if checkpoint is None:
         return False
     return checkpoint.position.epoch >= plan.settings.training.epochs or bool(checkpoint.facts["progress"]["stop"])
 
 
 def check_settings(run: RunDirectory, given: Mapping[str, Any], stored: Mapping[str, Any]) -> None:
-    """Raise ConfigError where a setting is not the one that a run was trained with; one that came later is as it was before."""
+    """Raise ConfigError if a setting differs from that of a run; settings newer than the run have their former values."""
     known = filled_up({section: dict(values) for section, values in stored.items()})
     stored = {section: values | known.get(section, {}) for section, values in Settings().to_mapping().items()}
     for section, values in given.items():
-        if section == "tracking":  # where else a run is logged changes nothing in it
+        if section == "tracking":  # which changes nothing in the run
             continue
         for name in {**stored.get(section, {}), **values}:
             asked, had = values.get(name), stored.get(section, {}).get(name)
             if asked != had:
                 raise ConfigError(
-                    f"{section}.{name} is {asked}, {run.path} was trained with {had}",
-                    hint="leave it as it was, or go on from its weights with --from",
+                    f"{section}.{name} is {asked}, but {run.path} was trained with {had}",
+                    hint="leave it out, or train on from the weights with --from",
                 )

@@ -8,10 +8,10 @@ from chargen.settings.schema import TrainingConfig
 
 
 def scheduled_learning_rate(step: Any, training: TrainingConfig, *, steps_per_epoch: int, xp: ModuleType) -> Any:
-    """Return the learning rate of a step, counted from 0: a rise in proportion, then the schedule.
+    """Return the learning rate of a step, counted from 0: a linear warm-up, then the schedule.
 
-    "cosine" falls to 0 at the end of the last epoch (Loshchilov and Hutter 2017). "plateau" is constant here: what it depends
-    on is not known beforehand. `xp` is numpy, or a library that speaks like it.
+    "cosine" falls to 0 at the end of the last epoch (Loshchilov and Hutter 2017). "plateau" is constant here, because
+    it depends on losses that are not known yet. xp: numpy, or a module with the same functions.
     """
     rise = round(training.warmup_epochs * steps_per_epoch)
     rate = training.learning_rate * xp.minimum(1.0, (step + 1) / max(1, rise))

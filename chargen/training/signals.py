@@ -25,23 +25,23 @@ class TrainingInterrupted(Exception):  # noqa: N818
 
 
 class RequestedSignal:
-    """The first SIGINT or SIGTERM that came; the second one acts at once."""
+    """Remembers the first SIGINT or SIGTERM; the second one acts at once."""
 
     def __init__(self, ranks: Ranks = ALONE) -> None:
         self._ranks = ranks
         self._number: int | None = None
         self.noticed = threading.Event()
-        self.handlers: dict[int, Any] = {}  # what was there before
+        self.handlers: dict[int, Any] = {}  # those that were installed before
 
     def check(self) -> None:
-        """Raise TrainingInterrupted if a signal came, to whichever process that trains along."""
+        """Raise TrainingInterrupted if a signal came, to this process or another that trains along."""
         number = self._ranks.highest(self._number or 0)
         if number:
             self.noticed.set()
             raise TrainingInterrupted(number)
 
     def handle(self, number: int, frame: FrameType | None) -> None:
-        """Remember the first signal; leave the second to whoever handled it before."""
+        """Remember the first signal; pass the second to the handler that was installed before."""
         if self._number is None:
             self._number = number
             return
@@ -50,8 +50,8 @@ class RequestedSignal:
 
 
 @contextmanager
-def patience() -> Iterator[None]:
-    """Wait within for the step that is under way, however long it takes: the process is not ours to end."""
+def unlimited_grace() -> Iterator[None]:
+    """Never end the process within for a step that takes too long: the process belongs to the caller."""
     token = _patient.set(True)
     try:
         yield
@@ -61,10 +61,10 @@ def patience() -> Iterator[None]:
 
 @contextmanager
 def deferred_signals(ranks: Ranks = ALONE) -> Iterator[RequestedSignal]:
-    """Hold the first Ctrl-C or SIGTERM back within, for the step that is under way to finish.
+    """Defer the first Ctrl-C or SIGTERM within until the current step is finished.
 
-    A step that takes too long is not waited for, unless within `patience`: the process ends, and what is lost is what came
-    after the last checkpoint. In another thread than the main one nothing is held back, since no signal arrives there.
+    If the step takes longer than `GRACE_SECONDS`, the process ends and the steps since the last checkpoint are lost, unless
+    within `unlimited_grace`. Only the main thread receives signals, so in another thread this does nothing.
     """
     requested = RequestedSignal(ranks)
     if threading.current_thread() is not threading.main_thread():
@@ -85,7 +85,7 @@ def deferred_signals(ranks: Ranks = ALONE) -> Iterator[RequestedSignal]:
 
 @contextmanager
 def _watched(noticed: threading.Event) -> Iterator[None]:
-    """Have the process end if a signal that comes within is not noticed in time."""
+    """End the process if a signal within is not noticed in time."""
     reading, writing = os.pipe()
     os.set_blocking(writing, False)
     wakeup = signal.set_wakeup_fd(writing, warn_on_full_buffer=False)
@@ -99,12 +99,12 @@ def _watched(noticed: threading.Event) -> Iterator[None]:
 
 
 def _watch(reading: int, noticed: threading.Event) -> None:
-    """End the process if a signal is not noticed in time: Python's own handlers wait for the compiled code that is running."""
+    """End the process if a signal is not noticed in time: Python's handlers cannot interrupt compiled code."""
     with open(reading, "rb", buffering=0) as signals:
         number = signals.read(1)
         if number and not noticed.wait(GRACE_SECONDS):
-            line = b"chargen: interrupted in a long step; chargen train --resume goes on from the last checkpoint\n"
+            line = b"chargen: interrupted during a long step; chargen train --resume continues from the last checkpoint\n"
             os.write(2, line)
             os._exit(128 + number[0])
-        while signals.read(1):  # a second signal must find the pipe open, or Python tells of it on stderr
+        while signals.read(1):  # a second signal must find the pipe open, or Python prints a warning
             pass

@@ -87,7 +87,7 @@ class PlannedTraining:
         return forecast_session(self.task, began=self.began, verbosity=self.verbosity)
 
     def train(self) -> Trained:
-        """Train into a new run directory, or go on in one. Raises ChargenError for what goes wrong on the way."""
+        """Train in a new run directory, or continue a run. Raises ChargenError if training cannot start or go on."""
         if not self.distribute:
             return self._train()
         with joined(self.plan.training.batch_size) as ranks:
@@ -129,7 +129,7 @@ class PlannedTraining:
         return Trained(run=everything, outcome=outcome, leads=False)
 
     def _compare(self, outcome: Outcome) -> dict[str, float]:
-        """Return what baselines reach on the held-out text, if training was not interrupted, and print the comparison."""
+        """Return the figures of baselines on the held-out text, if training was not interrupted, and print a comparison."""
         if outcome.best is None or outcome.interrupted_by is not None or not self.plan.validation:
             return {}
         comparison = self.task.compare(outcome.best.quality)

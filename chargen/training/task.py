@@ -27,15 +27,15 @@ class Task(Protocol[ResultT_co]):
         """The plan of the training."""
 
     def make_trainer(self, display: Display, ranks: Ranks = ALONE) -> Trainer:
-        """Load the backend and return the trainer of a network with initial weights; show what it computes on."""
+        """Load the backend and return the trainer of a network with initial weights; show the device."""
 
     def make_recorder(
         self, run: RunDirectory, display: Display, tracker: Tracker, *, leads: bool = True
     ) -> EpochRecorder[ResultT_co]:
-        """Return what records the epochs in a run directory."""
+        """Return the recorder of the epochs in a run directory."""
 
     def next_command(self, run: RunDirectory) -> str:
         """Return the command to type after training."""
 
     def compare(self, quality: float) -> Comparison:
-        """Compare the quality of the best epoch with baselines on the held-out text, of which there is some."""
+        """Compare the quality of the best epoch with baselines on the held-out text. The plan must hold out text."""

@@ -120,7 +120,7 @@ def test_what_was_typed_is_not_blamed_on_a_variable(invoke: Invoke, write_run: W
 def test_only_a_variable_that_had_a_part_is_named(invoke: Invoke, write_run: WriteRun, in_folder: Path) -> None:
     folder = write_run().parents[1]
     (in_folder / "prose.txt").write_text(PROSE, encoding="utf-8")
-    told = "the weights of {} do not fit: it has hidden_size 5 (asked for 9); leave these settings out"
+    told = "the weights of {} do not fit the settings: they have hidden_size 5 (asked for 9); leave them out"
     run, variables = folder / "noise", {"CHARGEN_RUNS": str(folder), "CHARGEN_TRAIN_CELL": "lstm", "CHARGEN_TRAIN_LAYERS": "1"}
     asked = ["train", "prose.txt", "--from", run, "--embedding", 4]
     assert_one_line(invoke(*asked, "--hidden-size", 9, env=variables), told.format(run))
@@ -191,7 +191,7 @@ def test_a_resumed_training_keeps_its_settings(invoke: Invoke, in_folder: Path) 
 def test_a_variable_counts_as_the_users_choice(invoke: Invoke) -> None:
     """What suits the text is chosen around what the user chose, which here leaves nothing for the minutes to decide."""
     chosen = invoke("train", "tiny.txt", "--dry-run", env={"CHARGEN_TRAIN_EPOCHS": "2", "CHARGEN_TRAIN_MINUTES": "1"})
-    both = "--minutes and training.epochs both say how long training lasts; leave one of them out"
+    both = "--minutes and training.epochs both set the length of training; leave one of them out"
     assert_one_line(chosen, f"{both} (CHARGEN_TRAIN_MINUTES is set)")
 
 

@@ -96,7 +96,7 @@ def test_a_text_that_has_changed_is_refused(run: str, invoke: Invoke, in_folder:
     (in_folder / "prose.txt").write_text(PROSE + "x", encoding="utf-8")
     result = invoke("evaluate", run)
     assert (result.exit_code, result.stdout) == (2, "")
-    assert f"the text that runs/{run} was trained on cannot be used: it has changed since" in result.stderr
+    assert f"the text that runs/{run} was trained on cannot be used: it has changed" in result.stderr
     (in_folder / "prose.txt").unlink()
     result = invoke("evaluate", run)
     assert result.exit_code == 2
@@ -107,7 +107,7 @@ def test_standard_input_is_gone(invoke: Invoke) -> None:
     assert invoke("train", "-", *SMALL, input=PROSE).exit_code == 0
     result = invoke("evaluate", input=PROSE)
     assert result.exit_code == 2
-    assert "standard input, which is gone" in result.stderr
+    assert "standard input, which cannot be read again" in result.stderr
     result = invoke("evaluate", "-", "--json", input=PROSE)  # a text by that name is read
     assert result.exit_code == 0
     assert "was trained on standard input" in result.stderr

@@ -106,6 +106,6 @@ def test_what_cannot_be_judged_is_one_line(invoke: Invoke, train_on: TrainOn, in
     assert_one_line(invoke("sample", "--novel", "--beam", 3), "--beam draws nothing, which excludes --novel")
     (in_folder / "corpus.txt").write_text("Another text.\n", encoding="utf-8")
     for command in (["novelty"], ["sample", "--novel"]):
-        assert_one_line(invoke(*command), "runs/noise was trained on cannot be used: it has changed since")
+        assert_one_line(invoke(*command), "runs/noise was trained on cannot be used: it has changed")
     (in_folder / "corpus.txt").unlink()
     assert_one_line(invoke("novelty"), "cannot be used: no such file: corpus.txt")

@@ -185,7 +185,7 @@ def test_a_run_that_is_not_there_is_refused(invoke: Invoke, write_run: WriteRun)
 
 DAMAGED: list[tuple[str, str, str]] = [
     ("", "", "line 1: there is no column epoch"),
-    (HEADER, "", "line 1: there is no epoch in it"),
+    (HEADER, "", "line 1: it has no epoch"),
     (HEADER.replace("learning_rate", "rate"), ROWS[0], "line 1: there is no column learning_rate"),
     (f"{HEADER},epoch", f"{ROWS[0]},2", "line 1: two columns have the same name"),
     (HEADER, "1,36,3.5", "line 2: 3 cells, expected 6"),

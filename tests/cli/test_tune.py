@@ -122,7 +122,7 @@ def test_a_loss_that_is_no_longer_finite_is_given_up(invoke: Invoke) -> None:
         (["--search", "network.cell=transformer"], "expected one of simplernn, dense, lstm, gru"),
         (["--search", "network.cell=lstm,gru", "--cell", "gru"], "network.cell is both searched and given (command line)"),
         (["--minutes", "0"], "--minutes is 0, expected a number above 0"),
-        (["--minutes", "1", "--epochs", "3"], "--minutes and training.epochs both say how long training lasts"),
+        (["--minutes", "1", "--epochs", "3"], "--minutes and training.epochs both set the length of training"),
         (["--trials", "0"], "0 is not in the range x>=1"),
         (["--context-length", "5000"], "one window needs 5001"),
         (["--task", "classify"], "chargen tune supports only networks that write text"),

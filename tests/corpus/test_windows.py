@@ -41,7 +41,7 @@ def batches(plan: BatchPlan, epoch: int = 0) -> Iterator[Batch]:
 def windows(plan: BatchPlan, epoch: int = 0) -> Iterator[tuple[list[int], list[int], list[float]]]:
     """Yield inputs, targets and weights of every window that weighs."""
     for batch in batches(plan, epoch):
-        for inputs, targets, weights in zip(batch.inputs, batch.targets, batch.weights, strict=True):
+        for inputs, targets, weights in zip(batch.inputs, batch.targets, batch.sample_weights, strict=True):
             if weights.any():
                 yield inputs.tolist(), np.atleast_1d(targets).tolist(), np.atleast_1d(weights).tolist()
 
@@ -93,7 +93,7 @@ def test_windows_with_a_target_at_every_position(lengths: list[int], T: int, str
         assert inputs[1:weighing] == targets[: weighing - 1]
         found[(*inputs[:weighing], targets[weighing - 1])] += 1
     assert found == reference_all(stream, T, stride)
-    assert plan.num_targets == sum(batch.weights.sum() for batch in batches(plan, epoch))
+    assert plan.num_targets == sum(batch.sample_weights.sum() for batch in batches(plan, epoch))
 
 
 @given(documents_of, sizes, sizes, sizes, st.integers(0, 3))
@@ -102,7 +102,7 @@ def test_windows_with_one_target(lengths: list[int], T: int, stride: int, B: int
     plan = SlidingWindows(stream, context_length=T, stride=stride, batch_size=B, last=True, seed=1)
     found = Counter((*inputs, *targets) for inputs, targets, _ in windows(plan, epoch))
     assert found == reference_last(stream, T, stride)
-    assert plan.num_targets == sum(batch.weights.sum() for batch in batches(plan, epoch))
+    assert plan.num_targets == sum(batch.sample_weights.sum() for batch in batches(plan, epoch))
 
 
 @given(documents_of, sizes, sizes)
@@ -142,7 +142,7 @@ def test_all_is_predicted_but_the_boundary_after_a_document_that_was_cut_off(
             if weight
         )
         assert predicted == expected
-        assert plan.num_targets == stream.num_targets == sum(batch.weights.sum() for batch in batches(plan, epoch))
+        assert plan.num_targets == stream.num_targets == sum(batch.sample_weights.sum() for batch in batches(plan, epoch))
 
 
 @given(cut_documents, sizes, sizes)
@@ -203,8 +203,8 @@ def test_batches_have_one_shape_and_type() -> None:
         plan = SlidingWindows(stream_of([17, 30]), context_length=4, stride=3, batch_size=5, last=last, seed=9)
         for batch in batches(plan):
             assert batch.inputs.shape == (5, 4)
-            assert batch.targets.shape == batch.weights.shape == shape
-            assert (batch.inputs.dtype, batch.targets.dtype, batch.weights.dtype) == (np.int32, np.int32, np.float32)
+            assert batch.targets.shape == batch.sample_weights.shape == shape
+            assert (batch.inputs.dtype, batch.targets.dtype, batch.sample_weights.dtype) == (np.int32, np.int32, np.float32)
 
 
 @given(documents_of, sizes, sizes)
@@ -213,14 +213,14 @@ def test_streams_are_contiguous_and_predict_every_token_once(lengths: list[int],
     plan = ContiguousStreams(stream, context_length=T, batch_size=B, last=False)
     rows: list[list[int]] = [[] for _ in range(B)]
     for batch in batches(plan):
-        for row, inputs, targets, weights in zip(rows, batch.inputs, batch.targets, batch.weights, strict=True):
+        for row, inputs, targets, weights in zip(rows, batch.inputs, batch.targets, batch.sample_weights, strict=True):
             weighing = int(weights.sum())
             if weighing:
                 assert not row or row[-1] == inputs[0]
                 assert inputs[1:weighing].tolist() == targets[: weighing - 1].tolist()
                 row.extend(targets[:weighing].tolist())
     assert [token for row in rows for token in row] == stream.ids[1:].tolist()
-    assert plan.num_targets == sum(batch.weights.sum() for batch in batches(plan)) == stream.num_targets
+    assert plan.num_targets == sum(batch.sample_weights.sum() for batch in batches(plan)) == stream.num_targets
 
 
 @given(documents_of, sizes, sizes)
@@ -232,7 +232,7 @@ def test_streams_with_one_target_a_window(lengths: list[int], T: int, B: int) ->
     for one, other in zip(batches(plan), batches(every), strict=False):
         np.testing.assert_array_equal(one.targets, other.targets[:, -1])
         np.testing.assert_array_equal(one.weights, other.weights[:, -1])
-    assert plan.num_targets == sum(batch.weights[:, -1].sum() for batch in batches(every))
+    assert plan.num_targets == sum(batch.sample_weights[:, -1].sum() for batch in batches(every))
 
 
 def test_streams_are_the_same_in_every_epoch() -> None:
@@ -250,7 +250,7 @@ def test_jittered_streams_are_a_turned_ring(length: int, T: int, B: int, epoch: 
         int(token)
         for row in range(B)
         for batch in made
-        for token, weighs in zip(batch.targets[row], batch.weights[row], strict=True)
+        for token, weighs in zip(batch.targets[row], batch.sample_weights[row], strict=True)
         if weighs
     ]
     text = stream.ids[1:].tolist()
@@ -279,7 +279,7 @@ def test_every_batch_has_a_target_and_an_epoch_as_many_as_are_counted(
     made: list[BatchPlan] = [SlidingWindows(stream, **sizes, stride=stride, last=last, seed=1)]
     made += [ContiguousStreams(stream, **sizes, last=last, jitter_seed=seed) for seed in (None, 1)]
     for plan in made:
-        weights = [batch.weights.sum() for batch in batches(plan, epoch)]
+        weights = [batch.sample_weights.sum() for batch in batches(plan, epoch)]
         assert all(weights)
         assert sum(weights) == plan.num_targets
         assert (plan.num_targets == 0) == (plan.num_steps == 0)
@@ -294,7 +294,7 @@ def test_every_batch_of_a_mix_and_of_a_portion_has_a_target(
     mix = MixedWindows([SlidingWindows(stream, **sizes, last=last, seed=1) for stream in streams], [weight, 1])
     portions = FixedLengthEpochs(mix, weight)
     for plan in (mix, portions):
-        assert all(batch.weights.any() for epoch in range(3) for batch in batches(plan, epoch))
+        assert all(batch.sample_weights.any() for epoch in range(3) for batch in batches(plan, epoch))
         assert plan.num_targets >= plan.num_steps > 0
 
 
@@ -304,7 +304,7 @@ def test_the_targets_of_a_mix_are_counted_in_the_mean_of_all_epochs() -> None:
         for lengths in ([11, 1, 30], [2, 2, 2])
     ]
     plan = MixedWindows(parts, [2, 1])
-    counted = [sum(batch.weights.sum() for batch in batches(plan, epoch)) for epoch in range(200)]
+    counted = [sum(batch.sample_weights.sum() for batch in batches(plan, epoch)) for epoch in range(200)]
     assert len(set(counted)) > 1
     assert np.mean(counted) == pytest.approx(plan.num_targets, abs=1)
 
@@ -366,7 +366,7 @@ def test_every_window_begins_with_its_label_and_labels_are_never_predicted() -> 
     assert ((7, 3, 8), (3, 0, 0), (0, 1, 0)) in found  # the window at "b": what follows the label is not to be told
     assert ((8, 4, 5), (4, 5, 6), (1, 1, 1)) in found
     assert len(found) == 5
-    assert plan.num_targets == sum(batch.weights.sum() for batch in batches(plan)) == 10
+    assert plan.num_targets == sum(batch.sample_weights.sum() for batch in batches(plan)) == 10
 
 
 def test_windows_with_one_target_begin_with_the_label_too() -> None:
@@ -393,7 +393,7 @@ def test_a_mix_draws_in_proportion_and_goes_through_all_windows_of_each_part() -
     rows = [inputs for inputs, _, _ in windows(plan)]
     assert len(rows) == plan.num_windows == parts[0].num_windows + parts[1].num_windows == 22
     assert sum(1 in row for row in rows) == 17
-    assert plan.num_targets == pytest.approx(sum(batch.weights.sum() for batch in batches(plan)), abs=4)
+    assert plan.num_targets == pytest.approx(sum(batch.sample_weights.sum() for batch in batches(plan)), abs=4)
     again = plan.batches(0, 1, 2)
     for name in Batch._fields:
         stacked = [getattr(plan.batch(0, step), name) for step in (1, 2)]

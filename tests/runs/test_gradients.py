@@ -40,8 +40,8 @@ def test_no_file_and_an_empty_one(tmp_path: Path) -> None:
     [
         ("1,recurrent.0,0.1,0.2,0.3", HEADER.replace("reach", "range"), "line 1: there is no column reach"),
         ("1,recurrent.0,0.1,0.2", HEADER, "line 2: 4 cells, expected 5"),
-        ("1,recurrent.0,0.1,0.2,much", HEADER, "line 2: a cell is not the number"),
-        ("1e999,recurrent.0,0.1,0.2,0.3", HEADER, "line 2: a cell is not the number"),
+        ("1,recurrent.0,0.1,0.2,much", HEADER, "line 2: a cell is not a number"),
+        ("1e999,recurrent.0,0.1,0.2,0.3", HEADER, "line 2: a cell is not a number"),
         ('1,"recurrent', HEADER, "not a table of numbers"),
     ],
 )

@@ -56,9 +56,9 @@ def test_a_stretch_of_a_document(trained: Callable[..., tuple[RunDirectory, Text
 def test_another_text_of_the_same_name(trained: Callable[..., tuple[RunDirectory, TextModel]], in_folder: Path) -> None:
     run, model = trained()
     (in_folder / "text.txt").write_text("abcH" * 31, encoding="utf-8")
-    with pytest.raises(CorpusError, match="trained on cannot be used: it has changed since, its sha256 is ") as raised:
+    with pytest.raises(CorpusError, match="trained on cannot be used: it has changed: its sha256 is ") as raised:
         held_out_subject([(run, model)])
-    assert "put it back" in str(raised.value.hint)
+    assert "restore the text" in str(raised.value.hint)
     assert "evaluate RUN FILE" in str(raised.value.hint)
     with pytest.raises(CorpusError, match="has changed"):
         held_out_subject([(run, replace(model, provenance={}))])

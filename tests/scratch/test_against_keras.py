@@ -37,8 +37,8 @@ def keras_loss_and_gradients(model: keras.Model, batch: Batch) -> tuple[float, l
     """Return the summed cross-entropy and the gradients of its mean, in the order of the model's variables."""
     with tf.GradientTape() as tape:
         losses = keras.losses.sparse_categorical_crossentropy(batch.targets, model(batch.inputs), from_logits=True)
-        loss = tf.reduce_sum(losses * batch.weights)
-        mean = loss / batch.weights.sum()
+        loss = tf.reduce_sum(losses * batch.sample_weights)
+        mean = loss / batch.sample_weights.sum()
     return float(loss), [tf.convert_to_tensor(one).numpy() for one in tape.gradient(mean, model.trainable_weights)]
 
 

@@ -22,7 +22,7 @@ DIRECTIONS = 3  # drawn for each weight
 def mean_loss(network: ScratchNetwork, batch: Batch, state: Any) -> float:
     """The loss whose gradient is taken; the same values are dropped each time."""
     loss = network.loss_and_gradients(batch, state, np.random.default_rng(11)).loss
-    return loss / max(float(batch.weights.sum()), 1)
+    return loss / max(float(batch.sample_weights.sum()), 1)
 
 
 def slope(network: ScratchNetwork, name: str, direction: np.ndarray, batch: Batch, state: Any) -> float:
@@ -69,7 +69,7 @@ def test_gradients_where_tokens_are_many(
 def test_a_position_without_weight_says_nothing(make_network: Make, make_batch: Make) -> None:
     network = make_network(NetworkConfig(hidden_size=5, embedding_size=4))
     batch = make_batch(network.config)
-    other = batch._replace(targets=np.where(batch.weights == 0, (batch.targets + 1) % 7, batch.targets))
+    other = batch._replace(targets=np.where(batch.sample_weights == 0, (batch.targets + 1) % 7, batch.targets))
     one, two = (network.loss_and_gradients(each, network.zero_state(2), np.random.default_rng(1)) for each in (batch, other))
     assert one.loss == two.loss
     for name in one.gradients:
@@ -79,7 +79,7 @@ def test_a_position_without_weight_says_nothing(make_network: Make, make_batch: 
 def test_a_batch_that_only_fills_up_has_no_gradient(make_network: Make, make_batch: Make) -> None:
     network = make_network(NetworkConfig(hidden_size=5, embedding_size=4))
     batch = make_batch(network.config)
-    batch.weights[:] = 0
+    batch.sample_weights[:] = 0
     result = network.loss_and_gradients(batch, network.zero_state(2), np.random.default_rng(1))
     assert result.loss == 0
     assert all((gradient == 0).all() for gradient in result.gradients.values())

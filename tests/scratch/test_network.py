@@ -161,6 +161,6 @@ def test_a_small_text_is_learned(settings: dict[str, Any]) -> None:
         batch = plan.batch(*divmod(number, plan.num_steps))
         result = network.loss_and_gradients(batch, network.zero_state(len(batch.inputs)), rng)
         optimizer.update(network.weights, result.gradients)
-        losses.append(result.loss / batch.weights.sum())
+        losses.append(result.loss / batch.sample_weights.sum())
     assert losses[0] == pytest.approx(np.log(len(vocabulary)), abs=0.3)
     assert losses[-1] < 0.25 * losses[0]

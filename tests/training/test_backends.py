@@ -118,5 +118,5 @@ def test_what_is_not_installed_is_said_with_the_way_to_it(monkeypatch: pytest.Mo
 
 def test_a_process_has_one_backend() -> None:
     load_backend()
-    with pytest.raises(ConfigError, match=r"training\.backend is torch, this process has loaded Keras on tensorflow"):
+    with pytest.raises(ConfigError, match=r"training\.backend is torch, but this process has loaded Keras on tensorflow"):
         load_backend("torch")

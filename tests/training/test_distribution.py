@@ -219,10 +219,10 @@ def test_a_batch_that_cannot_be_shared_is_refused(prose: Path, small: tuple[str,
 @pytest.mark.parametrize(
     ("options", "message"),
     [
-        ((), "--distribute needs training.backend = jax, it is tensorflow; give --backend jax"),
-        (("--backend", "jax", "--minutes", "1"), "--minutes and --distribute exclude each other"),
+        ((), "--distribute needs training.backend = jax, not tensorflow; give --backend jax"),
+        (("--backend", "jax", "--minutes", "1"), "--minutes and --distribute cannot be used together"),
         (("--backend", "jax", "--dry-run"), "--dry-run measures one process"),
-        (("--backend", "jax", "--task", "classify"), "--distribute is for networks that write text"),
+        (("--backend", "jax", "--task", "classify"), "--distribute is for writing text"),
         (("--backend", "jax", "--embedding-norm", "batch"), "network.embedding_norm = batch needs the whole batch"),
     ],
 )

@@ -53,7 +53,7 @@ def test_the_setting_is_named(
     monkeypatch.setattr(cudnn, "accelerated", lambda: True)
     monkeypatch.setattr(cudnn, "describe_device", lambda name: f"training on a GPU, {name}")
     settings = resolve(("test", {"network": network, "training": {"backend": backend, "precision": precision}})).settings
-    expected = [f"{lost} keeps the {network['cell'].upper()} from cuDNN's kernels, so it trains more slowly"] if lost else []
+    expected = [f"with {lost} the {network['cell'].upper()} cannot use cuDNN and trains more slowly"] if lost else []
     assert cudnn.describe_start(settings) == [f"training on a GPU, {backend}", *expected]
 
 

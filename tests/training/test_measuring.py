@@ -184,7 +184,7 @@ def test_rows_hold_every_token_of_their_documents_once() -> None:
         group += step in rows.begins
         batch = rows.batch(0, step)
         for row in range(2):
-            kept = batch.targets[row][batch.weights[row] > 0]
+            kept = batch.targets[row][batch.sample_weights[row] > 0]
             found.setdefault(2 * group + row, []).extend("$" if one == 0 else vocabulary.decode([one]) for one in kept.tolist())
     assert sorted("".join(one) for one in found.values()) == sorted(["", *[f"{text}$" for text in texts]])
     assert rows.num_targets == sum(len(text) + 1 for text in texts)

@@ -91,7 +91,7 @@ def corpus_of(kind: str, length: int) -> Corpus:
 def check_learns(plan: TextPlan) -> None:
     """Hold that every epoch and every validation is a mean over something."""
     for batches in filter(None, (plan.training, plan.validation and plan.validation.batches)):
-        assert all(batches.batches(epoch, 0, batches.num_steps).weights.any() for epoch in (0, 1))
+        assert all(batches.batches(epoch, 0, batches.num_steps).sample_weights.any() for epoch in (0, 1))
         assert batches.num_targets > 0
 
 
@@ -155,7 +155,8 @@ def test_a_text_shorter_than_a_window_is_refused_with_the_length_that_would_do()
 def test_lines_shorter_than_a_window_are_filled_up() -> None:
     made = make_plan(settings(training={"context_length": 30}), corpus("ab", "abc", "b", reading="line"))
     assert (
-        sum(made.training.batch(0, step).weights.sum() for step in range(made.training.num_steps)) == made.training.num_targets
+        sum(made.training.batch(0, step).sample_weights.sum() for step in range(made.training.num_steps))
+        == made.training.num_targets
     )
 
 
@@ -242,7 +243,7 @@ def test_of_one_text_in_pieces_only_the_end_is_predicted(options: dict[str, Any]
     for batches, ends in ((made.training, 1), (made.validation.batches, 0)):
         found = [batches.batch(0, step) for step in range(batches.num_steps)]
         assert sum(int(((one.targets == BOUNDARY) & (one.weights > 0)).sum()) for one in found) == ends
-        assert sum(one.weights.sum() for one in found) == batches.num_targets
+        assert sum(one.sample_weights.sum() for one in found) == batches.num_targets
     assert made.training.num_targets + made.validation.batches.num_targets == made.corpus.num_characters + 1
     assert made.conversion.characters_per_token == 1
 

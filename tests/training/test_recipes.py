@@ -220,12 +220,18 @@ def test_a_budget_is_taken_unless_everything_is_decided() -> None:
 @pytest.mark.parametrize(
     ("preset", "minutes", "new", "training", "message"),
     [
-        ("fast", 3.0, True, {}, "--preset and --minutes exclude each other"),
+        ("fast", 3.0, True, {}, "--preset and --minutes cannot be used together"),
         (None, 0.0, True, {}, "--minutes is 0, expected a number above 0"),
         (None, float("nan"), True, {}, "--minutes is nan, expected a number above 0"),
-        (None, 3.0, False, {}, "--minutes is for a new training, --resume goes on with one"),
-        ("best", None, True, {"task": "classify"}, "--preset is for networks that write text, training.task = classify"),
-        (None, 3.0, True, {"epochs": 9}, "--minutes and training.epochs both say how long training lasts"),
+        (None, 3.0, False, {}, "--minutes is for a new training and cannot be used with --resume"),
+        (
+            "best",
+            None,
+            True,
+            {"task": "classify"},
+            "--preset is for writing text, but training.task = classify predicts labels",
+        ),
+        (None, 3.0, True, {"epochs": 9}, "--minutes and training.epochs both set the length of training"),
     ],
 )
 def test_a_budget_that_cannot_be_is_refused(

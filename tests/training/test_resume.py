@@ -147,7 +147,7 @@ def test_another_text_is_refused(invoke_train: Callable[..., Result], stopped: R
     prose.write_text(prose.read_text(encoding="utf-8").replace("cat", "cow"), encoding="utf-8")
     result = invoke_train("--resume", stopped.path)
     assert result.exit_code == 2
-    assert "is not the one that it was trained on" in result.stderr
+    assert "the text has changed since " in result.stderr
 
 
 @pytest.mark.parametrize("damage", ["truncated", "flipped", "no manifest"])
@@ -184,7 +184,7 @@ def test_what_cannot_be_resumed(invoke_train: Callable[..., Result], tmp_path: P
     assert "no run with a checkpoint in runs" in invoke_train("--resume").stderr
     assert "no such run: missing" in invoke_train("--resume", "missing").stderr
     (tmp_path / "empty").mkdir()
-    assert "empty is no run" in invoke_train("--resume", "empty").stderr
+    assert "empty is not a run" in invoke_train("--resume", "empty").stderr
 
 
 def test_a_run_is_trained_by_one_process_at_a_time(stopped: RunDirectory, tmp_path: Path) -> None:

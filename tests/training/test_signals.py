@@ -58,7 +58,7 @@ with signals.deferred_signals():
 
 def test_a_patient_one_waits_for_a_step_that_takes_too_long() -> None:
     script = LONG_STEP.replace("import signals\n", "import signals\nimport time\n").replace(
-        "with signals.deferred_signals():", "with signals.patience(), signals.deferred_signals() as requested:"
+        "with signals.deferred_signals():", "with signals.unlimited_grace(), signals.deferred_signals() as requested:"
     )
     script = script.replace("    while True:\n        libc.sleep(60)\n", WAITED_FOR)
     process = subprocess.Popen([sys.executable, "-c", script], stdout=subprocess.PIPE, text=True)
@@ -89,4 +89,4 @@ def test_a_step_that_takes_too_long_is_not_waited_for(number: signal.Signals, co
     process.send_signal(number)
     _, stderr = process.communicate(timeout=30)
     assert process.returncode == code
-    assert stderr == "chargen: interrupted in a long step; chargen train --resume goes on from the last checkpoint\n"
+    assert stderr == "chargen: interrupted during a long step; chargen train --resume continues from the last checkpoint\n"

@@ -226,7 +226,7 @@ def test_bits_per_character_are_those_that_the_model_file_gives(train: Train, na
         logits = model.network.logits(batch.inputs, model.network.zero_state(len(batch.inputs)))[0].astype(np.float64)
         logs = logits - np.log(np.exp(logits).sum(axis=-1, keepdims=True))
         chosen = np.take_along_axis(logs, batch.targets[..., None], axis=-1)[..., 0]
-        total, weight = total - (chosen * batch.weights).sum(), weight + batch.weights.sum()
+        total, weight = total - (chosen * batch.sample_weights).sum(), weight + batch.sample_weights.sum()
     assert total / weight == pytest.approx(float(rows(run)[-1]["validation_cross_entropy"]), abs=1e-5)
 
 

@@ -50,7 +50,7 @@ def test_rows_follow_their_characters_and_labels(embedding_size: int) -> None:
     np.testing.assert_array_equal(merged["output.bias"][ours], before["output.bias"][theirs])
     np.testing.assert_array_equal(merged["recurrent.0.recurrent_kernel"], before["recurrent.0.recurrent_kernel"])
     assert describe_transfer(start, vocabulary) == (
-        "going on from before: all weights, 5 of 8 tokens known, 3 new, with random weights: 'a', 'c', '(label w)'"
+        "starting from the weights of before: 5 of 8 tokens known, 3 new with random weights: 'a', 'c', '(label w)'"
     )
 
 
@@ -125,7 +125,7 @@ def test_a_wrong_start_is_one_line(invoke_train: Callable[..., Result], train: T
     run = train(names, "--epochs", 1, "--backend", "numpy").run
     for options, told in [
         (("--from", "missing"), "no such run: missing"),
-        (("--from", run.path, "--cell", "gru"), "do not fit: it has cell lstm (asked for gru)"),
+        (("--from", run.path, "--cell", "gru"), "do not fit the settings: they have cell lstm (asked for gru)"),
         (("--from", run.path, "--tokens", "byte"), "corpus.tokens is byte, but the weights are for character tokens"),
     ]:
         result = invoke_train(names, *options)

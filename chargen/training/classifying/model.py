@@ -28,7 +28,7 @@ def build_classifier(
 
 
 def classifier_trainer(plan: ClassifierPlan) -> KerasTrainer:
-    """Return what trains a fresh classifier."""
+    """Return the trainer of a classifier, with initial weights."""
     settings = plan.settings
 
     def build(network: NetworkConfig, precision: str) -> keras.Model:

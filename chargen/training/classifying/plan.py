@@ -18,7 +18,7 @@ from chargen.training.planning.memory import check_memory, choose_steps_per_exec
 from chargen.training.planning.validation import Validation
 from chargen.training.planning.windows import WindowSizes
 
-LONGEST_ROW = {"char": 200, "byte": 200, "word": 80, "bpe": 120}  # tokens read of a text; 80 words as in the review demo
+LONGEST_ROW = {"char": 200, "byte": 200, "word": 80, "bpe": 120}  # tokens read of a text; 80 words as in Keras's IMDB demo
 BATCH_SIZE = 32
 
 
@@ -30,7 +30,7 @@ class ClassifierPlan:
     corpus: Corpus
     vocabulary: Vocabulary
     context_length: int
-    documents: Documents  # those trained on
+    documents: Documents  # to train on
     held_out: Documents
     training: ExampleBatches
     validation: Validation | None
@@ -53,7 +53,7 @@ class ClassifierPlan:
         return min(choose_steps_per_execution(self.num_parameters, tokens, gpu=gpu), self.training.num_steps)
 
     def summary(self) -> dict[str, Any]:
-        """Return the figures of the plan."""
+        """Return the figures that `chargen train --dry-run` prints."""
         network, training = self.settings.network, self.settings.training
         return {
             "corpus": self.corpus.name,
@@ -72,7 +72,7 @@ class ClassifierPlan:
         }
 
     def speed(self, seconds_per_step: float) -> dict[str, int]:
-        """Return the texts that are learnt in a second if an optimizer step takes so many seconds."""
+        """Return the texts that are learnt in a second, for a time of an optimizer step."""
         return {"texts_per_second": round(self.training.num_targets / self.training.num_steps / seconds_per_step)}
 
     def describe(self) -> list[str]:
@@ -90,7 +90,7 @@ class ClassifierPlan:
 
 
 def make_classifier_plan(settings: Settings, corpus: Corpus) -> ClassifierPlan:
-    """Choose what is still open in the settings, hold texts of each label out, cut all into rows and count the cost.
+    """Choose the settings that are open, hold out texts of each label, cut all texts into rows and estimate the memory.
 
     Raises ConfigError for settings that need more memory than the machine has.
     """
@@ -138,11 +138,11 @@ def make_classifier_plan(settings: Settings, corpus: Corpus) -> ClassifierPlan:
 
 
 def count_parameters(settings: Settings, vocabulary: Vocabulary, *, num_labels: int) -> int:
-    """Return how many numbers are trained."""
+    """Return the number of weights."""
     shapes = weight_shapes(settings.network, len(vocabulary), num_outputs=num_class_outputs(num_labels))
     return sum(math.prod(shape) for shape in shapes.values())
 
 
 def _longest(documents: Documents, vocabulary: Vocabulary) -> int:
-    """Return the tokens of the longest text."""
+    """Return the number of tokens of the longest text."""
     return max(len(vocabulary.encode(str(document.text))) for document in documents)

@@ -19,16 +19,16 @@ LONGEST_WAIT_SECONDS = 7 * 24 * 3600
 
 
 def load_backend(name: str | None = None) -> None:
-    """Import Keras on "tensorflow", "jax" or "torch", silently; what is said while that fails is shown.
+    """Import Keras on "tensorflow", "jax" or "torch" without messages; if that fails, they are shown.
 
     None takes the backend that is loaded, or else TensorFlow. Raises ConfigError if the backend is not installed, or if this
-    process has loaded another: Keras has one for all its life.
+    process has loaded another one, because Keras cannot change its backend.
     """
     loaded = _loaded() if "keras" in sys.modules else None
     name = name or loaded or "tensorflow"
     if loaded not in (None, name):
         raise ConfigError(
-            f"training.backend is {name}, this process has loaded Keras on {loaded}", hint="train in a process of its own"
+            f"training.backend is {name}, but this process has loaded Keras on {loaded}", hint="start another process"
         )
     need_backend(name)
     keep_freed_memory()
@@ -40,7 +40,8 @@ def load_backend(name: str | None = None) -> None:
             _prepare_tensorflow()
         if name == "jax":
             _prepare_jax()
-    if name == "torch":  # said of layers on a GPU, where Keras keeps each weight by itself
+        import keras  # noqa: F401  # here, where its start-up messages are muted
+    if name == "torch":  # a warning about layers on a GPU, where Keras stores each weight on its own
         warnings.filterwarnings("ignore", message="RNN module weights are not part of single contiguous chunk of memory")
 
 
@@ -67,27 +68,27 @@ def _loaded() -> str:
 
 
 def _prepare_tensorflow() -> None:
-    """Have TensorFlow take a GPU's memory as it needs it, not all at once."""
+    """Let TensorFlow allocate GPU memory when it needs it, not all at once."""
     import tensorflow as tf
 
-    for gpu in tf.config.list_physical_devices("GPU"):  # the search for one speaks too
-        with suppress(RuntimeError):  # it is in use already
+    for gpu in tf.config.list_physical_devices("GPU"):  # this also prints messages
+        with suppress(RuntimeError):  # the GPU is already in use
             tf.config.experimental.set_memory_growth(gpu, True)
 
 
 def _prepare_jax() -> None:
-    """Have JAX take a GPU's memory as it needs it, and see a device in each core of a CPU, so that a batch can be shared."""
+    """Let JAX allocate GPU memory when it needs it, and take each core of a CPU for a device, to share batches among them."""
     os.environ.setdefault("XLA_PYTHON_CLIENT_PREALLOCATE", "false")
     import jax
 
     given = os.environ.get("XLA_FLAGS", "")
     if "xla_force_host_platform_device_count" not in given:
-        with suppress(RuntimeError):  # the devices are in use already
+        with suppress(RuntimeError):  # the devices are already in use
             jax.config.update("jax_num_cpu_devices", num_cores())
-    # A core that waits for another longer than this ends the process; it may wait for a process that was put to sleep.
+    # JAX ends the process if a core waits longer than this for another, which a suspended process would do.
     os.environ["XLA_FLAGS"] = f"{given} --xla_cpu_collective_call_terminate_timeout_seconds={LONGEST_WAIT_SECONDS}"
     try:
-        jax.devices()  # reads the flags, which other processes may not know
+        jax.devices()  # reads the flags, which child processes must not inherit
     finally:
         os.environ["XLA_FLAGS"] = given
 
@@ -105,12 +106,12 @@ def num_shards(batch_size: int) -> int:
 
 
 def accelerated() -> bool:
-    """Tell whether training runs on a GPU, where cuDNN's recurrent layers are the fastest."""
+    """Tell whether the loaded backend computes on a GPU."""
     return gpu_name() is not None
 
 
 def describe_device(backend: str) -> str:
-    """Say in a line what training computes on with a backend, which is loaded if it is one of Keras."""
+    """Return a line with the device of a backend; a backend of Keras must be loaded."""
     cores = num_cores()
     gpu = None if backend == "numpy" else gpu_name()
     return f"training on {gpu or f'CPU, {cores} core' + 's' * (cores > 1)}, {backend}"
@@ -157,10 +158,10 @@ def muted_stderr() -> Iterator[None]:
 
 
 def keep_freed_memory() -> None:
-    """Have glibc keep freed memory instead of giving it back to the system, where glibc is what allocates.
+    """Make glibc, if it is the allocator, keep freed memory instead of returning it to the system.
 
-    XLA takes its buffers anew for each step. If they go back to the system in between, the kernel has to clear every page of
-    them again, which takes as long as the step itself.
+    XLA allocates its buffers for each step. If they go back to the system in between, the kernel clears every page of them
+    again, which takes as long as the step itself.
     """
     with suppress(OSError, AttributeError):
         mallopt = ctypes.CDLL(None).mallopt

@@ -1,7 +1,7 @@
-"""Describe the device of a training, and which settings keep its layers from using cuDNN.
+"""Describe the device of a training, and find settings with which its layers cannot use cuDNN.
 
-Looked up in Keras 3.15, JAX 0.10 and PyTorch 2.13. Dropout of inputs, of outputs and of weights, locked or not, and carried
-states are outside of what the kernels compute: they keep none from them. A simple RNN has no such kernel but on PyTorch.
+This holds for Keras 3.15, JAX 0.10 and PyTorch 2.13. Dropout of inputs, outputs and weights and carried states do not matter:
+they are computed outside of the kernels. A simple RNN has such a kernel only on PyTorch.
 """
 
 from chargen.settings.schema import Settings
@@ -11,19 +11,19 @@ BFLOAT16_SINCE = 91300  # the version of cuDNN that runs recurrent layers in bfl
 
 
 def describe_start(settings: Settings) -> list[str]:
-    """Say what training computes on with the backend that is loaded, and which setting costs time there, if one does."""
+    """Return lines with the device of the loaded backend, and a setting that makes training slower there."""
     training = settings.training
     lines = [describe_device(training.backend)]
     if not accelerated():
         if training.precision != "float32":
             lines.append(f"{training.precision} is for GPUs: on a CPU the float32 layers are faster")
     elif lost := keeps_from_cudnn(settings):
-        lines.append(f"{lost} keeps the {settings.network.cell.upper()} from cuDNN's kernels, so it trains more slowly")
+        lines.append(f"with {lost} the {settings.network.cell.upper()} cannot use cuDNN and trains more slowly")
     return lines
 
 
 def keeps_from_cudnn(settings: Settings) -> str | None:
-    """Return the setting that keeps an LSTM or a GRU from cuDNN on a GPU, as it is given on the command line, or None."""
+    """Return the option with which an LSTM or a GRU cannot use cuDNN on a GPU, or None."""
     network, backend, precision = settings.network, settings.training.backend, settings.training.precision
     if network.cell not in ("lstm", "gru"):
         return None
@@ -31,7 +31,7 @@ def keeps_from_cudnn(settings: Settings) -> str | None:
         return "--recurrent-dropout"
     if network.cell == "gru" and not network.reset_after:
         return "--no-reset-after"
-    if backend == "jax" and (network.cell == "gru" or precision != "float32"):  # it has an LSTM alone, for float32
+    if backend == "jax" and (network.cell == "gru" or precision != "float32"):  # it has only an LSTM in float32
         return "--backend jax" if network.cell == "gru" else f"--precision {precision} on jax"
     if backend == "torch" and precision == "mixed_bfloat16" and not _bfloat16_on_torch():
         return f"--precision {precision} with this cuDNN"

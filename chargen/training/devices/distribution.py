@@ -1,7 +1,7 @@
 """Train one network with several processes, each on its part of every batch.
 
-They find each other by the variables that `keras.distribution.initialize` reads, or by those of SLURM or Open MPI, which JAX
-knows. A process that finds none trains alone on all its devices.
+The processes find each other by the environment variables of `keras.distribution.initialize`, SLURM or Open MPI. Without such
+variables, a process trains alone on all its devices.
 """
 
 import atexit
@@ -25,12 +25,12 @@ from chargen.training.devices.ranks import Ranks
 ADDRESSES, NUM_PROCESSES, PROCESS_ID = (
     f"KERAS_DISTRIBUTION_{name}" for name in ("JOB_ADDRESSES", "NUM_PROCESSES", "PROCESS_ID")
 )
-PATIENCE_SECONDS = 300  # in which all processes have to have started
-HEARTBEAT_SECONDS = 60  # without a sign of life, after which a process counts as lost
+JOIN_SECONDS = 300  # within which all processes must have started
+HEARTBEAT_SECONDS = 60  # without a heartbeat, after which a process counts as lost
 
 
 class JoinedRanks(Ranks):
-    """The processes that JAX has joined."""
+    """Connects this process to the others through JAX."""
 
     def __init__(self) -> None:
         import jax
@@ -58,23 +58,23 @@ class JoinedRanks(Ranks):
         return [f"each batch is shared among {self.size()}"]
 
     def size(self) -> str:
-        """Say how many devices of how many processes there are."""
+        """Return the number of devices and processes in words."""
         devices, processes = f"{self.num_devices} device", f"{self.count} process"
         return f"{devices}{'s' * (self.num_devices != 1)} of {processes}{'es' * (self.count != 1)}"
 
 
 def check_distributable(settings: Settings, *, minutes: float | None) -> None:
-    """Raise ConfigError for what does not go with several processes."""
+    """Raise ConfigError for settings that do not work with several processes."""
     if minutes is not None:
         raise ConfigError(
-            "--minutes and --distribute exclude each other: each process would measure another speed",
+            "--minutes and --distribute cannot be used together: each process would measure another speed",
             hint="give --epochs or --preset",
         )
     if settings.training.task == "classify":
-        raise ConfigError("--distribute is for networks that write text, training.task = classify", hint="leave it out")
+        raise ConfigError("--distribute is for writing text, but training.task = classify predicts labels", hint="leave it out")
     if settings.training.backend != "jax":
         raise ConfigError(
-            f"--distribute needs training.backend = jax, it is {settings.training.backend}", hint="give --backend jax"
+            f"--distribute needs training.backend = jax, not {settings.training.backend}", hint="give --backend jax"
         )
     if settings.network.embedding_norm == "batch":
         raise ConfigError("network.embedding_norm = batch needs the whole batch on one device", hint="leave out --distribute")
@@ -82,9 +82,9 @@ def check_distributable(settings: Settings, *, minutes: float | None) -> None:
 
 @contextmanager
 def joined(batch_size: int) -> Iterator[Ranks]:
-    """Wait for the other processes and train together with them within; stdout is closed to what JAX says there.
+    """Connect to the other processes, to train together within; what JAX prints on stdout is discarded.
 
-    Raises ConfigError for variables that make no sense, or if the batch cannot be shared, and TrainingError if a process is
+    Raises ConfigError for bad environment variables and for a batch that cannot be shared, and TrainingError if a process is
     lost. After an error this process ends without waiting for the others.
     """
     need_backend("jax")
@@ -106,13 +106,13 @@ def joined(batch_size: int) -> Iterator[Ranks]:
 
 
 def _parameters(environment: Any) -> dict[str, Any]:
-    """Return how JAX finds the other processes, nothing where it is to look for itself. Raises ConfigError."""
+    """Return how JAX finds the other processes, nothing if JAX should look for itself. Raises ConfigError."""
     given = {name: environment.get(name) for name in (ADDRESSES, NUM_PROCESSES, PROCESS_ID)}
     if not any(given.values()):
         return {}
     for name, value in given.items():
         if not value:
-            raise ConfigError(f"{name} is not set, though others of its kind are", hint=f"set {', '.join(given)}, or none")
+            raise ConfigError(f"{name} is not set, but related variables are", hint=f"set {', '.join(given)}, or none of them")
     for name in (NUM_PROCESSES, PROCESS_ID):
         if not str(given[name]).isdecimal():
             raise ConfigError(f"{name} is {given[name]!r}, expected a whole number")
@@ -126,7 +126,7 @@ def _parameters(environment: Any) -> dict[str, Any]:
 
 
 def _join(parameters: dict[str, Any]) -> None:
-    """Have JAX wait until all processes are there; alone where there is nothing that tells of others."""
+    """Wait until all processes have started; without variables, train alone."""
     os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "2")
     with muted_stderr(), warnings.catch_warnings():
         warnings.simplefilter("ignore")
@@ -134,23 +134,23 @@ def _join(parameters: dict[str, Any]) -> None:
 
     collectives = jax.config.jax_cpu_collectives_implementation
     jax.config.update("jax_cpu_collectives_implementation", "gloo")
-    jax.config.update("jax_enable_preemption_service", False)  # which would take SIGTERM for itself
+    jax.config.update("jax_enable_preemption_service", False)  # which would handle SIGTERM
     failure: list[Exception] = []
 
     def join() -> None:
         try:
-            # JAX's own end of patience would end the process without a word of ours.
-            longest = {"initialization_timeout": 2 * PATIENCE_SECONDS, "heartbeat_timeout_seconds": HEARTBEAT_SECONDS}
+            # JAX's own timeout would end the process without our message.
+            longest = {"initialization_timeout": 2 * JOIN_SECONDS, "heartbeat_timeout_seconds": HEARTBEAT_SECONDS}
             jax.distributed.initialize(**parameters, **longest)
         except Exception as error:
             failure.append(error)
 
-    waiting = threading.Thread(target=join, daemon=True)  # so that Ctrl-C need not wait
+    waiting = threading.Thread(target=join, daemon=True)  # so that Ctrl-C works
     waiting.start()
-    waiting.join(PATIENCE_SECONDS)
+    waiting.join(JOIN_SECONDS)
     if waiting.is_alive():
         raise TrainingError(
-            f"not all processes came in {PATIENCE_SECONDS} seconds", hint="start all at once, where they reach process 0"
+            f"not all processes started within {JOIN_SECONDS} seconds", hint="start all at once; each must reach process 0"
         )
     if failure and isinstance(failure[0], ValueError) and not parameters:  # it found no cluster
         jax.config.update("jax_cpu_collectives_implementation", collectives)
@@ -169,14 +169,14 @@ def _check_batch(batch_size: int, ranks: JoinedRanks) -> None:
 
 
 def _lost_process(error: BaseException) -> TrainingError | None:
-    """Return what a user is told of an error of JAX where there are several processes: one of them is gone."""
+    """Return the error for a lost process, if an error of JAX among several processes means that."""
     import jax
 
     if not isinstance(error, (jax.errors.JaxRuntimeError, ValueError)) or jax.process_count() == 1:
         return None
     return TrainingError(
         f"another process of this training has ended ({_first_line(error)})",
-        hint="chargen train --resume goes on from the last checkpoint, with any number of processes",
+        hint="chargen train --resume continues from the last checkpoint, with any number of processes",
     )
 
 
@@ -185,7 +185,7 @@ def _first_line(error: BaseException) -> str:
 
 
 def _leave_at_once(error: BaseException) -> None:
-    """Have the interpreter end without the farewell that JAX would wait for: other processes may never come to theirs."""
+    """End the interpreter without the shutdown of JAX, which would wait for processes that may never end."""
     codes = {KeyboardInterrupt: 130, SystemExit: getattr(error, "code", 1)}
     code = codes.get(type(error), getattr(error, "exit_code", 1))
 
@@ -198,7 +198,7 @@ def _leave_at_once(error: BaseException) -> None:
 
 
 def _part() -> None:
-    """Leave the others in order."""
+    """Disconnect from the other processes."""
     import jax
 
     jax.distributed.shutdown()
@@ -206,7 +206,7 @@ def _part() -> None:
 
 @contextmanager
 def _muted_stdout() -> Iterator[None]:
-    """Send file descriptor 1 to nowhere: what connects processes speaks there, and stdout is for data."""
+    """Redirect file descriptor 1 to nowhere: the libraries that connect processes print there, and stdout is for data."""
     sys.stdout.flush()
     saved = os.dup(1)
     nowhere = os.open(os.devnull, os.O_WRONLY)

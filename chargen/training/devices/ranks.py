@@ -1,4 +1,4 @@
-"""Know which of several training processes this one is, and make all of them decide alike."""
+"""Tell which of several training processes this one is, and take decisions together."""
 
 from typing import Any
 
@@ -6,8 +6,8 @@ from typing import Any
 class Ranks:
     """A process that trains alone.
 
-    rank: its number; the first one leads, and writes what is written. num_devices: among how many each batch is shared, where
-    that is not for the process to choose.
+    rank: its number; the first process leads. num_devices: the devices of all processes, among which each batch is shared;
+    None if the process chooses the number of shards itself.
     """
 
     rank = 0
@@ -15,18 +15,18 @@ class Ranks:
 
     @property
     def leads(self) -> bool:
-        """Whether this is the process that writes and speaks."""
+        """Whether this process writes the run directory and prints."""
         return self.rank == 0
 
     def highest(self, value: int) -> int:
-        """Return the highest of the values that all processes bring, for which each waits for the others."""
+        """Return the highest of the values of all processes; each process waits for the others."""
         return value
 
     def check_alike(self, **facts: Any) -> None:
-        """Raise ConfigError on every process unless they all bring the same facts."""
+        """Raise ConfigError in every process if their facts differ."""
 
     def describe(self) -> list[str]:
-        """Say in lines how a batch is shared."""
+        """Return lines that say how a batch is shared."""
         return []
 
 

@@ -1,4 +1,4 @@
-"""Turn a batch plan into a stream of stacked batches."""
+"""Read the batches of a plan in stacks, one stack for each execution."""
 
 from concurrent.futures import Future, ThreadPoolExecutor
 
@@ -6,9 +6,9 @@ from chargen.corpus.windows import Batch, BatchPlan
 
 
 class Executions:
-    """The batches of a plan, several stacked at a time; the next ones are made while those before are trained on.
+    """Stacks the batches of a plan, several at a time; a thread makes the next stack during training.
 
-    With `same_epoch` every epoch has the batches of the first, as validation wants it.
+    With `same_epoch` every epoch has the batches of the first, for validation.
     """
 
     def __init__(self, plan: BatchPlan, *, steps: int, same_epoch: bool = False) -> None:
@@ -18,8 +18,8 @@ class Executions:
         self._ahead: tuple[tuple[int, int], Future[Batch]] | None = None
 
     def take(self, epoch: int, first: int) -> Batch:
-        """Return the batches of the steps from `first` on, (K, ...), as many as belong together or are left of the epoch."""
-        made = self._ahead[1].result() if self._ahead else None  # awaited in any case: there is one reader of the text
+        """Return the batches of the steps from `first` on, (K, ...), for one execution or the rest of the epoch."""
+        made = self._ahead[1].result() if self._ahead else None  # always awaited: the text has only one reader at a time
         if made is None or self._ahead is None or self._ahead[0] != (epoch, first):
             made = self._make(epoch, first)
         after = first + len(made.inputs)

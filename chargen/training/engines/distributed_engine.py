@@ -14,10 +14,10 @@ from chargen.training.layers.dropout import rows_from
 
 
 class DistributedEngine(JaxEngine):
-    """Each process holds the weights, and of a batch the rows of its own devices.
+    """Trains on the devices of all processes; each process holds all weights, and the rows of its devices.
 
-    What is dropped depends on the place of a row in the whole batch, not on the device that it is on, so the outcome is that of
-    one device with the whole batch, but for the order in which gradients are added up.
+    Dropout depends on the place of a row in the whole batch, not on its device, so the result is that of one device with the
+    whole batch, except for the order in which gradients are added up.
     """
 
     @staticmethod
@@ -25,7 +25,7 @@ class DistributedEngine(JaxEngine):
         return keras.distribution.DataParallel(auto_shard_dataset=False).device_mesh.backend_mesh
 
     def _placed(self, array: Any, place: PartitionSpec) -> jax.Array:
-        """Return an array that every process holds whole as it lies on the devices, each taking its part."""
+        """Return an array, which every process holds whole, placed on the devices, each with its part."""
         sharding = NamedSharding(self._mesh, place)
         if isinstance(array, jax.Array) and array.sharding.is_equivalent_to(sharding, array.ndim):
             return array

@@ -1,4 +1,4 @@
-"""Define what takes the optimizer steps of a Keras model, on any backend."""
+"""Define an engine, which takes the optimizer steps of a Keras model on a backend."""
 
 import math
 from abc import ABC, abstractmethod
@@ -21,12 +21,11 @@ SEED_STATE = "seed_generator_state"  # Keras's name for what its random layers d
 
 
 class Engine(ABC):
-    """A functional model and an optimizer that takes several steps an execution.
+    """Trains a functional model, several optimizer steps in each execution.
 
-    A batch is cut into shards of rows, which share the weights, but neither recurrent states nor what is dropped: the seeds of
-    a shard are the model's own plus the shard's number. So the outcome depends on the number of shards, and not on the backend.
-    The optimizer sees the gradient of the mean over the positions that weigh; the figures are exact over an epoch however the
-    weights fall on its batches.
+    A batch is cut into shards of rows. They share the weights, but not the recurrent states or the dropout: the seeds of a
+    shard are those of the model plus the shard's number. So the result depends on the number of shards, not on the backend.
+    The gradient is that of the mean over the positions with a weight, and the figures are exact means over an epoch.
     """
 
     def __init__(
@@ -38,14 +37,14 @@ class Engine(ABC):
         shards: int,
         largest: Batch,
     ) -> None:
-        """Take a model of a shard's rows (bound to them if it carries states) and what is measured, the loss first.
+        """Take a model for the rows of a shard, its optimizer, and the figures to measure, the loss first.
 
-        `largest` is an execution of as many steps as there will be at most.
+        `largest` holds the batches of the longest execution.
         """
         self.model, self.optimizer, self.shards = model, optimizer, shards
         self._figures = figures
         optimizer.build(model.trainable_variables)
-        # Keras does not count the recurrent states among a model's variables, so they are looked for in its layers.
+        # The variables of a Keras model do not include the recurrent states of its layers.
         recurrent = [layer for layer in model._flatten_layers() if isinstance(layer, keras.layers.RNN)]
         self._state_variables = [state for layer in recurrent for state in keras.tree.flatten(layer.states or ())]
         self._carried_variables = [*model.non_trainable_variables, *self._state_variables]
@@ -64,15 +63,15 @@ class Engine(ABC):
 
     @abstractmethod
     def _set_states(self, states: Sequence[Any]) -> None:
-        """Carry on such states, and the model's own seeds."""
+        """Set the carried states, and reset the seeds of the shards to those of the model."""
 
     @abstractmethod
     def _sums(self) -> Any:
-        """Return what was measured: the sum of each figure, then that of the weights, (F + 1,) float32."""
+        """Return the sum of each figure and of the sample weights, (F + 1,) float32."""
 
     @abstractmethod
     def _set_sums(self, sums: Any) -> None:
-        """Go on measuring from such sums."""
+        """Set the sums."""
 
     def reset_states(self) -> None:
         """Set the carried states of all recurrent layers to zero."""
@@ -81,34 +80,34 @@ class Engine(ABC):
         self._set_states([ops.zeros(shape, dtype) for shape, dtype in zip(shapes, dtypes, strict=True)])
 
     def roll_states(self) -> None:
-        """Let each row go on where the row before it ended, and the first one from the zero state."""
+        """Give each row the state of the row before it, and the first row the zero state."""
         rolled = [np.roll(np.array(ops.convert_to_numpy(state)), 1, axis=0) for state in self._states()]
         for state in rolled:
             state[0] = 0
         self._set_states(rolled)
 
     def sums(self) -> npt.NDArray[np.float64]:
-        """Return what was measured: the sum of each figure, then that of the weights, (F + 1,)."""
+        """Return the sum of each figure and of the sample weights, (F + 1,)."""
         return np.array(self._sums(), np.float64)
 
     def reset_figures(self) -> None:
-        """Forget what was measured."""
+        """Reset the sums to zero."""
         self._set_sums(np.zeros(len(self._figures) + 1, np.float32))
 
     def figures(self) -> dict[str, float]:
-        """Return the means over all positions that weighed since they were forgotten, NaN if none did."""
+        """Return the means over all positions since the reset, each with its weight; NaN if there are none."""
         *sums, weight = np.asarray(self._sums()).tolist()
         return {name: total / weight if weight else math.nan for name, total in zip(self._figures, sums, strict=True)}
 
     def state(self) -> Arrays:
-        """Return all that training carries from step to step, copied; nothing in it is about the number of shards."""
+        """Return a copy of everything that is carried from step to step, which does not depend on the number of shards."""
         groups = {name: map(ops.convert_to_numpy, variables) for name, variables in self._variables().items()}
         groups["state"] = map(ops.convert_to_numpy, self._states())
         arrays = {f"{group}.{number}": np.array(array) for group, found in groups.items() for number, array in enumerate(found)}
         return arrays | {"figures": np.array(self._sums())}
 
     def restore(self, arrays: Mapping[str, Any]) -> None:
-        """Take back what `state` returned."""
+        """Restore what `state` returned."""
         for group, variables in self._variables().items():
             for number, variable in enumerate(variables):
                 variable.assign(arrays[f"{group}.{number}"])
@@ -123,11 +122,11 @@ class Engine(ABC):
         }
 
     def _forward(
-        self, values: Tensors, carried: Tensors, ids: Tensor, targets: Tensor, weights: Tensor, *, training: bool
+        self, values: Tensors, carried: Tensors, ids: Tensor, targets: Tensor, sample_weights: Tensor, *, training: bool
     ) -> tuple[Tensor, Tensors]:
-        """Return the summed figures of some rows, (F,), and what is carried on, without changing a variable."""
+        """Return the sums of the figures of some rows, (F,), and the new carried variables, without changing any variable."""
         given = zip([*self.model.trainable_variables, *self._carried_variables], [*values, *carried], strict=True)
         with keras.StatelessScope(state_mapping=list(given)) as scope:
             logits = self.model(ids, training=training)
             after = [scope.get_current_value(variable) for variable in self._carried_variables]
-        return ops.stack([summed(logits, targets, weights) for summed in self._figures.values()]), after
+        return ops.stack([summed(logits, targets, sample_weights) for summed in self._figures.values()]), after

@@ -1,7 +1,7 @@
-"""Take optimizer steps on JAX: several in one compiled function, each device on its shard of the rows.
+"""Take optimizer steps on JAX: several in one compiled function, where each device has a shard of the rows.
 
-A CPU shows a device for each core (see `chargen.training.devices.backend`), so that all cores are at work there. What a shard
-does is written as one program for all devices (`jax.shard_map`); only the gradients and the figures are added up over them.
+On a CPU each core is a device (see `chargen.training.devices.backend`), so that all cores compute. One program runs on all
+devices (`jax.shard_map`); only the gradients and the figures are added up over them.
 """
 
 from collections.abc import Callable, Sequence
@@ -20,12 +20,12 @@ from chargen.training.engines.engine import SEED_STATE, Engine
 Arrays = list[jax.Array]
 
 AXIS = "batch"
-WHOLE, ROWS = PartitionSpec(), PartitionSpec(AXIS)  # the same on all devices; shared among them by the first axis
+WHOLE, ROWS = PartitionSpec(), PartitionSpec(AXIS)  # the same on all devices; cut along the first axis
 STACKED_ROWS = PartitionSpec(None, AXIS)  # (K, B, ...)
 
 
 class Carried(NamedTuple):
-    """What goes from step to step. sums: of the figures and of the weights, (F + 1,)."""
+    """The values that are carried from step to step. sums: of the figures and of the sample weights, (F + 1,)."""
 
     weights: Any
     optimizer: Any
@@ -36,11 +36,11 @@ class Carried(NamedTuple):
 
 PLACES = Carried(weights=WHOLE, optimizer=WHOLE, others=WHOLE, states=ROWS, sums=WHOLE)
 
-Step = Callable[..., Carried]  # what is carried, ids, targets and weights of a device's rows, to what is carried after
+Step = Callable[..., Carried]  # (carried, ids, targets, sample weights) of a device's rows to carried
 
 
 class JaxEngine(Engine):
-    """Several steps an execution in one compiled function, which takes back the memory of what it is given to carry on."""
+    """Takes several steps in one compiled function, which reuses the memory of the carried values."""
 
     def __init__(self, *arguments: Any, largest: Batch, **options: Any) -> None:
         super().__init__(*arguments, largest=largest, **options)
@@ -63,11 +63,11 @@ class JaxEngine(Engine):
         self._execute(self._test, batches)
 
     def _execute(self, run: Callable[..., Carried], batches: Batch) -> None:
-        """Run so many steps, filled up to as many as there are at most, so that one compiled function serves all."""
+        """Run the steps of some batches, padded to the largest number of steps so that one compiled function is enough."""
         count = len(batches.inputs)
         filled = [np.concatenate([one, np.zeros((self._steps - count, *one.shape[1:]), one.dtype)]) for one in batches]
         after = run(self._carried(), *[self._placed(one, STACKED_ROWS) for one in filled], count)
-        jax.block_until_ready(after.sums)  # or Python would be far ahead, and no speed could be measured
+        jax.block_until_ready(after.sums)  # or Python would run ahead, and no speed could be measured
         for variables, values in zip(self._variables().values(), after[:3], strict=True):
             for variable, value in zip(variables, values, strict=True):
                 variable.assign(value)
@@ -80,12 +80,12 @@ class JaxEngine(Engine):
         return Carried(weights, optimizer, others, self._carried_states, self._measured)
 
     def _placed(self, array: Any, place: PartitionSpec) -> jax.Array:
-        """Return a whole array as it lies on the devices; nothing is moved if it is there."""
+        """Return a whole array placed on the devices; it is not copied if it is already there."""
         return jax.device_put(array, NamedSharding(self._mesh, place))
 
     def _compiled(self, step: Step) -> Callable[..., Carried]:
-        def run(carried: Carried, ids: jax.Array, targets: jax.Array, weights: jax.Array, count: jax.Array) -> Carried:
-            return lax.fori_loop(0, count, lambda k, now: step(now, ids[k], targets[k], weights[k]), carried)
+        def run(carried: Carried, ids: jax.Array, targets: jax.Array, sample_weights: jax.Array, count: jax.Array) -> Carried:
+            return lax.fori_loop(0, count, lambda k, now: step(now, ids[k], targets[k], sample_weights[k]), carried)
 
         places = (PLACES, STACKED_ROWS, STACKED_ROWS, STACKED_ROWS, WHOLE)
         shared = jax.shard_map(run, mesh=self._mesh, in_specs=places, out_specs=PLACES, check_vma=False)
@@ -110,8 +110,8 @@ class JaxEngine(Engine):
         return carried._replace(others=others, states=states, sums=carried.sums + sums)
 
     @staticmethod
-    def _with_weight(figures: jax.Array, weights: jax.Array) -> jax.Array:
-        return jnp.append(figures, weights.sum())
+    def _with_weight(figures: jax.Array, sample_weights: jax.Array) -> jax.Array:
+        return jnp.append(figures, sample_weights.sum())
 
     def _pass(self, values: Arrays, carried: Carried, *rows: jax.Array, training: bool) -> tuple[jax.Array, Arrays, Arrays]:
         """Return the figures of a device's rows, the other variables and the states after them."""

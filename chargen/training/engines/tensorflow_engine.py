@@ -1,8 +1,7 @@
-"""Train one batch on all cores at once: each core takes a share of the rows through the whole network.
+"""Take optimizer steps on TensorFlow: each core runs the whole network on a shard of the rows.
 
-Within a recurrent layer there is too little work between two steps to share it among cores; between the rows of a batch there
-is nothing to share at all. So each shard runs forward and backward as one XLA computation on a thread of its own, and the
-gradients are added up before the one optimizer step.
+A step of a recurrent layer is too small to be divided among cores, but the rows of a batch are independent. So each shard runs
+forward and backward as one XLA computation on its own thread, and the gradients are added up for the optimizer step.
 """
 
 from collections.abc import Callable, Sequence
@@ -20,7 +19,7 @@ Tensors = list[tf.Tensor]
 
 
 class TensorFlowEngine(Engine):
-    """Several steps an execution in one TensorFlow graph, each cut into shards that XLA has compiled where that is faster."""
+    """Takes several steps in one TensorFlow graph, each cut into shards, which XLA compiles where that is faster."""
 
     def __init__(self, *arguments: Any, largest: Batch, **options: Any) -> None:
         super().__init__(*arguments, largest=largest, **options)
@@ -41,14 +40,14 @@ class TensorFlowEngine(Engine):
     def test(self, batches: Batch) -> None:
         self._test(*batches)
 
-    def _execute(self, step: Callable[..., tf.Tensor], ids: tf.Tensor, targets: tf.Tensor, weights: tf.Tensor) -> None:
+    def _execute(self, step: Callable[..., tf.Tensor], ids: tf.Tensor, targets: tf.Tensor, sample_weights: tf.Tensor) -> None:
         def body(number: tf.Tensor, figures: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor]:
-            return number + 1, figures + step(ids[number], targets[number], weights[number])
+            return number + 1, figures + step(ids[number], targets[number], sample_weights[number])
 
         num_steps = tf.shape(ids)[0]
         none = tf.zeros(len(self._figures))
         _, figures = tf.while_loop(lambda number, _: number < num_steps, body, (0, none), parallel_iterations=1)
-        self._measured.assign_add(tf.concat([figures, [tf.reduce_sum(weights)]], axis=0))
+        self._measured.assign_add(tf.concat([figures, [tf.reduce_sum(sample_weights)]], axis=0))
 
     def _train_on_batch(self, *batch: tf.Tensor) -> tf.Tensor:
         values = [variable.value for variable in self.model.trainable_variables]
@@ -61,7 +60,7 @@ class TensorFlowEngine(Engine):
         return tf.add_n(self._run(lambda carried, *rows: self._compiled_figures(values, carried, *rows), batch))
 
     def _run(self, shard: Callable[..., tuple[Any, Tensors]], batch: tuple[tf.Tensor, ...]) -> list[Any]:
-        """Call `shard(carried, *rows)` for each shard's rows of a batch; keep what it carries on, return the other results."""
+        """Call `shard(carried, *rows)` for each shard of a batch; store the new carried variables and return the results."""
         results = []
         for variables, *rows in zip(self._by_shard, *[tf.split(array, self.shards) for array in batch], strict=True):
             result, after = shard([tf.convert_to_tensor(one) for one in variables], *rows)
@@ -71,7 +70,7 @@ class TensorFlowEngine(Engine):
         return results
 
     def _shard_gradients(self, values: Tensors, carried: Tensors, *rows: tf.Tensor) -> tuple[tuple[Any, Tensors], Tensors]:
-        """Return ((figures, gradients of the first), what is carried on) of some rows of a batch."""
+        """Return ((figures, gradients of the first figure), new carried variables) of some rows of a batch."""
         with tf.GradientTape() as tape:
             tape.watch(values)
             figures, after = self._forward(values, carried, *rows, training=True)
@@ -86,7 +85,7 @@ class TensorFlowEngine(Engine):
         self.optimizer.apply(gradients, self.model.trainable_variables)
 
     def _copies(self) -> list[tf.Variable]:
-        """Return what another shard carries: the first shard's are the model's own variables."""
+        """Return the carried variables of another shard; those of the first shard are the variables of the model."""
         return [tf.Variable(one.value, trainable=False) for one in self._carried_variables]
 
     def _states(self) -> list[tf.Tensor]:

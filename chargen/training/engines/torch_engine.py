@@ -1,4 +1,4 @@
-"""Take optimizer steps on PyTorch, one after the other; its own kernels use all cores."""
+"""Take optimizer steps on PyTorch, one at a time; its kernels use all cores."""
 
 from collections.abc import Iterator, Sequence
 from typing import Any
@@ -14,7 +14,7 @@ Tensors = list[Tensor]
 
 
 class TorchEngine(Engine):
-    """A step at a time, and a shard at a time within it."""
+    """Takes a step at a time, and a shard at a time within it."""
 
     def __init__(self, *arguments: Any, **options: Any) -> None:
         super().__init__(*arguments, **options)
@@ -37,24 +37,24 @@ class TorchEngine(Engine):
         values = [variable.value for variable in self.model.trainable_variables]
         with torch.no_grad():
             for rows in self._batches(batches):
-                list(self._passes(values, rows, training=False))  # for what they sum up to
+                list(self._passes(values, rows, training=False))  # which adds up the sums
 
     @staticmethod
     def _batches(batches: Batch) -> Iterator[Tensors]:
-        """Yield ids, targets and weights of each batch."""
+        """Yield ids, targets and sample weights of each batch."""
         yield from zip(*[ops.convert_to_tensor(array) for array in batches], strict=True)
 
     def _passes(self, values: Tensors, rows: Tensors, *, training: bool) -> Iterator[Tensor]:
-        """Pass each shard's rows through the network and yield their figures; keep what they sum up to and what is carried."""
+        """Run the network on the rows of each shard and yield their figures; add up the sums and carry the states."""
         others, carried = self.model.non_trainable_variables, []
         parts = zip(*[torch.chunk(one, self.shards) for one in (*rows, *self._carried_states)], strict=True)
-        for shard, (ids, targets, weights, *states) in enumerate(parts):
+        for shard, (ids, targets, sample_weights, *states) in enumerate(parts):
             seeds = [one.value + shard if one.name == SEED_STATE else one.value for one in others]
-            figures, after = self._forward(values, [*seeds, *states], ids, targets, weights, training=training)
-            self._measured = self._measured + torch.cat([figures.detach(), weights.sum()[None]])
+            figures, after = self._forward(values, [*seeds, *states], ids, targets, sample_weights, training=training)
+            self._measured = self._measured + torch.cat([figures.detach(), sample_weights.sum()[None]])
             carried.append([one.detach() for one in after])
             yield figures
-        for variable, value in zip(others, carried[0], strict=False):  # the states come after them
+        for variable, value in zip(others, carried[0], strict=False):  # the states follow them
             variable.assign(value)
         self._carried_states = [torch.cat(one) for one in zip(*[after[len(others) :] for after in carried], strict=True)]
 

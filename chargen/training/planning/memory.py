@@ -17,7 +17,7 @@ WORK_ON_GPU, MOST_STEPS_ON_GPU = 2e12, 32  # a small network waits for each step
 
 
 def choose_steps_per_execution(num_parameters: int, tokens: int, *, gpu: bool) -> int:
-    """Return how many steps of so many tokens are taken at once: an optimizer step does 6 operations a weight and token."""
+    """Return how many steps of so many tokens to take at once: a step does 6 operations for each weight and token."""
     steps = max(1, int((WORK_ON_GPU if gpu else WORK_PER_EXECUTION) / (6 * num_parameters * tokens)))
     return min(steps, MOST_STEPS_ON_GPU) if gpu else steps
 
@@ -25,7 +25,7 @@ def choose_steps_per_execution(num_parameters: int, tokens: int, *, gpu: bool) -
 def estimate_memory(
     network: NetworkConfig, windows: WindowSizes, *, vocab_size: int, num_parameters: int, corpus: Corpus
 ) -> int:
-    """Return the bytes that training will hold at most, roughly: the text, its ids, the weights and one batch."""
+    """Return the memory of a training in bytes, roughly: the text, its ids, the weights and one batch."""
     positions = windows.batch_size * windows.context_length
     width = network.embedding_size or vocab_size
     recurrent = network.num_layers * network.hidden_size * VALUES_PER_UNIT
@@ -36,7 +36,7 @@ def estimate_memory(
 
 
 def check_memory(needed: int) -> None:
-    """Raise ConfigError for more bytes than the machine has."""
+    """Raise ConfigError if the machine has less memory than `needed` bytes."""
     available = _machine_memory()
     if available is not None and needed > available:
         raise ConfigError(
@@ -46,7 +46,7 @@ def check_memory(needed: int) -> None:
 
 
 def _machine_memory() -> int | None:
-    """Return the bytes of memory of this machine, or None where the system does not say."""
+    """Return the memory of this machine in bytes, or None if the system does not tell."""
     try:
         return os.sysconf("SC_PHYS_PAGES") * os.sysconf("SC_PAGE_SIZE")
     except (AttributeError, ValueError, OSError):

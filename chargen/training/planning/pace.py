@@ -9,26 +9,26 @@ SHARE_BEFORE_JUDGING = 0.05  # of the work; before it, one slow moment would wei
 
 @final
 class Pace:
-    """Tells how much work has to be left out for a training to end in time.
+    """Tells how much work to leave out so that training ends in time.
 
-    Work is counted in optimizer steps. Its speed is the mean since the first steps, which compile and are not counted.
+    Work is counted in optimizer steps. The speed is the mean after the first execution, which may compile.
     """
 
     def __init__(self, ends_by: float, *, clock: Callable[[], float] = time.perf_counter) -> None:
-        """Keep to a time of `clock`, in seconds."""
+        """End at a time of `clock`, in seconds."""
         self._ends_by, self._clock = ends_by, clock
         self._began: float | None = None
         self._done = 0.0
 
     def did(self, work: float) -> None:
-        """Take note of work that is done."""
+        """Count work that is done."""
         if self._began is None:
             self._began = self._clock()
         else:
             self._done += work
 
     def too_much(self, left: float) -> int:
-        """Return how many whole steps of the work that is left do not fit any more."""
+        """Return how many steps of the remaining work do not fit into the time."""
         now = self._clock()
         if now >= self._ends_by:
             return int(left)

@@ -1,4 +1,4 @@
-"""Define what a plan tells the loop, the recorder and the user, whatever task it plans."""
+"""Define a plan: what the loop, the recorder and the user need to know of a training, whatever its task is."""
 
 from typing import Any, Protocol
 
@@ -46,11 +46,11 @@ class Plan(Protocol):
 
     @property
     def reasons(self) -> tuple[str, ...]:
-        """Lines that say why settings were chosen as they are."""
+        """Lines with the reasons for the chosen settings."""
 
     @property
     def warnings(self) -> tuple[str, ...]:
-        """Lines about what the plan will not do well."""
+        """Lines about problems of the plan, such as too few steps."""
 
     def steps_per_execution(self, *, gpu: bool) -> int:
         """Return how many optimizer steps to take without returning to Python, on a GPU or a CPU."""
@@ -62,4 +62,4 @@ class Plan(Protocol):
         """Return the figures that `chargen train --dry-run` prints."""
 
     def speed(self, seconds_per_step: float) -> dict[str, int]:
-        """Return how much text is learnt in a second, by name, if an optimizer step takes so many seconds."""
+        """Return the speed of learning for a time of an optimizer step, such as "characters_per_second"."""

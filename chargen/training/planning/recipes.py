@@ -1,8 +1,8 @@
-"""Choose settings from the text and from the minutes that training may take.
+"""Choose settings from the text and the time budget.
 
-The rules come from measurements (benchmarks/quality.py): a network has as many weights as can see `CHARACTERS_PER_WEIGHT`
-characters each in the time there is, and no more than the text can feed; the more often the text is read, the more is dropped.
-What a user has chosen stays, and nothing is chosen that would not go with it.
+The rules come from measurements (benchmarks/quality.py). The size of the network is the largest whose every weight sees
+`CHARACTERS_PER_WEIGHT` characters in the time, limited by the length of the text; more passes over the text get more dropout.
+Settings that the user gives are kept, and no setting is chosen that conflicts with them.
 """
 
 import math
@@ -17,37 +17,37 @@ from chargen.settings.schema import Mapped, NetworkConfig, Settings
 from chargen.training.planning.text_plan import FEWEST_EPOCHS, WARMUP_SHARE
 from chargen.training.planning.windows import LONGEST_LINE_WINDOW, usual_length
 
-PRESETS = {"fast": 1.0, "balanced": 5.0, "best": 30.0}  # minutes of `PRESET_CORES`, whatever machine trains
+PRESETS = {"fast": 1.0, "balanced": 5.0, "best": 30.0}  # minutes on `PRESET_CORES` cores, on any machine
 PRESET_CORES = 2
 DEFAULT_PRESET = "balanced"
 
-OPERATIONS_PER_WEIGHT = 6  # and position: one product forward and two back, each of a multiplication and an addition
-OPERATIONS_PER_SECOND = 7e10  # of one core, everything counted: a measure to plan by, the same on every machine
-DENSE_SPEED = 0.1  # of a graph of Dense layers, beside the other cells
+OPERATIONS_PER_WEIGHT = 6  # and position: three products (forward, two backward), each a multiplication and an addition
+OPERATIONS_PER_SECOND = 7e10  # of one core, with all overhead: the same on every machine, so that presets are too
+DENSE_SPEED = 0.1  # of a graph of Dense layers, relative to the other cells
 CHARACTERS_PER_WEIGHT = 7
 WEIGHTS_PER_CHARACTER = 7
 HIDDEN_SIZES = (64, 128, 256, 512, 768, 1024)
-SMALLEST_FED = 128  # units that any text can feed but a tiny one: with much dropout they are better than fewer
+SMALLEST_FED = 128  # units for any text but a tiny one: with much dropout they are better than fewer units
 TINY_TEXT = 700  # characters; a shorter text that is no list needs fewer units, and more weight decay
 TINY_TEXT_WEIGHT_DECAY = 0.5
-MOST_PASSES = 60.0  # over the text; a network that reads it more often only remembers it better
-VOCABULARY = {"char": 80, "byte": 200, "word": 10_000, "bpe": 1_000}  # tokens, as long as they are not counted
+MOST_PASSES = 60.0  # over the text; more only overfit
+VOCABULARY = {"char": 80, "byte": 200, "word": 10_000, "bpe": 1_000}  # tokens, before they are counted
 CHARACTERS_PER_TOKEN = {"char": 1, "byte": 1, "word": 5, "bpe": 3}
 # Up to so many passes, these shares of the outputs and of the recurrent weights.
 DROPPED_BY_PASSES = ((2, 0.0, 0.0), (5, 0.1, 0.1), (10, 0.2, 0.1), (40, 0.3, 0.2), (math.inf, 0.4, 0.4))
-MOST_DROPPED_OF_LINES = 0.1  # which end before the network has learnt to do without what is dropped
+MOST_DROPPED_OF_LINES = 0.1  # they are too short for more dropout
 ADAMW = {"optimizer": "adamw", "weight_decay": 0.05, "beta_2": 0.98, "schedule": "cosine", "patience": 0}
 LEARNING_RATES = {"lstm": 0.004, "gru": 0.004, "simplernn": 0.001, "dense": 0.001}
-SHORT_TEXT = 100_000  # characters; a shorter text needs more against overfitting: larger steps, which are noisier, and dropout
+SHORT_TEXT = 100_000  # characters; a shorter text overfits less with a higher learning rate (noisier steps) and more dropout
 MOST_DROPPED = 0.6
-STEPS_OF_A_LIST = 400  # of the optimizer, at least, if its lines are read one at a time
+STEPS_OF_A_LIST = 400  # of the optimizer, at least, with one line in a batch
 MOST_TIMES_THE_RATE = 4.0
 
 
 class Recipe(NamedTuple):
-    """What was chosen.
+    """The chosen settings.
 
-    layer: settings. passes: over the text, which they are meant for. most_passes: that are of use, however much time there is.
+    layer: the settings. passes: the passes over the text that they are meant for. most_passes: more passes only overfit.
     reasons: lines for the user.
     """
 
@@ -58,25 +58,25 @@ class Recipe(NamedTuple):
 
 
 class Chosen(NamedTuple):
-    """The settings as they are so far, and the names, as "section.name", of those that a user has chosen."""
+    """The settings, and the names, as "section.name", of those that the user has given."""
 
     settings: Settings
     names: Collection[str]
 
     @classmethod
     def of(cls, resolved: Resolved) -> "Chosen":
-        """Return the choices of a user: all settings that are not defaults."""
+        """Return the settings, with the names of all that are not defaults."""
         return cls(resolved.settings, [name for name, origin in resolved.origin.items() if origin != "default"])
 
     def any(self, *names: str) -> bool:
-        """Tell whether the user has chosen one of them."""
+        """Tell whether the user has given one of these settings."""
         return any(name in self.names for name in names)
 
 
 def choose_recipe(corpus: Corpus, chosen: Chosen, *, minutes: float, cores: int, exact: bool = True) -> Recipe:
-    """Choose what a user has left open, for a training of so many minutes on so many cores.
+    """Choose the settings that the user has not given, for a training of so many minutes on so many cores.
 
-    exact: whether training ends in time; otherwise minutes and cores are a measure of its work, as the reasons say.
+    exact: whether training ends in time; if not, minutes and cores only set the amount of work, and the reasons say "about".
     """
     speed = OPERATIONS_PER_SECOND * (DENSE_SPEED if chosen.settings.network.cell == "dense" else 1)
     operations = minutes * 60 * cores * speed
@@ -110,7 +110,7 @@ def default_reasons(corpus: Corpus, resolved: Resolved) -> tuple[str, ...]:
 
 
 class _TextSize(NamedTuple):
-    """characters: those trained on. positions: tokens of all windows of a pass, the filling of short lines among them."""
+    """The size of the text to train on. positions: tokens in all windows of a pass, with the padding of short lines."""
 
     characters: float
     positions: float
@@ -127,17 +127,17 @@ class _TextSize(NamedTuple):
 
     @property
     def is_tiny(self) -> bool:
-        """Whether it is a text of a few sentences."""
+        """Whether the text has only a few sentences."""
         return self.characters < TINY_TEXT and not self.is_list
 
     @property
     def shortness(self) -> float:
-        """How many times as long the text would have to be to count as long, at least 1."""
+        """`SHORT_TEXT` as a multiple of the length of the text, at least 1."""
         return max(1.0, SHORT_TEXT / self.characters)
 
 
 def _most_passes(corpus: Corpus, text: _TextSize) -> float:
-    """Return how many passes are of use: fewer over a short list, which a network soon remembers, but steps enough."""
+    """Return the most useful number of passes: fewer over a short list, which soon overfits, but enough steps."""
     if not corpus.is_list:
         return MOST_PASSES
     for_steps = STEPS_OF_A_LIST / len(corpus.documents)
@@ -145,7 +145,7 @@ def _most_passes(corpus: Corpus, text: _TextSize) -> float:
 
 
 def _network_size(chosen: Chosen, text: _TextSize, operations: float) -> dict[str, int]:
-    """Return the largest size that is worth its time and that the text can feed."""
+    """Return the largest size for which the time and the text are enough."""
     if chosen.any("network.hidden_size"):
         return {}
     best: dict[str, int] = {}
@@ -167,7 +167,7 @@ def _with_network(settings: Settings, network: dict[str, Any]) -> Settings:
 
 def _num_weights(settings: Settings, text: _TextSize) -> int:
     vocab_size = settings.corpus.vocab_size or VOCABULARY[settings.corpus.tokens]
-    vocab_size = max(2, min(vocab_size, int(text.positions)))  # a short text has no more
+    vocab_size = max(2, min(vocab_size, int(text.positions)))  # a short text has fewer tokens
     return sum(math.prod(shape) for shape in weight_shapes(settings.network, vocab_size).values())
 
 
@@ -182,7 +182,7 @@ def _regularisation(chosen: Chosen, passes: float, text: _TextSize) -> dict[str,
 
 
 def _reading(corpus: Corpus, chosen: Chosen) -> dict[str, Any]:
-    """Return how prose is read: as streams, unless something was chosen that does not go with them."""
+    """Return how to read prose: as streams, unless a given setting conflicts with them."""
     windows = corpus.is_list or corpus.labels or chosen.settings.network.cell == "dense"
     if windows or chosen.any("network.targets", "training.stride", "corpus.mix"):
         return {}
@@ -201,7 +201,7 @@ def _optimization(chosen: Chosen, passes: float, text: _TextSize) -> dict[str, A
 
 
 def _left_open(layer: Mapped, chosen: Chosen) -> Mapped:
-    """Return a layer without what the user has chosen."""
+    """Return a layer without the settings that the user has given."""
     return {
         section: {name: value for name, value in values.items() if not chosen.any(f"{section}.{name}")}
         for section, values in layer.items()
@@ -224,4 +224,4 @@ def _learning_in_words(training: dict[str, Any]) -> str:
     streams = "the state is carried from batch to batch (--no-stateful)"
     reading = streams if training.get("stateful") else "each window starts from a zero state"
     adamw = "optimizer" in training and f"adamw at {training['learning_rate']:g}, falling to 0 along a cosine (--learning-rate)"
-    return f"{reading}; {adamw or 'the optimizer is yours'}"
+    return f"{reading}; {adamw or 'the optimizer is as given'}"

@@ -31,7 +31,7 @@ from chargen.training.planning.validation import Validation, plan_validation, pl
 from chargen.training.planning.windows import TextParts, WindowSizes, check_length, check_targets, choose_windows
 
 LAST_LINES_CHARACTERS = 10_000  # at the end of a document, where the beginning of its last line is looked for
-FEW_STEPS = 200  # of the optimizer, below which hardly any network has learnt to write
+FEW_STEPS = 200  # of the optimizer, below which hardly any network learns to write
 FEWEST_EPOCHS, MAX_EPOCHS = 4, 20  # that a training of a given length is told in
 WARMUP_SHARE = 0.03  # of a training
 
@@ -60,7 +60,7 @@ class TextPlan:
     vocabulary: Vocabulary
     training: BatchPlan
     validation: Validation | None  # after each epoch
-    documents: Documents  # those trained on
+    documents: Documents  # to train on
     parts: TextParts
     conversion: CharacterConversion
     primer: tuple[int, ...]
@@ -73,13 +73,13 @@ class TextPlan:
 
     @property
     def carried(self) -> bool:
-        """Whether the state is carried when the network writes: not where it learnt the last token of windows alone."""
+        """Whether the state is carried in sampling: not if the network learnt only the last token of each window."""
         return self.settings.training.stateful or self.settings.network.targets == "all"
 
     def lasting(self, steps: int, *, epochs: int | None = None) -> "TextPlan":
-        """Return the plan with so many optimizer steps in all.
+        """Return the plan with a given number of optimizer steps in all.
 
-        They are told in so many `epochs`; unless those are given, in epochs of a pass over the text where that can be.
+        They are divided into `epochs`, by default into epochs of one pass over the text if possible.
         """
         per_pass = self.training.num_steps
         epochs = min(epochs or min(max(round(steps / per_pass), FEWEST_EPOCHS), MAX_EPOCHS), steps)
@@ -96,20 +96,20 @@ class TextPlan:
         return replace(shortened, validation=shortened.planned_validation())
 
     def planned_validation(self) -> Validation | None:
-        """Return how the held-out text is measured after each epoch, None where nothing is held out."""
+        """Plan the validation after each epoch, None if nothing is held out."""
         if self.parts.validation is None:
             return None
         return plan_validation(self.parts.validation, self.windows, self.settings, by_line=self.corpus.reading == "line")
 
     @property
     def whole_validation(self) -> Validation | None:
-        """How all of the held-out text is measured at the end, None where that is what is measured after each epoch."""
+        """The validation of all held-out text after training, None if each epoch measures all of it."""
         if self.parts.validation is None or self.validation is None or self.validation.share == 1:
             return None
         return plan_whole_validation(self.parts.validation, self.windows, self.settings, by_line=self.corpus.reading == "line")
 
     def text_model(self, network: Network, provenance: Mapping[str, Any]) -> TextModel:
-        """Return a network of this training as the model that a file holds."""
+        """Return the model of a network of this training, as a model file stores it."""
         return TextModel(
             network=network,
             vocabulary=self.vocabulary,
@@ -128,7 +128,7 @@ class TextPlan:
 
     @property
     def warnings(self) -> tuple[str, ...]:
-        """Lines for the user about what the plan will not do well."""
+        """A line for the user if there are too few steps to learn much."""
         steps = self.settings.training.epochs * self.training.num_steps
         if steps >= FEW_STEPS:
             return ()
@@ -137,7 +137,7 @@ class TextPlan:
         return (f"only {steps} optimizer steps: the network learns little; give {cure}{smaller}",)
 
     def summary(self) -> dict[str, Any]:
-        """Return the figures of the plan."""
+        """Return the figures that `chargen train --dry-run` prints."""
         network, training = self.settings.network, self.settings.training
         return {
             "corpus": self.corpus.name,
@@ -155,7 +155,7 @@ class TextPlan:
         }
 
     def speed(self, seconds_per_step: float) -> dict[str, int]:
-        """Return the characters that are learnt in a second if an optimizer step takes so many seconds."""
+        """Return the characters that are learnt in a second, for a time of an optimizer step."""
         characters = self.training.num_targets * self.conversion.characters_per_token / self.training.num_steps
         return {"characters_per_second": round(characters / seconds_per_step)}
 
@@ -178,11 +178,11 @@ class TextPlan:
 
 
 def make_plan(settings: Settings, corpus: Corpus, *, start: Start | None = None, passes: float | None = None) -> TextPlan:
-    """Choose what is still open in the settings from the corpus, cut the corpus into batches and count the cost.
+    """Choose the settings that are open from the corpus, cut the corpus into batches and estimate the memory.
 
-    passes: how often the text will be read; as often as the settings have epochs, unless given.
-    Raises ConfigError for settings that exclude each other, need more memory than the machine has, or are not those of the
-    weights to start from, or that leave nothing to predict, and CorpusError for a text shorter than one window.
+    passes: how often the text will be read, by default training.epochs times. Raises ConfigError for settings that conflict,
+    need more memory than the machine has, do not fit the weights to start from, or leave nothing to predict, and CorpusError
+    for a text that is shorter than a window.
     """
     if start:
         check_fits(start, settings.network)
@@ -234,7 +234,7 @@ def _mixed_batches(
 
 
 def _epochs(batches: BatchPlan, settings: Settings) -> BatchPlan:
-    """Return the batches with epochs as long as the settings say."""
+    """Return the batches, with epochs of training.epoch_steps steps if it is set."""
     steps = settings.training.epoch_steps
     return batches if steps is None else FixedLengthEpochs(batches, steps)
 
@@ -250,7 +250,7 @@ def _batches(stream: TokenStream, windows: WindowSizes, settings: Settings) -> B
 
 
 def _conversion(documents: Documents, streams: Sequence[TokenStream], vocabulary: Vocabulary) -> CharacterConversion:
-    """Return what the tokens of the documents that are measured, which are those of `streams`, are worth in characters."""
+    """Return the conversion for the documents that are measured, whose tokens are in `streams`."""
     blocks = (block for document in documents for block in text_blocks(document.text))
     tokens = sum(stream.num_targets for stream in streams)
     return CharacterConversion(count_characters(documents) / tokens, sum(map(vocabulary.spelling_nats, blocks)) / tokens)
@@ -259,10 +259,10 @@ def _conversion(documents: Documents, streams: Sequence[TokenStream], vocabulary
 def _primer(
     documents: Documents, vocabulary: Vocabulary, *, corpus: Corpus, last: bool, windows: WindowSizes
 ) -> tuple[int, ...]:
-    """Return the ids that stand before a short prompt.
+    """Return the ids to read before a short prompt.
 
-    For lines and rows, what a window before the first token holds; so too for labelled documents, which all begin alike.
-    For documents, the text before the last line of the longest document, so that a prompt begins a line.
+    For lines, rows and labelled documents these are boundaries, as in a window before the first token. For other documents it
+    is the text before the last line of the longest document, so that a prompt begins a line.
     """
     context_length = windows.context_length
     if corpus.reading == "line" or corpus.entries or corpus.labels:

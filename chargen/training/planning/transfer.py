@@ -20,9 +20,9 @@ TOKENS_SHOWN = 10
 
 @dataclass(frozen=True)
 class Start:
-    """The model that training goes on from, and the name it was given by.
+    """The model whose weights training starts from, and its name as the user gave it.
 
-    corpus: settings of its run that decide what is held out; with others, the network would be validated on what it has learnt.
+    corpus: settings of its run that decide what is held out: otherwise validation could measure text that the model has seen.
     """
 
     name: str
@@ -31,7 +31,7 @@ class Start:
 
     @property
     def layer(self) -> tuple[str, Mapped]:
-        """The settings that the weights bring along, as a layer below those of the user."""
+        """The settings of the weights, as a layer below those of the user."""
         tokens = {"character": "char"}.get(self.model.vocabulary.kind, self.model.vocabulary.kind)
         return self.name, {
             "network": dataclasses.asdict(self.model.network.config),
@@ -40,7 +40,7 @@ class Start:
 
 
 def find_start(layers: Sequence[tuple[str, Mapping[str, Any]]], runs_dir: Path) -> Start | None:
-    """Return what the last layer that has training.start_from names, or None. Raises what loading a model raises."""
+    """Return the start that the last layer with training.start_from names, or None. Raises what loading a model raises."""
     named = [sections["training"]["start_from"] for _, sections in layers if "start_from" in sections.get("training", {})]
     if not named:
         return None
@@ -49,7 +49,7 @@ def find_start(layers: Sequence[tuple[str, Mapping[str, Any]]], runs_dir: Path) 
 
 
 def _held_out_by(run: RunDirectory) -> Mapping[str, Any]:
-    """Return the settings of a run, where it is at hand, whose defaults have held out other text in other versions."""
+    """Return the settings of a run, if it has a config, whose defaults held out other text in older versions."""
     if not run.config.is_file():
         return {}
     recorded, names = read_run_config(run.config)[1]["corpus"], (name.split(".") for name in former_values())
@@ -57,20 +57,20 @@ def _held_out_by(run: RunDirectory) -> Mapping[str, Any]:
 
 
 def check_fits(start: Start, network: NetworkConfig) -> None:
-    """Raise ConfigError for a network that the weights do not fit."""
+    """Raise ConfigError if the weights do not fit the network."""
     theirs = start.model.network.config
     shapes, wanted = (weight_shapes(config, vocab_size=2) for config in (theirs, network))
     if shapes == wanted and cell_type(theirs) is cell_type(network):
         return
     different = [one.name for one in dataclasses.fields(network) if getattr(theirs, one.name) != getattr(network, one.name)]
     names = ", ".join(f"{name} {getattr(theirs, name)} (asked for {getattr(network, name)})" for name in different)
-    raise ConfigError(f"the weights of {start.name} do not fit: it has {names}", hint="leave these settings out")
+    raise ConfigError(f"the weights of {start.name} do not fit the settings: they have {names}", hint="leave them out")
 
 
 def transferred(fresh: Mapping[str, Floats], start: Start, vocabulary: Vocabulary) -> dict[str, Floats]:
-    """Return the weights to start with: those of the run, and for tokens that it does not know, the fresh ones.
+    """Return the weights of the run, and initial weights for tokens that it does not know.
 
-    `fresh` are the newly initialised weights of the network over `vocabulary`; they are not changed.
+    `fresh` are the initial weights of the network over `vocabulary`; they are not changed.
     """
     ours, theirs = _matched_ids(vocabulary, start.model.vocabulary)
     weights = {}
@@ -91,13 +91,13 @@ def transferred(fresh: Mapping[str, Floats], start: Start, vocabulary: Vocabular
 
 
 def describe_transfer(start: Start, vocabulary: Vocabulary) -> str:
-    """Say in one line what is taken over and what is new."""
+    """Return a line for the user: how many tokens are known, and which are new."""
     ours, _ = _matched_ids(vocabulary, start.model.vocabulary)
     texts = _token_texts(vocabulary)
     new = [text for text, number in texts.items() if number not in set(ours)]
     shown = ", ".join(map(repr, new[:TOKENS_SHOWN])) + (", ..." if len(new) > TOKENS_SHOWN else "")
-    fresh = f"{len(new)} new, with random weights: {shown}" if new else "none is new"
-    return f"going on from {start.name}: all weights, {len(ours):,} of {len(texts):,} tokens known, {fresh}"
+    fresh = f"{len(new)} new with random weights: {shown}" if new else "none is new"
+    return f"starting from the weights of {start.name}: {len(ours):,} of {len(texts):,} tokens known, {fresh}"
 
 
 def _matched_ids(vocabulary: Vocabulary, other: Vocabulary) -> tuple[list[int], list[int]]:
@@ -108,6 +108,6 @@ def _matched_ids(vocabulary: Vocabulary, other: Vocabulary) -> tuple[list[int], 
 
 
 def _token_texts(vocabulary: Vocabulary) -> dict[str, int]:
-    """Return the id of every token by what it stands for; labels are told from pieces of the same text."""
+    """Return the id of every token by its text; labels have other texts than pieces."""
     texts = {"(boundary)": BOUNDARY} | {f"{piece}": number for number, piece in enumerate(vocabulary, start=1)}
     return texts | {f"(label {label})": vocabulary.label_id(label) for label in vocabulary.labels}

@@ -1,6 +1,6 @@
-"""Plan how held-out text is measured after each epoch: as the model reads it, so that `chargen evaluate` gives the same figure.
+"""Plan how to measure held-out text after each epoch, so that `chargen evaluate` gives the same figure.
 
-B is the rows of a batch, T the context length.
+B is the number of rows of a batch, T the context length.
 """
 
 import math
@@ -16,17 +16,17 @@ from chargen.settings.schema import Settings
 from chargen.training.planning.windows import WindowSizes
 
 VALIDATION_SHARE = 0.25  # of the tokens of an epoch, where epochs are cut short; a training step costs three times as much
-SHORTEST_ROW = 512  # tokens of a stream's rows, so that few passes are needed until each has begun where the one before ended
-CHAINED_PASSES = 1.5  # over the text, about, until they have
+SHORTEST_ROW = 512  # tokens of a stream's rows; longer rows need fewer passes (see `Measurer`)
+CHAINED_PASSES = 1.5  # over the text that a chained validation takes, about
 
 
 @dataclass(frozen=True, kw_only=True)
 class Validation:
     """Held-out text and the batches in which it is measured.
 
-    stream: the text; None for a classifier's. carried: whether the state goes from each batch to the next, but for the steps
-    in `begins`, which begin from the zero state. chained: the rows are one text; each begins where the row before it ends.
-    share: of the held-out tokens, those that are measured.
+    stream: the text; None for a classifier. carried: whether the state is carried from batch to batch; the steps in `begins`
+    start from the zero state. chained: whether the rows are one text, where each row begins at the end of the row before.
+    share: the share of the held-out tokens that is measured.
     """
 
     batches: BatchPlan
@@ -38,13 +38,13 @@ class Validation:
 
     @property
     def num_positions(self) -> float:
-        """Tokens that go through the network, each as often as it does."""
+        """Tokens that the network reads, counted each time."""
         tokens = self.batches.num_steps * self.batches.batch_size * self.batches.context_length
         return tokens * (CHAINED_PASSES if self.chained else 1)
 
 
 def plan_validation(stream: TokenStream, windows: WindowSizes, settings: Settings, *, by_line: bool) -> Validation:
-    """Return how a held-out text is measured after each epoch: all of it, or a part where epochs are cut short."""
+    """Plan the validation after each epoch: of all held-out text, or of a part if epochs are shortened."""
     steps = None if settings.training.validate_whole else settings.training.epoch_steps
     last = settings.network.targets == "last"
     per_step = windows.batch_size * (1 if last and not settings.training.stateful else windows.context_length)
@@ -54,7 +54,7 @@ def plan_validation(stream: TokenStream, windows: WindowSizes, settings: Setting
 
 
 def plan_whole_validation(stream: TokenStream, windows: WindowSizes, settings: Settings, *, by_line: bool) -> Validation:
-    """Return how all of a held-out text is measured."""
+    """Plan the validation of all held-out text."""
     return _measured(stream, windows, settings, by_line=by_line, share=1.0)
 
 
@@ -78,7 +78,7 @@ def _measured(stream: TokenStream, windows: WindowSizes, settings: Settings, *, 
 
 
 def part_of(stream: TokenStream, most: int) -> TokenStream:
-    """Return a part of a stream with at most so many predicted tokens: documents spread evenly over it, the last one cut."""
+    """Return a part of a stream with at most so many predicted tokens: evenly spread documents, the last one cut."""
     if stream.num_targets <= most:
         return stream
     lengths = stream.lengths
@@ -88,7 +88,7 @@ def part_of(stream: TokenStream, most: int) -> TokenStream:
 
 
 def _spread(count: int) -> npt.NDArray[np.int64]:
-    """Return range(count) in an order whose beginnings are spread evenly: by the fractional parts of golden-ratio multiples."""
+    """Return range(count) in an order whose every beginning is evenly spread, by multiples of the golden ratio modulo 1."""
     golden = (math.sqrt(5) - 1) / 2
     return np.argsort(np.argsort((np.arange(count) * golden) % 1.0, kind="stable"), kind="stable")
 
@@ -99,7 +99,7 @@ def _joined(stream: TokenStream, documents: npt.NDArray[np.int64], most: int) ->
     kept = np.minimum(lengths, np.maximum(most - (np.cumsum(lengths) - lengths), 0))
     documents, lengths, kept = (one[kept > 0] for one in (documents, lengths, kept))
     unended = np.isin(documents, stream.unended) | (kept < lengths)
-    spans = kept + unended  # the boundary after a document that was cut off is read as well
+    spans = kept + unended  # the boundary after a document that was cut off is read too
     starts = stream.starts[documents]
     parts = [stream.ids[start : start + span] for start, span in zip(starts.tolist(), spans.tolist(), strict=True)]
     return TokenStream(

@@ -1,4 +1,4 @@
-"""Choose how a text is cut into windows, and refuse windows that leave nothing to predict."""
+"""Choose how to cut a text into windows, and raise an error for windows without a target."""
 
 import math
 from collections.abc import Sequence
@@ -12,21 +12,21 @@ from chargen.corpus.windows import BatchPlan, SlidingWindows, TokenStream
 from chargen.errors import ConfigError, CorpusError
 from chargen.settings.schema import Settings
 
-MANY, FEW, FAR = 10, 0.02, 4  # entries; share of them that may be left out; how many times as long as the others they are
+MANY, FEW, FAR = 10, 0.02, 4  # from 10 entries on, leave out up to 2 % of them that are 4 times as long as the others
 LONGEST_LINE_WINDOW = 200  # tokens; a longer line is cut into several windows
-LONGEST_DENSE_WINDOW = 64  # tokens, each of which is a part of the graph
-SHORTEST_CONTEXT = 10  # tokens, where the text has as many
+LONGEST_DENSE_WINDOW = 64  # tokens, each of which has its own layers in the graph
+SHORTEST_CONTEXT = 10  # tokens, if the text is long enough
 CLASSIC_CONTEXT = 40  # tokens, with targets "last"
-FEWEST_STEPS = 3000  # of the optimizer, in all; a short text is read in small batches to get there
-FEWEST_STEPS_OF_A_PASS = 4  # however short the text
-# Context lengths, each with the tokens of a step from which on it is chosen.
+FEWEST_STEPS = 3000  # of the optimizer in a training; a short text gets smaller batches to reach them
+FEWEST_STEPS_OF_A_PASS = 4  # of any text
+# Context lengths, each with the number of tokens in a step from which it is chosen.
 CONTEXT_LENGTHS = ((128, 2048), (64, 512), (32, 0))
 LARGEST_BATCH = 32
 SMALLEST_BATCH_OF_ONE_TARGET, LARGEST_BATCH_OF_ONE_TARGET = 8, 128  # where a window has one target
 
 
 class WindowSizes(NamedTuple):
-    """How the text is cut: tokens in a window, tokens from one window's start to the next, windows in a batch."""
+    """Tokens in a window, tokens between the starts of two windows, windows in a batch."""
 
     context_length: int
     stride: int
@@ -34,7 +34,7 @@ class WindowSizes(NamedTuple):
 
 
 class TextParts(NamedTuple):
-    """The tokens of a corpus. training: one stream for each text of a mix. validation: what is held out, if anything is."""
+    """The tokens of a corpus. training: one stream for each text of a mix. validation: the held-out text, if there is any."""
 
     training: Sequence[TokenStream]
     validation: TokenStream | None
@@ -56,11 +56,11 @@ class TextParts(NamedTuple):
 
 
 def choose_windows(settings: Settings, corpus: Corpus, parts: TextParts, passes: float) -> WindowSizes:
-    """Return the window sizes that the settings give; choose those left open for so many passes over the text.
+    """Return the window sizes in the settings; choose the others for a number of passes over the text.
 
     Lines and short rows: one window each, or one for every token with targets "last". Documents: windows side by side, or the
     classic 40 tokens every 3 with targets "last". Windows of labelled documents overlap by the token whose place the label
-    takes. Batches are as small, and windows as short, as it takes for `FEWEST_STEPS` optimizer steps in all.
+    takes. Batches and windows are small enough for `FEWEST_STEPS` optimizer steps in the training.
     """
     training, last = settings.training, settings.network.targets == "last"
     lines, one_target = corpus.is_list, last and not training.stateful
@@ -79,7 +79,7 @@ def choose_windows(settings: Settings, corpus: Corpus, parts: TextParts, passes:
 
 
 def _context_length(settings: Settings, parts: TextParts, passes: float, *, lines: bool) -> int:
-    """Return a context length that fits the text: a line, the classic 40 tokens, or what makes steps enough."""
+    """Return a context length: that of a line, the classic 40 tokens, or one that gives enough steps."""
     if lines:
         return min(usual_length(parts.lengths) + 1, LONGEST_LINE_WINDOW)
     training, positions = settings.training, sum(stream.num_targets for stream in parts.training)
@@ -104,7 +104,7 @@ def _count_windows(streams: Sequence[TokenStream], context_length: int, stride: 
 
 
 def usual_length(lengths: npt.ArrayLike) -> int:
-    """Return the greatest of some lengths of entries, those left out that are far longer than nearly all others.
+    """Return the greatest length of entries, without a few that are far longer than all others.
 
     A heading above a list of names, or a note beside it, does not make every window as long as itself.
 
@@ -118,19 +118,19 @@ def usual_length(lengths: npt.ArrayLike) -> int:
 
 
 def longest_context(span: int, batch_size: int) -> int:
-    """Return the largest number of tokens that the first of some streams of a text holds."""
+    """Return the number of tokens in the first stream if a text is cut into `batch_size` streams."""
     return max(1, -(-span // batch_size))
 
 
 def largest_batch(span: int, context_length: int) -> int:
-    """Return into how many streams a text can be cut so that the first of them fills a window, at least 1."""
+    """Return the largest number of streams, at least 1, whose first one fills a window."""
     return span if context_length == 1 else max(1, (span - 1) // (context_length - 1))
 
 
 def check_length(corpus: Corpus, parts: TextParts, context_length: int) -> None:
-    """Refuse a text that does not fill one window and the token after it; lines and rows are filled up instead.
+    """Raise CorpusError for a text that is shorter than a window and the token after it; lines and rows are padded instead.
 
-    Of a mix one text has to: the others may be lists, whose windows are filled up.
+    In a mix, only one text needs to be long enough: the others may be lists, whose windows are padded.
     """
     if not all(stream.num_targets for stream in parts.training):
         raise CorpusError(
@@ -147,7 +147,7 @@ def check_length(corpus: Corpus, parts: TextParts, context_length: int) -> None:
 
 
 def check_targets(part: str, batches: BatchPlan, stream: TokenStream) -> None:
-    """Raise ConfigError where the streams of a part of the text are shorter than a window, so that none has a target."""
+    """Raise ConfigError if the streams of a part of the text are shorter than a window, so that no token is predicted."""
     if batches.num_targets:
         return
     context_length, batch_size = batches.context_length, batches.batch_size

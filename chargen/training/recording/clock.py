@@ -24,7 +24,7 @@ class EpochClock:
         self._began, self._first_epoch = time.perf_counter(), epoch
 
     def begin_epoch(self, first_step: int = 0) -> None:
-        """Start the clock of an epoch that begins, or goes on, at a step."""
+        """Start the clock of an epoch at a step, which is not 0 in an epoch that was interrupted."""
         self._epoch_began, self._first_step, self._num_left_out = time.perf_counter(), first_step, 0
 
     def leave_out(self, steps: int) -> None:
@@ -66,7 +66,7 @@ class CheckpointTimer:
         self._step = first_step
 
     def is_due(self, step: int) -> bool:
-        """Tell whether so many steps, or so much time, have gone by since the last checkpoint."""
+        """Tell whether enough steps or seconds have gone by since the last checkpoint."""
         training, steps = self._training, step - self._step
         seconds = time.perf_counter() - self._written
         return bool(training.checkpoint_steps and steps >= training.checkpoint_steps) or seconds >= training.checkpoint_seconds

@@ -1,4 +1,4 @@
-"""Show progress while a network learns."""
+"""Show the progress of a training."""
 
 import time
 from collections.abc import Callable, Iterator
@@ -11,10 +11,10 @@ SHOWN_START = 1.0  # seconds
 
 
 class Display:
-    """Progress of a training: a live bar on a terminal or in a notebook, plain lines elsewhere, nothing when quiet.
+    """Shows progress: with a bar on a terminal or in a notebook, as plain lines elsewhere.
 
-    verbosity: 0 shows nothing, 1 epochs and sample texts, 2 also the plan. screen: where it is shown; in a notebook the
-    cell's output, otherwise stderr, unless given.
+    verbosity: 0 shows nothing, 1 epochs and sample texts, 2 also details. screen: by default the cell's output in a notebook,
+    otherwise stderr.
     """
 
     def __init__(self, screen: Screen | None = None, *, verbosity: int = 1) -> None:
@@ -25,7 +25,7 @@ class Display:
 
     @contextmanager
     def running(self) -> Iterator[None]:
-        """Show the live bar within, where there can be one."""
+        """Show the bar within, if the screen has one."""
         if not self._live:
             yield
             return
@@ -34,7 +34,7 @@ class Display:
 
     @contextmanager
     def held_back(self) -> Iterator[list[Callable[[], None]]]:
-        """Show nothing within, but add to a list of functions that do."""
+        """Show nothing within; yield a list of functions that show later what was held back."""
         held: list[Callable[[], None]] = []
         self._held = held
         try:
@@ -42,27 +42,27 @@ class Display:
         finally:
             self._held = None
 
-    def _say(self, show: Callable[[str], None], text: str) -> None:
+    def _show(self, show: Callable[[str], None], text: str) -> None:
         if self._held is None:
             show(text)
         else:
             self._held.append(partial(show, text))
 
     def note(self, line: str) -> None:
-        """Say one thing that the user should know."""
+        """Show a line that the user should know."""
         if self._verbosity > 0:
-            self._say(self._screen.note, line)
+            self._show(self._screen.note, line)
 
     def ready(self, compiled_in: float) -> None:
-        """Say how long it took until the first step, in seconds since the display was made; nothing of a short start."""
+        """Show how long the start took, with `compiled_in` seconds of compiling, unless it was short."""
         seconds = time.perf_counter() - self._made
         if seconds >= SHOWN_START:
             self.note(f"ready after {seconds:.1f} s, {compiled_in:.1f} s of it to compile")
 
     def detail(self, line: str) -> None:
-        """Say one thing of an epoch that only a curious user wants to know."""
+        """Show a line about an epoch, only with --verbose."""
         if self._verbosity > 1:
-            self._say(self._screen.epoch, line)
+            self._show(self._screen.epoch, line)
 
     def epoch_begins(self, epoch: int, *, epochs: int, steps: int) -> None:
         """Start the bar of an epoch."""
@@ -70,7 +70,7 @@ class Display:
             self._screen.begin(f"epoch {epoch}/{epochs}", steps)
 
     def due(self) -> bool:
-        """Tell whether the bar wants to be moved: reading the loss makes training wait, so not at every step."""
+        """Tell whether it is time to move the bar; reading the loss makes training wait, so this is not at every step."""
         return self._live and time.monotonic() - self._moved >= SECONDS_BETWEEN_MOVES
 
     def step(self, done: int, *, cross_entropy: float) -> None:
@@ -80,11 +80,11 @@ class Display:
             self._screen.move(done, f"loss {cross_entropy:.3f}")
 
     def epoch(self, line: str) -> None:
-        """Say how an epoch went."""
+        """Show the line of an epoch."""
         if self._verbosity > 0:
-            self._say(self._screen.epoch, line)
+            self._show(self._screen.epoch, line)
 
     def sample(self, text: str) -> None:
         """Show sample text."""
         if self._verbosity > 0:
-            self._say(self._screen.sample, text)
+            self._show(self._screen.sample, text)

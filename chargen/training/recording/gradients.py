@@ -12,7 +12,7 @@ from chargen.scratch.network import ScratchNetwork, supported
 from chargen.training.planning.text_plan import TextPlan
 from chargen.training.recording.display import Display
 
-ROWS, STEPS = 8, 128  # of the one batch that is looked at: it costs less than a training step
+ROWS, STEPS = 8, 128  # of one batch: measuring it costs less than a training step
 EXPLODING, SATURATING = 1e3, 0.5
 
 
@@ -53,7 +53,7 @@ class GradientLog:
 
 
 def measure_flow(network: Network, plan: TextPlan) -> list[LayerFlow]:
-    """Return the flow through the network on the first windows of the first epoch; none if NumPy cannot train the network."""
+    """Return the flow of gradients on the first windows of the first epoch; nothing if NumPy cannot train the network."""
     config = network.config.undropped()
     if not supported(config):
         return []
@@ -66,11 +66,12 @@ def measure_flow(network: Network, plan: TextPlan) -> list[LayerFlow]:
 
 
 def worst_flow(flows: Sequence[LayerFlow]) -> str | None:
-    """Say which layer is in trouble, and what helps, if one is."""
+    """Return a warning about the first layer in trouble, with what to change, or None."""
     for flow in flows:
         if not flow.reach < EXPLODING:
             return (
-                f"{flow.layer}: gradients grow {flow.reach:.0e} times on their way back; lower --clip-norm or --learning-rate"
+                f"{flow.layer}: gradients grow {flow.reach:.0e} times from the last step to the first; "
+                "lower --clip-norm or --learning-rate"
             )
         if flow.saturation > SATURATING:
             return f"{flow.layer}: {flow.saturation:.0%} of the gates or units are saturated; lower --learning-rate"
@@ -80,7 +81,7 @@ def worst_flow(flows: Sequence[LayerFlow]) -> str | None:
 def describe_flow(flows: Sequence[LayerFlow]) -> list[str]:
     """Return a line for each layer."""
     return [
-        f"{flow.layer}: gradient norm {flow.gradient_norm:.3g}, {flow.reach:.1e} of what the last step gets reaches the first, "
-        f"{flow.saturation:.1%} saturated"
+        f"{flow.layer}: gradient norm {flow.gradient_norm:.3g}, {flow.reach:.1e} of the gradient at the last step reaches "
+        f"the first, {flow.saturation:.1%} saturated"
         for flow in flows
     ]

@@ -55,7 +55,7 @@ class EpochRecorder(ABC, Generic[ResultT_co]):
 
     @abstractmethod
     def after_epoch(self, network: Network) -> None:
-        """Track the last epoch, and record what is particular to the task."""
+        """Track the last epoch, and write the files that only this task has."""
 
     @abstractmethod
     def outcome(self, interrupted_by: int | None) -> TrainingOutcome[ResultT_co]:
@@ -65,7 +65,7 @@ class EpochRecorder(ABC, Generic[ResultT_co]):
         """Record the figures that `measure` returns for the best weights on all held-out text, if epochs measure a part."""
 
     def begin_epoch(self, epoch: int, *, first_step: int = 0) -> None:
-        """Start the clocks and the bar of an epoch, counted from 1, that begins or goes on at a step."""
+        """Start the clocks and the bar of an epoch, counted from 1, that starts at a step."""
         self.clock.begin_epoch(first_step)
         self.checkpoint_timer.begin_epoch(first_step)
         training = self.plan.settings.training

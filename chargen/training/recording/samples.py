@@ -17,10 +17,10 @@ from chargen.writing.generation import sample_texts
 from chargen.writing.prompt import Prompt
 from chargen.writing.sampling import Sampler
 
-NAMES_IN_A_SAMPLE = 10  # documents written for a sample text of a corpus of lines
+NAMES_IN_A_SAMPLE = 10  # lines in a sample text of a model of lines
 NAME_PROMPT_CHARACTERS = 2
 NAME_SEPARATOR = ", "
-PROMPT_CHARACTERS_PER_TOKEN = {"character": 1, "byte": 1, "word": 6, "bpe": 3}  # read for a prompt as long as a window
+PROMPT_CHARACTERS_PER_TOKEN = {"character": 1, "byte": 1, "word": 6, "bpe": 3}  # read to get a prompt as long as a window
 
 
 @final
@@ -49,7 +49,7 @@ class SampleLog:
 
 
 def draw_samples(model: TextModel, plan: TextPlan, epoch: int) -> list[SampleText]:
-    """Write text at each diversity from one prompt out of the corpus, drawn from the random seed and the epoch."""
+    """Draw text at each diversity from a prompt of the corpus; all depends on the random seed and the epoch."""
     samples = plan.settings.samples
     rng = np.random.default_rng([plan.settings.training.random_seed, epoch])
     by_line = plan.corpus.reading == "line"
@@ -74,7 +74,7 @@ def draw_samples(model: TextModel, plan: TextPlan, epoch: int) -> list[SampleTex
 
 
 def corpus_prompt(text: Text, vocabulary: Vocabulary, *, by_line: bool, length: int, rng: np.random.Generator) -> Prompt:
-    """Return the first letters of a line, or a random window of `length` tokens of a document, as the corpus has them."""
+    """Return a prompt from the corpus: the first letters of a line, or `length` tokens of a document at a random place."""
     if by_line:
         return _read(str(text[:NAME_PROMPT_CHARACTERS]), vocabulary)
     characters = length * PROMPT_CHARACTERS_PER_TOKEN[vocabulary.kind]
@@ -83,7 +83,7 @@ def corpus_prompt(text: Text, vocabulary: Vocabulary, *, by_line: bool, length: 
 
 
 def _read(text: str, vocabulary: Vocabulary, length: int | None = None) -> Prompt:
-    """Return the first `length` tokens of a text of the corpus, in which words may be unknown."""
+    """Return the first `length` tokens of a text of the corpus, which may contain unknown words."""
     ids = vocabulary.encode(text)[:length]
     words = split_words(text)[:length] if vocabulary.kind == "word" else None
     return Prompt(vocabulary.decode(ids) if words is None else "".join(words), ids)

@@ -20,7 +20,7 @@ BAR_WIDTH = 30  # characters, in a notebook
 
 
 class Screen(Protocol):
-    """What shows texts and a bar; `live` tells whether there is a bar."""
+    """An output for lines and a progress bar. live: whether it has a bar."""
 
     live: bool
 
@@ -29,24 +29,24 @@ class Screen(Protocol):
         """Show the bar within."""
 
     def begin(self, title: str, total: int) -> None:
-        """Start the bar anew."""
+        """Start a new bar."""
 
     def move(self, done: int, caption: str) -> None:
         """Move the bar."""
 
     def note(self, text: str) -> None:
-        """Show what stays true."""
+        """Show a line that stays."""
 
     def epoch(self, text: str) -> None:
-        """Show what is true of one epoch."""
+        """Show a line about an epoch."""
 
     def sample(self, text: str) -> None:
-        """Show text that the network has written."""
+        """Show sample text."""
 
 
 @final
 class ConsoleScreen:
-    """Texts one below the other: with a bar under them on a terminal, as they are in a pipe or a file."""
+    """Prints lines: on a terminal above a bar, in a pipe or a file as they are."""
 
     def __init__(self, console: Console) -> None:
         self._console = console
@@ -92,15 +92,15 @@ class ConsoleScreen:
 
 @final
 class NotebookScreen:
-    """One output of a cell, replaced as training goes on: what is said, the last epochs, the bar, the newest sample text.
+    """Updates one output of a cell: notes, the last epochs, the bar, the newest sample text.
 
-    A notebook keeps every line that is printed in it, and the browser every output; a long training would flood both.
+    A notebook stores every line that is printed in it, and a long training would print too many.
     """
 
     live = True
 
     def __init__(self, publish: Callable[[str], None], *, clock: Callable[[], float] = time.monotonic) -> None:
-        """`publish` shows a text in the place of the one before."""
+        """Take a function that shows a text in place of the one before."""
         self._publish, self._clock = publish, clock
         self._published = -SECONDS_BETWEEN_MOVES
         self._before: list[str] = []
@@ -142,7 +142,7 @@ class NotebookScreen:
         self._show_now_and_then()
 
     def _show_now_and_then(self) -> None:
-        """Show what is new, unless it is so little after the last time that nobody would see that."""
+        """Update the output, unless it was updated less than `SECONDS_BETWEEN_MOVES` ago."""
         if self._clock() - self._published >= SECONDS_BETWEEN_MOVES:
             self._show()
 
@@ -155,16 +155,16 @@ class NotebookScreen:
 
 
 def notebook_shell() -> Any:
-    """Return the shell of the notebook kernel that this process is, or None.
+    """Return the shell if this process is a notebook kernel, or None.
 
-    IPython is not imported for that: in a kernel it is there. In a terminal IPython is no kernel.
+    IPython is not imported: a kernel has loaded it. IPython in a terminal is not a kernel.
     """
     shell = getattr(sys.modules.get("IPython"), "get_ipython", lambda: None)()
     return shell if getattr(shell, "kernel", None) is not None else None
 
 
 def cell_output() -> Callable[[str], None]:
-    """Return what shows a text in the cell that runs, and later ones in its place."""
+    """Return a function that shows a text in the running cell, in place of the text before."""
     display = import_module("IPython.display").display
     handle: Any = None
 

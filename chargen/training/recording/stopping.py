@@ -1,4 +1,4 @@
-"""Decide when training ends early, and when the learning rate is lowered because nothing improves."""
+"""Decide when to end training early, and when to lower the learning rate on a plateau."""
 
 import math
 from collections.abc import Mapping
@@ -9,11 +9,7 @@ from chargen.training.recording.results import EpochResult
 
 
 class Progress:
-    """What the losses so far say of going on.
-
-    stop: whether training has done enough, or will do no better. rate_factor: what the plateau schedule multiplies the
-    learning rate by.
-    """
+    """Follows the losses. stop: whether to end training. rate_factor: the factor of the learning rate on a plateau."""
 
     def __init__(self, training: TrainingConfig) -> None:
         self._training = training
@@ -22,7 +18,7 @@ class Progress:
         self.stop, self.rate_factor = False, 1.0
 
     def update(self, result: EpochResult) -> bool:
-        """Take in an epoch and return whether it is the best so far."""
+        """Add the result of an epoch and return whether it is the best so far."""
         training = self._training
         best = result.monitored < self._best
         if best:
@@ -39,11 +35,11 @@ class Progress:
         return best
 
     def facts(self) -> dict[str, Any]:
-        """Return everything that is remembered, as plain values."""
+        """Return what a checkpoint stores."""
         return {name: getattr(self, name) for name in _REMEMBERED}
 
     def restore(self, facts: Mapping[str, Any]) -> None:
-        """Take back what `facts` returned."""
+        """Restore what `facts` returned."""
         for name in _REMEMBERED:
             setattr(self, name, facts[name])
 

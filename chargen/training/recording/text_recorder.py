@@ -77,7 +77,7 @@ class TextRecorder(EpochRecorder[TextEpoch]):
             self._write_sample(network, last.epoch)
 
     def _warn_of_drift(self, last: TextEpoch) -> None:
-        """Print a warning, once, if the state that is carried has drifted away from what the network knows."""
+        """Print a warning, once, if the carried state makes held-out text cost more."""
         if last.drift_bits > LEAST_DRIFT and not self._warned_of_drift:
             self._warned_of_drift = True
             self.display.note(
