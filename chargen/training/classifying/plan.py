@@ -1,7 +1,9 @@
 """Plan the training of a classifier, before any heavy package is loaded."""
 
 import math
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
+from functools import partial
 from typing import Any
 
 import numpy as np
@@ -99,30 +101,15 @@ def make_classifier_plan(settings: Settings, corpus: Corpus) -> ClassifierPlan:
     vocabulary = build_vocabulary(settings.corpus, corpus.texts)
     longest = LONGEST_ROW[settings.corpus.tokens]
     context_length = settings.training.context_length or min(longest, _longest(documents, vocabulary))
-    settings = replace(
-        settings,
-        network=replace(settings.network, targets="last"),
-        training=replace(
-            settings.training, context_length=context_length, batch_size=settings.training.batch_size or BATCH_SIZE
-        ),
-    )
     batch_size = settings.training.batch_size or BATCH_SIZE
-
-    def batches(documents: Documents) -> ExampleBatches:
-        encoded = [vocabulary.encode(str(document.text)) for document in documents]
-        rows = fixed_rows(encoded, context_length, vocabulary.dtype)
-        numbers = np.array([corpus.labels.index(str(document.label)) for document in documents], np.int32)
-        return ExampleBatches(rows, numbers, batch_size=batch_size, seed=seed)
-
+    training = replace(settings.training, context_length=context_length, batch_size=batch_size)
+    settings = replace(settings, network=replace(settings.network, targets="last"), training=training)
+    windows = WindowSizes(context_length, context_length, batch_size)
     num_parameters = count_parameters(settings, vocabulary, num_labels=len(corpus.labels))
-    memory_bytes = estimate_memory(
-        settings.network,
-        WindowSizes(context_length, context_length, batch_size),
-        vocab_size=len(vocabulary),
-        num_parameters=num_parameters,
-        corpus=corpus,
+    memory_bytes = check_memory(
+        estimate_memory(settings.network, windows, vocab_size=len(vocabulary), num_parameters=num_parameters, corpus=corpus)
     )
-    check_memory(memory_bytes)
+    batches = partial(_batches, vocabulary=vocabulary, labels=corpus.labels, windows=windows, seed=seed)
     return ClassifierPlan(
         settings=settings,
         corpus=corpus,
@@ -135,6 +122,16 @@ def make_classifier_plan(settings: Settings, corpus: Corpus) -> ClassifierPlan:
         num_parameters=num_parameters,
         memory_bytes=memory_bytes,
     )
+
+
+def _batches(
+    documents: Documents, *, vocabulary: Vocabulary, labels: Sequence[str], windows: WindowSizes, seed: int
+) -> ExampleBatches:
+    """Return the batches of some texts, each cut to a row."""
+    encoded = [vocabulary.encode(str(document.text)) for document in documents]
+    rows = fixed_rows(encoded, windows.context_length, vocabulary.dtype)
+    numbers = np.array([labels.index(str(document.label)) for document in documents], np.int32)
+    return ExampleBatches(rows, numbers, batch_size=windows.batch_size, seed=seed)
 
 
 def count_parameters(settings: Settings, vocabulary: Vocabulary, *, num_labels: int) -> int:

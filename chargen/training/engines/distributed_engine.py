@@ -9,7 +9,7 @@ from jax import lax
 from jax.experimental.multihost_utils import process_allgather
 from jax.sharding import Mesh, NamedSharding, PartitionSpec
 
-from chargen.training.engines.jax_engine import AXIS, Arrays, JaxEngine
+from chargen.training.engines.jax_engine import AXIS, JaxEngine, Values
 from chargen.training.layers.dropout import rows_from
 
 
@@ -32,10 +32,10 @@ class DistributedEngine(JaxEngine):
         whole = np.asarray(array)
         return jax.make_array_from_callback(whole.shape, sharding, lambda part: whole[part])
 
-    def _pass(self, values: Arrays, carried: Any, *rows: jax.Array, training: bool) -> tuple[jax.Array, Arrays, Arrays]:
+    def _pass(self, values: Values, carried: Any, *rows: jax.Array, training: bool) -> tuple[jax.Array, Values, Values]:
         with rows_from(lax.axis_index(AXIS) * len(rows[0])):
             figures, after = self._forward(values, [*carried.others, *carried.states], *rows, training=training)
         return figures, after[: len(carried.others)], after[len(carried.others) :]
 
-    def _states(self) -> Arrays:
+    def _states(self) -> Values:
         return [process_allgather(state, tiled=True) for state in self._carried_states]

@@ -17,7 +17,7 @@ from jax.sharding import Mesh, NamedSharding, PartitionSpec
 from chargen.corpus.windows import Batch
 from chargen.training.engines.engine import SEED_STATE, Engine
 
-Arrays = list[jax.Array]
+Values = list[jax.Array]
 
 AXIS = "batch"
 WHOLE, ROWS = PartitionSpec(), PartitionSpec(AXIS)  # the same on all devices; cut along the first axis
@@ -47,7 +47,7 @@ class JaxEngine(Engine):
         self._steps = len(largest.inputs)
         self._mesh = self._devices(self.shards)
         self._train, self._test = self._compiled(self._train_step), self._compiled(self._test_step)
-        self._carried_states: Arrays = []
+        self._carried_states: Values = []
         self._measured: jax.Array = None
         self.reset_states()
         self.reset_figures()
@@ -92,7 +92,7 @@ class JaxEngine(Engine):
         return jax.jit(shared, donate_argnums=0)
 
     def _train_step(self, carried: Carried, *rows: jax.Array) -> Carried:
-        def loss(values: Arrays) -> tuple[jax.Array, Any]:
+        def loss(values: Values) -> tuple[jax.Array, Any]:
             figures, others, states = self._pass(values, carried, *rows, training=True)
             given = zip(self.optimizer.variables, carried.optimizer, strict=True)
             with keras.StatelessScope(state_mapping=list(given)):
@@ -113,7 +113,7 @@ class JaxEngine(Engine):
     def _with_weight(figures: jax.Array, sample_weights: jax.Array) -> jax.Array:
         return jnp.append(figures, sample_weights.sum())
 
-    def _pass(self, values: Arrays, carried: Carried, *rows: jax.Array, training: bool) -> tuple[jax.Array, Arrays, Arrays]:
+    def _pass(self, values: Values, carried: Carried, *rows: jax.Array, training: bool) -> tuple[jax.Array, Values, Values]:
         """Return the figures of a device's rows, the other variables and the states after them."""
         variables, shard = self.model.non_trainable_variables, lax.axis_index(AXIS)
         offsets = [shard.astype(one.dtype) if one.name == SEED_STATE else 0 for one in variables]
@@ -122,7 +122,7 @@ class JaxEngine(Engine):
         others = [value - offset for value, offset in zip(after[: len(offsets)], offsets, strict=True)]
         return figures, others, after[len(offsets) :]
 
-    def _states(self) -> Arrays:
+    def _states(self) -> Values:
         return self._carried_states
 
     def _set_states(self, states: Sequence[Any]) -> None:

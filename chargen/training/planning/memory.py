@@ -35,14 +35,15 @@ def estimate_memory(
     return FLOAT_BYTES * floats + BYTES_PER_CHARACTER * corpus.num_characters_in_memory
 
 
-def check_memory(needed: int) -> None:
-    """Raise ConfigError if the machine has less memory than `needed` bytes."""
+def check_memory(needed: int) -> int:
+    """Return the bytes that are needed. Raises ConfigError if the machine has less memory."""
     available = _machine_memory()
     if available is not None and needed > available:
         raise ConfigError(
             f"these settings need about {needed / 1e9:,.1f} GB of memory, this machine has {available / 1e9:.1f} GB",
             hint="lower --batch-size, --context-length or --hidden-size",
         )
+    return needed
 
 
 def _machine_memory() -> int | None:

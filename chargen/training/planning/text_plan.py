@@ -192,18 +192,13 @@ def make_plan(settings: Settings, corpus: Corpus, *, start: Start | None = None,
     training = [tokenize(documents.of_part(part), vocabulary) for part in range(len(corpus.weights))]
     parts = TextParts(training, tokenize(held_out, vocabulary) if held_out else None)
     windows = choose_windows(settings, corpus, parts, passes or settings.training.epochs)
-    settings = replace(
-        settings,
-        corpus=replace(settings.corpus, **corpus.recorded),
-        training=replace(settings.training, **windows._asdict()),
-    )
+    settings = _chosen_settings(settings, corpus, windows)
     check_together(settings)
     check_length(corpus, parts, windows.context_length)
     num_parameters = sum(math.prod(shape) for shape in weight_shapes(settings.network, len(vocabulary)).values())
-    memory_bytes = estimate_memory(
-        settings.network, windows, vocab_size=len(vocabulary), num_parameters=num_parameters, corpus=corpus
+    memory_bytes = check_memory(
+        estimate_memory(settings.network, windows, vocab_size=len(vocabulary), num_parameters=num_parameters, corpus=corpus)
     )
-    check_memory(memory_bytes)
     planned = TextPlan(
         settings=settings,
         windows=windows,
@@ -221,6 +216,12 @@ def make_plan(settings: Settings, corpus: Corpus, *, start: Start | None = None,
         start=start,
     )
     return replace(planned, validation=planned.planned_validation())
+
+
+def _chosen_settings(settings: Settings, corpus: Corpus, windows: WindowSizes) -> Settings:
+    """Return the settings with the window sizes, and with what was found out about the files of the corpus."""
+    chosen = replace(settings.corpus, **corpus.recorded)
+    return replace(settings, corpus=chosen, training=replace(settings.training, **windows._asdict()))
 
 
 def _mixed_batches(
