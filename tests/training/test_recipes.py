@@ -190,7 +190,7 @@ def test_few_steps_are_warned_of_with_what_would_give_more() -> None:
 
 def test_reasons_name_the_optimizer_only_where_it_was_chosen() -> None:
     assert "adamw at 0.016, falling to 0 along a cosine (--learning-rate)" in recipe(PROSE * 20).reasons[-1]
-    assert recipe(PROSE * 20, training={"optimizer": "adam"}).reasons[-1].endswith("; the optimizer is yours")
+    assert recipe(PROSE * 20, training={"optimizer": "adam"}).reasons[-1].endswith("; the optimizer is as given")
 
 
 @pytest.mark.parametrize("count", [10, 100, 1000])

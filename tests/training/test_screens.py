@@ -46,7 +46,7 @@ def train(display: Display, clock: Clock, *, seconds: float, epochs: int = EPOCH
             for step in range(1, 11):
                 clock.now += seconds / 10
                 display.step(step, cross_entropy=2.125)
-            display.epoch_ends(replace(RESULT, epoch=epoch), epochs=epochs, seconds_left=75)
+            display.epoch(replace(RESULT, epoch=epoch).line(epochs=epochs, seconds_left=75))
             display.sample(f"----- after epoch {epoch}\nHarold \x1b[31m:smile:\n\n")
     display.note("best 2.000 bits/char")
 

@@ -111,7 +111,7 @@ def test_fine_tuning_begins_where_the_run_ended(train: Train, names: Path, prose
     options = ("--epochs", 1, "--learning-rate", 1e-20, "--optimizer", "sgd", "--backend", backend)
     again = train(names, *options, "--from", first.run.path, "--hidden-size", 9)
     assert again.validation[0] == pytest.approx(first.validation[-1], abs=0.01)
-    assert "going on from" in again.stderr
+    assert "starting from the weights of" in again.stderr
     other = train(prose, *options, "--from", first.run.name, "--hidden-size", 9, "--context-length", 9)
     model, before = load_model(other.run.model), load_model(first.run.model)
     assert model.network.config.cell == "gru"
