@@ -231,7 +231,7 @@ def test_streams_with_one_target_a_window(lengths: list[int], T: int, B: int) ->
     assert every.num_steps - plan.num_steps in (0, 1)  # what does not fill a window is not read
     for one, other in zip(batches(plan), batches(every), strict=False):
         np.testing.assert_array_equal(one.targets, other.targets[:, -1])
-        np.testing.assert_array_equal(one.weights, other.weights[:, -1])
+        np.testing.assert_array_equal(one.sample_weights, other.sample_weights[:, -1])
     assert plan.num_targets == sum(batch.sample_weights[:, -1].sum() for batch in batches(every))
 
 

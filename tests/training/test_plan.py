@@ -231,7 +231,7 @@ def test_validation_is_what_is_held_out(validation: str, expected: set[str]) -> 
     made = plan("a" * 900 + "b" * 100, training={"context_length": 8}, corpus={"validation": validation})
     assert made.validation is not None
     held_out = made.validation.batches.batch(0, 0)
-    assert set(made.vocabulary.decode(held_out.targets[held_out.weights > 0])) == expected
+    assert set(made.vocabulary.decode(held_out.targets[held_out.sample_weights > 0])) == expected
 
 
 @pytest.mark.parametrize("options", [{}, {"stateful": True}, {"stateful": True, "jitter": True}])
@@ -242,7 +242,7 @@ def test_of_one_text_in_pieces_only_the_end_is_predicted(options: dict[str, Any]
     assert made.ends is False
     for batches, ends in ((made.training, 1), (made.validation.batches, 0)):
         found = [batches.batch(0, step) for step in range(batches.num_steps)]
-        assert sum(int(((one.targets == BOUNDARY) & (one.weights > 0)).sum()) for one in found) == ends
+        assert sum(int(((one.targets == BOUNDARY) & (one.sample_weights > 0)).sum()) for one in found) == ends
         assert sum(one.sample_weights.sum() for one in found) == batches.num_targets
     assert made.training.num_targets + made.validation.batches.num_targets == made.corpus.num_characters + 1
     assert made.conversion.characters_per_token == 1
