@@ -218,7 +218,7 @@ function showDials() {
     $(id).setAttribute("aria-valuetext", value);
   }
   const at = temperature() === 0 ? "0: always the most probable" : temperature().toFixed(2);
-  $("next-note").textContent = `At temperature ${at}. Click a token to append it.`;
+  $("next-note").textContent = `At temperature ${at}. Click one to append it.`;
   if (manuscript.ready) showBars();
 }
 
