@@ -1,6 +1,6 @@
 import os
 
-os.environ.setdefault("OPENBLAS_NUM_THREADS", "1")  # two workers with two threads each would wait for each other; before NumPy
+os.environ.setdefault("OPENBLAS_NUM_THREADS", "1")  # before NumPy: two threads in each of two workers are slow
 
 import shutil
 import signal
@@ -22,10 +22,10 @@ from chargen.network.network import Network, weight_shapes
 from chargen.settings.schema import CorpusConfig, NetworkConfig, Settings
 from chargen.writing.classifier import TextClassifier, save_classifier
 
-collect_ignore = ["mutation.py"]  # a program whose packages `make mutate` installs, not the tests'
+collect_ignore = ["mutation.py"]  # a program that needs the packages of `make mutate`
 
-signal.signal(signal.SIGINT, signal.default_int_handler)  # which a shell leaves out for what it runs in the background
-# This machine may be a busy one: neither an example nor the drawing of examples has to be quick.
+signal.signal(signal.SIGINT, signal.default_int_handler)  # a shell ignores SIGINT in background processes
+# The machine may be busy: neither examples nor their generation have a deadline.
 hypothesis.settings.register_profile("untimed", deadline=None, suppress_health_check=[hypothesis.HealthCheck.too_slow])
 hypothesis.settings.load_profile("untimed")
 
@@ -43,7 +43,7 @@ BROWSER_ARGUMENTS = [
 
 @pytest.fixture(scope="session")
 def browser() -> Iterator[Any]:
-    """A headless Chromium for all tests of a worker, where there is one and Playwright to drive it."""
+    """Start a headless Chromium for all tests of a worker; skip the test without Chromium or Playwright."""
     driver = pytest.importorskip("playwright.sync_api", reason="playwright, which drives a browser, is not installed")
     program = next(filter(None, map(shutil.which, BROWSERS)), None)
     if program is None:
@@ -63,13 +63,13 @@ def in_folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
 
 @pytest.fixture
 def invoke(in_folder: Path) -> Callable[..., Result]:
-    """Run `chargen` with some arguments in this process, in an empty folder."""
+    """Return a function that runs `chargen` with arguments in this process, in an empty folder."""
     return lambda *arguments, **options: CliRunner().invoke(program, [str(one) for one in arguments], **options)
 
 
 @pytest.fixture
 def random_model() -> Callable[..., TextModel]:
-    """Make an untrained model."""
+    """Return a function that makes an untrained model."""
 
     def make(
         *,
@@ -99,7 +99,7 @@ def random_model() -> Callable[..., TextModel]:
 
 @pytest.fixture
 def write_run(in_folder: Path, random_model: Callable[..., TextModel]) -> Callable[..., Path]:
-    """Write the run runs/NAME of an untrained model, and return its model file."""
+    """Return a function that writes the run runs/NAME of an untrained model and returns its model file."""
 
     def write(name: str = "noise", **options: Any) -> Path:
         path = in_folder / "runs" / name / "model.safetensors"
@@ -112,7 +112,7 @@ def write_run(in_folder: Path, random_model: Callable[..., TextModel]) -> Callab
 
 @pytest.fixture
 def write_trained(in_folder: Path, random_model: Callable[..., TextModel]) -> Callable[..., Path]:
-    """Write runs/NAME as training on the configured files leaves it, but untrained, and return its model file."""
+    """Return a function that writes runs/NAME like a training on the configured files, but untrained."""
 
     def write(name: str = "noise", *, characters: str = "abcH\u00e9\n", **corpus: Any) -> Path:
         config = CorpusConfig(**corpus)
@@ -129,7 +129,7 @@ def write_trained(in_folder: Path, random_model: Callable[..., TextModel]) -> Ca
 
 @pytest.fixture
 def write_classifier(in_folder: Path) -> Callable[..., Path]:
-    """Write the run runs/NAME of an untrained classifier, and return its model file."""
+    """Return a function that writes the run runs/NAME of an untrained classifier and returns its model file."""
 
     def write(name: str = "critic", *, labels: tuple[str, ...] = ("neg", "pos"), seed: int = 0) -> Path:
         path = in_folder / "runs" / name / "model.safetensors"

@@ -2,10 +2,10 @@
 
     python -m tests.mutation --count 300
 
-needs `pip install 'chargen[mutation]'`. The mutants are drawn at random from all places of the rooms below that an operator of
-Cosmic Ray can change, at most one for each place; annotations are left alone. The tests of a room run once with coverage.py,
-which notes the lines that each test runs; then each mutant is tested in a copy of the repository by the tests that run its
-line. A survivor is printed with its change.
+needs `pip install 'chargen[mutation]'`. The mutants are drawn at random from all places in the rooms below that an operator of
+Cosmic Ray can change, at most one per place; annotations are skipped. The tests of a room run once with coverage.py, which
+records the lines that each test runs. Then each mutant is tested in a copy of the repository by the tests that run its line. A
+surviving mutant is printed with its change.
 """
 
 import argparse
@@ -43,15 +43,15 @@ NOT_TESTS_OF_ROOM = {  # tests that start many processes, or train
     "tests/training": {path.name for path in (ROOT / "tests/training").glob("test_*.py")}
     - {"test_plan.py", "test_recipes.py", "test_pace.py", "test_transfer.py", "test_measuring.py", "test_gpu.py"},
 }
-SECONDS = 300.0  # for the tests of one mutant; one that takes longer counts as found
-SURVIVED = 0  # exit code of pytest where all tests pass
+SECONDS = 300.0  # seconds for the tests of one mutant; a slower one counts as found
+SURVIVED = 0  # exit code of pytest if all tests pass
 
 Position = tuple[int, int]  # line, column
 TestsByLine = dict[int, list[str]]  # the ids of the tests that run each line of a module
 
 
 class Mutant(NamedTuple):
-    """One change: the module, relative to the repository, and the change's number among those of one operator."""
+    """One change: the module, relative to the repository, and the index of the change for its operator."""
 
     module: Path
     operator: str
@@ -88,7 +88,7 @@ def _annotations(path: Path) -> list[tuple[Position, Position]]:
 
 
 def draw_mutants(count: int, *, seed: int) -> list[Mutant]:
-    """Draw so many mutants, each at another place."""
+    """Draw `count` mutants at different places."""
     rng = random.Random(seed)
     modules = sorted(path.relative_to(ROOT) for room in ROOMS for path in (ROOT / room).rglob("*.py"))
     places = [mutants for module in modules for _, mutants in sorted(find_mutants(module).items())]
@@ -104,14 +104,14 @@ def mutated(mutant: Mutant) -> tuple[str, str]:
 
 
 def test_files(room: str, root: Path) -> list[str]:
-    """Return what the tests of a room lie in, with the modules that have doctests."""
+    """Return the test files of a room, and its modules with doctests."""
     tests = ROOMS[room]
     files = [path for path in (root / tests).glob("test_*.py") if path.name not in NOT_TESTS_OF_ROOM.get(tests, ())]
     return [*map(str, sorted(files)), *([] if tests == "tests/training" else [str(root / room)])]
 
 
 def run_tests(tests: list[str], root: Path, *options: str, seconds: float | None) -> subprocess.CompletedProcess[str]:
-    """Run tests in a copy of the repository, up to the first failure. Raises TimeoutExpired after so many seconds."""
+    """Run tests in a copy of the repository, up to the first failure. Raises TimeoutExpired after `seconds`."""
     arguments = root / "tests.txt"
     arguments.write_text("\n".join(tests), encoding="utf-8")
     environment = os.environ | {"PYTHONPATH": str(root), "PYTHONDONTWRITEBYTECODE": "1", "COVERAGE_FILE": COVERAGE_FILE}
@@ -129,9 +129,9 @@ def passes(tests: list[str], root: Path) -> bool:
 
 
 def find_covering(room: str, root: Path) -> dict[Path, TestsByLine]:
-    """Run the tests of a room, and return which of them run each line of each of its modules.
+    """Run the tests of a room, and return which tests run each line of its modules.
 
-    Exits if the tests fail without a mutant: they would find every mutant.
+    Exits if the tests fail without a mutant, because then they would find every mutant.
     """
     options = (f"--cov={room}", "--cov-context=test", "--cov-report=")
     done = run_tests(test_files(room, root), root, *options, seconds=None)
@@ -149,7 +149,7 @@ def find_covering(room: str, root: Path) -> dict[Path, TestsByLine]:
 
 
 def tests_of(mutant: Mutant, covering: TestsByLine) -> list[str]:
-    """Return the tests that run a mutant's line; of one that runs at import, as constants do, all that run its module."""
+    """Return the tests that run a mutant's line; for a line that runs at import, all tests that run its module."""
     return covering.get(mutant.line) or sorted({test for tests in covering.values() for test in tests})
 
 
@@ -165,7 +165,7 @@ def survives(mutant: Mutant, tests: list[str], root: Path) -> bool:
 
 
 def copies(count: int, folder: Path) -> SimpleQueue[Path]:
-    """Copy the files that git knows into so many folders."""
+    """Copy the files in git to several folders."""
     names = subprocess.run(["git", "ls-files", "-z"], cwd=ROOT, capture_output=True, check=True).stdout.decode().split("\0")
     made: SimpleQueue[Path] = SimpleQueue()
     for number in range(count):
@@ -180,7 +180,7 @@ def copies(count: int, folder: Path) -> SimpleQueue[Path]:
 
 
 def try_mutants(mutants: list[Mutant], *, jobs: int) -> Iterator[tuple[Mutant, bool]]:
-    """Test mutants, `jobs` at a time, and yield each with whether it survived."""
+    """Test mutants, `jobs` at a time, and yield each and whether it survived."""
     with tempfile.TemporaryDirectory() as folder, ThreadPoolExecutor(jobs) as pool:
         free = copies(jobs, Path(folder))
 

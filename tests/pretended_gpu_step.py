@@ -1,4 +1,4 @@
-"""`python -m tests.pretended_gpu_step SECONDS HOW` is a step of the GPU check that ends as it is told to."""
+"""`python -m tests.pretended_gpu_step SECONDS HOW` is a step of the GPU check that ends in the given way."""
 
 import json
 import os
@@ -10,12 +10,12 @@ from typing import Any
 
 
 def reported(kind: str, *rows: dict[str, Any], outcome: str = "done", why: str = "") -> dict[str, Any]:
-    """Return what the check keeps of a step."""
+    """Return the report of the check about a step."""
     return {"step": kind, "kind": kind, "outcome": outcome, "why": why, "seconds": 1.0, "rows": list(rows)}
 
 
 def main(how: str) -> None:
-    """Tell a row, print what is none, and end."""
+    """Print a row, print an invalid row, and end."""
     print(json.dumps({"note": "half of it"}))
     print("a library says hello")
     print("[1, 2]")

@@ -1,4 +1,4 @@
-"""How benchmarks share the cores."""
+"""The benchmarks: how they share the cores, and their tables."""
 
 import os
 import re
@@ -29,7 +29,7 @@ def test_work_side_by_side_has_a_core_each_and_keeps_its_order() -> None:
 
 
 def test_short_texts_have_a_table_and_the_best_of_a_grid(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
-    """Each training is made once, and is worse the farther its batch is from 8 windows."""
+    """Each training runs once, and its figure is worse the more its batch differs from 8 windows."""
     trained = []
 
     def figures(self: Trainings, text: Text, seed: int, options: dict[str, Any]) -> Figures:

@@ -1,4 +1,4 @@
-"""The check of a GPU, tried on a CPU: what it does when all goes well, and when a part of it fails, hangs or has no time."""
+"""The GPU check, tried on a CPU: its behaviour if all goes well, and if a part fails, hangs or has no time."""
 
 import json
 import os
@@ -63,26 +63,26 @@ def test_the_steps_that_run_whole_commands(program: str, arguments: tuple[Any, .
         (tmp_path / "sea.txt").write_text("The sea was calm, and no one spoke.\n" * 60, encoding="utf-8")
         arguments = (*arguments, tmp_path / "sea.txt")
     step = Step(program, (f"benchmarks.on_gpu.{program}", *map(str, arguments)), limit=600)
-    told = run_step(step, seconds=600, environment=os.environ)
-    assert (told["outcome"], told["why"]) == ("done", "")
+    report = run_step(step, seconds=600, environment=os.environ)
+    assert (report["outcome"], report["why"]) == ("done", "")
     key = {"commands": "what", "start": "size", "quality": "protocol"}[program]
-    assert [row[key] for row in told["rows"]] == what
-    assert table.passed({"steps": [told]})
+    assert [row[key] for row in report["rows"]] == what
+    assert table.passed({"steps": [report]})
     if program == "commands":
-        assert told["rows"][1]["difference"] == 0
-        assert told["rows"][1]["same_weights"]
-        assert told["rows"][0]["text"]
+        assert report["rows"][1]["difference"] == 0
+        assert report["rows"][1]["same_weights"]
+        assert report["rows"][0]["text"]
     if program == "quality":
-        assert all(0 < row["nats"] < 5 for row in told["rows"])
+        assert all(0 < row["nats"] < 5 for row in report["rows"])
 
 
 def test_a_command_that_fails_is_told_of(monkeypatch: pytest.MonkeyPatch) -> None:
     step = Step("commands", ("benchmarks.on_gpu.commands", "0", "24", "numpy"), limit=600)
-    told = run_step(step, seconds=600, environment=os.environ)
-    assert told["outcome"] == "done"
-    assert [row["passed"] for row in told["rows"]] == [False]
-    assert "--hidden-size" in told["rows"][0]["why"]
-    assert not table.passed({"steps": [told]})
+    report = run_step(step, seconds=600, environment=os.environ)
+    assert report["outcome"] == "done"
+    assert [row["passed"] for row in report["rows"]] == [False]
+    assert "--hidden-size" in report["rows"][0]["why"]
+    assert not table.passed({"steps": [report]})
 
 
 @pytest.mark.parametrize(
@@ -95,9 +95,9 @@ def test_a_command_that_fails_is_told_of(monkeypatch: pytest.MonkeyPatch) -> Non
     ],
 )
 def test_a_step_that_fails_keeps_its_rows_and_leaves_no_process(how: str, seconds: float, outcome: str, why: str) -> None:
-    told = run_step(Step("try", ("tests.pretended_gpu_step", how), limit=60), seconds=seconds, environment=os.environ)
-    assert (told["step"], told["outcome"], told["why"]) == (f"try {how}", outcome, why)
-    (row,) = told["rows"]
+    report = run_step(Step("try", ("tests.pretended_gpu_step", how), limit=60), seconds=seconds, environment=os.environ)
+    assert (report["step"], report["outcome"], report["why"]) == (f"try {how}", outcome, why)
+    (row,) = report["rows"]
     assert_ended(row["own"], row["child"])
 
 
@@ -122,7 +122,7 @@ def test_a_check_that_is_stopped_leaves_no_process(tmp_path: Path) -> None:
 
 
 def children(process: int) -> list[int]:
-    """Return the processes that a process has started."""
+    """Return the child processes of a process."""
     found = Path(f"/proc/{process}/task/{process}/children").read_text(encoding="ascii")
     return [int(one) for one in found.split()]
 
@@ -136,7 +136,7 @@ def wait_for(found: Any) -> list[int]:
 
 
 def assert_ended(*processes: int) -> None:
-    """Fail if a process still runs some time later; one that is dead but not collected has ended."""
+    """Fail if a process still runs after some time; a zombie process counts as ended."""
     ends = time.monotonic() + 60
     for number in processes:
         while runs(number):
@@ -174,7 +174,7 @@ def test_what_cannot_be_checked_is_refused_in_a_line(
 def test_steps_that_do_not_fit_are_skipped_and_the_others_go_on(
     monkeypatch: pytest.MonkeyPatch, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    """The clock is the test's own: each step takes 100 of 540 seconds."""
+    """The test controls the clock: each step takes 100 of 540 seconds."""
     now = [0.0]
     backend = {"backend": "torch", "gpu": "a GPU", "cuda": "13.0", "cudnn": 92000, "tf32": "cuDNN yes"}
 

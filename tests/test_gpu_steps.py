@@ -1,4 +1,4 @@
-"""What the steps of a GPU check do: which there are, what they compare and measure, and the table of it."""
+"""The steps of the GPU check: the list of steps, their comparisons and measurements, and the table."""
 
 import json
 import os
@@ -122,7 +122,7 @@ def test_a_process_that_dies_costs_one_form(monkeypatch: pytest.MonkeyPatch, tmp
 
 
 class PretendedWorker:
-    """Has as many turns as it is given rates for."""
+    """A worker with one turn for each given speed."""
 
     def __init__(self, *rates: float) -> None:
         self._rates = list(rates)

@@ -1,4 +1,4 @@
-"""Who may import whom, and what a light command never loads."""
+"""Which room may import which, and what light commands never load."""
 
 import ast
 import json
@@ -16,7 +16,7 @@ PACKAGE = Path(chargen.__file__).parent
 HEAVY = {"keras", "tensorflow", "jax", "torch"}
 LIGHT = {"errors", "shipped", "files", "inline", "terminal", "suggestions"}
 
-# Every room and the rooms that it may import from, itself aside.
+# Every room and the other rooms that it may import from.
 MAY_IMPORT: dict[str, set[str]] = {
     "errors": set(),
     "shipped": set(),
@@ -48,7 +48,7 @@ MAY_IMPORT: dict[str, set[str]] = {
     "__init__": {"api", "errors"},
 }
 
-# Within training: what a smaller room may import of the others. What lies beside them puts them together.
+# Within training: the rooms that each smaller room may import from. The modules next to them may import all of them.
 TRAINING_MAY_IMPORT: dict[str, set[str]] = {
     "devices": set(),
     "layers": {"devices"},
@@ -58,9 +58,9 @@ TRAINING_MAY_IMPORT: dict[str, set[str]] = {
 }
 KNOWS_KERAS = {"devices", "layers", "engines", "model", "export", "stock_keras", "keras_trainer", "classifying"}
 
-SERVERS = {"serving/server.py", "serving/connections.py", "cli/serve.py"}  # the latter to see whether they are installed
+SERVERS = {"serving/server.py", "serving/connections.py", "cli/serve.py"}  # the last checks whether they are installed
 
-# Who may import what a run is logged with; the former is a program of its own, which no module imports.
+# The only modules that may import the trackers' packages; the first one is a separate program that no module imports.
 TRACKERS = {"wandb": "tracking/wandb_process.py", "tensorboard": "tracking/tensorboard_tracker.py"}
 
 MODULES = sorted(PACKAGE.rglob("*.py"))
@@ -75,7 +75,7 @@ def room_of_training(module: Path) -> str:
 
 
 def imports(module: Path) -> Iterator[tuple[str, bool]]:
-    """Yield every imported module, also those inside functions, and whether the import stands at the top level."""
+    """Yield every imported module, also those imported inside functions, and whether the import is at the top level."""
     tree = ast.parse(module.read_text(encoding="utf-8"))
     for node in ast.walk(tree):
         if isinstance(node, ast.Import):

@@ -1,4 +1,4 @@
-"""What README and the manual show is so: commands run, on small texts that go by the same names, and figures are the newest."""
+"""README and the manual are correct: commands run, on small texts with the same names, and figures are up to date."""
 
 import os
 import re
@@ -47,7 +47,7 @@ def commands(page: str) -> list[str]:
 
 
 def all_commands() -> dict[str, str]:
-    """Return every command once, with the page that has it first, in the order of the pages."""
+    """Return every command once, with the first page that has it, in the order of the pages."""
     found = {command: file for file, page in reversed(PAGES.items()) for command in commands(page)}
     return {command: found[command] for page in PAGES.values() for command in commands(page)}
 
@@ -74,7 +74,7 @@ def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
     (folder / "articles").mkdir()
     for name in ("one.txt", "two.txt", "one.md", "two.md"):
         (folder / "articles" / name).write_text(PROSE, encoding="utf-8")
-    first = f"chargen train male.txt --backend numpy -q {SMALL}"  # what a page that does not train is shown with, by itself
+    first = f"chargen train male.txt --backend numpy -q {SMALL}"  # used when a page without a training is tested alone
     subprocess.run(first, cwd=folder, env=ENVIRONMENT, shell=True, check=True, capture_output=True)
     return folder
 
@@ -89,7 +89,7 @@ def keras_program(folder: Path) -> subprocess.CompletedProcess[str]:
 
 @pytest.mark.parametrize("command", named(CHARGEN))
 def test_a_command_works(command: str, folder: Path, request: pytest.FixtureRequest) -> None:
-    """The commands share a folder and run in the order of the pages, so that samples find the runs before them."""
+    """The commands share a folder and run in the order of the pages, so that samples find the earlier runs."""
     if CHARGEN[command] == KERAS_PAGE:
         request.getfixturevalue("keras_program")
     backend = re.search(r"--backend (jax|torch)", command)
@@ -102,7 +102,7 @@ def test_a_command_works(command: str, folder: Path, request: pytest.FixtureRequ
         command = re.sub(r"--minutes \d+", f"--minutes 0.05 {SMALL.removeprefix('--epochs 1')}", command)
     elif "chargen train" in command:
         command = f"{command} {SMALL}"
-    if "--distribute" in command:  # among devices that share so small a batch
+    if "--distribute" in command:  # with devices that share such a small batch
         command = f"XLA_FLAGS=--xla_force_host_platform_device_count=2 {command}"
     if command.startswith("chargen serve"):
         assert_serves(f"exec {command} --port 0", folder)
@@ -113,7 +113,7 @@ def test_a_command_works(command: str, folder: Path, request: pytest.FixtureRequ
 
 
 def assert_serves(command: str, folder: Path) -> None:
-    """A server runs until Ctrl-C: it has to send its page until then."""
+    """Check that a server sends its page until Ctrl-C."""
     pytest.importorskip("uvicorn", reason="uvicorn is not installed: pip install 'chargen[serve]'")
     pipes = {"stdout": subprocess.PIPE, "stderr": subprocess.PIPE}
     process = subprocess.Popen(["bash", "-ec", command], cwd=folder, env=ENVIRONMENT, text=True, **pipes)
@@ -159,7 +159,7 @@ def test_every_page_is_in_the_navigation() -> None:
 
 @pytest.mark.parametrize("file", FILES)
 def test_every_path_and_link_leads_somewhere(file: str) -> None:
-    """Paths of the project, and links of what is read on its own as well; `make docs` looks at those of the site."""
+    """Paths in the project, and links of files that are also read outside of the site; `make docs` checks the site's links."""
     page, here = PAGES[file], (REPOSITORY / file).parent
     for path in re.findall(r"`((?:chargen|tests|docs|benchmarks/(?!gpu\.json)|configs)/[\w./-]*)`", page):
         assert (REPOSITORY / path).exists(), path
@@ -207,7 +207,10 @@ def test_the_reference_has_every_option_and_setting() -> None:
     page = hooks.commands_page()
     assert [name for name in COMMANDS if f"\n## chargen {name}\n" not in page] == []
     assert "\n## chargen corpora get\n" in page
-    assert "| `--top-k K` | Draw from the K most probable characters only; 0 for all. \\[default: 0\\] | `CHARGEN_SAMPLE_TOP_K` |" in page
+    assert (
+        "| `--top-k K` | Draw from the K most probable characters only; 0 for all. \\[default: 0\\] | `CHARGEN_SAMPLE_TOP_K` |"
+        in page
+    )
     settings = hooks.settings_page()
     for _, field, _, detail in declared_settings():
         assert f"| `{field.name}` | `{flag_name(field.name, detail)}`" in settings or field.name == "files"
@@ -215,7 +218,7 @@ def test_the_reference_has_every_option_and_setting() -> None:
 
 
 def test_the_tables_are_the_newest_results() -> None:
-    """After a benchmark, `python -m benchmarks table` gives what has to stand there; README shows some rows of it."""
+    """After a benchmark, copy the output of `python -m benchmarks table`; README shows some of its rows."""
     shown = subprocess.run(
         [sys.executable, "-m", "benchmarks", "table"], cwd=REPOSITORY, capture_output=True, text=True, check=True
     )

@@ -1,4 +1,4 @@
-"""The page about the options is what its code makes, whatever texts came out."""
+"""The page about the options is equal to the output of its program, with any texts."""
 
 import doctest
 import re
@@ -15,7 +15,7 @@ TINY = {"files": ("tiny.txt",), "hidden_size": 4, "epochs": 1, "backend": "numpy
 
 
 def test_the_page_is_what_the_code_makes() -> None:
-    """All of it but the texts and figures, which are taken from it; after a change: python -m benchmarks options."""
+    """Except the texts and figures, which are taken from the page; after a change run: python -m benchmarks options."""
     written = PAGE.read_text(encoding="utf-8")
     found = re.findall(r"^\*\*[^\n]+\*\*(?: \(([^)\n]+)\))?\n\n```text\n(.*?)\n```$", written, re.DOTALL | re.MULTILINE)
     outcomes = iter([Outcome(text, figures) for figures, text in found])

@@ -1,4 +1,4 @@
-"""The networks that come with chargen are found by name, write, and are those of the texts that come with it."""
+"""The shipped networks are found by name, write, and are trained on the shipped texts."""
 
 import hashlib
 from collections.abc import Callable
@@ -24,9 +24,9 @@ def test_they_are_small() -> None:
 
 @pytest.mark.parametrize(("name", "texts"), [("shipped/names", ("male", "female")), ("shipped/book", ("book",))])
 def test_they_have_read_the_texts_that_come_along(name: str, texts: tuple[str, ...]) -> None:
-    """After a change of a text: make models."""
+    """After a change of a text run: make models."""
     found = {path.stem: path.read_bytes() for path in shipped_files("corpora")}
-    read = hashlib.sha256(b"".join(found[text] for text in texts) + b"\xff").hexdigest()  # as `digest_of` ends a text
+    read = hashlib.sha256(b"".join(found[text] for text in texts) + b"\xff").hexdigest()  # `digest_of` ends a text like this
     provenance = read_metadata(shipped_models()[name])["provenance"]
     assert (provenance["corpus"], provenance["sha256"]) == (name.removeprefix("shipped/"), read)
 

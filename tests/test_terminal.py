@@ -1,4 +1,4 @@
-"""What a terminal is shown of text that nobody has looked at, and what a pipe gets."""
+"""Untrusted text on a terminal and in a pipe."""
 
 import ast
 import os
@@ -23,7 +23,7 @@ from chargen.terminal import Sanitizer, sanitized
 
 WriteRun = Callable[..., Path]
 
-# Said once more, and otherwise than in the module: what may act on a terminal, or break it.
+# Declared again, independently of the module: characters that may act on a terminal, or break it.
 ACTIVE = {
     *map(chr, range(0x20)),
     "\x7f",
@@ -125,7 +125,7 @@ def test_what_is_left_out(text: str, shown: str) -> None:
 
 
 def on_terminal(*arguments: object, folder: Path, code: int = 0, typed: str = "") -> str:
-    """Run `chargen` with a terminal as stdin, stdout and stderr, and return what the terminal gets; it echoes nothing."""
+    """Run `chargen` with a terminal as stdin, stdout and stderr, without echo, and return the terminal's output."""
     own, theirs = pty.openpty()
     attributes = termios.tcgetattr(theirs)
     attributes[3] &= ~termios.ECHO
@@ -139,7 +139,7 @@ def on_terminal(*arguments: object, folder: Path, code: int = 0, typed: str = ""
     try:
         while more := os.read(own, 65536):
             seen += more
-    except OSError:  # the last one to hold the other end has left
+    except OSError:  # the last process has closed the other end
         pass
     finally:
         os.close(own)
@@ -182,7 +182,7 @@ def test_a_conversation_about_escape_sequences(write_run: WriteRun, in_folder: P
     command = ["play", "--seed", "a\x1b[5mb\x07", "--random-seed", "1", "--length", "200"]
     shown = on_terminal(*command, typed="xyz\n/text\n/quit\n", folder=in_folder)
     assert not ACTIVE & set(shown)
-    assert shown.count("abxyz\n") == 3  # the text at the second turn, on demand, and at the end
+    assert shown.count("abxyz\n") == 3  # the text in the second turn, on demand, and at the end
     raw = on_terminal(*command, "--raw", typed="xyz\n/text\n/quit\n", folder=in_folder)
     assert raw.count("a\x1b[5mb\x07xyz\n") == 3
     assert set(HOSTILE) <= set(raw)
@@ -247,9 +247,9 @@ def test_names_of_runs_and_files(write_run: WriteRun, in_folder: Path) -> None:
     assert name in through_pipe("runs", folder=in_folder)
     assert "training, ab" in on_terminal("plot", name, "other", folder=in_folder)
     assert "no such run: x?[2J?0;t?y;" in on_terminal("sample", "--run", "x\x1b[2J\x9d0;t\x9cy", folder=in_folder, code=2)
-    told = on_terminal("sample", "--run", "x\x1b[2Jy", "--debug", folder=in_folder, code=1)
-    assert "no such run: xy;" in told.splitlines()[-1]
-    assert not ACTIVE & set(told)
+    output = on_terminal("sample", "--run", "x\x1b[2Jy", "--debug", folder=in_folder, code=1)
+    assert "no such run: xy;" in output.splitlines()[-1]
+    assert not ACTIVE & set(output)
     (in_folder / name).write_text("the cat sat on the mat.\n" * 50, encoding="utf-8")
     shown = on_terminal("config", "show", name, "--config", "char-rnn", folder=in_folder)
     assert not ACTIVE & set(shown)
@@ -277,12 +277,12 @@ def test_training_on_escape_sequences(in_folder: Path) -> None:
 
 
 PACKAGE = Path(chargen.__file__).parent
-OURS = sorted({*PACKAGE.rglob("*.py")} - {PACKAGE / "export" / "standalone.py"})  # which runs without the others
+OURS = sorted({*PACKAGE.rglob("*.py")} - {PACKAGE / "export" / "standalone.py"})  # runs without the others
 
 
 @pytest.mark.parametrize("module", OURS, ids=lambda path: path.name)
 def test_all_text_takes_this_way(module: Path) -> None:
-    """Only `chargen.terminal` writes to the standard streams; progress bars go through `Display`."""
+    """Only `chargen.terminal` writes to the standard streams; progress bars use `Display`."""
     for node in ast.walk(ast.parse(module.read_text(encoding="utf-8"))):
         if isinstance(node, ast.Call):
             called = ast.unparse(node.func)

@@ -1,4 +1,4 @@
-"""The wheel works outside the repository, with the dependencies that are installed already."""
+"""The wheel works outside the repository, with the installed dependencies."""
 
 import shutil
 import subprocess
@@ -18,14 +18,14 @@ def run(*command: object, folder: Path) -> str:
 
 
 def not_of_the_source(folder: str, names: list[str]) -> set[str]:
-    """Return what the sources do not have: what is made at the top of a checkout, and caches everywhere."""
+    """Return the files that are not part of the sources: build results at the top of a checkout, and caches."""
     made = {".venv", ".git", "runs", "build", "dist", "gpu-wheels"} if Path(folder) == REPOSITORY else set()
     return made | {name for name in names if name in ("__pycache__", ".hypothesis") or name.endswith("_cache")}
 
 
 @pytest.fixture(scope="module")
 def environment(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A new environment with the wheel in it. Dependencies come by a path file, whose own path files are not read."""
+    """Return a new environment with the wheel. A path file adds the dependencies; their own path files are not read."""
     folder = tmp_path_factory.mktemp("wheel")
     source = folder / "source"
     shutil.copytree(REPOSITORY, source, ignore=not_of_the_source)

@@ -1,6 +1,6 @@
-"""The long loops behind the promises of reliability: `python -m tests.torture [NAME...]` prints how many tries survived.
+"""Run the long tests of reliability: `python -m tests.torture [NAME...]` prints how many attempts passed.
 
-Each is tried in a short form by the ordinary tests too.
+The ordinary tests run a short form of each.
 """
 
 import errno
@@ -35,14 +35,14 @@ SECONDS_TO_END = 5.0
 
 
 class Outcome(NamedTuple):
-    """How often something was tried, and how often nothing was lost or let in."""
+    """The number of attempts, and the number without loss or harm."""
 
     tried: int
     survived: int
 
 
 def resume() -> Outcome:
-    """Stop trainings of every cell at random looks for a signal, go on, and compare all files with those of a whole one."""
+    """Stop trainings of every cell at random checks for a signal, resume them, and compare all files with an unstopped run."""
     rng, survived = np.random.default_rng(1), 0
     for cell in ("simplernn", "lstm", "gru"):
         for form in ([], ["--stateful"]):
@@ -59,7 +59,7 @@ def resume() -> Outcome:
 
 
 def _train(folder: Path, arguments: list[str], *, looks: int | None = None) -> Path:
-    """Train in a folder, to the end or until a signal comes at the nth look for one, and return the run's path."""
+    """Train in a folder, to the end or until a signal comes at the nth check for one; return the run's path."""
     left = looks
 
     def check(requested: RequestedSignal) -> None:
@@ -83,7 +83,7 @@ def _train(folder: Path, arguments: list[str], *, looks: int | None = None) -> P
 
 
 def kill() -> Outcome:
-    """Kill trainings without warning at random moments, go on, kill again; count the kills after which nothing was lost."""
+    """Kill trainings without warning at random moments, resume, kill again; count the kills without a loss."""
     rng, tried, survived = np.random.default_rng(1), 0, 0
     command = [sys.executable, "-m", "chargen", "train"]
     options = ["--backend", "numpy", "--epochs", "4", "--patience", "0", "--checkpoint-steps", "2"]
@@ -100,13 +100,13 @@ def kill() -> Outcome:
                 kills += 1
                 runs = list(root.glob("*/config.toml"))
                 arguments = ["--resume", str(runs[0].parent)] if runs else arguments
-            (config,) = root.glob("*/config.toml")  # a kill before it was written leaves an empty folder
+            (config,) = root.glob("*/config.toml")  # a kill before it is written leaves an empty folder
             tried, survived = tried + kills, survived + kills * (_contents(config.parent) == expected)
     return Outcome(tried, survived)
 
 
 def _killed(command: list[str], folder: Path, *, seconds: float) -> bool:
-    """Run a command for so long; return whether it had to be killed."""
+    """Run a command for `seconds`; return whether it had to be killed."""
     process = subprocess.Popen(command, cwd=folder, stdout=subprocess.DEVNULL, stderr=subprocess.PIPE)
     try:
         _, stderr = process.communicate(timeout=seconds)
@@ -119,7 +119,7 @@ def _killed(command: list[str], folder: Path, *, seconds: float) -> bool:
 
 
 def interrupt() -> Outcome:
-    """Interrupt trainings with Keras at moments from start-up to the end; each has to end in five seconds, saying so."""
+    """Interrupt trainings with Keras at moments from start-up to the end; each must end within five seconds with a message."""
     moments, survived = np.linspace(0.3, 20, INTERRUPTS), 0
     command = [sys.executable, "-m", "chargen", "train", "male.txt", "--epochs", "100000", "--patience", "0"]
     for number, seconds in enumerate(moments.tolist()):
@@ -136,7 +136,7 @@ def interrupt() -> Outcome:
 
 
 def lock() -> Outcome:
-    """Go on with one run in many processes at once: one does, the others say which process holds it, or find it finished."""
+    """Resume one run in many processes at once: one trains, the others name its process or find the run finished."""
     with tempfile.TemporaryDirectory() as name:
         options = ["--backend", "numpy", "--epochs", "30", "--patience", "0"]
         stopped = _train(Path(name), ["text.txt", *options], looks=4)
@@ -145,15 +145,15 @@ def lock() -> Outcome:
             subprocess.Popen(command, cwd=name, stdout=subprocess.DEVNULL, stderr=subprocess.PIPE, text=True)
             for _ in range(STARTS)
         ]
-        told = [(process.communicate()[1], process.returncode) for process in started]
-    trained = sum("epoch 30/30" in stderr and code == 0 for stderr, code in told)
-    refused = sum("is in use by process" in stderr and code == 2 for stderr, code in told)
-    finished = sum("is finished" in stderr and code == 0 for stderr, code in told)
+        ended = [(process.communicate()[1], process.returncode) for process in started]
+    trained = sum("epoch 30/30" in stderr and code == 0 for stderr, code in ended)
+    refused = sum("is in use by process" in stderr and code == 2 for stderr, code in ended)
+    finished = sum("is finished" in stderr and code == 0 for stderr, code in ended)
     return Outcome(STARTS, trained + refused + finished if trained == 1 else 0)
 
 
 def fault() -> Outcome:
-    """Fail at the nth call that writing a checkpoint makes, for every n, in three ways; the one before has to load."""
+    """Fail at the nth call of writing a checkpoint, for every n, in three ways; the previous checkpoint must load."""
     tried = survived = 0
     for code in (errno.ENOSPC, errno.EIO, errno.EACCES):
         with tempfile.TemporaryDirectory() as name:
@@ -169,7 +169,7 @@ def fault() -> Outcome:
 
 
 def _write_with_fault(folder: Path, number: int, code: int) -> bool:
-    """Write a checkpoint on a disk that fails at one call; return whether it came to that."""
+    """Write a checkpoint on a disk that fails at one call; return whether that call was reached."""
     left, failed = number, False
 
     def failing(call: Callable[..., object]) -> Callable[..., object]:
@@ -201,13 +201,13 @@ def _contents(run: Path) -> dict[str, bytes]:
 
 
 def terminal() -> Outcome:
-    """Show a terminal fuzzed text, cut at random places; nothing of it may act there."""
+    """Print fuzzed text, cut at random places, to a terminal; none of it may act there."""
     results = [not ACTIVE & set(in_chunks(text, places)) for text, places in fuzzed()]
     return Outcome(len(results), sum(results))
 
 
 def damage() -> Outcome:
-    """Truncate model files and flip bits of them; every one has to be refused in one line."""
+    """Truncate model files and flip bits of them; every one must be refused in one line."""
     return Outcome(*torture_by_damage())
 
 
@@ -219,7 +219,7 @@ def server() -> Outcome:
 
 
 def attack() -> Outcome:
-    """Run commands on model files that are built to do harm, under an audit hook."""
+    """Run commands on malicious model files, under an audit hook."""
     return Outcome(*torture_by_attacks())
 
 
@@ -237,15 +237,15 @@ TORTURES: dict[str, tuple[str, Callable[[], Outcome]]] = {
 
 
 def main(names: list[str]) -> None:
-    """Run some loops, all unless named, and print a table."""
+    """Run the given tests, by default all, and print a table."""
     print("| what | tried | survived | seconds |\n| --- | ---: | ---: | ---: |", flush=True)
     lost = 0
     for name in names or TORTURES:
         began = time.perf_counter()
-        told, torture = TORTURES[name]
+        title, torture = TORTURES[name]
         tried, survived = torture()
         lost += tried - survived
-        print(f"| {told} | {tried:,} | {survived:,} | {time.perf_counter() - began:,.0f} |", flush=True)
+        print(f"| {title} | {tried:,} | {survived:,} | {time.perf_counter() - began:,.0f} |", flush=True)
     raise SystemExit(lost > 0)
 
 

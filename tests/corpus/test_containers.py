@@ -189,14 +189,14 @@ NOT_READ = [
 ]
 
 
-@pytest.mark.parametrize(("name", "raw", "told"), NOT_READ, ids=[f"{n} {one[0]}" for n, one in enumerate(NOT_READ)])
+@pytest.mark.parametrize(("name", "raw", "message"), NOT_READ, ids=[f"{n} {one[0]}" for n, one in enumerate(NOT_READ)])
 def test_what_is_not_unpacked_is_refused_in_one_line(
-    name: str, raw: bytes, told: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    name: str, raw: bytes, message: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(containers, "ALWAYS_ALLOWED", 100_000)
     with pytest.raises(CorpusError) as refused:
         load(tmp_path, raw, name)
-    assert told in str(refused.value)
+    assert message in str(refused.value)
     assert "\n" not in str(refused.value)
 
 
@@ -226,7 +226,7 @@ def test_what_an_archive_points_at_is_not_followed(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize(
-    ("name", "raw", "told"),
+    ("name", "raw", "message"),
     [
         ("photo.jpg", b"\xff\xd8\xff\xe0\0\x10JFIF", "photo.jpg is a JPEG picture, not text; save it as plain text"),
         (
@@ -248,10 +248,10 @@ def test_what_an_archive_points_at_is_not_followed(tmp_path: Path) -> None:
         ("m.safetensors", b'\x40\0\0\0\0\0\0\0{"__metadata__":{}}', "m.safetensors is a safetensors model"),
     ],
 )
-def test_other_files_are_refused_by_name(name: str, raw: bytes, told: str, tmp_path: Path) -> None:
+def test_other_files_are_refused_by_name(name: str, raw: bytes, message: str, tmp_path: Path) -> None:
     with pytest.raises(CorpusError) as refused:
         load(tmp_path, raw, name)
-    assert told in str(refused.value)
+    assert message in str(refused.value)
     assert texts(load(tmp_path, raw, name, tokens="byte"))[0].encode("utf-8", "surrogateescape") == raw
 
 
@@ -276,10 +276,10 @@ def test_any_damage_gives_a_text_or_one_line(seed: int, kind: str, tmp_path_fact
         place = rng.randrange(len(raw))
         raw[place : place + rng.randint(0, 3)] = rng.randbytes(rng.randint(0, 3))
     try:
-        told = "" if load(tmp_path_factory.getbasetemp(), bytes(raw), "damaged").num_characters else "\n"
+        message = "" if load(tmp_path_factory.getbasetemp(), bytes(raw), "damaged").num_characters else "\n"
     except ChargenError as error:
-        told = str(error)
-    assert "\n" not in told
+        message = str(error)
+    assert "\n" not in message
 
 
 def test_names_beyond_ascii_are_no_encryption(tmp_path: Path) -> None:

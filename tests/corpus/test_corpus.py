@@ -83,7 +83,7 @@ def test_what_is_recorded_cuts_the_same_texts_in_the_same_way(texts: list[str], 
 
 @pytest.mark.parametrize("text", [PROSE, "\n%\n".join([PROSE] * 9)], ids=["prose", "separated"])
 def test_a_run_that_chose_to_carry_the_state_is_read_again_as_it_was(text: str, in_folder: Path) -> None:
-    """The recipe chooses `training.stateful` once the text is cut, and a run has it among its settings."""
+    """The recipe chooses `training.stateful` after the text is cut, and stores it in the run's settings."""
     corpus = load(in_folder, text)
     assert load(in_folder, text, stateful=True, **corpus.recorded) == replace(corpus, notes=())
 

@@ -1,4 +1,4 @@
-"""Texts in the encodings before UTF-8 are read in the right one, by the letters of their languages."""
+"""Texts in encodings older than UTF-8 are decoded correctly, by the letters of their languages."""
 
 import io
 import tarfile
@@ -23,11 +23,11 @@ from chargen.errors import CorpusError
 Invoke = Callable[..., Result]
 
 LANGUAGES = tomllib.loads(Path(__file__).with_name("languages.toml").read_text(encoding="utf-8"))
-TONES = dict.fromkeys("\u0300\u0301\u0303\u0309\u0323")  # marks of their own in cp1258
+TONES = dict.fromkeys("\u0300\u0301\u0303\u0309\u0323")  # separate combining marks in cp1258
 
 
 class Sample(NamedTuple):
-    """A text and the bytes that it is in an encoding."""
+    """A text and its bytes in an encoding."""
 
     language: str
     encoding: str
@@ -47,7 +47,7 @@ def samples(cut: Callable[[str], str]) -> Iterator[Sample]:
 
 
 def with_tone_marks(text: str) -> str:
-    """Return Vietnamese with its tones as characters of their own, as its encoding has them."""
+    """Return Vietnamese with its tones as separate characters, as in its encoding."""
     return "".join(map(letter_and_tone, normalize("NFC", text)))
 
 
@@ -255,10 +255,10 @@ def test_the_benchmark_counts_what_is_right(tmp_path: Path) -> None:
     }.items():
         (tmp_path / folder).mkdir()
         (tmp_path / folder / "a.txt").write_bytes(raw)
-    told = CliRunner().invoke(main, [str(tmp_path)])
-    assert told.exit_code == 0, told.output
-    assert [line.split()[-2:] for line in told.stdout.splitlines()[:4]] == [
+    result = CliRunner().invoke(main, [str(tmp_path)])
+    assert result.exit_code == 0, result.output
+    assert [line.split()[-2:] for line in result.stdout.splitlines()[:4]] == [
         *(["3", "60.0%"], ["0", "0.0%"], ["0", "0.0%"], ["2", "40.0%"]),
     ]
-    assert "KOI8-R/a.txt: koi8-r read as cp1251" in told.stdout
-    assert told.stderr == "left out: EUC-TW/a.txt is not in an encoding that Python reads\n"
+    assert "KOI8-R/a.txt: koi8-r read as cp1251" in result.stdout
+    assert result.stderr == "left out: EUC-TW/a.txt is not in an encoding that Python reads\n"

@@ -1,4 +1,4 @@
-"""Fetching public texts, from a server on this machine that does whatever a server can do wrong."""
+"""Downloads of public texts, from a local server that misbehaves in every possible way."""
 
 import gzip
 import hashlib
@@ -27,7 +27,7 @@ CONTENT = b"It was late, and the river was high.\n" * 3000
 
 
 class Handler(BaseHTTPRequestHandler):
-    """Answers each path in its own way."""
+    """Answers each path with its own kind of misbehaviour."""
 
     def do_GET(self) -> None:
         getattr(self, self.path.partition("?")[0].strip("/").replace("-", "_").replace(".", "_"))()
@@ -135,7 +135,7 @@ def cache(in_folder: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
 
 @pytest.fixture
 def text_at(server: ThreadingHTTPServer, cache: Path, monkeypatch: pytest.MonkeyPatch) -> Callable[[str], PublicText]:
-    """Make a public text of the server's, the only one there is."""
+    """Make a public text at an address of the server, the only known one."""
 
     def make(path: str) -> PublicText:
         text = PublicText(
@@ -275,7 +275,7 @@ def shipped(name: str) -> bytes:
 
 
 @pytest.mark.parametrize(
-    ("arguments", "told"),
+    ("arguments", "message"),
     [
         (["male", "moby-dick"], "no text is called moby-dick; there are book.txt, "),
         (["male", "book", "-o", "x"], "--output is one file, 2 names are given; get one text at a time"),
@@ -284,10 +284,10 @@ def shipped(name: str) -> bytes:
         ([], "missing argument 'NAMES...'"),
     ],
 )
-def test_what_cannot_be_had_is_one_line(arguments: list[str], told: str, invoke: Invoke) -> None:
+def test_what_cannot_be_had_is_one_line(arguments: list[str], message: str, invoke: Invoke) -> None:
     result = invoke("corpora", "get", *arguments)
     assert (result.exit_code, result.stdout, result.stderr.count("\n")) == (2, "", 1)
-    assert result.stderr.startswith(f"chargen: {told}")
+    assert result.stderr.startswith(f"chargen: {message}")
 
 
 def test_the_register() -> None:
@@ -337,7 +337,7 @@ def test_the_kind_of_a_nameless_text_comes_from_the_server(address: str) -> None
 
 
 @pytest.mark.parametrize(
-    ("path", "told"),
+    ("path", "message"),
     [
         ("missing", "the server answered 404"),
         ("cut", "connection"),
@@ -353,12 +353,12 @@ def test_the_kind_of_a_nameless_text_comes_from_the_server(address: str) -> None
     ],
 )
 def test_what_cannot_be_fetched_is_refused_and_nothing_is_left(
-    path: str, told: str, address: str, cache: Path, monkeypatch: pytest.MonkeyPatch
+    path: str, message: str, address: str, cache: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr("chargen.corpus.downloads.MAX_BYTES", 1_000_000)
     with pytest.raises(CorpusError) as refused:
         read_sources([f"{address}/{path}"])
-    assert told in refused.value.message
+    assert message in refused.value.message
     assert "\n" not in str(refused.value)
     assert len([one for one in cache.parent.rglob("*") if one.is_file()]) == ("sha256" in path)
 

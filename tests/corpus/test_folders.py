@@ -1,4 +1,4 @@
-"""Which files of a folder are read, and what is said of the others."""
+"""Which files of a folder are read, and what is reported about the others."""
 
 import os
 from collections import Counter
@@ -25,7 +25,7 @@ Fill = Callable[..., Path]
 
 @pytest.fixture
 def fill(in_folder: Path) -> Fill:
-    """Make a folder of files: a name, or its content by name."""
+    """Make a folder of files: names, or names with content."""
 
     def make(*names: str, **contents: bytes) -> Path:
         for name, content in {name: f"text of {name}".encode() for name in names}.items() | contents.items():

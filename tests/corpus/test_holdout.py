@@ -16,7 +16,7 @@ WORDS = ("one", "two", "three", "four", "five", "six", "seven", "eight", "nine",
 
 
 def prose(length: int, *, line: int = 11, paragraph: int = 5) -> str:
-    """Return words in lines and paragraphs, all different enough to find a piece of them again."""
+    """Return words in lines and paragraphs, so different that a piece of them can be found again."""
     words = [f"{WORDS[number % len(WORDS)]}{number}" for number in range(length // 4)]
     lines = [" ".join(words[first : first + line]) for first in range(0, len(words), line)]
     blocks = ["\n".join(lines[first : first + paragraph]) for first in range(0, len(lines), paragraph)]
@@ -40,7 +40,7 @@ def texts(documents: Sequence[Document]) -> list[str]:
 
 
 def in_order(text: str, training: Sequence[Document], held_out: Sequence[Document]) -> list[Document]:
-    """Return the pieces of a text in its order, which are trained on and held out in turn; fail if they are not all of it."""
+    """Return the pieces of a text in order, for training and validation in turn; fail if they are not the whole text."""
     pieces = [piece for pair in zip_longest(training, held_out) for piece in pair if piece]
     assert "".join(texts(pieces)) == text
     assert [piece.ends for piece in pieces] == [False] * (len(pieces) - 1) + [True]
@@ -64,7 +64,7 @@ def test_the_choice_depends_on_the_seed() -> None:
 
 
 def test_many_documents_are_split_alike_either_way() -> None:
-    """What was held out of a list of names, or of a folder of alike files, stays what it was."""
+    """The validation split of a list of names, or of a folder of similar files, is the same with both methods."""
     documents = [str(number) for number in range(100, 200)]
     assert split(*documents, way="spread") == split(*documents, way="tail")
     assert split(*documents, way="spread", reading="line") == split(*documents, way="tail", reading="line")
@@ -114,7 +114,7 @@ def test_stretches_of_a_few_thousand_characters(length: int, spans: int) -> None
 
 
 def test_stretches_lie_in_all_parts_of_a_text() -> None:
-    """The end is not held out, whatever the seed: a licence there is a small share of the training part."""
+    """The end is never held out, with any seed: a licence there is then a small part of the training text."""
     text = "a" * 90_000 + "z" * 10_000
     for seed in range(20):
         _, held_out = split(text, seed=seed)
@@ -181,13 +181,13 @@ def test_lines_are_never_cut() -> None:
 @pytest.mark.parametrize(
     ("text", "cut", "place"),
     [
-        ("one two\n\nthree four\nfive", 12, 9),  # after the empty line, though a line's end is as near
+        ("one two\n\nthree four\nfive", 12, 9),  # after the empty line, although the end of a line is as near
         ("one two three\nfour five", 11, 14),
         ("One. Two three four", 7, 5),
         ("one two three", 7, 8),
         ("one two three", 9, 8),
         ("abcdefghijkl", 6, 6),
-        ("abcdee\u0301fghij", 6, 5),  # not within a letter and its accent
+        ("abcdee\u0301fghij", 6, 5),  # not between a letter and its accent
     ],
 )
 def test_a_cut_moves_to_the_best_place_nearby(text: str, cut: int, place: int) -> None:

@@ -1,4 +1,4 @@
-"""A large text behaves as the same text in memory."""
+"""A large text in a file behaves like the same text in memory."""
 
 import io
 from pathlib import Path
@@ -21,7 +21,7 @@ texts = st.text(st.characters(exclude_categories=["Cs"]), max_size=30)
 
 @pytest.fixture
 def small_blocks(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Make every file a large one, read in pieces that cut characters and line ends in two."""
+    """Treat every file as large, and read it in pieces that cut characters and line ends in two."""
     monkeypatch.setattr(reading, "LARGE_BYTES", 1)
     monkeypatch.setattr(large_text, "BLOCK", 7)
 

@@ -1,4 +1,4 @@
-"""Lists are told from running text: the labelled table, its confusion matrix, and the properties of the judgement."""
+"""Lists are distinguished from running text: the labelled table, its confusion matrix, and properties of the judgement."""
 
 import doctest
 
@@ -21,7 +21,7 @@ SHARE_RIGHT = 0.95
 
 
 def confusion(table: list[Labelled]) -> dict[tuple[str, str], list[str]]:
-    """Return the names of the texts by what they are and what they are judged to be."""
+    """Return the names of the texts by true and judged label."""
     matrix: dict[tuple[str, str], list[str]] = {}
     for one in table:
         judged = "list" if judge_layout(one.text).kind == "list" else "text"

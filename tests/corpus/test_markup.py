@@ -220,10 +220,10 @@ def test_any_damage_gives_a_text_or_one_line(seed: int, name: str, tmp_path_fact
         place = rng.randrange(len(raw))
         raw[place : place + rng.randint(0, 3)] = rng.choice([rng.randbytes(2), b"[", b"{}", b'"', b"null", b"1", b"\n"])
     try:
-        told = "" if load(tmp_path_factory.getbasetemp(), bytes(raw), f"damaged-{name}").num_characters else "\n"
+        message = "" if load(tmp_path_factory.getbasetemp(), bytes(raw), f"damaged-{name}").num_characters else "\n"
     except ChargenError as error:
-        told = str(error)
-    assert "\n" not in told
+        message = str(error)
+    assert "\n" not in message
 
 
 def test_many_files_of_a_kind_have_few_notes(tmp_path: Path) -> None:

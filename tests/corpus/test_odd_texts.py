@@ -1,4 +1,4 @@
-"""Texts that nobody tidied up: each is read as what it is, from file to plan, or refused in one line."""
+"""Untidy texts: each is read correctly, from the file to the plan, or refused in one line."""
 
 import json
 from collections.abc import Callable
@@ -27,7 +27,7 @@ FRENCH = "Été comme hiver, le garçon naïf rêvait déjà à Noël ; où éta
 MANY = "".join(map(chr, range(0x4E00, 0x4E00 + 20_000)))
 LONG = "on and on " * 30_000
 
-# What is in the file, and the text that is read from it.
+# The bytes of the file, and the text read from it.
 READ: dict[str, tuple[bytes, str]] = {
     "two characters": (b"ab", "ab"),
     "UTF-8 with a byte order mark": (b"\xef\xbb\xbfa text with a mark", "a text with a mark"),
@@ -49,7 +49,7 @@ READ: dict[str, tuple[bytes, str]] = {
     "20,000 distinct characters": (MANY.encode(), MANY),
 }
 
-# What is in the file, options, and what is said.
+# The bytes of the file, options, and the message.
 REFUSED: dict[str, tuple[bytes, dict[str, Any], str]] = {
     "empty": (b"", {}, "text.txt is empty"),
     "one character": (b"x", {}, "text.txt holds only one character, expected two"),
@@ -77,7 +77,7 @@ REFUSED: dict[str, tuple[bytes, dict[str, Any], str]] = {
     "no name of an encoding": (b"text", {"encoding": "utf-8\0"}, r"unknown encoding 'utf-8\x00'"),
 }
 
-# What is in the file, the encoding that is asked for, and the text that is read from it.
+# The bytes of the file, the requested encoding, and the text read from it.
 FORCED: dict[str, tuple[bytes, str, str]] = {
     "zero bytes": (b"a\0b", "utf-8", "a\0b"),
     "a mark": (b"\xef\xbb\xbfabc", "utf-8", "abc"),
@@ -90,7 +90,7 @@ FORCED: dict[str, tuple[bytes, str, str]] = {
 
 @pytest.fixture(params=["in memory", "in files"])
 def size(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> None:
-    """Read small files as such, and as if they were large, in pieces that cut characters and line ends in two."""
+    """Read small files as they are, and as large files, in pieces that cut characters and line ends in two."""
     if request.param == "in files":
         monkeypatch.setattr(reading, "LARGE_BYTES", 1)
         monkeypatch.setattr(large_text, "BLOCK", 1009)
@@ -110,7 +110,7 @@ def plan_of(in_folder: Path, size: None) -> Callable[..., TextPlan]:
 
 
 def check(plan: TextPlan, text: str) -> None:
-    """Hold that a plan is for this text, and for the one that its first batch holds."""
+    """Assert that a plan is for this text, and that its first batch is one of the text."""
     (document,) = plan.corpus.texts
     assert str(document) == text
     assert plan.vocabulary.decode(plan.vocabulary.encode(text)) == text
@@ -131,10 +131,10 @@ def test_texts_that_are_read(name: str, plan_of: Callable[..., TextPlan]) -> Non
 
 @pytest.mark.parametrize("name", REFUSED)
 def test_texts_that_are_refused(name: str, plan_of: Callable[..., TextPlan]) -> None:
-    raw, options, told = REFUSED[name]
+    raw, options, message = REFUSED[name]
     with pytest.raises(CorpusError) as refused:
         plan_of(raw, **options)
-    assert told in refused.value.message
+    assert message in refused.value.message
     assert refused.value.hint
     assert "\n" not in refused.value.message + refused.value.hint
 
@@ -223,8 +223,8 @@ def test_from_text_to_text(raw: bytes, options: list[str], invoke: Invoke, in_fo
     assert trained.exit_code == 0, trained.stderr
     written = invoke("sample", "--length", 30, "--random-seed", 1)
     assert (written.exit_code, written.stderr) == (0, "")
-    told = json.loads(invoke("sample", "--length", 30, "--random-seed", 1, "--count", 2, "--json").stdout)
-    assert len(told["texts"]) == 2
+    result = json.loads(invoke("sample", "--length", 30, "--random-seed", 1, "--count", 2, "--json").stdout)
+    assert len(result["texts"]) == 2
 
 
 @pytest.mark.parametrize("name", ["a" * 300 + ".txt", "\udcff.txt", "a\0b.txt", "line\nbreak.txt"])
@@ -235,7 +235,7 @@ def test_names_of_files_that_are_not_there(name: str, invoke: Invoke) -> None:
     assert "internal" not in result.stderr
 
 
-# Every code point that is in texts; half a surrogate pair comes with the raw bytes of a file only.
+# Every code point of texts; half a surrogate pair can come only from the raw bytes of a file.
 texts = st.text(st.characters(exclude_categories=["Cs"]), max_size=40)
 any_texts = st.text(st.characters(), max_size=40)
 WORDS = ["the", " the", "e\u0301", FAMILY, "שלום", "\r\n", "\0", " ", "\n", "\x1b[", "日本", "\ufeff", "\ufffd\ufffd"]

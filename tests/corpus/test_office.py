@@ -114,7 +114,7 @@ FETCHING = """<!DOCTYPE x [<!ENTITY a SYSTEM "file:///etc/passwd">]>
 
 
 @pytest.mark.parametrize(
-    ("name", "raw", "told"),
+    ("name", "raw", "message"),
     [
         (
             "a.xlsx",
@@ -147,12 +147,12 @@ FETCHING = """<!DOCTYPE x [<!ENTITY a SYSTEM "file:///etc/passwd">]>
     ],
 )
 def test_documents_that_cannot_be_read_are_refused(
-    name: str, raw: bytes, told: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    name: str, raw: bytes, message: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(containers, "ALWAYS_ALLOWED", 100_000)
     with pytest.raises(CorpusError) as refused:
         load(tmp_path, raw, name)
-    assert told in str(refused.value)
+    assert message in str(refused.value)
     assert "\n" not in str(refused.value)
 
 
@@ -241,7 +241,7 @@ def test_any_damage_gives_a_text_or_one_line(seed: int, name: str, tmp_path_fact
         place = rng.randrange(len(raw))
         raw[place : place + rng.randint(0, 3)] = rng.randbytes(rng.randint(0, 3))
     try:
-        told = "" if load(tmp_path_factory.getbasetemp(), bytes(raw), f"damaged-{name}").num_characters else "\n"
+        message = "" if load(tmp_path_factory.getbasetemp(), bytes(raw), f"damaged-{name}").num_characters else "\n"
     except ChargenError as error:
-        told = str(error)
-    assert "\n" not in told
+        message = str(error)
+    assert "\n" not in message

@@ -77,10 +77,10 @@ def test_examples_to_classify_are_read(
     corpus = load_examples(CorpusConfig(files=(str(tmp_path / "t.parquet"),)))
     assert [document[:2] for document in corpus.documents] == [("aa", "pos"), ("bb", "neg"), ("ab", "pos"), ("cc", "neg")]
     write_classifier()
-    told = invoke("classify", "--file", tmp_path / "t.parquet")
-    assert told.exit_code == 0
-    assert "of 4 texts)" in told.stdout
-    assert "texts are from the column 'text', such as 'aa'; labels are from 'label'" in told.stderr
+    result = invoke("classify", "--file", tmp_path / "t.parquet")
+    assert result.exit_code == 0
+    assert "of 4 texts)" in result.stdout
+    assert "texts are from the column 'text', such as 'aa'; labels are from 'label'" in result.stderr
 
 
 def test_cells_of_all_types_become_text(tmp_path: Path) -> None:
@@ -89,7 +89,7 @@ def test_cells_of_all_types_become_text(tmp_path: Path) -> None:
         "turns": pa.array([[{"role": "user", "content": "Hi"}, {"role": "bot", "content": "Hello"}], []]),
         "map": pa.array([[("a", 1)], []], pa.map_(pa.string(), pa.int64())),
         "category": pa.array(["red", "blue"]).dictionary_encode(),
-        "bytes": pa.array([b"told in bytes", b"\xff\xd8\xff\xe0"]),
+        "bytes": pa.array([b"text in bytes", b"\xff\xd8\xff\xe0"]),
         "decimal": pa.array([Decimal("1.20"), None]),
         "time": pa.array([1, 2], pa.timestamp("ns")),
         "truth": pa.array([True, None]),
@@ -99,7 +99,7 @@ def test_cells_of_all_types_become_text(tmp_path: Path) -> None:
         "turns": ["Hi\nHello"],
         "map": ["a\n1"],
         "category": ["red", "blue"],
-        "bytes": ["told in bytes"],
+        "bytes": ["text in bytes"],
         "decimal": ["1.20"],
         "time": [f"1970-01-01 00:00:00.00000000{n}" for n in (1, 2)],
         "truth": ["true"],
@@ -160,14 +160,14 @@ REFUSED = [
 ]
 
 
-@pytest.mark.parametrize(("raw", "given", "kind", "told"), REFUSED, ids=range(len(REFUSED)))
+@pytest.mark.parametrize(("raw", "given", "kind", "message"), REFUSED, ids=range(len(REFUSED)))
 def test_what_cannot_be_read_is_refused_in_one_line(
-    raw: bytes, given: dict[str, Any], kind: type[ChargenError], told: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    raw: bytes, given: dict[str, Any], kind: type[ChargenError], message: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(containers, "ALWAYS_ALLOWED", 100_000)
     with pytest.raises(kind) as refused:
         load(tmp_path, raw, **given)
-    assert told in str(refused.value)
+    assert message in str(refused.value)
     assert "\n" not in str(refused.value)
 
 
@@ -187,7 +187,7 @@ def test_any_damage_gives_a_text_or_one_line(seed: int, tmp_path_factory: pytest
         place = rng.randrange(4, len(raw))
         raw[place : place + rng.randint(0, 3)] = rng.randbytes(rng.randint(0, 3))
     try:
-        told = "" if load(tmp_path_factory.getbasetemp(), bytes(raw), "damaged").num_characters else "\n"
+        message = "" if load(tmp_path_factory.getbasetemp(), bytes(raw), "damaged").num_characters else "\n"
     except ChargenError as error:
-        told = str(error)
-    assert "\n" not in told
+        message = str(error)
+    assert "\n" not in message

@@ -1,4 +1,4 @@
-"""Texts at the addresses of fsspec, in file systems that do whatever one can do wrong."""
+"""Texts at addresses of fsspec, in file systems that misbehave in every possible way."""
 
 import hashlib
 import io
@@ -24,7 +24,7 @@ SHA256 = hashlib.sha256(CONTENT).hexdigest()
 
 
 class Cut(io.BytesIO):
-    """A file whose connection is lost."""
+    """A file whose connection breaks."""
 
     def read(self, size: int | None = -1) -> bytes:
         if self.tell():
@@ -33,7 +33,7 @@ class Cut(io.BytesIO):
 
 
 class Troubled(fsspec.AbstractFileSystem):  # type: ignore[misc]
-    """Opens each path in its own way."""
+    """Opens each path with its own kind of misbehaviour."""
 
     protocol = "troubled"
     cachable = False
@@ -80,11 +80,11 @@ def files_in(folder: Path) -> list[str]:
 def test_a_text_is_fetched_once_and_then_read_from_the_cache(pin: str, memory: Any, cache: Path) -> None:
     corpus = load_corpus(CorpusConfig(files=(f"memory://texts/story.txt{pin}",)))
     assert (corpus.name, [str(text) for text in corpus.texts]) == ("story", [CONTENT.decode()])
-    told = f"memory://texts/story.txt: {len(CONTENT):,} bytes, sha256 {SHA256}"
-    assert corpus.notes[0].startswith(f"{told}, fetched into {cache}")
+    message = f"memory://texts/story.txt: {len(CONTENT):,} bytes, sha256 {SHA256}"
+    assert corpus.notes[0].startswith(f"{message}, fetched into {cache}")
     memory.rm("/texts/story.txt")
     again = load_corpus(CorpusConfig(files=(f"memory://texts/story.txt{pin}",)))
-    assert again.notes[0].startswith(f"{told}, read from the cache {cache}")
+    assert again.notes[0].startswith(f"{message}, read from the cache {cache}")
     assert again.downloads == (again.notes[0],)
 
 
@@ -111,7 +111,7 @@ def test_a_file_of_this_machine_stays_where_it_is(cache: Path, in_folder: Path) 
 
 
 @pytest.mark.parametrize(
-    ("given", "told"),
+    ("given", "message"),
     [
         ("memory://none.txt", "cannot fetch none.txt from memory://none.txt: no such file; check the address"),
         ("memory://texts", "memory://texts is a folder, expected a file; give the address of a file in it"),
@@ -139,20 +139,20 @@ def test_a_file_of_this_machine_stays_where_it_is(cache: Path, in_folder: Path) 
     ],
 )
 def test_what_cannot_be_fetched_is_one_line_and_leaves_nothing(
-    given: str, told: str, memory: Any, troubled: str, cache: Path, monkeypatch: pytest.MonkeyPatch
+    given: str, message: str, memory: Any, troubled: str, cache: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr("chargen.corpus.downloads.MAX_BYTES", 100_000 if "endless" in given or "huge" in given else 1 << 20)
     with pytest.raises(CorpusError) as refused:
         read_sources([given])
-    assert told in str(refused.value)
+    assert message in str(refused.value)
     assert "\n" not in str(refused.value)
     assert "secret" not in str(refused.value)
-    assert isinstance(refused.value, DownloadError) == ("cannot fetch" in told or told.startswith("troubled"))
+    assert isinstance(refused.value, DownloadError) == ("cannot fetch" in message or message.startswith("troubled"))
     assert files_in(cache) == (["story.txt"] if "#sha256" in given else [])
 
 
 @pytest.mark.parametrize(
-    ("error", "told"),
+    ("error", "message"),
     [
         (
             ImportError("Install s3fs to access S3"),
@@ -162,7 +162,7 @@ def test_what_cannot_be_fetched_is_one_line_and_leaves_nothing(
     ],
 )
 def test_the_package_that_an_address_needs_is_named(
-    error: ImportError, told: str, cache: Path, monkeypatch: pytest.MonkeyPatch
+    error: ImportError, message: str, cache: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     def missing(_: str) -> None:
         raise error from ModuleNotFoundError("No module named 's3fs'", name="s3fs")
@@ -170,7 +170,7 @@ def test_the_package_that_an_address_needs_is_named(
     monkeypatch.setattr("fsspec.get_filesystem_class", missing)
     with pytest.raises(ChargenError) as refused:
         read_sources(["s3://b/a.txt"])
-    assert str(refused.value) == told
+    assert str(refused.value) == message
 
 
 def test_without_fsspec_its_extra_is_named(cache: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -1,4 +1,4 @@
-"""Documents are cut at separators, which are found where they are plain and nowhere else."""
+"""Documents are cut at separators, which are found only where they are clear."""
 
 import doctest
 import random
@@ -145,7 +145,7 @@ def test_a_separator_can_be_chosen_or_refused(in_folder: Path) -> None:
 
 
 def test_a_run_without_a_separator_is_read_as_before(in_folder: Path) -> None:
-    """Runs from before there were separators have recorded `reading` alone."""
+    """Runs from before separators existed have only `reading` in their settings."""
     assert tuple(load(in_folder, FORTUNES, reading="document").texts) == (FORTUNES,)
 
 

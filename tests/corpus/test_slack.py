@@ -70,7 +70,7 @@ def test_a_damaged_day_is_left_out(damaged: str, tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize(
-    ("files", "told"),
+    ("files", "expected"),
     [
         (
             {**EXPORT, "general/2021-12-31.json": [], "general/2022-01-01.json": [], "walks/2021-12-30.json": [JOINED]},
@@ -83,6 +83,6 @@ def test_a_damaged_day_is_left_out(damaged: str, tmp_path: Path) -> None:
         ({name: EXPORT[name] for name in EXPORT if "/" not in name}, r"no \.txt or \.md file in team\.zip, only \.json 3"),
     ],
 )
-def test_an_export_without_messages_and_other_archives_are_told(files: dict[str, Any], told: str, tmp_path: Path) -> None:
-    with pytest.raises(CorpusError, match=told):
+def test_an_export_without_messages_and_other_archives_are_told(files: dict[str, Any], expected: str, tmp_path: Path) -> None:
+    with pytest.raises(CorpusError, match=expected):
         load(tmp_path, zipped(files))

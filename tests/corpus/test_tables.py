@@ -193,7 +193,7 @@ def test_rows_without_a_text_and_damaged_ones_are_left_out(tmp_path: Path) -> No
 
 
 @pytest.mark.parametrize(
-    ("content", "name", "settings", "kind", "told"),
+    ("content", "name", "settings", "kind", "expected"),
     [
         (table(ROWS), "t.csv", {"text_column": "body"}, ConfigError, "t.csv has no column body; it has id, created_at, tweet"),
         (table(ROWS), "t.csv", {"text_column": "9"}, ConfigError, "t.csv has no column 9"),
@@ -208,19 +208,19 @@ def test_rows_without_a_text_and_damaged_ones_are_left_out(tmp_path: Path) -> No
     ],
 )
 def test_what_is_no_table_is_refused_in_one_line(
-    content: str, name: str, settings: dict[str, Any], kind: type[ChargenError] | None, told: str, tmp_path: Path
+    content: str, name: str, settings: dict[str, Any], kind: type[ChargenError] | None, expected: str, tmp_path: Path
 ) -> None:
     if kind is None:
         assert texts(load(tmp_path, content, name, **settings))
         return
     with pytest.raises(kind) as refused:
         load(tmp_path, content, name, **settings)
-    assert told in refused.value.message
+    assert expected in refused.value.message
     assert "\n" not in str(refused.value)
 
 
 @pytest.mark.parametrize(
-    ("content", "name", "told"),
+    ("content", "name", "expected"),
     [
         ('{"name": "chargen", "version": 1}\n', "t.json", "its JSON has no list of records, read as plain text"),
         ("// a note\n{}\n", "t.json", "it is not JSON"),
@@ -229,10 +229,10 @@ def test_what_is_no_table_is_refused_in_one_line(
         ("".join(json.dumps(record) + "\n" for record in RECORDS * 2), "t.txt", "(--format jsonl reads a text from each row)"),
     ],
 )
-def test_what_is_read_as_plain_text_is_told(content: str, name: str, told: str, tmp_path: Path) -> None:
+def test_what_is_read_as_plain_text_is_told(content: str, name: str, expected: str, tmp_path: Path) -> None:
     corpus = load(tmp_path, content, name)
     assert texts(corpus) == [content]
-    assert told in corpus.notes[0]
+    assert expected in corpus.notes[0]
     plain = load(tmp_path, content, name, format="text")
     assert (texts(plain), plain.notes) == ([content], ())
 
@@ -264,10 +264,10 @@ def test_any_bytes_give_a_text_or_one_line(suffix: str, raw: bytes, tmp_path_fac
         try:
             corpus = load(tmp_path_factory.getbasetemp(), raw, f"fuzzed.{suffix}", **settings)
         except ChargenError as error:
-            told = str(error)
+            expected = str(error)
         else:
-            told = "" if corpus.num_characters > 1 else "\n"
-        assert "\n" not in told
+            expected = "" if corpus.num_characters > 1 else "\n"
+        assert "\n" not in expected
 
 
 @pytest.mark.parametrize("rows", [[["id", "text"], ["1", "Good day"]], [["1", "Good day"]]])

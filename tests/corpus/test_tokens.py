@@ -1,4 +1,4 @@
-"""Every kind of token goes from text to ids and back, and into a model file and back."""
+"""Every kind of token maps text to ids and back, and survives a model file."""
 
 import json
 import sys
@@ -158,7 +158,7 @@ def test_labels_are_files_or_folders(in_folder: Path) -> None:
 
 
 @pytest.mark.parametrize(
-    ("mapping", "told"),
+    ("mapping", "message"),
     [
         ({"kind": "character", "characters": ""}, "empty"),
         ({"kind": "character", "characters": "", "labels": ["x"]}, "empty"),
@@ -175,6 +175,6 @@ def test_labels_are_files_or_folders(in_folder: Path) -> None:
     ],
     ids=lambda value: str(value)[:40],
 )
-def test_no_vocabulary_is_made_of_what_none_can_be(mapping: dict[str, Any], told: str) -> None:
-    with pytest.raises(ValueError, match=told):
+def test_no_vocabulary_is_made_of_what_none_can_be(mapping: dict[str, Any], message: str) -> None:
+    with pytest.raises(ValueError, match=message):
         vocabulary_from_mapping(mapping)

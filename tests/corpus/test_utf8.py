@@ -1,4 +1,4 @@
-"""UTF-8 with damage is read as UTF-8, and what was done about the damage is reported."""
+"""Damaged UTF-8 is read as UTF-8, and the damage and its repair are reported."""
 
 import io
 from pathlib import Path
@@ -19,8 +19,8 @@ POLISH = "Książę wyszedł z zamku wcześnie rano.\nMgła leżała nad łąkam
 TEXTS = {"cp1252": FRENCH, "cp1251": RUSSIAN, "gb18030": CHINESE, "cp1250": POLISH}
 
 
-def told(raw: bytes) -> str:
-    """Return what is reported of a damaged text."""
+def report(raw: bytes) -> str:
+    """Return the report about a damaged text."""
     damage = decode(raw).decoding.damage
     return damage.describe() if damage else ""
 
@@ -31,9 +31,9 @@ def test_a_last_character_that_is_cut_off_is_left_out(text: str) -> None:
     for length in range(1, len(character)):
         raw = text.encode() + character[:length]
         assert decode(raw).text == text
-        assert f"the last character, at byte {len(text.encode())} (line 3), is incomplete and left out" in told(raw)
-        assert "UTF-8 but" not in told(raw)
-        assert "--encoding" in told(raw)
+        assert f"the last character, at byte {len(text.encode())} (line 3), is incomplete and left out" in report(raw)
+        assert "UTF-8 but" not in report(raw)
+        assert "--encoding" in report(raw)
 
 
 @pytest.mark.parametrize("text", TEXTS.values(), ids=TEXTS)
@@ -41,7 +41,7 @@ def test_a_first_character_that_is_cut_off_is_left_out(text: str) -> None:
     character = next(one for one in text if not one.isascii()).encode()
     for length in range(1, len(character)):
         assert decode(character[length:] + text.encode()).text == text
-        assert "the first character is incomplete and left out" in told(character[length:] + text.encode())
+        assert "the first character is incomplete and left out" in report(character[length:] + text.encode())
 
 
 @pytest.mark.parametrize("text", TEXTS.values(), ids=TEXTS)
@@ -50,7 +50,7 @@ def test_a_stray_quotation_mark_is_one(text: str) -> None:
     raw = f"{first}\n".encode() + b"\x92" + second.encode()
     assert decode(raw).text == f"{first}\n’{second}"
     place = len(first.encode()) + 1
-    assert told(raw).startswith(f"UTF-8 except for 1 byte, at byte {place} (line 2), read as cp125")
+    assert report(raw).startswith(f"UTF-8 except for 1 byte, at byte {place} (line 2), read as cp125")
 
 
 @pytest.mark.parametrize(
@@ -85,7 +85,7 @@ def test_a_stray_letter_is_read_in_the_usual_encoding_of_the_language(text: str,
 )
 def test_what_is_left_of_a_character(raw: bytes, read: str, report: str) -> None:
     assert decode(raw).text == read
-    assert report in told(raw)
+    assert report in report(raw)
 
 
 @pytest.mark.parametrize("encoding", TEXTS)
@@ -96,8 +96,8 @@ def test_two_encodings_in_one_text_are_each_read(encoding: str, first: bool) -> 
     raw = other + text.encode() if first else text.encode() + other
     assert decode(raw).text == text * 2
     line = 1 if first else text.count("\n") + 1
-    assert f"(line {line})" in told(raw)
-    assert f"read as {encoding}, such as '" in told(raw)
+    assert f"(line {line})" in report(raw)
+    assert f"read as {encoding}, such as '" in report(raw)
 
 
 @pytest.mark.parametrize(

@@ -27,7 +27,7 @@ sizes = st.integers(1, 9)
 
 
 def stream_of(lengths: list[int], *, cut: Collection[int] = ()) -> TokenStream:
-    """Documents whose characters all differ, so that a window that mixes two is seen; some of them cut off."""
+    """Return documents whose characters all differ, so that a window that mixes two is detected; some are cut off."""
     first = np.cumsum([33, *lengths])
     texts = ["".join(map(chr, range(start, start + length))) for start, length in zip(first, lengths, strict=False)]
     documents = [Document(text, ends=number not in cut) for number, text in enumerate(texts)]
@@ -39,7 +39,7 @@ def batches(plan: BatchPlan, epoch: int = 0) -> Iterator[Batch]:
 
 
 def windows(plan: BatchPlan, epoch: int = 0) -> Iterator[tuple[list[int], list[int], list[float]]]:
-    """Yield inputs, targets and weights of every window that weighs."""
+    """Yield inputs, targets and weights of every window with a weight."""
     for batch in batches(plan, epoch):
         for inputs, targets, weights in zip(batch.inputs, batch.targets, batch.sample_weights, strict=True):
             if weights.any():
@@ -47,12 +47,12 @@ def windows(plan: BatchPlan, epoch: int = 0) -> Iterator[tuple[list[int], list[i
 
 
 def pieces(stream: TokenStream) -> list[list[int]]:
-    """Return every document's ids with both of its boundaries."""
+    """Return every document's ids, including both boundaries."""
     return [stream.ids[start : end + 1].tolist() for start, end in zip(stream.starts, stream.starts[1:], strict=False)]
 
 
 def reference_all(stream: TokenStream, T: int, stride: int) -> Counter[tuple[int, ...]]:
-    """Return all windows as tuples of inputs and targets that weigh, document by document."""
+    """Return all windows as tuples of inputs and weighted targets, document by document."""
     found: Counter[tuple[int, ...]] = Counter()
     for ids in pieces(stream):
         start = 0
@@ -228,7 +228,7 @@ def test_streams_with_one_target_a_window(lengths: list[int], T: int, B: int) ->
     stream = stream_of(lengths)
     every = ContiguousStreams(stream, context_length=T, batch_size=B, last=False)
     plan = ContiguousStreams(stream, context_length=T, batch_size=B, last=True)
-    assert every.num_steps - plan.num_steps in (0, 1)  # what does not fill a window is not read
+    assert every.num_steps - plan.num_steps in (0, 1)  # an incomplete window is not read
     for one, other in zip(batches(plan), batches(every), strict=False):
         np.testing.assert_array_equal(one.targets, other.targets[:, -1])
         np.testing.assert_array_equal(one.sample_weights, other.sample_weights[:, -1])
@@ -266,7 +266,7 @@ def test_jittered_streams_differ_from_epoch_to_epoch() -> None:
 
 
 def labelled(lengths: list[int]) -> TokenStream:
-    """Documents that begin with two labels in turn."""
+    """Return documents that alternate between two labels."""
     vocabulary = CharacterVocabulary("a", labels=("x", "y"))
     return tokenize([Document("a" * length, "xy"[place % 2]) for place, length in enumerate(lengths)], vocabulary)
 
@@ -347,7 +347,7 @@ def test_shuffling_depends_on_seed_and_epoch_and_leaves_little_in_place() -> Non
 
 
 def labelled_stream() -> TokenStream:
-    """Ids 1 to 6 are the letters, 7 and 8 the labels."""
+    """Return a stream in which ids 1 to 6 are letters, 7 and 8 labels."""
     vocabulary = CharacterVocabulary("abcdef", labels=("x", "y"))
     return tokenize([Document("abc", "x"), Document("def", "y"), Document("a", "x")], vocabulary)
 
@@ -363,7 +363,7 @@ def test_every_window_begins_with_its_label_and_labels_are_never_predicted() -> 
     plan = SlidingWindows(labelled_stream(), context_length=3, stride=2, batch_size=4, last=False, seed=1)
     found = {(tuple(inputs), tuple(targets), tuple(weights)) for inputs, targets, weights in windows(plan)}
     assert ((7, 1, 2), (1, 2, 3), (1, 1, 1)) in found
-    assert ((7, 3, 8), (3, 0, 0), (0, 1, 0)) in found  # the window at "b": what follows the label is not to be told
+    assert ((7, 3, 8), (3, 0, 0), (0, 1, 0)) in found  # the window at "b": the token after the label is not predicted
     assert ((8, 4, 5), (4, 5, 6), (1, 1, 1)) in found
     assert len(found) == 5
     assert plan.num_targets == sum(batch.sample_weights.sum() for batch in batches(plan)) == 10

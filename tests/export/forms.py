@@ -1,4 +1,4 @@
-"""Models of every form that can be trained, for the exports to be held against the NumPy network."""
+"""Models of every form that can be trained, to compare the exports with the NumPy network."""
 
 from itertools import product
 from typing import Any
@@ -10,7 +10,7 @@ from chargen.network.model_file import TextModel
 from chargen.network.network import Network, weight_shapes
 from chargen.settings.schema import NetworkConfig
 
-N, T, E, H, V, DENSE = 2, 3, 4, 5, 7, 6  # all different, so that swapped axes cannot pass
+N, T, E, H, V, DENSE = 2, 3, 4, 5, 7, 6  # all different, so that swapped axes fail
 
 CELLS = [("simplernn", True), ("dense", True), ("lstm", True), ("gru", True), ("gru", False)]
 MORE: list[dict[str, Any]] = [

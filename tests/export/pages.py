@@ -1,4 +1,4 @@
-"""What the tests of the page share, exported or served: how a browser is watched, and how one writes in it."""
+"""Helpers for tests of the exported and the served page: watch a browser, and write in it."""
 
 from collections.abc import Callable
 from typing import Any
@@ -7,7 +7,7 @@ AS_FAST_AS_IT_CAN = "4"
 
 
 def watch(page: Any, odd: list[str], *, is_expected: Callable[[str], bool]) -> None:
-    """Note dialogs, errors, what is said on the console, and requests to other addresses than the expected ones."""
+    """Record dialogs, errors, console output, and requests to unexpected addresses."""
     page.set_default_timeout(10_000)
     page.on("request", lambda one: None if is_expected(one.url) else odd.append(f"request {one.url}"))
     page.on("dialog", lambda dialog: odd.append(f"dialog {dialog.message}"))
@@ -16,7 +16,10 @@ def watch(page: Any, odd: list[str], *, is_expected: Callable[[str], bool]) -> N
 
 
 def wait_until(page: Any, condition: str) -> None:
-    """Wait until an expression is true. Playwright's own way evaluates a string in the page, which its policy forbids."""
+    """Wait until an expression is true.
+
+    Playwright's own function evaluates a string in the page, which the page's policy forbids.
+    """
     for _ in range(1000):
         if page.evaluate(condition):
             return
@@ -32,7 +35,7 @@ def begin(page: Any, prompt: str, temperature: str = "0") -> None:
 
 
 def write(page: Any, tokens: int) -> str:
-    """Have so many tokens written, or a few more, and return all text."""
+    """Let the page write `count` tokens, or a few more, and return all text."""
     page.get_by_role("button", name="Write").click()
     wait_until(page, f"manuscript.drawn >= {tokens}")
     if page.evaluate("writing !== null"):

@@ -1,4 +1,4 @@
-"""An ONNX file computes what the NumPy network does, at once and step by step."""
+"""An ONNX file computes the same as the NumPy network, in one run and step by step."""
 
 import json
 from typing import Any

@@ -1,4 +1,4 @@
-"""The exported program writes what `chargen sample` writes, with nothing but NumPy."""
+"""The exported program writes the same as `chargen sample`, with nothing but NumPy."""
 
 import subprocess
 import sys
@@ -21,7 +21,7 @@ from tests.export.forms import FORMS, E, H, halved, make_model, name_of, some_id
 Invoke = Callable[..., Result]
 Program = Callable[..., subprocess.CompletedProcess[bytes]]
 
-# Runs a program where only NumPy and the standard library can be imported.
+# Runs a program that can import only NumPy and the standard library.
 ALONE = """
 import runpy, sys
 sys.path.insert(0, sys.argv.pop(1))
@@ -32,7 +32,7 @@ runpy.run_path(program, run_name="__main__")
 
 @pytest.fixture(scope="module")
 def numpy_alone(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A folder with NumPy and no other package."""
+    """Return a folder with NumPy and no other package."""
     folder = tmp_path_factory.mktemp("site")
     package = Path(np.__file__).parent
     for path in (package, package.with_name("numpy.libs")):
@@ -43,7 +43,7 @@ def numpy_alone(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 @pytest.fixture
 def program(numpy_alone: Path, in_folder: Path) -> Program:
-    """Run a model's program, isolated."""
+    """Run a model's program in isolation."""
 
     def run(model: TextModel, *arguments: str, precision: str = "float32") -> subprocess.CompletedProcess[bytes]:
         (in_folder / "program.py").write_text(make_script(model, precision), encoding="ascii")
@@ -109,7 +109,7 @@ def test_prompts_and_lengths_of_words(program: Program) -> None:
     text = written(program, model, "--seed", "cat ", "--length", "31", "--random-seed", "1")
     assert text.startswith("cat ")
     assert not text.startswith("cat  ")
-    assert 30 <= len(text) - len("cat \n") <= 31  # the first word's space is there already
+    assert 30 <= len(text) - len("cat \n") <= 31  # the space of the first word is already written
 
 
 def test_lines_are_different(program: Program) -> None:
@@ -133,7 +133,7 @@ def test_labels(invoke: Invoke, program: Program, in_folder: Path) -> None:
 
 @pytest.mark.parametrize("config", FORMS, ids=name_of)
 def test_every_form_computes_what_the_network_does(config: NetworkConfig) -> None:
-    """In this process, since a program of its own for each would take a while."""
+    """In this process, because a process for each form would take long."""
     model = make_model(config)
     for precision, network in (("float32", model.network), ("float16", halved(model))):
         names: dict[str, object] = {"__name__": "program"}
@@ -161,13 +161,13 @@ def test_no_text_of_a_model_becomes_code(program: Program) -> None:
 
 
 def test_a_terminal_is_shown_what_chargen_shows_it() -> None:
-    """But for the rest of an escape sequence, which is harmless without its first character."""
+    """Except for the rest of an escape sequence, which is harmless without its first character."""
     for code in (*range(0xD800), *range(0xE000, 0x10000)):
         assert bool(CONTROLS.match(chr(code))) == bool(ACTIVE.match(chr(code)))
 
 
 @pytest.mark.parametrize(
-    ("arguments", "told"),
+    ("arguments", "message"),
     [
         (["--seed", "ü"], "the model has never seen 'ü' (U+00FC)"),
         (["--temp", "-1"], "temperature is -1, expected 0 or more"),
@@ -178,7 +178,7 @@ def test_a_terminal_is_shown_what_chargen_shows_it() -> None:
     ],
     ids=" ".join,
 )
-def test_bad_input_is_refused(arguments: list[str], told: str, program: Program) -> None:
+def test_bad_input_is_refused(arguments: list[str], message: str, program: Program) -> None:
     done = program(make_model(LSTM), *arguments)
     assert (done.returncode, done.stdout) == (2, b"")
-    assert told in done.stderr.decode().splitlines()[-1]
+    assert message in done.stderr.decode().splitlines()[-1]

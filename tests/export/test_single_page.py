@@ -1,4 +1,4 @@
-"""The exported page, in a browser: it computes what the network does, asks for nothing, and nothing breaks out of it."""
+"""The exported page in a browser: it computes the same as the network, sends no request, and no text breaks out of it."""
 
 import re
 from base64 import b64encode
@@ -47,7 +47,7 @@ def context(browser: Any) -> Iterator[Any]:
 
 @pytest.fixture
 def open_page(context: Any, tmp_path: Path) -> Iterator[Open]:
-    """Open the page of a model once it has read its prompt. Afterwards there were no requests, no dialogs and no errors."""
+    """Open the page of a model after it has read its prompt; later check for requests, dialogs and errors."""
     odd: list[str] = []
 
     def open_it(model: TextModel, precision: str = "float32") -> Any:
@@ -71,7 +71,7 @@ def greedy(model: TextModel, prompt: str, length: int) -> str:
 
 @pytest.fixture(scope="module")
 def anywhere(browser: Any, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Any]:
-    """A page whose code takes any model: to open one for each would take a while."""
+    """Return a page whose code accepts any model: opening a page for each would take long."""
     path = tmp_path_factory.mktemp("page") / "page.html"
     path.write_text(make_page(make_model(LSTM), "float32"), encoding="ascii")
     page = browser.new_page()
@@ -90,7 +90,7 @@ def test_logits_equal(config: NetworkConfig, anywhere: Any) -> None:
     for precision, network in (("float32", model.network), ("float16", halved(model))):
         numbers = b64encode(packed(model, precision)).decode("ascii")
         given = anywhere.evaluate(READ_IDS, [some_ids().tolist(), describe(model, precision), numbers])
-        np.testing.assert_allclose(given, all_logits(network), atol=1e-5)  # 1e-4 was asked for
+        np.testing.assert_allclose(given, all_logits(network), atol=1e-5)  # the requirement is 1e-4
 
 
 @pytest.mark.parametrize("config", FORMS[5::9], ids=name_of)
@@ -225,7 +225,7 @@ def test_no_text_of_a_model_becomes_markup(open_page: Open) -> None:
 
 @pytest.fixture
 def listener() -> Iterator[tuple[int, list[str]]]:
-    """A port of this machine, and the paths that were asked for there."""
+    """Return a local port and the paths requested there."""
     paths: list[str] = []
 
     class Handler(BaseHTTPRequestHandler):
@@ -260,7 +260,7 @@ ESCAPES = """async (origin) => {
 
 
 def test_the_policy_forbids_every_request(context: Any, tmp_path: Path, listener: tuple[int, list[str]]) -> None:
-    """Even what had got into the page could load nothing, tell nobody and run nothing."""
+    """Even code injected into the page could load, send or run nothing."""
     port, paths = listener
     path = tmp_path / "page.html"
     path.write_text(make_page(make_model(LSTM), "float16"), encoding="ascii")
@@ -300,7 +300,7 @@ def test_by_keyboard(open_page: Open) -> None:
     page = open_page(make_model(LSTM))
     page.get_by_label("Prompt").focus()
     page.keyboard.type("abc")
-    page.keyboard.press("Control+Enter")  # before it has read what was typed
+    page.keyboard.press("Control+Enter")  # before it has read the prompt
     wait_until(page, "manuscript.drawn > 3")
     assert page.evaluate("manuscript.pieces.slice(0, 3).map((piece) => piece.text).join('')") == "abc"
     page.keyboard.press("Escape")

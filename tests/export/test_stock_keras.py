@@ -1,4 +1,4 @@
-"""A `.keras` file loads where chargen is not installed, and computes what the NumPy network does."""
+"""A `.keras` file loads without chargen, and computes the same as the NumPy network."""
 
 import json
 import subprocess
@@ -36,7 +36,7 @@ for name in sys.argv[1:]:
 
 @pytest.fixture(scope="module")
 def loaded(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A folder with what Keras by itself makes of some forms: one process, since TensorFlow is slow to start."""
+    """Return a folder with the results of Keras alone for some forms, from one process, since TensorFlow starts slowly."""
     folder = tmp_path_factory.mktemp("keras")
     np.save(folder / "ids.npy", some_ids())
     for config in SOME:

@@ -1,4 +1,4 @@
-"""The exported page reads windows as the network does; run by node, since it takes no browser."""
+"""The exported page reads windows like the network; run by node, without a browser."""
 
 import json
 import shutil
@@ -17,7 +17,7 @@ from chargen.writing.prediction import begin
 from tests.export.forms import E, H, make_model
 
 NODE = shutil.which("node")
-# Reads a prompt and some tokens after it, and prints the logits after each, by a manuscript of the page.
+# Reads a prompt and more tokens with the page's code, and prints the logits after each.
 READ = """
 const document = { getElementById: (id) => ({ textContent: given[id] }) };
 %s

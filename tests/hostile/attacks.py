@@ -1,4 +1,4 @@
-"""Model files built to hurt whoever loads them. Each has to be refused; none is a matter of chance."""
+"""Model files built as attacks. Each must be refused; nothing depends on chance."""
 
 import io
 import json
@@ -18,7 +18,7 @@ from tests.hostile.craft import build, join, parts, split, valid_files
 
 Change = Callable[[dict[str, Any], dict[str, Any]], object]
 
-CANARY = "canary"  # what code in a file would write, were it run
+CANARY = "canary"  # code in a file would write this if it ran
 
 METADATA_CHANGES: dict[str, Change] = {
     "layers-1e9": lambda metadata, header: metadata["network"].update(num_layers=10**9),
@@ -110,21 +110,21 @@ DEVICES = [Path("/dev/zero"), Path("/dev/null"), Path("/proc/self/mem"), Path("/
 
 
 class Bomb:
-    """What a pickle would run on being loaded."""
+    """A class whose pickle runs code when loaded."""
 
     def __reduce__(self) -> tuple[Any, ...]:
         return os.system, (f"touch {CANARY}",)
 
 
 def write_attacks(folder: Path, *, large: bool) -> None:
-    """Write every attack as FOLDER/NAME/model.safetensors, those that take seconds only on demand."""
+    """Write every attack as FOLDER/NAME/model.safetensors; those that take seconds only on demand."""
     for name, content in chain(attacks(), large_attacks() if large else ()):
         _place(folder, name).write_bytes(content)
     _make_special_files(folder)
 
 
 def attack_paths(folder: Path) -> list[Path]:
-    """Return the attacks written into a folder, and what else is no file."""
+    """Return the attacks in a folder, including those that are not regular files."""
     return [one / "model.safetensors" for one in sorted(folder.iterdir())] + DEVICES
 
 
@@ -135,7 +135,7 @@ def _place(folder: Path, name: str) -> Path:
 
 
 def attacks() -> Iterator[tuple[str, bytes]]:
-    """Yield name and bytes of every attack that is a regular file and soon made."""
+    """Yield name and bytes of every attack that is a regular file and is made fast."""
     files = valid_files()
     plain = files["characters"]
     for name, change in (METADATA_CHANGES | HEADER_CHANGES).items():
@@ -216,14 +216,14 @@ def _json_texts(plain: bytes) -> Iterator[tuple[str, bytes]]:
 
 
 def large_attacks() -> Iterator[tuple[str, bytes]]:
-    """Yield headers of just the size that is still read, filled so that parsing them costs the most."""
+    """Yield headers of exactly the largest accepted size, filled so that parsing them is as expensive as possible."""
     metadata, header, data = parts(valid_files()["characters"])
     room = MAX_HEADER_BYTES - 10_000
     words = {"kind": "word", "words": "WORDS", "num_characters": 4}
     text = json.dumps(metadata | {"vocabulary": words})
 
     def filled(piece: str, count: int | None = None) -> bytes:
-        size = len(json.dumps(piece)) - 2  # as it will stand in the header
+        size = len(json.dumps(piece)) - 2  # as it is written in the header
         return build(text.replace('"WORDS"', "[" + piece * (count or room // size) + '"z"]'), header, data)
 
     yield "words-10-million", filled('"a",')
@@ -238,14 +238,14 @@ def large_attacks() -> Iterator[tuple[str, bytes]]:
 
 
 def with_paths() -> bytes:
-    """Return a sound file whose texts are paths and escape codes, which nobody may follow."""
+    """Return a valid file whose texts are paths and escape codes, which must not be used."""
     metadata, header, data = parts(valid_files()["characters"])
     odd = {"corpus": "../../../etc/passwd", "sha256": "/etc/passwd", "epochs": "\x1b[2J", "/dev/zero": "file:///etc/passwd"}
     return build(metadata | {"provenance": odd, "import": "os", "path": "/etc/passwd"}, header, data)
 
 
 def _too_many_words() -> bytes:
-    """Return a file of moderate size with more words than there may be."""
+    """Return a file of moderate size with more words than allowed."""
     metadata, header, data = parts(valid_files()["characters"])
     words = [f"{number:x}" for number in range(1_100_000)]
     return build(metadata | {"vocabulary": {"kind": "word", "words": words, "num_characters": 4}}, header, data)
@@ -283,7 +283,7 @@ def _zip_bomb() -> bytes:
 
 
 def _make_special_files(folder: Path) -> None:
-    """Make what is no regular file, or a file that claims to be large."""
+    """Make files that are not regular, and one that claims to be large."""
     _place(folder, "directory").mkdir()
     os.mkfifo(_place(folder, "pipe"))
     (loop := _place(folder, "link-loop")).symlink_to(loop)

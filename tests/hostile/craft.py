@@ -1,4 +1,4 @@
-"""Model files by hand: valid ones of every kind, and bytes put together against the rules."""
+"""Build model files by hand: valid ones of every kind, and invalid ones from parts."""
 
 import json
 import tempfile
@@ -74,20 +74,20 @@ def split(content: bytes) -> tuple[bytes, bytes]:
 
 
 def parts(content: bytes) -> tuple[dict[str, Any], dict[str, Any], bytes]:
-    """Return the metadata, the header without them, and the tensors' bytes of a valid file."""
+    """Return the metadata, the header without it, and the tensors' bytes of a valid file."""
     raw, data = split(content)
     header = json.loads(raw)
     return json.loads(header.pop(METADATA)["chargen"]) | {"sha256": NO_CHECKSUM}, header, data
 
 
 def join(header: bytes | str, data: bytes, length: int | None = None) -> bytes:
-    """Put a file together as it is given; one whose header holds NO_CHECKSUM gets the checksum that fits."""
+    """Join the parts of a file; if the header contains NO_CHECKSUM, insert the right checksum."""
     raw = header.encode("utf-8", "surrogatepass") if isinstance(header, str) else header
     content = (len(raw) if length is None else length).to_bytes(LENGTH_BYTES, "little") + raw + data
     return with_checksum(content) if NO_CHECKSUM.encode() in raw else content
 
 
 def build(metadata: Mapping[str, Any] | str, header: Mapping[str, Any], data: bytes) -> bytes:
-    """Put a file together whose checksum fits; metadata as values, or as the JSON that is to stand there."""
+    """Build a file with the right checksum; metadata as values, or as JSON text."""
     text = metadata if isinstance(metadata, str) else json.dumps(metadata)
     return join(json.dumps({METADATA: {"chargen": text}, **header}), data)

@@ -1,4 +1,4 @@
-"""Damage model files for a while and see that each either loads or is refused in one line.
+"""Damage model files for some time and check that each loads or is refused in one line.
 
     python -m tests.hostile.fuzz_model_file --minutes 10
 
@@ -22,11 +22,11 @@ from tests.hostile.loading import refusal
 from tests.hostile.mutations import mutate
 
 FINDINGS = Path(__file__).parents[1] / "findings"
-SLOW = 5.0  # seconds; no small file may take so long
+SLOW = 5.0  # seconds; a small file must load faster
 
 
 class Fuzzed(NamedTuple):
-    """How many damaged files were tried, how many of them loaded, and the file that shows each fault."""
+    """The number of damaged files tried, the number that loaded, and one file for each fault."""
 
     tried: int
     loaded: int
@@ -51,7 +51,7 @@ def fuzz(rounds: Iterable[int], *, random_seed: int, keep_in: Path = FINDINGS) -
 
 
 def _outcome(path: Path) -> tuple[str | None, bool]:
-    """Return what is wrong with how a file is met, and whether it is a model."""
+    """Return what is wrong with the handling of a file, and whether it is a model."""
     began = time.monotonic()
     try:
         is_model = refusal(path, use=True) is None

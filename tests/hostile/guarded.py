@@ -1,4 +1,4 @@
-"""Commands run on attacks, under guard: what they open, import, run or write beyond the file they were given, and their memory.
+"""Run commands on attacks and record what they open, import, run or write beyond the given file, and their memory.
 
     python -m tests.hostile.guarded FOLDER large|small
 
@@ -25,12 +25,12 @@ from tests.hostile.craft import valid_files
 WRITES = os.O_WRONLY | os.O_RDWR | os.O_CREAT | os.O_TRUNC | os.O_APPEND
 HARMLESS = {"sys._getframe", "object.__getattr__", "object.__setattr__", "builtins.id"}
 LISTING = {"os.listdir", "os.scandir", "pathlib.Path.glob", "glob.glob"}
-CHECK = ["config", "show", "--config", "demo"]  # reads another file, which the guard has to hear
-ALL_COMMANDS_BELOW = 1 << 20  # bytes; larger files are for one command
+CHECK = ["config", "show", "--config", "demo"]  # reads another file, which the guard must notice
+ALL_COMMANDS_BELOW = 1 << 20  # bytes; larger files are used with one command only
 
 
 class Guard:
-    """An audit hook that, while it watches, notes every event but the reading of one file or of what is in one folder."""
+    """An audit hook that records, while active, every event except reading one file or the files of one folder."""
 
     def __init__(self) -> None:
         self.watched: Path | None = None
@@ -48,7 +48,7 @@ class Guard:
         return inside and (event in LISTING or (event == "open" and not (arguments[2] or 0) & WRITES))
 
     def run(self, path: Path, arguments: list[str]) -> dict[str, Any]:
-        """Run a command on a file or folder and return what came of it."""
+        """Run a command on a file or folder and return its outcome."""
         stdout, stderr = StringIO(), StringIO()
         self.seen, began = [], time.monotonic()
         with redirect_stdout(stdout), redirect_stderr(stderr):
@@ -71,8 +71,10 @@ def commands(path: Path) -> list[list[str]]:
 
 
 def main(folder: Path, size: str) -> dict[str, Any]:
-    """Have the attacks written, run every command on each, and return the report."""
-    subprocess.run([sys.executable, "-m", "tests.hostile.attacks", str(folder), size], check=True)  # its memory is its own
+    """Let the attacks be written, run every command on each, and return the report."""
+    subprocess.run(
+        [sys.executable, "-m", "tests.hostile.attacks", str(folder), size], check=True
+    )  # its memory is measured separately
     warnings.simplefilter("error")
     warm_up(folder)
     guard, runs = Guard(), []
@@ -92,7 +94,7 @@ def _is_small(path: Path) -> bool:
 
 
 def warm_up(folder: Path) -> None:
-    """Run every command on files that are sound and that are not, so that all that is imported on use has been."""
+    """Run every command on valid and invalid files, so that everything imported on first use is imported."""
     path = folder.parent / "sound"
     for content in (*valid_files().values(), b"unsound"):
         path.write_bytes(content)
@@ -108,7 +110,7 @@ def _run_quietly(arguments: list[str]) -> None:
 
 
 def peak() -> int:
-    """Return the most memory that this process has had, in bytes, without what the process that started it had."""
+    """Return the peak memory of this process in bytes, without that of its parent."""
     status = Path("/proc/self/status")
     if status.exists():
         return int(re.search(r"VmHWM:\s+(\d+) kB", status.read_text(encoding="utf-8"))[1]) * 1024  # type: ignore[index]

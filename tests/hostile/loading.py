@@ -1,4 +1,4 @@
-"""What became of a file that was loaded: nothing but a model or a single ModelFileError is right."""
+"""Check the loading of a file: the only right outcomes are a model and a single ModelFileError."""
 
 from contextlib import suppress
 from pathlib import Path
@@ -12,14 +12,13 @@ from chargen.writing.classifier import TextClassifier, load_classifier
 from chargen.writing.prompt import Prompt
 from chargen.writing.request import Request
 
-MOST_CHARACTERS = 400  # of a message, beside the path
+MOST_CHARACTERS = 400  # characters of a message, in addition to the path
 
 
 def refusal(path: Path, *, use: bool = False) -> str | None:
-    """Load a file and return the message that refuses it, None if it is a model; all else that is raised passes through.
+    """Load a file and return the message of its ModelFileError, or None for a model; other errors are not caught.
 
-    use: also let the model do what it is for. Raises AssertionError for a message that is no single printable line that names
-    the file.
+    use: also use the model. Raises AssertionError unless the message is one printable line with the path of the file.
     """
     try:
         try:
@@ -40,7 +39,7 @@ def refusal(path: Path, *, use: bool = False) -> str | None:
 
 
 def _use(model: TextModel | TextClassifier) -> None:
-    """Write a little text, or classify one. Whatever the weights are, nothing but a ChargenError may come of it."""
+    """Write a short text, or classify one. With any weights, only a ChargenError may be raised."""
     ids = np.array([1], np.uint8)
     with np.errstate(all="ignore"), suppress(ChargenError):
         if isinstance(model, TextClassifier):

@@ -1,4 +1,4 @@
-"""Random damage to model files: to their bytes, and to what they mean."""
+"""Random damage to model files: to their bytes, and to their content."""
 
 import copy
 import json
@@ -18,7 +18,7 @@ ODD_TOKENS = ["NaN", "Infinity", "-Infinity", "1e999", "-1e999", "1" * 5000, "["
 
 
 def mutate(content: bytes, rng: np.random.Generator) -> bytes:
-    """Damage a valid file in a random way; many of the outcomes carry a checksum that fits."""
+    """Damage a valid file at random; many results have the right checksum."""
     ways = (flip_bits, truncate, splice, change_metadata, change_metadata, change_header, change_json_text, change_weights)
     return ways[rng.integers(len(ways))](content, rng)
 
@@ -37,7 +37,7 @@ def truncate(content: bytes, rng: np.random.Generator) -> bytes:
 
 
 def splice(content: bytes, rng: np.random.Generator) -> bytes:
-    """Put random bytes, or some of the file's own, in the place of others."""
+    """Replace bytes by random ones, or by other bytes of the file."""
     first, last = sorted(rng.integers(0, len(content), 2).tolist())
     first = max(first, last - 50)
     begin = int(rng.integers(len(content)))
@@ -46,7 +46,7 @@ def splice(content: bytes, rng: np.random.Generator) -> bytes:
 
 
 def change_metadata(content: bytes, rng: np.random.Generator) -> bytes:
-    """Change values of our metadata; the checksum fits."""
+    """Change values of the metadata; the checksum is right."""
     metadata, header, data = parts(content)
     for _ in range(rng.integers(1, 4)):
         _change_value(metadata, rng)
@@ -54,7 +54,7 @@ def change_metadata(content: bytes, rng: np.random.Generator) -> bytes:
 
 
 def change_header(content: bytes, rng: np.random.Generator) -> bytes:
-    """Change what the header says of tensors; the checksum fits."""
+    """Change the descriptions of tensors in the header; the checksum is right."""
     metadata, header, data = parts(content)
     for _ in range(rng.integers(1, 4)):
         _change_value(header, rng)
@@ -62,7 +62,7 @@ def change_header(content: bytes, rng: np.random.Generator) -> bytes:
 
 
 def change_json_text(content: bytes, rng: np.random.Generator) -> bytes:
-    """Put odd tokens into the JSON text of the header or of our metadata; the checksum fits if it is still there."""
+    """Insert odd tokens into the JSON text of the header or of the metadata; the checksum is right if it still exists."""
     metadata, header, data = parts(content)
     if rng.random() < 0.5:
         return build(_insert_token(json.dumps(metadata), rng), header, data)
@@ -71,7 +71,7 @@ def change_json_text(content: bytes, rng: np.random.Generator) -> bytes:
 
 
 def change_weights(content: bytes, rng: np.random.Generator) -> bytes:
-    """Set some weights to odd numbers; the checksum fits."""
+    """Set some weights to odd values; the checksum is right."""
     metadata, header, data = parts(content)
     values = np.frombuffer(data, np.float32).copy()
     odd = [np.nan, np.inf, -np.inf, 3e38, -3e38, 1e-45, -0.0, 1e9]

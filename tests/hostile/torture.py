@@ -1,4 +1,4 @@
-"""The long forms, to be listed in a table: how many damaged and built model files were tried, and how many were met well."""
+"""The long tests for a table: how many damaged and malicious model files were tried, and how many were handled well."""
 
 import json
 import subprocess
@@ -25,14 +25,14 @@ REFUSALS = (
 
 
 class Torture(NamedTuple):
-    """How many were tried, and how many of them were refused in one line and did nothing else."""
+    """The number of files tried, and the number refused in one line without any other effect."""
 
     tried: int
     survived: int
 
 
 def torture_by_damage(trials: int = 1000, *, random_seed: int = 0) -> Torture:
-    """Truncate model files, and flip one bit of them, `trials` times each; every one has to be refused."""
+    """Truncate model files, and flip one bit of them, `trials` times each; every one must be refused."""
     rng = np.random.default_rng(random_seed)
     files = list(valid_files().values())
     survived = 0
@@ -53,7 +53,7 @@ def _is_refused(path: Path) -> bool:
 
 
 def torture_by_attacks(size: str = "large") -> Torture:
-    """Run commands on all built attacks under guard; if they take too much memory together, none counts as survived."""
+    """Run commands on all attacks under guard; if they need too much memory together, none counts as passed."""
     with tempfile.TemporaryDirectory() as parent:
         (folder := Path(parent, "attacks")).mkdir()
         report = attack(folder, size)
@@ -62,7 +62,7 @@ def torture_by_attacks(size: str = "large") -> Torture:
 
 
 def attack(folder: Path, size: str) -> dict[str, Any]:
-    """Write the attacks, "small" or also "large" ones, into a folder; return what `guarded` reports of them."""
+    """Write the attacks ("small", or also "large" ones) into a folder; return the report of `guarded`."""
     command = [sys.executable, "-m", "tests.hostile.guarded", str(folder), size]
     done = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, check=False)
     if done.returncode:
@@ -71,13 +71,13 @@ def attack(folder: Path, size: str) -> dict[str, Any]:
 
 
 def complaints(run: dict[str, Any]) -> list[str]:
-    """Return what is wrong with how a command met an attack."""
+    """Return what is wrong with a command's handling of an attack."""
     stderr = run["stderr"]
     rules = {
         f"exit code {run['code']}": run["code"] == 2,
         f"wrote {run['stdout']!r:.100}": run["stdout"] == "",
         f"said {stderr!r:.500}": stderr.startswith("chargen: ") and stderr.count("\n") == 1 and stderr.strip().isprintable(),
-        f"refused for another reason: {stderr!r:.500}": any(told in stderr for told in REFUSALS),
+        f"refused for another reason: {stderr!r:.500}": any(message in stderr for message in REFUSALS),
         f"did more than read the file: {run['seen']}": not run["seen"],
     }
     return [f"{run['path']} {run['command']}: {wrong}" for wrong, kept in rules.items() if not kept]

@@ -19,7 +19,7 @@ END = "|"  # a boundary, in the slow model
 
 
 class SlowModel:
-    """Interpolated Kneser-Ney as the books have it, gram by gram."""
+    """Interpolated Kneser-Ney as in textbooks, gram by gram."""
 
     def __init__(self, documents: list[str], order: int, characters: str) -> None:
         self.tokens, self.order = [END, *characters], order
@@ -80,7 +80,7 @@ def test_probabilities_are_those_of_the_slow_model(documents: list[str], order: 
 @settings(deadline=None)
 @given(MANY, ORDER, st.text("abcd", max_size=9))
 def test_every_token_is_possible_and_all_of_them_make_one(documents: list[str], order: int, context: str) -> None:
-    model = NgramModel.fit(documents, order=order, vocabulary=CharacterVocabulary("abcd"))  # d is in none of them
+    model = NgramModel.fit(documents, order=order, vocabulary=CharacterVocabulary("abcd"))  # d occurs in none of them
     probabilities = model.next_probabilities(context)
     assert probabilities.shape == (5,)
     assert probabilities.min() > 0

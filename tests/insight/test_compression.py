@@ -22,7 +22,7 @@ def test_letters_drawn_at_random_cost_their_logarithm_and_something_for_the_form
 
 
 def test_what_the_training_text_holds_costs_little_within_reach() -> None:
-    """gzip sees 32 KB back, xz everything."""
+    """gzip looks back 32 KB, xz to the beginning."""
     near, far = noise(10_000, 1), noise(10_000, 1) + noise(100_000, 2)
     held_out = noise(10_000, 1)
     assert compressed_bits(near, held_out)["gzip"] < 0.1 * 4 * len(held_out)

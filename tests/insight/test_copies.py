@@ -17,13 +17,13 @@ TEXT = st.text("ab", max_size=40) | st.text("abcdeé\U0001f600\ud800\0\n", max_s
     params=[(256, 24, 1 << 14, 63), (1, 6, 4, 12), (2, 100, 1, 12), (0, 9, 0, 16)], ids=["as-is", "short", "deep", "nothing"]
 )
 def _limits(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> None:
-    """Limits low enough for short texts to come to every way of sorting and comparing."""
+    """Set limits so low that short texts use every way of sorting and comparing."""
     for name, value in zip(("FEW", "DEEP", "MANY", "KEY_BITS"), request.param, strict=True):
         monkeypatch.setattr(copies, name, value)
 
 
 def slow_copies(text: str, sources: list[str]) -> Iterator[Copy]:
-    """Yield the copies that are part of no longer one, span by span."""
+    """Yield the maximal copies, one after the other."""
     last = 0
     for start in range(len(text)):
         stop = start
@@ -64,7 +64,7 @@ def test_no_copy_reaches_from_one_source_into_the_next() -> None:
 
 
 def test_texts_of_every_length_around_the_keys() -> None:
-    """Where a copy ends at the end of the text, at that of the corpus, or at the depth to which places are sorted."""
+    """Copies that end at the end of the text, at the end of the corpus, or at the depth to which positions are sorted."""
     rng = random.Random(4)
     corpus = "".join(rng.choices("abcdefgh", k=4000)) * 2
     finder = CopyFinder([corpus])

@@ -48,7 +48,7 @@ def test_it_learns_what_the_text_repeats_and_leaves_the_model_alone(reading: str
 
 
 def test_an_update_by_the_formula(random_model: RandomModel, monkeypatch: pytest.MonkeyPatch) -> None:
-    """Two segments, the weights in between and after computed from the gradients of the batches."""
+    """Two segments; the weights in between and after are computed from the gradients of the batches."""
     monkeypatch.setattr(dynamic, "SEGMENT", 4)
     model = random_model()
     stream = EncodedText.of([Document("abcabHc")], model.vocabulary).stream

@@ -1,4 +1,4 @@
-"""Every way of reading a text, against the network's own steps."""
+"""Every protocol, compared with the network's own steps."""
 
 from collections.abc import Callable, Sequence
 from dataclasses import replace
@@ -32,7 +32,7 @@ def documents(texts: Sequence[str], labels: Sequence[str | None] = (None, None, 
 
 
 def costs(model: TextModel, read: Sequence[int], targets: Sequence[int]) -> list[float]:
-    """Return what each of the last targets costs after reading some ids from the zero state."""
+    """Return the cost of each of the last targets after reading some ids from a zero state."""
     logits, _ = model.network.logits(np.array([read]), model.network.zero_state(1))
     logs = log_softmax(logits[0])[-len(targets) :]
     return [-float(row[target]) for row, target in zip(logs, targets, strict=True)]
@@ -152,7 +152,7 @@ def test_each_protocol_reads_every_character(reading: str, random_model: RandomM
 
 @pytest.mark.parametrize("reading", ["line", "document"])
 def test_several_models_are_measured_by_the_mean_of_their_probabilities(reading: str, random_model: RandomModel) -> None:
-    """The second one has the same characters in another order."""
+    """The second model has the same characters in another order."""
     models = [random_model(reading=reading), random_model(reading=reading, characters="Hab\u00e9c\n", seed=1)]
     pair = join_models([("first", models[0]), ("second", models[1])])
     expected = 0.0

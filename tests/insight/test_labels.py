@@ -14,7 +14,7 @@ def test_accuracies_by_hand() -> None:
 
 
 def test_labels_are_as_probable_beforehand_as_in_training() -> None:
-    """p(ab | x) is about a half and p(ab | y) nearly 1, but of the texts nine in ten are of x."""
+    """p(ab | x) is about a half and p(ab | y) almost 1, but nine of ten training texts have the label x."""
     common = [Document(text, "x") for text in ["ab", "ac"] * 9]
     rare = [Document("ab", "y")] * 2
     assert baseline_accuracies([*common, *rare], [Document("ab", "x")])["ngram"] == 1.0
@@ -23,7 +23,7 @@ def test_labels_are_as_probable_beforehand_as_in_training() -> None:
 
 def test_of_large_texts_a_part_is_counted(monkeypatch: pytest.MonkeyPatch) -> None:
     held_out = [Document("aaaab", "x"), Document("ccccd", "y")]
-    monkeypatch.setattr("chargen.insight.labels.MAX_CHARACTERS", 2)  # a text of each label is counted all the same
+    monkeypatch.setattr("chargen.insight.labels.MAX_CHARACTERS", 2)  # at least one text of each label is counted
     assert baseline_accuracies(TRAINING, held_out)["ngram"] == 1.0
     monkeypatch.setattr("chargen.insight.labels.MAX_CHARACTERS", 8)
     later = [*TRAINING, *[Document("ef", "x")] * 3]

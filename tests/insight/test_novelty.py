@@ -46,7 +46,7 @@ def test_new_lines_and_new_texts() -> None:
     lines, prose = judge("Harold\nIda\n", reading="line"), judge("It was late, and dark.")
     assert not lines.is_new("Har", "old", 1)
     assert lines.is_new("Har", "o", 1)
-    assert prose.is_new("It was late,", " and xyz", 6)  # what is copied of the prompt is not the network's doing
+    assert prose.is_new("It was late,", " and xyz", 6)  # the network did not write the prompt
     assert not prose.is_new("", "x late, y", 6)
     assert prose.is_new("", "late", 6)
 

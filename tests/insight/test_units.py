@@ -45,7 +45,7 @@ def recorded(model: TextModel, text: str) -> Activations:
 
 
 def activations(values: list[list[float]], **properties: list[float]) -> Activations:
-    """Make units of one layer by hand."""
+    """Make units of one layer with given activations."""
     return Activations(
         pieces=["a"] * len(values[0]),
         lines=(),

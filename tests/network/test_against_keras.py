@@ -1,4 +1,4 @@
-"""The NumPy network is proved equal to the Keras model that it was exported from."""
+"""The NumPy network is equal to the Keras model that it was exported from."""
 
 from dataclasses import replace
 from itertools import product
@@ -20,7 +20,7 @@ from chargen.training.engines.losses import summed_cross_entropy  # noqa: E402
 from chargen.training.export import export_network, find_variable  # noqa: E402
 from chargen.training.model import build_model, make_optimizer  # noqa: E402
 
-N, T, E, H, V, DENSE = 2, 3, 4, 5, 7, 6  # all different, so that swapped axes cannot pass
+N, T, E, H, V, DENSE = 2, 3, 4, 5, 7, 6  # all different, so that swapped axes fail
 TOLERANCE = 1e-5
 
 CELLS = [("simplernn", True), ("lstm", True), ("gru", True), ("gru", False)]
@@ -63,7 +63,7 @@ def name_of(config: NetworkConfig) -> str:
 
 
 def random_model(config: NetworkConfig, *, stateful: bool) -> keras.Model:
-    """Build a model whose weights are all random: Keras starts biases at zero, which would hide a wrong one."""
+    """Build a model with random weights; Keras initializes biases with zero, which would hide a wrong bias."""
     model = build_model(config, vocab_size=V, context_length=T, batch_size=N if stateful else None)
     rng = np.random.default_rng(7)
     for weight in model.weights:
@@ -99,7 +99,7 @@ def test_logits_equal(config: NetworkConfig, stateful: bool) -> None:
 
 @pytest.mark.parametrize("config", [one for one in FORMS if one.targets == "all"], ids=name_of)
 def test_cross_entropies_are_those_of_keras(config: NetworkConfig) -> None:
-    """What `chargen evaluate` adds up, against Keras's own loss; the second half goes on from the state after the first."""
+    """The sums of `chargen evaluate`, compared with Keras's own loss; the second half starts from the state after the first."""
     model = random_model(config, stateful=True)
     network = exported(model, config)
     ids, targets = np.random.default_rng(1).integers(0, V, (2, 2, N, T))
@@ -113,7 +113,7 @@ def test_cross_entropies_are_those_of_keras(config: NetworkConfig) -> None:
 
 @pytest.mark.parametrize("config", DENSE_FORMS, ids=name_of)
 def test_the_graph_of_dense_layers_is_the_simple_rnn_layer(config: NetworkConfig) -> None:
-    """The logits of the Keras graph, of the NumPy network, and of a Keras model with SimpleRNN layers of the same weights."""
+    """The logits of the Keras graph, of the NumPy network, and of a Keras model with SimpleRNN layers and the same weights."""
     model = random_model(config, stateful=False)
     network = exported(model, config)
     ids = np.random.default_rng(1).integers(0, V, (N, T))
@@ -167,7 +167,7 @@ def test_stepping_equals_reading_at_once() -> None:
 
 @pytest.mark.parametrize("shape", [(N, T), (N,)], ids=["all", "last"])
 def test_one_hot_and_sparse_targets_give_the_same_loss(shape: tuple[int, ...]) -> None:
-    """The loss that is trained, a sum, against the classic one on one-hot targets and against NumPy."""
+    """The training loss, a sum, compared with the classic one on one-hot targets and with NumPy."""
     rng = np.random.default_rng(3)
     logits = rng.normal(0, 3, (*shape, V)).astype(np.float32)
     targets, weights = rng.integers(0, V, shape), rng.integers(0, 2, shape).astype(np.float32)

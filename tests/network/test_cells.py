@@ -1,4 +1,4 @@
-"""Each cell against its published equations, one number at a time."""
+"""Each cell compared with its published equations, one number at a time."""
 
 from math import exp, tanh
 from typing import Any

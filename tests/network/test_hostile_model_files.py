@@ -1,4 +1,4 @@
-"""Whatever a model file holds: it is a model, or it is refused in one line, and nothing else happens."""
+"""Any model file is a model or is refused in one line, and nothing else happens."""
 
 import json
 from pathlib import Path

@@ -1,4 +1,4 @@
-"""The fast way through a network is the plain one."""
+"""The fast stepper is equal to the plain network."""
 
 from itertools import product
 

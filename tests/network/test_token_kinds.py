@@ -1,4 +1,4 @@
-"""Writing with tokens that are no single characters, and with tokens that are never written."""
+"""Writing with tokens that are not single characters, and with tokens that are never drawn."""
 
 from collections.abc import Callable, Iterable
 from typing import Any
@@ -37,7 +37,7 @@ def test_silent_tokens_are_never_written(vocabulary: Vocabulary, random_model: R
     spoken = [text for token, text in enumerate(vocabulary.texts) if token and token not in vocabulary.silent_ids]
     found = beam_search(model, prompt, width=50, length=1)
     assert {len(one.text) for one in found} == {1}
-    if vocabulary.kind != "byte":  # whose characters are more than a beam holds
+    if vocabulary.kind != "byte":  # with more characters than a beam holds
         assert {one.text for one in found} == {text[0] for text in spoken}
         assert sum(np.exp(one.log_probability) for one in found) == pytest.approx(1)
 
@@ -53,7 +53,7 @@ def test_a_stream_is_the_text_of_a_batch_of_one(vocabulary: Vocabulary, until: s
 
 
 def written(vocabulary: Vocabulary, ids: Iterable[int]) -> list[int]:
-    """Return how many characters the first of two rows has written after each token."""
+    """Return the number of characters that the first of two rows has written after each token."""
     count = WrittenCharacters(vocabulary, 2)
     counts = []
     for token in ids:
@@ -68,7 +68,15 @@ def test_lengths_are_in_characters(random_model: RandomModel) -> None:
     assert written(BPE, range(6)) == [0, 1, 2, 3, 5, 8]
     assert written(LABELLED, range(6)) == [0, 1, 2, 3, 3, 3]
     tokens = ByteVocabulary()
-    assert written(tokens, tokens.encode("aé\u2014z").tolist()) == [1, 1, 2, 2, 2, 3, 4]  # a character counts once it is whole
+    assert written(tokens, tokens.encode("aé\u2014z").tolist()) == [
+        1,
+        1,
+        2,
+        2,
+        2,
+        3,
+        4,
+    ]  # a character counts when it is complete
     texts = sample_texts(random_model(vocabulary=BPE, reading="line"), BPE.encode(""), count=200, min_length=6, **drawn())
     assert 6 <= min(map(len, texts)) <= 8
 

@@ -1,4 +1,4 @@
-"""Pages that stand alone: what is in them, and that no text gets out of its place."""
+"""Self-contained pages: their content, and that no text becomes markup."""
 
 import base64
 import hashlib
@@ -32,7 +32,7 @@ class Line(NamedTuple):
 
 
 class Reader(HTMLParser):
-    """Collects the tags of a page, its text outside script and style, and what is inside these."""
+    """Collects the tags of a page, its text outside of script and style, and the content of these."""
 
     def __init__(self, page: str) -> None:
         super().__init__()

@@ -10,7 +10,7 @@ from chargen.network.network import NetworkState, weight_shapes
 from chargen.scratch.network import ScratchNetwork
 from chargen.settings.schema import NetworkConfig
 
-N, T, E, H, V, DENSE = 2, 3, 4, 5, 7, 6  # all different, so that swapped axes cannot pass
+N, T, E, H, V, DENSE = 2, 3, 4, 5, 7, 6  # all different, so that swapped axes fail
 
 CELLS: list[dict[str, Any]] = [
     {"cell": "simplernn"},
@@ -33,13 +33,13 @@ def name_of(config: NetworkConfig) -> str:
 
 @pytest.fixture(params=FORMS, ids=name_of)
 def form(request: pytest.FixtureRequest) -> NetworkConfig:
-    """Every form of network that can be trained by hand, one after the other."""
+    """Return every form of network that can be trained by hand-written backpropagation, one after the other."""
     return request.param
 
 
 @pytest.fixture
 def make_network() -> Callable[..., ScratchNetwork]:
-    """Make a network whose weights are all random, biases too."""
+    """Make a network with random weights and biases."""
 
     def make(config: NetworkConfig, dtype: type = np.float64) -> ScratchNetwork:
         rng = np.random.default_rng(7)
@@ -51,7 +51,7 @@ def make_network() -> Callable[..., ScratchNetwork]:
 
 @pytest.fixture
 def make_state() -> Callable[..., NetworkState]:
-    """Make a state as a batch before would have left it."""
+    """Make a state like the one after an earlier batch."""
 
     def make(network: ScratchNetwork) -> NetworkState:
         rng = np.random.default_rng(5)
@@ -63,7 +63,7 @@ def make_state() -> Callable[..., NetworkState]:
 
 @pytest.fixture
 def make_batch() -> Callable[..., Batch]:
-    """Make a batch in which one position weighs nothing."""
+    """Make a batch in which one position has weight 0."""
 
     def make(config: NetworkConfig, seed: int = 3) -> Batch:
         rng = np.random.default_rng(seed)

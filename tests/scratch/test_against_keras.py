@@ -1,4 +1,4 @@
-"""Losses and gradients by hand are proved equal to those of the Keras model."""
+"""Hand-written losses and gradients are equal to those of the Keras model."""
 
 from collections.abc import Callable
 
@@ -47,7 +47,7 @@ def test_loss_and_gradients_equal(form: NetworkConfig, make_batch: Callable[...,
     weights = exported_weights(model, form)
     network = ScratchNetwork(form, V, weights)
     before, batch = make_batch(form, seed=3), make_batch(form, seed=4)
-    model(before.inputs)  # both sides carry a state into the batch that is compared
+    model(before.inputs)  # both sides carry a state into the compared batch
     _, state = network.loss(before, network.zero_state(N))
     loss, gradients = keras_loss_and_gradients(model, batch)
     result = network.loss_and_gradients(batch, state, np.random.default_rng(1))

@@ -1,4 +1,4 @@
-"""What the gradient log says is what the gradients do."""
+"""The gradient log agrees with the gradients."""
 
 import numpy as np
 import pytest
@@ -42,7 +42,7 @@ def test_the_norm_is_that_of_the_layers_gradients(cell: str, reset_after: bool, 
 
 
 def test_reach_is_exact_where_it_can_be_computed_by_hand() -> None:
-    """A ReLU network whose units all stay on multiplies a gradient by the recurrent kernel's transpose at each step."""
+    """In a ReLU network whose units are all active, each step multiplies a gradient by the transposed recurrent kernel."""
     config = NetworkConfig(
         cell="simplernn", activation="relu", recurrent_init="identity", hidden_size=H, embedding_size=0, targets="last"
     )

@@ -1,4 +1,4 @@
-"""The gradients by hand are proved against central finite differences, in float64."""
+"""Hand-written gradients are equal to central finite differences, in float64."""
 
 from collections.abc import Callable
 from dataclasses import replace
@@ -14,19 +14,19 @@ from chargen.settings.schema import NetworkConfig
 
 Make = Callable[..., Any]
 
-STEP = 1e-6  # short, so that no relu is pushed over its kink
+STEP = 1e-6  # small, so that no ReLU changes its sign
 TOLERANCE = 1e-6  # relative
 DIRECTIONS = 3  # drawn for each weight
 
 
 def mean_loss(network: ScratchNetwork, batch: Batch, state: Any) -> float:
-    """The loss whose gradient is taken; the same values are dropped each time."""
+    """Return the loss whose gradient is taken; the same values are dropped each time."""
     loss = network.loss_and_gradients(batch, state, np.random.default_rng(11)).loss
     return loss / max(float(batch.sample_weights.sum()), 1)
 
 
 def slope(network: ScratchNetwork, name: str, direction: np.ndarray, batch: Batch, state: Any) -> float:
-    """Measure how fast the loss grows along a direction of one weight."""
+    """Measure the slope of the loss along a direction of one weight."""
     weight, start = network.weights[name], network.weights[name].copy()
     weight[:] = start + STEP * direction
     above = mean_loss(network, batch, state)

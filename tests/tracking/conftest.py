@@ -9,7 +9,7 @@ from tests.tracking.wandb_server import WandbServer, serving
 
 @pytest.fixture(autouse=True)
 def wandb_at_home(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """Keep wandb's files out of the user's folders, and what the user has set for wandb out of the tests."""
+    """Keep wandb's files out of the user's folders, and the user's wandb settings out of the tests."""
     for name in [name for name in os.environ if name.startswith("WANDB_")]:
         monkeypatch.delenv(name)
     for name in ("CACHE", "CONFIG", "DATA"):
@@ -19,7 +19,7 @@ def wandb_at_home(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
 
 @pytest.fixture
 def server(monkeypatch: pytest.MonkeyPatch) -> Iterator[WandbServer]:
-    """A W&B server that wandb is told of."""
+    """Start a W&B server and set it in wandb's environment."""
     with serving(WandbServer()) as running:
         for name, value in running.environment.items():
             monkeypatch.setenv(name, value)

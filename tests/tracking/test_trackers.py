@@ -20,11 +20,11 @@ ROWS = [(1, "Ha", 0.5, "Harold"), (1, "Ha", 1.2, "Haxq")]
 
 
 class Recording:
-    """A tracker that keeps what it is told; `failing` names the calls that raise."""
+    """A tracker that records all calls; `failing` names the calls that raise."""
 
     def __init__(self, *failing: str) -> None:
         self.failing = failing
-        self.told: list[tuple[Any, ...]] = []
+        self.calls: list[tuple[Any, ...]] = []
 
     def start(self, *arguments: Any) -> None:
         self._take("start", *arguments)
@@ -41,7 +41,7 @@ class Recording:
     def _take(self, call: str, *arguments: Any) -> None:
         if call in self.failing:
             raise RuntimeError(f"{call} failed\nwith details")
-        self.told.append((call, *arguments))
+        self.calls.append((call, *arguments))
 
 
 def tell_of_a_training(trackers: Trackers, folder: Path) -> None:
@@ -53,7 +53,7 @@ def tell_of_a_training(trackers: Trackers, folder: Path) -> None:
 
 
 def events(folder: Path) -> Iterator[Event]:
-    """Read an event file as TensorBoard's format has it: length, its checksum, the event, its checksum."""
+    """Read an event file in TensorBoard's format: length, its checksum, the event, its checksum."""
     (path,) = folder.glob("tensorboard/*tfevents*")
     content = path.read_bytes()
     while content:
@@ -63,7 +63,7 @@ def events(folder: Path) -> Iterator[Event]:
 
 
 def values(folder: Path) -> dict[tuple[str, int], Any]:
-    """Return what an event file says of each (tag, step): a number, or a text without its indentation."""
+    """Return the value of each (tag, step) in an event file: a number, or a text without its indentation."""
     found = {}
     for event in events(folder):
         for value in event.summary.value:
@@ -76,8 +76,8 @@ def values(folder: Path) -> dict[tuple[str, int], Any]:
 def test_every_tracker_is_told_everything(tmp_path: Path) -> None:
     one, other = Recording(), Recording()
     tell_of_a_training(Trackers({"one": one, "other": other}), tmp_path)
-    assert one.told == other.told
-    assert one.told == [
+    assert one.calls == other.calls
+    assert one.calls == [
         ("start", "name", tmp_path, SETTINGS, FACTS),
         ("log", {"epoch": 1, "cross_entropy": 2.5}),
         ("log_samples", ROWS[:1]),
@@ -92,8 +92,8 @@ def test_a_failure_is_one_warning_and_leaves_the_others_alone(call: str, tmp_pat
     bad, good = Recording(call), Recording()
     tell_of_a_training(Trackers({"bad": bad, "good": good}, warn=warnings.append), tmp_path)
     assert warnings == [f"bad is off for the rest of this run: {call} failed"]
-    assert len(good.told) == 5
-    assert call not in [told for told, *_ in bad.told]
+    assert len(good.calls) == 5
+    assert call not in [name for name, *_ in bad.calls]
 
 
 def test_tensorboard_gets_settings_metrics_and_sample_texts(tmp_path: Path) -> None:

@@ -1,4 +1,4 @@
-"""wandb itself, against a server on loopback."""
+"""wandb itself, with a local server."""
 
 import csv
 import json
@@ -24,7 +24,7 @@ from chargen.tracking.wandb_tracker import WaitLimits, WandbTracker
 from tests.tracking.wandb_server import WandbServer
 
 REPOSITORY = Path(__file__).parent.parent.parent
-LIMIT = 300  # seconds, where a test waits for what has to come
+LIMIT = 300  # seconds that a test waits
 OPTIONS = {"project": None, "mode": None, "group": None, "tags": ()}
 TRAIN = ["train", "names.txt", "--hidden-size", "5", "--backend", "numpy", "--sample-length", "20"]
 NAMES = "Ada\nAlan\nGrace\nLinus\n" * 20
@@ -39,7 +39,7 @@ main()
 
 
 def chargen_train(*arguments: str, folder: Path, environment: dict[str, str] | None = None) -> tuple[Path, list[str]]:
-    """Train in a folder, with all the patience that a slow machine needs; return the run and what is said of W&B."""
+    """Train in a folder, with time limits for a slow machine; return the run and the lines about W&B."""
     (folder / "names.txt").write_text(NAMES, encoding="utf-8")
     done = subprocess.run(
         [sys.executable, "-c", PATIENT, *TRAIN, *arguments],
@@ -54,7 +54,7 @@ def chargen_train(*arguments: str, folder: Path, environment: dict[str, str] | N
 
 
 def until(found: Callable[[], Any]) -> Any:
-    """Return what is found, once it is."""
+    """Return the result of a function as soon as it is true."""
     deadline = time.monotonic() + LIMIT
     while not (what := found()):
         assert time.monotonic() < deadline
@@ -68,13 +68,13 @@ def rows(run: Path) -> list[dict[str, float]]:
 
 
 def table(server: WandbServer) -> list[list[Any]]:
-    """Return the rows of the table of samples, over all its increments."""
+    """Return the rows of the sample table, over all its increments."""
     files = [json.loads(body) for path, body in server.uploads.items() if path.startswith("media/table/samples")]
     return sorted(row for file in files for row in file["data"])
 
 
 def check_what_w_and_b_knows(server: WandbServer, run: Path) -> None:
-    """What a training has logged is what stands in its run directory."""
+    """The log of a training is equal to the files of its run directory."""
     (run_id,) = server.runs
     assert run_id == (run / "wandb-id").read_text(encoding="utf-8").strip()
     known = server.runs[run_id]
@@ -148,7 +148,7 @@ def test_w_and_b_out_of_reach_is_one_line_and_changes_no_byte(trouble: str, tmp_
 
 @pytest.fixture
 def said(monkeypatch: pytest.MonkeyPatch) -> list[str]:
-    """What the user is warned of, with all the patience that a slow machine needs."""
+    """Return the list of warnings, with time limits for a slow machine."""
     monkeypatch.setattr(wandb_tracker, "WAIT_LIMITS", WaitLimits(LIMIT, LIMIT))
     return []
 

@@ -1,4 +1,4 @@
-"""The side that training sees, held against processes that misbehave."""
+"""The training's side of W&B logging, with processes that misbehave."""
 
 import json
 import math
@@ -13,7 +13,7 @@ from chargen.tracking.wandb_tracker import WaitLimits, WandbTracker
 
 OPTIONS = {"project": None, "mode": None, "group": None, "tags": ()}
 STARTED = {"folder": "wandb/run-1", "url": None, "offline": False, "problem": None}
-LONG = "x" * 10_000_000  # no pipe holds it
+LONG = "x" * 10_000_000  # more than a pipe holds
 
 LISTEN = """
 import json, os, signal, sys, time
@@ -26,7 +26,7 @@ messages = [json.loads(sys.stdin.readline()) for _ in range(%d)]
 def told_of_a_training(
     body: str, folder: Path, monkeypatch: pytest.MonkeyPatch, *, heard: int = 0, interrupted: bool = False
 ) -> list[str]:
-    """Tell a tracker whose program hears some messages and then does as it pleases; return what the user sees.
+    """Log a training to a program that reads some messages and then misbehaves; return the lines for the user.
 
     interrupted: whether the user presses Ctrl-C at the first line.
     """
@@ -51,7 +51,7 @@ def told_of_a_training(
 
 @pytest.fixture(autouse=True)
 def never_told_of_waiting(monkeypatch: pytest.MonkeyPatch) -> None:
-    """How long a slow machine takes is nothing to test."""
+    """Do not print lines about waiting, which depend on the speed of the machine."""
     monkeypatch.setattr(wandb_tracker, "QUIET_SECONDS", math.inf)
 
 
@@ -79,8 +79,8 @@ def test_a_process_that_fails_is_one_warning(body: str, reason: str, tmp_path: P
 def test_a_process_that_neither_reads_nor_ends_is_not_waited_for(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(wandb_tracker, "QUIET_SECONDS", 0.0)
     said = told_of_a_training("time.sleep(1000)", tmp_path, monkeypatch)
-    told = ["waiting for W&B, at most 0.5 s; Ctrl-C stops waiting"]
-    assert said == [*told, "W&B is off for the rest of this run: no answer within 0.5 s"]
+    expected = ["waiting for W&B, at most 0.5 s; Ctrl-C stops waiting"]
+    assert said == [*expected, "W&B is off for the rest of this run: no answer within 0.5 s"]
 
 
 def test_ctrl_c_ends_the_waiting_alone(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -99,7 +99,7 @@ def test_a_process_that_has_finished_need_not_end(tmp_path: Path, monkeypatch: p
 
 
 def test_the_messages_of_a_training(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """A process that reads slowly gets everything in the end."""
+    """A process that reads slowly gets all messages in the end."""
     body = """
 time.sleep(0.3)
 json.dump(messages, open(os.path.join(messages[0][1]["folder"], "messages.json"), "w"))

@@ -1,4 +1,4 @@
-"""A W&B server on loopback: it answers what a training asks, and keeps what it is sent."""
+"""A local W&B server: it answers the requests of a training, and stores them."""
 
 import gzip
 import json
@@ -10,33 +10,33 @@ from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from typing import Any
 
 KEY = "0" * 40
-LIMIT = 120  # seconds that a server which never answers keeps a request
+LIMIT = 120  # seconds that a silent server keeps a request open
 
 
 class WandbServer:
-    """What the server knows. status: of every answer; silent: it never answers."""
+    """The state of the server. status: of every answer; silent: whether it never answers."""
 
     def __init__(self, *, status: int = 200, silent: bool = False) -> None:
         self.status, self.silent = status, silent
         self.url = ""
-        self.runs: dict[str, dict[str, Any]] = {}  # by id, as they were declared last
+        self.runs: dict[str, dict[str, Any]] = {}  # by id, with the latest values
         self.history: dict[str, list[dict[str, Any]]] = {}
         self.exit_codes: dict[str, int] = {}  # of runs that have ended
         self.resumed: list[str] = []
         self.uploads: dict[str, bytes] = {}  # by path
         self.artifacts: list[dict[str, Any]] = []
         self.sweep: str | None = None  # its YAML
-        self.requests: list[bytes] = []  # everything that came, path and body
+        self.requests: list[bytes] = []  # all requests, path and body
         self.released = threading.Event()
         self.lock = threading.Lock()
 
     @property
     def environment(self) -> dict[str, str]:
-        """What tells wandb of the server."""
+        """Return the environment variables that point wandb to the server."""
         return {"WANDB_BASE_URL": self.url, "WANDB_API_KEY": KEY}
 
     def take(self, path: str, body: bytes) -> dict[str, Any]:
-        """Keep a request and return the answer to it."""
+        """Store a request and return the answer."""
         with self.lock:
             self.requests.append(path.encode() + b"\n" + body)
             if path == "/graphql":
@@ -59,7 +59,7 @@ class WandbServer:
         """Return the metrics of each epoch, without the tables of samples."""
         return [row for row in self.history[run] if "cross_entropy" in row]
 
-    # What wandb's own process asks, by the names of its queries.
+    # The queries of wandb's own process, by name.
 
     def Viewer(self, **_: Any) -> dict[str, Any]:  # noqa: N802
         return {"viewer": {"id": "v", "entity": "us", "username": "us", "email": "", "flags": "{}", "teams": {"edges": []}}}
@@ -159,7 +159,7 @@ class WandbServer:
         }
         return {"artifact": artifact}
 
-    # What `wandb sweep` asks.
+    # The queries of `wandb sweep`.
 
     def UpsertSweep(self, *, config: str, projectName: str, **_: Any) -> dict[str, Any]:  # noqa: N802
         self.sweep = config
@@ -169,7 +169,7 @@ class WandbServer:
 
 @contextmanager
 def serving(known: WandbServer) -> Iterator[WandbServer]:
-    """Serve what a server knows within."""
+    """Run the server within the block."""
 
     class Handler(BaseHTTPRequestHandler):
         protocol_version = "HTTP/1.1"
@@ -195,13 +195,13 @@ def serving(known: WandbServer) -> Iterator[WandbServer]:
         do_GET = do_POST = do_PUT = answer  # noqa: N815
 
         def log_message(self, *_: object) -> None:
-            """Say nothing."""
+            """Print nothing."""
 
     class Server(ThreadingHTTPServer):
         daemon_threads = True
 
         def handle_error(self, *_: object) -> None:
-            """Say nothing: clients are killed in the middle of a request."""
+            """Print nothing: clients are killed in the middle of a request."""
 
     server = Server(("127.0.0.1", 0), Handler)
     known.url = f"http://127.0.0.1:{server.server_port}"

@@ -42,7 +42,7 @@ def test_a_range_over_a_factor_of_ten_is_drawn_from_by_its_logarithm() -> None:
 
 def test_what_a_range_holds() -> None:
     steps = Range(low=0.0, high=0.5, step=0.05)
-    assert 0.35 in steps  # which is no multiple of 0.05 in binary
+    assert 0.35 in steps  # not a multiple of 0.05 in binary
     assert 0.36 not in steps
     assert 0.55 not in steps
     assert 0.36 in Range(low=0.0, high=0.5)
@@ -51,7 +51,7 @@ def test_what_a_range_holds() -> None:
 
 
 @pytest.mark.parametrize(
-    ("spec", "told"),
+    ("spec", "message"),
     [
         ("network.cell", "--search network.cell has no values"),
         (
@@ -74,10 +74,10 @@ def test_what_a_range_holds() -> None:
         ("tracking.wandb=true,false", "it must be the same for all trials"),
     ],
 )
-def test_what_cannot_be_searched_is_told(spec: str, told: str) -> None:
+def test_what_cannot_be_searched_is_told(spec: str, message: str) -> None:
     with pytest.raises(ConfigError) as caught:
         parse(spec)
-    assert told in caught.value.message
+    assert message in caught.value.message
 
 
 def test_a_setting_is_searched_once() -> None:
@@ -137,7 +137,7 @@ def test_by_default_the_neighbourhood_of_what_train_would_choose_is_searched() -
 
 def test_what_is_given_or_would_not_go_with_it_is_not_searched_by_default() -> None:
     assert "hidden_size" not in names(default_space(chosen(), fixed={"network.hidden_size"}))
-    assert "context_length" not in names(default_space(chosen(), fixed=()))  # windows that begin from nothing
+    assert "context_length" not in names(default_space(chosen(), fixed=()))  # windows that start from a zero state
     assert "weight_drop" not in names(default_space(chosen(backend="numpy"), fixed=()))
     dense = resolve(("test", {"network": {"cell": "dense"}, "training": {"context_length": 3, "batch_size": 4}})).settings
     assert "weight_drop" not in names(default_space(dense, fixed=()))

@@ -64,7 +64,7 @@ def reopened(study: Study) -> Study:
 
 
 def test_values_are_among_what_is_searched_and_every_trial_draws_its_own(study: Study) -> None:
-    """Also when each is drawn by a process of its own."""
+    """Also if each is drawn by a separate process."""
     trials = [taken(reopened(study)) for _ in range(4)]
     for trial in trials:
         assert trial.values.keys() == SPACE.keys()
@@ -77,7 +77,7 @@ def test_the_same_seed_draws_the_same_trials(study: Study, tmp_path: Path) -> No
 
 
 def test_no_trial_is_drawn_twice(study: Study) -> None:
-    """The same settings bring the same figures."""
+    """Equal settings give equal figures."""
     space: Space = {"network.cell": Choices(("lstm", "gru")), "network.num_layers": Range(low=1, high=3)}
     drawn = []
     while trial := study.take(space, most=MANY, random_seed=1):
@@ -119,7 +119,7 @@ def test_an_interrupted_trial_is_taken_up_again_where_it_was(study: Study) -> No
 
 
 def test_a_trial_whose_process_was_killed_is_taken_up_again(study: Study) -> None:
-    """The directories of trials that others are at work on stay theirs."""
+    """Trials of other running processes are not taken."""
     mine = taken(study)
     specs = [f"{name}={one}" for name, one in SPACE.items()]
     done = subprocess.run(
@@ -184,7 +184,7 @@ def test_a_trial_that_brought_nothing_is_the_last(study: Study) -> None:
 
 
 def test_a_line_that_was_cut_short_is_mended(study: Study) -> None:
-    """By a full disk, say; a line appended to it would be lost as well, and with it the study."""
+    """For example by a full disk; a line appended to it would be lost too, and with it the study."""
     finished(study, 3.0)
     journal = study.folder / JOURNAL
     with journal.open("ab") as file:

@@ -32,7 +32,7 @@ def test_a_trial_takes_a_minute_unless_something_else_is_said(prose: Path) -> No
 
 
 def test_what_the_machine_decides_is_decided_once(prose: Path) -> None:
-    """The size and the streams that are not searched are what train would choose, in every trial and on every machine."""
+    """Settings that are not searched are those of `chargen train`, in every trial and on every machine."""
     task = task_of(prose, search=("training.learning_rate=1e-3..1e-1",))
     _, fixed, first = task.prepare()
     assert fixed["training.stateful"] is True
@@ -41,7 +41,7 @@ def test_what_the_machine_decides_is_decided_once(prose: Path) -> None:
 
 
 def test_streams_are_kept_where_the_context_length_is_searched(prose: Path) -> None:
-    """Train itself would not choose them for a given context length."""
+    """`chargen train` itself would not choose streams for a given context length."""
     task = task_of(prose, search=("training.context_length=8,16",))
     _, fixed, _ = task.prepare()
     plan = task.plan(sections({**fixed, "training.context_length": 8}), epochs=None)
@@ -74,7 +74,7 @@ def test_nothing_left_to_search_is_told(prose: Path) -> None:
 def test_trials_of_so_many_minutes_are_measured_at_the_same_shares_of_them(
     prose: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """And on the same text, however many steps fit into an epoch. Here a weight costs 10 ms in each pass over the text."""
+    """And on the same text, with any number of steps per epoch. Here a weight costs 10 ms in each pass over the text."""
     monkeypatch.setattr(budget, "seconds_per_epoch", lambda _, plan, seconds: plan.num_parameters / 100)
     task = task_of(prose, minutes=10, training={"backend": "numpy"})
     plans = [task.plan({"network": {"hidden_size": size}}) for size in (4, 64)]
@@ -85,7 +85,7 @@ def test_trials_of_so_many_minutes_are_measured_at_the_same_shares_of_them(
 
 
 @pytest.mark.parametrize(
-    ("given", "told"),
+    ("given", "expected"),
     [
         ({"training": {"task": "classify"}}, "only networks that write text"),
         ({"training": {"start_from": "other"}}, "trials start from random weights"),
@@ -93,8 +93,8 @@ def test_trials_of_so_many_minutes_are_measured_at_the_same_shares_of_them(
         ({"network": {"cell": "gru"}}, r"network.cell is both searched and given \(command line\)"),
     ],
 )
-def test_what_cannot_be_tuned_is_told(prose: Path, given: dict[str, Any], told: str) -> None:
-    with pytest.raises(ConfigError, match=told):
+def test_what_cannot_be_tuned_is_told(prose: Path, given: dict[str, Any], expected: str) -> None:
+    with pytest.raises(ConfigError, match=expected):
         task_of(prose, search=("network.cell=lstm,gru",), **given)
 
 
@@ -108,10 +108,10 @@ def test_a_study_goes_on_as_it_was_begun(prose: Path) -> None:
         "network.hidden_size is 4..9, but was 4..8": task_of(prose, minutes=2, search=("network.hidden_size=4..9",)),
         "network.hidden_size is open, but was 4..8": task_of(prose, minutes=2),
     }
-    for told, task in differing.items():
+    for expected, task in differing.items():
         with pytest.raises(ConfigError) as caught:
             check_same(task.identity(), begun, "runs/s")
-        assert caught.value.message == f"the study runs/s was started with other settings: {told}"
+        assert caught.value.message == f"the study runs/s was started with other settings: {expected}"
     other = prose.with_name("other.txt")
     other.write_text(PROSE * 400, encoding="utf-8")
     with pytest.raises(ConfigError, match="its text is different"):
@@ -119,7 +119,7 @@ def test_a_study_goes_on_as_it_was_begun(prose: Path) -> None:
 
 
 def test_the_same_text_elsewhere_is_the_same(prose: Path, tmp_path: Path) -> None:
-    """Another machine may have it under another path."""
+    """On another machine the text may have another path."""
     moved = tmp_path / "elsewhere.txt"
     moved.write_bytes(prose.read_bytes())
     check_same(task_of(moved).identity(), task_of(prose).identity(), "runs/s")

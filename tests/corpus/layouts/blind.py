@@ -1,4 +1,4 @@
-"""Texts written without trying the judgement: the first before it was tuned on them, the second when it was done."""
+"""Texts that were written independently of the judgement: some before it was tuned, the others after."""
 
 import random
 import textwrap
@@ -10,7 +10,7 @@ RNG = random.Random(1611)
 
 
 def drawn(count: int, *parts: str) -> list[str]:
-    """Return texts of one choice of each part, each part being choices with | between them."""
+    """Return random texts: for each part one of its choices, which are separated by |."""
     return ["".join(RNG.choice(part.split("|")) for part in parts) for _ in range(count)]
 
 
@@ -20,7 +20,7 @@ def numbered(entries: Sequence[str]) -> str:
 
 
 def phrases(words: str, fewest: int, most: int, count: int, form: str = "{}\n", between: str = "") -> str:
-    """Return lines of words drawn at random, from `fewest` to `most` in each."""
+    """Return lines of random words, `fewest` to `most` in each."""
     return lines([between.join(RNG.choices(words.split(), k=RNG.randint(fewest, most))) for _ in range(count)], form)
 
 

@@ -1,4 +1,4 @@
-"""The labelled table: small texts of many kinds and scripts, each a list of entries or running text."""
+"""A labelled table of small texts of many kinds and scripts, each a list of entries or running text."""
 
 import random
 import textwrap
@@ -19,9 +19,9 @@ PASSAGES = read_parts("passages.txt")
 
 
 class Labelled(NamedTuple):
-    """A text and what it is: "list" where every line is an entry of its own, else "text".
+    """A text and its label: "list" if every line is a separate entry, else "text".
 
-    Blind sets also have "documents" with separators between them, and what a user may want as "either" list or text.
+    Blind sets also have "documents" with separators between them, and "either" for texts that a user may want as list or text.
     """
 
     name: str
@@ -30,17 +30,17 @@ class Labelled(NamedTuple):
 
 
 def labelled(parts: dict[str, str]) -> list[Labelled]:
-    """Return texts that are named after what they are and a name of their own."""
+    """Return texts named after their label and their own name."""
     return [Labelled(name.partition(" ")[2], name.partition(" ")[0], text) for name, text in parts.items()]
 
 
 def shuffled(words: Sequence[str], count: int | None = None) -> list[str]:
-    """Return `count` of the words, all of them unless given, in an order that depends on them alone."""
+    """Return `count` of the words, by default all, in an order that depends only on the words."""
     return random.Random(len(words)).sample(list(words), count or len(words))
 
 
 def lines(entries: Sequence[str], form: str = "{}\n") -> str:
-    """Return entries one a line, each in a form."""
+    """Return entries, one a line, each in a format."""
     return "".join(form.format(entry) for entry in entries)
 
 
@@ -74,7 +74,7 @@ RNG = random.Random(16)
 
 
 def drawn(count: int, *parts: str) -> list[str]:
-    """Return texts of one choice of each part, each part being choices with spaces between them."""
+    """Return random texts: for each part one of its choices, which are separated by spaces."""
     return ["".join(RNG.choice(part.split()) for part in parts).replace("_", " ") for _ in range(count)]
 
 
@@ -262,5 +262,5 @@ TABLE = FIRST + MORE
 
 
 def held_out(table: Sequence[Labelled]) -> list[Labelled]:
-    """Return every third or so, which the points of the signs were not set by."""
+    """Return about every third text; the points of the signs were not tuned on these."""
     return [one for one in table if sum(map(ord, one.name)) % 3 == 0]
