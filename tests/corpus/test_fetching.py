@@ -277,8 +277,8 @@ def shipped(name: str) -> bytes:
 @pytest.mark.parametrize(
     ("arguments", "message"),
     [
-        (["male", "moby-dick"], "no text is called moby-dick; there are book.txt, "),
-        (["male", "book", "-o", "x"], "--output is one file, 2 names are given; get one text at a time"),
+        (["male", "moby-dick"], "no such text: moby-dick; there are book.txt, "),
+        (["male", "book", "-o", "x"], "--output writes one file, but 2 names are given; get one text at a time"),
         (["male", "-o", "missing/x"], "cannot write missing/x: No such file or directory; choose another file with --output"),
         (["male", "-o", "."], "invalid value for '-o' / '--output': File '.' is a directory (chargen corpora get -h explains)"),
         ([], "missing argument 'NAMES...'"),
