@@ -17,7 +17,9 @@ from click.testing import Result
 from filelock import FileLock
 
 from chargen.errors import ConfigError
+from chargen.runs.checkpoints import read_newest, write_checkpoint
 from chargen.runs.directory import RunDirectory, locked
+from chargen.runs.samples import read_samples
 from chargen.settings.layers import filled_up, former_values, resolve
 from chargen.training import signals
 from chargen.training.resuming import check_settings
@@ -169,6 +171,23 @@ def test_a_damaged_checkpoint_gives_way_to_the_one_before(
     assert f"the checkpoint {newest} is damaged" in result.stderr
     whole = RunDirectory(Path(invoke_train(prose, "--backend", "numpy", *SMALL_STEPS, "--checkpoint-steps", 2).stdout.strip()))
     assert contents(stopped) == contents(whole)
+
+
+def test_a_run_of_an_older_version_goes_on(invoke_train: Callable[..., Result], stopped: RunDirectory, prose: Path) -> None:
+    """It has no samples.jsonl, and its checkpoints store the size of samples.txt."""
+    view, (checkpoint, _) = stopped.samples.with_suffix(".txt"), read_newest(stopped.checkpoints)
+    assert checkpoint is not None
+    del checkpoint.facts["samples_size"]
+    write_checkpoint(stopped.checkpoints, checkpoint._replace(facts=checkpoint.facts | {"samples_bytes": view.stat().st_size}))
+    stopped.samples.unlink()
+    with view.open("a", encoding="utf-8") as file:
+        file.write("----- Generating text after epoch 2\n")
+    assert invoke_train("--resume", stopped.path).exit_code == 0
+    assert [one.epoch for one in read_samples(stopped.samples)] == [1, 1, 2, 2, 3, 3]
+    whole = RunDirectory(Path(invoke_train(prose, "--backend", "numpy", *SMALL_STEPS, "--checkpoint-steps", 2).stdout.strip()))
+    resumed, expected = contents(stopped), contents(whole)
+    del resumed["samples.jsonl"], expected["samples.jsonl"]  # samples.txt does not tell whether a text ends with a newline
+    assert resumed == expected
 
 
 def test_a_finished_run_is_left_alone(invoke_train: Callable[..., Result], stopped: RunDirectory) -> None:
