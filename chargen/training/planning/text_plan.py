@@ -32,7 +32,7 @@ from chargen.training.planning.windows import TextParts, WindowSizes, check_leng
 
 LAST_LINES_CHARACTERS = 10_000  # at the end of a document, where the beginning of its last line is looked for
 FEW_STEPS = 200  # of the optimizer, below which hardly any network learns to write
-FEWEST_EPOCHS, MAX_EPOCHS = 4, 20  # that a training of a given length is told in
+FEWEST_EPOCHS, MAX_EPOCHS = 4, 20  # of a training with a given number of steps
 WARMUP_SHARE = 0.03  # of a training
 
 
