@@ -3,7 +3,8 @@
 import math
 import re
 from collections import Counter
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from heapq import heapify, heappop, heappush
 from itertools import pairwise
 from typing import Any
 
@@ -178,10 +179,11 @@ class BpeVocabulary(Vocabulary):
 
     def _encode_word(self, word: str) -> list[int]:
         """Merge the characters of a word, always the pair with the earliest merge first."""
-        pieces = list(word)
-        while pairs := self._ranks.keys() & set(pairwise(pieces)):
-            pieces = _merged(pieces, min(pairs, key=self._ranks.__getitem__))
-        return [self._ids[piece] for piece in pieces]
+        pieces = _Pieces(word, self._ranks)
+        while places := pieces.next_places():
+            for place in places:
+                pieces.merge(place)
+        return [self._ids[piece] for piece in pieces.texts if piece]
 
     def decode(self, ids: TokenIds) -> str:
         return "".join(self.texts[one] for one in np.asarray(ids).tolist())
@@ -191,18 +193,47 @@ class BpeVocabulary(Vocabulary):
         return {"kind": self.kind, "characters": self.characters, "merges": merges, "labels": list(self.labels)}
 
 
-def _merged(pieces: list[str], pair: tuple[str, str]) -> list[str]:
-    """Return pieces with every occurrence of a pair merged, the first of two overlapping ones."""
-    merged: list[str] = []
-    waiting = False  # whether the last piece may still be the first of a pair
-    for piece in pieces:
-        if waiting and (merged[-1], piece) == pair:
-            merged[-1] += piece
-            waiting = False
-        else:
-            merged.append(piece)
-            waiting = True
-    return merged
+class _Pieces:
+    """Merge the pieces of a word in a time of n log n, for words such as a page without a space.
+
+    texts: the pieces, an empty text where one was merged into the piece before.
+    """
+
+    def __init__(self, word: str, ranks: Mapping[tuple[str, str], int]) -> None:
+        self.texts, self._ranks = list(word), ranks
+        self._after = list(range(1, len(word) + 1))  # the place of the next piece
+        self._before = list(range(-1, len(word) - 1))
+        self._rank = -1  # of the pair that is being merged
+        self._pairs = [(ranks[pair], place) for place, pair in enumerate(pairwise(word)) if pair in ranks]
+        heapify(self._pairs)
+
+    def next_places(self) -> list[int]:
+        """Return the places of the pair with the earliest merge, from left to right; none if there are no more pairs."""
+        places: list[int] = []
+        while self._pairs and (not places or self._pairs[0][0] == self._rank):
+            self._rank, place = heappop(self._pairs)
+            places.append(place)
+        return places
+
+    def merge(self, place: int) -> None:
+        """Merge the piece at a place with the next one, unless one of them has been merged with another."""
+        if self._rank_at(place) != self._rank:
+            return
+        following = self._after[place]
+        self.texts[place] += self.texts[following]
+        self.texts[following] = ""
+        self._after[place] = self._after[following]
+        if self._after[place] < len(self.texts):
+            self._before[self._after[place]] = place
+        for first in (self._before[place], place):
+            if (rank := self._rank_at(first)) is not None:
+                heappush(self._pairs, (rank, first))
+
+    def _rank_at(self, place: int) -> int | None:
+        """Return the rank of the pair that begins at a place, or None."""
+        if place < 0 or self._after[place] == len(self.texts):
+            return None
+        return self._ranks.get((self.texts[place], self.texts[self._after[place]]))
 
 
 def _train_merges(counts: Counter[str], characters: str, num_pieces: int) -> list[tuple[str, str]]:

@@ -2,6 +2,7 @@
 
 import json
 import sys
+from itertools import pairwise
 from pathlib import Path
 from typing import Any
 
@@ -100,6 +101,37 @@ def test_pieces_are_merged_as_the_tokenizers_library_merges_them() -> None:
     theirs = Tokenizer(model)
     for word in sorted(set(split_words(TEXT + "that hats those"))):
         assert ours.encode(word).tolist() == theirs.encode(word).ids
+
+
+def merged_slowly(word: str, merges: list[tuple[str, str]]) -> list[str]:
+    """Merge all places of the pair with the earliest merge, again and again."""
+    pieces = list(word)
+    while ranks := [merges.index(pair) for pair in pairwise(pieces) if pair in merges]:
+        first, second = merges[min(ranks)]
+        place = 0
+        while place + 1 < len(pieces):
+            if (pieces[place], pieces[place + 1]) == (first, second):
+                pieces[place : place + 2] = [first + second]
+            place += 1
+    return pieces
+
+
+@given(st.data())
+def test_pieces_are_merged_as_by_a_slow_search(data: st.DataObject) -> None:
+    pieces, merges = list("abc"), list[tuple[str, str]]()
+    for _ in range(data.draw(st.integers(1, 8))):
+        pair = data.draw(st.tuples(st.sampled_from(pieces), st.sampled_from(pieces)))
+        if pair not in merges:
+            merges.append(pair)
+            pieces.append("".join(pair))
+    word = data.draw(st.text("abc", max_size=40))
+    tokens = BpeVocabulary("abc", merges)
+    assert tokens.encode(word).tolist() == [list(tokens).index(piece) + 1 for piece in merged_slowly(word, merges)]
+
+
+def test_a_word_as_long_as_a_page_is_cut() -> None:
+    tokens = BpeVocabulary("ab", [("a", "b"), ("ab", "a"), ("ab", "ab"), ("abab", "abab")])
+    assert tokens.decode(tokens.encode("ab" * 100_000)) == "ab" * 100_000
 
 
 def test_pieces_of_unknown_characters() -> None:

@@ -6,6 +6,44 @@ const SPACES = "\\t-\\r\\x1c-\\x1f\\x85\\p{Z}";
 const WORD = new RegExp(` ?[${LETTERS}]+| ?[^${LETTERS}${SPACES}]|[${SPACES}]`, "gu");
 const UNKNOWN_WORD = BOUNDARY + 1;
 
+const PLACES = 2 ** 24; // more than a word has
+
+/** Numbers of which the least is taken first. */
+class Heap {
+  items = [];
+
+  get size() {
+    return this.items.length;
+  }
+
+  get least() {
+    return this.items[0];
+  }
+
+  push(value) {
+    const { items } = this;
+    let place = items.push(value) - 1;
+    for (let parent = (place - 1) >> 1; place && items[parent] > value; place = parent, parent = (place - 1) >> 1) items[place] = items[parent];
+    items[place] = value;
+  }
+
+  pop() {
+    const { items } = this;
+    const least = items[0];
+    const last = items.pop();
+    if (!items.length) return least;
+    let place = 0;
+    for (let child = 1; child < items.length; child = 2 * place + 1) {
+      if (items[child + 1] < items[child]) child++;
+      if (items[child] >= last) break;
+      items[place] = items[child];
+      place = child;
+    }
+    items[place] = last;
+    return least;
+  }
+}
+
 class Vocabulary {
   constructor(described) {
     this.kind = described.kind;
@@ -63,22 +101,33 @@ class Vocabulary {
 
   /** Return the subwords of a word: always merge the pair with the earliest merge first. */
   merged(word) {
-    let pieces = Array.from(word);
-    for (;;) {
-      let best = null;
-      for (let place = 0; place + 1 < pieces.length; place++) {
-        const rank = this.merges.get(JSON.stringify([pieces[place], pieces[place + 1]]));
-        if (rank !== undefined && (best === null || rank < best.rank)) best = { rank, first: pieces[place], second: pieces[place + 1] };
+    const pieces = Array.from(word);
+    const after = pieces.map((_, place) => place + 1); // the place of the next piece
+    const before = pieces.map((_, place) => place - 1);
+    const rankAt = (place) =>
+      after[place] < pieces.length ? this.merges.get(JSON.stringify([pieces[place], pieces[after[place]]])) : undefined;
+    const pairs = new Heap();
+    const add = (place) => {
+      const rank = place >= 0 ? rankAt(place) : undefined;
+      if (rank !== undefined) pairs.push(rank * PLACES + place);
+    };
+    pieces.forEach((_, place) => add(place));
+    while (pairs.size) {
+      const rank = Math.floor(pairs.least / PLACES);
+      const places = [];
+      while (pairs.size && Math.floor(pairs.least / PLACES) === rank) places.push(pairs.pop() % PLACES);
+      for (const place of places) {
+        if (rankAt(place) !== rank) continue; // one of the two was merged with another
+        const following = after[place];
+        pieces[place] += pieces[following];
+        pieces[following] = "";
+        after[place] = after[following];
+        before[after[place]] = place;
+        add(before[place]);
+        add(place);
       }
-      if (best === null) return pieces;
-      const joined = [];
-      for (let place = 0; place < pieces.length; place++) {
-        const together = pieces[place] === best.first && pieces[place + 1] === best.second;
-        joined.push(together ? best.first + best.second : pieces[place]);
-        if (together) place++;
-      }
-      pieces = joined;
     }
+    return pieces.filter((piece) => piece);
   }
 
   /** Return a function that decodes drawn tokens one after another; a multi-byte character comes with its last byte. */
