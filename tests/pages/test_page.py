@@ -5,6 +5,7 @@ import hashlib
 import json
 import re
 from html.parser import HTMLParser
+from pathlib import Path
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -170,6 +171,20 @@ def test_a_units_page_holds_as_much_as_it_may() -> None:
     assert len(page.data["units"]) == 2
     assert "the 2 best of 3" in page.text
     assert len(Reader(a_units_page(["a", "b"], most_bytes=1)).data["units"]) == 1
+
+
+def test_a_long_text_is_coloured_over_its_whole_span(browser: Any, tmp_path: Path) -> None:
+    """So many values are too many arguments for a JavaScript function."""
+    path = tmp_path / "units.html"
+    path.write_text(a_units_page(["a"] * 150_000), encoding="utf-8")
+    page, errors = browser.new_page(), []
+    page.on("pageerror", errors.append)
+    page.goto(path.as_uri())
+    page.locator("#span").check()
+    assert page.locator("#text i").first.get_attribute("class") == "a0"
+    assert page.locator("#text i").last.get_attribute("class") == "a10"
+    assert errors == []
+    page.close()
 
 
 def test_escaping() -> None:

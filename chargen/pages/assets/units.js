@@ -31,8 +31,8 @@ const unusualness = (unit) => Math.abs(values[unit * data.length + current] - su
 
 function colour(unit) {
   const row = values.subarray(unit * data.length, (unit + 1) * data.length);
-  const low = span.checked ? Math.min(...row) : 0;
-  const high = span.checked ? Math.max(...row, low + 1) : 254;
+  const low = span.checked ? row.reduce((least, one) => Math.min(least, one)) : 0; // a long row is too much for Math.min(...row)
+  const high = span.checked ? row.reduce((most, one) => Math.max(most, one), low + 1) : 254;
   for (let place = 0; place < cells.length; place++) {
     const level = Math.round(((row[place] - low) / (high - low)) * 10);
     cells[place].className = `a${level}${place === current ? " on" : ""}`;
