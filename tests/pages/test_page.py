@@ -178,7 +178,7 @@ def test_a_long_text_is_coloured_over_its_whole_span(browser: Any, tmp_path: Pat
     path = tmp_path / "units.html"
     path.write_text(a_units_page(["a"] * 150_000), encoding="utf-8")
     page, errors = browser.new_page(), []
-    page.on("pageerror", errors.append)
+    page.on("pageerror", lambda error: errors.append(str(error)))
     page.goto(path.as_uri())
     page.locator("#span").check()
     assert page.locator("#text i").first.get_attribute("class") == "a0"
