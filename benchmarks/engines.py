@@ -51,8 +51,12 @@ def read_ids() -> np.ndarray:
     return (ids + 1).astype(np.uint8)
 
 
-def chargen_trainer(cell: str, size: Size, *, backend: str = "tensorflow", precision: str = "float32") -> Trainer:
-    """Our layers, our data path, our loop."""
+def chargen_trainer(
+    cell: str, size: Size, *, backend: str = "tensorflow", precision: str = "float32", native: str | None = None
+) -> Trainer:
+    """Our layers, our data path, our loop. `native`: what $CHARGEN_NATIVE is to be."""
+    if native is not None:
+        os.environ["CHARGEN_NATIVE"] = native
     from chargen.training.devices.backend import load_backend
 
     load_backend(backend)
@@ -168,6 +172,8 @@ def _windows(size: Size) -> np.ndarray:
 
 ENGINES: dict[str, Callable[[str, Size], Trainer]] = {
     "chargen": chargen_trainer,
+    "chargen-xla": partial(chargen_trainer, native="0"),
+    "chargen-avx2": partial(chargen_trainer, native="avx2"),
     "chargen-jax": partial(chargen_trainer, backend="jax"),
     "chargen-torch": partial(chargen_trainer, backend="torch"),
     "chargen-bfloat16": partial(chargen_trainer, precision="mixed_bfloat16"),

@@ -1,9 +1,11 @@
-"""Write files atomically: a reader sees the old file or the new one, never a part."""
+"""Write files atomically: a reader sees the old file or the new one, never a part. Find the cache folder."""
 
 import os
 import tempfile
 from collections.abc import Iterable
 from pathlib import Path
+
+CACHE_VARIABLE = "CHARGEN_CACHE"
 
 
 def write_atomically(path: Path, content: bytes | str | Iterable[bytes]) -> None:
@@ -44,6 +46,16 @@ def sync_folder(path: Path) -> None:
         os.fsync(descriptor)
     finally:
         os.close(descriptor)
+
+
+def cache_folder(kind: str) -> Path:
+    """Return the folder of one kind of cached files: in $CHARGEN_CACHE, else in the user's cache as the system has it."""
+    given = os.environ.get(CACHE_VARIABLE)
+    if given:
+        return Path(given) / kind
+    from platformdirs import user_cache_path
+
+    return user_cache_path("chargen") / kind
 
 
 def _umask() -> int:

@@ -25,6 +25,7 @@ MAY_IMPORT: dict[str, set[str]] = {
     "terminal": set(),
     "suggestions": set(),
     "settings": LIGHT,
+    "native": LIGHT,
     "corpus": LIGHT | {"settings"},
     "network": LIGHT | {"settings", "corpus"},
     "runs": LIGHT | {"settings", "corpus", "network"},
@@ -35,7 +36,8 @@ MAY_IMPORT: dict[str, set[str]] = {
     "serving": LIGHT | {"settings", "corpus", "network", "writing", "export"},
     "insight": LIGHT | {"settings", "corpus", "network", "runs", "writing", "scratch"},
     "pages": LIGHT | {"settings", "runs", "insight"},
-    "training": LIGHT | {"settings", "corpus", "network", "runs", "writing", "tracking", "scratch", "export", "insight"},
+    "training": LIGHT
+    | {"settings", "native", "corpus", "network", "runs", "writing", "tracking", "scratch", "export", "insight"},
     "keras": LIGHT | {"settings", "corpus", "network", "runs", "writing", "tracking", "training"},
     "tuning": LIGHT | {"settings", "corpus", "runs", "training"},
     "api": LIGHT | {"settings", "corpus", "network", "runs", "writing", "training", "keras", "insight", "serving"},

@@ -16,7 +16,7 @@ from chargen.errors import ChargenError
 from chargen.suggestions import OPTIONS, meaning
 
 PREFIX = "CHARGEN_"
-OTHERS = {"CHARGEN_CACHE"}  # variables that belong to no option
+OTHERS = {"CHARGEN_CACHE", "CHARGEN_NATIVE"}  # variables that belong to no option
 ABOUT_ONE_CALL = ("verbosity", "debug", "help_all")
 
 

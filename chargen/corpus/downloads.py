@@ -11,9 +11,10 @@ from urllib.parse import SplitResult, unquote, urlsplit
 from urllib.request import url2pathname
 
 from chargen.corpus import fetching
-from chargen.corpus.fetching import PublicText, cache_folder, failed, fetch_errors
+from chargen.corpus.fetching import PublicText, failed, fetch_errors
 from chargen.corpus.remote import WEB, RemoteFile, open_remote
 from chargen.errors import CorpusError
+from chargen.files import cache_folder
 
 MAX_BYTES = 1 << 34
 _ADDRESS = re.compile(r"[a-zA-Z][a-zA-Z0-9+.-]+://")
@@ -102,7 +103,7 @@ def _local(url: str, parts: SplitResult) -> Path:
 
 def _fetched(url: str, scheme: str) -> tuple[Path, str]:
     """Return the path of an address in the cache, and whether it was fetched or found there."""
-    folder = cache_folder().parent / "downloads" / hashlib.sha256(url.encode()).hexdigest()[:16]
+    folder = cache_folder("downloads") / hashlib.sha256(url.encode()).hexdigest()[:16]
     path = next((one for one in sorted(folder.glob("*")) if not one.name.endswith(".part")), None)
     if path is not None:
         return path, _FOUND

@@ -1,6 +1,5 @@
 """Download public texts once and find them by name afterwards, like the shipped texts."""
 
-import os
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -8,8 +7,8 @@ from pathlib import Path
 from typing import IO, Any
 
 from chargen.errors import CorpusError, DownloadError
+from chargen.files import CACHE_VARIABLE, cache_folder
 
-CACHE_VARIABLE = "CHARGEN_CACHE"
 TIMEOUT = 30.0  # seconds until the first byte, and between two bytes
 CHUNK = 1 << 16  # bytes
 
@@ -51,13 +50,6 @@ PUBLIC_TEXTS = (
 )
 
 
-def cache_folder() -> Path:
-    """Return the folder of downloaded texts: $CHARGEN_CACHE, else in the user's cache folder of the system."""
-    from platformdirs import user_cache_path
-
-    return Path(os.environ.get(CACHE_VARIABLE) or user_cache_path("chargen")) / "corpora"
-
-
 def find_public(name: str) -> PublicText | None:
     """Return the public text of this name, with or without .txt; None for other names."""
     return next((text for text in PUBLIC_TEXTS if name in (text.name, Path(text.name).stem)), None)
@@ -65,7 +57,7 @@ def find_public(name: str) -> PublicText | None:
 
 def fetched_path(text: PublicText) -> Path | None:
     """Return the path of a downloaded public text, or None if it was never downloaded."""
-    path = cache_folder() / text.name
+    path = cache_folder("corpora") / text.name
     return path if path.is_file() else None
 
 
@@ -78,7 +70,7 @@ def fetch(text: PublicText) -> Path:
     import pooch
 
     pooch.get_logger().setLevel("WARNING")  # it logs each step
-    folder = cache_folder()
+    folder = cache_folder("corpora")
     with fetch_errors(text, folder):
         pooch.retrieve(text.url, f"sha256:{text.sha256}", fname=text.name, path=folder, downloader=_Download(text))
     return folder / text.name

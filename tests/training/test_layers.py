@@ -13,8 +13,12 @@ import keras  # noqa: E402
 import tensorflow as tf  # noqa: E402
 from keras import layers  # noqa: E402
 
+from chargen.native.library import kernels_or_none  # noqa: E402
+from chargen.training.layers import recurrent  # noqa: E402
 from chargen.training.layers.dropout import HashedDropout  # noqa: E402
-from chargen.training.layers.recurrent import FusedGRU, FusedLSTM, FusedSimpleRNN, TokenRecurrent, look_up  # noqa: E402
+from chargen.training.layers.loops import look_up  # noqa: E402
+from chargen.training.layers.native import why_no_kernels  # noqa: E402
+from chargen.training.layers.recurrent import FusedGRU, FusedLSTM, FusedSimpleRNN, TokenRecurrent  # noqa: E402
 
 B, T, D, H, V = 2, 3, 4, 5, 7
 PAIRS = [(layers.SimpleRNN, FusedSimpleRNN), (layers.LSTM, FusedLSTM), (layers.GRU, FusedGRU)]
@@ -68,6 +72,41 @@ def test_outputs_states_and_gradients_are_those_of_keras(
     stock, fused = twins(pair, return_sequences=sequences, return_state=True, **options)
     assert fused.fusable
     assert_all_close(outputs_and_gradients(fused, compiled=compiled), outputs_and_gradients(stock))
+
+
+@pytest.fixture
+def without_kernels(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(recurrent, "native_run", lambda products: None)
+
+
+@pytest.mark.usefixtures("without_kernels")
+@pytest.mark.parametrize(("pair", "options"), [*((pair, {}) for pair in PAIRS), (PAIRS[0], RELU)])
+def test_the_loops_do_what_keras_does(pair: tuple[type, type], options: dict[str, Any]) -> None:
+    stock, fused = twins(pair, return_sequences=True, return_state=True, **options)
+    assert_all_close(outputs_and_gradients(fused, compiled=True), outputs_and_gradients(stock))
+
+
+@pytest.mark.skipif(kernels_or_none() is None, reason="there are no kernels for this machine")
+def test_the_kernels_are_used(monkeypatch: pytest.MonkeyPatch) -> None:
+    def refuse(*arguments: Any) -> None:
+        raise AssertionError("the loops were used")
+
+    assert why_no_kernels("float32") is None
+    for name in ("run_lstm", "run_gru", "run_simple_rnn"):
+        monkeypatch.setattr(recurrent, name, refuse)
+    for pair in PAIRS:
+        outputs_and_gradients(twins(pair, return_sequences=True)[1], compiled=True)
+
+
+@pytest.mark.skipif(why_no_kernels("bfloat16") is not None, reason="the processor has no bfloat16")
+@pytest.mark.parametrize("pair", PAIRS)
+def test_products_of_bfloat16_are_near_those_of_float32(pair: tuple[type, type]) -> None:
+    _, fused = twins(pair, return_sequences=True)
+    exact = outputs_and_gradients(fused, compiled=True)
+    fused.products = "bfloat16"
+    rounded = outputs_and_gradients(fused, compiled=True)
+    for one, other in zip(rounded, exact, strict=True):
+        assert 0 < np.linalg.norm(one - other) < 0.03 * np.linalg.norm(other)
 
 
 @pytest.mark.parametrize("pair", PAIRS)

@@ -1,9 +1,8 @@
 """Compute recurrent layers faster than Keras's own on a CPU, with equal results.
 
-Only the recurrent product stays in the loop over the steps. The input product of all steps is one matrix product before it (or
-rows of a table, for token ids), and the weight gradients are one matrix product after the hand-written backward loop. PyTorch,
-which compiles no loops, has kernels of its own for the same (`chargen.training.layers.torch_recurrent`). What a layer cannot
-do this way (masks, recurrent dropout, other activations) it leaves to the Keras layer it derives from.
+A layer runs on the kernels of `chargen.native` if there are any for this processor, otherwise as loops of XLA
+(`chargen.training.layers.loops`) or, on PyTorch, which compiles no loops, on PyTorch's own kernels. What it cannot do in one of
+these ways (masks, recurrent dropout, other activations) it leaves to the Keras layer it derives from.
 
 Shapes: T steps, B rows, D inputs, H units, V tokens; inside, time comes first.
 """
@@ -15,206 +14,27 @@ from typing import Any
 import keras
 from keras import layers, ops
 
+from chargen.native.layer import CellName
+from chargen.native.library import Products
 from chargen.training.devices.backend import accelerated
 from chargen.training.layers.dropout import hash_masks
-
-Tensor = Any  # of the backend
-LoopState = tuple[Tensor, ...]
-
-_custom_gradient: Callable[[Callable[..., Any]], Callable[..., Any]] = ops.custom_gradient
-
-ONE_HOT_MAX_TOKENS = 512  # up to here a table's gradient is a matrix product, above it a scatter
-
-
-def _loop(num_steps: int, body: Callable[..., LoopState], *state: Tensor) -> LoopState:
-    """Run state = body(t, *state) for t = 0 to num_steps - 1."""
-    _, *state = ops.while_loop(
-        lambda t, *_: t < num_steps,
-        lambda t, *now: (t + 1, *body(t, *now)),
-        (ops.convert_to_tensor(0, "int32"), *state),
-        maximum_iterations=num_steps,
-    )
-    return tuple(state)
-
-
-def _row(rows: Tensor, t: Tensor) -> Tensor:
-    """Return rows[t]: (T, B, W) -> (B, W)."""
-    _, batch, width = ops.shape(rows)
-    return ops.reshape(ops.slice(rows, (t, 0, 0), (1, batch, width)), (batch, width))
-
-
-def _put(rows: Tensor, t: Tensor, values: Tensor, *, column: int = 0) -> Tensor:
-    """Return rows, (T, B, W), with `values`, (B, <= W), from a column of row t on. XLA writes them in place."""
-    return ops.slice_update(rows, (t, 0, column), values[None])
-
-
-def _after(first: Tensor, num_steps: int) -> Tensor:
-    """Return (T + 1, B, H) rows: a state, (B, H), and zeros for the states of all steps after it."""
-    return ops.concatenate([first[None], ops.zeros((num_steps, *ops.shape(first)), first.dtype)])
-
-
-def _recurrent_gradient(states: Tensor, gate_gradients: Tensor) -> Tensor:
-    """Return the gradient of the recurrent kernel: states before each step, (T, B, H), and (T, B, G) -> (H, G)."""
-    hidden_size, width = states.shape[-1], gate_gradients.shape[-1]
-    return ops.matmul(ops.transpose(ops.reshape(states, (-1, hidden_size))), ops.reshape(gate_gradients, (-1, width)))
-
-
-def _upstream(args: tuple[Any, ...], upstream: Any) -> tuple[Any, ...]:
-    """Return the gradients of the outputs, which TensorFlow gives one by one and JAX as one tuple."""
-    given = args if upstream is None else upstream
-    return tuple(given[0] if len(given) == 1 and isinstance(given[0], tuple | list) else given)
-
-
-def run_lstm(projected: Tensor, recurrent_kernel: Tensor, hidden: Tensor, cell: Tensor) -> tuple[Tensor, Tensor, Tensor]:
-    """Run an LSTM over projected inputs, (T, B, 4H), and return its outputs, (T, B, H), and the last hidden and cell state.
-
-    Gate order: input, forget, candidate, output. The sigmoid is written as tanh, so that one pass serves all four gates.
-    """
-    num_steps, batch, width = ops.shape(projected)
-    H = recurrent_kernel.shape[0]
-    is_candidate = ops.cast(ops.arange(4 * H) // H == 2, projected.dtype)
-    scale = 0.5 + 0.5 * is_candidate  # sigmoid(x) = 0.5 tanh(0.5 x) + 0.5
-    shift = 0.5 - 0.5 * is_candidate
-
-    @_custom_gradient
-    def run(projected: Tensor, recurrent_kernel: Tensor, hidden: Tensor, cell: Tensor) -> Any:
-        def step(t: Tensor, hidden: Tensor, cell: Tensor, gates: Tensor, cells: Tensor, hiddens: Tensor) -> LoopState:
-            now = scale * ops.tanh(scale * (_row(projected, t) + ops.matmul(hidden, recurrent_kernel))) + shift  # (B, 4H)
-            cell = now[:, H : 2 * H] * cell + now[:, :H] * now[:, 2 * H : 3 * H]
-            hidden = now[:, 3 * H :] * ops.tanh(cell)
-            return hidden, cell, _put(gates, t, now), _put(cells, t + 1, cell), _put(hiddens, t + 1, hidden)
-
-        empty = ops.zeros((num_steps, batch, width), projected.dtype)
-        last_hidden, last_cell, gates, cells, hiddens = _loop(
-            num_steps, step, hidden, cell, empty, _after(cell, num_steps), _after(hidden, num_steps)
-        )
-
-        def gradient(*args: Any, upstream: Any = None) -> LoopState:
-            d_outputs, d_last_hidden, d_last_cell = _upstream(args, upstream)
-            transposed = ops.transpose(recurrent_kernel)
-
-            def back(step: Tensor, d_hidden: Tensor, d_cell: Tensor, d_gates: Tensor) -> LoopState:
-                t = num_steps - 1 - step
-                now = _row(gates, t)
-                i, f, g, o = (now[:, gate * H : (gate + 1) * H] for gate in range(4))
-                tanh_cell = ops.tanh(_row(cells, t + 1))
-                d_hidden = d_hidden + _row(d_outputs, t)
-                d_cell = d_cell + d_hidden * o * (1 - tanh_cell * tanh_cell)
-                d_gates = _put(d_gates, t, d_cell * (g * i * (1 - i)))
-                d_gates = _put(d_gates, t, d_cell * (_row(cells, t) * f * (1 - f)), column=H)
-                d_gates = _put(d_gates, t, d_cell * (i * (1 - g * g)), column=2 * H)
-                d_gates = _put(d_gates, t, d_hidden * (tanh_cell * o * (1 - o)), column=3 * H)
-                return ops.matmul(_row(d_gates, t), transposed), d_cell * f, d_gates
-
-            d_hidden, d_cell, d_gates = _loop(num_steps, back, d_last_hidden, d_last_cell, empty)
-            return d_gates, _recurrent_gradient(hiddens[:-1], d_gates), d_hidden, d_cell
-
-        return (hiddens[1:], last_hidden, last_cell), gradient
-
-    return run(projected, recurrent_kernel, hidden, cell)
-
-
-def run_gru(projected: Tensor, recurrent_kernel: Tensor, recurrent_bias: Tensor, hidden: Tensor) -> tuple[Tensor, Tensor]:
-    """Run a GRU with the reset gate after the product over projected inputs, (T, B, 3H).
-
-    Return its outputs, (T, B, H), and the last hidden state. Gate order: update, reset, candidate.
-    """
-    num_steps, batch, _ = ops.shape(projected)
-    H = recurrent_kernel.shape[0]
-
-    def sigmoid(values: Tensor) -> Tensor:
-        return 0.5 * ops.tanh(0.5 * values) + 0.5
-
-    @_custom_gradient
-    def run(projected: Tensor, recurrent_kernel: Tensor, recurrent_bias: Tensor, hidden: Tensor) -> Any:
-        def step(t: Tensor, hidden: Tensor, gates: Tensor, products: Tensor, hiddens: Tensor) -> LoopState:
-            inputs, recurrent = _row(projected, t), ops.matmul(hidden, recurrent_kernel) + recurrent_bias
-            product = recurrent[:, 2 * H :]
-            update_and_reset = sigmoid(inputs[:, : 2 * H] + recurrent[:, : 2 * H])
-            candidate = ops.tanh(inputs[:, 2 * H :] + update_and_reset[:, H:] * product)
-            hidden = candidate + update_and_reset[:, :H] * (hidden - candidate)
-            gates = _put(_put(gates, t, update_and_reset), t, candidate, column=2 * H)
-            return hidden, gates, _put(products, t, product), _put(hiddens, t + 1, hidden)
-
-        empty = ops.zeros((num_steps, batch, 3 * H), projected.dtype)
-        last_hidden, gates, products, hiddens = _loop(
-            num_steps, step, hidden, empty, empty[:, :, :H], _after(hidden, num_steps)
-        )
-
-        def gradient(*args: Any, upstream: Any = None) -> LoopState:
-            d_outputs, d_last_hidden = _upstream(args, upstream)
-            transposed = ops.transpose(recurrent_kernel)
-
-            def back(step: Tensor, d_hidden: Tensor, d_recurrent: Tensor, d_candidates: Tensor) -> LoopState:
-                t = num_steps - 1 - step
-                now = _row(gates, t)
-                z, r, n = (now[:, gate * H : (gate + 1) * H] for gate in range(3))
-                d_hidden = d_hidden + _row(d_outputs, t)
-                d_candidate = d_hidden * (1 - z) * (1 - n * n)
-                d_recurrent = _put(d_recurrent, t, d_hidden * (_row(hiddens, t) - n) * z * (1 - z))
-                d_recurrent = _put(d_recurrent, t, d_candidate * _row(products, t) * r * (1 - r), column=H)
-                d_recurrent = _put(d_recurrent, t, d_candidate * r, column=2 * H)
-                d_before = d_hidden * z + ops.matmul(_row(d_recurrent, t), transposed)
-                return d_before, d_recurrent, _put(d_candidates, t, d_candidate)
-
-            d_hidden, d_recurrent, d_candidates = _loop(num_steps, back, d_last_hidden, empty, empty[:, :, :H])
-            return (
-                ops.concatenate([d_recurrent[:, :, : 2 * H], d_candidates], axis=-1),
-                _recurrent_gradient(hiddens[:-1], d_recurrent),
-                ops.sum(d_recurrent, axis=(0, 1)),
-                d_hidden,
-            )
-
-        return (hiddens[1:], last_hidden), gradient
-
-    return run(projected, recurrent_kernel, recurrent_bias, hidden)
-
-
-def run_simple_rnn(projected: Tensor, recurrent_kernel: Tensor, hidden: Tensor, *, relu: bool = False) -> tuple[Tensor, Tensor]:
-    """Run a tanh or ReLU RNN over projected inputs, (T, B, H); return its outputs, (T, B, H), and the last hidden state."""
-    num_steps = ops.shape(projected)[0]
-    activate = ops.relu if relu else ops.tanh
-
-    def slope(now: Tensor) -> Tensor:
-        """Return the activation's derivative where it gave `now`."""
-        return ops.cast(now > 0, now.dtype) if relu else 1 - now * now
-
-    @_custom_gradient
-    def run(projected: Tensor, recurrent_kernel: Tensor, hidden: Tensor) -> Any:
-        def step(t: Tensor, hidden: Tensor, hiddens: Tensor) -> LoopState:
-            hidden = activate(_row(projected, t) + ops.matmul(hidden, recurrent_kernel))
-            return hidden, _put(hiddens, t + 1, hidden)
-
-        last_hidden, hiddens = _loop(num_steps, step, hidden, _after(hidden, num_steps))
-
-        def gradient(*args: Any, upstream: Any = None) -> LoopState:
-            d_outputs, d_last_hidden = _upstream(args, upstream)
-            transposed = ops.transpose(recurrent_kernel)
-
-            def back(step: Tensor, d_hidden: Tensor, d_sums: Tensor) -> LoopState:
-                t = num_steps - 1 - step
-                d_sum = (d_hidden + _row(d_outputs, t)) * slope(_row(hiddens, t + 1))
-                return ops.matmul(d_sum, transposed), _put(d_sums, t, d_sum)
-
-            d_hidden, d_sums = _loop(num_steps, back, d_last_hidden, ops.zeros_like(projected))
-            return d_sums, _recurrent_gradient(hiddens[:-1], d_sums), d_hidden
-
-        return (hiddens[1:], last_hidden), gradient
-
-    return run(projected, recurrent_kernel, hidden)
+from chargen.training.layers.loops import Tensor, look_up, run_gru, run_lstm, run_simple_rnn
+from chargen.training.layers.native import Weights, native_run
 
 
 class FusedRecurrent(layers.Layer):
     """What the fused layers share; stands before a Keras layer in the bases of each.
 
-    With `reads_projected` a call takes inputs that are projected already, (B, T, G), as `TokenRecurrent` makes them.
+    products: what the kernels round the operands of products to. table: within a call of `TokenRecurrent`, what the layer adds
+    up for each token, (V, G); the layer then reads ids, (B, T, 1).
     """
 
     activations: tuple[Callable[[Tensor], Tensor], ...] = (keras.activations.tanh,)
+    products: Products = "float32"
+    table: Tensor | None = None
 
     def __init__(self, *arguments: Any, **options: Any) -> None:
         super().__init__(*arguments, **options)
-        self.reads_projected = False
         self.weight_drop: layers.Dropout | None = None  # what the recurrent kernel passes through in training (Wan et al. 2013)
         hash_masks(self.cell)
 
@@ -238,17 +58,43 @@ class FusedRecurrent(layers.Layer):
 
     def _inner_loop(self, sequences: Tensor, initial_state: Any, mask: Any, training: bool) -> Any:
         states = initial_state if isinstance(initial_state, list | tuple) else [initial_state]
-        if mask is not None or not self.plain:
+        if mask is None and (run := self._native_run(sequences, *states)):
+            outputs, *states = run()
+        elif mask is not None or not (self.plain and (self.fusable or keras.backend.backend() == "torch")):
             return super().inner_loop(sequences, initial_state, mask, training=training)
-        if keras.backend.backend() == "torch":
+        elif keras.backend.backend() == "torch":
             outputs, *states = self._run_on_torch(sequences, *states)
             return states[0], outputs, states
-        if not self.fusable:
-            return super().inner_loop(sequences, initial_state, mask, training=training)
-        rows = ops.transpose(sequences, (1, 0, 2))  # time first; XLA leaves out what the layer before has turned the other way
-        projected = rows if self.reads_projected else ops.matmul(rows, self.cell.kernel) + self.input_bias
-        outputs, *states = self._run(projected, *states)
-        return states[0], ops.transpose(outputs, (1, 0, 2)), states
+        else:
+            outputs, *states = self._run(self._projected(sequences), *states)
+        return states[0], ops.transpose(outputs, (1, 0, 2)), states  # XLA leaves out what the next layer turns back
+
+    def _native_run(self, sequences: Tensor, *states: Tensor) -> Callable[[], tuple[Tensor, ...]] | None:
+        """Return what runs all steps on the kernels, or None if they cannot: they are for a CPU, and for known shapes."""
+        cell = self.native_cell
+        if cell is None or self.compute_dtype != "float32" or None in sequences.shape or accelerated():
+            return None
+        run = native_run(self.products)
+        if run is None:
+            return None
+        states = tuple(ops.copy(state) for state in states)
+        recurrent_kernel, recurrent_bias = ops.copy(self.cell.recurrent_kernel), self.recurrent_bias
+        if self.table is not None:
+            ids, weights = _ids(sequences), Weights(self.table, None, recurrent_kernel, recurrent_bias)
+            return lambda: run(cell, ids, weights, states)
+        weights = Weights(ops.copy(self.cell.kernel), self.input_bias, recurrent_kernel, recurrent_bias)
+        return lambda: run(cell, ops.transpose(sequences, (1, 0, 2)), weights, states)
+
+    def _projected(self, sequences: Tensor) -> Tensor:
+        """Return the product of the inputs, (T, B, G)."""
+        if self.table is not None:
+            return look_up(self.table, _ids(sequences))
+        return ops.matmul(ops.transpose(sequences, (1, 0, 2)), self.cell.kernel) + self.input_bias
+
+    @property
+    def native_cell(self) -> CellName | None:
+        """The cell of the kernels that these settings have, if there is one."""
+        raise NotImplementedError
 
     @property
     def plain(self) -> bool:
@@ -271,6 +117,11 @@ class FusedRecurrent(layers.Layer):
         """The bias that joins the input product, (G,)."""
         return ops.copy(self.cell.bias)
 
+    @property
+    def recurrent_bias(self) -> Tensor | None:
+        """The bias that joins the recurrent product, (G,), if there is one."""
+        return None
+
     def _run(self, projected: Tensor, *states: Tensor) -> tuple[Tensor, ...]:
         """Run all steps over projected inputs, (T, B, G); return the outputs, (T, B, H), and the last states."""
         raise NotImplementedError
@@ -290,6 +141,12 @@ class FusedSimpleRNN(FusedRecurrent, layers.SimpleRNN):
     """keras.layers.SimpleRNN, fused."""
 
     activations = (keras.activations.tanh, keras.activations.relu)
+
+    @property
+    def native_cell(self) -> CellName | None:
+        if not self.plain:
+            return None
+        return "relu" if self.cell.activation is keras.activations.relu else "tanh"
 
     def _run(self, projected: Tensor, *states: Tensor) -> tuple[Tensor, ...]:
         relu = self.cell.activation is keras.activations.relu
@@ -314,6 +171,10 @@ class FusedLSTM(FusedRecurrent, layers.LSTM):
     def plain(self) -> bool:
         return super().plain and self.cell.recurrent_activation is keras.activations.sigmoid
 
+    @property
+    def native_cell(self) -> CellName | None:
+        return "lstm" if self.plain else None
+
     def _run(self, projected: Tensor, *states: Tensor) -> tuple[Tensor, ...]:
         return run_lstm(projected, ops.copy(self.cell.recurrent_kernel), *states)
 
@@ -325,20 +186,33 @@ class FusedLSTM(FusedRecurrent, layers.LSTM):
 
 @keras.saving.register_keras_serializable(package="chargen")
 class FusedGRU(FusedRecurrent, layers.GRU):
-    """keras.layers.GRU, fused; with reset_after only."""
+    """keras.layers.GRU, fused; without reset_after by the kernels only."""
 
     @property
     def plain(self) -> bool:
-        cell = self.cell
-        return super().plain and cell.reset_after and cell.recurrent_activation is keras.activations.sigmoid
+        return self.cell.reset_after and self._gates_are_plain
+
+    @property
+    def _gates_are_plain(self) -> bool:
+        return super().plain and self.cell.recurrent_activation is keras.activations.sigmoid
+
+    @property
+    def native_cell(self) -> CellName | None:
+        if not self._gates_are_plain:
+            return None
+        return "gru" if self.cell.reset_after else "gru_reset_before"
 
     @property
     def input_bias(self) -> Tensor:
-        return ops.copy(self.cell.bias)[0]
+        bias = ops.copy(self.cell.bias)
+        return bias[0] if self.cell.reset_after else bias
+
+    @property
+    def recurrent_bias(self) -> Tensor | None:
+        return ops.copy(self.cell.bias)[1] if self.cell.reset_after else None
 
     def _run(self, projected: Tensor, *states: Tensor) -> tuple[Tensor, ...]:
-        kernel, bias = ops.copy(self.cell.recurrent_kernel), ops.copy(self.cell.bias)
-        return run_gru(projected, kernel, bias[1], *states)
+        return run_gru(projected, ops.copy(self.cell.recurrent_kernel), self.recurrent_bias, *states)
 
     def _run_on_torch(self, sequences: Tensor, *states: Tensor) -> tuple[Tensor, ...]:
         from chargen.training.layers.torch_recurrent import torch_gru
@@ -358,7 +232,6 @@ class TokenRecurrent(layers.Layer):
     ) -> None:
         super().__init__(**kwargs)
         self.recurrent, self.embedding, self.vocab_size = recurrent, embedding, vocab_size
-        recurrent.reads_projected = True
 
     def build(self, ids_shape: tuple[int | None, ...]) -> None:
         """Create the weights of both layers."""
@@ -373,23 +246,20 @@ class TokenRecurrent(layers.Layer):
         kernel = ops.copy(self.recurrent.cell.kernel)
         if self.embedding is not None:
             kernel = ops.matmul(self.embedding.embeddings, kernel)
-        rows = look_up(kernel + self.recurrent.input_bias, ops.transpose(ids))  # (T, B, G), as the recurrent layer wants it
-        return self.recurrent(ops.transpose(rows, (1, 0, 2)))
+        with self._table(kernel + self.recurrent.input_bias):
+            return self.recurrent(ids[..., None])
+
+    @contextmanager
+    def _table(self, table: Tensor) -> Iterator[None]:
+        """Have the recurrent layer read ids, within."""
+        attributes = self.recurrent.__dict__  # where Keras does not look for weights
+        attributes["table"] = table
+        try:
+            yield
+        finally:
+            del attributes["table"]
 
 
-def look_up(table: Tensor, ids: Tensor) -> Tensor:
-    """Return table rows: (V, G) and ids of any shape -> (*shape, G). For few tokens the gradient is a matrix product."""
-    vocab_size, width = table.shape
-    if vocab_size > ONE_HOT_MAX_TOKENS:
-        return ops.take(table, ids, axis=0)
-
-    @_custom_gradient
-    def run(table: Tensor) -> Any:
-        def gradient(*args: Any, upstream: Any = None) -> Tensor:
-            (rows,) = args if upstream is None else (upstream,)
-            one_hot = ops.one_hot(ops.reshape(ids, (-1,)), vocab_size, dtype=table.dtype)  # (B T, V)
-            return ops.matmul(ops.transpose(one_hot), ops.reshape(rows, (-1, width)))
-
-        return ops.take(table, ids, axis=0), gradient
-
-    return run(table)
+def _ids(sequences: Tensor) -> Tensor:
+    """Return (B, T, 1) ids as (T, B)."""
+    return ops.transpose(sequences[..., 0])

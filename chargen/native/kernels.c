@@ -1,0 +1,877 @@
+/* Run recurrent layers over all steps, forward and backward, on one core. The caller shares the rows of a batch among cores.
+ *
+ * Compiled once for each instruction set: AVX-512 or AVX2 as -march says, with products of float32 numbers; or with -DBFLOAT16
+ * (needs AVX512-BF16), with products of numbers rounded to bfloat16. Sums, gates, states and gradients are always float32.
+ * There is no global state, so any number of threads may call at once.
+ *
+ * Sizes: T steps, B rows, D inputs, H units, V tokens. Inside, units and inputs are padded with zeros to whole blocks of 32.
+ * A `word` is what one multiply-add takes of an operand: a float, or two bfloat16 that stand one after the other along the
+ * product's inner dimension; a block is WORDS words wide. Layouts, so that the inner loops read whole cache lines in order:
+ *   sums, gates    [block of units][slot][B][32]     a slot is what a unit adds up for a gate; see Cell
+ *   states         [block of units][B][32]
+ *   weights        [panel of 32 columns][words][32]  packed on each call
+ *   left operand   [16 words][B, even][16]           of the products of a step: all rows' first 16 words, their next 16, ...
+ *   rows           [16 columns][words][16]           of the weight gradients, whose inner dimension is all rows of all steps
+ */
+#include <immintrin.h>
+#include <stddef.h>
+#include <stdint.h>
+#include <stdlib.h>
+#include <string.h>
+
+#define INLINE static inline __attribute__((always_inline))
+#define UNROLL _Pragma("GCC unroll 32")
+#define EXPORT __attribute__((visibility("default")))
+
+/* ---------- vectors of floats ---------- */
+
+/* Of a vector, *_part reads and writes the first `count` numbers, none to all; the others are read as zeros. */
+#ifdef __AVX512F__
+#define WIDTH 16
+#define MAX_ROWS 14 /* of a product at once: 28 sums, 2 vectors of weights and a number in 32 registers */
+#define COLUMNS 32
+#else
+#define WIDTH 8
+#define MAX_ROWS 6 /* 12 sums, 2 vectors of weights and a number in 16 registers */
+#define COLUMNS 16
+#endif
+typedef float vec __attribute__((vector_size(4 * WIDTH)));
+typedef int32_t ints __attribute__((vector_size(4 * WIDTH)));
+typedef float loose __attribute__((vector_size(4 * WIDTH), aligned(4), may_alias)); /* anywhere in memory */
+
+INLINE vec load(const float *from) { return *(const loose *)from; }
+INLINE void store(float *to, vec values) { *(loose *)to = values; }
+INLINE vec all(float value) { return value - (vec){}; }
+
+#ifdef __AVX512F__
+INLINE vec within(vec x, float limit) { /* NaN stays NaN */
+    return (vec)_mm512_max_ps((__m512)all(-limit), _mm512_min_ps((__m512)all(limit), (__m512)x));
+}
+INLINE vec reciprocal(vec x) { /* relative error 2^-27 */
+    vec r = (vec)_mm512_rcp14_ps((__m512)x);
+    return r * (2 - x * r);
+}
+INLINE vec rounded(vec x) { return (vec)_mm512_roundscale_ps((__m512)x, _MM_FROUND_TO_NEAREST_INT | _MM_FROUND_NO_EXC); }
+INLINE vec times_power_of_2(vec x, vec n) { return (vec)_mm512_scalef_ps((__m512)x, (__m512)n); }
+INLINE vec positive(vec x) { return (vec)_mm512_max_ps((__m512)all(0), (__m512)x); }
+INLINE __mmask16 first(long count) { return count < 0 ? 0 : count < WIDTH ? (1 << count) - 1 : -1; }
+INLINE vec load_part(const float *from, long count) { return (vec)_mm512_maskz_loadu_ps(first(count), from); }
+INLINE void store_part(float *to, vec values, long count) { _mm512_mask_storeu_ps(to, first(count), (__m512)values); }
+#else
+INLINE vec within(vec x, float limit) {
+    return (vec)_mm256_max_ps((__m256)all(-limit), _mm256_min_ps((__m256)all(limit), (__m256)x));
+}
+INLINE vec reciprocal(vec x) { return 1 / x; }
+INLINE vec rounded(vec x) { return (vec)_mm256_round_ps((__m256)x, _MM_FROUND_TO_NEAREST_INT | _MM_FROUND_NO_EXC); }
+INLINE vec times_power_of_2(vec x, vec n) { return (vec)((ints)x + (__builtin_convertvector(n, ints) << 23)); }
+INLINE vec positive(vec x) { return (vec)_mm256_max_ps((__m256)all(0), (__m256)x); }
+INLINE __m256i first(long count) { return (__m256i)((ints){0, 1, 2, 3, 4, 5, 6, 7} < (int32_t)count - (ints){}); }
+INLINE vec load_part(const float *from, long count) { return (vec)_mm256_maskload_ps(from, first(count)); }
+INLINE void store_part(float *to, vec values, long count) { _mm256_maskstore_ps(to, first(count), (__m256)values); }
+#endif
+
+INLINE vec power_of_2(vec x) { /* |x| < 126; a minimax polynomial of 2^f for |f| <= 0.5, relative error 8e-8 */
+    vec n = rounded(x), f = x - n;
+    vec p = f * 1.32764515e-3f + 9.67554096e-3f;
+    p = p * f + 5.55071346e-2f;
+    p = p * f + 2.40221202e-1f;
+    p = p * f + 6.93146944e-1f;
+    p = p * f + 1.00000012f;
+    return times_power_of_2(p, n);
+}
+#define LOG2_E 1.44269504f
+INLINE vec sigmoid(vec x) { return reciprocal(1 + power_of_2(within(x * -LOG2_E, 60))); }
+INLINE vec hyperbolic_tangent(vec x) { return 1 - 2 * reciprocal(1 + power_of_2(within(x * (2 * LOG2_E), 60))); }
+
+/* ---------- words ---------- */
+
+#define BLOCK 32
+#ifdef BFLOAT16
+#define PER_WORD 2
+typedef uint32_t word;
+INLINE vec multiply_add(word a, const word *b, vec sum) {
+    return (vec)_mm512_dpbf16_ps((__m512)sum, (__m512bh)_mm512_set1_epi32(a), (__m512bh)_mm512_loadu_si512(b));
+}
+INLINE __m512i halves(vec first, vec second) { return (__m512i)_mm512_cvtne2ps_pbh((__m512)second, (__m512)first); }
+INLINE void store_paired(word *to, vec even, vec odd) { /* of two rows, 16 columns */
+    const __m512i order = _mm512_set_epi16(31, 15, 30, 14, 29, 13, 28, 12, 27, 11, 26, 10, 25, 9, 24, 8,
+                                           23, 7, 22, 6, 21, 5, 20, 4, 19, 3, 18, 2, 17, 1, 16, 0);
+    _mm512_storeu_si512(to, _mm512_permutexvar_epi16(order, halves(even, odd)));
+}
+#else
+#define PER_WORD 1
+typedef float word;
+INLINE vec multiply_add(word a, const word *b, vec sum) { return a * load(b) + sum; }
+#endif
+#define WORDS (BLOCK / PER_WORD)
+#define CHUNKS (WORDS / 16)
+#define EVEN(rows) (((rows) + PER_WORD - 1) / PER_WORD * PER_WORD)
+#define BLOCKS(size) (((size) + BLOCK - 1) / BLOCK)
+#define WIDE(block, size) ((size) - (block) * BLOCK < BLOCK ? (size) - (block) * BLOCK : BLOCK) /* of it, without padding */
+
+INLINE void copy_block(float *to, const float *from, long wide) {
+    for (long u = 0; u < BLOCK; u += WIDTH) store(to + u, load_part(from + u, wide - u));
+}
+
+/* ---------- products ---------- */
+
+/* sums (rows, 32) += left operand (rows, words) * panel (words, 32) */
+INLINE void row_product(int rows, const word *left, long next, const word *panel, long chunks, float *sums) {
+    for (int first = 0; first < BLOCK; first += COLUMNS) {
+        vec sum[COLUMNS / WIDTH][MAX_ROWS];
+        UNROLL for (int v = 0; v < COLUMNS / WIDTH; v++)
+            UNROLL for (int r = 0; r < rows; r++) sum[v][r] = load(sums + r * BLOCK + first + v * WIDTH);
+        const word *a = left, *b = panel + first;
+        for (long chunk = 0; chunk < chunks; chunk++, a += next)
+            for (int k = 0; k < 16; k++, b += BLOCK)
+                UNROLL for (int r = 0; r < rows; r++)
+                    UNROLL for (int v = 0; v < COLUMNS / WIDTH; v++)
+                        sum[v][r] = multiply_add(a[r * 16 + k], b + v * WIDTH, sum[v][r]);
+        UNROLL for (int v = 0; v < COLUMNS / WIDTH; v++)
+            UNROLL for (int r = 0; r < rows; r++) store(sums + r * BLOCK + first + v * WIDTH, sum[v][r]);
+    }
+}
+typedef void RowProduct(const word *left, long next, const word *panel, long chunks, float *sums);
+#define OF_ROWS(N) \
+    static void product_of_##N(const word *left, long next, const word *panel, long chunks, float *sums) { \
+        row_product(N, left, next, panel, chunks, sums); \
+    }
+OF_ROWS(1) OF_ROWS(2) OF_ROWS(3) OF_ROWS(4) OF_ROWS(5) OF_ROWS(6)
+#if MAX_ROWS > 6
+OF_ROWS(7) OF_ROWS(8) OF_ROWS(9) OF_ROWS(10) OF_ROWS(11) OF_ROWS(12) OF_ROWS(13) OF_ROWS(14)
+#endif
+static RowProduct *const ROW_PRODUCTS[MAX_ROWS + 1] = {
+    NULL, product_of_1, product_of_2, product_of_3, product_of_4, product_of_5, product_of_6,
+#if MAX_ROWS > 6
+    product_of_7, product_of_8, product_of_9, product_of_10, product_of_11, product_of_12, product_of_13, product_of_14,
+#endif
+};
+
+/* The same for any number of rows, in groups as even as can be; the inner dimension is so many blocks. */
+static void product(const word *left, long rows, const word *panel, long blocks, float *sums) {
+    long groups = (rows + MAX_ROWS - 1) / MAX_ROWS;
+    for (long group = 0, first = 0; group < groups; group++) {
+        long count = (rows - first + groups - group - 1) / (groups - group);
+        ROW_PRODUCTS[count](left + first * 16, EVEN(rows) * 16, panel, blocks * CHUNKS, sums + first * BLOCK);
+        first += count;
+    }
+}
+
+/* to (columns of a, 32) += the sum over count words of a's columns * b's; the two halves of b are `apart` */
+INLINE void outer_product(int columns, const word *a, const word *b, long apart, long count, float *to, long next) {
+    vec sum[COLUMNS / WIDTH][8];
+#define HALF(v, distance) ((v) * WIDTH / 16 * (distance) + (v) * WIDTH % 16)
+    UNROLL for (int v = 0; v < COLUMNS / WIDTH; v++)
+        UNROLL for (int c = 0; c < columns; c++) sum[v][c] = load(to + c * next + v * WIDTH);
+    for (long k = 0; k < count; k++, a += 16, b += 16)
+        UNROLL for (int c = 0; c < columns; c++)
+            UNROLL for (int v = 0; v < COLUMNS / WIDTH; v++) sum[v][c] = multiply_add(a[c], b + HALF(v, apart), sum[v][c]);
+    UNROLL for (int v = 0; v < COLUMNS / WIDTH; v++)
+        UNROLL for (int c = 0; c < columns; c++) store(to + c * next + v * WIDTH, sum[v][c]);
+}
+static void outer_tile(const word *a, const word *b, long apart, long count, float *to, long next) { /* 16 columns of a */
+#if WIDTH == 16
+    outer_product(8, a, b, apart, count, to, next);
+    outer_product(8, a + 8, b, apart, count, to + 8 * next, next);
+#else
+    for (int half = 0; half < 2; half++, b += apart, to += 16) {
+        outer_product(6, a, b, 0, count, to, next);
+        outer_product(5, a + 6, b, 0, count, to + 6 * next, next);
+        outer_product(5, a + 11, b, 0, count, to + 11 * next, next);
+    }
+#endif
+}
+
+#define STAYING 512 /* words of two columns of `rows` that stay in the first cache together */
+
+/* gradient (M, H) += left^T right, each rows of `count` words a column; gradient's rows are `next` apart */
+static void weight_gradient(const word *left, const word *right, long count, long M, long H, float *gradient, long next) {
+    for (long k = 0; k < count; k += STAYING) {
+        long words = count - k < STAYING ? count - k : STAYING;
+        for (long j = 0; j < BLOCKS(H); j++)
+            for (long m = 0; m < M; m += 16) {
+                const word *a = left + (m / 16 * count + k) * 16, *b = right + (2 * j * count + k) * 16;
+                float *to = gradient + m * next + j * BLOCK, edge[16 * BLOCK];
+                long wide = WIDE(j, H), high = M - m < 16 ? M - m : 16;
+                if (wide == BLOCK && high == 16) {
+                    outer_tile(a, b, count * 16, words, to, next);
+                    continue;
+                }
+                memset(edge, 0, sizeof edge);
+                outer_tile(a, b, count * 16, words, edge, BLOCK);
+                for (long row = 0; row < high; row++)
+                    for (long u = 0; u < wide; u++) to[row * next + u] += edge[row * BLOCK + u];
+            }
+    }
+}
+
+/* ---------- between floats and words ---------- */
+
+/* values (B, wide), `next` apart -> a block of a left operand, and of rows with `count` words a column, if not NULL */
+static void spread(const float *values, long next, long wide, long B, word *left, word *rows, long count) {
+    for (long b = 0; b < B; b += PER_WORD, values += PER_WORD * next) {
+#ifdef BFLOAT16
+        vec even[2], odd[2];
+        UNROLL for (int v = 0; v < 2; v++) {
+            even[v] = load_part(values + v * 16, wide - v * 16);
+            odd[v] = b + 1 < B ? load_part(values + next + v * 16, wide - v * 16) : (vec){};
+        }
+        _mm512_storeu_si512(left + b * 16, halves(even[0], even[1]));
+        _mm512_storeu_si512(left + b * 16 + 16, halves(odd[0], odd[1]));
+        if (rows) UNROLL for (int v = 0; v < 2; v++) store_paired(rows + (v * count + b / 2) * 16, even[v], odd[v]);
+#else
+        UNROLL for (int u = 0; u < BLOCK; u += WIDTH) {
+            vec part = load_part(values + u, wide - u);
+            store(left + (u / 16 * B + b) * 16 + u % 16, part);
+            if (rows) store(rows + (u / 16 * count + b) * 16 + u % 16, part);
+        }
+#endif
+    }
+}
+
+/* A gate's 32 columns of a kernel, from (K, wide) with rows `next` apart, as a panel. */
+static void pack_panel(const float *from, long K, long next, long wide, word *to) {
+    for (long k = 0; k < BLOCKS(K) * BLOCK; k += PER_WORD, from += PER_WORD * next, to += BLOCK)
+        for (long u = 0; u < BLOCK; u += WIDTH) {
+            vec first = k < K ? load_part(from + u, wide - u) : (vec){};
+#ifdef BFLOAT16
+            store_paired(to + u, first, k + 1 < K ? load_part(from + next + u, wide - u) : (vec){});
+#else
+            store(to + u, first);
+#endif
+        }
+}
+
+/* The same of the transposed kernel: 32 of its rows, with a gate's units as the inner dimension; `from` is (high, H). */
+static void pack_transposed(const float *from, long high, long next, long H, word *to) {
+    for (long j = 0; j < BLOCKS(H); j++, to += WORDS * BLOCK) {
+        word block[BLOCK][WORDS] = {};
+        for (long n = 0; n < high; n++) {
+            const float *row = from + n * next + j * BLOCK;
+            long wide = WIDE(j, H);
+#ifdef BFLOAT16
+            _mm512_storeu_si512(block[n], halves(load_part(row, wide), load_part(row + 16, wide - 16)));
+#else
+            copy_block(block[n], row, wide);
+#endif
+        }
+        for (long k = 0; k < WORDS; k++)
+            for (long n = 0; n < BLOCK; n++) to[k * BLOCK + n] = block[n][k];
+    }
+}
+
+/* ---------- cells ---------- */
+
+/* The pointwise part of a cell, for n numbers: some rows of a block of units. `before` and `after` are the state that is kept
+ * in float32 from step to step: an LSTM's cell state, or the hidden state of the others. The sums become the gates, in place.
+ * Backward, `d_carried` holds the gradient of `after`, without what comes by `d_hidden`, and then that of `before`. */
+#define FORWARD(name) void name(long n, float *gates, const float *before, float *after, float *hidden)
+#define BACKWARD(name) \
+    void name(long n, const float *gates, const float *before, const float *after, const float *d_hidden, float *d_carried, \
+              float *d_sums)
+#define RESET(name) void name(long n, float *gates, const float *hidden, float *reset_hidden)
+#define RESET_BACKWARD(name) \
+    void name(long n, const float *gates, const float *hidden, const float *d_reset_hidden, float *d_carried, float *d_sums)
+
+typedef struct {
+    long slots;     /* what a unit adds up */
+    long gates;     /* of a kernel; the first so many slots are what the inputs add to */
+    long first;     /* slot of those that the hidden state adds to */
+    long recurrent; /* how many of them; a reset state adds to slot 0 */
+    long gate[4];   /* which of a kernel's gates, in Keras's order, a slot belongs to */
+    int has_cell;   /* a state beside the hidden one */
+    FORWARD((*forward));
+    BACKWARD((*backward));
+    RESET((*reset)); /* NULL but where the reset gate comes before the product, which has to wait for it */
+    RESET_BACKWARD((*reset_backward));
+} Cell;
+
+#define EACH(u, n) for (long u = 0; u < (n); u += WIDTH)
+
+static FORWARD(tanh_forward) {
+    EACH(u, n) store(after + u, hyperbolic_tangent(load(gates + u)));
+}
+static BACKWARD(tanh_backward) {
+    EACH(u, n) {
+        vec h = load(after + u);
+        store(d_sums + u, load(d_hidden + u) * (1 - h * h));
+        store(d_carried + u, all(0));
+    }
+}
+
+static FORWARD(relu_forward) {
+    EACH(u, n) store(after + u, positive(load(gates + u)));
+}
+static BACKWARD(relu_backward) {
+    EACH(u, n) {
+        store(d_sums + u, (vec)((ints)load(d_hidden + u) & (load(after + u) > 0)));
+        store(d_carried + u, all(0));
+    }
+}
+
+static FORWARD(lstm_forward) {
+    EACH(u, n) {
+        float *at = gates + u;
+        vec i = sigmoid(load(at)), f = sigmoid(load(at + n)), o = sigmoid(load(at + 3 * n));
+        vec g = hyperbolic_tangent(load(at + 2 * n));
+        vec c = f * load(before + u) + i * g;
+        store(at, i), store(at + n, f), store(at + 2 * n, g), store(at + 3 * n, o);
+        store(after + u, c);
+        store(hidden + u, o * hyperbolic_tangent(c));
+    }
+}
+static BACKWARD(lstm_backward) {
+    EACH(u, n) {
+        const float *at = gates + u;
+        float *to = d_sums + u;
+        vec i = load(at), f = load(at + n), g = load(at + 2 * n), o = load(at + 3 * n);
+        vec dh = load(d_hidden + u), tanh_c = hyperbolic_tangent(load(after + u));
+        vec dc = load(d_carried + u) + dh * o * (1 - tanh_c * tanh_c);
+        store(to, dc * g * (i - i * i));
+        store(to + n, dc * load(before + u) * (f - f * f));
+        store(to + 2 * n, dc * i * (1 - g * g));
+        store(to + 3 * n, dh * tanh_c * (o - o * o));
+        store(d_carried + u, dc * f);
+    }
+}
+
+/* A GRU's slots: candidate, update, reset and, where the reset gate comes after the product, that product. */
+static FORWARD(gru_forward) {
+    EACH(u, n) {
+        float *at = gates + u;
+        vec z = sigmoid(load(at + n)), r = sigmoid(load(at + 2 * n));
+        vec c = hyperbolic_tangent(load(at) + r * load(at + 3 * n));
+        store(at, c), store(at + n, z), store(at + 2 * n, r);
+        store(after + u, c + z * (load(before + u) - c));
+    }
+}
+static BACKWARD(gru_backward) {
+    EACH(u, n) {
+        const float *at = gates + u;
+        float *to = d_sums + u;
+        vec c = load(at), z = load(at + n), r = load(at + 2 * n), dh = load(d_hidden + u);
+        vec dc = dh * (1 - z) * (1 - c * c);
+        store(to, dc);
+        store(to + n, dh * (load(before + u) - c) * (z - z * z));
+        store(to + 2 * n, dc * load(at + 3 * n) * (r - r * r));
+        store(to + 3 * n, dc * r);
+        store(d_carried + u, dh * z);
+    }
+}
+
+static RESET(gru_reset) {
+    EACH(u, n) {
+        vec r = sigmoid(load(gates + 2 * n + u));
+        store(gates + n + u, sigmoid(load(gates + n + u)));
+        store(gates + 2 * n + u, r);
+        store(reset_hidden + u, r * load(hidden + u));
+    }
+}
+static FORWARD(gru_after_reset) {
+    EACH(u, n) {
+        vec c = hyperbolic_tangent(load(gates + u)), z = load(gates + n + u);
+        store(gates + u, c);
+        store(after + u, c + z * (load(before + u) - c));
+    }
+}
+static BACKWARD(gru_backward_to_reset) {
+    EACH(u, n) {
+        vec c = load(gates + u), z = load(gates + n + u), dh = load(d_hidden + u);
+        store(d_sums + u, dh * (1 - z) * (1 - c * c));
+        store(d_sums + n + u, dh * (load(before + u) - c) * (z - z * z));
+        store(d_carried + u, dh * z);
+    }
+}
+static RESET_BACKWARD(gru_reset_backward) {
+    EACH(u, n) {
+        vec r = load(gates + 2 * n + u), d = load(d_reset_hidden + u);
+        store(d_sums + 2 * n + u, d * load(hidden + u) * (r - r * r));
+        store(d_carried + u, load(d_carried + u) + d * r);
+    }
+}
+
+static const Cell CELLS[] = {
+    {1, 1, 0, 1, {0}, 0, tanh_forward, tanh_backward, NULL, NULL},
+    {1, 1, 0, 1, {0}, 0, relu_forward, relu_backward, NULL, NULL},
+    {4, 4, 0, 4, {0, 1, 2, 3}, 1, lstm_forward, lstm_backward, NULL, NULL},
+    {4, 3, 1, 3, {2, 0, 1, 2}, 0, gru_forward, gru_backward, NULL, NULL},
+    {3, 3, 1, 2, {2, 0, 1}, 0, gru_after_reset, gru_backward_to_reset, gru_reset, gru_reset_backward},
+};
+
+/* ---------- a layer ---------- */
+
+/* What a caller gives; chargen/native/layer.py has the same fields. With `ids` the products of the inputs are looked up in a
+ * table, otherwise computed from x. Arrays of all steps have `all_rows` rows a step, of which B belong to this call. */
+typedef struct {
+    long cell, T, B, all_rows, D, H, V;           /* D is 0 with ids, V without */
+    const int32_t *ids;                           /* (T, all_rows) */
+    const float *table;                           /* (V, gates H), with the bias in it */
+    const float *x, *kernel, *bias;               /* (T, all_rows, D), (D, gates H), (gates H) */
+    const float *recurrent_kernel;                /* (H, gates H) */
+    const float *recurrent_bias;                  /* (gates H) of a GRU whose reset gate comes after the product, else NULL */
+    const float *h0, *c0;                         /* (B, H); c0 of an LSTM */
+    float *kept;                                  /* what backward needs, `kept_floats` numbers; NULL keeps nothing */
+    float *h, *last_cell;                         /* (T, all_rows, H), (B, H) */
+    const float *d_h, *d_last_cell;               /* (T, all_rows, H), (B, H) */
+    float *d_table, *d_x, *d_kernel, *d_bias, *d_recurrent_kernel, *d_recurrent_bias, *d_h0, *d_c0;
+} Layer;
+
+/* Memory that is cut into arrays; without a start it is only measured. */
+typedef struct { char *start; size_t used; } Space;
+static void *take(Space *space, long count) { /* numbers of 4 bytes, aligned to a cache line */
+    size_t at = space->used;
+    space->used += ((size_t)count * 4 + 63) / 64 * 64;
+    return space->start ? space->start + at : NULL;
+}
+#define IN_NEW_MEMORY(space, lay_out) \
+    do { \
+        lay_out; \
+        space.start = aligned_alloc(64, space.used + 64), space.used = 0; \
+        if (!space.start) return NO_MEMORY; \
+        lay_out; \
+    } while (0)
+enum { DONE, NO_MEMORY };
+
+/* What forward keeps for backward, or else the gates of one step and two states. hidden: rows of the state before a step. */
+typedef struct { float *gates, *carried; word *hidden, *inputs, *reset; } Kept;
+static void lay_out_kept(Kept *kept, Space *space, const Layer *l, const Cell *cell, int keep) {
+    long steps = keep ? l->T : 1, n = BLOCKS(l->H) * BLOCK * l->B, words = l->T * EVEN(l->B) / PER_WORD;
+    kept->gates = take(space, steps * cell->slots * n);
+    kept->carried = take(space, (steps + 1) * n);
+    kept->hidden = keep ? take(space, words * BLOCKS(l->H) * BLOCK) : NULL;
+    kept->inputs = keep ? take(space, words * BLOCKS(l->D) * BLOCK) : NULL;
+    kept->reset = keep && cell->reset ? take(space, words * BLOCKS(l->H) * BLOCK) : NULL;
+}
+EXPORT long kept_floats(const Layer *layer) {
+    Kept kept;
+    Space space = {NULL, 0};
+    lay_out_kept(&kept, &space, layer, &CELLS[layer->cell], 1);
+    return space.used / 4;
+}
+
+/* Packed weights: panels [block][slot] of the kernel and of the recurrent kernel, those for a reset state apart; biases. */
+typedef struct { word *input, *recurrent, *reset; float *bias; } Weights;
+static void lay_out_weights(Weights *w, Space *space, const Layer *l, const Cell *cell) {
+    long units = BLOCKS(l->H), panel = units * WORDS * BLOCK;
+    w->input = take(space, units * cell->gates * BLOCKS(l->D) * WORDS * BLOCK);
+    w->recurrent = take(space, units * cell->recurrent * panel);
+    w->reset = take(space, cell->reset ? units * panel : 0);
+    w->bias = take(space, units * cell->slots * BLOCK);
+}
+
+static void pack_weights(const Weights *w, const Layer *l, const Cell *cell) {
+    long units = BLOCKS(l->H), width = cell->gates * l->H;
+    long input = BLOCKS(l->D) * WORDS * BLOCK, panel = units * WORDS * BLOCK;
+    for (long j = 0; j < units; j++)
+        for (long slot = 0; slot < cell->slots; slot++) {
+            long at = cell->gate[slot] * l->H + j * BLOCK, wide = WIDE(j, l->H), number = slot - cell->first;
+            int joins = number >= 0 && number < cell->recurrent;
+            float *bias = w->bias + (j * cell->slots + slot) * BLOCK;
+            memset(bias, 0, 4 * BLOCK);
+            if (slot < cell->gates && l->x) {
+                pack_panel(l->kernel + at, l->D, width, wide, w->input + (j * cell->gates + slot) * input);
+                for (long u = 0; u < wide; u++) bias[u] += l->bias[at + u];
+            }
+            if (joins || cell->reset)
+                pack_panel(l->recurrent_kernel + at, l->H, width, wide,
+                           joins ? w->recurrent + (j * cell->recurrent + number) * panel : w->reset + j * panel);
+            if (joins && l->recurrent_bias) for (long u = 0; u < wide; u++) bias[u] += l->recurrent_bias[at + u];
+        }
+}
+
+INLINE long id_at(const Layer *l, long t, long b) { /* the nearest one that is in the table */
+    long id = l->ids[t * l->all_rows + b];
+    return id < 0 ? 0 : id < l->V ? id : l->V - 1;
+}
+
+/* (B, H) -> [block][B][32], and back */
+static void to_blocks(const float *from, long B, long H, float *to) {
+    for (long j = 0; j < BLOCKS(H); j++)
+        for (long b = 0; b < B; b++, to += BLOCK) copy_block(to, from + b * H + j * BLOCK, WIDE(j, H));
+}
+static void from_blocks(const float *from, long B, long H, float *to) {
+    for (long j = 0; j < BLOCKS(H); j++)
+        for (long b = 0; b < B; b++, from += BLOCK) memcpy(to + b * H + j * BLOCK, from, 4 * WIDE(j, H));
+}
+
+/* Left operands: the hidden states before and after a step, the inputs, the reset state. A block of a hidden state. */
+typedef struct { word *left[2], *input, *reset; float *hidden; } Work;
+static void lay_out_work(Work *work, Space *space, const Layer *l, const Cell *cell) {
+    long operand = EVEN(l->B) * WORDS;
+    for (int k = 0; k < 2; k++) work->left[k] = take(space, operand * BLOCKS(l->H));
+    work->input = take(space, operand * BLOCKS(l->D));
+    work->reset = take(space, cell->reset ? operand * BLOCKS(l->H) : 0);
+    work->hidden = take(space, l->B * BLOCK);
+}
+
+/* All that belongs to one call. */
+typedef struct {
+    const Layer *l;
+    const Cell *cell;
+    long units, inputs; /* blocks */
+    long words, count;  /* of a column of `rows`, a step and in all */
+    long n;             /* numbers of a block of a state */
+    long operand, panel; /* words of a block of a left operand, of a panel of the recurrent kernel */
+    int keep;
+    Kept kept;
+    Weights weights;
+    Work work;
+} Run;
+static Run new_run(const Layer *l, int keep) {
+    Run run = {.l = l, .cell = &CELLS[l->cell], .units = BLOCKS(l->H), .inputs = BLOCKS(l->D), .keep = keep};
+    run.words = EVEN(l->B) / PER_WORD, run.count = l->T * run.words;
+    run.n = l->B * BLOCK, run.operand = EVEN(l->B) * WORDS, run.panel = run.units * WORDS * BLOCK;
+    return run;
+}
+static float *gates_at(const Run *run, long t, long j) {
+    return run->kept.gates + ((run->keep ? t : 0) * run->units + j) * run->cell->slots * run->n;
+}
+static float *carried_at(const Run *run, long t, long j) {
+    return run->kept.carried + ((run->keep ? t : t % 2) * run->units + j) * run->n;
+}
+/* A block of rows, at a step; NULL where nothing is kept, or after the last step. */
+static word *rows_at(const Run *run, word *rows, long block, long t) {
+    return rows && t < run->l->T ? rows + (block * 2 * run->count + t * run->words) * 16 : NULL;
+}
+
+/* Set the sums of a block of units to the biases and, with ids, to the rows of the table. */
+static void begin_sums(const Run *run, long t, long j, float *sums) {
+    const Layer *l = run->l;
+    long slots = run->cell->slots, wide = WIDE(j, l->H);
+    const float *bias = run->weights.bias + j * slots * BLOCK;
+    for (long slot = 0; slot < slots; slot++, bias += BLOCK) {
+        int looked_up = l->ids && slot < run->cell->gates;
+        const float *table = l->table + run->cell->gate[slot] * l->H + j * BLOCK;
+        for (long b = 0; b < l->B; b++, sums += BLOCK) {
+            const float *row = looked_up ? table + id_at(l, t, b) * run->cell->gates * l->H : NULL;
+            EACH(u, BLOCK) store(sums + u, load(bias + u) + (row ? load_part(row + u, wide - u) : (vec){}));
+        }
+    }
+}
+
+/* Hand a block's hidden state on: to the outputs, to the next step's products, to the gradient of the recurrent kernel. */
+static void hand_on(const Run *run, long t, long j, const float *hidden) {
+    const Layer *l = run->l;
+    long wide = WIDE(j, l->H);
+    for (long b = 0; b < l->B; b++) {
+        float *to = l->h + (t * l->all_rows + b) * l->H + j * BLOCK;
+        EACH(u, BLOCK) store_part(to + u, load(hidden + b * BLOCK + u), wide - u);
+    }
+    spread(hidden, BLOCK, BLOCK, l->B, run->work.left[(t + 1) % 2] + j * run->operand,
+           rows_at(run, run->kept.hidden, j, t + 1), run->count);
+}
+
+static void finish_block(const Run *run, long t, long j) {
+    float *after = carried_at(run, t + 1, j);
+    run->cell->forward(run->n, gates_at(run, t, j), carried_at(run, t, j), after, run->work.hidden);
+    hand_on(run, t, j, run->cell->has_cell ? run->work.hidden : after);
+}
+
+static void step_forward(const Run *run, long t) {
+    const Layer *l = run->l;
+    const Cell *cell = run->cell;
+    const word *hidden = run->work.left[t % 2];
+    for (long q = 0; q < run->inputs; q++)
+        spread(l->x + t * l->all_rows * l->D + q * BLOCK, l->D, WIDE(q, l->D), l->B, run->work.input + q * run->operand,
+               rows_at(run, run->kept.inputs, q, t), run->count);
+    for (long j = 0; j < run->units; j++) {
+        float *sums = gates_at(run, t, j);
+        const word *panel = run->weights.input + j * cell->gates * run->inputs * WORDS * BLOCK;
+        begin_sums(run, t, j, sums);
+        if (run->inputs)
+            for (long slot = 0; slot < cell->gates; slot++, panel += run->inputs * WORDS * BLOCK)
+                product(run->work.input, l->B, panel, run->inputs, sums + slot * run->n);
+        panel = run->weights.recurrent + j * cell->recurrent * run->panel;
+        for (long slot = cell->first; slot < cell->first + cell->recurrent; slot++, panel += run->panel)
+            product(hidden, l->B, panel, run->units, sums + slot * run->n);
+        if (!cell->reset) {
+            finish_block(run, t, j);
+            continue;
+        }
+        cell->reset(run->n, sums, carried_at(run, t, j), run->work.hidden);
+        spread(run->work.hidden, BLOCK, BLOCK, l->B, run->work.reset + j * run->operand, rows_at(run, run->kept.reset, j, t),
+               run->count);
+    }
+    if (cell->reset)
+        for (long j = 0; j < run->units; j++) {
+            product(run->work.reset, l->B, run->weights.reset + j * run->panel, run->units, gates_at(run, t, j));
+            finish_block(run, t, j);
+        }
+}
+
+/* Write h, last_cell and, unless it is NULL, kept. */
+EXPORT int layer_forward(const Layer *l) {
+    Run run = new_run(l, l->kept != NULL);
+    Space space = {NULL, 0}, kept = {(char *)l->kept, 0};
+    IN_NEW_MEMORY(space, {
+        lay_out_weights(&run.weights, &space, l, run.cell);
+        lay_out_work(&run.work, &space, l, run.cell);
+        lay_out_kept(&run.kept, run.keep ? &kept : &space, l, run.cell, run.keep);
+        kept.used = 0;
+    });
+    pack_weights(&run.weights, l, run.cell);
+    for (long j = 0; j < run.units; j++)
+        spread(l->h0 + j * BLOCK, l->H, WIDE(j, l->H), l->B, run.work.left[0] + j * run.operand,
+               rows_at(&run, run.kept.hidden, j, 0), run.count);
+    to_blocks(run.cell->has_cell ? l->c0 : l->h0, l->B, l->H, carried_at(&run, 0, 0));
+    for (long t = 0; t < l->T; t++) step_forward(&run, t);
+    if (run.cell->has_cell) from_blocks(carried_at(&run, l->T, 0), l->B, l->H, l->last_cell);
+    free(space.start);
+    return DONE;
+}
+
+/* ---------- backward ---------- */
+
+/* Left operands of the sums' gradients [slot][block], of a step and the one after it; rows of them; gradients in blocks. */
+typedef struct {
+    word *input, *recurrent, *reset, *left[2], *rows;
+    float *d_hidden, *d_carried, *d_sums, *d_bias;
+} Back;
+static void lay_out_back(Back *back, Space *space, const Run *run) {
+    const Cell *cell = run->cell;
+    long units = run->units;
+    back->input = take(space, run->inputs * cell->gates * run->panel);
+    back->recurrent = take(space, units * cell->recurrent * run->panel);
+    back->reset = take(space, cell->reset ? units * run->panel : 0);
+    for (int k = 0; k < 2; k++) back->left[k] = take(space, cell->slots * units * run->operand);
+    back->rows = take(space, cell->slots * units * BLOCK * run->count);
+    back->d_hidden = take(space, run->n);
+    back->d_carried = take(space, units * run->n);
+    back->d_sums = take(space, cell->slots * run->n);
+    back->d_bias = take(space, units * cell->slots * BLOCK);
+}
+
+static void pack_all_transposed(const Back *back, const Run *run) {
+    const Layer *l = run->l;
+    const Cell *cell = run->cell;
+    long width = cell->gates * l->H;
+    for (long q = 0; q < run->inputs; q++)
+        for (long slot = 0; slot < cell->gates; slot++)
+            pack_transposed(l->kernel + q * BLOCK * width + cell->gate[slot] * l->H, WIDE(q, l->D), width, l->H,
+                            back->input + (q * cell->gates + slot) * run->panel);
+    for (long j = 0; j < run->units; j++) {
+        const float *from = l->recurrent_kernel + j * BLOCK * width;
+        for (long number = 0; number < cell->recurrent; number++)
+            pack_transposed(from + cell->gate[cell->first + number] * l->H, WIDE(j, l->H), width, l->H,
+                            back->recurrent + (j * cell->recurrent + number) * run->panel);
+        if (cell->reset)
+            pack_transposed(from + cell->gate[0] * l->H, WIDE(j, l->H), width, l->H, back->reset + j * run->panel);
+    }
+}
+
+/* Hand the gradient of a slot's sums back: to the products of the step before, to the weights' gradients. */
+static void hand_back(const Run *run, const Back *back, long t, long j, long slot) {
+    const Layer *l = run->l;
+    const float *d_sums = back->d_sums + slot * run->n;
+    long block = slot * run->units + j, width = run->cell->gates * l->H, wide = WIDE(j, l->H);
+    spread(d_sums, BLOCK, BLOCK, l->B, back->left[t % 2] + block * run->operand, rows_at(run, back->rows, block, t),
+           run->count);
+    if (!l->ids || l->recurrent_bias) EACH(u, BLOCK) {
+        float *to = back->d_bias + (j * run->cell->slots + slot) * BLOCK + u;
+        vec sum = load(to);
+        for (long b = 0; b < l->B; b++) sum += load(d_sums + b * BLOCK + u);
+        store(to, sum);
+    }
+    if (!l->ids || slot >= run->cell->gates) return;
+    float *table = l->d_table + run->cell->gate[slot] * l->H + j * BLOCK;
+    for (long b = 0; b < l->B; b++) {
+        float *to = table + id_at(l, t, b) * width;
+        EACH(u, BLOCK) store_part(to + u, load_part(to + u, wide - u) + load(d_sums + b * BLOCK + u), wide - u);
+    }
+}
+
+/* The gradient of a block of a hidden state, from its output and the step after it. */
+static void start_hidden(const Run *run, const Back *back, long t, long j) {
+    const Layer *l = run->l;
+    const Cell *cell = run->cell;
+    const float *carried = cell->has_cell ? NULL : back->d_carried + j * run->n;
+    for (long b = 0; b < l->B; b++)
+        EACH(u, BLOCK) {
+            vec d = t < 0 ? (vec){} : load_part(l->d_h + (t * l->all_rows + b) * l->H + j * BLOCK + u, WIDE(j, l->H) - u);
+            store(back->d_hidden + b * BLOCK + u, carried ? d + load(carried + b * BLOCK + u) : d);
+        }
+    if (t + 1 < l->T)
+        product(back->left[(t + 1) % 2] + cell->first * run->units * run->operand, l->B,
+                back->recurrent + j * cell->recurrent * run->panel, cell->recurrent * run->units, back->d_hidden);
+}
+
+static void step_backward(const Run *run, const Back *back, long t) {
+    const Layer *l = run->l;
+    const Cell *cell = run->cell;
+    for (long j = 0; j < run->units; j++) {
+        start_hidden(run, back, t, j);
+        cell->backward(run->n, gates_at(run, t, j), carried_at(run, t, j), carried_at(run, t + 1, j), back->d_hidden,
+                       back->d_carried + j * run->n, back->d_sums);
+        for (long slot = 0; slot < (cell->reset ? 2 : cell->slots); slot++) hand_back(run, back, t, j, slot);
+    }
+    if (cell->reset)
+        for (long j = 0; j < run->units; j++) {
+            memset(back->d_hidden, 0, 4 * run->n);
+            product(back->left[t % 2], l->B, back->reset + j * run->panel, run->units, back->d_hidden);
+            cell->reset_backward(run->n, gates_at(run, t, j), carried_at(run, t, j), back->d_hidden,
+                                 back->d_carried + j * run->n, back->d_sums);
+            hand_back(run, back, t, j, 2);
+        }
+    for (long q = 0; q < run->inputs; q++) {
+        memset(back->d_hidden, 0, 4 * run->n);
+        product(back->left[t % 2], l->B, back->input + q * cell->gates * run->panel, cell->gates * run->units,
+                back->d_hidden);
+        for (long b = 0; b < l->B; b++) {
+            float *to = l->d_x + (t * l->all_rows + b) * l->D + q * BLOCK;
+            EACH(u, BLOCK) store_part(to + u, load(back->d_hidden + b * BLOCK + u), WIDE(q, l->D) - u);
+        }
+    }
+}
+
+static void kernel_gradients(const Run *run, const Back *back) {
+    const Layer *l = run->l;
+    const Cell *cell = run->cell;
+    long width = cell->gates * l->H;
+    memset(l->d_recurrent_kernel, 0, 4 * l->H * width);
+    if (run->inputs) memset(l->d_kernel, 0, 4 * l->D * width);
+    for (long slot = 0; slot < cell->slots; slot++) {
+        const word *rows = back->rows + slot * run->units * BLOCK * run->count;
+        long at = cell->gate[slot] * l->H;
+        int joins = slot >= cell->first && slot < cell->first + cell->recurrent;
+        if (joins || cell->reset)
+            weight_gradient(joins ? run->kept.hidden : run->kept.reset, rows, run->count, l->H, l->H,
+                            l->d_recurrent_kernel + at, width);
+        if (run->inputs && slot < cell->gates)
+            weight_gradient(run->kept.inputs, rows, run->count, l->D, l->H, l->d_kernel + at, width);
+    }
+}
+
+static void bias_gradients(const Run *run, const Back *back) {
+    const Layer *l = run->l;
+    const Cell *cell = run->cell;
+    for (long j = 0; j < run->units; j++)
+        for (long slot = 0; slot < cell->slots; slot++) {
+            const float *from = back->d_bias + (j * cell->slots + slot) * BLOCK;
+            long at = cell->gate[slot] * l->H + j * BLOCK;
+            if (!l->ids && slot < cell->gates) memcpy(l->d_bias + at, from, 4 * WIDE(j, l->H));
+            if (l->recurrent_bias && slot >= cell->first) memcpy(l->d_recurrent_bias + at, from, 4 * WIDE(j, l->H));
+        }
+}
+
+/* Write the gradients of all that the layer has: table, or x, kernel and bias; recurrent kernel and bias; states. */
+EXPORT int layer_backward(const Layer *l) {
+    Run run = new_run(l, 1);
+    Back back;
+    Space space = {NULL, 0}, kept = {(char *)l->kept, 0};
+    IN_NEW_MEMORY(space, lay_out_back(&back, &space, &run));
+    lay_out_kept(&run.kept, &kept, l, run.cell, 1);
+    pack_all_transposed(&back, &run);
+    memset(back.d_bias, 0, 4 * run.units * run.cell->slots * BLOCK);
+    memset(back.d_carried, 0, 4 * run.units * run.n);
+    if (run.cell->has_cell) to_blocks(l->d_last_cell, l->B, l->H, back.d_carried);
+    if (l->ids) memset(l->d_table, 0, 4 * l->V * run.cell->gates * l->H);
+    for (long t = l->T - 1; t >= 0; t--) step_backward(&run, &back, t);
+    for (long j = 0; j < run.units; j++) {
+        start_hidden(&run, &back, -1, j);
+        for (long b = 0; b < l->B; b++) memcpy(l->d_h0 + b * l->H + j * BLOCK, back.d_hidden + b * BLOCK, 4 * WIDE(j, l->H));
+    }
+    if (run.cell->has_cell) from_blocks(back.d_carried, l->B, l->H, l->d_c0);
+    kernel_gradients(&run, &back);
+    bias_gradients(&run, &back);
+    free(space.start);
+    return DONE;
+}
+
+/* ---------- XLA ---------- */
+
+/* Custom calls by XLA's typed FFI, for TensorFlow and JAX alike. Of xla/ffi/api/c_api.h only the heads of the structs are
+ * declared, so that no header of either is needed: their layout is XLA's stable C interface, version 0.x. */
+typedef struct { size_t size; void *extension; int32_t dtype; void *data; int64_t rank; int64_t *dims; } Buffer;
+typedef struct { size_t size; void *extension; int64_t count; int32_t *types; Buffer **items; } Buffers;
+typedef struct { size_t size; void *extension; int32_t major, minor; } Version;
+typedef struct { size_t size; Version version; } Metadata;
+typedef struct Extension { size_t size; int32_t type; struct Extension *next; Metadata *metadata; } Extension;
+typedef struct { const char *text; size_t length; } Span;
+typedef struct { size_t size; void *extension; const char *text; int32_t code; } NewError;
+typedef struct { size_t size; void *extension, *error; const char *text; } ErrorText;
+struct CallFrame;
+typedef void *Handler(struct CallFrame *);
+typedef struct {
+    size_t size;
+    void *extension;
+    Span name, platform;
+    Handler *instantiate, *prepare, *initialize, *execute;
+    uint32_t traits;
+} Registration;
+typedef struct {
+    size_t size;
+    void *extension;
+    Version version;
+    void *internal;
+    void *(*create_error)(NewError *);
+    void (*error_text)(ErrorText *);
+    void *destroy_error;
+    void *(*register_handler)(Registration *);
+} Api;
+typedef struct CallFrame {
+    size_t size;
+    Extension *extension;
+    const Api *api;
+    void *context;
+    int32_t stage;
+    Buffers args, rets;
+} CallFrame;
+
+enum { METADATA = 1, INT32 = 4, RESOURCE_EXHAUSTED = 8 };
+
+static int asks_for_version(const CallFrame *call) { /* XLA asks once which version of its interface a handler knows */
+    if (!call->extension || call->extension->type != METADATA) return 0;
+    call->extension->metadata->version.major = 0;
+    call->extension->metadata->version.minor = 1;
+    return 1;
+}
+static void *answer(const CallFrame *call, int result) {
+    if (result == DONE) return NULL;
+    NewError error = {sizeof error, NULL, "there is not enough memory for a recurrent layer", RESOURCE_EXHAUSTED};
+    return call->api->create_error(&error);
+}
+#define ARG(n) (call->args.items[n]->data)
+#define RET(n) (call->rets.items[n]->data)
+#define DIM(n, d) (call->args.items[n]->dims[d])
+
+/* cell (), ids (T, B) or x (T, B, D), table or kernel, bias, recurrent kernel, recurrent bias, h0, c0 -> h, last cell, kept.
+ * What a layer lacks has no elements. */
+EXPORT void *xla_forward(CallFrame *call) {
+    if (asks_for_version(call)) return NULL;
+    int tokens = call->args.items[1]->dtype == INT32;
+    Layer layer = {.cell = *(int32_t *)ARG(0), .T = DIM(1, 0), .B = DIM(1, 1), .all_rows = DIM(1, 1), .H = DIM(4, 0)};
+    if (tokens) layer.ids = ARG(1), layer.table = ARG(2), layer.V = DIM(2, 0);
+    else layer.x = ARG(1), layer.D = DIM(1, 2), layer.kernel = ARG(2), layer.bias = ARG(3);
+    layer.recurrent_kernel = ARG(4), layer.recurrent_bias = DIM(5, 0) ? ARG(5) : NULL, layer.h0 = ARG(6), layer.c0 = ARG(7);
+    layer.h = RET(0), layer.last_cell = RET(1), layer.kept = RET(2);
+    return answer(call, layer_forward(&layer));
+}
+
+/* cell, ids or nothing, kernel or nothing, recurrent kernel, recurrent bias, kept, d_h (T, B, H), d_last_cell ->
+ * d_x, d_table or d_kernel, d_bias, d_recurrent_kernel, d_recurrent_bias, d_h0, d_c0 */
+EXPORT void *xla_backward(CallFrame *call) {
+    if (asks_for_version(call)) return NULL;
+    int tokens = DIM(1, 0) > 0;
+    Layer layer = {.cell = *(int32_t *)ARG(0), .T = DIM(6, 0), .B = DIM(6, 1), .all_rows = DIM(6, 1), .H = DIM(6, 2)};
+    if (tokens) layer.ids = ARG(1), layer.V = call->rets.items[1]->dims[0], layer.d_table = RET(1);
+    else layer.kernel = ARG(2), layer.D = DIM(2, 0), layer.d_x = RET(0), layer.d_kernel = RET(1), layer.d_bias = RET(2);
+    layer.recurrent_kernel = ARG(3), layer.recurrent_bias = DIM(4, 0) ? ARG(4) : NULL;
+    layer.kept = ARG(5), layer.d_h = ARG(6), layer.d_last_cell = ARG(7);
+    layer.d_recurrent_kernel = RET(3), layer.d_recurrent_bias = RET(4), layer.d_h0 = RET(5), layer.d_c0 = RET(6);
+    return answer(call, layer_backward(&layer));
+}
+
+/* Register both with TensorFlow's XLA, whose XLA_FFI_GetApi() is given, under these names. Return NULL, or what XLA says. */
+EXPORT const char *register_with_xla(const Api *api, const char *forward, const char *backward) {
+    Registration both[] = {{.name = {forward, strlen(forward)}, .execute = xla_forward},
+                           {.name = {backward, strlen(backward)}, .execute = xla_backward}};
+    for (int k = 0; k < 2; k++) {
+        both[k].size = offsetof(Registration, traits) + sizeof both[k].traits;
+        both[k].platform = (Span){"Host", 4};
+        ErrorText text = {sizeof text, NULL, api->register_handler(&both[k]), NULL};
+        if (!text.error) continue;
+        api->error_text(&text);
+        return text.text;
+    }
+    return NULL;
+}

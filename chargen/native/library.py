@@ -1,0 +1,141 @@
+"""Load the kernels for this processor.
+
+A built library lies in the cache folder. Its name holds a hash of all that it was built from, its last bytes one of what is
+before them, so that neither a library of another version or processor is loaded nor a damaged one. Wherever there are no
+kernels, what calls them has another way: XLA's loops, Keras's layers, NumPy.
+"""
+
+import ctypes
+import hashlib
+import os
+import platform
+import sys
+from contextlib import suppress
+from functools import cache
+from pathlib import Path
+from typing import Literal, NamedTuple
+
+from chargen.files import cache_folder
+
+Products = Literal["float32", "bfloat16"]  # what the operands of products are rounded to
+
+SWITCH = "CHARGEN_NATIVE"  # 0 turns the kernels off, avx2 has them use no more than that
+SOURCE = Path(__file__).with_name("kernels.c")
+BUILD_FLAGS = ("-O3", "-std=gnu11", "-shared", "-fPIC", "-fvisibility=hidden")
+DIGEST_BYTES = hashlib.sha256().digest_size
+
+
+class Instructions(NamedTuple):
+    """A set of instructions: the processor's flags that it needs, as Linux lists them, and the compiler's."""
+
+    name: str
+    needs: frozenset[str]
+    flags: tuple[str, ...]
+
+
+AVX2 = Instructions("AVX2", frozenset({"avx2", "fma", "bmi2", "f16c", "movbe"}), ("-march=x86-64-v3",))
+AVX512 = Instructions(
+    "AVX-512", AVX2.needs | {f"avx512{part}" for part in ("f", "bw", "cd", "dq", "vl")}, ("-march=x86-64-v4",)
+)
+BFLOAT16 = Instructions("AVX512-BF16", AVX512.needs | {"avx512_bf16"}, (*AVX512.flags, "-mavx512bf16", "-DBFLOAT16"))
+CHOICES: dict[Products, tuple[Instructions, ...]] = {"float32": (AVX512, AVX2), "bfloat16": (BFLOAT16,)}
+
+
+class Kernels(NamedTuple):
+    """A loaded library, and where it lies."""
+
+    library: ctypes.CDLL
+    instructions: str
+    path: Path
+
+
+class NoKernelsError(Exception):
+    """There are no kernels; the message says why, in words that could follow "because"."""
+
+
+def load_kernels(products: Products = "float32") -> Kernels:
+    """Return the kernels for this processor, built if need be, which takes some seconds. Raises NoKernelsError."""
+    outcome = _load_or_build(products)
+    if isinstance(outcome, NoKernelsError):
+        raise outcome
+    return outcome
+
+
+def kernels_or_none(products: Products = "float32") -> Kernels | None:
+    """Return the kernels for this processor, built if need be, or None if there are none."""
+    with suppress(NoKernelsError):
+        return load_kernels(products)
+    return None
+
+
+@cache
+def _load_or_build(products: Products) -> Kernels | NoKernelsError:
+    """Return the kernels, or why there are none: a process tries once."""
+    try:
+        instructions = choose_instructions(products)
+        path = library_path(instructions)
+        with suppress(OSError):
+            return load_library(path, instructions)
+        from chargen.native.building import build_library
+
+        build_library(path, instructions)
+        return load_library(path, instructions)
+    except NoKernelsError as why:
+        return why
+    except OSError as error:
+        return NoKernelsError(f"{cache_folder('native')} cannot hold them: {error.strerror or error}")
+
+
+@cache
+def find_kernels(products: Products = "float32") -> Kernels | None:
+    """Return the kernels for this processor if they have been built, and wait for no compiler."""
+    with suppress(OSError, NoKernelsError):
+        instructions = choose_instructions(products)
+        return load_library(library_path(instructions), instructions)
+    return None
+
+
+def choose_instructions(products: Products) -> Instructions:
+    """Return the best instructions that this processor has. Raises NoKernelsError."""
+    switch = os.environ.get(SWITCH, "")
+    if switch == "0":
+        raise NoKernelsError(f"{SWITCH} is 0")
+    if sys.platform != "linux" or platform.machine() != "x86_64":
+        raise NoKernelsError(f"they are for Linux on x86-64, this is {platform.system()} on {platform.machine()}")
+    flags = processor_flags()
+    choices = [one for one in CHOICES[products] if one is AVX2 or switch != "avx2"]
+    for one in choices:
+        if one.needs <= flags:
+            return one
+    raise NoKernelsError(f"the processor has no {choices[-1].name}" if choices else f"{SWITCH} is {switch}")
+
+
+@cache
+def processor_flags() -> frozenset[str]:
+    """Return what Linux lists as the flags of the first processor, nothing where it lists none."""
+    with suppress(OSError), Path("/proc/cpuinfo").open(encoding="utf-8", errors="replace") as lines:
+        for line in lines:
+            name, _, values = line.partition(":")
+            if name.strip() == "flags":
+                return frozenset(values.split())
+    return frozenset()
+
+
+def library_path(instructions: Instructions) -> Path:
+    """Return where the library of some instructions lies once it is built."""
+    made_from = hashlib.sha256(SOURCE.read_bytes())
+    made_from.update(repr((BUILD_FLAGS, instructions.flags, platform.machine())).encode())
+    return cache_folder("native") / f"kernels-{made_from.hexdigest()[:16]}.so"
+
+
+def load_library(path: Path, instructions: Instructions) -> Kernels:
+    """Load a library. Raises OSError if it is not there, damaged, or of another user."""
+    if path.stat().st_uid not in (os.getuid(), 0):
+        raise OSError(f"{path} belongs to somebody else")
+    content = path.read_bytes()
+    if hashlib.sha256(content[:-DIGEST_BYTES]).digest() != content[-DIGEST_BYTES:]:
+        raise OSError(f"{path} is damaged")
+    library = ctypes.CDLL(str(path))
+    library.kept_floats.restype = ctypes.c_long
+    library.register_with_xla.restype = ctypes.c_char_p
+    return Kernels(library, instructions.name, path)

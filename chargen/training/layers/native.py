@@ -1,0 +1,110 @@
+"""Run recurrent layers on the kernels of `chargen.native`, called by XLA or by PyTorch.
+
+Shapes: T steps, B rows, D inputs, H units, G the columns of a kernel (gates * H), V tokens; time comes first.
+"""
+
+from collections.abc import Callable, Sequence
+from functools import cache
+from importlib import import_module
+from typing import Any, NamedTuple, Protocol
+
+import keras
+from keras import ops
+
+from chargen.native.layer import CELLS, CellName, kept_floats
+from chargen.native.library import Kernels, NoKernelsError, Products, load_kernels
+from chargen.training.layers.loops import Tensor, custom_gradient, upstream_gradients
+
+
+class Weights(NamedTuple):
+    """Weights of a layer. For ids the kernel is a table, (V, G), with the bias in it.
+
+    kernel: (D, G). bias: (G,), None for ids. recurrent_kernel: (H, G). recurrent_bias: (G,) of a GRU whose reset gate comes
+    after the product.
+    """
+
+    kernel: Tensor
+    bias: Tensor | None
+    recurrent_kernel: Tensor
+    recurrent_bias: Tensor | None = None
+
+
+# Runs all steps of a cell on ids, (T, B), or on rows, (T, B, D), with the states, (B, H), before them; returns the outputs,
+# (T, B, H), and the states after them.
+NativeRun = Callable[[CellName, Tensor, Weights, Sequence[Tensor]], tuple[Tensor, ...]]
+
+
+def native_run(products: Products) -> NativeRun | None:
+    """Return what runs layers on the kernels with the loaded backend, or None if there are no kernels."""
+    outcome = _connected(products)
+    return None if isinstance(outcome, NoKernelsError) else outcome
+
+
+def why_no_kernels(products: Products) -> str | None:
+    """Return why the loaded backend does not use the kernels, or None if it does."""
+    outcome = _connected(products)
+    return str(outcome) if isinstance(outcome, NoKernelsError) else None
+
+
+@cache
+def _connected(products: Products) -> NativeRun | NoKernelsError:
+    """Load the kernels and make them known to the loaded backend. A process tries once."""
+    backend = keras.backend.backend()
+    try:
+        kernels = load_kernels(products)
+        if backend == "torch":
+            from chargen.training.layers.native_torch import torch_run
+
+            return torch_run(kernels)
+        xla = import_module(f"chargen.training.layers.native_{backend}")
+        targets = (f"chargen_{products}_forward", f"chargen_{products}_backward")
+        xla.register(kernels, *targets)
+        return XlaLayers(kernels, *targets, xla.custom_call)
+    except NoKernelsError as why:
+        return why
+    except Exception as error:  # of a backend's version that is unlike those we know
+        return NoKernelsError(f"{backend} does not take them: {' '.join(str(error).split())[:200]}")
+
+
+class CustomCall(Protocol):
+    """Calls a handler that XLA knows by name."""
+
+    def __call__(self, target: str, arguments: Sequence[Tensor], shapes: Sequence[tuple[int, ...]]) -> Sequence[Tensor]:
+        """Return the handler's float32 results, of these shapes."""
+
+
+class XlaLayers:
+    """Layers as custom calls of XLA. What a layer has not is handed over without elements."""
+
+    def __init__(self, kernels: Kernels, forward: str, backward: str, call: CustomCall) -> None:
+        self._kernels, self._forward, self._backward, self._call = kernels, forward, backward, call
+
+    def __call__(self, cell: CellName, inputs: Tensor, weights: Weights, states: Sequence[Tensor]) -> tuple[Tensor, ...]:
+        """Run all steps; see `NativeRun`."""
+        reads_ids, none = len(inputs.shape) == 2, ops.zeros((0,), "float32")
+        number, ids = ops.convert_to_tensor(CELLS.index(cell), "int32"), ops.zeros((0,), "int32")
+        if reads_ids:
+            ids = ops.cast(inputs, "int32")
+        T, B = inputs.shape[:2]
+        H, D = weights.recurrent_kernel.shape[0], 0 if reads_ids else inputs.shape[2]
+        last_cell_shape = (B, H) if len(states) == 2 else (0,)
+        kept = kept_floats(self._kernels, cell, T=T, B=B, D=D, H=H)
+
+        @custom_gradient
+        def run(x: Tensor, *given: Tensor) -> Any:
+            read = ids if reads_ids else x
+            hidden, last_cell, kept_numbers = self._call(
+                self._forward, [number, read, *given], [(T, B, H), last_cell_shape, (kept,)]
+            )
+
+            def gradient(*args: Any, upstream: Any = None) -> tuple[Tensor, ...]:
+                d_hidden, d_last_cell = upstream_gradients(args, upstream)
+                kernel, _, recurrent_kernel, recurrent_bias, *_ = given
+                arguments = [number, ids, kernel, recurrent_kernel, recurrent_bias, kept_numbers, d_hidden, d_last_cell]
+                return tuple(self._call(self._backward, arguments, [tuple(one.shape) for one in (x, *given)]))
+
+            return (hidden, last_cell), gradient
+
+        given = [none if reads_ids else inputs, *weights, *states, *[None] * (2 - len(states))]
+        hidden, last_cell = run(*[none if one is None else one for one in given])
+        return hidden, hidden[-1], *[last_cell] * (len(states) - 1)

@@ -1,0 +1,153 @@
+"""The kernels compute what the cells of `chargen.network` do, and their gradients are those of finite differences."""
+
+from collections.abc import Callable
+from typing import Any, get_args
+
+import numpy as np
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from chargen.native.layer import CellName, LayerPass
+from chargen.native.library import AVX2, AVX512, BFLOAT16, Instructions, Kernels, NoKernelsError, library_path, load_library
+from chargen.native.library import processor_flags as flags_of_processor
+from chargen.network.cells import GRUCell, GRUResetBeforeCell, HiddenState, LSTMCell, LSTMState, ReluRNNCell, SimpleRNNCell
+
+KINDS: dict[CellName, Any] = {
+    "tanh": SimpleRNNCell,
+    "relu": ReluRNNCell,
+    "lstm": LSTMCell,
+    "gru": GRUCell,
+    "gru_reset_before": GRUResetBeforeCell,
+}
+CELLS = get_args(CellName)
+TOLERANCE = {AVX2: 2e-6, AVX512: 2e-6, BFLOAT16: 2e-2}  # of what is near 1
+STEP = 1e-5
+T, B, D, H, V = 4, 3, 6, 5, 7  # all far from what the kernels pad to
+SIZES = [(T, B, D, H, 0), (T, B, 0, H, V), (3, 15, 40, 64, 0), (5, 29, 0, 100, 9), (1, 1, 3, 2, 0), (2, 7, 96, 33, 0)]
+
+
+def kernels_of(instructions: Instructions) -> Kernels:
+    """Return the kernels of some instructions, or skip the test where the processor or a compiler is missing."""
+    from chargen.native.building import build_library
+
+    if not instructions.needs <= flags_of_processor():
+        pytest.skip(f"the processor has no {instructions.name}")
+    path = library_path(instructions)
+    try:
+        build_library(path, instructions)
+    except NoKernelsError as why:
+        pytest.skip(str(why))
+    return load_library(path, instructions)
+
+
+@pytest.fixture(params=[AVX512, AVX2, BFLOAT16], ids=lambda one: one.name)
+def instructions(request: pytest.FixtureRequest) -> Instructions:
+    return request.param
+
+
+def random_layer(cell: CellName, sizes: tuple[int, ...], seed: int = 0) -> dict[str, np.ndarray]:
+    """Return inputs, weights and states of a layer; some ids are outside the table."""
+    T, B, D, H, V = sizes
+    rng, G = np.random.default_rng([seed, *sizes]), KINDS[cell].num_gates * H
+    arrays = {"recurrent_kernel": rng.normal(size=(H, G)) / H**0.5, "h0": rng.normal(size=(B, H)) / 2}
+    if cell == "lstm":
+        arrays["c0"] = rng.normal(size=(B, H)) / 2
+    if cell == "gru":
+        arrays["recurrent_bias"] = rng.normal(size=G) / 3
+    if V:
+        arrays["table"] = rng.normal(size=(V, G))
+    else:
+        arrays |= {"x": rng.normal(size=(T, B, D)), "kernel": rng.normal(size=(D, G)) / D**0.5, "bias": rng.normal(size=G) / 3}
+    made = {name: array.astype(np.float32) for name, array in arrays.items()}
+    return made | ({"ids": rng.integers(-2, V + 2, (T, B)).astype(np.int32)} if V else {})
+
+
+def reference(cell: CellName, given: dict[str, np.ndarray]) -> tuple[np.ndarray, np.ndarray]:
+    """Return the outputs, (T, B, H), and the last cell state in the type of what is given."""
+    if "ids" in given:
+        projected = given["table"][np.clip(given["ids"], 0, len(given["table"]) - 1)]
+    else:
+        projected = given["x"] @ given["kernel"] + given["bias"]
+    recurrent_bias = given.get("recurrent_bias")
+    bias = np.zeros(1) if recurrent_bias is None else np.stack([recurrent_bias, recurrent_bias])  # the first is projected
+    kind = KINDS[cell](np.zeros((1, 1)), given["recurrent_kernel"], bias)
+    state = LSTMState(given["h0"], given["c0"]) if cell == "lstm" else HiddenState(given["h0"])
+    outputs = []
+    for row in projected:
+        output, state = kind.step(row, state)
+        outputs.append(output)
+    return np.stack(outputs), state[-1]
+
+
+def in_float64(given: dict[str, np.ndarray]) -> dict[str, np.ndarray]:
+    return {name: array if name == "ids" else array.astype(np.float64) for name, array in given.items()}
+
+
+def slope(loss: Callable[[dict[str, np.ndarray]], float], given: dict[str, np.ndarray], name: str, way: np.ndarray) -> float:
+    """Return the derivative of the loss along a way of one of the arrays, by a central difference."""
+    ahead, behind = (loss(given | {name: given[name] + step * way}) for step in (STEP, -STEP))
+    return (ahead - behind) / (2 * STEP)
+
+
+@pytest.mark.parametrize("threads", [1, 2])
+@pytest.mark.parametrize("sizes", SIZES, ids=str)
+@pytest.mark.parametrize("cell", CELLS)
+def test_outputs_and_gradients_are_those_of_the_cell(
+    cell: CellName, sizes: tuple[int, ...], threads: int, instructions: Instructions
+) -> None:
+    check(kernels_of(instructions), cell, sizes, threads, TOLERANCE[instructions])
+
+
+def check(kernels: Kernels, cell: CellName, sizes: tuple[int, ...], threads: int, tolerance: float) -> None:
+    given = random_layer(cell, sizes)
+    layer = LayerPass(kernels, cell, given, threads=threads)
+    hidden, last_cell = layer.forward()
+    expected, expected_cell = reference(cell, in_float64(given))
+    np.testing.assert_allclose(hidden, expected, atol=tolerance, rtol=tolerance)
+    rng = np.random.default_rng(1)
+    d_hidden = rng.normal(size=hidden.shape).astype(np.float32)
+    d_last_cell = None
+    if last_cell is not None:
+        np.testing.assert_allclose(last_cell, expected_cell, atol=tolerance, rtol=tolerance)
+        d_last_cell = rng.normal(size=last_cell.shape).astype(np.float32)
+
+    def loss(given: dict[str, np.ndarray]) -> float:
+        outputs, cell_state = reference(cell, given)
+        return np.sum(outputs * d_hidden) + (0 if d_last_cell is None else np.sum(cell_state * d_last_cell))
+
+    gradients = layer.backward(d_hidden, d_last_cell)
+    assert gradients.keys() == given.keys() - {"ids"}
+    if cell == "relu" and tolerance > 1e-3:
+        return  # rounding moves a sum across the bend, whose slopes then differ wholly
+    for name, gradient in gradients.items():
+        assert gradient.shape == given[name].shape
+        way = gradient / max(np.linalg.norm(gradient), 1e-9)
+        assert slope(loss, in_float64(given), name, way) == pytest.approx(np.linalg.norm(gradient), rel=2 * tolerance, abs=1e-6)
+        other = rng.normal(size=gradient.shape) / gradient.size**0.5
+        error = slope(loss, in_float64(given), name, other) - np.sum(gradient * other)
+        assert abs(error) < 5 * tolerance * np.linalg.norm(gradient) + 1e-6
+
+
+@settings(max_examples=30)
+@given(st.sampled_from(CELLS), st.tuples(*[st.integers(1, most) for most in (3, 40, 70, 70)]), st.booleans(), st.integers(1, 3))
+def test_any_shape_will_do(cell: CellName, sizes: tuple[int, int, int, int], reads_ids: bool, threads: int) -> None:
+    T, B, D, H = sizes
+    check(kernels_of(AVX2), cell, (T, B, 0, H, D) if reads_ids else (T, B, D, H, 0), threads, TOLERANCE[AVX2])
+
+
+def test_numbers_that_are_too_large_saturate_and_nan_stays(instructions: Instructions) -> None:
+    given = random_layer("lstm", (1, 3, 2, 4, 0))
+    given["x"][0, 0], given["x"][0, 1] = 1e30, np.nan
+    hidden, _ = LayerPass(kernels_of(instructions), "lstm", given).forward()
+    assert np.isfinite(hidden[0, 0]).all()
+    assert np.isnan(hidden[0, 1]).all()
+    assert np.isfinite(hidden[0, 2]).all()
+
+
+def test_memory_that_cannot_be_had_is_an_error() -> None:
+    given = random_layer("lstm", (1, 1, 1, 1, 0))
+    layer = LayerPass(kernels_of(AVX2), "lstm", given)
+    layer._shape = (1, 1, 1 << 29)  # hidden units whose packed kernel is beyond any machine
+    with pytest.raises(MemoryError, match="recurrent layer"):
+        layer._call(layer._library.layer_backward, slice(0, 1), {"kept": layer._kept[0]})
