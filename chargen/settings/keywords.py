@@ -67,7 +67,7 @@ class TrainKeywords(TypedDict, total=False):
     clip_norm: float
     clip_value: float
     backend: Literal["tensorflow", "jax", "torch", "numpy"]
-    precision: Literal["float32", "mixed_bfloat16", "mixed_float16"]
+    precision: Literal["float32", "bfloat16_products", "mixed_bfloat16", "mixed_float16"]
     checkpoint_seconds: float
     checkpoint_steps: int
     random_seed: int

@@ -248,8 +248,9 @@ class TrainingConfig:
     )
     precision: str = setting(
         "float32",
-        "Number format of the layers; weights, gradient sums and the loss are always float32.",
-        choices=("float32", "mixed_bfloat16", "mixed_float16"),
+        "Number format of the layers; weights, gradient sums and the loss are always float32. "
+        "bfloat16_products, for CPUs, rounds only what recurrent layers multiply.",
+        choices=("float32", "bfloat16_products", "mixed_bfloat16", "mixed_float16"),
     )
     checkpoint_seconds: float = setting(60.0, "Seconds between two checkpoints; each epoch also ends with one.", above=0.0)
     checkpoint_steps: int = setting(0, "Optimizer steps between two checkpoints; 0 uses only the seconds.", minimum=0)

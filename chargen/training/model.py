@@ -7,9 +7,13 @@ from typing import Any
 import keras
 from keras import layers, ops
 
+from chargen.errors import ConfigError
+from chargen.native.library import Products
 from chargen.settings.schema import NetworkConfig, TrainingConfig
+from chargen.training.devices.backend import accelerated
 from chargen.training.layers.dense_recurrent import DenseRecurrent
 from chargen.training.layers.dropout import HashedDropout, HashedWeightDropout
+from chargen.training.layers.native import why_no_kernels
 from chargen.training.layers.recurrent import FusedGRU, FusedLSTM, FusedRecurrent, FusedSimpleRNN, TokenRecurrent
 from chargen.training.schedules import scheduled_learning_rate
 
@@ -46,13 +50,50 @@ def build_model(
     """Build the network that `chargen.network.Network` computes in NumPy, layers named as in `weight_shapes`, but "_" for ".".
 
     Inputs are ids of shape (B, T), outputs float32 logits of shape (B, T, V), or (B, V) with targets "last". With a
-    `batch_size` the model is stateful and bound to it. `precision` is the name of a Keras dtype policy. Set the weights
-    afterwards (`chargen.scratch.initializers`): each backend draws other ones.
+    `batch_size` the model is stateful and bound to it. `precision` is one of the settings'. Set the weights afterwards
+    (`chargen.scratch.initializers`): each backend draws other ones.
     """
-    with dtype_policy(precision):
-        ids, values = recurrent_stack(network, vocab_size, context_length, batch_size)
+    policy, products = computing_in(precision)
+    with dtype_policy(policy):
+        ids, values = recurrent_stack(network, vocab_size, context_length, batch_size, products=products)
         logits = layers.Dense(vocab_size, name="output")(values)
         return keras.Model(ids, ops.cast(logits, "float32"), name="chargen")
+
+
+def computing_in(precision: str) -> tuple[str, Products]:
+    """Return Keras's dtype policy for a precision of the settings, and what recurrent layers round the operands of products to.
+
+    mixed_bfloat16 is that of the kernels on a CPU which has them: everything but the products is faster in float32 there.
+    Raises ConfigError for bfloat16_products where there are no kernels for it.
+    """
+    if not precision.endswith("bfloat16") and precision != "bfloat16_products":
+        return precision, "float32"
+    lacking = "this is a GPU" if accelerated() else why_no_kernels("bfloat16")
+    if lacking is None:
+        return "float32", "bfloat16"
+    if precision == "bfloat16_products":
+        raise ConfigError(
+            f"training.precision is bfloat16_products, which is for the C kernels of a CPU: {lacking}",
+            hint="give --precision float32",
+        )
+    return precision, "float32"
+
+
+def describe_computing(precision: str) -> tuple[list[str], list[str]]:
+    """Say what a precision means on this device, and what recurrent layers run on. Raises ConfigError as `computing_in` does.
+
+    The second list is for who asks for more.
+    """
+    policy, products = computing_in(precision)
+    if accelerated():
+        return [], []
+    lines = []
+    if products == "bfloat16":
+        lines.append(f"{precision} on a CPU rounds what recurrent layers multiply; the rest is float32 (--precision float32)")
+    elif policy != "float32":
+        lines.append(f"{precision} is for GPUs: on a CPU the float32 layers are faster")
+    lacking = why_no_kernels(products)
+    return lines, [f"recurrent layers run without the C kernels: {lacking}" if lacking else "recurrent layers are C kernels"]
 
 
 @contextmanager
@@ -67,7 +108,12 @@ def dtype_policy(name: str) -> Iterator[None]:
 
 
 def recurrent_stack(
-    network: NetworkConfig, vocab_size: int, context_length: int, batch_size: int | None
+    network: NetworkConfig,
+    vocab_size: int,
+    context_length: int,
+    batch_size: int | None,
+    *,
+    products: Products = "float32",
 ) -> tuple[keras.KerasTensor, keras.KerasTensor]:
     """Return the ids, (B, T), and the outputs of the layers before the last: (B, T, H), or (B, H) with targets "last"."""
     ids = keras.Input((context_length,), batch_size=batch_size, dtype="int32", name="ids")
@@ -75,6 +121,8 @@ def recurrent_stack(
     for layer in range(network.num_layers):
         every_step = network.targets == "all" or layer < network.num_layers - 1
         recurrent = _recurrent_layer(network, layer, return_sequences=every_step, stateful=batch_size is not None)
+        if isinstance(recurrent, FusedRecurrent):
+            recurrent.products = products
         values = _read_tokens(network, ids, recurrent, vocab_size) if layer == 0 else recurrent(values)
         if network.layer_norm and layer < network.num_layers - 1:
             values = layers.LayerNormalization(name=f"norm_{layer}")(values)

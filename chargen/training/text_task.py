@@ -7,7 +7,6 @@ from typing import final
 from chargen.runs.directory import RunDirectory
 from chargen.tracking.tracker import Tracker
 from chargen.training.devices.backend import describe_device, load_backend
-from chargen.training.devices.cudnn import describe_start
 from chargen.training.devices.ranks import ALONE, Ranks
 from chargen.training.planning.text_plan import TextPlan
 from chargen.training.planning.transfer import transferred
@@ -40,10 +39,10 @@ class TextTask:
             display.note(describe_device(backend))
             return NumpyTrainer(self.plan)
         load_backend(backend)
+        from chargen.training.device_notes import show_device
         from chargen.training.keras_trainer import text_trainer  # imports Keras: its messages are muted by now
 
-        for line in describe_start(self.plan.settings):
-            display.note(line)
+        show_device(self.plan.settings, display)
         return text_trainer(self.plan, ranks)
 
     def make_recorder(self, run: RunDirectory, display: Display, tracker: Tracker, *, leads: bool = True) -> TextRecorder:

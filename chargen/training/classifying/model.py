@@ -8,7 +8,7 @@ from chargen.settings.schema import NetworkConfig
 from chargen.training.classifying.plan import ClassifierPlan
 from chargen.training.engines.losses import FIGURES_OF_LABELS
 from chargen.training.keras_trainer import KerasTrainer
-from chargen.training.model import dtype_policy, recurrent_stack
+from chargen.training.model import computing_in, dtype_policy, recurrent_stack
 
 
 def build_classifier(
@@ -19,8 +19,9 @@ def build_classifier(
     Inputs are ids of shape (B, T), outputs float32 logits of shape (B, labels). For two labels the output layer has one unit,
     whose sigmoid is the probability of the second: the softmax of 0 and its output.
     """
-    with dtype_policy(precision):
-        ids, values = recurrent_stack(network, vocab_size, context_length, None)
+    policy, products = computing_in(precision)
+    with dtype_policy(policy):
+        ids, values = recurrent_stack(network, vocab_size, context_length, None, products=products)
         logits = ops.cast(layers.Dense(num_class_outputs(num_labels), name="output")(values), "float32")
         if num_labels == 2:
             logits = ops.concatenate([ops.zeros_like(logits), logits], axis=-1)

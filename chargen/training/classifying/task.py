@@ -8,7 +8,6 @@ from chargen.tracking.tracker import Tracker
 from chargen.training.classifying.plan import ClassifierPlan
 from chargen.training.classifying.recorder import ClassifierRecorder
 from chargen.training.devices.backend import load_backend
-from chargen.training.devices.cudnn import describe_start
 from chargen.training.devices.ranks import ALONE, Ranks
 from chargen.training.recording.display import Display
 from chargen.training.task import Comparison
@@ -25,9 +24,9 @@ class ClassifierTask:
     def make_trainer(self, display: Display, ranks: Ranks = ALONE) -> Trainer:
         load_backend(self.plan.settings.training.backend)
         from chargen.training.classifying.model import classifier_trainer  # imports Keras: its messages are muted by now
+        from chargen.training.device_notes import show_device
 
-        for line in describe_start(self.plan.settings):
-            display.note(line)
+        show_device(self.plan.settings, display)
         return classifier_trainer(self.plan)
 
     def make_recorder(self, run: RunDirectory, display: Display, tracker: Tracker, *, leads: bool = True) -> ClassifierRecorder:

@@ -14,10 +14,7 @@ def describe_start(settings: Settings) -> list[str]:
     """Return lines with the device of the loaded backend, and a setting that makes training slower there."""
     training = settings.training
     lines = [describe_device(training.backend)]
-    if not accelerated():
-        if training.precision != "float32":
-            lines.append(f"{training.precision} is for GPUs: on a CPU the float32 layers are faster")
-    elif lost := keeps_from_cudnn(settings):
+    if accelerated() and (lost := keeps_from_cudnn(settings)):
         lines.append(f"with {lost} the {settings.network.cell.upper()} cannot use cuDNN and trains more slowly")
     return lines
 
