@@ -45,18 +45,18 @@ class Sanitizer:
         if not self._within and not ACTIVE.search(chunk):
             return chunk
         kept: list[str] = []
-        place = 0
-        while place < len(chunk):
-            place = self._sequence(chunk, place) if self._within else self._text(chunk, place, kept)
+        position = 0
+        while position < len(chunk):
+            position = self._sequence(chunk, position) if self._within else self._text(chunk, position, kept)
         return "".join(kept)
 
-    def _text(self, chunk: str, place: int, kept: list[str]) -> int:
-        """Keep text from `place` up to the next active character, process that, and return the position after it."""
-        found = ACTIVE.search(chunk, place)
+    def _text(self, chunk: str, position: int, kept: list[str]) -> int:
+        """Keep text from `position` up to the next active character, process that, and return the position after it."""
+        found = ACTIVE.search(chunk, position)
         if not found:
-            kept.append(chunk[place:])
+            kept.append(chunk[position:])
             return len(chunk)
-        kept.append(chunk[place : found.start()])
+        kept.append(chunk[position : found.start()])
         character = found.group()
         if character in {_ESCAPE, _CSI, *_STRINGS}:
             self._within = character
@@ -64,12 +64,12 @@ class Sanitizer:
             kept.append("\ufffd")
         return found.end()
 
-    def _sequence(self, chunk: str, place: int) -> int:
-        """Drop the rest of the sequence from `place` on, and return the position after it or the end of the chunk."""
+    def _sequence(self, chunk: str, position: int) -> int:
+        """Drop the rest of the sequence from `position` on, and return the position after it or the end of the chunk."""
         within = self._within
-        body = _BODIES.get(within, _STRING_BODY).match(chunk, place)
-        end = body.end() if body else place
-        if within == _ESCAPE and end > place:
+        body = _BODIES.get(within, _STRING_BODY).match(chunk, position)
+        end = body.end() if body else position
+        if within == _ESCAPE and end > position:
             within = self._within = _DESIGNATION
         if end == len(chunk):
             return end

@@ -49,12 +49,12 @@ def command(run_spec: str | None, output: Path | None, evaluation: bool, runs_di
             measured, record.notes["evaluation"] = result_or_reason(lambda: evaluate_run(record.run, model, bars.stage))
         with bars.stage("copies", 1):
             judgement, record.notes["drawn"] = result_or_reason(lambda: judge_fresh_texts(path, model))
-    page = report_page(record, measured, judgement, spoken=shlex.quote(str(_spoken(path, record.run))))
-    place = output or record.run.report
-    write_output(place, page)
-    echo(str(place))
+    page = report_page(record, measured, judgement, run_name=shlex.quote(str(_run_name(path, record.run))))
+    target = output or record.run.report
+    write_output(target, page)
+    echo(str(target))
 
 
-def _spoken(path: Path, run: "RunDirectory") -> Path:
+def _run_name(path: Path, run: "RunDirectory") -> Path:
     """Return the name of the model for other commands: its run, or its file if it is not the run's best model."""
     return run.path if path == run.model else path

@@ -15,11 +15,11 @@ from chargen.corpus.reading import SourceText
 from chargen.corpus.separators import (
     BLANK,
     NONE,
+    bounds_between,
     cut_at,
     find_blank_separator,
     find_separator,
     is_in,
-    places_between,
     separator_name,
     separator_pattern,
 )
@@ -72,8 +72,8 @@ class ReadText(NamedTuple):
 
     def _cut(self, text: Text) -> Spans:
         if self.separated:
-            places = list(places_between(text, separator_pattern(self.reading, inline=self.inline)))
-            starts, stops = np.array(places, np.int64).reshape(-1, 2).T
+            positions = list(bounds_between(text, separator_pattern(self.reading, inline=self.inline)))
+            starts, stops = np.array(positions, np.int64).reshape(-1, 2).T
             return Spans(text, starts, stops)
         if self.reading == LINE:
             return Spans(text, *filled_lines(text))
@@ -83,7 +83,7 @@ class ReadText(NamedTuple):
 def _within_rows(rows: Spans, pieces: Iterable[Spans]) -> Spans:
     """Return the pieces of each row as documents of the text of all rows, with the rows' labels."""
     cut = [start + np.stack([piece.starts, piece.stops]) for start, piece in zip(rows.starts, pieces, strict=True)]
-    repeated = rows.take(np.repeat(np.arange(len(rows)), [places.shape[1] for places in cut]))
+    repeated = rows.take(np.repeat(np.arange(len(rows)), [positions.shape[1] for positions in cut]))
     starts, stops = np.concatenate([np.zeros((2, 0), np.int64), *cut], axis=1)
     return replace(repeated, starts=starts, stops=stops)
 
@@ -218,7 +218,7 @@ def _about_one(one: ReadText, where: str) -> str:
     assert layout is not None
     unsure = layout.kind in ("doubtful", "short") and layout.lines >= MIN_NOTED_LINES and layout.mean_length <= SHORT_LINE
     if layout.stanzas:
-        blocks = sum(1 for _ in places_between(one.text, separator_pattern(BLANK)))
+        blocks = sum(1 for _ in bounds_between(one.text, separator_pattern(BLANK)))
         hint = "--separator blank makes each block a document" + (", --per-line each line" if unsure else "")
         what = f"{blocks:,} blocks between empty lines"
     elif unsure:

@@ -108,7 +108,7 @@ class Spans:
     def texts(self) -> Iterator[Text]:
         """Yield the text of each document; short documents of a text in a file are read many at a time."""
         held, offset = ("", 0) if not isinstance(self.text, str) else (self.text, 0)
-        for start, stop in self._places():
+        for start, stop in self._bounds():
             if stop <= offset + len(held) and start >= offset:
                 yield held[start - offset : stop - offset]
             elif stop - start > SHORT:
@@ -117,7 +117,7 @@ class Spans:
                 held, offset = str(self.text[start : start + READ_AHEAD]), start
                 yield held[: stop - start]
 
-    def _places(self) -> Iterator[tuple[int, int]]:
+    def _bounds(self) -> Iterator[tuple[int, int]]:
         for first in range(0, len(self), CHUNK):
             chunk = slice(first, first + CHUNK)
             yield from zip(self.starts[chunk].tolist(), self.stops[chunk].tolist(), strict=True)

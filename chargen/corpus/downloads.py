@@ -69,10 +69,10 @@ def download(address: str) -> Download:
     url, _, pinned = address.partition(_PIN)
     parts = _split(url)
     if parts.scheme in _WITH_LOGIN and parts.password:
-        place = "in ~/.netrc" if parts.scheme in WEB else f"as $FSSPEC_{parts.scheme.upper()}_PASSWORD"
+        position = "in ~/.netrc" if parts.scheme in WEB else f"as $FSSPEC_{parts.scheme.upper()}_PASSWORD"
         raise CorpusError(
             f"the address of {name_in_address(url)} holds a password, which config.toml would record",
-            hint=f"leave it out and give it {place}",
+            hint=f"leave it out and give it {position}",
         )
     path, how = (_local(url, parts), _IN_PLACE) if parts.scheme in _LOCAL else _fetched(url, parts.scheme)
     found = _sha256(path)

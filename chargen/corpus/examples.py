@@ -72,9 +72,9 @@ def split_examples(documents: Documents, fraction: float, *, seed: int) -> tuple
     rng = random.Random(seed)
     labels, held_out = np.array(list(documents.labels)), np.zeros(len(documents), bool)
     for label in documents.label_names:
-        (places,) = np.nonzero(labels == label)
-        count = min(max(1, round(fraction * len(places))), len(places) - 1)
-        held_out[rng.sample(places.tolist(), count)] = True
+        (positions,) = np.nonzero(labels == label)
+        count = min(max(1, round(fraction * len(positions))), len(positions) - 1)
+        held_out[rng.sample(positions.tolist(), count)] = True
     return documents.take(np.flatnonzero(~held_out)), documents.take(np.flatnonzero(held_out))
 
 
@@ -110,7 +110,7 @@ class ExampleBatches(BatchPlan):
         return -(-len(self.rows) // self.batch_size)
 
     def batches(self, epoch: int, first: int, count: int) -> Batch:
-        places = np.arange(first * self.batch_size, (first + count) * self.batch_size)
-        chosen = shuffled(places % len(self.rows), len(self.rows), key=(self.seed, epoch))
-        weights = (places < len(self.rows)).astype(np.float32)
+        positions = np.arange(first * self.batch_size, (first + count) * self.batch_size)
+        chosen = shuffled(positions % len(self.rows), len(self.rows), key=(self.seed, epoch))
+        weights = (positions < len(self.rows)).astype(np.float32)
         return Batch(self.rows[chosen].astype(np.int32), self.labels[chosen], weights).stacked(count)

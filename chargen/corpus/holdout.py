@@ -109,9 +109,9 @@ def _pieces(documents: Spans, number: int, config: CorpusConfig, rng: random.Ran
     document, start = documents[number], int(documents.starts[number])
     tail = config.validation == "tail"
     cuts = _tail(document.text, config.validation_split) if tail else _spans(document.text, config.validation_split, rng)
-    for place, (low, high) in enumerate(pairwise([0, *cuts, len(document.text)])):
+    for position, (low, high) in enumerate(pairwise([0, *cuts, len(document.text)])):
         if low < high:
-            yield Piece(number, start + low, start + high, place % 2 == 1)
+            yield Piece(number, start + low, start + high, position % 2 == 1)
 
 
 def _tail(text: Text, share: float) -> list[int]:
@@ -130,11 +130,11 @@ def _spans(text: Text, share: float, rng: random.Random) -> list[int]:
     weights = [SMALLEST_GAP + rng.random() for _ in range(count + 1)]
     span, scale = held_out / count, (length - held_out) / sum(weights)
     reach = int(REACH * min(span, scale * min(weights)))
-    cuts, place = [], 0.0
+    cuts, position = [], 0.0
     for weight in weights[:-1]:
-        start = place + scale * weight
-        place = start + span
-        cuts += [round(start), round(place)]
+        start = position + scale * weight
+        position = start + span
+        cuts += [round(start), round(position)]
     return [_nearest_break(text, cut, reach) for cut in cuts]
 
 
@@ -143,11 +143,11 @@ def _nearest_break(text: Text, cut: int, reach: int) -> int:
     first = cut - reach
     around = str(text[first : cut + reach + 1])
     for pattern in BREAKS:
-        places = [found.end() for found in pattern.finditer(around, 0, 2 * reach)]
-        if places:
-            return first + min(places, key=lambda place: abs(place - reach))
-    places = [place for place in range(1, len(around)) if not _joins(around[place - 1], around[place])]
-    return first + min(places, key=lambda place: abs(place - reach), default=reach)
+        positions = [found.end() for found in pattern.finditer(around, 0, 2 * reach)]
+        if positions:
+            return first + min(positions, key=lambda position: abs(position - reach))
+    positions = [position for position in range(1, len(around)) if not _joins(around[position - 1], around[position])]
+    return first + min(positions, key=lambda position: abs(position - reach), default=reach)
 
 
 def _joins(before: str, after: str) -> bool:

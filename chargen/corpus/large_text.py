@@ -200,9 +200,9 @@ def plain_blocks(blocks: Iterable[str]) -> Iterator[str]:
 
 
 class FileIds:
-    """Token ids in a temporary file, indexed like an array: `ids[a:b]`, or `ids[places]` with places of shape (..., W).
+    """Token ids in a temporary file, indexed like an array: `ids[a:b]`, or `ids[positions]` with positions of shape (..., W).
 
-    Each row of places is read in one call, so its places should be close together, as in a window.
+    Each row of positions is read in one call, so its positions should be close together, as in a window.
     """
 
     def __init__(self, blocks: Iterable[npt.NDArray[np.unsignedinteger]], dtype: np.dtype[np.unsignedinteger]) -> None:
@@ -216,16 +216,16 @@ class FileIds:
     def __len__(self) -> int:
         return self._length
 
-    def __getitem__(self, places: slice | npt.NDArray[np.integer]) -> npt.NDArray[np.unsignedinteger]:
-        if isinstance(places, slice):
-            start, stop, _ = places.indices(len(self))
+    def __getitem__(self, positions: slice | npt.NDArray[np.integer]) -> npt.NDArray[np.unsignedinteger]:
+        if isinstance(positions, slice):
+            start, stop, _ = positions.indices(len(self))
             return self._read(start, stop)
-        rows = places.reshape(-1, places.shape[-1])
+        rows = positions.reshape(-1, positions.shape[-1])
         first, last = rows.min(axis=1), rows.max(axis=1)
         found = np.empty(rows.shape, self.dtype)
         for number, (start, stop) in enumerate(zip(first.tolist(), last.tolist(), strict=True)):
             found[number] = self._read(start, stop + 1)[rows[number] - start]
-        return found.reshape(places.shape)
+        return found.reshape(positions.shape)
 
     def _read(self, start: int, stop: int) -> npt.NDArray[np.unsignedinteger]:
         self._file.seek(start * self.dtype.itemsize)

@@ -15,7 +15,7 @@ Indices = npt.NDArray[np.int64]
 def filled_lines(text: Text) -> tuple[Indices, Indices]:
     r"""Return the starts and ends of the lines that are not blank, (N,) each.
 
-    >>> [places.tolist() for places in filled_lines("Ada\n \nGrace\n")]
+    >>> [positions.tolist() for positions in filled_lines("Ada\n \nGrace\n")]
     [[0, 6], [3, 11]]
     """
     stops, filled = [np.array([], np.int64)], [np.array([], np.int64)]  # filled: characters before it that are not white space

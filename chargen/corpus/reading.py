@@ -227,8 +227,8 @@ class _Collection:
     The notes of the first text report how many there are and what was left out.
     """
 
-    def __init__(self, place: str, options: ReadingOptions, left_out: LeftOut, before: Iterable[SourceText]) -> None:
-        self._place, self._options, self._left_out = place, options, left_out
+    def __init__(self, name: str, options: ReadingOptions, left_out: LeftOut, before: Iterable[SourceText]) -> None:
+        self._name, self._options, self._left_out = name, options, left_out
         self._copies = Copies(before, options.label_of)
         self._read: list[list[SourceText]] = []  # the texts of each file, empty if it is left out
 
@@ -262,9 +262,9 @@ class _Collection:
         """Return the texts. Raises ReadingError if there are none."""
         sources = [source for found in self._read for source in found if self._is_kept(source)]
         if not sources:
-            raise self._left_out.nothing_to_read(self._place, self._options.glob)
+            raise self._left_out.nothing_to_read(self._name, self._options.glob)
         notes = (counted(len(sources), "file"), *self._left_out.describe())
-        sources[0] = replace(sources[0], notes=(*(f"{self._place}: {note}" for note in notes), *sources[0].notes))
+        sources[0] = replace(sources[0], notes=(*(f"{self._name}: {note}" for note in notes), *sources[0].notes))
         return sources
 
     def _is_kept(self, source: SourceText) -> bool:

@@ -138,24 +138,24 @@ def separator_pattern(separator: str, *, inline: bool = False) -> re.Pattern[str
 
 def is_in(text: Text, pattern: re.Pattern[str]) -> bool:
     """Return whether a separator occurs in a text."""
-    return next(_places(text, pattern), None) is not None
+    return next(_separators(text, pattern), None) is not None
 
 
 def cut_at(text: Text, pattern: re.Pattern[str]) -> Iterator[Text]:
     """Yield the non-blank pieces of a text between separators, without the line ends around them."""
-    return (text[start:stop] for start, stop in places_between(text, pattern))
+    return (text[start:stop] for start, stop in bounds_between(text, pattern))
 
 
-def places_between(text: Text, pattern: re.Pattern[str]) -> Iterator[tuple[int, int]]:
+def bounds_between(text: Text, pattern: re.Pattern[str]) -> Iterator[tuple[int, int]]:
     """Yield the bounds of the pieces of a text that `cut_at` returns."""
     start = 0
-    for place in _places(text, pattern):
-        yield from _trimmed(text, start, place.start, place)
-        start = place.stop
-    yield from _trimmed(text, start, len(text), _Place(len(text), len(text), "", len(text)))
+    for separator in _separators(text, pattern):
+        yield from _trimmed(text, start, separator.start, separator)
+        start = separator.stop
+    yield from _trimmed(text, start, len(text), _Separator(len(text), len(text), "", len(text)))
 
 
-class _Place(NamedTuple):
+class _Separator(NamedTuple):
     """The bounds of a separator in a text, and the part of the text around it that is in memory."""
 
     start: int
@@ -164,7 +164,7 @@ class _Place(NamedTuple):
     offset: int
 
 
-def _places(text: Text, pattern: re.Pattern[str]) -> Iterator[_Place]:
+def _separators(text: Text, pattern: re.Pattern[str]) -> Iterator[_Separator]:
     """Yield the bounds of each separator; a text in a file is searched block by block."""
     held, first, offset = "", 0, 0  # the unfinished rest from `first` on, and its position in the text
     for block in text_blocks(text):
@@ -173,22 +173,22 @@ def _places(text: Text, pattern: re.Pattern[str]) -> Iterator[_Place]:
             if found.end() > len(held) - MARGIN:
                 first = found.start()
                 break
-            yield _Place(offset + found.start(), offset + found.end(), held, offset)
+            yield _Separator(offset + found.start(), offset + found.end(), held, offset)
             first = found.end()
         else:
             first = max(first, len(held) - MARGIN)
         dropped = max(first - MARGIN, 0)  # some is kept: it shows whether a line begins, and may contain short pieces
         held, first, offset = held[dropped:], first - dropped, offset + dropped
     for found in pattern.finditer(held, first):
-        yield _Place(offset + found.start(), offset + found.end(), held, offset)
+        yield _Separator(offset + found.start(), offset + found.end(), held, offset)
 
 
-def _trimmed(text: Text, start: int, stop: int, place: _Place) -> Iterator[tuple[int, int]]:
+def _trimmed(text: Text, start: int, stop: int, separator: _Separator) -> Iterator[tuple[int, int]]:
     """Yield the bounds of a part of a text without the empty lines at its ends, unless it is blank."""
     if isinstance(text, str):
         part: Text = text[start:stop]
-    elif place.offset <= start:
-        part = place.held[start - place.offset : stop - place.offset]
+    elif separator.offset <= start:
+        part = separator.held[start - separator.offset : stop - separator.offset]
     else:
         part = text[start:stop]
     if not is_blank(part):

@@ -58,10 +58,10 @@ class TokenStream(NamedTuple):
         """The positions of the boundaries that are not predicted, (K,), in order."""
         return self.starts[self.unended + 1]
 
-    def predicts(self, places: Indices) -> npt.NDArray[np.bool_]:
-        """Return whether the ids at positions after the first boundary are predicted; shaped like `places`."""
+    def predicts(self, positions: Indices) -> npt.NDArray[np.bool_]:
+        """Return whether the ids at positions after the first boundary are predicted; shaped like `positions`."""
         cuts = np.append(self.cuts, len(self.ids))  # a sentinel, so that it is never empty
-        return cuts[np.searchsorted(cuts, places)] != places
+        return cuts[np.searchsorted(cuts, positions)] != positions
 
     @property
     def longest(self) -> int:
@@ -78,9 +78,9 @@ class TokenStream(NamedTuple):
         return np.where(ids >= self.first_label, np.int32(BOUNDARY), ids)
 
 
-def join_documents(documents: Sequence[Ids], begins: int, vocabulary: Vocabulary) -> TokenStream:
+def join_documents(documents: Sequence[Ids], start_id: int, vocabulary: Vocabulary) -> TokenStream:
     """Return encoded documents as one stream; each begins with the same id, the boundary or a label."""
-    parts = [part for ids in documents for part in ([begins], ids)]
+    parts = [part for ids in documents for part in ([start_id], ids)]
     joined = np.concatenate([*parts, [BOUNDARY]]).astype(vocabulary.dtype)
     starts = np.cumsum([0, *(len(ids) + 1 for ids in documents)])
     return TokenStream(joined, starts, len(vocabulary) - len(vocabulary.labels), unended=np.array([], np.int64))
@@ -100,11 +100,13 @@ def tokenize(documents: Sequence[Document], vocabulary: Vocabulary) -> TokenStre
 def _token_blocks(documents: Documents, vocabulary: Vocabulary, lengths: list[Indices]) -> Iterator[Ids]:
     """Yield the stream piece by piece; append the tokens of each document, including the one before it, to `lengths`."""
     for group in documents.groups:
-        begins = np.array([BOUNDARY if name is None else vocabulary.label_id(name) for name in group.names], vocabulary.dtype)
+        start_ids = np.array(
+            [BOUNDARY if name is None else vocabulary.label_id(name) for name in group.names], vocabulary.dtype
+        )
         done = 0
         for texts in batched_texts(group.texts()):
             count = 1 if isinstance(texts, LargeText) else len(texts)
-            boundaries = begins[group.label_numbers[done : done + count]]
+            boundaries = start_ids[group.label_numbers[done : done + count]]
             done += count
             if isinstance(texts, LargeText):
                 yield boundaries
@@ -222,12 +224,12 @@ class SlidingWindows(BatchPlan):
         return -(-self.num_windows // self.batch_size)
 
     def batches(self, epoch: int, first: int, count: int) -> Batch:
-        places = np.arange(first * self.batch_size, (first + count) * self.batch_size)
-        windows = places % self.num_windows
+        positions = np.arange(first * self.batch_size, (first + count) * self.batch_size)
+        windows = positions % self.num_windows
         if self.shuffle:
             windows = shuffled(windows, self.num_windows, key=(self.seed, epoch))
         batch = self.gather(windows)
-        batch.sample_weights[places >= self.num_windows] = 0
+        batch.sample_weights[positions >= self.num_windows] = 0
         return batch.stacked(count)
 
     def gather(self, windows: Indices) -> Batch:
@@ -242,16 +244,16 @@ class SlidingWindows(BatchPlan):
         return batch
 
     def _gather_all(self, start: Indices, first: Indices, end: Indices) -> Batch:
-        places = first + np.arange(self.context_length + 1)  # (B, T + 1)
-        ids = self.stream.ids[np.minimum(places, end)].astype(np.int32)
-        weighs = places[:, :-1] < end
+        positions = first + np.arange(self.context_length + 1)  # (B, T + 1)
+        ids = self.stream.ids[np.minimum(positions, end)].astype(np.int32)
+        weighs = positions[:, :-1] < end
         if self.stream.labelled:
             weighs[:, 0] = (first == start)[:, 0]
         return Batch(ids[:, :-1], self.stream.as_targets(ids[:, 1:]), weighs.astype(np.float32))
 
     def _gather_last(self, start: Indices, before: Indices, end: Indices) -> Batch:
-        places = before + np.arange(1 - self.context_length, 2)  # (B, T + 1)
-        ids = self.stream.ids[np.maximum(places, start)].astype(np.int32)
+        positions = before + np.arange(1 - self.context_length, 2)  # (B, T + 1)
+        ids = self.stream.ids[np.maximum(positions, start)].astype(np.int32)
         return Batch(ids[:, :-1], self.stream.as_targets(ids[:, -1]), np.ones(len(ids), np.float32))
 
 
@@ -267,7 +269,7 @@ class MixedWindows(BatchPlan):
         self.parts, self.context_length, self.batch_size = parts, first.context_length, first.batch_size
         self.pattern = proportional_pattern(weights)
         # The position of a row among the rows of its own part, within one repetition of the pattern.
-        self._ranks = np.array([(self.pattern[:place] == part).sum() for place, part in enumerate(self.pattern)])
+        self._ranks = np.array([(self.pattern[:position] == part).sum() for position, part in enumerate(self.pattern)])
         self._per_pattern = np.bincount(self.pattern, minlength=len(parts))
         self.num_windows = sum(part.num_windows for part in parts)
         shares = self._per_pattern / len(self.pattern)
@@ -279,27 +281,27 @@ class MixedWindows(BatchPlan):
         return -(-self.num_windows // self.batch_size)
 
     def batches(self, epoch: int, first: int, count: int) -> Batch:
-        places = np.arange(first * self.batch_size, (first + count) * self.batch_size)
-        repetition, place = np.divmod(places, len(self.pattern))
-        part_of = self.pattern[place]
-        numbers = repetition * self._per_pattern[part_of] + self._ranks[place]
+        positions = np.arange(first * self.batch_size, (first + count) * self.batch_size)
+        repetition, position = np.divmod(positions, len(self.pattern))
+        part_of = self.pattern[position]
+        numbers = repetition * self._per_pattern[part_of] + self._ranks[position]
         rows = [np.flatnonzero(part_of == part) for part in range(len(self.parts))]
         gathered = [self._gather(part, epoch, numbers[chosen]) for part, chosen in enumerate(rows)]
         order = np.argsort(np.concatenate(rows))
         inputs, targets, weights = (np.concatenate(arrays)[order] for arrays in zip(*gathered, strict=True))
         batch = Batch(inputs, targets, weights)
-        batch.sample_weights[places >= self.num_windows] = 0
+        batch.sample_weights[positions >= self.num_windows] = 0
         return batch.stacked(count)
 
     def _gather(self, part: int, epoch: int, numbers: Indices) -> Batch:
         """Make a batch of the windows of a part at the given positions, (B,), of its own sequence."""
         windows = self.parts[part]
-        passes, places = np.divmod(numbers, windows.num_windows)
-        chosen = np.empty_like(places)
+        passes, positions = np.divmod(numbers, windows.num_windows)
+        chosen = np.empty_like(positions)
         for number in np.unique(passes).tolist():
             rows = passes == number
             key = (windows.seed, epoch, part, number)
-            chosen[rows] = shuffled(places[rows], windows.num_windows, key=key)
+            chosen[rows] = shuffled(positions[rows], windows.num_windows, key=key)
         return windows.gather(chosen)
 
 
@@ -360,21 +362,21 @@ class ContiguousStreams(BatchPlan):
     def batches(self, epoch: int, first: int, count: int) -> Batch:
         starts = np.arange(first, first + count) * self.context_length
         within = starts[:, None, None] + np.arange(self.context_length + 1)  # (K, 1, T + 1)
-        places = np.arange(self.batch_size)[:, None] * self.length + within  # (K, B, T + 1)
-        turned = self._turned(np.minimum(places, self._span), epoch)
+        positions = np.arange(self.batch_size)[:, None] * self.length + within  # (K, B, T + 1)
+        turned = self._turned(np.minimum(positions, self._span), epoch)
         ids = self.ids[turned].astype(np.int32)
         targets = self._stream.as_targets(ids[..., 1:])
         predicted = self._stream.predicts(np.where(turned == 0, self._span, turned)[..., 1:])
-        weighs = predicted & (within[..., :-1] < self.length) & (places[..., :-1] < self._span)
+        weighs = predicted & (within[..., :-1] < self.length) & (positions[..., :-1] < self._span)
         if self.last:
             return Batch(ids[..., :-1], targets[..., -1], weighs[..., -1].astype(np.float32))
         return Batch(ids[..., :-1], targets, weighs.astype(np.float32))
 
-    def _turned(self, places: Indices, epoch: int) -> Indices:
+    def _turned(self, positions: Indices, epoch: int) -> Indices:
         """Return the text positions of ring positions for the cut of an epoch; both ends of the text are one boundary."""
         if self._jitter_seed is None:
-            return places
-        return (places + np.random.default_rng([self._jitter_seed, epoch]).integers(self._span)) % self._span
+            return positions
+        return (positions + np.random.default_rng([self._jitter_seed, epoch]).integers(self._span)) % self._span
 
 
 class FixedLengthEpochs(BatchPlan):
@@ -402,15 +404,15 @@ class FixedLengthEpochs(BatchPlan):
         return Batch(*[np.concatenate(arrays) for arrays in zip(*parts, strict=True)])
 
 
-def shuffled(places: Indices, count: int, *, key: tuple[int, ...]) -> Indices:
+def shuffled(positions: Indices, count: int, *, key: tuple[int, ...]) -> Indices:
     """Map indices in range(count) to those of a random permutation, without storing the permutation.
 
     A Feistel network permutes the next power of four; indices outside the range are permuted again until they are inside (Black
-    and Rogaway 2002). Reads `places`, (B,), and returns an array of the same shape; `key` seeds the permutation.
+    and Rogaway 2002). Reads `positions`, (B,), and returns an array of the same shape; `key` seeds the permutation.
     """
     half = max(1, (max(count - 1, 1).bit_length() + 1) // 2)
     keys = np.random.SeedSequence(key).generate_state(_ROUNDS, np.uint64).astype(np.uint64)
-    values = _feistel(places.astype(np.uint64), half, keys)
+    values = _feistel(positions.astype(np.uint64), half, keys)
     while (outside := values >= count).any():
         values[outside] = _feistel(values[outside], half, keys)
     return values.astype(np.int64)

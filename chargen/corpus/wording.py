@@ -53,15 +53,15 @@ def words_with_accents(text: Text) -> str:
     "café café's façade"
     """
     for pattern, around in ((_LETTER, _PUNCTUATION), (_OTHER, "")):
-        place = _first_place(text, pattern)
-        if place is not None:
-            near = str(text[max(0, place - _REACH) : place + _NEAR])
+        position = _first_position(text, pattern)
+        if position is not None:
+            near = str(text[max(0, position - _REACH) : position + _NEAR])
             words = dict.fromkeys(word.strip(around) for word in _words(near, pattern))
             return " ".join(islice(words, _NUM_WORDS))
     return ""
 
 
-def _first_place(text: Text, pattern: re.Pattern[str]) -> int | None:
+def _first_position(text: Text, pattern: re.Pattern[str]) -> int | None:
     before = 0
     for block in text_blocks(text):
         if found := pattern.search(block):
@@ -74,24 +74,24 @@ def _words(text: str, pattern: re.Pattern[str]) -> Iterator[str]:
     """Yield the words around the matches of a pattern, shortened to what is near."""
     end = 0
     while found := pattern.search(text, end):
-        place = found.start()
-        before = text[max(end, place - _REACH) : place]
-        start = place - len(before) + max(before.rfind(space) for space in " \t\n") + 1
-        end = place + len(
-            re.split(r"[ \t\n]", text[place : place + _REACH], maxsplit=1)[0]
+        position = found.start()
+        before = text[max(end, position - _REACH) : position]
+        start = position - len(before) + max(before.rfind(space) for space in " \t\n") + 1
+        end = position + len(
+            re.split(r"[ \t\n]", text[position : position + _REACH], maxsplit=1)[0]
         )  # other kinds of space may be the characters to show
         yield text[start:end]
 
 
-def words_around(text: str, place: int) -> str:
+def words_around(text: str, position: int) -> str:
     """Return the text around a position, from word to word if the words are short.
 
     >>> words_around("He said that it's over, and left.", 14)
     "He said that it's over, and"
     """
-    before, after = text[max(0, place - _REACH) : place], text[place : place + _REACH]
-    if place > _REACH and " " in before:
+    before, after = text[max(0, position - _REACH) : position], text[position : position + _REACH]
+    if position > _REACH and " " in before:
         before = before.split(" ", 1)[1]
-    if place + _REACH < len(text) and " " in after:
+    if position + _REACH < len(text) and " " in after:
         after = after.rsplit(" ", 1)[0]
     return " ".join((before + after).split())

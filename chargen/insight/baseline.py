@@ -180,14 +180,14 @@ def _count(tokens: Integers, starts: Integers, *, order: int, vocab_size: int) -
     predicted = np.arange(len(tokens)) > starts
     for length in range(1, order + 1):
         contexts = _contexts(grams, starts, length)
-        places = np.flatnonzero(predicted & (contexts != NOWHERE))
-        if not len(places):
+        positions = np.flatnonzero(predicted & (contexts != NOWHERE))
+        if not len(positions):
             break
-        found = contexts[places] * vocab_size + tokens[places]
+        found = contexts[positions] * vocab_size + tokens[positions]
         keys, firsts, counts = np.unique(found, return_index=True, return_counts=True)
         if levels:
             # Each gram adds a token before a gram of the previous level, which ends at the same position.
-            levels[-1] = _below(levels[-1], grams[places[firsts]], vocab_size)
+            levels[-1] = _below(levels[-1], grams[positions[firsts]], vocab_size)
         levels.append(Level(keys, Counts.of(counts, keys // vocab_size, num_contexts), None))
         num_contexts = len(keys)
         grams = _find(keys, contexts, tokens, vocab_size)

@@ -39,9 +39,9 @@ def count_confusion(truth: Sequence[str | None], predicted: Sequence[str], label
     >>> count_confusion(["a", "b", "b", None], ["a", "a", "b", "a"], ["a", "b"]).counts.tolist()
     [[1, 0], [1, 1]]
     """
-    places = {label: place for place, label in enumerate(labels)}
-    counts = np.zeros((len(places), len(places)), np.int64)
+    indices = {label: index for index, label in enumerate(labels)}
+    counts = np.zeros((len(indices), len(indices)), np.int64)
     for true, guess in zip(truth, predicted, strict=True):
-        if true in places:
-            counts[places[true], places[guess]] += 1
+        if true in indices:
+            counts[indices[true], indices[guess]] += 1
     return Confusion(tuple(labels), counts)

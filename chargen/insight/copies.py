@@ -14,7 +14,7 @@ import numpy.typing as npt
 from chargen.corpus.large_text import BLOCK
 from chargen.corpus.vocabulary import Ids, narrowest_dtype
 
-Places = npt.NDArray[np.int32]
+Positions = npt.NDArray[np.int32]
 Keys = npt.NDArray[np.uint64]
 
 FEW = 256  # positions with equal prefixes that are compared one by one instead of sorted further
@@ -65,8 +65,8 @@ class CopyFinder:
         self._starts = np.cumsum([0, *(len(source) + 1 for source in sources)]).tolist()
         ids = _coded(sources, self._codes)
         self._text = _as_text(ids)
-        places, self._depths = _sorted_places(ids, max(1, len(characters).bit_length()))
-        self._places = places.data  # a memoryview, whose items are Python integers
+        positions, self._depths = _sorted_positions(ids, max(1, len(characters).bit_length()))
+        self._positions = positions.data  # a memoryview, whose items are Python integers
 
     def __contains__(self, text: object) -> bool:
         """Return whether the whole text occurs in the corpus."""
@@ -88,49 +88,49 @@ class CopyFinder:
 
     def origin(self, text: str) -> Origin:
         """Return where a span of the corpus first occurs."""
-        place = self._text.index(text.translate(self._codes))
-        source = bisect_right(self._starts, place) - 1
+        position = self._text.index(text.translate(self._codes))
+        source = bisect_right(self._starts, position) - 1
         line_end = chr(self._codes[ord("\n")])
-        return Origin(source, 1 + self._text.count(line_end, self._starts[source], place))
+        return Origin(source, 1 + self._text.count(line_end, self._starts[source], position))
 
     def _stands(self, codes: str) -> bool:
         alike, _ = self._alike(codes)
         if len(alike) > MANY:
             return codes in self._text
-        return any(self._text.startswith(codes, place) for place in self._places[alike.start : alike.stop])
+        return any(self._text.startswith(codes, position) for position in self._positions[alike.start : alike.stop])
 
     def _longest(self, codes: str, start: int) -> int:
         """Return the length of the longest prefix of codes[start:] that occurs in the corpus."""
         alike, nearest = self._alike(codes[start : start + self._depths[-1]])
         if not alike:  # and the nearest ones in sorted order share the longest prefix
-            return max((_common(codes, start, self._text, place) for place in self._places[nearest]), default=0)
+            return max((_common(codes, start, self._text, position) for position in self._positions[nearest]), default=0)
         if len(alike) > MANY:
             return self._longest_anywhere(codes, start)
         length = 0
-        for place in self._places[alike.start : alike.stop]:
-            if self._text.startswith(codes[start : start + length + 1], place):
-                length = _common(codes, start, self._text, place)
+        for position in self._positions[alike.start : alike.stop]:
+            if self._text.startswith(codes[start : start + length + 1], position):
+                length = _common(codes, start, self._text, position)
                 if start + length == len(codes):
                     break
         return length
 
     def _longest_anywhere(self, codes: str, start: int) -> int:
         """Do the same in one pass over the corpus: a position that matches less than another is never revisited."""
-        length, place = 0, -1
+        length, position = 0, -1
         while start + length < len(codes):
-            place = self._text.find(codes[start : start + length + 1], place + 1)
-            if place < 0:
+            position = self._text.find(codes[start : start + length + 1], position + 1)
+            if position < 0:
                 break
-            length = _common(codes, start, self._text, place)
+            length = _common(codes, start, self._text, position)
         return length
 
     def _alike(self, codes: str) -> tuple[range, slice]:
         """Return the positions that share the sorted prefix of codes; without any, their neighbours in sorted order."""
-        low, high = 0, len(self._places)
+        low, high = 0, len(self._positions)
         for depth in self._depths:
             piece = codes[:depth]
-            left = bisect_left(self._places, piece, low, high, key=lambda place: self._text[place : place + len(piece)])
-            right = bisect_right(self._places, piece, left, high, key=lambda place: self._text[place : place + len(piece)])
+            left = bisect_left(self._positions, piece, low, high, key=lambda at: self._text[at : at + len(piece)])
+            right = bisect_right(self._positions, piece, left, high, key=lambda at: self._text[at : at + len(piece)])
             if left == right:
                 return range(0), slice(max(low, left - 1), min(high, left + 1))
             low, high = left, right
@@ -139,13 +139,13 @@ class CopyFinder:
         return range(low, high), slice(0)
 
 
-def _common(one: str, start: int, other: str, place: int) -> int:
+def _common(one: str, start: int, other: str, position: int) -> int:
     """Return the length of the common prefix of two texts, each from its own position."""
     limit, size = len(one) - start, 8
-    while size < limit and other.startswith(one[start : start + size], place):
+    while size < limit and other.startswith(one[start : start + size], position):
         size *= 2
     lengths = range(1, 1 + min(size, limit))
-    return bisect_left(lengths, True, key=lambda length: not other.startswith(one[start : start + length], place))
+    return bisect_left(lengths, True, key=lambda length: not other.startswith(one[start : start + length], position))
 
 
 def _coded(sources: Sequence[str], codes: dict[int, int]) -> Ids:
@@ -153,12 +153,12 @@ def _coded(sources: Sequence[str], codes: dict[int, int]) -> Ids:
     table = np.zeros(CODE_POINTS, narrowest_dtype(len(codes) + 2))
     table[list(codes)] = list(codes.values())
     ids = np.zeros_like(table, shape=sum(len(source) + 1 for source in sources))
-    place = 0
+    position = 0
     for source in sources:
         for first in range(0, len(source), BLOCK):
             block = np.frombuffer(source[first : first + BLOCK].encode("utf-32-le", "surrogatepass"), np.uint32)
-            ids[place + first : place + first + len(block)] = table[block]
-        place += len(source) + 1
+            ids[position + first : position + first + len(block)] = table[block]
+        position += len(source) + 1
     return ids
 
 
@@ -169,7 +169,7 @@ def _as_text(ids: Ids) -> str:
     return ids.astype("<u4").tobytes().decode("utf-32-le", "surrogatepass")
 
 
-def _sorted_places(ids: Ids, bits: int) -> tuple[Places, list[int]]:
+def _sorted_positions(ids: Ids, bits: int) -> tuple[Positions, list[int]]:
     """Return the positions of a text in sorted order, and the depths to which they are sorted.
 
     All are sorted to the first depth. Groups of more than `FEW` equal prefixes are sorted to the next depth, and so on, until
@@ -177,16 +177,16 @@ def _sorted_places(ids: Ids, bits: int) -> tuple[Places, list[int]]:
     """
     width = KEY_BITS // bits
     keys = _first_keys(ids, width, bits)
-    places = np.argsort(keys).astype(np.int32)
+    positions = np.argsort(keys).astype(np.int32)
     depths = [width]
-    crowded, crowds = _crowded(keys[places])
+    crowded, crowds = _crowded(keys[positions])
     del keys
     while len(crowded) and depths[-1] < DEEP:
         width = (KEY_BITS - int(crowds[-1]).bit_length()) // bits
-        keys = _next_keys(ids, places[crowded], depths[-1], crowds, width, bits)
+        keys = _next_keys(ids, positions[crowded], depths[-1], crowds, width, bits)
         order = np.argsort(keys).astype(np.int32)
         keys = keys[order]
-        places[crowded] = places[crowded[order]]
+        positions[crowded] = positions[crowded[order]]
         depths.append(depths[-1] + width)
         del order, crowds
         still, crowds = _crowded(keys)
@@ -194,7 +194,7 @@ def _sorted_places(ids: Ids, bits: int) -> tuple[Places, list[int]]:
         if len(still) > len(crowded) / 2:
             break
         crowded = crowded[still]
-    return places, depths
+    return positions, depths
 
 
 def _first_keys(ids: Ids, width: int, bits: int) -> Keys:
@@ -206,16 +206,16 @@ def _first_keys(ids: Ids, width: int, bits: int) -> Keys:
     return keys
 
 
-def _next_keys(ids: Ids, places: Places, depth: int, crowds: Places, width: int, bits: int) -> Keys:
+def _next_keys(ids: Ids, positions: Positions, depth: int, crowds: Positions, width: int, bits: int) -> Keys:
     """Return the index of each position's group and the `width` codes after the first `depth`, as one integer, (P,)."""
     keys = crowds.astype(np.uint64)
     for offset in range(width):
         keys <<= np.uint64(bits)
-        keys |= ids[np.minimum(places + np.int32(depth + offset), np.int32(len(ids) - 1))]  # the last code is a gap
+        keys |= ids[np.minimum(positions + np.int32(depth + offset), np.int32(len(ids) - 1))]  # the last code is a gap
     return keys
 
 
-def _crowded(keys: Keys) -> tuple[Places, Places]:
+def _crowded(keys: Keys) -> tuple[Positions, Positions]:
     """Return which sorted keys occur more than `FEW` times, and the index of their group, in order."""
     edges = np.concatenate([[0], np.flatnonzero(keys[1:] != keys[:-1]) + 1, [len(keys)]]).astype(np.int32)
     sizes = np.diff(edges)

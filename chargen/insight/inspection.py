@@ -113,8 +113,8 @@ class Inspection:
         if rare.first is None:
             return {}
         source = self.sources[rare.first.text]
-        place = {"file": source.name, "around": rare.first.around}
-        return place if source.rows else place | {"line": rare.first.line, "column": rare.first.column}
+        position = {"file": source.name, "around": rare.first.around}
+        return position if source.rows else position | {"line": rare.first.line, "column": rare.first.column}
 
     def clean_text(self) -> Iterator[str]:
         """Yield the documents as one text, piece by piece: the lines of a list, or documents with a separator between them."""

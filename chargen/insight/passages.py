@@ -62,9 +62,9 @@ def token_pieces(vocabulary: Vocabulary, ids: Ids, text: str) -> list[str]:
 def lines_of(pieces: Sequence[str], first: int = 1, *, start: int = 0) -> Iterator[Line]:
     """Yield the lines of some pieces; the first line has the number `first` and begins at piece `start`."""
     number = first
-    for place, piece in enumerate(pieces, start=start):
+    for position, piece in enumerate(pieces, start=start):
         if "\n" in piece:
-            yield Line(number, start, place + 1)
-            number, start = number + piece.count("\n"), place + 1
-    if start < place + 1:
-        yield Line(number, start, place + 1)
+            yield Line(number, start, position + 1)
+            number, start = number + piece.count("\n"), position + 1
+    if start < position + 1:
+        yield Line(number, start, position + 1)

@@ -26,9 +26,9 @@ class TokenMeasures(NamedTuple):
     choices: npt.NDArray[np.integer]
     chances: Floats
 
-    def part(self, places: slice) -> "TokenMeasures":
+    def part(self, positions: slice) -> "TokenMeasures":
         """Return the measures of some tokens."""
-        return TokenMeasures(self.bits[places], self.choices[places], self.chances[places])
+        return TokenMeasures(self.bits[positions], self.choices[positions], self.chances[positions])
 
 
 class Alternative(NamedTuple):
@@ -74,12 +74,12 @@ class Surprise:
 
     def worst_pieces(self, line: Line, count: int, least: float) -> list[int]:
         """Return the positions of at most `count` pieces of a line with the most bits, each `least` or more, in order."""
-        places = sorted(range(line.start, line.stop), key=lambda place: -self.measured.bits[place])[:count]
-        return sorted(place for place in places if self.measured.bits[place] >= least)
+        positions = sorted(range(line.start, line.stop), key=lambda position: -self.measured.bits[position])[:count]
+        return sorted(position for position in positions if self.measured.bits[position] >= least)
 
-    def alternatives(self, place: int) -> list[Alternative]:
+    def alternatives(self, position: int) -> list[Alternative]:
         """Return the most probable tokens at a position, the best first."""
-        pairs = zip(self.measured.choices[place].tolist(), self.measured.chances[place].tolist(), strict=True)
+        pairs = zip(self.measured.choices[position].tolist(), self.measured.chances[position].tolist(), strict=True)
         return [Alternative(self.names[token], chance) for token, chance in pairs if chance > 0]
 
 
@@ -91,16 +91,16 @@ def measure_surprise(model: AnyModel, passages: Sequence[Passage]) -> Surprise:
     """
     by_line = model.reading == "line"
     ids = [one.ids for one in passages]
-    measured = _measure(model, join_documents(ids, model.begins, model.vocabulary))
+    measured = _measure(model, join_documents(ids, model.start_id, model.vocabulary))
     pieces: list[str] = []
     lines: list[Line] = []
     parts: list[TokenMeasures] = []
-    place = 0
+    position = 0
     for passage in passages:
         own = ["\n"] if by_line else []
-        taken = slice(place, place + len(passage.ids) + len(own))
+        taken = slice(position, position + len(passage.ids) + len(own))
         shown, kept = _whole_characters([*passage.pieces, *own], _with_spelling(model, passage, measured.part(taken)))
-        place += len(passage.ids) + 1
+        position += len(passage.ids) + 1
         lines += list(lines_of(shown, passage.line, start=len(pieces)))
         pieces += shown
         parts.append(kept)
@@ -124,7 +124,7 @@ def _with_spelling(model: AnyModel, passage: Passage, measured: TokenMeasures) -
 
 def _whole_characters(pieces: list[str], measured: TokenMeasures) -> tuple[list[str], TokenMeasures]:
     """Join the bytes of each character: add their bits, and keep the alternatives of the last byte."""
-    ends = [place for place, piece in enumerate(pieces) if piece or place == len(pieces) - 1]
+    ends = [position for position, piece in enumerate(pieces) if piece or position == len(pieces) - 1]
     if len(ends) == len(pieces):
         return pieces, measured
     bits = np.add.reduceat(measured.bits, [0, *(end + 1 for end in ends[:-1])])
@@ -147,11 +147,11 @@ def _measure(model: AnyModel, stream: TokenStream) -> TokenMeasures:
     return TokenMeasures(bits, choices, chances)
 
 
-def _possible(model: AnyModel, stream: TokenStream, places: npt.NDArray[np.int64], nats: Doubles) -> Doubles:
+def _possible(model: AnyModel, stream: TokenStream, positions: npt.NDArray[np.int64], nats: Doubles) -> Doubles:
     """Return log-probabilities, (N, V), with minus infinity for tokens that are never drawn."""
     possible = nats.copy()
     possible[:, stream.first_label :] = -np.inf
-    possible[~np.full(len(nats), model.ends) | np.isin(places, stream.starts), BOUNDARY] = -np.inf
+    possible[~np.full(len(nats), model.ends) | np.isin(positions, stream.starts), BOUNDARY] = -np.inf
     return possible
 
 

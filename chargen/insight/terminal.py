@@ -91,8 +91,8 @@ def _sanitized(panel: Panel) -> Panel:
 def draw_text(panels: Sequence[Panel], *, width: int, height: int, braille: bool) -> Text:
     """Return panels below each other: the first one `height` lines high, the others half as high."""
     blocks = []
-    for place, panel in enumerate(panels):
-        lines = max(MIN_HEIGHT, height if place == 0 else height // 2)
+    for position, panel in enumerate(panels):
+        lines = max(MIN_HEIGHT, height if position == 0 else height // 2)
         blocks.append(Text("\n").join(_panel_lines(panel, width=width, height=lines, braille=braille)))
     return Text("\n\n").join(blocks)
 
@@ -104,7 +104,7 @@ def _panel_lines(panel: Panel, *, width: int, height: int, braille: bool) -> Ite
     margin = max(map(len, ticks.values()))
     canvas = Canvas(width=max(MIN_WIDTH, width - margin - 2), height=height, braille=braille)
     for number, curve in enumerate(panel.curves):
-        for x, y in _line_dots(_places(curve, canvas, (first, last), (low, high))):
+        for x, y in _line_dots(_dots(curve, canvas, (first, last), (low, high))):
             canvas.dot(x, y, number)
     side, corner, floor = "│└─" if braille else "|+-"
     yield Text(panel.title)
@@ -124,20 +124,20 @@ def _range(values: Sequence[float]) -> tuple[float, float]:
     return (low, high) if low < high else (low - around, high + around)
 
 
-def _places(curve: Curve, canvas: Canvas, across: tuple[float, float], upward: tuple[float, float]) -> list[tuple[int, int]]:
+def _dots(curve: Curve, canvas: Canvas, across: tuple[float, float], upward: tuple[float, float]) -> list[tuple[int, int]]:
     """Return the dots of a curve's points, (x, y) from the top left, given the ranges of the axes."""
-    places = []
+    positions = []
     for epoch, value in zip(curve.epochs, curve.values, strict=True):
         x = (epoch - across[0]) / (across[1] - across[0])
         y = (upward[1] - value) / (upward[1] - upward[0])
-        places.append((round(x * (canvas.width - 1)), round(y * (canvas.height - 1))))
-    return places
+        positions.append((round(x * (canvas.width - 1)), round(y * (canvas.height - 1))))
+    return positions
 
 
-def _line_dots(places: Sequence[tuple[int, int]]) -> Iterator[tuple[int, int]]:
+def _line_dots(positions: Sequence[tuple[int, int]]) -> Iterator[tuple[int, int]]:
     """Yield the dots of straight lines between consecutive points."""
-    yield places[0]
-    for (x, y), (to_x, to_y) in pairwise(places):
+    yield positions[0]
+    for (x, y), (to_x, to_y) in pairwise(positions):
         steps = max(abs(to_x - x), abs(to_y - y), 1)
         for step in range(1, steps + 1):
             yield x + round((to_x - x) * step / steps), y + round((to_y - y) * step / steps)

@@ -20,7 +20,7 @@ MAX_BARS = 10  # of the histogram of lengths
 SCRIPT_NAMES = {"CJK": "Han", "IDEOGRAPHIC": "Han", "FULLWIDTH": "Latin", "HALFWIDTH": "Katakana", "MICRO": "Greek"}
 
 
-class Place(NamedTuple):
+class Position(NamedTuple):
     """The position of a character.
 
     text: the index of the text. line and column count from 1. around: the characters around it.
@@ -37,7 +37,7 @@ class RareCharacter(NamedTuple):
 
     character: str
     occurrences: int
-    first: Place | None
+    first: Position | None
 
 
 class Bar(NamedTuple):
@@ -85,7 +85,7 @@ class CharacterCounts:
     def rare(self, texts: Sequence[Text]) -> list[RareCharacter]:
         """Return the characters with at most `RARE_COUNT` occurrences, the rarest first, and where they first occur."""
         found = sorted((count, character) for character, count in self.counts.items() if count <= RARE_COUNT)
-        return [RareCharacter(one, count, _first_place(one, texts)) for count, one in found[:MAX_RARE]]
+        return [RareCharacter(one, count, _first_position(one, texts)) for count, one in found[:MAX_RARE]]
 
     @property
     def num_rare(self) -> int:
@@ -107,17 +107,17 @@ def _count_codes(text: str) -> npt.NDArray[np.intp]:
     return np.bincount(code_points(text))
 
 
-def _first_place(character: str, texts: Sequence[Text]) -> Place | None:
+def _first_position(character: str, texts: Sequence[Text]) -> Position | None:
     """Return where a character first occurs in some texts."""
     for number, text in enumerate(texts):
         line, column = 1, 1
         for block in text_blocks(text):
-            place = block.find(character)
-            before = block if place < 0 else block[:place]
+            position = block.find(character)
+            before = block if position < 0 else block[:position]
             line += before.count("\n")
             column = len(before) - before.rfind("\n") if "\n" in before else column + len(before)
-            if place >= 0:
-                return Place(number, line, column, block[max(0, place - AROUND) : place + AROUND + 1])
+            if position >= 0:
+                return Position(number, line, column, block[max(0, position - AROUND) : position + AROUND + 1])
     return None
 
 

@@ -99,7 +99,7 @@ def record_units(model: TextModel, passages: Sequence[Passage]) -> Activations:
     lines: list[Line] = []
     values, properties = [], {name: list[Doubles]() for name in PROPERTIES}
     for passage in passages:
-        ends = [place for place, piece in enumerate(passage.pieces) if piece]  # the last byte of a character
+        ends = [position for position, piece in enumerate(passage.pieces) if piece]  # the last byte of a character
         shown = [passage.pieces[end] for end in ends]
         lines += list(lines_of(shown, passage.line, start=len(pieces)))
         pieces += shown

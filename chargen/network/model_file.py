@@ -63,7 +63,7 @@ class TextModel:
         return drift if self.carried and isinstance(drift, float) and drift > LEAST_DRIFT else 0.0
 
     @property
-    def begins(self) -> int:
+    def start_id(self) -> int:
         """The id that a document begins with: the boundary, or the label that a labelled model writes."""
         return self.primer[0] if self.vocabulary.labels else BOUNDARY
 
@@ -73,8 +73,8 @@ class TextModel:
 
     def with_label(self, label: str) -> "TextModel":
         """Return the model set to write documents of a label. Raises UnknownTokenError for an unknown label."""
-        begins = self.vocabulary.label_id(label)
-        return dataclasses.replace(self, primer=tuple(begins if one == BOUNDARY else one for one in self.primer))
+        start_id = self.vocabulary.label_id(label)
+        return dataclasses.replace(self, primer=tuple(start_id if one == BOUNDARY else one for one in self.primer))
 
 
 def save_model(path: Path, model: TextModel) -> None:

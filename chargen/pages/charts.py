@@ -59,7 +59,7 @@ class Axis:
 def points_of(chart: Chart, curve: Curve) -> list[tuple[int, float]]:
     """Return the points of a curve to draw."""
     points = [(epoch, value) for epoch, value in zip(curve.epochs, curve.values, strict=True) if _drawable(chart, value)]
-    return [points[place] for place in selection(len(points), MAX_POINTS)]
+    return [points[position] for position in selection(len(points), MAX_POINTS)]
 
 
 def _drawable(chart: Chart, value: float) -> bool:
@@ -74,7 +74,7 @@ def selection(count: int, most: int) -> list[int]:
     """
     if count <= most:
         return list(range(count))
-    return [round(place * (count - 1) / (most - 1)) for place in range(most)]
+    return [round(position * (count - 1) / (most - 1)) for position in range(most)]
 
 
 def value_axis(values: Sequence[float], *, logarithmic: bool = False) -> Axis:
@@ -170,11 +170,11 @@ def _grid(chart: Chart, across: Axis, upward: Axis) -> Iterator[str]:
 def _curves(chart: Chart, across: Axis, upward: Axis) -> Iterator[str]:
     yield f'<svg class="lines" viewBox="0 0 {SCALE} {SCALE}" preserveAspectRatio="none">'
     for number, curve in enumerate(chart.curves):
-        places = (
+        positions = (
             f"{across.share(epoch) * SCALE:.2f},{(1 - upward.share(value)) * SCALE:.2f}"
             for epoch, value in points_of(chart, curve)
         )
-        yield f'<polyline class="{_classes(chart, number)}" points="{" ".join(places)}"/>'
+        yield f'<polyline class="{_classes(chart, number)}" points="{" ".join(positions)}"/>'
     yield "</svg>"
     for number, curve in enumerate(chart.curves):
         points = points_of(chart, curve)

@@ -32,10 +32,10 @@ MAX_LINES = 5  # of the corpus, listed
 TOKENS = {"char": "characters", "byte": "bytes", "word": "words", "bpe": "BPE tokens"}
 
 
-def report_page(record: RunRecord, evaluation: Evaluation | None, judgement: Judgement | None, *, spoken: str) -> str:
+def report_page(record: RunRecord, evaluation: Evaluation | None, judgement: Judgement | None, *, run_name: str) -> str:
     """Return the page of a run, in which every text of the run is escaped.
 
-    evaluation, judgement: None leaves out the quality of the model and the new texts. spoken: the run's name for commands.
+    evaluation, judgement: None leaves out the quality of the model and the new texts. run_name: the run's name for commands.
     """
     network, notes = record.metadata["network"], _notes(record, evaluation, judgement)
     curves, gradients = _curves(record), _gradients(record.gradients)
@@ -47,7 +47,7 @@ def report_page(record: RunRecord, evaluation: Evaluation | None, judgement: Jud
         "evaluation": ("How well it predicts", _evaluation(evaluation) if evaluation else []),
         "gradients": ("Gradients", list(map(draw, gradients))),
         "trained": ("Settings", _trained(record)),
-        "commands": ("Next steps", _commands(record, spoken)),
+        "commands": ("Next steps", _commands(record, run_name)),
     }
     parts = [
         f"<header>\n<h1>{_short(_corpus(record))}</h1><p>{_short(subtitle)}</p>",
@@ -196,7 +196,7 @@ def _figures(history: History | None) -> str:
         return ""
     header = [name.replace("_", " ") for name in history.rows[0]]
     rows = [["" if value is None else _number(value) for value in row.values()] for row in history.rows]
-    shown = [rows[place] for place in selection(len(rows), MAX_EPOCHS)]
+    shown = [rows[position] for position in selection(len(rows), MAX_EPOCHS)]
     return f"<details><summary>Figures of each epoch</summary>{_table(header, shown, kind='numbers')}</details>"
 
 
@@ -205,9 +205,9 @@ def _number(value: float) -> str:
 
 
 def _samples(samples: Sequence[SampleText]) -> list[str]:
-    """Return a fold for each epoch; the page's script turns them into one place with a slider."""
+    """Return a fold for each epoch; the page's script turns them into one position with a slider."""
     epochs = [list(group) for _, group in groupby(samples, key=lambda sample: sample.epoch)]
-    shown = [epochs[place] for place in selection(len(epochs), MAX_EPOCHS)]
+    shown = [epochs[position] for position in selection(len(epochs), MAX_EPOCHS)]
     if not shown:
         return []
     stepper = (
@@ -272,7 +272,7 @@ def _copied(judgement: Judgement) -> Iterator[list[bool]]:
 
 def _marked(text: str, copied: Sequence[bool]) -> str:
     """Return the markup of a text whose copied characters are marked."""
-    cuts = [0, *(place for place in range(1, len(text)) if copied[place] != copied[place - 1]), len(text)]
+    cuts = [0, *(position for position in range(1, len(text)) if copied[position] != copied[position - 1]), len(text)]
     pieces = [(escaped(text[first:last]), copied[first]) for first, last in pairwise(cuts) if last > first]
     return "".join(f"<mark>{piece}</mark>" if marked else piece for piece, marked in pieces)
 
@@ -306,17 +306,17 @@ def _trained(record: RunRecord) -> list[str]:
     ]
 
 
-def _commands(record: RunRecord, spoken: str) -> list[str]:
+def _commands(record: RunRecord, run_name: str) -> list[str]:
     labels = record.metadata["vocabulary"].labels
     label = f" --label {shlex.quote(labels[0])}" if labels else ""
     commands = {
-        "Write more text:": f"chargen sample --run {spoken}{label} --temp 0.8",
-        "Share it as a page that runs in any browser:": f"chargen export {spoken} --output network.html",
-        "Measure it on another text:": f"chargen evaluate {spoken} FILE",
-        "Train further from its weights, on any text:": f"chargen train FILE --from {spoken}",
+        "Write more text:": f"chargen sample --run {run_name}{label} --temp 0.8",
+        "Share it as a page that runs in any browser:": f"chargen export {run_name} --output network.html",
+        "Measure it on another text:": f"chargen evaluate {run_name} FILE",
+        "Train further from its weights, on any text:": f"chargen train FILE --from {run_name}",
     }
     if record.classifies:
-        commands = {"Predict the label of a text:": f'chargen classify "some text" --run {spoken}'}
+        commands = {"Predict the label of a text:": f'chargen classify "some text" --run {run_name}'}
     return [f"<p>{what}</p><pre><code>{escaped(line)}</code></pre>" for what, line in commands.items()]
 
 

@@ -74,7 +74,7 @@ _PANEL = """</main>
 
 
 def _line(line: LineOfText, pieces: Sequence[str], levels: Sequence[int]) -> str:
-    cells = (f"<i class=h{levels[place]}>{_cell(pieces[place])}</i>" for place in range(line.start, line.stop))
+    cells = (f"<i class=h{levels[position]}>{_cell(pieces[position])}</i>" for position in range(line.start, line.stop))
     return f'<p id="l{line.number}"><a href="#l{line.number}">{line.number}</a>{"".join(cells)}</p>'
 
 

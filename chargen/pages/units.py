@@ -76,5 +76,5 @@ def _kept(values: npt.NDArray[np.float32], correlations: Mapping[str, Doubles], 
 
 
 def _line(line: LineOfText, pieces: Sequence[str]) -> str:
-    cells = (f"<i>{escaped(pieces[place].replace(chr(10), ' '))}</i>" for place in range(line.start, line.stop))
+    cells = (f"<i>{escaped(pieces[position].replace(chr(10), ' '))}</i>" for position in range(line.start, line.stop))
     return f"<p>{''.join(cells)}</p>"

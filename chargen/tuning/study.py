@@ -67,9 +67,9 @@ class TrialResult:
 class Trial:
     """A trial that this process works on. It locks the run directory until `release`, or until the process ends."""
 
-    def __init__(self, asked: optuna.trial.Trial, run: RunDirectory) -> None:
-        self.number, self.values, self.run = asked.number, dict(asked.params), run
-        self._asked, self._num_reported = asked, 0
+    def __init__(self, drawn: optuna.trial.Trial, run: RunDirectory) -> None:
+        self.number, self.values, self.run = drawn.number, dict(drawn.params), run
+        self._drawn, self._num_reported = drawn, 0
         self._stack = ExitStack()
         self._stack.enter_context(locked(run))
 
@@ -77,13 +77,13 @@ class Trial:
         """Report the bits a character of all epochs; return whether the trial is worse than half of the finished ones."""
         with os_errors(self.run.path.parent):
             for epoch, bits in list(enumerate(figures, start=1))[self._num_reported :]:
-                self._asked.report(bits, epoch)
+                self._drawn.report(bits, epoch)
         self._num_reported = len(figures)
-        return self._asked.should_prune()
+        return self._drawn.should_prune()
 
     def explain(self, reason: str) -> None:
         """Store why the trial is given up."""
-        self._asked.set_user_attr(REASON, reason)
+        self._drawn.set_user_attr(REASON, reason)
 
     def release(self) -> None:
         """Unlock the run directory."""
@@ -149,20 +149,20 @@ class Study:
         seed = (random_seed * 1_000_003 + len(before)) % 2**32
         self._study.sampler = TPESampler(seed=seed)
         distributions = {name: _distribution(one) for name, one in space.items()}
-        asked = self._study.ask(distributions)
-        tried = {same_values(_values(one)) for one in before if one.state in WORDS and one.number != asked.number}
-        if RUN not in asked.user_attrs and same_values(asked.params) in tried:  # it would repeat an earlier trial
-            self._study.tell(asked, state=TrialState.FAIL)
+        drawn = self._study.ask(distributions)
+        tried = {same_values(_values(one)) for one in before if one.state in WORDS and one.number != drawn.number}
+        if RUN not in drawn.user_attrs and same_values(drawn.params) in tried:  # it would repeat an earlier trial
+            self._study.tell(drawn, state=TrialState.FAIL)
             other = draw_other(space, tried, random.Random(seed))
             if other is None:
                 return None
             self._study.enqueue_trial(other)
-            asked = self._study.ask(distributions)
-        name = asked.user_attrs.get(RUN, f"trial-{len({one.user_attrs[RUN] for one in before if RUN in one.user_attrs}):03}")
-        asked.set_user_attr(RUN, name)
+            drawn = self._study.ask(distributions)
+        name = drawn.user_attrs.get(RUN, f"trial-{len({one.user_attrs[RUN] for one in before if RUN in one.user_attrs}):03}")
+        drawn.set_user_attr(RUN, name)
         run = RunDirectory(self.folder / name)
         run.path.mkdir(exist_ok=True)
-        return Trial(asked, run)
+        return Trial(drawn, run)
 
     def finish(self, trial: Trial, bits_per_character: float) -> bool:
         """Store the figure of a trial, and its config if it is the best so far; return whether it is."""

@@ -34,26 +34,26 @@ class TuningTask:
     """A search as the user requested it.
 
     layers: the given settings, as `resolve` takes them. minutes: per trial; None trains for training.epochs. configured:
-    whether a config is among the layers. asked: what is searched, "section.name" to its values; empty for the neighbourhood of
+    whether a config is among the layers. requested: what is searched, "section.name" to its values; empty: the neighbourhood of
     the settings that `chargen train` would choose.
     """
 
     layers: Sequence[tuple[str, Mapped]]
     minutes: float | None
     configured: bool
-    asked: Space
+    requested: Space
 
     def to_json(self) -> str:
         """Return the task as JSON for `from_json`."""
-        search = [f"{name}={one}" for name, one in self.asked.items()]
-        return json.dumps({**dataclasses.asdict(self), "asked": search})
+        search = [f"{name}={one}" for name, one in self.requested.items()]
+        return json.dumps({**dataclasses.asdict(self), "requested": search})
 
     @classmethod
     def from_json(cls, text: str) -> "TuningTask":
         """Return the task from the result of `to_json`."""
         fields = json.loads(text)
         layers = [(label, sections) for label, sections in fields.pop("layers")]
-        return cls(**fields | {"layers": layers, "asked": parse_space(fields["asked"])})
+        return cls(**fields | {"layers": layers, "requested": parse_space(fields["requested"])})
 
     @property
     def name(self) -> str:
@@ -87,7 +87,7 @@ class TuningTask:
             "corpus": self.corpus(resolved.settings.corpus).sha256,
             "minutes": self.minutes,
             "settings": {name: _plain(value) for name, value in sorted(values_of(resolved.settings, given).items())},
-            "search": {name: str(one) for name, one in sorted(self.asked.items())},
+            "search": {name: str(one) for name, one in sorted(self.requested.items())},
         }
 
     def prepare(self) -> tuple[Space, dict[str, Any], dict[str, Any] | None]:
@@ -99,7 +99,7 @@ class TuningTask:
         origin = resolve(*self.layers).origin
         settings = self.plan({}, epochs=None).settings
         given = {name for name in origin if origin[name] not in ("default", TUNE)}
-        space = self.asked or default_space(settings, given)
+        space = self.requested or default_space(settings, given)
         if not space:
             raise ConfigError("all settings that are searched by default are given", hint="choose others with --search")
         pinned = [*_PINNED, *(_PINNED_OF_STREAMS if settings.training.stateful else ())]
@@ -119,7 +119,7 @@ def make_task(
     """Return the task that a user requested. Raises ConfigError if it cannot be tuned."""
     layers = [*choose_backend(resolve(*layers), verbosity=verbosity), *layers]
     resolved = resolve(*layers)
-    training, asked = resolved.settings.training, parse_space(search)
+    training, requested = resolved.settings.training, parse_space(search)
     if training.task == "classify":
         raise ConfigError(
             "chargen tune supports only networks that write text, but training.task is classify", hint="leave it out"
@@ -128,7 +128,7 @@ def make_task(
         raise ConfigError("trials start from random weights, but training.start_from is given", hint="leave out --from")
     if "-" in resolved.settings.corpus.files:
         raise ConfigError("stdin can be read only once, but every trial reads the text", hint="save the text in a file")
-    for name in asked:
+    for name in requested:
         if resolved.origin[name] != "default":
             raise ConfigError(f"{name} is both searched and given ({resolved.origin[name]})", hint="leave one of them out")
     if minutes is None and resolved.origin["training.epochs"] == "default":
@@ -136,19 +136,19 @@ def make_task(
     find_budget(None, minutes, resolved, began=0.0, new=True, configured=configured)  # raises for invalid minutes
     # Epochs of trials differ in length, so figures are comparable only on the whole validation split.
     whole: tuple[str, Mapped] = (TUNE, {"training": {"validate_whole": True}})
-    return TuningTask(layers=[whole, *layers], minutes=minutes, configured=configured, asked=asked)
+    return TuningTask(layers=[whole, *layers], minutes=minutes, configured=configured, requested=requested)
 
 
 def check_same(identity: Mapping[str, Any], study: Mapping[str, Any], name: str) -> None:
     """Raise ConfigError with the first difference if a study was started with other settings."""
-    for what, asked in identity.items():
+    for what, requested in identity.items():
         had = study[what]
-        if asked == had:
+        if requested == had:
             continue
-        if isinstance(asked, Mapping):
-            key = min(one for one in {*asked, *had} if asked.get(one) != had.get(one))
-            what, asked, had = key, asked.get(key, "open"), had.get(key, "open")
-        difference = "its text is different" if what == "corpus" else f"{what} is {asked}, but was {had}"
+        if isinstance(requested, Mapping):
+            key = min(one for one in {*requested, *had} if requested.get(one) != had.get(one))
+            what, requested, had = key, requested.get(key, "open"), had.get(key, "open")
+        difference = "its text is different" if what == "corpus" else f"{what} is {requested}, but was {had}"
         raise ConfigError(
             f"the study {name} was started with other settings: {difference}", hint="start another study with --study NAME"
         )

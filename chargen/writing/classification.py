@@ -37,7 +37,7 @@ def log_likelihoods(model: TextModel, documents: Sequence[Ids]) -> Doubles:
 
 def _likelihoods(model: TextModel, documents: Sequence[Ids]) -> Doubles:
     """Return log p(text), (texts,), as a model writes documents of its label."""
-    stream = join_documents(documents, model.begins, model.vocabulary)
+    stream = join_documents(documents, model.start_id, model.vocabulary)
     nats = np.zeros(stream.span)
     for expected in expectations(model, stream, apart=True):
         nats[expected.places] = expected.nats

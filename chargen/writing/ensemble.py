@@ -41,9 +41,9 @@ class Ensemble:
         return self.members[0].ends
 
     @property
-    def begins(self) -> int:
+    def start_id(self) -> int:
         """The first model's."""
-        return self.members[0].begins
+        return self.members[0].start_id
 
     @property
     def drift(self) -> float:

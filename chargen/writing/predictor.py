@@ -91,4 +91,4 @@ class WindowPredictor:
 
 def empty_windows(model: TextModel, count: int) -> npt.NDArray[np.intp]:
     """Return the windows before the first token of a text, (count, T)."""
-    return np.full((count, model.context_length), model.begins, np.intp)
+    return np.full((count, model.context_length), model.start_id, np.intp)

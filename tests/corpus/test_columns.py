@@ -36,10 +36,10 @@ def test_a_name_that_was_asked_for_tells_a_header() -> None:
 
 
 @pytest.mark.parametrize(
-    ("asked", "place"), [("Text", 1), ("created at", 0), ("2", 1), ("3", None), ("0", None), ("body", None)]
+    ("requested", "place"), [("Text", 1), ("created at", 0), ("2", 1), ("3", None), ("0", None), ("body", None)]
 )
-def test_columns_are_found_by_name_or_number(asked: str, place: int | None) -> None:
-    assert find_named(asked, ["created_at", "tweet.text"]) == place
+def test_columns_are_found_by_name_or_number(requested: str, place: int | None) -> None:
+    assert find_named(requested, ["created_at", "tweet.text"]) == place
 
 
 def test_a_part_of_two_names_names_none() -> None:

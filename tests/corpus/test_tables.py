@@ -108,16 +108,16 @@ def test_the_column_of_texts_is_found(header: str, rows: list[list[str]], chosen
     assert texts(load(tmp_path, table(rows, header=header))) == [row[chosen] for row in rows]
 
 
-@pytest.mark.parametrize("asked", ["likes", " LIKES ", "4"])
-def test_a_column_is_named_or_numbered(asked: str, tmp_path: Path) -> None:
-    corpus = load(tmp_path, table(ROWS), text_column=asked)
+@pytest.mark.parametrize("requested", ["likes", " LIKES ", "4"])
+def test_a_column_is_named_or_numbered(requested: str, tmp_path: Path) -> None:
+    corpus = load(tmp_path, table(ROWS), text_column=requested)
     assert (texts(corpus), corpus.reading) == (["0", "1", "2", "3"], "line")
     assert "--text-column" not in corpus.notes[0]
 
 
-@pytest.mark.parametrize("asked", ["tweet.text", "Text"])
-def test_a_nested_field_is_named_by_its_path_or_its_end(asked: str, tmp_path: Path) -> None:
-    assert texts(load(tmp_path, json.dumps(RECORDS), "t.json", text_column=asked)) == TWEETS
+@pytest.mark.parametrize("requested", ["tweet.text", "Text"])
+def test_a_nested_field_is_named_by_its_path_or_its_end(requested: str, tmp_path: Path) -> None:
+    assert texts(load(tmp_path, json.dumps(RECORDS), "t.json", text_column=requested)) == TWEETS
 
 
 def test_labels_come_from_a_column(tmp_path: Path) -> None:

@@ -21,7 +21,7 @@ def measured(model: TextModel, text: str) -> Surprise:
 
 def expected_bits(model: TextModel, ids: list[int]) -> list[float]:
     """Return the bits of each token, from the network's logits over the start token and the tokens."""
-    logits, _ = model.network.logits(np.array([[model.begins, *ids]]), model.network.zero_state(1))
+    logits, _ = model.network.logits(np.array([[model.start_id, *ids]]), model.network.zero_state(1))
     return [-math.log2(row[token]) for row, token in zip(softmax(logits[0]), ids, strict=False)]
 
 

@@ -59,7 +59,7 @@ def test_a_task_is_told_to_other_processes_whole(prose: Path) -> None:
         prose, minutes=2, search=("network.dropout=0..0.5/0.1", "network.cell=lstm,gru"), samples={"diversity": (0.5,)}
     )
     read = TuningTask.from_json(task.to_json())
-    assert read.asked == task.asked
+    assert read.requested == task.requested
     assert read.identity() == task.identity()
     assert resolve(*read.layers) == resolve(*task.layers)
 

@@ -56,13 +56,13 @@ def folded(name: str) -> str:
     return re.sub(r"[\s-]+", "_", name.strip().strip("\ufeff").casefold())
 
 
-def find_named(asked: str, columns: Sequence[str]) -> int | None:
+def find_named(requested: str, columns: Sequence[str]) -> int | None:
     """Return the index of a column by its name, the end of its dotted name, or its number from 1."""
     names = [folded(column) for column in columns]
-    wanted = folded(asked)
+    wanted = folded(requested)
     if wanted in names:
         return names.index(wanted)
-    leaves = [place for place, name in enumerate(names) if name.endswith(f".{wanted}")]
+    leaves = [index for index, name in enumerate(names) if name.endswith(f".{wanted}")]
     if len(leaves) == 1:
         return leaves[0]
     if wanted.isdecimal() and 1 <= int(wanted) <= len(columns):
@@ -79,36 +79,36 @@ def find_text_column(columns: Sequence[str], rows: Sequence[Sequence[str]]) -> i
     1
     """
     cells = _columns(rows, len(columns))
-    texts = [place for place in range(len(columns)) if is_text(cells[place]) or not rows]
+    texts = [index for index in range(len(columns)) if is_text(cells[index]) or not rows]
     if not texts:
         return 0 if len(columns) == 1 else None
     usual = find_usual(TEXT_COLUMNS, columns, texts)
     if usual is not None and folded(columns[usual]).removesuffix("s") not in SHORT_COLUMNS:
         return usual
-    named = [usual, *(place for place in texts if _parts(columns[place], TEXT_COLUMNS))]
-    return max(texts, key=lambda place: _weight(cells[place]) * (NAMED_BONUS if place in named else 1))
+    named = [usual, *(index for index in texts if _parts(columns[index], TEXT_COLUMNS))]
+    return max(texts, key=lambda index: _weight(cells[index]) * (NAMED_BONUS if index in named else 1))
 
 
 def find_label_column(columns: Sequence[str], rows: Sequence[Sequence[str]], *, text: int) -> int | None:
     """Return the index of the label column: one with a usual name, or the only other column with few values."""
-    others = [place for place in range(len(columns)) if place != text]
+    others = [index for index in range(len(columns)) if index != text]
     usual = find_usual(LABEL_COLUMNS, columns, others)
     if usual is not None:
         return usual
     cells = _columns(rows, len(columns))
-    few = [place for place in others if _has_few_values(cells[place])]
-    named = [place for place in few if _parts(columns[place], LABEL_COLUMNS)]
+    few = [index for index in others if _has_few_values(cells[index])]
+    named = [index for index in few if _parts(columns[index], LABEL_COLUMNS)]
     return (named or few)[0] if len(few) == 1 or named else None
 
 
-def find_usual(usual: Sequence[str], columns: Sequence[str], places: Sequence[int]) -> int | None:
-    """Return which of the columns at `places` has the likeliest usual name, in the singular or the plural."""
-    names = {folded(columns[place]): place for place in reversed(places)}
+def find_usual(usual: Sequence[str], columns: Sequence[str], indices: Sequence[int]) -> int | None:
+    """Return which of the columns at `indices` has the likeliest usual name, in the singular or the plural."""
+    names = {folded(columns[index]): index for index in reversed(indices)}
     return next((names[form] for name in usual for form in (name, f"{name}s") if form in names), None)
 
 
 def _columns(rows: Sequence[Sequence[str]], width: int) -> list[list[str]]:
-    return [[row[place].strip() for row in rows if place < len(row)] for place in range(width)]
+    return [[row[index].strip() for row in rows if index < len(row)] for index in range(width)]
 
 
 def is_text(cells: Sequence[str]) -> bool:
@@ -118,7 +118,7 @@ def is_text(cells: Sequence[str]) -> bool:
     return bool(filled) and others < MIN_SHARE * len(filled)
 
 
-def is_header(first: Sequence[str], rows: Sequence[Sequence[str]], asked: Sequence[str] = ()) -> bool:
+def is_header(first: Sequence[str], rows: Sequence[Sequence[str]], requested: Sequence[str] = ()) -> bool:
     """Return whether the first row is a header.
 
     It is one if it has a requested or a usual name; if none of its cells recurs in its column, and a column of numbers or dates
@@ -128,7 +128,7 @@ def is_header(first: Sequence[str], rows: Sequence[Sequence[str]], asked: Sequen
     (False, True)
     """
     names = [cell.strip() for cell in first]
-    if any(find_named(one, names) is not None for one in asked if not one.strip().isdecimal()):
+    if any(find_named(one, names) is not None for one in requested if not one.strip().isdecimal()):
         return True
     if not any(names) or any(len(name) > MAX_HEADER_CHARACTERS or "\n" in name for name in names) or _repeats(names):
         return False

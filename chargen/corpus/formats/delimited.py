@@ -35,10 +35,10 @@ class Dialect:
 NO_DELIMITER = "\x1f"  # a control character that does not occur in texts
 
 
-def read_delimited(text: Text, *, usual: str = ",", asked: Sequence[str] = ()) -> Table:
+def read_delimited(text: Text, *, usual: str = ",", requested: Sequence[str] = ()) -> Table:
     """Read a table of delimited cells.
 
-    usual: the preferred delimiter. asked: column names that identify a header. A text without a delimiter is a table of one
+    usual: the preferred delimiter. requested: column names that identify a header. A text without a delimiter is a table of one
     column. Raises csv.Error for cells beyond the limit.
     """
     sample = sample_of(text)
@@ -48,7 +48,7 @@ def read_delimited(text: Text, *, usual: str = ",", asked: Sequence[str] = ()) -
     while dialect.width > 1 and len(first) > 1 and len([cell for cell in first[0][1] if cell]) == 1:
         skipped, first = first[0][0], first[1:]  # a heading above the table
     header = first[0][1] if first else []
-    headed = is_header(header, [cells for _, cells in first[1:]], asked)
+    headed = is_header(header, [cells for _, cells in first[1:]], requested)
     columns = tuple(header) if headed else numbered(max(dialect.width, len(header)))
     return Table(columns, partial(_rows, text, dialect, skipped, headed=headed), headed)
 

@@ -43,7 +43,7 @@ def formatted(source: SourceText, config: CorpusConfig, *, labels: Labels = Labe
     kind = _named_format(source, config)
     if source.rows is not None:
         return source
-    if not wanted.asked and labels == Labels.IF_NAMED and kind in (None, "json", CHAT, "subtitles"):
+    if not wanted.requested and labels == Labels.IF_NAMED and kind in (None, "json", CHAT, "subtitles"):
         chat = _chat(source.text, kind)
         if chat:
             return _spoken(source, *chat, by_speaker=config.label_by == SPEAKER)
@@ -100,19 +100,19 @@ def _without_markup(source: SourceText, kind: str, config: CorpusConfig) -> Sour
 
 def _table(source: SourceText, kind: str | None, wanted: Columns, config: CorpusConfig) -> SourceText:
     """Return the rows of a table, or a text that is not a table unchanged."""
-    asked = bool(wanted.asked) or wanted.labels in (Labels.ALWAYS, Labels.SPEAKERS)
+    requested = bool(wanted.requested) or wanted.labels in (Labels.ALWAYS, Labels.SPEAKERS)
     if kind is None:
-        kind = table_like(source.text, hinted=asked)
+        kind = table_like(source.text, hinted=requested)
         if kind is None:
             return source
-        if not asked:
+        if not requested:
             return _noted(source, _looks_like(source, kind))
-        if any(find_named(name, column_names(source.text, kind, wanted.asked)) is None for name in wanted.asked):
+        if any(find_named(name, column_names(source.text, kind, wanted.requested)) is None for name in wanted.requested):
             return source
     try:
         found = read_table(source.text, source.name, kind, wanted)
     except NoRecordsError as error:
-        if asked or config.format != "auto":
+        if requested or config.format != "auto":
             raise ReadingError(f"{source.name} is not a table: {error}", hint=_AS_IT_IS) from error
         return _noted(source, f"{source.name}: {error}, read as plain text")
     if found is None:

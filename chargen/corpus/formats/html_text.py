@@ -32,11 +32,11 @@ def html_text(page: str) -> str:
     'Tom & Ada\\n\\nwent\\nhome'
     """
     builder = _TextBuilder()
-    place = 0
-    while (start := page.find("<", place)) >= 0:
-        builder.add(page[place:start])
-        place = _after_markup(page, start, builder)
-    builder.add(page[place:])
+    position = 0
+    while (start := page.find("<", position)) >= 0:
+        builder.add(page[position:start])
+        position = _after_markup(page, start, builder)
+    builder.add(page[position:])
     return builder.text()
 
 
@@ -107,38 +107,38 @@ def _after_markup(page: str, start: int, builder: _TextBuilder) -> int:
         builder.add("<")
         return start + 1
     name, ends = found[1].lower(), page[start + 1] == "/"
-    place = _after_attributes(page, found.end(), builder)
+    position = _after_attributes(page, found.end(), builder)
     builder.tag(name, ends=ends)
     if name in _RAW and not ends:
-        closing = re.compile(f"</{name}", re.IGNORECASE).search(page, place) if f"</{name}" not in builder.missing else None
+        closing = re.compile(f"</{name}", re.IGNORECASE).search(page, position) if f"</{name}" not in builder.missing else None
         if closing is None:
             builder.missing.add(f"</{name}")
-            return place
+            return position
         return closing.start()
-    return place
+    return position
 
 
-def _after_attributes(page: str, place: int, builder: _TextBuilder) -> int:
+def _after_attributes(page: str, position: int, builder: _TextBuilder) -> int:
     """Return the position after the ">" that ends a tag; a quoted attribute may contain ">" too."""
-    while (end := _find(page, ">", place, builder)) >= 0:
-        quotes = [at for mark in "\"'" if (at := page.find(mark, place, end)) >= 0]
+    while (end := _find(page, ">", position, builder)) >= 0:
+        quotes = [at for mark in "\"'" if (at := page.find(mark, position, end)) >= 0]
         closing = _find(page, page[min(quotes)], min(quotes) + 1, builder) if quotes else -1
         if closing < 0:
             return end + 1
-        place = closing + 1
+        position = closing + 1
     return len(page)
 
 
-def _find(page: str, mark: str, place: int, builder: _TextBuilder) -> int:
+def _find(page: str, mark: str, position: int, builder: _TextBuilder) -> int:
     """Return the next position of a mark, or -1; do not search again for a mark that was not found once."""
     if mark in builder.missing:
         return -1
-    found = page.find(mark, place)
+    found = page.find(mark, position)
     if found < 0:
         builder.missing.add(mark)
     return found
 
 
-def _after(page: str, mark: str, place: int, builder: _TextBuilder) -> int:
-    found = _find(page, mark, place, builder)
+def _after(page: str, mark: str, position: int, builder: _TextBuilder) -> int:
+    found = _find(page, mark, position, builder)
     return len(page) if found < 0 else found + len(mark)

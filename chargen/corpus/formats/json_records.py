@@ -20,7 +20,7 @@ class NoRecordsError(ValueError):
     """JSON without a list of records, or text that is not JSON; the message says which."""
 
 
-def read_json(text: Text, *, by_line: bool, asked: Sequence[str] = ()) -> Table:
+def read_json(text: Text, *, by_line: bool, requested: Sequence[str] = ()) -> Table:
     """Read a table of JSON lines, or of one JSON value. by_line: whether a single line is a record.
 
     Raises NoRecordsError for other texts.
@@ -39,7 +39,7 @@ def read_json(text: Text, *, by_line: bool, asked: Sequence[str] = ()) -> Table:
     found = _find_records(value)
     if found is None:
         raise NoRecordsError("its JSON has no list of records")
-    return _table_of(found, asked)
+    return _table_of(found, requested)
 
 
 def is_json_lines(sample: Sequence[str], *, least: int = 2) -> bool:
@@ -49,11 +49,11 @@ def is_json_lines(sample: Sequence[str], *, least: int = 2) -> bool:
     return len(lines) >= least and 2 * len(whole) >= len(lines) and lines[0].lstrip("\ufeff \t")[:1] in ("{", "[")
 
 
-def _table_of(records: Sequence[Any], asked: Sequence[str]) -> Table:
+def _table_of(records: Sequence[Any], requested: Sequence[str]) -> Table:
     if sum(isinstance(record, list) for record in records) > len(records) / 2:
         rows = [[_cell(value) for value in record] for record in records if isinstance(record, list)]
         width = max(map(len, rows), default=0)
-        headed = len(rows) > 1 and is_header(rows[0], rows[1:100], asked)
+        headed = len(rows) > 1 and is_header(rows[0], rows[1:100], requested)
         columns = tuple(rows[0]) if headed else numbered(width)
         return Table(columns, lambda: iter(list(enumerate(rows, start=1))[int(headed) :]), headed)
     columns = _columns(records)

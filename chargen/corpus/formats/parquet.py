@@ -47,7 +47,7 @@ def _names(fields: Any, prefix: str = "", depth: int = 0) -> Iterator[str]:
 def _rows(packed: Packed, file: Any, columns: Sequence[str], only: Sequence[int] | None = None) -> Iterator[Row]:
     """Yield the rows; with `only`, read these columns and leave the cells of the others empty."""
     budget = Budget(packed.name, packed.size)
-    names = None if only is None else [columns[place] for place in only]
+    names = None if only is None else [columns[index] for index in only]
     number = 0
     with _one_line():
         for batch in file.iter_batches(BATCH_ROWS, columns=names, use_threads=False):
@@ -67,8 +67,8 @@ def _records(batch: Any) -> Iterator[dict[str, Any] | None]:
     try:
         yield from batch.to_pylist()
     except ValueError:
-        for place in range(len(batch)):
-            yield _record(batch.slice(place, 1))
+        for index in range(len(batch)):
+            yield _record(batch.slice(index, 1))
 
 
 def _record(batch: Any) -> dict[str, Any] | None:

@@ -35,8 +35,8 @@ class Rows:
     def __len__(self) -> int:
         return len(self.spans)
 
-    def __getitem__(self, place: int) -> Text:
-        return self.spans[place].text
+    def __getitem__(self, index: int) -> Text:
+        return self.spans[index].text
 
     def unlabelled(self) -> "Rows":
         """Return the same texts without labels."""
@@ -47,16 +47,16 @@ class Rows:
     def _blocks(self, texts: Iterable[tuple[str, str | None]]) -> Iterator[str]:
         """Yield the texts, and append the bounds and the label of each."""
         kept: list[str] = []
-        size = place = 0
+        size = index = 0
         for text, label in texts:
             if not text.strip():
                 continue
-            self._starts.append(place)
-            self._stops.append(place + len(text))
+            self._starts.append(index)
+            self._stops.append(index + len(text))
             self._labels.append(self._names.setdefault(label, len(self._names)))
             self.has_line_ends |= "\n" in text
             kept += text, "\n"
-            place += len(text) + 1
+            index += len(text) + 1
             size += len(text) + 1
             if size > BLOCK_CHARACTERS:
                 yield "".join(kept)

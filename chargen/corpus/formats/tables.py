@@ -38,7 +38,7 @@ class Columns:
     labels: Labels = Labels.IF_NAMED
 
     @property
-    def asked(self) -> tuple[str, ...]:
+    def requested(self) -> tuple[str, ...]:
         """The given names."""
         return tuple(name for name in (self.text, self.label) if name is not None)
 
@@ -77,7 +77,7 @@ class _Chosen:
     def _rows(self) -> Iterator[Row]:
         if self.table.rows_of is None:
             return self.table.rows()
-        return self.table.rows_of([place for place in (self.text, self.label) if place is not None])
+        return self.table.rows_of([index for index in (self.text, self.label) if index is not None])
 
 
 def table_like(text: Text, *, hinted: bool) -> str | None:
@@ -98,7 +98,7 @@ def read_table(text: Text, name: str, kind: str, wanted: Columns) -> tuple[Rows,
     ReadingError for a table that cannot be read or has no row with a text.
     """
     try:
-        return collect_rows(_open(text, kind, wanted.asked), name, wanted, large=isinstance(text, LargeText))
+        return collect_rows(_open(text, kind, wanted.requested), name, wanted, large=isinstance(text, LargeText))
     except csv.Error as error:
         raise ReadingError(f"{name} is not a table: {error}", hint="--format text reads it as plain text") from error
 
@@ -134,15 +134,15 @@ _OR_PLAIN = ", or read it as plain text with --format text"
 _AS_TEXT = ", --format text reads the file as plain text"
 
 
-def column_names(text: Text, kind: str, asked: Sequence[str]) -> tuple[str, ...]:
+def column_names(text: Text, kind: str, requested: Sequence[str]) -> tuple[str, ...]:
     """Return the names of a table's columns. Raises NoRecordsError for JSON without records."""
-    return _open(text, kind, asked).columns
+    return _open(text, kind, requested).columns
 
 
-def _open(text: Text, kind: str, asked: Sequence[str]) -> Table:
+def _open(text: Text, kind: str, requested: Sequence[str]) -> Table:
     if kind in ("json", "jsonl"):
-        return read_json(text, by_line=kind == "jsonl", asked=asked)
-    return read_delimited(text, usual="\t" if kind == "tsv" else ",", asked=asked)
+        return read_json(text, by_line=kind == "jsonl", requested=requested)
+    return read_delimited(text, usual="\t" if kind == "tsv" else ",", requested=requested)
 
 
 def _choose(table: Table, name: str, wanted: Columns) -> _Chosen | None:
@@ -168,15 +168,15 @@ def _find_labels(table: Table, sample: Sequence[Sequence[str]], text: int, label
     if labels == Labels.IF_NAMED:
         return None
     if labels == Labels.SPEAKERS:
-        return find_usual(SPEAKER_COLUMNS, table.columns, [place for place in range(len(table.columns)) if place != text])
+        return find_usual(SPEAKER_COLUMNS, table.columns, [index for index in range(len(table.columns)) if index != text])
     return find_label_column(table.columns, sample, text=text)
 
 
-def _named(asked: str, table: Table, name: str, flag: str) -> int:
-    place = find_named(asked, table.columns)
-    if place is None:
-        raise ConfigError(f"{name} has no column {asked}; it has {', '.join(table.columns)}", hint=f"name one with {flag}")
-    return place
+def _named(requested: str, table: Table, name: str, flag: str) -> int:
+    index = find_named(requested, table.columns)
+    if index is None:
+        raise ConfigError(f"{name} has no column {requested}; it has {', '.join(table.columns)}", hint=f"name one with {flag}")
+    return index
 
 
 def _fitted(cells: list[str], width: int, text: int) -> list[str]:
