@@ -36,7 +36,7 @@ from chargen.runs.directory import RunDirectory, find_model
 from chargen.settings.keyword_errors import keyword_errors
 from chargen.settings.keywords import TrainKeywords, WritingKeywords
 from chargen.settings.layers import check_value, keyword_layer, read_config
-from chargen.settings.schema import KEYWORDS, Setting, TrainingConfig
+from chargen.settings.schema import Setting, TrainingConfig
 from chargen.settings.writing import read_keywords
 from chargen.writing.classifier import label_probabilities, load_labelled
 from chargen.writing.ensemble import AVERAGE, AnyModel, join_models, labelled
@@ -91,16 +91,27 @@ def train(
 
 
 @keyword_errors()
-def resume(run: StrPath | None = None, *, runs_dir: StrPath | None = None, quiet: bool = False, verbose: bool = False) -> "Run":
+def resume(
+    run: StrPath | None = None,
+    *,
+    epochs: int | None = None,
+    learning_rate: float | None = None,
+    runs_dir: StrPath | None = None,
+    quiet: bool = False,
+    verbose: bool = False,
+) -> "Run":
     """Continue a stopped training exactly where it was, and return its run; the newest run unless given.
 
-    A finished training stays as it is. Raises the errors of `train`, and RunError if there is no such run.
+    A finished training stays as it is, unless there are more epochs; then it goes on with the optimizer as it was, at another
+    learning rate if one is given. Raises the errors of `train`, and RunError if there is no such run.
 
     >>> chargen.resume(run.path, quiet=True) == run
     True
     """
     spec = os.fspath(run) if run is not None else ""
-    return _train([(KEYWORDS, {})], runs_dir=runs_dir, verbosity=_verbosity(quiet, verbose), resume=spec)
+    changes = {"epochs": epochs, "learning_rate": learning_rate}
+    layer = keyword_layer([], {name: value for name, value in changes.items() if value is not None})
+    return _train([layer], runs_dir=runs_dir, verbosity=_verbosity(quiet, verbose), resume=spec)
 
 
 @keyword_errors()

@@ -100,6 +100,8 @@ def test_a_command_works(command: str, folder: Path, request: pytest.FixtureRequ
         command = f"{re.sub(r' --trials [0-9]+', '', command)} --trials 2 --backend numpy --hidden-size 4 --sample-every 0"
     elif "--minutes" in command:
         command = re.sub(r"--minutes \d+", f"--minutes 0.05 {SMALL.removeprefix('--epochs 1')}", command)
+    elif "--resume --epochs" in command:
+        command = f"{re.sub(r'--epochs [0-9]+', '--epochs 2', command)} {SMALL.removeprefix('--epochs 1')}"
     elif "chargen train" in command:
         command = f"{command} {SMALL}"
     if "--distribute" in command:  # with devices that share such a small batch

@@ -43,7 +43,8 @@ COMMON = {
     flag_value="",
     metavar="[RUN]",
     shell_complete=complete_resumable,
-    help="Continue a stopped training exactly where it was; the newest one unless RUN is given.",
+    help="Continue a stopped training exactly where it was; the newest one unless RUN is given. With --epochs, go on beyond "
+    "its end; --learning-rate, --patience and --until-loss may change too.",
 )
 @time_options
 @click.option(
@@ -90,6 +91,7 @@ def command(
       cat *.md | chargen train - --epochs 20
       chargen train female.txt --from male-lstm-20261121-120000
       chargen train --resume
+      chargen train --resume male-lstm-20261121-120000 --epochs 40 --learning-rate 0.0001
       chargen train reviews.csv --task classify --tokens word
     """
     from chargen.training.start import plan_training

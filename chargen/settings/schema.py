@@ -257,6 +257,11 @@ class TrainingConfig:
     random_seed: int = setting(1, "Seed of all random numbers.", minimum=0, maximum=2**32 - 1)
 
     @property
+    def rate_is_scheduled(self) -> bool:
+        """Whether the learning rate depends on the optimizer step."""
+        return self.schedule in ("cosine", "step") or self.warmup_epochs > 0
+
+    @property
     def may_end_early(self) -> bool:
         """Whether training may stop before its last epoch."""
         return self.patience > 0 or self.until_loss is not None

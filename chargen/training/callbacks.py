@@ -103,7 +103,7 @@ class CallbackOptimizer:
 
     @learning_rate.setter
     def learning_rate(self, value: Any) -> None:
-        if self._training.schedule != "constant" or self._training.warmup_epochs:
+        if self._training.rate_is_scheduled or self._training.schedule == "plateau":
             follows = f"schedule={self._training.schedule!r}, warmup_epochs={self._training.warmup_epochs:g}"
             raise ConfigError(f"the learning rate follows {follows}", hint="train with schedule='constant', warmup_epochs=0")
         self._trainer.set_learning_rate(float(value))

@@ -85,6 +85,7 @@ class _Loop:
         if checkpoint:
             self._trainer.restore(checkpoint.arrays)
             self._recorder.restore(checkpoint.facts)
+            self._set_changed_rate(checkpoint)
         else:
             self._recorder.write_checkpoint(position, self._trainer.state())
         before = time.perf_counter()
@@ -97,6 +98,15 @@ class _Loop:
                 break
             self._run_epoch(epoch, position.step if epoch == position.epoch else 0)
         self._callbacks.train_ends()
+
+    def _set_changed_rate(self, checkpoint: Checkpoint) -> None:
+        """Go on with the planned learning rate where it is not the one that the optimizer has stored."""
+        training = self._plan.settings.training
+        if (
+            training.learning_rate != checkpoint.facts["settings"]["training"]["learning_rate"]
+            and not training.rate_is_scheduled
+        ):
+            self._trainer.set_learning_rate(training.learning_rate * self._recorder.progress.rate_factor)
 
     def _run_epoch(self, epoch: int, step: int) -> None:
         """Take the steps of an epoch, from `step` on, then measure held-out text and record the epoch."""

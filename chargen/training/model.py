@@ -194,8 +194,7 @@ def make_optimizer(training: TrainingConfig, *, steps_per_epoch: int = 1) -> ker
         "adagrad": keras.optimizers.Adagrad,
         "sgd": keras.optimizers.SGD,
     }
-    varies = training.schedule in ("cosine", "step") or training.warmup_epochs
-    rate = PlannedRate(training, steps_per_epoch) if varies else training.learning_rate
+    rate = PlannedRate(training, steps_per_epoch) if training.rate_is_scheduled else training.learning_rate
     clipping = {"global_clipnorm": training.clip_norm or None, "clipvalue": training.clip_value or None}
     own = {
         "adam": {"beta_2": training.beta_2},

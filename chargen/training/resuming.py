@@ -1,4 +1,4 @@
-"""Resume a stopped training with the same settings and the same text."""
+"""Resume a stopped training with the same settings and the same text, or go on beyond its end."""
 
 from collections.abc import Mapping
 from typing import Any
@@ -10,21 +10,42 @@ from chargen.settings.layers import filled_up
 from chargen.settings.schema import Settings
 from chargen.training.planning.plan import Plan
 
+MAY_CHANGE = ("epochs", "learning_rate", "patience", "until_loss")  # of [training]: how long and how fast, not what
+
 
 def find_checkpoint(run: RunDirectory, plan: Plan) -> tuple[Checkpoint | None, list[str]]:
-    """Return the newest undamaged checkpoint of a run, None if there is none, and messages about damaged ones.
+    """Return the newest undamaged checkpoint of a run, None if there is none, and messages about it and damaged ones.
 
-    Raises ConfigError if a setting differs from that of the checkpoint, and CorpusError if the text differs.
+    If the plan has another end or learning rate, an earlier decision to stop is reset. Raises ConfigError if any other setting
+    differs from that of the checkpoint, and CorpusError if the text differs.
     """
     checkpoint, notes = read_newest(run.checkpoints)
-    if checkpoint:
-        check_settings(run, plan.settings.to_mapping(), checkpoint.facts["settings"])
-        if checkpoint.facts["corpus"] != plan.corpus.sha256:
-            raise CorpusError(
-                f"the text has changed since {run.path} was trained",
-                hint="restore it, or train on from the weights with --from",
-            )
-    return checkpoint, notes
+    if checkpoint is None:
+        return None, notes
+    check_settings(run, plan.settings.to_mapping(), checkpoint.facts["settings"])
+    if checkpoint.facts["corpus"] != plan.corpus.sha256:
+        raise CorpusError(
+            f"the text has changed since {run.path} was trained",
+            hint="restore it, or train on from the weights with --from",
+        )
+    changes = changed_settings(checkpoint, plan)
+    if not changes:
+        return checkpoint, notes
+    if plan.settings.training.epochs <= checkpoint.position.epoch:
+        raise ConfigError(
+            f"training.epochs is {plan.settings.training.epochs}, {run.path} has trained {checkpoint.position.epoch} epochs",
+            hint="give more with --epochs",
+        )
+    facts = checkpoint.facts | {"progress": checkpoint.facts["progress"] | {"stop": False, "_epochs_since_best": 0}}
+    told = ", ".join(f"{name.replace('_', ' ')} {new} instead of {old}" for name, (old, new) in changes.items())
+    return checkpoint._replace(facts=facts), [*notes, f"going on after epoch {checkpoint.position.epoch}: {told}"]
+
+
+def changed_settings(checkpoint: Checkpoint, plan: Plan) -> dict[str, tuple[Any, Any]]:
+    """Return the settings that differ from those of a checkpoint, each with its old and its new value."""
+    stored, given = checkpoint.facts["settings"]["training"], plan.settings.to_mapping()["training"]
+    pairs = {name: (stored.get(name), given.get(name)) for name in MAY_CHANGE}
+    return {name: (old, new) for name, (old, new) in pairs.items() if old != new}
 
 
 def is_finished(checkpoint: Checkpoint | None, plan: Plan) -> bool:
@@ -42,6 +63,8 @@ def check_settings(run: RunDirectory, given: Mapping[str, Any], stored: Mapping[
         if section == "tracking":  # which changes nothing in the run
             continue
         for name in {**stored.get(section, {}), **values}:
+            if section == "training" and name in MAY_CHANGE:
+                continue
             asked, had = values.get(name), stored.get(section, {}).get(name)
             if asked != had:
                 raise ConfigError(

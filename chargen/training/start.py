@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from chargen.runs.checkpoints import KEPT, Checkpoint
-from chargen.runs.config import write_config
+from chargen.runs.config import read_comments, write_config
 from chargen.runs.directory import RunDirectory, check_room, find_resumable, locked, started_run
 from chargen.settings.layers import Resolved, read_run_config, resolve
 from chargen.settings.schema import Settings, declared_settings
@@ -25,7 +25,7 @@ from chargen.training.planning.plan import Plan
 from chargen.training.planning.text_plan import make_plan
 from chargen.training.planning.transfer import Start, find_start
 from chargen.training.recording.results import EpochResult, TrainingOutcome
-from chargen.training.resuming import find_checkpoint, is_finished
+from chargen.training.resuming import changed_settings, find_checkpoint, is_finished
 from chargen.training.session import forecast_session, run_session
 from chargen.training.task import Task
 from chargen.training.text_task import TextTask
@@ -111,7 +111,10 @@ class PlannedTraining:
         with locked(run):
             checkpoint, notes = find_checkpoint(run, self.plan)
             finished = is_finished(checkpoint, self.plan)
-            self._print([*notes, *([f"{run.path} is finished; to train on: --from {run.path}"] if finished else [])])
+            more = f"{run.path} is finished; to go on: --resume {run.name} --epochs {2 * self.plan.settings.training.epochs}"
+            self._print([*notes, *([more] if finished else [])])
+            if checkpoint and changed_settings(checkpoint, self.plan):
+                write_config(run, self.plan.settings, [*read_comments(run), *notes])
             return run, None if finished else self._run(run, ranks, checkpoint)
 
     def _run(self, run: RunDirectory, ranks: Ranks, checkpoint: Checkpoint | None = None) -> Outcome:

@@ -18,7 +18,9 @@ from filelock import FileLock
 
 from chargen.errors import ConfigError
 from chargen.runs.checkpoints import read_newest, write_checkpoint
+from chargen.runs.config import read_comments, read_settings
 from chargen.runs.directory import RunDirectory, locked
+from chargen.runs.metrics import read_history
 from chargen.runs.samples import read_samples
 from chargen.settings.layers import filled_up, former_values, resolve
 from chargen.training import signals
@@ -126,8 +128,8 @@ def stopped(invoke_train: Callable[..., Result], stop_after: Callable[..., None]
     ("options", "told"),
     [
         (("--hidden-size", 9), "network.hidden_size is 9, "),
-        (("--epochs", 30), "training.epochs is 30, "),
-        (("--learning-rate", 0.5), "training.learning_rate is 0.5, "),
+        (("--epochs", 30, "--batch-size", 9), "training.batch_size is 9, "),
+        (("--epochs", 30, "--optimizer", "sgd"), "training.optimizer is sgd, "),
     ],
 )
 def test_other_settings_are_refused(
@@ -137,6 +139,49 @@ def test_other_settings_are_refused(
     assert result.exit_code == 2
     assert told in result.stderr
     assert "was trained with" in result.stderr
+
+
+def test_training_goes_on_beyond_its_end(invoke_train: Callable[..., Result], stopped: RunDirectory, prose: Path) -> None:
+    """It ends as if it had been that long from the beginning: the optimizer goes on with its averages."""
+    assert invoke_train("--resume").exit_code == 0
+    finished = invoke_train("--resume")
+    assert f"is finished; to go on: --resume {stopped.name} --epochs 6" in finished.stderr
+    result = invoke_train("--resume", stopped.path, "--epochs", 5)
+    assert result.exit_code == 0, result.output
+    assert "going on after epoch 3: epochs 5 instead of 3\n" in result.stderr
+    longer = (prose, "--backend", "numpy", *SMALL_STEPS, "--epochs", 5, "--checkpoint-steps", 2)
+    whole = RunDirectory(Path(invoke_train(*longer).stdout.strip()))
+    for name in ("model", "last_model", "metrics"):
+        assert getattr(stopped, name).read_bytes() == getattr(whole, name).read_bytes()
+    assert read_settings(stopped).training.epochs == 5
+    assert "going on after epoch 3: epochs 5 instead of 3" in read_comments(stopped)
+    assert "is finished" in invoke_train("--resume", stopped.path).stderr
+    too_few = invoke_train("--resume", stopped.path, "--epochs", 4)
+    assert too_few.exit_code == 2
+    assert "training.epochs is 4" in too_few.stderr
+    assert "has trained 5 epochs; give more with --epochs" in too_few.stderr
+
+
+@pytest.mark.parametrize("backend", ["numpy", "tensorflow"])
+def test_training_goes_on_at_another_learning_rate(invoke_train: Callable[..., Result], prose: Path, backend: str) -> None:
+    small = ("--backend", backend, "--epochs", 1, "--learning-rate", 0.01, "--batch-size", 4)
+    run = RunDirectory(Path(invoke_train(prose, *small).stdout.strip()))
+    result = invoke_train("--resume", run.path, "--epochs", 2, "--learning-rate", 1e-20)
+    assert result.exit_code == 0, result.output
+    assert "epochs 2 instead of 1, learning rate 1e-20 instead of 0.01" in result.stderr
+    first, second = read_history(run.metrics, name=run.name).epochs
+    assert (first.learning_rate, second.learning_rate) == pytest.approx((0.01, 1e-20))
+    assert second.validation_cross_entropy == pytest.approx(first.validation_cross_entropy, abs=1e-6)
+
+
+def test_training_that_stopped_early_goes_on(invoke_train: Callable[..., Result], prose: Path) -> None:
+    still = ("--learning-rate", 1e-20, "--optimizer", "sgd", "--patience", 1, "--backend", "numpy", "--epochs", 9)
+    run = RunDirectory(Path(invoke_train(prose, *still).stdout.strip()))
+    before = len(read_history(run.metrics, name=run.name).epochs)
+    assert before < 9
+    result = invoke_train("--resume", run.path, "--patience", 0)
+    assert result.exit_code == 0, result.output
+    assert len(read_history(run.metrics, name=run.name).epochs) == 9
 
 
 def test_where_else_it_is_logged_may_change(invoke_train: Callable[..., Result], stopped: RunDirectory) -> None:
