@@ -36,7 +36,7 @@ class Corpus:
     """The documents of a training text.
 
     reading: "line" if each line of most of the text is a document, else "document". files: the files that the documents come
-    from. notes: lines for the user. weights: how often windows are drawn from each part of a mix. entries: whether each
+    from. notes: lines for the user. proportions: how often windows are drawn from each part of a mix. entries: whether each
     document is a separate text (the rows of a table, jokes between separators) rather than a part of a longer text.
     """
 
@@ -45,7 +45,7 @@ class Corpus:
     reading: str
     sha256: str
     notes: tuple[str, ...] = ()
-    weights: tuple[float, ...] = (1.0,)
+    proportions: tuple[float, ...] = (1.0,)
     files: tuple[CorpusFile, ...] = ()
     entries: bool = False
     downloads: tuple[str, ...] = ()
@@ -137,7 +137,7 @@ def cut_corpus(config: CorpusConfig, sources: Sequence[tuple[int, SourceText]], 
             CorpusFile(source.name, source.decoding.encoding, text.reading, len(found))
             for (_, source), text, found in zip(sources, texts, cut, strict=True)
         ),
-        weights=tuple(weight for _, weight in parts),
+        proportions=tuple(weight for _, weight in parts),
         downloads=tuple(source.download for _, source in sources if source.download),
         entries=main not in (LINE, DOCUMENT) or all(source.rows is not None for _, source in sources),
     )

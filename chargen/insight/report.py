@@ -71,8 +71,8 @@ class SettingRow:
     """
 
     name: str
-    value: Any
-    default: Any
+    value: object
+    default: object
     help: str
 
 

@@ -175,7 +175,7 @@ def short_name(name: str) -> str:
     return name.partition(".")[2]
 
 
-def shown(value: Any) -> str:
+def shown(value: object) -> str:
     """Return a value as printed."""
     if isinstance(value, bool):
         return "yes" if value else "no"

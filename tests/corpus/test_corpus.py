@@ -120,7 +120,7 @@ def test_the_parts_of_a_mix_are_told_apart(in_folder: Path) -> None:
         (in_folder / name).write_text(PROSE, encoding="utf-8")
     mixed = load_corpus(CorpusConfig(mix=("a.txt:3", "b:1.txt:0.5")))
     assert [document.part for document in mixed.documents] == [0, 1]
-    assert mixed.weights == (3, 0.5)
+    assert mixed.proportions == (3, 0.5)
 
 
 @pytest.mark.parametrize("given", ["a.txt", "a.txt:", ":3", "a.txt:x", "a.txt:0", "a.txt:-1", "a.txt:inf", "a.txt:nan"])

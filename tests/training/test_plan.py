@@ -84,7 +84,9 @@ def corpus_of(kind: str, length: int) -> Corpus:
     if kind == "labelled":
         return Corpus("text", Documents.of([Document(text, "x"), Document(text, "y")]), "document", "0" * 64)
     if kind == "mix":
-        return Corpus("text", Documents.of([Document(text), Document(text, part=1)]), "document", "0" * 64, weights=(2.0, 1.0))
+        return Corpus(
+            "text", Documents.of([Document(text), Document(text, part=1)]), "document", "0" * 64, proportions=(2.0, 1.0)
+        )
     return corpus(text)
 
 

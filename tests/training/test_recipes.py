@@ -160,7 +160,7 @@ def test_each_kind_of_short_text_gets_steps_enough(kind: str, training: dict[str
         made = Corpus("text", Documents.of([Document(text, "x"), Document(text.upper(), "y")]), "document", "0" * 64)
     if kind == "mix":
         made = Corpus(
-            "text", Documents.of([Document(text), Document(text.upper(), part=1)]), "document", "0" * 64, weights=(2.0, 1.0)
+            "text", Documents.of([Document(text), Document(text.upper(), part=1)]), "document", "0" * 64, proportions=(2.0, 1.0)
         )
     plan = plan_within(Budget(minutes=1, exact=False, began=0.0), found, made)
     steps = plan.settings.training.epochs * plan.training.num_steps

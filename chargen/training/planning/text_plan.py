@@ -189,7 +189,7 @@ def make_plan(settings: Settings, corpus: Corpus, *, start: Start | None = None,
     documents, held_out = split_documents(corpus, settings.corpus, seed=settings.training.random_seed)
     known = start.model.vocabulary if start else None
     vocabulary = build_vocabulary(settings.corpus, corpus.texts, corpus.labels, known=known)
-    training = [tokenize(documents.of_part(part), vocabulary) for part in range(len(corpus.weights))]
+    training = [tokenize(documents.of_part(part), vocabulary) for part in range(len(corpus.proportions))]
     parts = TextParts(training, tokenize(held_out, vocabulary) if held_out else None)
     windows = choose_windows(settings, corpus, parts, passes or settings.training.epochs)
     settings = _chosen_settings(settings, corpus, windows)
@@ -204,7 +204,7 @@ def make_plan(settings: Settings, corpus: Corpus, *, start: Start | None = None,
         windows=windows,
         corpus=corpus,
         vocabulary=vocabulary,
-        training=_epochs(_mixed_batches(parts.training, corpus.weights, windows, settings), settings),
+        training=_epochs(_mixed_batches(parts.training, corpus.proportions, windows, settings), settings),
         validation=None,
         documents=documents,
         parts=parts,
