@@ -82,14 +82,14 @@ def command(
     model = load_labelled(find_model(run_spec, runs_dir))
     given, notes = _read_texts(texts, files, text_column, label_column)
     ranked = label_probabilities(model, [text for text, _ in given], prior=_parse_priors(priors), on_unknown=on_unknown)
-    told = [next(iter(one)) for one in ranked]
-    confusion = count_confusion([label for _, label in given], told, sorted(ranked[0]))
+    predicted = [next(iter(one)) for one in ranked]
+    confusion = count_confusion([label for _, label in given], predicted, sorted(ranked[0]))
     for note in [*notes, *_uncounted(given, confusion)] if verbosity else []:
         echo(note, err=True)
     if as_json:
         rows = [
             {"text": text, "label": label, **({"true": true} if confusion.texts else {}), "probabilities": one}
-            for (text, true), label, one in zip(given, told, ranked, strict=True)
+            for (text, true), label, one in zip(given, predicted, ranked, strict=True)
         ]
         echo(json_text(confusion.summary() | {"texts": rows} if confusion.texts else rows))
         return
@@ -155,7 +155,7 @@ def _uncounted(given: _Texts, confusion: "Confusion") -> list[str]:
 
 def _matrix(confusion: "Confusion") -> str:
     """Return the accuracy and the confusion matrix."""
-    rows = [["true / told", *confusion.labels]]
+    rows = [["true / predicted", *confusion.labels]]
     rows += [[label, *map(str, counts)] for label, counts in zip(confusion.labels, confusion.counts.tolist(), strict=True)]
     right = int(confusion.counts.trace())
     return f"accuracy {confusion.accuracy:.4f} ({right:,} of {confusion.texts:,} texts)\n{aligned(rows)}"

@@ -66,7 +66,7 @@ def _text(value: Any) -> str:
     if len(value) > NUM_CODE_POINTS:
         raise ValueError(f"its vocabulary holds a text of {len(value):,} characters")
     if SURROGATE.search(value):
-        raise ValueError("its vocabulary holds half of a surrogate pair, which is no character")
+        raise ValueError("its vocabulary holds half of a surrogate pair, which is not a character")
     return value
 
 

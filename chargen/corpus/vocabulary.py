@@ -167,7 +167,7 @@ class ByteVocabulary(Vocabulary):
             raw = np.frombuffer(text.encode("utf-8", "surrogateescape"), np.uint8)
         except UnicodeEncodeError:
             raise UnknownTokenError(
-                "the text holds half of a surrogate pair, which is no character", hint="leave it out"
+                "the text holds half of a surrogate pair, which is not a character", hint="leave it out"
             ) from None
         return raw.astype(self.dtype) + self.dtype.type(1)
 

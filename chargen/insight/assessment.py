@@ -72,7 +72,7 @@ def held_out_subject(members: Sequence[Member]) -> Subject:
         if other.held_out != first.held_out:
             raise ConfigError(
                 f"{run.path} and {members[0][0].path} have different validation splits and may be trained on each other's",
-                hint=f"{FILE_HINT}; runs of one --random-seed hold out the same",
+                hint=f"{FILE_HINT}; runs with one --random-seed have one validation split",
             )
     return Subject(model=_joined(members), documents=first.held_out, held_out=True, training=first.training)
 

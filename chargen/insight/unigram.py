@@ -76,7 +76,7 @@ def describe_worse(what: str, bits: float, figures: Mapping[str, float], *, held
     if not bits > figures[name]:
         return []
     advice = (
-        "train longer (--epochs), or hold out text that is more like the rest (--validation spread, another --random-seed)"
+        "train longer (--epochs), or choose a more typical validation split (--validation spread, another --random-seed)"
         if held_out
         else "this text differs from the training text"
     )

@@ -145,14 +145,14 @@ class WandbTracker:
         """Wait for the process to finish the run. Raises TimeoutError, and the errors of `_exchange`."""
         assert self._process
         sending, hearing = self._pipes
-        began, told = time.monotonic(), False
+        began, reported = time.monotonic(), False
         while self._process.poll() is None and not self._finished:
             waited = time.monotonic() - began
             if waited >= seconds:
                 raise TimeoutError(f"no answer within {seconds:g} s{self._later}")
-            if waited >= QUIET_SECONDS and not told:
+            if waited >= QUIET_SECONDS and not reported:
                 self._say(f"waiting for W&B, at most {seconds:g} s; Ctrl-C stops waiting")
-                told = True
+                reported = True
             select.select([hearing], [sending] if self._unsent else [], [], 0.1)
             self._exchange()
         self._exchange()

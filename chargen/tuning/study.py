@@ -171,8 +171,8 @@ class Study:
             trial.release()
             best = self._study.best_trial.number == trial.number
             if best:
-                told = f"# {trial.run.name}: {bits_per_character:.4f} bits a character\n"
-                write_atomically(self.best_config, told + trial.run.config.read_text(encoding="utf-8"))
+                comment = f"# {trial.run.name}: {bits_per_character:.4f} bits a character\n"
+                write_atomically(self.best_config, comment + trial.run.config.read_text(encoding="utf-8"))
             return best
 
     def prune(self, trial: Trial, reason: str) -> None:

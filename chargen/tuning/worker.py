@@ -123,13 +123,13 @@ class _Work:
         """Store and print the result of a trial that was not interrupted."""
         best = outcome.best
         assert best is not None
-        told = f"{trial.run.name}: {best.bits_per_character:.3f} bits/char"
+        figure = f"{trial.run.name}: {best.bits_per_character:.3f} bits/char"
         if watch.worse:
             self._study.prune(trial, f"worse than half of the others after epoch {len(outcome.results)}")
-            self._say(f"{told} after epoch {len(outcome.results)} of {watch.epochs}, pruned")
+            self._say(f"{figure} after epoch {len(outcome.results)} of {watch.epochs}, pruned")
         else:
             first = self._study.finish(trial, best.bits_per_character)
-            self._say(f"{told}, the best so far" if first else told)
+            self._say(f"{figure}, the best so far" if first else figure)
 
     def _say(self, line: str) -> None:
         if self._verbosity:

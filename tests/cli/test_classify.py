@@ -183,7 +183,7 @@ def test_a_table_gives_texts_true_labels_and_a_confusion_matrix(labelled: Path, 
     lines = text_of(invoke("classify", "--file", "t.csv", "--label-column", "mood", "-q")).splitlines()
     assert lines[-4] == f"accuracy {found['accuracy']:.4f} ({counts[0][0] + counts[1][1]} of 3 texts)"
     assert [line.split() for line in lines[-3:]] == [
-        ["true", "/", "told", "neg", "pos"],
+        ["true", "/", "predicted", "neg", "pos"],
         ["neg", *map(str, counts[0])],
         ["pos", *map(str, counts[1])],
     ]
