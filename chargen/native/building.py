@@ -41,7 +41,7 @@ def build_command(output: Path, flags: Sequence[str]) -> list[str]:
     found = compiler()
     if found is None:
         raise NoKernelsError("there is no C compiler (cc) to build them with")
-    return [found, *BUILD_FLAGS, *flags, "-o", str(output), str(SOURCE)]
+    return [found, *BUILD_FLAGS, *flags, "-o", str(output), str(SOURCE), "-lm"]
 
 
 def _compiled(instructions: Instructions) -> bytes:

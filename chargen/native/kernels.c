@@ -28,10 +28,12 @@
 /* Of a vector, *_part reads and writes the first `count` numbers, none to all; the others are read as zeros. */
 #ifdef __AVX512F__
 #define WIDTH 16
+#define MAX_TURNS 8
 #define MAX_ROWS 14 /* of a product at once: 28 sums, 2 vectors of weights and a number in 32 registers */
 #define COLUMNS 32
 #else
 #define WIDTH 8
+#define MAX_TURNS 4
 #define MAX_ROWS 6 /* 12 sums, 2 vectors of weights and a number in 16 registers */
 #define COLUMNS 16
 #endif
@@ -115,26 +117,31 @@ INLINE void copy_block(float *to, const float *from, long wide) {
 
 /* ---------- products ---------- */
 
-/* sums (rows, 32) += left operand (rows, words) * panel (words, 32) */
-INLINE void row_product(int rows, const word *left, long next, const word *panel, long chunks, float *sums) {
+/* sums (rows, 32) += left operand (rows, words) * panel (words, 32). Few rows have several sums each, which take turns, so that
+ * none waits for the one before it. */
+INLINE void row_product(int rows, int turns, const word *left, long next, const word *panel, long chunks, float *sums) {
     for (int first = 0; first < BLOCK; first += COLUMNS) {
-        vec sum[COLUMNS / WIDTH][MAX_ROWS];
-        UNROLL for (int v = 0; v < COLUMNS / WIDTH; v++)
-            UNROLL for (int r = 0; r < rows; r++) sum[v][r] = load(sums + r * BLOCK + first + v * WIDTH);
+        vec sum[MAX_ROWS][COLUMNS / WIDTH][8] = {};
+        UNROLL for (int r = 0; r < rows; r++)
+            UNROLL for (int v = 0; v < COLUMNS / WIDTH; v++) sum[r][v][0] = load(sums + r * BLOCK + first + v * WIDTH);
         const word *a = left, *b = panel + first;
         for (long chunk = 0; chunk < chunks; chunk++, a += next)
-            for (int k = 0; k < 16; k++, b += BLOCK)
-                UNROLL for (int r = 0; r < rows; r++)
-                    UNROLL for (int v = 0; v < COLUMNS / WIDTH; v++)
-                        sum[v][r] = multiply_add(a[r * 16 + k], b + v * WIDTH, sum[v][r]);
-        UNROLL for (int v = 0; v < COLUMNS / WIDTH; v++)
-            UNROLL for (int r = 0; r < rows; r++) store(sums + r * BLOCK + first + v * WIDTH, sum[v][r]);
+            for (int k = 0; k < 16; k += turns, b += turns * BLOCK)
+                UNROLL for (int turn = 0; turn < turns; turn++)
+                    UNROLL for (int r = 0; r < rows; r++)
+                        UNROLL for (int v = 0; v < COLUMNS / WIDTH; v++)
+                            sum[r][v][turn] = multiply_add(a[r * 16 + k + turn], b + turn * BLOCK + v * WIDTH, sum[r][v][turn]);
+        UNROLL for (int r = 0; r < rows; r++)
+            UNROLL for (int v = 0; v < COLUMNS / WIDTH; v++) {
+                UNROLL for (int turn = 1; turn < turns; turn++) sum[r][v][0] += sum[r][v][turn];
+                store(sums + r * BLOCK + first + v * WIDTH, sum[r][v][0]);
+            }
     }
 }
 typedef void RowProduct(const word *left, long next, const word *panel, long chunks, float *sums);
 #define OF_ROWS(N) \
     static void product_of_##N(const word *left, long next, const word *panel, long chunks, float *sums) { \
-        row_product(N, left, next, panel, chunks, sums); \
+        row_product(N, N == 1 ? MAX_TURNS : N < 4 ? MAX_TURNS / 2 : 1, left, next, panel, chunks, sums); \
     }
 OF_ROWS(1) OF_ROWS(2) OF_ROWS(3) OF_ROWS(4) OF_ROWS(5) OF_ROWS(6)
 #if MAX_ROWS > 6
@@ -410,6 +417,7 @@ typedef struct {
     const float *recurrent_kernel;                /* (H, gates H) */
     const float *recurrent_bias;                  /* (gates H) of a GRU whose reset gate comes after the product, else NULL */
     const float *h0, *c0;                         /* (B, H); c0 of an LSTM */
+    float *packed;                                /* weights as `pack_layer` has packed them, or NULL */
     float *kept;                                  /* what backward needs, `kept_floats` numbers; NULL keeps nothing */
     float *h, *last_cell;                         /* (T, all_rows, H), (B, H) */
     const float *d_h, *d_last_cell;               /* (T, all_rows, H), (B, H) */
@@ -468,7 +476,7 @@ static void pack_weights(const Weights *w, const Layer *l, const Cell *cell) {
             int joins = number >= 0 && number < cell->recurrent;
             float *bias = w->bias + (j * cell->slots + slot) * BLOCK;
             memset(bias, 0, 4 * BLOCK);
-            if (slot < cell->gates && l->x) {
+            if (slot < cell->gates && l->kernel) {
                 pack_panel(l->kernel + at, l->D, width, wide, w->input + (j * cell->gates + slot) * input);
                 for (long u = 0; u < wide; u++) bias[u] += l->bias[at + u];
             }
@@ -477,6 +485,19 @@ static void pack_weights(const Weights *w, const Layer *l, const Cell *cell) {
                            joins ? w->recurrent + (j * cell->recurrent + number) * panel : w->reset + j * panel);
             if (joins && l->recurrent_bias) for (long u = 0; u < wide; u++) bias[u] += l->recurrent_bias[at + u];
         }
+}
+
+EXPORT long packed_floats(const Layer *layer) {
+    Weights weights;
+    Space space = {NULL, 0};
+    lay_out_weights(&weights, &space, layer, &CELLS[layer->cell]);
+    return space.used / 4;
+}
+EXPORT void pack_layer(const Layer *layer) { /* for many forward calls with the same weights */
+    Weights weights;
+    Space space = {(char *)layer->packed, 0};
+    lay_out_weights(&weights, &space, layer, &CELLS[layer->cell]);
+    pack_weights(&weights, layer, &CELLS[layer->cell]);
 }
 
 INLINE long id_at(const Layer *l, long t, long b) { /* the nearest one that is in the table */
@@ -602,14 +623,14 @@ static void step_forward(const Run *run, long t) {
 /* Write h, last_cell and, unless it is NULL, kept. */
 EXPORT int layer_forward(const Layer *l) {
     Run run = new_run(l, l->kept != NULL);
-    Space space = {NULL, 0}, kept = {(char *)l->kept, 0};
+    Space space = {NULL, 0}, kept = {(char *)l->kept, 0}, packed = {(char *)l->packed, 0};
     IN_NEW_MEMORY(space, {
-        lay_out_weights(&run.weights, &space, l, run.cell);
+        lay_out_weights(&run.weights, l->packed ? &packed : &space, l, run.cell);
         lay_out_work(&run.work, &space, l, run.cell);
         lay_out_kept(&run.kept, run.keep ? &kept : &space, l, run.cell, run.keep);
-        kept.used = 0;
+        kept.used = packed.used = 0;
     });
-    pack_weights(&run.weights, l, run.cell);
+    if (!l->packed) pack_weights(&run.weights, l, run.cell);
     for (long j = 0; j < run.units; j++)
         spread(l->h0 + j * BLOCK, l->H, WIDE(j, l->H), l->B, run.work.left[0] + j * run.operand,
                rows_at(&run, run.kept.hidden, j, 0), run.count);
@@ -775,103 +796,4 @@ EXPORT int layer_backward(const Layer *l) {
     bias_gradients(&run, &back);
     free(space.start);
     return DONE;
-}
-
-/* ---------- XLA ---------- */
-
-/* Custom calls by XLA's typed FFI, for TensorFlow and JAX alike. Of xla/ffi/api/c_api.h only the heads of the structs are
- * declared, so that no header of either is needed: their layout is XLA's stable C interface, version 0.x. */
-typedef struct { size_t size; void *extension; int32_t dtype; void *data; int64_t rank; int64_t *dims; } Buffer;
-typedef struct { size_t size; void *extension; int64_t count; int32_t *types; Buffer **items; } Buffers;
-typedef struct { size_t size; void *extension; int32_t major, minor; } Version;
-typedef struct { size_t size; Version version; } Metadata;
-typedef struct Extension { size_t size; int32_t type; struct Extension *next; Metadata *metadata; } Extension;
-typedef struct { const char *text; size_t length; } Span;
-typedef struct { size_t size; void *extension; const char *text; int32_t code; } NewError;
-typedef struct { size_t size; void *extension, *error; const char *text; } ErrorText;
-struct CallFrame;
-typedef void *Handler(struct CallFrame *);
-typedef struct {
-    size_t size;
-    void *extension;
-    Span name, platform;
-    Handler *instantiate, *prepare, *initialize, *execute;
-    uint32_t traits;
-} Registration;
-typedef struct {
-    size_t size;
-    void *extension;
-    Version version;
-    void *internal;
-    void *(*create_error)(NewError *);
-    void (*error_text)(ErrorText *);
-    void *destroy_error;
-    void *(*register_handler)(Registration *);
-} Api;
-typedef struct CallFrame {
-    size_t size;
-    Extension *extension;
-    const Api *api;
-    void *context;
-    int32_t stage;
-    Buffers args, rets;
-} CallFrame;
-
-enum { METADATA = 1, INT32 = 4, RESOURCE_EXHAUSTED = 8 };
-
-static int asks_for_version(const CallFrame *call) { /* XLA asks once which version of its interface a handler knows */
-    if (!call->extension || call->extension->type != METADATA) return 0;
-    call->extension->metadata->version.major = 0;
-    call->extension->metadata->version.minor = 1;
-    return 1;
-}
-static void *answer(const CallFrame *call, int result) {
-    if (result == DONE) return NULL;
-    NewError error = {sizeof error, NULL, "there is not enough memory for a recurrent layer", RESOURCE_EXHAUSTED};
-    return call->api->create_error(&error);
-}
-#define ARG(n) (call->args.items[n]->data)
-#define RET(n) (call->rets.items[n]->data)
-#define DIM(n, d) (call->args.items[n]->dims[d])
-
-/* cell (), ids (T, B) or x (T, B, D), table or kernel, bias, recurrent kernel, recurrent bias, h0, c0 -> h, last cell, kept.
- * What a layer lacks has no elements. */
-EXPORT void *xla_forward(CallFrame *call) {
-    if (asks_for_version(call)) return NULL;
-    int tokens = call->args.items[1]->dtype == INT32;
-    Layer layer = {.cell = *(int32_t *)ARG(0), .T = DIM(1, 0), .B = DIM(1, 1), .all_rows = DIM(1, 1), .H = DIM(4, 0)};
-    if (tokens) layer.ids = ARG(1), layer.table = ARG(2), layer.V = DIM(2, 0);
-    else layer.x = ARG(1), layer.D = DIM(1, 2), layer.kernel = ARG(2), layer.bias = ARG(3);
-    layer.recurrent_kernel = ARG(4), layer.recurrent_bias = DIM(5, 0) ? ARG(5) : NULL, layer.h0 = ARG(6), layer.c0 = ARG(7);
-    layer.h = RET(0), layer.last_cell = RET(1), layer.kept = RET(2);
-    return answer(call, layer_forward(&layer));
-}
-
-/* cell, ids or nothing, kernel or nothing, recurrent kernel, recurrent bias, kept, d_h (T, B, H), d_last_cell ->
- * d_x, d_table or d_kernel, d_bias, d_recurrent_kernel, d_recurrent_bias, d_h0, d_c0 */
-EXPORT void *xla_backward(CallFrame *call) {
-    if (asks_for_version(call)) return NULL;
-    int tokens = DIM(1, 0) > 0;
-    Layer layer = {.cell = *(int32_t *)ARG(0), .T = DIM(6, 0), .B = DIM(6, 1), .all_rows = DIM(6, 1), .H = DIM(6, 2)};
-    if (tokens) layer.ids = ARG(1), layer.V = call->rets.items[1]->dims[0], layer.d_table = RET(1);
-    else layer.kernel = ARG(2), layer.D = DIM(2, 0), layer.d_x = RET(0), layer.d_kernel = RET(1), layer.d_bias = RET(2);
-    layer.recurrent_kernel = ARG(3), layer.recurrent_bias = DIM(4, 0) ? ARG(4) : NULL;
-    layer.kept = ARG(5), layer.d_h = ARG(6), layer.d_last_cell = ARG(7);
-    layer.d_recurrent_kernel = RET(3), layer.d_recurrent_bias = RET(4), layer.d_h0 = RET(5), layer.d_c0 = RET(6);
-    return answer(call, layer_backward(&layer));
-}
-
-/* Register both with TensorFlow's XLA, whose XLA_FFI_GetApi() is given, under these names. Return NULL, or what XLA says. */
-EXPORT const char *register_with_xla(const Api *api, const char *forward, const char *backward) {
-    Registration both[] = {{.name = {forward, strlen(forward)}, .execute = xla_forward},
-                           {.name = {backward, strlen(backward)}, .execute = xla_backward}};
-    for (int k = 0; k < 2; k++) {
-        both[k].size = offsetof(Registration, traits) + sizeof both[k].traits;
-        both[k].platform = (Span){"Host", 4};
-        ErrorText text = {sizeof text, NULL, api->register_handler(&both[k]), NULL};
-        if (!text.error) continue;
-        api->error_text(&text);
-        return text.text;
-    }
-    return NULL;
 }

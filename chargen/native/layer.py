@@ -27,7 +27,21 @@ SIZES = ("cell", "T", "B", "all_rows", "D", "H", "V")
 ROWS_OF_STEPS, ROWS = ("ids", "x"), ("h0", "c0")  # (T, B, ...), (B, H)
 WEIGHTS = ("table", "kernel", "bias", "recurrent_kernel", "recurrent_bias")
 FIELDS = (
-    *("ids", "table", "x", "kernel", "bias", "recurrent_kernel", "recurrent_bias", "h0", "c0", "kept", "h", "last_cell"),
+    *(
+        "ids",
+        "table",
+        "x",
+        "kernel",
+        "bias",
+        "recurrent_kernel",
+        "recurrent_bias",
+        "h0",
+        "c0",
+        "packed",
+        "kept",
+        "h",
+        "last_cell",
+    ),
     *("d_h", "d_last_cell"),
     *("d_table", "d_x", "d_kernel", "d_bias", "d_recurrent_kernel", "d_recurrent_bias", "d_h0", "d_c0"),
 )
@@ -101,7 +115,7 @@ class LayerPass:
         if len(self._parts) == 1:
             run(self._parts[0], self._kept[0])
         else:
-            list(_threads().map(run, self._parts, self._kept))
+            list(threads().map(run, self._parts, self._kept))
 
     def _call(self, function: Any, part: slice, own: Mapping[str, Array]) -> None:
         """Call a function of the library for some rows."""
@@ -119,5 +133,6 @@ class LayerPass:
 
 
 @cache
-def _threads() -> ThreadPoolExecutor:
+def threads() -> ThreadPoolExecutor:
+    """Return the threads that share the rows of a layer; they run while the kernels do, without Python's lock."""
     return ThreadPoolExecutor(thread_name_prefix="kernels")

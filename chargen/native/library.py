@@ -20,7 +20,7 @@ from chargen.files import cache_folder
 Products = Literal["float32", "bfloat16"]  # what the operands of products are rounded to
 
 SWITCH = "CHARGEN_NATIVE"  # 0 turns the kernels off, avx2 has them use no more than that
-SOURCE = Path(__file__).with_name("kernels.c")
+SOURCE = Path(__file__).with_name("library.c")  # which includes the others
 BUILD_FLAGS = ("-O3", "-std=gnu11", "-shared", "-fPIC", "-fvisibility=hidden")
 DIGEST_BYTES = hashlib.sha256().digest_size
 
@@ -123,7 +123,9 @@ def processor_flags() -> frozenset[str]:
 
 def library_path(instructions: Instructions) -> Path:
     """Return where the library of some instructions lies once it is built."""
-    made_from = hashlib.sha256(SOURCE.read_bytes())
+    made_from = hashlib.sha256()
+    for source in sorted(SOURCE.parent.glob("*.c")):
+        made_from.update(source.read_bytes())
     made_from.update(repr((BUILD_FLAGS, instructions.flags, platform.machine())).encode())
     return cache_folder("native") / f"kernels-{made_from.hexdigest()[:16]}.so"
 
@@ -136,6 +138,7 @@ def load_library(path: Path, instructions: Instructions) -> Kernels:
     if hashlib.sha256(content[:-DIGEST_BYTES]).digest() != content[-DIGEST_BYTES:]:
         raise OSError(f"{path} is damaged")
     library = ctypes.CDLL(str(path))
-    library.kept_floats.restype = ctypes.c_long
+    for name in ("kept_floats", "packed_floats", "dense_floats", "write_tokens"):
+        getattr(library, name).restype = ctypes.c_long
     library.register_with_xla.restype = ctypes.c_char_p
     return Kernels(library, instructions.name, path)

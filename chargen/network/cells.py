@@ -90,13 +90,17 @@ class ReluRNNCell(SimpleRNNCell):
 
     @staticmethod
     def activate(sums: Floats, out: Floats | None = None) -> Floats:
-        hidden = np.maximum(sums, 0, out=out)
-        if not hidden.max() <= LARGEST_HIDDEN:  # NaN is not smaller either
-            raise NetworkError(
-                f"the hidden state of the network has grown beyond {LARGEST_HIDDEN:.0e}, so its probabilities are undefined",
-                hint="this happens with --activation relu; train again with a lower --learning-rate or --clip-norm",
-            )
-        return hidden
+        return check_bounded(np.maximum(sums, 0, out=out))
+
+
+def check_bounded(hidden: Floats) -> Floats:
+    """Return the hidden states of a ReLU. Raises NetworkError if they are near overflow."""
+    if not hidden.max() <= LARGEST_HIDDEN:  # NaN is not smaller either
+        raise NetworkError(
+            f"the hidden state of the network has grown beyond {LARGEST_HIDDEN:.0e}, so its probabilities are undefined",
+            hint="this happens with --activation relu; train again with a lower --learning-rate or --clip-norm",
+        )
+    return hidden
 
 
 class LSTMCell(Cell[LSTMState]):

@@ -1,5 +1,6 @@
-"""Step a network fast, one token a row at a time, with preallocated buffers and in-place operations.
+"""Step a network fast, one token a row at a time: with the kernels in C if they have been built, otherwise in NumPy.
 
+The NumPy layers have preallocated buffers and in-place operations.
 A test checks that it is equal to `Network.step`. For one row of a small network the time is spent in calls, not in arithmetic,
 so there are few of them: all gates use one tanh (sigmoid(x) = 0.5 tanh(0.5 x) + 0.5, the inner 0.5 multiplied into the weights
 beforehand), gates of one kind are adjacent, and a layer's two products are one.
@@ -12,7 +13,10 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
+from chargen.native.library import find_kernels
 from chargen.network.cells import Cell, Floats, GRUCell, HiddenState, LSTMCell, LSTMState, ReluRNNCell, SimpleRNNCell
+from chargen.network.native_layer import NativeLayer
+from chargen.network.native_writer import NativeWriter
 from chargen.network.normalization import LayerNorm
 
 HALF = np.float32(0.5)
@@ -83,13 +87,24 @@ class Stepper:
         Each layer reads all steps before the next layer does, so that its input products are one.
         """
         first, *others = self._layers
-        if self._embedding is None:
-            outputs = _each(first.step_token, ids.T, first.hidden_size)
-        else:
-            outputs = _read_inputs(first, self._embedding[ids.T])
+        outputs = first.read_tokens(ids.T) if self._embedding is None else first.read_inputs(self._embedding[ids.T])
         for layer, norm in zip(others, self._norms, strict=True):
-            outputs = _read_inputs(layer, norm(outputs) if norm else outputs)
+            outputs = layer.read_inputs(norm(outputs) if norm else outputs)
         return outputs
+
+    def writer(self, *, mask: Floats, temperatures: Sequence[float], stop: int | None) -> NativeWriter | None:
+        """Return what draws and reads tokens from here on by itself, or None if that takes Python; see `NativeWriter`.
+
+        The logits at hand are those of the last step.
+        """
+        kernels, layers = find_kernels(), self._layers
+        if kernels is None or self._embedding is not None or any(self._norms) or len(self._logits) > 1:
+            return None
+        native = [one for one in layers if isinstance(one, NativeLayer) and one.on_one_thread]
+        if len(native) < len(layers) or any(isinstance(one.cell, ReluRNNCell) for one in native):
+            return None
+        head = [*self._dense, (self._kernel, self._bias)]
+        return NativeWriter(kernels, native, head, logits=self._logits, mask=mask, temperatures=temperatures, stop=stop)
 
     def _head(self, output: Floats) -> Floats:
         """Return the logits of an output of the last layer, (B, H)."""
@@ -99,21 +114,9 @@ class Stepper:
         return np.add(self._logits, self._bias, out=self._logits)
 
 
-def _read_inputs(layer: "_Layer", inputs: Floats) -> Floats:
-    """Read inputs, (S, B, D), with a layer and return its outputs, (S, B, H)."""
-    projected = layer.project(inputs.reshape(-1, inputs.shape[-1])).reshape(*inputs.shape[:2], -1)
-    return _each(layer.step_projected, projected, layer.hidden_size)
-
-
-def _each(step: Callable[[Any], Floats], rows: npt.NDArray[Any], hidden_size: int) -> Floats:
-    """Return the output of each step, (S, B, H)."""
-    outputs = np.empty((*rows.shape[:2], hidden_size), np.float32)
-    for row, output in zip(rows, outputs, strict=True):
-        output[:] = step(row)
-    return outputs
-
-
-def _layer(cell: Cell[Any], batch_size: int, table: Floats | None) -> "_Layer":
+def _layer(cell: Cell[Any], batch_size: int, table: Floats | None) -> "_Layer | NativeLayer":
+    if kernels := find_kernels():
+        return NativeLayer(kernels, cell, batch_size, table)
     kinds: dict[type[Cell[Any]], type[_Layer]] = {
         SimpleRNNCell: _SimpleRNN,
         ReluRNNCell: _SimpleRNN,
@@ -147,6 +150,22 @@ class _Layer(ABC):
     @abstractmethod
     def step_inputs(self, inputs: Floats) -> Floats:
         """Read inputs, (B, D), and return the output, (B, H), valid until the next step."""
+
+    def read_tokens(self, ids: npt.NDArray[np.integer]) -> Floats:
+        """Read ids, (S, B), and return the outputs, (S, B, H)."""
+        return self._each(self.step_token, ids)
+
+    def read_inputs(self, inputs: Floats) -> Floats:
+        """Read inputs, (S, B, D), and return the outputs, (S, B, H)."""
+        projected = self.project(inputs.reshape(-1, inputs.shape[-1])).reshape(*inputs.shape[:2], -1)
+        return self._each(self.step_projected, projected)
+
+    def _each(self, step: Callable[[Any], Floats], rows: npt.NDArray[Any]) -> Floats:
+        """Return the output of each step, (S, B, H)."""
+        outputs = np.empty((*rows.shape[:2], self.hidden_size), np.float32)
+        for row, output in zip(rows, outputs, strict=True):
+            output[:] = step(row)
+        return outputs
 
     @abstractmethod
     def project(self, inputs: Floats) -> Floats:

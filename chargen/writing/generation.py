@@ -8,12 +8,15 @@ from typing import Any, Literal, NamedTuple
 import numpy as np
 
 from chargen.corpus.vocabulary import BOUNDARY, Vocabulary
+from chargen.network.native_writer import NativeWriter
+from chargen.network.stepper import Stepper
 from chargen.writing.ensemble import AnyModel
 from chargen.writing.prediction import begin, forbid_end, silence
 from chargen.writing.sampling import DrawnIds, Logits, Sampler
 from chargen.writing.scoring import TokenIds
 
 BYTES_OF_A_CHARACTER = 4  # in UTF-8, at most
+TOKENS_AHEAD = 256  # drawn before the first of them is given on, where that is quick
 
 Stopped = Literal["end", "until", "length"]
 
@@ -82,6 +85,39 @@ class Drawing:
         self.done = self._position == self._steps or bool(self._may_stop and self._stopped.all())
         return ids
 
+    def ahead(self, stepper: Stepper) -> Iterator[DrawnIds] | None:
+        """Return all further draws of a single row, made without Python in between, or None if they need it.
+
+        The stepper has read the last token. They are the same draws from the same numbers of `rng`.
+        """
+        if self._written or not self._sampler.plain:
+            return None
+        mask = np.zeros((1, len(self._model.vocabulary)), np.float32)
+        forbid_end(self._model, mask, begun=True)
+        silence(self._model, mask)
+        mask[:, self._sampler.banned] = -np.inf
+        temperatures = self._sampler.options.temperatures
+        turn = self._position % len(temperatures)
+        writer = stepper.writer(
+            mask=mask[0], temperatures=temperatures[turn:] + temperatures[:turn], stop=BOUNDARY if self._may_stop else None
+        )
+        return self._write(writer) if writer else None
+
+    def _write(self, writer: NativeWriter) -> Iterator[DrawnIds]:
+        while not self.done:
+            before, count = self._rng.bit_generator.state, min(TOKENS_AHEAD, self._steps - self._position)
+            written, taken = writer.write(self._rng.random(count)), 0
+            try:
+                for number in range(len(written)):
+                    taken += 1
+                    yield written[number:taken]
+            finally:  # the reader may have had enough
+                if taken < count:
+                    self._rng.bit_generator.state = before
+                    self._rng.random(taken)
+            self._position += taken
+            self.done = self._position == self._steps or taken < count or (self._may_stop and written[-1] == BOUNDARY)
+
     def _remove_impossible(self, logits: Logits) -> None:
         forbid_end(self._model, logits, begun=self._begun or self._position > 0)
         silence(self._model, logits)
@@ -99,8 +135,12 @@ def draw_tokens(model: AnyModel, prompt: TokenIds, *, count: int, **options: Any
     while not drawing.done:
         ids = drawing.draw(logits)
         yield ids
-        if not drawing.done:
-            logits = predictor.step(ids)
+        if drawing.done:
+            return
+        logits = predictor.step(ids)
+        if isinstance(predictor, Stepper) and (ahead := drawing.ahead(predictor)):
+            yield from ahead
+            return
 
 
 def most_steps(vocabulary: Vocabulary, length: int) -> int:

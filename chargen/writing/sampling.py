@@ -118,6 +118,12 @@ class Sampler:
         """Drawn tokens to hand back at each call as `recent`."""
         return 0 if self.options.repetition_penalty == 1 else self.options.repetition_window
 
+    @property
+    def plain(self) -> bool:
+        """Whether a draw depends on nothing but the logits, the banned ids and the temperature, and is not greedy."""
+        options = self.options
+        return options.repetition_penalty == 1 and not options.top_k and options.top_p == 1 and min(options.temperatures) > 0
+
     @cached_property
     def _temperatures(self) -> tuple[float, ...]:
         return self.options.temperatures

@@ -5,10 +5,26 @@ from itertools import product
 import numpy as np
 import pytest
 
+from chargen.native.library import kernels_or_none
+from chargen.network import native_layer
+from chargen.network import stepper as stepper_module
 from chargen.network.network import Network, weight_shapes
 from chargen.settings.schema import NetworkConfig
 
 B, T, E, H, V = 2, 4, 3, 5, 7
+
+
+@pytest.fixture(autouse=True, params=["numpy", "kernels"])
+def way(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> str:
+    """How the stepper computes."""
+    kernels = kernels_or_none() if request.param == "kernels" else None
+    if request.param == "kernels" and kernels is None:
+        pytest.skip("there are no kernels for this machine")
+    monkeypatch.setattr(stepper_module, "find_kernels", lambda: kernels)
+    monkeypatch.setattr(native_layer, "WORTH_A_THREAD", 1)  # so that rows are shared among threads
+    return request.param
+
+
 CONFIGS = [
     NetworkConfig(cell=cell, num_layers=layers, embedding_size=embedding, hidden_size=H, dense_size=dense, reset_after=after)
     for cell, after in (("simplernn", True), ("lstm", True), ("gru", True), ("gru", False))

@@ -1,0 +1,4 @@
+/* All that a library of ours consists of. */
+#include "kernels.c"
+#include "writing.c"
+#include "xla.c"

@@ -1,0 +1,86 @@
+/* Write text with a network: draw a token, read it through all layers, draw the next one. */
+#include <math.h>
+
+/* A Dense layer, its kernel packed by `pack_dense`. */
+typedef struct {
+    long D, H;          /* inputs, outputs */
+    const float *kernel, *bias;
+    float *packed;      /* `dense_floats` numbers */
+} Dense;
+
+EXPORT long dense_floats(const Dense *d) { return BLOCKS(d->D) * BLOCKS(d->H) * WORDS * BLOCK; }
+EXPORT void pack_dense(const Dense *d) {
+    for (long j = 0; j < BLOCKS(d->H); j++)
+        pack_panel(d->kernel + j * BLOCK, d->D, d->H, WIDE(j, d->H), (word *)d->packed + j * BLOCKS(d->D) * WORDS * BLOCK);
+}
+
+/* outputs (B, H) of inputs (B, D); with `relu` none is negative. */
+EXPORT int dense_forward(const Dense *d, long B, const float *inputs, float *outputs, long relu) {
+    Space space = {NULL, 0};
+    word *left;
+    float *sums;
+    long operand = EVEN(B) * WORDS, panel = BLOCKS(d->D) * WORDS * BLOCK;
+    IN_NEW_MEMORY(space, { left = take(&space, BLOCKS(d->D) * operand); sums = take(&space, B * BLOCK); });
+    for (long q = 0; q < BLOCKS(d->D); q++)
+        spread(inputs + q * BLOCK, d->D, WIDE(q, d->D), B, left + q * operand, NULL, 0);
+    for (long j = 0; j < BLOCKS(d->H); j++) {
+        for (long b = 0; b < B; b++) copy_block(sums + b * BLOCK, d->bias + j * BLOCK, WIDE(j, d->H));
+        product(left, B, (word *)d->packed + j * panel, BLOCKS(d->D), sums);
+        for (long b = 0; b < B; b++)
+            EACH(u, BLOCK) {
+                vec values = load(sums + b * BLOCK + u);
+                store_part(outputs + b * d->H + j * BLOCK + u, relu ? positive(values) : values, WIDE(j, d->H) - u);
+            }
+    }
+    free(space.start);
+    return DONE;
+}
+
+/* Draw an id from V logits, each with `mask` added, divided by the temperature; point: a uniform number of [0, 1). */
+static long drawn(const float *logits, const float *mask, long V, double temperature, double point, double *sums) {
+    double highest = -INFINITY, sum = 0;
+    for (long v = 0; v < V; v++) {
+        double logit = logits[v] + mask[v];
+        if (logit > highest) highest = logit;
+    }
+    for (long v = 0; v < V; v++) sums[v] = sum += exp(((double)(logits[v] + mask[v]) - highest) / temperature);
+    for (long v = 0; v < V - 1; v++)
+        if (sums[v] > point * sum) return v;
+    return V - 1;
+}
+
+/* A network of one row: layers, each reading the outputs of the one before, and Dense layers, the last giving the logits. */
+typedef struct {
+    long num_layers, num_dense, V, num_temperatures, stop; /* stop: the id that ends a text, or -1 */
+    const Layer *const *layers;
+    const Dense *const *dense;
+    float *const *outputs;                                 /* of each Dense layer; the last are the logits */
+    const float *mask;                                     /* (V); what is added to logits */
+    const double *temperatures;                            /* taken in turn, from the first */
+} Writer;
+
+static int read_token(const Writer *w) { /* layers[0]->ids points to it */
+    int result = DONE;
+    for (long k = 0; k < w->num_layers && result == DONE; k++) result = layer_forward(w->layers[k]);
+    const float *values = w->layers[w->num_layers - 1]->h;
+    for (long k = 0; k < w->num_dense && result == DONE; values = w->outputs[k++])
+        result = dense_forward(w->dense[k], 1, values, w->outputs[k], k < w->num_dense - 1);
+    return result;
+}
+
+/* Draw up to `steps` ids and read each. Return how many were drawn, or -1 if there is no memory. */
+EXPORT long write_tokens(const Writer *w, long steps, const double *points, int32_t *token, int64_t *ids) {
+    double *sums = malloc(w->V * sizeof *sums);
+    long count = 0;
+    for (; sums && count < steps; count++) {
+        double temperature = w->temperatures[count % w->num_temperatures];
+        *token = ids[count] = drawn(w->outputs[w->num_dense - 1], w->mask, w->V, temperature, points[count], sums);
+        if (*token == w->stop) {
+            count++;
+            break;
+        }
+        if (read_token(w) != DONE) count = steps + 1;
+    }
+    free(sums);
+    return sums && count <= steps ? count : -1;
+}

@@ -1,0 +1,95 @@
+"""Draw and read tokens one after another in C, without returning to Python for each of them."""
+
+import ctypes
+from collections.abc import Sequence
+from typing import Any, ClassVar
+
+import numpy as np
+import numpy.typing as npt
+
+from chargen.native.library import Kernels
+from chargen.network.cells import Floats
+from chargen.network.native_layer import NativeLayer
+
+Doubles = npt.NDArray[np.float64]
+
+
+class Dense(ctypes.Structure):
+    """The struct `Dense` of writing.c."""
+
+    _fields_: ClassVar = [
+        ("D", ctypes.c_long),
+        ("H", ctypes.c_long),
+        *((n, ctypes.c_void_p) for n in ("kernel", "bias", "packed")),
+    ]
+
+
+class Writer(ctypes.Structure):
+    """The struct `Writer` of writing.c."""
+
+    _fields_: ClassVar = [
+        *((name, ctypes.c_long) for name in ("num_layers", "num_dense", "V", "num_temperatures", "stop")),
+        *((name, ctypes.c_void_p) for name in ("layers", "dense", "outputs", "mask", "temperatures")),
+    ]
+
+
+class NativeWriter:
+    """A network of one row that continues from the state and the logits at hand.
+
+    mask: what is added to the logits, (V,): minus infinity for tokens that must not be drawn. temperatures: taken in turn, one
+    a token. stop: the id after which nothing more is drawn.
+    """
+
+    def __init__(
+        self,
+        kernels: Kernels,
+        layers: Sequence[NativeLayer],
+        head: Sequence[tuple[Floats, Floats]],
+        *,
+        logits: Floats,
+        mask: Floats,
+        temperatures: Sequence[float],
+        stop: int | None,
+    ) -> None:
+        self._library, self._token = kernels.library, layers[0].token
+        for layer, before in zip(layers[1:], layers, strict=False):
+            layer.layer.x = before.layer.h
+        dense = [self._packed(kernel, bias) for kernel, bias in head]
+        outputs = [np.empty(len(bias), np.float32) for _, bias in head]
+        outputs[-1][:] = logits[0]
+        self._turns = np.array(temperatures, np.float64)
+        tables = [
+            _pointers([ctypes.addressof(one.layer) for one in layers]),
+            _pointers([ctypes.addressof(one) for one, *_ in dense]),
+            _pointers([one.ctypes.data for one in outputs]),
+        ]
+        addresses = [ctypes.addressof(one) for one in tables] + [mask.ctypes.data, self._turns.ctypes.data]
+        sizes = (len(layers), len(head), len(mask), len(temperatures), -1 if stop is None else stop)
+        self._writer = Writer(*sizes, *addresses)
+        self._alive = (layers, dense, outputs, tables, mask)  # the struct only knows where they lie
+
+    def _packed(self, kernel: Floats, bias: Floats) -> tuple[Any, ...]:
+        """Return a Dense layer, and what it refers to."""
+        kernel, bias = np.ascontiguousarray(kernel), np.ascontiguousarray(bias)
+        dense = Dense(*kernel.shape, kernel.ctypes.data, bias.ctypes.data)
+        packed = np.empty(self._library.dense_floats(ctypes.byref(dense)), np.float32)
+        dense.packed = packed.ctypes.data
+        self._library.pack_dense(ctypes.byref(dense))
+        return dense, kernel, bias, packed
+
+    def write(self, points: Doubles) -> npt.NDArray[np.int64]:
+        """Draw a token for each uniform number of [0, 1), up to the one that stops, and return their ids.
+
+        Raises MemoryError.
+        """
+        ids = np.empty(len(points), np.int64)
+        arrays = [ctypes.c_void_p(one.ctypes.data) for one in (points, self._token, ids)]
+        count = self._library.write_tokens(ctypes.byref(self._writer), ctypes.c_long(len(points)), *arrays)
+        if count < 0:
+            raise MemoryError("there is not enough memory to write")
+        self._turns[:] = np.roll(self._turns, -count)
+        return ids[:count]
+
+
+def _pointers(addresses: Sequence[int]) -> Any:
+    return (ctypes.c_void_p * len(addresses))(*addresses)
