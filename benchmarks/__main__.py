@@ -1,7 +1,7 @@
-"""Measure chargen on this machine: `python -m benchmarks [BENCHMARK] [--json]`; all of them if none is named.
+"""Measure chargen on this machine: `python -m benchmarks [BENCHMARK] [--json]`; without a name, run all of them.
 
-Medians with the smallest and the largest of all repetitions. What was measured is kept in benchmarks/results.json, the newest
-of each kind, with the machine that it was measured on; `table` prints it and `plot` draws it from there.
+The figures are medians with the smallest and the largest of all repetitions. The newest results of each kind are kept in
+benchmarks/results.json, with the machine that they were measured on; `table` prints them and `plot` draws them.
 """
 
 import json
@@ -51,25 +51,25 @@ class CommaSeparated(click.ParamType):
         self.known = known
 
     def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> tuple[str, ...]:
-        """Return the names; fail on one that is not known."""
+        """Return the names. Fail for an unknown name."""
         names = tuple(value.split(",")) if isinstance(value, str) else tuple(value)
         unknown = [name for name in names if name not in self.known]
         if unknown:
-            self.fail(f"{unknown[0]!r} is none of {', '.join(self.known)}", param, ctx)
+            self.fail(f"{unknown[0]!r} is not one of {', '.join(self.known)}", param, ctx)
         return names
 
 
 class NumberList(click.ParamType):
-    """Whole numbers, separated by commas."""
+    """Integers, separated by commas."""
 
     name = "numbers"
 
     def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> tuple[int, ...]:
-        """Return the numbers; fail on what is none."""
+        """Return the numbers. Fail for an invalid list."""
         try:
             return tuple(int(one) for one in (value.split(",") if isinstance(value, str) else value))
         except ValueError:
-            self.fail(f"{value!r} is no list of whole numbers such as 500,2000", param, ctx)
+            self.fail(f"{value!r} is not a list of integers such as 500,2000", param, ctx)
 
 
 as_json = click.option("--json", "as_json", is_flag=True, help="Print JSON.")
@@ -78,7 +78,7 @@ as_json = click.option("--json", "as_json", is_flag=True, help="Print JSON.")
 @click.group(invoke_without_command=True, help=__doc__)
 @click.pass_context
 def main(context: click.Context) -> None:
-    """Run all that measures but what `make quality` runs, unless a benchmark is named."""
+    """Run the given benchmark, by default all except those of `make quality`."""
     if context.invoked_subcommand is None:
         for command in context.command.commands.values():
             if command not in (*APART, write_options, show_table, draw_picture, plot_results):
@@ -96,7 +96,7 @@ def measure_train(
     against: tuple[str, ...] = ("torch", "keras"),
     as_json: bool = False,
 ) -> None:
-    """Characters a second in training, against others, taking turns."""
+    """Characters a second in training, chargen and others in turn."""
     _report("train", lambda: train.measure(sizes=sizes, cells=cells, against=against), as_json)
 
 
@@ -118,14 +118,14 @@ def measure_startup(as_json: bool = False) -> None:
 @click.option("--repetitions", default=1, show_default=True, help="Trainings of each kind.")
 @as_json
 def measure_estimates(repetitions: int = 1, as_json: bool = False) -> None:
-    """Seconds that chargen says a training will take to those it takes; for an idle machine."""
+    """Ratios of the training times that chargen estimates to the real times; for an idle machine."""
     _report("estimates", lambda: estimates.measure(repetitions=repetitions), as_json)
 
 
 @main.command("serve")
 @as_json
 def measure_serve(as_json: bool = False) -> None:
-    """Seconds and memory that a hundred clients at once take of a server."""
+    """Seconds and memory of a server with a hundred clients at once."""
     _report("serve", serve.measure, as_json)
 
 
@@ -146,7 +146,7 @@ def measure_reading(as_json: bool = False) -> None:
 @main.command("cost")
 @as_json
 def measure_cost(as_json: bool = False) -> None:
-    """Milliseconds a thousand characters as the network grows."""
+    """Milliseconds to train on a thousand characters, for growing networks."""
     _report("cost", cost.measure, as_json)
 
 
@@ -154,7 +154,7 @@ def measure_cost(as_json: bool = False) -> None:
 @click.option("--epochs", default=100, show_default=True, help="Epochs of the classic program.")
 @as_json
 def measure_classic(epochs: int = 100, as_json: bool = False) -> None:
-    """Seconds to the validation loss that the classic program ends with."""
+    """Seconds until chargen reaches the final validation loss of the classic program."""
     _report("classic", lambda: classic_time.measure(epochs=epochs), as_json)
 
 
@@ -171,9 +171,9 @@ seeds_option = click.option("--seeds", default=3, show_default=True, help="Rando
 runs_dir_option = click.option(
     "--runs-dir",
     type=click.Path(path_type=Path, file_okay=False),
-    help="Keep the trainings there, and only measure those that are there already.",
+    help="Keep the trainings in this folder, and reuse those that are already there.",
 )
-scale_option = click.option("--scale", default=1.0, show_default=True, help="Multiply the minutes, or the text, by this.")
+scale_option = click.option("--scale", default=1.0, show_default=True, help="Factor for the minutes, or for the text.")
 
 
 @main.command("quality")
@@ -189,7 +189,7 @@ def measure_quality(
     runs_dir: Path | None = None,
     as_json: bool = False,
 ) -> None:
-    """Nats a character on the test parts of public texts, within minutes; what is known of other texts is kept."""
+    """Nats a character on the test parts of public texts, within some minutes; results of other texts are kept."""
     known = _results().get("quality", {"rows": []})["rows"] if scale == 1 else []
     others = [row for row in known if row["text"] in set(quality.TEXTS) - set(texts)]
 
@@ -215,7 +215,7 @@ def measure_short_texts(
     runs_dir: Path | None = None,
     as_json: bool = False,
 ) -> None:
-    """Bits a character of the chosen settings on short texts, beside n-grams and a grid of batches and contexts."""
+    """Bits a character of the automatic settings on short texts, compared with n-grams and a grid."""
     _report(
         "short-texts",
         lambda: short_texts.measure(sizes=sizes, seeds=seeds, grid=grid, runs_dir=runs_dir),
@@ -229,7 +229,7 @@ def measure_short_texts(
 @scale_option
 @as_json
 def measure_ablation(seeds: int = 3, scale: float = 1.0, as_json: bool = False) -> None:
-    """Nats a character that each part of the default recipe is worth."""
+    """Nats a character that each part of the default recipe gains."""
     _report("ablation", lambda: quality.measure_ablation(seeds=seeds, scale=scale), as_json, keep=scale == 1)
 
 
@@ -244,7 +244,7 @@ def measure_precision(as_json: bool = False) -> None:
 @scale_option
 @as_json
 def measure_min_cells(scale: float = 1.0, as_json: bool = False) -> None:
-    """Nats a character of minGRU and minLSTM beside an LSTM, for the same time."""
+    """Nats a character of minGRU, minLSTM and an LSTM after the same time."""
     _report("min-cells", lambda: min_cells.measure(scale=scale), as_json, keep=scale == 1)
 
 
@@ -259,7 +259,7 @@ def write_options() -> None:
 
 @main.command("table")
 def show_table() -> None:
-    """Print the newest results as the manual shows them."""
+    """Print the newest results as in the manual."""
     click.echo(table.markdown(json.loads(RESULTS.read_text(encoding="utf-8"))))
     if GPU_RESULTS.is_file():
         click.echo(f"\n{tables_of_gpu(json.loads(GPU_RESULTS.read_text(encoding='utf-8')))}")

@@ -1,7 +1,7 @@
-"""The classic character-level text generator, written anew: what a user of the well-known demo has.
+"""The classic character-level text generator, as in the well-known demo, written independently.
 
-One-hot windows in one tensor, one LSTM layer, the next character by softmax, and sample text by one `model.predict` for each
-character at the end of every epoch.
+One tensor of one-hot windows, one LSTM layer, a softmax over the next character, and sample text with one `model.predict` per
+character after every epoch.
 """
 
 import time
@@ -39,7 +39,7 @@ class ClassicGenerator:
         )
         self._model.compile(keras.optimizers.RMSprop(LEARNING_RATE), "categorical_crossentropy")
         options = tf.data.Options()
-        options.autotune.enabled = False  # it would keep `fit` from returning for up to ten seconds
+        options.autotune.enabled = False  # autotuning delays the return of `fit` by up to ten seconds
         dataset = tf.data.Dataset.from_tensor_slices((inputs, targets)).shuffle(len(inputs), seed=1)
         self._dataset = dataset.batch(BATCH_SIZE).with_options(options)
 
@@ -47,13 +47,13 @@ class ClassicGenerator:
         return np.eye(len(self.characters), dtype=np.float32)[[self._ids[character] for character in text]]
 
     def train(self, epochs: int) -> float:
-        """Train and return the seconds that it took."""
+        """Train and return the seconds."""
         began = time.perf_counter()
         self._model.fit(self._dataset, epochs=epochs, verbose=0)
         return time.perf_counter() - began
 
     def sample(self, length: int = SAMPLE_CHARACTERS) -> float:
-        """Write text after the last window of the corpus and return the seconds that it took."""
+        """Write text after the last window of the corpus and return the seconds."""
         began = time.perf_counter()
         rng, window = np.random.default_rng(1), self._one_hot(self.text[-CONTEXT_LENGTH:])
         for _ in range(length):

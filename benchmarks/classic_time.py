@@ -14,14 +14,14 @@ from chargen.corpus.holdout import split_documents
 from chargen.settings.schema import CorpusConfig
 
 NAMES = Path(__file__).parents[2] / "shared" / "data" / "male.txt"
-RANDOM_SEED = 1  # chargen's default, so that both hold out the same names
+RANDOM_SEED = 1  # chargen's default, so that both have the same validation split
 
 
 def measure(*, epochs: int) -> list[dict[str, Any]]:
-    """Measure how long the classic program takes for its epochs, and chargen's default for as good a validation loss.
+    """Measure the time of the classic program's epochs, and of chargen's default until the same validation loss.
 
-    Both learn the same names and are measured on the same others, in nats a character, the end of a name counted as one. The
-    classic program's sample text is written after one epoch and counted for each.
+    Both train on the same names and are measured on the same others, in nats a character; the end of a name counts as one. The
+    classic program's sample text is written after one epoch and its time counted for each.
     """
     source = str(NAMES) if NAMES.is_file() else "male.txt"
     config = CorpusConfig(files=(source,))
@@ -40,7 +40,7 @@ def measure(*, epochs: int) -> list[dict[str, Any]]:
 
 
 def measure_precision(*, repetitions: int = 3) -> list[dict[str, Any]]:
-    """Measure how much chargen's default loses in bits a character when it trains with `--precision mixed_bfloat16`."""
+    """Measure the bits a character that `--precision mixed_bfloat16` costs with chargen's defaults."""
     source = str(NAMES) if NAMES.is_file() else "male.txt"
     lost = [_best_bits(source, "mixed_bfloat16", seed) - _best_bits(source, "float32", seed) for seed in range(repetitions)]
     return [
@@ -62,7 +62,7 @@ def _best_bits(source: str, precision: str, seed: int) -> float:
 
 
 def _seconds_to_reach(loss: float, source: str) -> tuple[float, float]:
-    """Run `chargen train` and return when its validation loss was no larger for the first time, and the loss."""
+    """Run `chargen train`; return the time when its validation loss first reached a value, and the loss."""
     with tempfile.TemporaryDirectory() as folder:
         began = time.perf_counter()
         command = [sys.executable, "-m", "chargen", "train", source]

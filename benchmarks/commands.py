@@ -18,7 +18,7 @@ SHARED_TEXTS = Path(__file__).parents[2] / "shared" / "data"
 
 
 class Trained(NamedTuple):
-    """A run directory, its settings chosen, and how long the whole command took."""
+    """A run directory, the settings, and the time of the whole command."""
 
     run: Path
     seconds: float
@@ -40,9 +40,9 @@ def train(text: Path, *options: object, folder: Path) -> Trained:
 
 
 def evaluate(*models: Path, text: Path) -> dict[str, float]:
-    """Run `chargen evaluate` on a model, or on several together, and return the nats a character by each protocol's name.
+    """Run `chargen evaluate` on one or several models, and return the nats a character by protocol.
 
-    A character that training never saw is left out: nietzsche's test part has one.
+    Unknown characters are skipped: nietzsche's test part has one.
     """
     told = json.loads(_chargen("evaluate", *models, text, "--no-baselines", "--on-unknown", "skip", "--json", "-q"))
     return {row["name"]: row["cross_entropy"] for row in told["results"]}
@@ -57,14 +57,14 @@ def _chargen(*arguments: object) -> str:
 
 
 def side_by_side(work: Callable[[Item], Outcome], items: Iterable[Item]) -> list[Outcome]:
-    """Do a work that starts processes for each item, on one core each and on all at a time; return the outcomes in order.
+    """Run a function that starts processes for each item, on one core each, all cores at a time; return the results in order.
 
-    Only for what is not timed.
+    Do not use it for anything that is timed.
     """
     cores: SimpleQueue[int] = SimpleQueue()
     for core in os.sched_getaffinity(0):
         cores.put(core)
-    keep_to_one = partial(_keep_to_one, cores)  # a thread's processes are where the thread is
+    keep_to_one = partial(_keep_to_one, cores)  # child processes inherit the cores of the thread
     with ThreadPoolExecutor(cores.qsize(), initializer=keep_to_one) as threads:
         return list(threads.map(work, items))
 
@@ -74,14 +74,14 @@ def _keep_to_one(cores: SimpleQueue[int]) -> None:
 
 
 def split_tail(name: str, folder: Path, *, share: float = 0.1, most: int | None = None, texts: Path = SHARED_TEXTS) -> Split:
-    """Write the first characters of a text, at most so many, and the share at their end as two files."""
+    """Write at most the first `limit` characters of a text as two files; the second has the share at the end."""
     text = (texts / f"{name}.txt").read_text(encoding="utf-8")[:most]
     cut = int(len(text) * (1 - share))
     return _written(folder, name, text[:cut], text[cut:])
 
 
 def split_lines(name: str, folder: Path, *, test: int, seed: int = 1) -> Split:
-    """Shuffle the lines of a text and write all but the last `test` of them, and those, as two files."""
+    """Shuffle the lines of a text and write all except the last `test`, and these, as two files."""
     lines = (SHARED_TEXTS / f"{name}.txt").read_text(encoding="utf-8").split()
     shuffled = [lines[place] for place in np.random.default_rng(seed).permutation(len(lines))]
     return _written(folder, name, "\n".join(shuffled[:-test]), "\n".join(shuffled[-test:]))

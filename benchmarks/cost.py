@@ -9,7 +9,7 @@ CONTEXT_LENGTH, BATCH_SIZE = 64, 64
 
 
 def measure() -> list[dict[str, Any]]:
-    """Measure what a thousand characters of training cost as the hidden size and the number of layers grow."""
+    """Measure the time to train on a thousand characters for growing hidden sizes and numbers of layers."""
     widths = [("hidden size", size, Size(1, size, CONTEXT_LENGTH, BATCH_SIZE)) for size in HIDDEN_SIZES]
     depths = [("layers", count, Size(count, 128, CONTEXT_LENGTH, BATCH_SIZE)) for count in LAYERS]
     return [_row(what, value, size) for what, value, size in widths + depths]

@@ -1,8 +1,8 @@
-"""Measure how many texts of a folder are read in the right encoding: `python -m benchmarks.encodings FOLDER [--json]`.
+"""Measure how many texts of a folder are decoded correctly: `python -m benchmarks.encodings FOLDER [--json]`.
 
-The folder holds one folder for each encoding, named as in the tests of chardet (https://github.com/chardet/chardet, folder
-tests): the encoding, and after a hyphen the language if it is told. A text is right if it is read as its encoding, or one that
-has all of its characters, reads it. `--piece N` reads N characters of each text rather than all of it.
+The folder contains one folder per encoding, named as in the tests of chardet (https://github.com/chardet/chardet, folder
+tests): the encoding, and after a hyphen the language if known. A text is right if it is decoded like in its encoding, or in one
+that has all of its characters. `--piece N` reads only N characters of each text.
 """
 
 import codecs
@@ -18,7 +18,7 @@ import click
 from chargen.corpus.decoding import decode
 from chargen.errors import CorpusError
 
-# Encodings with all characters of another one, a few of which they read as another variant of it.
+# Encodings that contain all characters of another one, except for a few variants.
 LARGER = {
     "gb2312": ["gb18030"],
     "big5": ["cp950", "big5hkscs"],
@@ -33,7 +33,7 @@ OTHER_NAMES = {"ibm855": "cp855", "ibm866": "cp866", "maccyrillic": "mac_cyrilli
 
 
 class Outcome(NamedTuple):
-    """How a text was read: right, doubtful, wrong, or refused."""
+    """The result for a text: right, doubtful, wrong, or refused."""
 
     file: str
     expected: str
@@ -43,7 +43,7 @@ class Outcome(NamedTuple):
 
 
 def expected_encoding(folder: str) -> str | None:
-    """Return the codec that a folder's name tells, None for an encoding that Python does not have."""
+    """Return the codec named by a folder, or None for an encoding that Python does not have."""
     words = folder.lower().split("-")
     for count in range(len(words), 0, -1):
         name = "-".join(words[:count])
@@ -55,7 +55,7 @@ def expected_encoding(folder: str) -> str | None:
 
 
 def outcome(raw: bytes, expected: str, name: str) -> Outcome:
-    """Read a text as `chargen train` does and compare it with what it is in its encoding."""
+    """Read a text as `chargen train` does and compare it with its text in the right encoding."""
     try:
         text, how = decode(raw, name=name)
     except CorpusError as error:
@@ -86,7 +86,7 @@ def texts_of(folder: Path, piece: int) -> Iterator[tuple[bytes, str, str]]:
 
 
 def _piece(text: str, length: int, rng: random.Random) -> str:
-    """Return some characters of a text, "" if they are ASCII, which is the same in most encodings."""
+    """Return some characters of a text, or "" if they are ASCII, which is equal in most encodings."""
     start = rng.randrange(max(1, len(text) - length + 1))
     piece = text[start : start + length]
     return "" if piece.isascii() else piece
@@ -97,7 +97,7 @@ def _piece(text: str, length: int, rng: random.Random) -> str:
 @click.option("--piece", type=click.IntRange(min=0), default=0, help="Characters of each text that are read; 0 is all.")
 @click.option("--json", "as_json", is_flag=True, help="Print every text as JSON.")
 def main(folder: Path, piece: int, as_json: bool) -> None:
-    """Read the texts of a folder and print how many were read right."""
+    """Read the texts of a folder and print how many were right."""
     outcomes = [outcome(*one) for one in texts_of(folder, piece)]
     if as_json:
         click.echo(json.dumps([one._asdict() for one in outcomes], indent=1))

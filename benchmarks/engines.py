@@ -1,9 +1,9 @@
-"""Programs that train the same network on the same text, each in a process of its own.
+"""Programs that train the same network on the same text, each in its own process.
 
-`python -m benchmarks.engines ENGINE CELL SIZE SECONDS` (SIZE: A, B, C, or as in 1x128x40x128) builds its network, trains until
-everything is compiled, and trains for about so long for every line on stdin, answering each with the characters a second; the
-line "memory" is answered with the most bytes that it has held on the GPU. Each takes the GPU if it sees one, and has done all
-its work there before it answers.
+`python -m benchmarks.engines ENGINE CELL SIZE SECONDS` (SIZE: A, B, C, or for example 1x128x40x128) builds a network and trains
+until everything is compiled. For every line on stdin it trains for about the given time and answers with the characters a
+second; for the line "memory" it answers with the peak memory on the GPU in bytes. Each program uses the GPU if there is one,
+and waits until all of its work there is done before it answers.
 """
 
 import os
@@ -36,15 +36,15 @@ SIZES = {"A": Size(1, 128, 40, 128), "B": Size(2, 256, 64, 64), "C": Size(2, 512
 
 
 def parse_size(text: str) -> Size:
-    """Return the size of a name, or of numbers such as 1x128x40x128. Raises ValueError, or TypeError for too few."""
+    """Return the size of a name, or of numbers such as 1x128x40x128. Raises ValueError, or TypeError for too few numbers."""
     return SIZES.get(text) or Size(*map(int, text.split("x")))
 
 
-Trainer = Callable[[int], int]  # takes at least that many optimizer steps and returns how many it took
+Trainer = Callable[[int], int]  # takes at least this number of optimizer steps and returns the number taken
 
 
 def read_ids() -> np.ndarray:
-    """Return the ids of tinyshakespeare, or of noise of its size where it is not there: the time is the same."""
+    """Return the ids of tinyshakespeare, or noise of the same size if it is missing: the time is the same."""
     if not TEXT.is_file():
         return np.random.default_rng(0).integers(1, VOCAB_SIZE, 1_000_000).astype(np.uint8)
     _, ids = np.unique(np.frombuffer(TEXT.read_bytes(), np.uint8), return_inverse=True)
@@ -54,7 +54,7 @@ def read_ids() -> np.ndarray:
 def chargen_trainer(
     cell: str, size: Size, *, backend: str = "tensorflow", precision: str = "float32", native: str | None = None
 ) -> Trainer:
-    """Our layers, our data path, our loop. `native`: what $CHARGEN_NATIVE is to be."""
+    """Build chargen's layers, data path and training loop. `native`: the value of $CHARGEN_NATIVE."""
     if native is not None:
         os.environ["CHARGEN_NATIVE"] = native
     from chargen.training.devices.backend import load_backend
@@ -95,14 +95,14 @@ def chargen_trainer(
             engine.train(batches)
             step += len(batches.inputs)
             taken += len(batches.inputs)
-        engine.figures()  # they are known once all steps are done
+        engine.figures()  # they are available after all steps
         return taken
 
     return train
 
 
 def keras_trainer(cell: str, size: Size) -> Trainer:
-    """Keras's own layers and defaults; the data set without the autotuning that would hold `fit` up for ten seconds."""
+    """Build Keras's own layers with defaults, and a data set without autotuning, which delays `fit` by ten seconds."""
     from chargen.training.devices.backend import load_backend
 
     load_backend()
@@ -131,9 +131,9 @@ def keras_trainer(cell: str, size: Size) -> Trainer:
 
 
 def torch_trainer(cell: str, size: Size, *, precision: str = "float32") -> Trainer:
-    """PyTorch's own layers, its fused Adam, the whole text in memory, that of the GPU if there is one.
+    """Build PyTorch's own layers with fused Adam, and the whole text in memory, on the GPU if there is one.
 
-    A precision other than float32 is that of autocast; weights and optimizer stay in float32.
+    A precision other than float32 is autocast's; weights and optimizer stay in float32.
     """
     import torch
     from torch import nn
@@ -186,7 +186,7 @@ ENGINES: dict[str, Callable[[str, Size], Trainer]] = {
 
 
 def serve(engine: str, cell: str, size: Size, seconds: float) -> None:
-    """Get ready, say so, and measure once for each line on stdin, for as many steps as the last measurement shows to fit."""
+    """Get ready, report it, and measure once for each line on stdin, for as many steps as fit into the time."""
     train = ENGINES[engine](cell, size)
     train(3)
     rate = _steps_a_second(train, 3)

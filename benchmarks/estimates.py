@@ -1,4 +1,4 @@
-"""Compare how long `chargen train` says that it will take, in a dry run and after the first epoch, with how long it takes."""
+"""Compare the training times that `chargen train` estimates, in a dry run and after the first epoch, with the real ones."""
 
 import json
 import re
@@ -14,11 +14,11 @@ Rows = list[dict[str, Any]]
 
 TEXTS = Path(__file__).parents[2] / "shared" / "data"
 EPOCH = re.compile(r"^epoch +(\d+)/\d+ .*?(\d+):(\d\d):(\d\d) left$")
-SHORTEST_LEFT = 5  # seconds, which are shown as whole ones
+SHORTEST_LEFT = 5  # seconds; the estimates are integers
 
 
 class Case(NamedTuple):
-    """A training, by its text and its options."""
+    """A training: its text and its options."""
 
     text: str
     options: tuple[object, ...]
@@ -50,7 +50,7 @@ def measure(*, repetitions: int = 1) -> Rows:
 
 
 def _ratios(case: Case) -> dict[str, float]:
-    """Return how the dry run, and the time left after the first epoch, compare with what a training took."""
+    """Return the ratios of the dry run's estimate, and of the time left after the first epoch, to the real times."""
     command = [sys.executable, "-m", "chargen", "train", case.text, *map(str, case.options)]
     with tempfile.TemporaryDirectory() as folder:
         done = subprocess.run([*command, "--dry-run", "--json", "-q"], cwd=folder, capture_output=True, text=True, check=True)

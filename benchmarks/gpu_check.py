@@ -1,10 +1,10 @@
-"""Check chargen on a GPU within some minutes, the most valuable parts first: `python -m benchmarks.gpu_check`.
+"""Check chargen on a GPU within some minutes, the most important parts first: `python -m benchmarks.gpu_check`.
 
-Each step runs in a process of its own with a time limit: one that fails is reported, and the rest goes on. What is known is
+Each step runs in its own process with a time limit; a failure is reported, and the other steps continue. The results are
 written to benchmarks/gpu.json after each step, and printed as a table at the end.
 
-On a machine without a network --wheels installs what chargen needs there besides JAX or PyTorch, so that nothing but Python's
-own library is imported before.
+On a machine without a network --wheels installs what chargen needs in addition to JAX or PyTorch; before that only Python's
+standard library is imported.
 """
 
 import argparse
@@ -31,15 +31,15 @@ from benchmarks.on_gpu.telling import WITHOUT_GPU, last_line
 
 RESULTS = Path(__file__).with_name("gpu.json")
 CORPUS = "tinyshakespeare.txt"
-SECONDS_TO_END = 6.0  # of the minutes, to write and to print
+SECONDS_TO_END = 6.0  # of the time, for writing and printing
 
 
 class CheckError(Exception):
-    """What keeps the check from beginning, in a line."""
+    """The check cannot start; the message is one line."""
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
-    """Run the check and return the exit code: 1 if something did not pass, 2 if there was nothing to check."""
+    """Run the check and return the exit code: 1 if a part did not pass, 2 if there was nothing to check."""
     began = time.monotonic()
     options = _parser().parse_args(arguments)
     with tempfile.TemporaryDirectory(prefix="gpu-check-") as site:
@@ -61,7 +61,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
 
 
 class Check:
-    """Steps that are run one after another, and what they have told."""
+    """Runs the steps one after another, and collects their reports."""
 
     def __init__(self, options: argparse.Namespace, environment: dict[str, str], *, ends: float) -> None:
         self._options, self._environment, self._ends = options, environment, ends
@@ -75,22 +75,22 @@ class Check:
         }
 
     def find_backends(self) -> None:
-        """Run the first step, and keep the backends that can be checked. Raises CheckError if there is none."""
+        """Run the first step, and keep the usable backends. Raises CheckError if there is none."""
         asked = self._options.backends or [one for one in BACKENDS if find_spec(one)]
         if not asked:
             raise CheckError(f"none of {', '.join(BACKENDS)} is installed")
         told = self._report(machine_step(asked, self._scale))
         if told["outcome"] != "done":
-            raise CheckError(f"the check cannot begin: its first step was {told['outcome']}; {told['why']}")
+            raise CheckError(f"the check cannot start: its first step was {told['outcome']}; {told['why']}")
         backends = [row for row in told["rows"] if "backend" in row and "failed" not in row]
         self._backends = [row["backend"] for row in backends if row["gpu"] or self._options.dry]
         self.results["steps"].append(told)
         if not self._backends:
             seen = table.machine(self.results)
-            raise CheckError(f"no GPU is seen by {', '.join(asked)}; to try the check on a CPU: --dry\n\n{seen}")
+            raise CheckError(f"no GPU is found by {', '.join(asked)}; to try the check on a CPU: --dry\n\n{seen}")
 
     def run(self) -> None:
-        """Run the other steps as far as there is time, and write what is known after each."""
+        """Run the other steps while there is time, and write the results after each."""
         options, torch = self._options, find_spec("torch") is not None
         self._write()
         for step in plan_steps(self._backends, self._scale, torch=torch, corpus=options.corpus):
@@ -98,7 +98,7 @@ class Check:
                 self._keep(self._report(self._filled_in(step)))
         if "quality" in options.steps and options.corpus is None:
             step = Step("quality", ("quality",), limit=0)
-            self._keep(report(step, "skipped", why=f"there is no {CORPUS}: name it with --corpus"))
+            self._keep(report(step, "skipped", why=f"no such file: {CORPUS}; give it with --corpus"))
 
     def _filled_in(self, step: Step) -> Step:
         best = fastest(self._backends, self.results["steps"])
@@ -120,7 +120,7 @@ class Check:
         self._write()
 
     def _write(self) -> None:
-        """Write the results whole, or not at all."""
+        """Write the results atomically."""
         if path := self._options.output:
             unfinished = path.with_name(f".{path.name}.unfinished")
             unfinished.write_text(json.dumps(self.results, indent=1) + "\n", encoding="utf-8")
@@ -146,25 +146,25 @@ def _parser() -> argparse.ArgumentParser:
 
 
 def _names(*known: str) -> Any:
-    """Return a type of argparse: some of the known names, separated by commas."""
+    """Return an argparse type: some of the known names, separated by commas."""
 
     def names(text: str) -> list[str]:
         for name in text.split(","):
             if name not in known:
-                raise argparse.ArgumentTypeError(f"{name!r} is none of {', '.join(known)}")
+                raise argparse.ArgumentTypeError(f"{name!r} is not one of {', '.join(known)}")
         return text.split(",")
 
     return names
 
 
 def _check_options(options: argparse.Namespace) -> None:
-    """Refuse what cannot be, and find the corpus. Raises CheckError."""
+    """Check the options, and find the corpus. Raises CheckError."""
     if not (math.isfinite(options.minutes) and options.minutes > 0):
         raise CheckError(f"--minutes is {options.minutes:g}, expected a number above 0")
     if options.wheels and not any(options.wheels.glob("*.whl")):
-        raise CheckError(f"--wheels {options.wheels} holds no wheels; make gpu-wheels downloads them")
+        raise CheckError(f"--wheels {options.wheels} contains no wheels; make gpu-wheels downloads them")
     if options.corpus and not options.corpus.is_file():
-        raise CheckError(f"--corpus {options.corpus} is no file")
+        raise CheckError(f"--corpus {options.corpus} is not a file")
     places = [*([options.wheels] if options.wheels else []), ROOT.parent / "shared" / "data"]
     found = [place / CORPUS for place in places if (place / CORPUS).is_file()]
     options.corpus = (options.corpus or next(iter(found), None)) and (options.corpus or found[0]).resolve()
@@ -172,7 +172,7 @@ def _check_options(options: argparse.Namespace) -> None:
 
 
 def _environment(options: argparse.Namespace, site: Path) -> dict[str, str]:
-    """Return the environment of all steps, with what is missing installed from the wheels."""
+    """Return the environment of all steps, including packages installed from the wheels."""
     if options.wheels:
         install_missing(options.wheels, site)
     paths = [str(site), str(ROOT), *filter(None, [os.environ.get("PYTHONPATH")])]
@@ -181,7 +181,7 @@ def _environment(options: argparse.Namespace, site: Path) -> dict[str, str]:
 
 
 def install_missing(wheels: Path, site: Path) -> list[Path]:
-    """Install into a folder the wheels whose package is not here in that version or a later one, and return them."""
+    """Install into a folder the wheels whose package is missing or older here, and return their names."""
     missing = [path for path in sorted(wheels.glob("*.whl")) if not _is_here(*path.name.split("-")[:2])]
     command = [sys.executable, "-m", "pip", "install", "--quiet", "--disable-pip-version-check", "--no-index", "--no-deps"]
     done = subprocess.run(
@@ -203,7 +203,7 @@ def _is_here(name: str, wanted: str) -> bool:
 
 
 def _numbers(text: str) -> list[int]:
-    """Return the numbers of a version, without what stands after a plus sign.
+    """Return the numbers of a version, without the part after a plus sign.
 
     >>> _numbers("2.11.0+cu130")
     [2, 11, 0]
@@ -212,7 +212,7 @@ def _numbers(text: str) -> list[int]:
 
 
 def stop(number: int, _: Any) -> NoReturn:
-    """Leave when a signal comes, and end the step that runs."""
+    """Exit when a signal comes, and end the current step."""
     raise SystemExit(128 + number)
 
 

@@ -1,7 +1,7 @@
-"""Download what a machine without a network needs beside JAX or PyTorch: `python -m benchmarks.gpu_wheels FOLDER`.
+"""Download what a machine without a network needs in addition to JAX or PyTorch: `python -m benchmarks.gpu_wheels FOLDER`.
 
-Into the folder go wheels for CPython 3.12 on Linux (x86-64) of chargen's dependencies and of theirs, without TensorFlow and
-wandb, and tinyshakespeare.txt if it is at hand. `python -m benchmarks.gpu_check --wheels FOLDER` installs them.
+The folder gets wheels for CPython 3.12 on Linux (x86-64) of chargen's dependencies and of theirs, without TensorFlow and wandb,
+and tinyshakespeare.txt if available. `python -m benchmarks.gpu_check --wheels FOLDER` installs them.
 """
 
 import re
@@ -16,13 +16,13 @@ from benchmarks.engines import TEXT
 ROOT = Path(__file__).parents[1]
 LEFT_OUT = {"tensorflow", "wandb"}  # chargen trains on JAX and PyTorch without them
 PYTHON_VERSION = "3.12"
-NEWEST_GLIBC = 28  # 2.28: pip takes the wheels of each version that is named, and of no other
+NEWEST_GLIBC = 28  # glibc 2.28: pip considers only the platforms listed
 
 
 def main(folder: Path) -> None:
-    """Download the wheels, copy the text, and say how much there is to carry."""
+    """Download the wheels, copy the text, and print their number and size."""
     folder.mkdir(parents=True, exist_ok=True)
-    for old in folder.glob("*.whl"):  # of a package there may be one version only
+    for old in folder.glob("*.whl"):  # one version of each package
         old.unlink()
     subprocess.run(download_command(folder), check=True)
     if TEXT.is_file():
@@ -42,7 +42,7 @@ def download_command(folder: Path) -> list[str]:
 
 
 def requirements() -> list[str]:
-    """Return chargen's dependencies as pyproject.toml names them, but for those that are left out."""
+    """Return chargen's dependencies as in pyproject.toml, without those in LEFT_OUT."""
     project = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))["project"]
     return [one for one in project["dependencies"] if re.split(r"[^\w.-]", one)[0] not in LEFT_OUT]
 

@@ -10,9 +10,9 @@ CELLS = ("LSTM", "GRU", "SimpleRNN")
 
 
 def measure(*, batches: int, repetitions: int) -> list[dict[str, Any]]:
-    """Measure `fit` of a plain Keras model of two layers, with chargen's layers and with Keras's own, taking turns.
+    """Measure `fit` of a plain Keras model of two layers, with chargen's and with Keras's own layers in turn.
 
-    Each model is compiled by an epoch before. Characters a second, the median of the repetitions.
+    One epoch before compiles each model. Returns characters a second, the median of the repetitions.
     """
     import keras
 

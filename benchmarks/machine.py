@@ -7,7 +7,7 @@ PACKAGES = ("numpy", "tensorflow", "keras", "jax", "torch")
 
 
 def describe_machine() -> str:
-    """Name what a figure depends on: processor, cores (each engine uses all), Python and packages."""
+    """Return what a figure depends on: processor, cores (each engine uses all), Python and packages."""
     packages = ", ".join(f"{name} {number}" for name in PACKAGES if (number := _version(name)))
     return f"{_processor()}, {os.cpu_count()} cores, Python {platform.python_version()}, {packages}"
 

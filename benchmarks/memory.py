@@ -13,10 +13,10 @@ SIZES = (("1 MB", 10**6), ("1 GB", 10**9))
 
 
 def measure() -> list[dict[str, Any]]:
-    """Measure `chargen train --dry-run` on a small and on a large text: its peak memory, its time, its speed.
+    """Measure the peak memory, time and speed of `chargen train --dry-run` on a small and a large text.
 
-    A dry run reads the text, makes the plan, builds the network and takes optimizer steps for about a second, so that its
-    whole time is more than the time to the first step.
+    A dry run reads the text, makes the plan, builds the network and takes optimizer steps for about a second, so its time is an
+    upper bound of the time to the first step.
     """
     rows = []
     with tempfile.TemporaryDirectory() as folder:
@@ -33,7 +33,7 @@ def measure() -> list[dict[str, Any]]:
 
 
 def write_text(path: Path, size: int) -> None:
-    """Write a text of so many bytes."""
+    """Write a text of `size` bytes."""
     source = TEXT if TEXT.is_file() else Path(__file__).parents[1] / "corpora" / "book.txt"
     block = source.read_bytes()
     with path.open("wb") as file:
@@ -43,7 +43,7 @@ def write_text(path: Path, size: int) -> None:
 
 
 def _dry_run(path: Path) -> tuple[float, int, dict[str, Any]]:
-    """Return seconds, peak bytes (as the system counts them, files that are mapped included) and the forecast."""
+    """Return seconds, peak bytes (as the system counts them, including mapped files) and the forecast."""
     began = time.perf_counter()
     command = [sys.executable, "-m", "chargen", "train", str(path), "--document", "--dry-run", "--json", "-q"]
     with tempfile.TemporaryFile("w+") as output:

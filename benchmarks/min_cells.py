@@ -1,8 +1,8 @@
-"""Whether minGRU and minLSTM (Feng et al. 2024), whose steps need no product with the state, are better for their minutes.
+"""Compare minGRU and minLSTM (Feng et al. 2024), whose steps need no product with the state, with an LSTM in the same time.
 
-Their gates read the input alone, so that all products are taken at once and what is left of the loop is a sum by element. Each
-network of the comparison is trained for the same time, by the same optimizer and schedule, and measured on the same tail of a
-text, in blocks of the training's own length from the zero state.
+Their gates depend only on the input, so all products are computed at once and the loop is an element-wise sum. Each network is
+trained for the same time with the same optimizer and schedule, and measured on the same tail of a text, in blocks of the
+training's context length from a zero state.
 """
 
 import math
@@ -18,7 +18,7 @@ SECONDS = 120.0
 
 
 class Shape(NamedTuple):
-    """A cell, its layers and units."""
+    """A cell, its layers and its units."""
 
     cell: str
     num_layers: int
@@ -67,7 +67,7 @@ def _measured(shape: Shape, training: Any, test: Any, vocab_size: int, seconds: 
 
 
 def _train(engine: Any, ids: Any, seconds: float) -> int:
-    """Take optimizer steps, the rate falling along a cosine over so many seconds, and return how many they were."""
+    """Take optimizer steps, with a cosine schedule over `seconds`, and return their number."""
     import numpy as np
 
     rng, rate = np.random.default_rng(1), engine.optimizer.learning_rate
@@ -119,7 +119,7 @@ def _model(shape: Shape, vocab_size: int) -> Any:
 
 
 def _min_layer(shape: Shape) -> Any:
-    """Return the layer of a minimal cell: h = f h + i c at every step, f and i (and the candidate c) being of the input."""
+    """Return the layer of a minimal cell: h = f h + i c at every step; f, i and the candidate c depend on the input."""
     from keras import layers, ops
 
     class MinCell(layers.Layer):
@@ -141,7 +141,7 @@ def _min_layer(shape: Shape) -> Any:
 
 
 def _scanned(factors: Any, addends: Any) -> Any:
-    """Return all h of h = factor * h + addend from 0 on, (B, T, H), by a parallel scan (Hillis and Steele 1986)."""
+    """Return all h of h = factor * h + addend, starting from 0, (B, T, H), by a parallel scan (Hillis and Steele 1986)."""
     from keras import ops
 
     shift = 1

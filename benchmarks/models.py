@@ -9,7 +9,7 @@ CHARACTERS = "".join(map(chr, range(32, 96))) + "\n"  # 65, as in tinyshakespear
 
 
 def random_model(*, num_layers: int, hidden_size: int, cell: str = "lstm") -> TextModel:
-    """Return an untrained model: what it writes is noise, how long that takes is not."""
+    """Return an untrained model: its text is noise, but takes as long as real text."""
     rng = np.random.default_rng(0)
     config = NetworkConfig(cell=cell, num_layers=num_layers, hidden_size=hidden_size)
     vocabulary = CharacterVocabulary(sorted(CHARACTERS))

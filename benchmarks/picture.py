@@ -1,4 +1,4 @@
-"""Draw a training as it looks in a terminal, from a real run; on an idle machine, since the picture shows its speed."""
+"""Draw a training as it looks in a terminal, from a real run; use an idle machine, since the picture shows its speed."""
 
 import io
 import os
@@ -18,13 +18,13 @@ from rich.text import Text
 
 PICTURE = Path(__file__).parent.parent / "docs" / "images" / "terminal.svg"
 COMMAND = "chargen train male.txt --cell lstm --sample-every 4"
-MOMENT = re.compile(r"epoch  9/20 [^\r]*━[^\r]*")  # the last such state of the progress bar is what is shown
+MOMENT = re.compile(r"epoch  9/20 [^\r]*━[^\r]*")  # the picture shows the last such state of the progress bar
 ROWS, COLUMNS = 40, 134
 ERASE_LINE = "\x1b[2K"
 
 
 def record(command: str) -> str:
-    """Run a command in a pseudo-terminal, in an empty folder, and return all that it wrote."""
+    """Run a command in a pseudo-terminal, in an empty folder, and return all of its output."""
     ours, its = pty.openpty()
     ioctl(its, TIOCSWINSZ, pack("HHHH", ROWS, COLUMNS, 0, 0))
     environment = os.environ | {"TERM": "xterm-256color", "TF_CPP_MIN_LOG_LEVEL": "3"}
@@ -39,7 +39,7 @@ def record(command: str) -> str:
 
 
 def _read(terminal: int) -> bytes:
-    """Read what has been written; return nothing once the program has ended."""
+    """Read the new output; return b"" after the program has ended."""
     try:
         return os.read(terminal, 1 << 16)
     except OSError:
@@ -47,7 +47,7 @@ def _read(terminal: int) -> bytes:
 
 
 def screen(recorded: str, moment: re.Pattern[str] = MOMENT) -> str:
-    r"""Return the lines as they are at the last moment that matches, each as it was drawn last.
+    r"""Return the lines of the screen at the last match, each as last drawn.
 
     >>> screen("a\r\n\r\x1b[2K1/2 -\r\x1b[2K1/2 --\r\x1b[2Kdone\r\n", re.compile("1/2 -*"))
     'a\n1/2 --'
@@ -58,7 +58,7 @@ def screen(recorded: str, moment: re.Pattern[str] = MOMENT) -> str:
 
 
 def draw(command: str, lines: str) -> str:
-    """Return an SVG picture of a terminal. It loads nothing, no fonts either."""
+    """Return an SVG picture of a terminal. It loads nothing, not even fonts."""
     console = Console(record=True, width=COLUMNS, file=io.StringIO(), force_terminal=True, color_system="truecolor")
     console.print(Text.from_ansi(f"$ {command}\n{lines}"))
     fontless = re.sub(r"@font-face \{\{.*?\}\}\s*", "", CONSOLE_SVG_FORMAT, flags=re.DOTALL)

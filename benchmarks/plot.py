@@ -3,7 +3,7 @@ from typing import Any
 
 
 def draw_cost(report: dict[str, Any], path: Path) -> None:
-    """Draw what a thousand characters cost against the hidden size and against the layers, beside its law."""
+    """Draw the cost of a thousand characters against the hidden size and against the layers, with the expected law."""
     from matplotlib.figure import Figure
 
     figure = Figure(figsize=(7, 3), layout="constrained")

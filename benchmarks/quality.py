@@ -1,6 +1,6 @@
-"""What the shipped defaults reach in so many minutes, by the protocols of the field, and what each part of them is worth.
+"""Measure the quality of the defaults after some minutes, by the protocols of the field, and the effect of each part.
 
-Nothing is chosen by the test part: training is given the rest alone and holds nothing out, so that the last weights are kept.
+Nothing is chosen by the test part: training gets only the rest and has no validation split, so the last weights are kept.
 """
 
 import json
@@ -17,7 +17,7 @@ Rows = list[dict[str, Any]]
 
 
 class Record(NamedTuple):
-    """A training on the rest of a text: by the defaults within so many minutes, or as a config says for so many epochs."""
+    """A training on the rest of a text: with the defaults for some minutes, or with a config for some epochs."""
 
     name: str
     text: str
@@ -32,7 +32,7 @@ class Record(NamedTuple):
         return ("--config", self.config, "--epochs", max(1, round(self.epochs * scale)))
 
     def what(self, scale: float) -> str:
-        """Name the training for a table."""
+        """Return the name of the training in a table."""
         options = self.options(scale)
         return f"{options[1]:g} minutes" if self.minutes else f"the {self.config} config, {options[3]} epochs"
 
@@ -50,7 +50,7 @@ TEXTS = tuple(record.name for record in RECORDS)
 NAMES_TEST = 1000  # lines
 LAST_WEIGHTS = ("--validation-split", 0)
 
-# A text so short that it is read often: what keeps a network from learning it by heart shows its worth.
+# A text so short that it is read often: then the parts that prevent overfitting have the largest effect.
 ABLATION_TEXT, ABLATION_CHARACTERS = "nietzsche", 150_000
 ABLATION = ("--hidden-size", 256, "--epochs", 12, *LAST_WEIGHTS)
 ABLATED: dict[str, tuple[object, ...]] = {
@@ -70,9 +70,9 @@ ABLATED: dict[str, tuple[object, ...]] = {
 
 
 def measure(*, texts: tuple[str, ...] = TEXTS, seeds: int = 3, scale: float = 1.0, runs_dir: Path | None = None) -> Rows:
-    """Measure some of the records, `scale` times as long as they are, in nats a character on the test part.
+    """Measure some of the records, `scale` times as long, in nats a character on the test part.
 
-    Trainings are kept in `runs_dir`, if there is one, and those that are there already are only measured.
+    Trainings are stored in `runs_dir` if given; existing ones are not repeated.
     """
     rows: Rows = []
     for record in (one for one in RECORDS if one.name in texts):
@@ -81,9 +81,9 @@ def measure(*, texts: tuple[str, ...] = TEXTS, seeds: int = 3, scale: float = 1.
 
 
 def measure_record(record: Record, *more: object, seeds: int, scale: float = 1.0, runs_dir: Path | None = None) -> Rows:
-    """Measure a record, `scale` times as long as it is and with more options.
+    """Measure a record, `scale` times as long and with additional options.
 
-    Each protocol has a row of the seeds' trainings, and one of all of their networks together.
+    Each protocol has a row for the trainings of all seeds, and one for all of their networks together.
     """
     options = (*record.options(scale), *LAST_WEIGHTS, *more)
     with nullcontext(runs_dir) if runs_dir else tempfile.TemporaryDirectory() as name:
@@ -102,7 +102,7 @@ def measure_record(record: Record, *more: object, seeds: int, scale: float = 1.0
 
 
 def _trained_once(split: Split, options: tuple[object, ...], folder: Path) -> Trained:
-    """Train, or find the training of the same options that the folder keeps."""
+    """Train, or find a stored training with the same options."""
     kept = folder / "trained.json"
     known = json.loads(kept.read_text(encoding="utf-8")) if kept.is_file() else {}
     key = " ".join(map(str, options))
@@ -114,7 +114,7 @@ def _trained_once(split: Split, options: tuple[object, ...], folder: Path) -> Tr
 
 
 def measure_ablation(*, seeds: int = 3, scale: float = 1.0) -> Rows:
-    """Measure what each part of the default recipe is worth: nats a character without it, the same steps taken."""
+    """Measure the effect of each part of the default recipe: nats a character without it, after the same number of steps."""
     with tempfile.TemporaryDirectory() as name:
         folder = Path(name)
         split = split_tail(ABLATION_TEXT, folder, most=round(ABLATION_CHARACTERS * scale))

@@ -1,4 +1,4 @@
-"""Measure how long texts of 100 MB take to read and to inspect, and how much memory, beside decoding them with Python alone."""
+"""Measure the time and memory to read and to inspect texts of 100 MB, compared with decoding them with Python alone."""
 
 import gzip
 import json
@@ -47,7 +47,7 @@ def measure(*, size: int = BYTES, repetitions: int = 3) -> Rows:
 
 
 def _write_texts(folder: Path, size: int) -> dict[str, Path]:
-    """Write the same text as prose, compressed, as a list of its words, and as JSON lines of its lines."""
+    """Write the same text as prose, compressed, as a list of its words, and as JSON lines."""
     prose = folder / "prose.txt"
     write_text(prose, size)
     text = prose.read_text("utf-8", "replace")

@@ -15,7 +15,7 @@ SINGLE, BATCH = (1, 2000), (512, 100)  # texts, characters of each
 
 
 def measure() -> list[dict[str, Any]]:
-    """Measure characters a second, one text at a time and many side by side."""
+    """Measure characters a second, for one text at a time and for many in a batch."""
     rows = []
     for num_layers, hidden_size in SIZES:
         model = random_model(num_layers=num_layers, hidden_size=hidden_size)

@@ -16,7 +16,7 @@ CLIENTS, CHARACTERS, ROUNDS = 100, 2000, 3
 
 
 def measure() -> list[dict[str, Any]]:
-    """Measure the time and the memory that a hundred clients at once take of a server; memory is /proc's, after each round."""
+    """Measure the time and the memory of a server with a hundred clients at once; memory from /proc after each round."""
     with tempfile.TemporaryDirectory() as folder:
         path = Path(folder, "model.safetensors")
         save_model(path, random_model(num_layers=1, hidden_size=128))
@@ -37,7 +37,7 @@ def measure() -> list[dict[str, Any]]:
 
 
 def _complete(url: str, seed: int) -> None:
-    """Have texts written, one after another until they are long enough together."""
+    """Request texts one after another until they are long enough together."""
     body = json.dumps({"length": CHARACTERS, "random_seed": seed, "stream": True, "again": True}).encode()
     with urlopen(Request(f"{url}api/complete", body), timeout=120) as answer:
         events = [json.loads(line[6:]) for line in answer if line.startswith(b"data: ")]

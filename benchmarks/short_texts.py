@@ -1,8 +1,8 @@
-"""How good the chosen settings are on short texts: bits a character by size, beside n-grams and a grid of batches and contexts.
+"""Measure the automatic settings on short texts: bits a character by size, compared with n-grams and a grid.
 
-Each size is the beginning of the shipped novella, or so many of the shipped names, each training's held-out part drawn from its
-seed. The n-grams learnt the same and are measured on the same, at the best of their orders. The figures do not depend on how
-busy the machine is, so that all is trained in one process, one after another.
+Each text is the beginning of the shipped novella, or some of the shipped names; each training draws its own validation split by
+its seed. The n-gram models use the same split, at the best of their orders. The figures do not depend on the load of the
+machine, so all trainings run in one process, one after another.
 """
 
 import json
@@ -35,18 +35,18 @@ GRID_OF_NAMES = [{"batch_size": batch} for batch in (1, 2, 4, 8, 16)]
 
 
 class Text(NamedTuple):
-    """A part of a shipped text, so many characters or, of names, lines."""
+    """A part of a shipped text: a number of characters or, for names, of lines."""
 
     source: str
     size: int
 
     @property
     def what(self) -> str:
-        """The name of it for a table."""
+        """Return its name in a table."""
         return f"{self.size:,} {'names' if self.source == 'male' else 'characters'}"
 
     def write(self, folder: Path) -> Path:
-        """Write it into a file and return that."""
+        """Write it to a file and return the path."""
         (source,) = read_sources([f"{self.source}.txt"], encoding="utf-8")
         text = str(source.text)
         if self.source == "male":
@@ -61,21 +61,21 @@ class Text(NamedTuple):
 
 
 class Figures(NamedTuple):
-    """Bits a character of one training's best epoch, and of the best n-gram, on what it held out."""
+    """Bits a character on the validation split: of a training's best epoch, and of the best n-gram."""
 
     network: float
     ngram: float
 
 
 class Trainings:
-    """Trainings of parts of texts; their figures are kept in a folder, and what is there already is not trained again."""
+    """Trainings on parts of texts; their figures are stored in a folder, and existing ones are not repeated."""
 
     def __init__(self, folder: Path) -> None:
         self._folder, self._kept = folder, folder / "figures.json"
         self._known: dict[str, list[float]] = json.loads(self._kept.read_text("utf-8")) if self._kept.is_file() else {}
 
     def figures(self, text: Text, seed: int, options: Mapping[str, Any]) -> Figures:
-        """Return the figures of a training, by what is chosen but for some options."""
+        """Return the figures of a training with automatic settings except for some options."""
         key = json.dumps([*text, seed, dict(options)])
         if key not in self._known:
             self._known[key] = list(self._trained(text, seed, options))
@@ -95,9 +95,9 @@ class Trainings:
 
 
 def measure(*, sizes: tuple[int, ...] = SIZES, seeds: int = 3, grid: bool = True, runs_dir: Path | None = None) -> Rows:
-    """Measure the chosen settings on texts of some sizes and on lists of names; with `grid`, on some also a grid of others.
+    """Measure the automatic settings on texts of several sizes and on lists of names; with `grid`, also a grid of others.
 
-    The figures are kept in `runs_dir`, if there is one, and those that are there already are not measured again.
+    The figures are stored in `runs_dir` if given; existing ones are not repeated.
     """
     with nullcontext(runs_dir) if runs_dir else tempfile.TemporaryDirectory() as name:
         folder = Path(name)

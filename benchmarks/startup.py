@@ -17,7 +17,7 @@ COMMANDS = {
 
 
 def measure() -> list[dict[str, Any]]:
-    """Measure seconds of whole processes, the commands taking turns."""
+    """Measure seconds of whole processes, the commands in turn."""
     with tempfile.TemporaryDirectory() as folder:
         run = Path(folder, "runs", "noise")
         run.mkdir(parents=True)

@@ -2,7 +2,7 @@ from typing import Any
 
 
 def markdown(results: dict[str, Any]) -> str:
-    """Return the tables that the manual shows, from the newest results of each kind."""
+    """Return the tables of the manual, from the newest results of each kind."""
     blocks = []
     if "train" in results:
         blocks.append(_training(results["train"]["rows"]))
@@ -39,7 +39,7 @@ def _ablation(heading: str, rows: list[dict[str, Any]]) -> str:
 
 
 def _short_texts(rows: list[dict[str, Any]]) -> str:
-    """Return a table of sizes, and one of grids where there are any."""
+    """Return a table of sizes, and a table of grids if there are any."""
     blocks = ["| a text of | bits a character | of all seeds | the best n-gram |\n| --- | ---: | ---: | ---: |"]
     blocks[0] += "".join(
         f"\n| {row['what']} | {row['median']:.3f} | {_spread(row)} | {row['ngram']:.3f} |" for row in rows if "grid" not in row

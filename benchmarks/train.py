@@ -14,7 +14,7 @@ SECONDS = 2.0  # of a turn
 
 
 class Worker:
-    """An engine in a process of its own, which waits for its turns once it is ready."""
+    """An engine in its own process, which waits for its turns after it is ready."""
 
     def __init__(self, engine: str, cell: str, size: str, seconds: float) -> None:
         command = [sys.executable, "-m", "benchmarks.engines", engine, cell, size, str(seconds)]
@@ -35,7 +35,7 @@ class Worker:
         return float(self._ask("go"))
 
     def peak_memory(self) -> int | None:
-        """Return the most bytes of the GPU's memory that were in use, or None without a GPU."""
+        """Return the peak GPU memory in bytes, or None without a GPU."""
         answer = self._ask("memory")
         return int(answer) if answer != "none" else None
 
@@ -47,7 +47,7 @@ class Worker:
 
     def _ask(self, question: str) -> str:
         assert self._process.stdin is not None
-        with suppress(BrokenPipeError):  # it has no answer either
+        with suppress(BrokenPipeError):  # it cannot report its memory either
             print(question, file=self._process.stdin, flush=True)
         if answer := self._answer():
             return answer
@@ -58,7 +58,7 @@ class Worker:
         return self._process.stdout.readline().strip()
 
     def _errors(self) -> str:
-        self._process.kill()  # it answers no more, or something that was not asked
+        self._process.kill()  # it does not answer, or its answer is not a number
         self._process.wait()
         self._stderr.seek(0)
         return self._stderr.read()
@@ -67,7 +67,7 @@ class Worker:
 def measure(
     *, sizes: Sequence[str] = tuple(SIZES), cells: Sequence[str] = ("lstm", "gru", "simplernn"), against: Sequence[str] = ()
 ) -> list[dict[str, Any]]:
-    """Measure characters a second of chargen and of others, taking turns, and their ratio to chargen's."""
+    """Measure characters a second of chargen and of others in turn, and their ratio to chargen's."""
     rows = []
     for cell in cells:
         for size in sizes:
@@ -79,7 +79,7 @@ def measure(
 def rates_in_turns(
     engines: Sequence[str], cell: str, size: str, *, turns: int = REPETITIONS, seconds: float = SECONDS
 ) -> dict[str, list[float]]:
-    """Return the characters a second of each engine, turn by turn: all are ready before the first begins."""
+    """Return the characters a second of each engine, turn by turn; all engines are ready before the first turn."""
     with ExitStack() as stack:
         workers = {}
         for engine in engines:
@@ -91,7 +91,7 @@ def rates_in_turns(
 
 
 def _row(engine: str, cell: str, size: str, rates: list[float], ours: list[float]) -> dict[str, Any]:
-    """Ratios are taken turn by turn: what slows the machine down slows both."""
+    """Return a row; ratios are computed turn by turn, because other load on the machine slows both engines."""
     num_layers, hidden_size, *_ = SIZES[size]
     return {
         "what": f"training, {cell} {size} ({num_layers}x{hidden_size}), {engine}",

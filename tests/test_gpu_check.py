@@ -156,9 +156,9 @@ def runs(process: int) -> bool:
     [
         (("--minutes", "0"), "Error: --minutes is 0, expected a number above 0"),
         (("--minutes", "nan"), "Error: --minutes is nan, expected a number above 0"),
-        (("--wheels", "nowhere"), "Error: --wheels nowhere holds no wheels; make gpu-wheels downloads them"),
-        (("--corpus", "nowhere.txt"), "Error: --corpus nowhere.txt is no file"),
-        (("--minutes", "0.1"), "Error: the check cannot begin: its first step was skipped; it needs 15 s, 0 s were left"),
+        (("--wheels", "nowhere"), "Error: --wheels nowhere contains no wheels; make gpu-wheels downloads them"),
+        (("--corpus", "nowhere.txt"), "Error: --corpus nowhere.txt is not a file"),
+        (("--minutes", "0.1"), "Error: the check cannot start: its first step was skipped; it needs 15 s, 0 s were left"),
     ],
 )
 def test_what_cannot_be_checked_is_refused_in_a_line(
@@ -212,7 +212,7 @@ def test_without_the_text_its_step_is_skipped_with_the_way_to_it(monkeypatch: py
     assert gpu_check.main(arguments) == 0
     *_, last = json.loads(output.read_text(encoding="utf-8"))["steps"]
     assert (last["step"], last["outcome"]) == ("quality", "skipped")
-    assert last["why"] == "there is no tinyshakespeare.txt: name it with --corpus"
+    assert last["why"] == "no such file: tinyshakespeare.txt; give it with --corpus"
 
 
 def test_without_a_gpu_it_says_so_and_keeps_the_old_results(
@@ -224,5 +224,5 @@ def test_without_a_gpu_it_says_so_and_keeps_the_old_results(
     output.write_text("{}", encoding="utf-8")
     assert gpu_check.main(["--backends", "jax", "--output", str(output)]) == 2
     shown = capsys.readouterr()
-    assert "Error: no GPU is seen by jax; to try the check on a CPU: --dry\n" in shown.err
+    assert "Error: no GPU is found by jax; to try the check on a CPU: --dry\n" in shown.err
     assert output.read_text(encoding="utf-8") == "{}"

@@ -1,7 +1,7 @@
-"""What differs between the backends of Keras beside what chargen hides: `python -m benchmarks.on_gpu.backends BACKEND`.
+"""Describe the backends of Keras on a GPU: `python -m benchmarks.on_gpu.backends BACKEND`.
 
-Prints, as JSON, the GPU that a backend computes on, the CUDA and cuDNN that it uses, and whether float32 products are computed
-in TensorFloat-32 (TF32) unless something else is asked for.
+Prints, as JSON, the GPU that a backend uses, its CUDA and cuDNN versions, and whether it computes float32 products in
+TensorFloat-32 (TF32) by default.
 """
 
 import json
@@ -12,7 +12,7 @@ from typing import Any
 
 
 def describe(backend: str) -> dict[str, Any]:
-    """Load a backend and say what it computes with."""
+    """Load a backend and return the description."""
     from chargen.training.devices.backend import gpu_name, load_backend
 
     load_backend(backend)
@@ -48,7 +48,7 @@ def _of_tensorflow() -> dict[str, Any]:
 
 @contextmanager
 def tensor_float_32(backend: str, allowed: bool) -> Iterator[None]:
-    """Compute float32 products in TF32 within, or never do, and go back to what the backend does by itself."""
+    """Compute float32 products in TF32 in the block, or never, and restore the backend's default."""
     if backend == "jax":
         import jax
 
@@ -79,7 +79,7 @@ def _allow(backend: str, allowed: tuple[bool, bool]) -> tuple[bool, bool]:
 
 
 def peak_memory() -> int | None:
-    """Return the most bytes that the framework of this process has held on the GPU, or None without a GPU."""
+    """Return the peak GPU memory of this process's framework in bytes, or None without a GPU."""
     torch, jax, tensorflow = (sys.modules.get(name) for name in ("torch", "jax", "tensorflow"))
     if torch and torch.cuda.is_available():
         return int(torch.cuda.max_memory_allocated())

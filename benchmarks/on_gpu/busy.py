@@ -1,4 +1,4 @@
-"""How busy a GPU is, as nvidia-smi samples it."""
+"""Measure how busy a GPU is, with nvidia-smi."""
 
 import os
 import subprocess
@@ -8,22 +8,22 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from statistics import fmean
 
-SETTLES_AFTER = 0.5  # of a turn: a sample is about some time before it
+SETTLES_AFTER = 0.5  # share of a turn to skip: a sample describes some time before it
 
 
 class Samples:
-    """Percentages with the time they were read at."""
+    """Percentages with their times."""
 
     def __init__(self) -> None:
         self._seen: list[tuple[float, float]] = []
 
     def add(self, line: str) -> None:
-        """Keep a line of nvidia-smi, unless it has no number."""
+        """Store a line of nvidia-smi, if it is a number."""
         if line.strip().isdecimal():
             self._seen.append((time.monotonic(), float(line)))
 
     def share(self, began: float, ended: float) -> float | None:
-        """Return the mean share of busy time in the second half of a stretch of `time.monotonic`; None without a sample."""
+        """Return the mean busy share in the second half of an interval of `time.monotonic`; None without a sample."""
         middle = began + SETTLES_AFTER * (ended - began)
         values = [value for moment, value in self._seen if middle <= moment <= ended]
         return fmean(values) / 100 if values else None
@@ -31,7 +31,7 @@ class Samples:
 
 @contextmanager
 def sampled_gpu() -> Iterator[Samples]:
-    """Sample the first visible GPU within, ten times a second; without nvidia-smi there are no samples."""
+    """Sample the first visible GPU in the block, ten times a second; without nvidia-smi there are no samples."""
     samples = Samples()
     number = os.environ.get("CUDA_VISIBLE_DEVICES", "0").split(",")[0]
     command = ["nvidia-smi", "-i", number, "--query-gpu=utilization.gpu", "--format=csv,noheader,nounits", "-lms", "100"]

@@ -1,8 +1,7 @@
-"""Run `chargen` as a user does: `python -m benchmarks.on_gpu.commands SECONDS UNITS STEPS BACKEND...`.
+"""Run `chargen` like a user: `python -m benchmarks.on_gpu.commands SECONDS UNITS STEPS BACKEND...`.
 
-Each backend, all at once, trains a network and has NumPy write text with it; goes on from the checkpoint in the middle of its
-epoch, as if it had been stopped there; and on JAX shares the batches among all devices, of which one GPU is one. Each of these
-has to end with the same validation loss.
+Each backend, all at once, trains a network and writes text with NumPy; resumes from the checkpoint in the middle of its epoch;
+and on JAX distributes the batches among all devices. All of these must end with the same validation loss.
 """
 
 import csv
@@ -22,11 +21,11 @@ LIMIT = 1e-3  # nats
 
 
 class CommandError(Exception):
-    """A command that failed, or that left something else behind than it should."""
+    """A command failed, or left unexpected files."""
 
 
 def main(units: str, steps: str, *backends: str) -> None:
-    """Run all of it for each backend."""
+    """Run everything for each backend."""
     with ThreadPoolExecutor() as threads:
         list(threads.map(lambda backend: _check(backend, units, steps), backends))
 
@@ -50,7 +49,7 @@ def _check(backend: str, units: str, steps: str) -> None:
 
 
 def chargen(arguments: str, folder: Path) -> str:
-    """Run a command and return what it prints."""
+    """Run a command and return its output."""
     command = [sys.executable, "-m", "chargen", *arguments.split()]
     command += ["--runs-dir", str(folder)] if command[3] == "train" else []
     done = subprocess.run(command, capture_output=True, text=True, check=False)
@@ -66,7 +65,7 @@ def validation_loss(run: Path) -> float:
 
 
 def _resumed(whole: Path, folder: Path) -> Path:
-    """Return a copy of a run without what came after its last checkpoint within the epoch, trained to the end again."""
+    """Return a copy of a run, cut back to the last checkpoint within the epoch and trained to the end again."""
     run = folder / "stopped"
     shutil.copytree(whole, run)
     *before, last = sorted((run / "checkpoints").iterdir())

@@ -1,7 +1,7 @@
 """Compare the first losses on the GPU with those on the CPU: `... SECONDS FIRST LAST BACKEND...`.
 
-Tells a row for each of the forms from FIRST on up to LAST, of each backend, as soon as both devices have answered, and ends by
-itself when the seconds are over. A process that dies costs the form that it was at, and the next form has a new one.
+Prints a row for each of the forms FIRST to LAST of each backend as soon as both devices have answered, and stops when the time
+is over. If a process dies, its form fails, and a new process continues with the next form.
 """
 
 import json
@@ -27,7 +27,7 @@ Jobs = queue.SimpleQueue[Form]
 
 
 class Device:
-    """Processes that train forms with a backend on the GPU, or on the CPU; `answers` holds what they have said."""
+    """Processes that train forms with a backend on the GPU or on the CPU; `answers` are their results."""
 
     def __init__(self, backend: str, forms: list[Form], *, gpu: bool, folder: Path) -> None:
         self.backend, self._folder = backend, folder
@@ -39,14 +39,14 @@ class Device:
             self._jobs.put(form)
 
     def start(self, number: int) -> None:
-        """Start so many processes."""
+        """Start `count` processes."""
         for one in range(number):
             folder = self._folder / str(one)
             folder.mkdir(parents=True)
             threading.Thread(target=self._work, args=(folder,), daemon=True).start()
 
     def _work(self, folder: Path) -> None:
-        """Have processes answer, one after another, until no form is left."""
+        """Let processes answer, one after another, until no form is left."""
         left = True
         while left:
             with (folder / "errors").open("w+", errors="replace") as errors:
@@ -58,7 +58,7 @@ class Device:
                     worker.communicate()
 
     def _answer(self, worker: subprocess.Popen[str], errors: IO[str]) -> bool:
-        """Have a process answer as long as it lives, and return whether a form is left then."""
+        """Let a process answer while it lives, and return whether a form is left."""
         while True:
             try:
                 form = self._jobs.get_nowait()
@@ -76,7 +76,7 @@ class Device:
         return subprocess.Popen(command, env=self._environment, text=True, **pipes)
 
     def _ask(self, worker: subprocess.Popen[str], form: Form, errors: IO[str]) -> Answer:
-        """Return the answer of a process, or why there is none."""
+        """Return the answer of a process, or the reason for its failure."""
         assert worker.stdin is not None
         assert worker.stdout is not None
         try:
@@ -90,7 +90,7 @@ class Device:
 
 
 def main(seconds: float, first: int, last: int, *backends: str) -> None:
-    """Compare until all is compared, or the time is over."""
+    """Compare until everything is compared or the time is over."""
     ends = time.monotonic() + seconds - SECONDS_TO_END
     forms = ordered_forms()[first:last]
     references = list(dict.fromkeys(form.reference for form in forms))
@@ -115,11 +115,11 @@ def main(seconds: float, first: int, last: int, *backends: str) -> None:
                         tell(**compare(gpu.backend, form, gpu.answers[form], cpu.answers[form.reference]))
     if len(compared) < len(forms) * len(backends):
         tell(note=f"{len(compared)} of {len(forms) * len(backends)} forms were compared in the time")
-    os._exit(0)  # the processes that are still at work are ended by whoever has started this one
+    os._exit(0)  # the parent of this process ends the remaining processes
 
 
 def compare(backend: str, form: Form, gpu: Answer, cpu: Answer) -> dict[str, Any]:
-    """Return the row of a form: the largest difference of two losses, and whether all is as it should be."""
+    """Return the row of a form: the largest difference of two losses, and whether it passes."""
     row: dict[str, Any] = {"backend": backend, "form": str(form), "precision": form.precision, "difference": None}
     for device, answer in (("GPU", gpu), ("CPU", cpu)):
         if "failed" in answer:

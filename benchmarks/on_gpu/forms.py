@@ -1,4 +1,4 @@
-"""The forms of a training that the GPU check compares with a CPU, and in which order."""
+"""The forms of a training that the GPU check compares with a CPU, and their order."""
 
 from collections.abc import Iterator
 from itertools import combinations, product
@@ -15,13 +15,13 @@ INPUTS = {"embedding": {"embedding_size": 24}, "one-hot": {"embedding_size": 0}}
 SIZES = {"num_layers": 2, "hidden_size": 48}
 WINDOWS = {"batch_size": 16, "context_length": 32}
 
-# How far a loss on the GPU may be from that of the CPU in float32, in nats. In "float32" TF32 is switched off, in "default"
-# float32 is computed as the framework does by itself.
+# The largest allowed difference of a loss on the GPU from that on the CPU in float32, in nats. In "float32" TF32 is off; in
+# "default" float32 is computed in the framework's default way.
 LIMITS = {"float32": 1e-3, "default": 1e-2, "mixed_bfloat16": 2e-2, "mixed_float16": 1e-2}
 
 
 class Form(NamedTuple):
-    """One choice of each; `str` names it, and `parse` reads the name."""
+    """A choice for each option; `str` gives its name, and `parse` reads the name."""
 
     cell: str
     state: str
@@ -39,11 +39,11 @@ class Form(NamedTuple):
 
     @property
     def reference(self) -> "Form":
-        """The form that it is compared with."""
+        """The form on the CPU to compare with."""
         return self._replace(precision="float32")
 
     def sections(self, text: str, backend: str) -> dict[str, dict[str, Any]]:
-        """Return settings by section, of a training on a text file."""
+        """Return the settings of a training on a text file, by section."""
         precision = self.precision if self.precision.startswith("mixed") else "float32"
         return {
             "corpus": {"files": [text]},
@@ -53,7 +53,7 @@ class Form(NamedTuple):
 
 
 def ordered_forms() -> list[Form]:
-    """Return every form. Any first part of the list covers as many pairs of two choices as so few forms can, about."""
+    """Return every form, ordered so that any first part of the list covers many pairs of two choices."""
     left = [Form(*one) for one in product(("lstm", "gru", "simplernn"), ("windows", "stateful"), INPUTS, DROPOUT, LIMITS)]
     ordered: list[Form] = []
     open_pairs: set[Any] = set()

@@ -1,7 +1,7 @@
 """Take the first steps of small networks: `python -m benchmarks.on_gpu.losses BACKEND FOLDER`.
 
 For each name of a form on stdin a network is trained for twenty steps, one at a time, and written as a model file, which NumPy
-reads and samples. The answer is a line of JSON: the losses, the text, and a hash of the weights that training began with.
+reads and samples. The answer is a line of JSON: the losses, the text, and a hash of the initial weights.
 """
 
 import hashlib
@@ -42,7 +42,7 @@ def main(backend: str, folder: Path) -> None:
 
 
 def _use_one_core() -> None:
-    """Stay on one core: what is dropped depends on the number of cores, and a GPU counts as one."""
+    """Use one core: dropout depends on the number of cores, and a GPU counts as one."""
     cores = sorted(os.sched_getaffinity(0))
     os.sched_setaffinity(0, {cores[os.getpid() % len(cores)]})
 

@@ -1,6 +1,6 @@
-"""Print what there is to compute on: `python -m benchmarks.on_gpu.machine SECONDS BACKEND...`.
+"""Print the available hardware: `python -m benchmarks.on_gpu.machine SECONDS BACKEND...`.
 
-Rows with `what` and `value` describe the machine; a row for each backend says which GPU it sees.
+Rows with `what` and `value` describe the machine; a row for each backend names its GPU.
 """
 
 import json
@@ -20,7 +20,7 @@ LIBRARIES = ("nvidia-cudnn", "nvidia-cublas", "jax-cuda")  # and which CUDA they
 
 
 def main(seconds: float, *backends: str) -> None:
-    """Ask nvidia-smi, the installed packages, and each backend in a process of its own."""
+    """Query nvidia-smi, the installed packages, and each backend in its own process."""
     for what, value in (*_card(), *_software()):
         tell(what=what, value=value)
     with ThreadPoolExecutor() as threads:

@@ -1,7 +1,7 @@
-"""Measure how fast large matrix products are: `python -m benchmarks.on_gpu.products SECONDS BACKEND SIZE`.
+"""Measure the speed of large matrix products: `python -m benchmarks.on_gpu.products SECONDS BACKEND SIZE`.
 
-Rows: TFLOP/s of square products in float32, in float32 through TF32, and in bfloat16. The speed of training is held against
-them, since the card is the same.
+Rows: TFLOP/s of square products in float32, in float32 with TF32, and in bfloat16. The speed of training on the same card is
+compared with them.
 """
 
 import sys
@@ -17,7 +17,7 @@ from chargen.training.devices.backend import load_backend
 
 REPETITIONS, PRODUCTS = 5, 10
 
-# TFLOP/s of dense products that NVIDIA publishes: float32 without and with TF32, bfloat16.
+# TFLOP/s of dense products as published by NVIDIA: float32 without and with TF32, bfloat16.
 PUBLISHED = {
     "H100 80GB HBM3": {"float32": 67.0, "tf32": 494.7, "bfloat16": 989.4},
     "H200": {"float32": 67.0, "tf32": 494.7, "bfloat16": 989.4},
@@ -43,7 +43,7 @@ def main(backend: str, size: int) -> None:
 
 
 def _rates(left: Any, right: Any) -> list[float]:
-    """Return TFLOP/s, each of several products one after another."""
+    """Return TFLOP/s of several consecutive products."""
     _multiplied(left, right, 2)
     rates = []
     for _ in range(REPETITIONS):
@@ -54,7 +54,7 @@ def _rates(left: Any, right: Any) -> list[float]:
 
 
 def _multiplied(left: Any, right: Any, count: int) -> None:
-    """Multiply so often, and wait until a value of the last product is here."""
+    """Multiply `count` times, and wait until a value of the last product has arrived."""
     from keras import ops
 
     for _ in range(count):

@@ -1,4 +1,4 @@
-"""Train for some minutes by the defaults and measure the text's last tenth: `... SECONDS BACKEND MINUTES FILE`."""
+"""Train for some minutes with the defaults and measure the text's last tenth: `... SECONDS BACKEND MINUTES FILE`."""
 
 import sys
 import tempfile
@@ -10,7 +10,7 @@ from benchmarks.quality import LAST_WEIGHTS
 
 
 def main(backend: str, minutes: float, corpus: Path) -> None:
-    """Tell the nats a character by both protocols."""
+    """Print the nats a character by both protocols."""
     with tempfile.TemporaryDirectory() as name:
         split = split_tail(corpus.stem, Path(name), texts=corpus.parent)
         options = ("--minutes", minutes, "--backend", backend, *LAST_WEIGHTS, "--random-seed", 1)

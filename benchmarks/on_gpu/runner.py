@@ -1,4 +1,4 @@
-"""Run a step of the GPU check in a process of its own, and end it when its time is over."""
+"""Run a step of the GPU check in its own process, and end it when its time is over."""
 
 import json
 import os
@@ -23,7 +23,7 @@ Rows = list[dict[str, Any]]
 class Step(NamedTuple):
     """A module that is run as a program, and its arguments.
 
-    kind: what `--steps` names. limit: seconds that it may take. needs: seconds without which it is not begun.
+    kind: the name for `--steps`. limit: the time limit in seconds. needs: the seconds without which it is not started.
     """
 
     kind: str
@@ -33,17 +33,17 @@ class Step(NamedTuple):
 
     @property
     def name(self) -> str:
-        """The kind and the arguments, files without their folders."""
+        """The kind and the arguments, with files without their folders."""
         return " ".join([self.kind, *(Path(one).name for one in self.program[1:])])
 
 
 def run_step(step: Step, *, seconds: float, environment: Mapping[str, str]) -> dict[str, Any]:
-    """Run a step for so many seconds at most and return its report: the rows that it told until it ended, or was ended.
+    """Run a step for at most `seconds` and return its report: the rows that it printed until its end.
 
-    A row with a note is for the report itself.
+    A row with a note is added to the report itself.
 
-    The seconds are the program's first argument, so that it can end by itself before. All processes that it has started are
-    ended with it, also if this one is interrupted.
+    The seconds are the program's first argument, so that it can end in time. All processes that it has started are ended with
+    it, also if this one is interrupted.
     """
     module, *arguments = step.program
     command = [sys.executable, "-m", module, str(seconds), *arguments]
@@ -74,13 +74,13 @@ def run_step(step: Step, *, seconds: float, environment: Mapping[str, str]) -> d
 
 
 def report(step: Step, outcome: str, *, why: str = "", rows: Rows | None = None, seconds: float = 0.0) -> dict[str, Any]:
-    """Return what is kept of a step. outcome: done, failed, out of time or skipped."""
+    """Return the report of a step. outcome: done, failed, out of time or skipped."""
     told = {"step": step.name, "kind": step.kind, "outcome": outcome, "why": why, "seconds": round(seconds, 1)}
     return told | {"rows": rows or []}
 
 
 def _read_rows(stream: IO[str] | None, rows: Rows) -> None:
-    """Keep the lines that are JSON objects: libraries print others."""
+    """Collect the lines that are JSON objects; libraries print other lines."""
     assert stream is not None
     with stream:
         for line in stream:

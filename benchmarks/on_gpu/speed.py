@@ -1,7 +1,7 @@
 """Train the same network with several engines in turn: `... SECONDS CELL SIZE TURNS SECONDS_OF_A_TURN ENGINE...`.
 
-All engines (`benchmarks.engines`) get ready at once; then they take turns, of which the first is not counted. A row for each:
-characters a second, how busy the GPU was meanwhile, and the most memory that the engine held.
+All engines (`benchmarks.engines`) start at once; then they take turns, of which the first is not counted. A row for each:
+characters a second, how busy the GPU was, and the engine's peak memory.
 """
 
 import sys
@@ -18,14 +18,14 @@ from benchmarks.train import Worker
 from chargen.network.network import weight_shapes
 from chargen.settings.schema import NetworkConfig
 
-OPERATIONS_A_WEIGHT = 6  # of a character: forward, and twice as many backward; a product is a multiplication and an addition
+OPERATIONS_A_WEIGHT = 6  # per character: forward, and twice that backward; each is a multiplication and an addition
 SECONDS_TO_END = 3.0
 
 Result = TypeVar("Result")
 
 
 class Turns:
-    """An engine, what it has shown in its turns, and why it has no more of them."""
+    """An engine, the results of its turns, and the reason if it stopped."""
 
     def __init__(self, engine: str, worker: Worker) -> None:
         self.engine, self.worker = engine, worker
@@ -39,7 +39,7 @@ class Turns:
         self._try(self.worker.wait_until_ready)
 
     def take(self, samples: Samples | None) -> None:
-        """Have a turn, which counts if there are samples; one that fails is the last."""
+        """Take a turn, which counts if there are samples; a failure is the last turn."""
         began = time.monotonic()
         rate = self._try(self.worker.measure)
         if rate is None or samples is None:
@@ -50,7 +50,7 @@ class Turns:
         self.peak_bytes = self._try(self.worker.peak_memory)
 
     def row(self) -> dict[str, Any]:
-        """Return what was measured."""
+        """Return the results."""
         if not self.rates:
             return {"engine": self.engine, "failed": self.failed or "no time for a turn"}
         measured = {"median": median(self.rates), "min": min(self.rates), "max": max(self.rates), "rates": self.rates}
@@ -58,7 +58,7 @@ class Turns:
         return {"engine": self.engine, **measured, "busy": busy, "peak_bytes": self.peak_bytes}
 
     def _try(self, work: Callable[[], Result]) -> Result | None:
-        """Return what a work does, or None if it fails, or something before it has failed."""
+        """Return the result of a function, or None if it fails or an earlier one has failed."""
         if self.failed:
             return None
         try:
@@ -69,7 +69,7 @@ class Turns:
 
 
 def main(seconds: float, cell: str, size: str, turns: int, seconds_of_a_turn: float, *engines: str) -> None:
-    """Measure, and tell a row for each engine."""
+    """Measure, and print a row for each engine."""
     ends = time.monotonic() + seconds - SECONDS_TO_END
     shape = parse_size(size)
     facts = {

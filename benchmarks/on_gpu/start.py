@@ -1,7 +1,7 @@
-"""Measure how long it takes from the command to the first step: `python -m benchmarks.on_gpu.start SECONDS BACKEND TRIES SIZE`.
+"""Measure the time from the command to the first step: `python -m benchmarks.on_gpu.start SECONDS BACKEND TRIES SIZE`.
 
-The first step is taken when metrics.csv of an epoch of one step is written: loading the framework, reading the text and
-compiling are before it.
+The first step is done when metrics.csv of an epoch of one step is written; loading the framework, reading the text and
+compiling come before it.
 """
 
 import subprocess
@@ -15,7 +15,7 @@ from benchmarks.on_gpu.telling import last_line, tell
 
 
 def main(backend: str, tries: int, size: str) -> None:
-    """Start so many trainings, one after another, and tell the seconds of each."""
+    """Run the trainings one after another, and print the seconds of each."""
     shape = parse_size(size)
     options = f"train book.txt --config plain --backend {backend} --layers {shape.num_layers} --hidden-size {shape.hidden_size}"
     options += f" --context-length {shape.context_length} --batch-size {shape.batch_size}"

@@ -1,4 +1,4 @@
-"""The steps of the GPU check, the most valuable first."""
+"""List the steps of the GPU check, the most important first."""
 
 from collections.abc import Sequence
 from pathlib import Path
@@ -7,16 +7,16 @@ from typing import Any, NamedTuple
 from benchmarks.on_gpu.runner import Step
 
 KINDS = ("machine", "products", "correctness", "commands", "speed", "start", "quality")
-BACKENDS = ("jax", "torch", "tensorflow")  # those that are checked unless others are named
-FASTEST = "fastest"  # stands for the backend that the speed has shown to be the fastest by then
-SECONDS_AROUND_TRAINING = 30.0  # to start before it, and to measure the text after it
+BACKENDS = ("jax", "torch", "tensorflow")  # the default backends
+FASTEST = "fastest"  # placeholder for the fastest backend in the speed steps
+SECONDS_AROUND_TRAINING = 30.0  # seconds for the start before, and the measurement after
 
 
 class Scale(NamedTuple):
-    """How much is done.
+    """The amount of work.
 
-    forms: from which to which are compared first, and which at the end. speeds: cells and sizes, in order. patience: what
-    limits are multiplied by.
+    forms: the ranges of forms to compare first, and at the end. speeds: cells and sizes, in order. patience: a factor for time
+    limits.
     """
 
     product: int
@@ -48,7 +48,7 @@ FULL = Scale(
         ("lstm", "2x512x100x64"),
         ("lstm", "3x1024x100x1024"),
         ("gru", "3x1024x100x256"),
-        ("lstm", "1x8x2x2"),  # nothing to compute: what a step takes all the same
+        ("lstm", "1x8x2x2"),  # the time of a step without computation
         ("lstm", "3x1024x100x64"),
         ("gru", "2x512x100x1024"),
         ("gru", "1x128x40x256"),
@@ -82,17 +82,17 @@ DRY = Scale(
     starts=1,
     start_size="1x256x16x256",
     minutes=0.05,
-    patience=10.0,  # the machine may be doing something else
+    patience=10.0,  # the machine may be busy
 )
 
 
 def machine_step(backends: Sequence[str], scale: Scale) -> Step:
-    """Return the step that says which of the backends see a GPU."""
+    """Return the step that finds the backends with a GPU."""
     return _step("machine", *backends, limit=75 * scale.patience)
 
 
 def plan_steps(backends: Sequence[str], scale: Scale, *, torch: bool, corpus: Path | None) -> list[Step]:
-    """Return the steps that follow for backends that can be used. torch: whether its own layers can be measured, too."""
+    """Return the further steps for usable backends. torch: whether its own layers can be measured too."""
     speeds = [_speed(backends, scale, *one, torch=torch) for one in scale.speeds]
     steps = [
         _step("products", "torch" if "torch" in backends else backends[0], scale.product, limit=45),
@@ -119,7 +119,7 @@ def _speed(backends: Sequence[str], scale: Scale, cell: str, size: str, *, torch
 
 
 def engine_name(backend: str) -> str:
-    """Return what `benchmarks.engines` calls chargen on a backend."""
+    """Return chargen's name for a backend in `benchmarks.engines`."""
     return "chargen" if backend == "tensorflow" else f"chargen-{backend}"
 
 
@@ -130,7 +130,7 @@ def _quality(scale: Scale, corpus: Path) -> Step:
 
 
 def fastest(backends: Sequence[str], reports: Sequence[dict[str, Any]]) -> str:
-    """Return the backend that was the fastest in float32 in the first comparison with a figure, or else the first backend."""
+    """Return the fastest backend in float32 in the first comparison with a figure, or else the first backend."""
     for report in reports:
         rates = {row["engine"]: row["median"] for row in report["rows"] if report["kind"] == "speed" and "median" in row}
         known = {one: rates.get(engine_name(one), 0.0) for one in backends}

@@ -1,4 +1,4 @@
-"""The tables of a GPU check, made from benchmarks/gpu.json alone."""
+"""Make the tables of a GPU check from benchmarks/gpu.json."""
 
 from collections.abc import Iterator, Sequence
 from typing import Any
@@ -17,7 +17,7 @@ Row = dict[str, Any]
 
 PRODUCTS = {"float32": "float32", "tf32": "float32 through TF32", "bfloat16": "bfloat16"}
 PRECISIONS = {"float32": "float32 without TF32", "default": "float32 as the framework computes it"}
-NANOGPT_NATS = 1.4697  # published for tinyshakespeare, after some three minutes on an A100, in blocks of 256
+NANOGPT_NATS = 1.4697  # published for tinyshakespeare, after about three minutes on an A100, in blocks of 256
 
 
 def markdown(results: Results) -> str:
@@ -28,20 +28,20 @@ def markdown(results: Results) -> str:
 
 
 def passed(results: Results) -> bool:
-    """Tell whether no step failed, and nothing that was compared differs."""
+    """Return whether no step failed, and no comparison differs."""
     if any(step["outcome"] in ("failed", "out of time") for step in results["steps"]):
         return False
     return not any("failed" in row or row.get("passed") is False for step in results["steps"] for row in step["rows"])
 
 
 def steps(results: Results) -> str:
-    """Return the table of what was done and what was not."""
+    """Return the table of the steps and their outcomes."""
     rows = [(one["step"], one["outcome"], f"{one['seconds']:.0f}", one["why"]) for one in results["steps"]]
     return _table(("step", "outcome", "-seconds", "why"), rows)
 
 
 def machine(results: Results) -> str:
-    """Return the table of what there is to compute on."""
+    """Return the table of the hardware."""
     rows = [(row["what"], row["value"]) for row in _rows(results, "machine") if "what" in row]
     return _table(
         ("machine", ""), [*rows, *((row["backend"], _sees(row)) for row in _rows(results, "machine") if "backend" in row)]
@@ -66,7 +66,7 @@ def products(results: Results) -> str:
 
 def correctness(results: Results) -> str:
     """Return the table of losses on the GPU against those on the CPU, and a line for each form that did not pass."""
-    rows = {(row["backend"], row["form"]): row for row in _rows(results, "correctness")}  # a later one stands for an earlier
+    rows = {(row["backend"], row["form"]): row for row in _rows(results, "correctness")}  # a later row replaces an earlier one
     lines = []
     for backend, precision in dict.fromkeys((row["backend"], row["precision"]) for row in rows.values()):
         same = [row for row in rows.values() if (row["backend"], row["precision"]) == (backend, precision)]
@@ -102,7 +102,7 @@ def _outcome(row: Row) -> tuple[str, str, str]:
 
 
 def speed(results: Results) -> str:
-    """Return the table of the speed, with its ratio to torch's own layers of the same precision, taken turn by turn."""
+    """Return the table of the speed, with the ratio to torch's own layers of the same precision, turn by turn."""
     rates = {row["kind"]: row["tflops"] for row in _rows(results, "products")}
     lines = []
     for one in (step for step in results["steps"] if step["kind"] == "speed"):
@@ -145,7 +145,7 @@ def start(results: Results) -> str:
 
 
 def quality(results: Results) -> str:
-    """Return the table of what training for some minutes gives."""
+    """Return the table of the quality after some minutes."""
     rows = [
         (f"{row['text']}, {row['minutes']:g} minutes on {row['backend']}, {row['protocol']}", f"{row['nats']:.4f}")
         for row in _rows(results, "quality")
@@ -166,7 +166,7 @@ def _rows(results: Results, kind: str) -> Iterator[Row]:
 
 
 def _table(heading: Sequence[str], rows: Sequence[Sequence[str]]) -> str:
-    """Return a table, or nothing without rows; a heading that begins with "-" is that of a column of numbers."""
+    """Return a table, or "" without rows; a heading that begins with "-" is that of a column of numbers."""
     if not rows:
         return ""
     names = [name.removeprefix("-") for name in heading]

@@ -1,9 +1,9 @@
-"""What a step of the GPU check tells the check: rows, each a JSON object on a line of stdout, as soon as it is known."""
+"""Print the results of a step of the GPU check: rows, each a JSON object on a line of stdout, as soon as they are known."""
 
 import json
 from typing import Any
 
-WITHOUT_GPU = {"CUDA_VISIBLE_DEVICES": "", "JAX_PLATFORMS": "cpu"}  # environment of processes that are to compute on a CPU
+WITHOUT_GPU = {"CUDA_VISIBLE_DEVICES": "", "JAX_PLATFORMS": "cpu"}  # environment of processes that compute on a CPU
 
 
 def tell(**row: Any) -> None:
@@ -12,6 +12,6 @@ def tell(**row: Any) -> None:
 
 
 def last_line(text: str) -> str:
-    """Return the last line that says something, which is where a traceback names its error."""
+    """Return the last line that is not blank: the error message of a traceback."""
     lines = [line.strip() for line in text.splitlines() if line.strip()]
     return lines[-1][:300] if lines else "no message"
