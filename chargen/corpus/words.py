@@ -194,21 +194,21 @@ class BpeVocabulary(Vocabulary):
 
 
 class _Pieces:
-    """Merge the pieces of a word in a time of n log n, for words such as a page without a space.
+    """Merges the pieces of a word in time n log n, for long words such as a page without spaces.
 
-    texts: the pieces, an empty text where one was merged into the piece before.
+    texts: the pieces; "" for a piece that was merged into the one before.
     """
 
     def __init__(self, word: str, ranks: Mapping[tuple[str, str], int]) -> None:
         self.texts, self._ranks = list(word), ranks
-        self._after = list(range(1, len(word) + 1))  # the place of the next piece
+        self._after = list(range(1, len(word) + 1))  # the index of the next piece
         self._before = list(range(-1, len(word) - 1))
-        self._rank = -1  # of the pair that is being merged
+        self._rank = -1  # of the current pair
         self._pairs = [(ranks[pair], place) for place, pair in enumerate(pairwise(word)) if pair in ranks]
         heapify(self._pairs)
 
     def next_places(self) -> list[int]:
-        """Return the places of the pair with the earliest merge, from left to right; none if there are no more pairs."""
+        """Return the indices of the pair with the earliest merge, from left to right; an empty list without pairs."""
         places: list[int] = []
         while self._pairs and (not places or self._pairs[0][0] == self._rank):
             self._rank, place = heappop(self._pairs)
@@ -216,7 +216,7 @@ class _Pieces:
         return places
 
     def merge(self, place: int) -> None:
-        """Merge the piece at a place with the next one, unless one of them has been merged with another."""
+        """Merge a piece with the next one, unless one of them was merged before."""
         if self._rank_at(place) != self._rank:
             return
         following = self._after[place]
@@ -230,7 +230,7 @@ class _Pieces:
                 heappush(self._pairs, (rank, first))
 
     def _rank_at(self, place: int) -> int | None:
-        """Return the rank of the pair that begins at a place, or None."""
+        """Return the rank of the pair that begins at an index, or None."""
         if place < 0 or self._after[place] == len(self.texts):
             return None
         return self._ranks.get((self.texts[place], self.texts[self._after[place]]))

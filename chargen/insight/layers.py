@@ -1,4 +1,4 @@
-"""List the layers of a network as Keras's `model.summary()` does, without Keras."""
+"""List the layers of a network like Keras's `model.summary()`, without Keras."""
 
 from collections.abc import Iterator
 from math import prod
@@ -14,7 +14,7 @@ Shape = tuple[int, ...]  # without the batch
 
 
 class LayerRow(NamedTuple):
-    """A layer: its name, Keras's class, the shape of its output for one window, and its numbers."""
+    """A layer: its name, Keras's class, its output shape for one window, and its numbers of parameters."""
 
     name: str
     kind: str
@@ -24,14 +24,14 @@ class LayerRow(NamedTuple):
 
     @property
     def parameters(self) -> int:
-        """All numbers of the layer."""
+        """The number of all parameters of the layer."""
         return self.trainable + self.non_trainable
 
 
 def layer_rows(
     network: NetworkConfig, vocab_size: int, *, context_length: int, num_outputs: int | None = None
 ) -> list[LayerRow]:
-    """Return the layers of a network in their order; num_outputs: of a classifier, unless it is one output per token."""
+    """Return the layers of a network in order; num_outputs: of a classifier, by default one output per token."""
     counts = _counts(network, vocab_size, num_outputs)
     return [
         LayerRow(name, kind, shape, *counts.get(name, (0, 0)))
@@ -75,7 +75,7 @@ def _recurrent(network: NetworkConfig, layer: int, T: int, shape: Shape) -> Iter
 
 
 def _counts(network: NetworkConfig, vocab_size: int, num_outputs: int | None) -> dict[str, tuple[int, int]]:
-    """Return how many numbers of each layer are trained, and how many are not."""
+    """Return the numbers of trained and of other parameters of each layer."""
     counts: dict[str, tuple[int, int]] = {}
     for name, shape in weight_shapes(network, vocab_size, num_outputs=num_outputs).items():
         layer, _, weight = name.rpartition(".")

@@ -1,8 +1,8 @@
-"""Read the `.keras` files that chargen exports: their description and the bytes of their arrays, and nothing else.
+"""Read the `.keras` files that chargen exports: only their description and the bytes of their arrays.
 
-A `.keras` file is a ZIP archive. Keras's own description of the layers, `config.json`, can name code: it is compared with the
-layers that chargen writes, and no layer is made of it. The arrays are in an HDF5 file; chargen's description says where each
-one begins, so that the HDF5 library never reads a file of unknown origin.
+A `.keras` file is a ZIP archive. Keras's own description of the layers, `config.json`, can refer to code: it is compared with
+the layers that chargen writes, and no layer is created from it. The arrays are in an HDF5 file; chargen's description has the
+offset of each, so the HDF5 library never reads an untrusted file.
 """
 
 import hashlib
@@ -27,10 +27,10 @@ LAYERS = frozenset(
         *("GetItem", "Add", "Tanh", "ReLU", "Stack"),  # of an RNN of Dense layers
     }
 )
-MOST_TEXT_BYTES = 64 << 20  # as of the header of a model file
-MOST_STRUCTURE_BYTES = 1 << 20  # that HDF5 takes beside the numbers; 64 layers take a fifth of it
+MOST_TEXT_BYTES = 64 << 20  # the same limit as for the header of a model file
+MOST_STRUCTURE_BYTES = 1 << 20  # of HDF5's own structures; 64 layers need a fifth of it
 CONFIG_DEPTH, CONFIG_MARKS = 64, 1_000_000
-DAMAGED = (zipfile.BadZipFile, EOFError, NotImplementedError, OverflowError, RuntimeError)  # what zipfile raises
+DAMAGED = (zipfile.BadZipFile, EOFError, NotImplementedError, OverflowError, RuntimeError)  # raised by zipfile
 
 
 def read_description(path: Path) -> str:
@@ -42,7 +42,7 @@ def read_description(path: Path) -> str:
 def read_weights(
     path: Path, shapes: Mapping[str, tuple[int, ...]], *, offsets: Mapping[str, Any], checksum: str | None
 ) -> dict[str, Floats]:
-    """Read arrays of some shapes from a `.keras` file, each from its offset in bytes; the SHA-256 of all has to be right.
+    """Read arrays of the given shapes from a `.keras` file, each at its byte offset; check the SHA-256 of all.
 
     Raises OSError, and ValueError for a file with other layers or arrays.
     """
@@ -51,7 +51,7 @@ def read_weights(
         _check_layers(_entry(archive, CONFIG, MOST_TEXT_BYTES).decode("utf-8"))
         content = _entry(archive, WEIGHTS, size + MOST_STRUCTURE_BYTES)
     if hashlib.sha256(content).hexdigest() != checksum:
-        raise ValueError("its weights are damaged, or were saved again by Keras")
+        raise ValueError("its weights are damaged, or Keras has saved them again")
     if offsets.keys() != shapes.keys():
         raise ValueError("its arrays are not those of its network")
     return {name: _array(content, name, offsets[name], shape) for name, shape in shapes.items()}
@@ -69,7 +69,7 @@ def _opened(path: Path) -> Iterator[zipfile.ZipFile]:
 
 
 def _entry(archive: zipfile.ZipFile, name: str, most_bytes: int) -> bytes:
-    """Read an entry. Raises ValueError for one that is missing, compressed, too large or damaged."""
+    """Read an entry. Raises ValueError if it is missing, compressed, too large or damaged."""
     found = [info for info in archive.infolist() if info.filename == name]
     if len(found) != 1:
         hint = "; chargen.keras.save makes a model file of a Keras model" if name == DESCRIPTION else ""
@@ -85,7 +85,7 @@ def _entry(archive: zipfile.ZipFile, name: str, most_bytes: int) -> bytes:
 
 
 def _check_layers(config: str) -> None:
-    """Raise ValueError for a description of layers that chargen does not export, such as a Lambda."""
+    """Raise ValueError for a layer that chargen does not export, such as a Lambda."""
     parsed = parse_json(config, depth=CONFIG_DEPTH, marks=CONFIG_MARKS)
     for layer in parsed["config"]["layers"]:
         if layer["class_name"] not in LAYERS:
@@ -95,5 +95,5 @@ def _check_layers(config: str) -> None:
 def _array(content: bytes, name: str, offset: Any, shape: tuple[int, ...]) -> Floats:
     count = int(np.prod(shape))
     if type(offset) is not int or not 0 <= offset <= len(content) - 4 * count:
-        raise ValueError(f"{name} does not lie within its weights")
+        raise ValueError(f"{name} is not within its weights")
     return np.frombuffer(content, "<f4", count, offset).astype(np.float32).reshape(shape)

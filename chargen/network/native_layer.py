@@ -1,4 +1,4 @@
-"""Step a recurrent layer by the kernels of `chargen.native`, its rows shared among the cores if there is enough to do."""
+"""Step a recurrent layer with the kernels of `chargen.native`; large layers share their rows among the cores."""
 
 import ctypes
 import os
@@ -30,11 +30,11 @@ KINDS: dict[type[Cell[Any]], CellName] = {
     GRUCell: "gru",
     GRUResetBeforeCell: "gru_reset_before",
 }
-WORTH_A_THREAD = 1 << 22  # multiplications of a step
+WORTH_A_THREAD = 1 << 22  # multiplications of a step that are worth another thread
 
 
 class NativeLayer:
-    """A layer of B rows with a state of its own. The first layer reads rows of a table instead of inputs."""
+    """A layer and its state of B rows. The first layer reads rows of a table instead of inputs."""
 
     def __init__(self, kernels: Kernels, cell: Cell[Any], batch_size: int, table: Floats | None) -> None:
         self._library, self.cell = kernels.library, cell
@@ -48,11 +48,11 @@ class NativeLayer:
         packed = np.empty(self._library.packed_floats(ctypes.byref(self.layer)), np.float32)
         for layer in self._parts:
             layer.packed = packed.ctypes.data
-        self._packed = packed  # the structs only know where it lies
+        self._packed = packed  # keeps the memory of the structs alive
         self._library.pack_layer(ctypes.byref(self.layer))
 
     def _cut(self, batch_size: int) -> list[Layer]:
-        """Return the layer of each thread, which has a part of the rows."""
+        """Return the layers of the threads, each with a part of the rows."""
         work = batch_size * self.cell.recurrent_kernel.size
         count = max(1, min(len(os.sched_getaffinity(0)), batch_size, work // WORTH_A_THREAD))
         cuts = [batch_size * part // count for part in range(count + 1)]
@@ -76,17 +76,17 @@ class NativeLayer:
 
     @property
     def token(self) -> npt.NDArray[np.int32]:
-        """Where the kernels read the ids of a step, (1, B)."""
+        """The array from which the kernels read the ids of a step, (1, B)."""
         return self._ids
 
     @property
     def on_one_thread(self) -> bool:
-        """Whether `layer` has all rows."""
+        """Whether one thread has all rows."""
         return len(self._parts) == 1
 
     @property
     def state(self) -> Any:
-        """A copy of the cell's state; it may be set."""
+        """A copy of the cell's state; it may be assigned."""
         hidden = self._hidden.copy()
         return HiddenState(hidden) if self._cell_state is None else LSTMState(hidden, self._cell_state.copy())
 
@@ -97,12 +97,12 @@ class NativeLayer:
             self._cell_state[:] = values.cell
 
     def step_token(self, ids: npt.NDArray[np.integer]) -> Floats:
-        """Read ids, (B,), and return the output, (B, H), good until the next step."""
+        """Read ids, (B,), and return the output, (B, H), valid until the next step."""
         self._ids[0] = ids
         return self._step()
 
     def step_inputs(self, inputs: Floats) -> Floats:
-        """Read inputs, (B, D), and return the output, (B, H), good until the next step."""
+        """Read inputs, (B, D), and return the output, (B, H), valid until the next step."""
         inputs = np.ascontiguousarray(inputs, np.float32)
         self._read_from("x", inputs[None])
         return self._step()

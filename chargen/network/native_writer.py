@@ -1,4 +1,4 @@
-"""Draw and read tokens one after another in C, without returning to Python for each of them."""
+"""Draw and read tokens one after another in C, without returning to Python after each."""
 
 import ctypes
 from collections.abc import Sequence
@@ -34,10 +34,10 @@ class Writer(ctypes.Structure):
 
 
 class NativeWriter:
-    """A network of one row that continues from the state and the logits at hand.
+    """A network of one row that continues from the current state and logits.
 
-    mask: what is added to the logits, (V,): minus infinity for tokens that must not be drawn. temperatures: taken in turn, one
-    a token. stop: the id after which nothing more is drawn.
+    mask: added to the logits, (V,): minus infinity for tokens that must not be drawn. temperatures: used in turn, one per
+    token. stop: the id after which nothing more is drawn.
     """
 
     def __init__(
@@ -66,10 +66,10 @@ class NativeWriter:
         addresses = [ctypes.addressof(one) for one in tables] + [mask.ctypes.data, self._turns.ctypes.data]
         sizes = (len(layers), len(head), len(mask), len(temperatures), -1 if stop is None else stop)
         self._writer = Writer(*sizes, *addresses)
-        self._alive = (layers, dense, outputs, tables, mask)  # the struct only knows where they lie
+        self._alive = (layers, dense, outputs, tables, mask)  # keeps the memory of the struct alive
 
     def _packed(self, kernel: Floats, bias: Floats) -> tuple[Any, ...]:
-        """Return a Dense layer, and what it refers to."""
+        """Return a Dense layer, and the arrays that it refers to."""
         kernel, bias = np.ascontiguousarray(kernel), np.ascontiguousarray(bias)
         dense = Dense(*kernel.shape, kernel.ctypes.data, bias.ctypes.data)
         packed = np.empty(self._library.dense_floats(ctypes.byref(dense)), np.float32)
@@ -78,7 +78,7 @@ class NativeWriter:
         return dense, kernel, bias, packed
 
     def write(self, points: Doubles) -> npt.NDArray[np.int64]:
-        """Draw a token for each uniform number of [0, 1), up to the one that stops, and return their ids.
+        """Draw a token for each uniform number in [0, 1), up to the stop token, and return their ids.
 
         Raises MemoryError.
         """

@@ -6,9 +6,9 @@ const SPACES = "\\t-\\r\\x1c-\\x1f\\x85\\p{Z}";
 const WORD = new RegExp(` ?[${LETTERS}]+| ?[^${LETTERS}${SPACES}]|[${SPACES}]`, "gu");
 const UNKNOWN_WORD = BOUNDARY + 1;
 
-const PLACES = 2 ** 24; // more than a word has
+const PLACES = 2 ** 24; // more pieces than a word has
 
-/** Numbers of which the least is taken first. */
+/** A priority queue of numbers, the smallest first. */
 class Heap {
   items = [];
 
@@ -102,7 +102,7 @@ class Vocabulary {
   /** Return the subwords of a word: always merge the pair with the earliest merge first. */
   merged(word) {
     const pieces = Array.from(word);
-    const after = pieces.map((_, place) => place + 1); // the place of the next piece
+    const after = pieces.map((_, place) => place + 1); // the index of the next piece
     const before = pieces.map((_, place) => place - 1);
     const rankAt = (place) =>
       after[place] < pieces.length ? this.merges.get(JSON.stringify([pieces[place], pieces[after[place]]])) : undefined;
@@ -117,7 +117,7 @@ class Vocabulary {
       const places = [];
       while (pairs.size && Math.floor(pairs.least / PLACES) === rank) places.push(pairs.pop() % PLACES);
       for (const place of places) {
-        if (rankAt(place) !== rank) continue; // one of the two was merged with another
+        if (rankAt(place) !== rank) continue; // one of the two was merged before
         const following = after[place];
         pieces[place] += pieces[following];
         pieces[following] = "";
