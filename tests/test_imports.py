@@ -26,6 +26,7 @@ MAY_IMPORT: dict[str, set[str]] = {
     "suggestions": set(),
     "settings": LIGHT,
     "native": LIGHT,
+    "doctor": LIGHT | {"native", "__init__"},
     "corpus": LIGHT | {"settings"},
     "network": LIGHT | {"settings", "native", "corpus"},
     "runs": LIGHT | {"settings", "corpus", "network"},
@@ -44,7 +45,7 @@ MAY_IMPORT: dict[str, set[str]] = {
     "cli": LIGHT
     | {
         *("settings", "corpus", "network", "runs", "writing", "tracking", "training", "tuning", "insight", "export", "pages"),
-        "serving",
+        *("serving", "doctor"),
     },
     "__main__": {"cli"},
     "__init__": {"api", "errors"},
@@ -178,6 +179,7 @@ LIGHT_COMMANDS = [
     ["config", "show", "--config", "char-rnn"],
     ["corpora"],
     ["corpora", "list", "--json"],
+    ["doctor"],
     ["corpora", "get", "missing"],
     ["corpora", "get", "tiny", "-o", "copy.txt"],
     ["completion", "bash"],

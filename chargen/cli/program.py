@@ -56,6 +56,7 @@ TOPICS = {
         "config": "Show settings and where each comes from.",
         "corpora": "List the texts that are found by name, download more.",
         "completion": "Print the script for completion in a shell.",
+        "doctor": "Show what chargen uses on this machine, and what to install.",
     },
 }
 # The page of the manual about each command.
@@ -81,6 +82,7 @@ MANUAL = {
     "config": "train",
     "corpora": "text",
     "completion": "conventions",
+    "doctor": "machines",
 }
 COMMANDS = {name: text for commands in TOPICS.values() for name, text in commands.items()}
 

@@ -6,15 +6,17 @@ contiguous float32, ids int32.
 
 import ctypes
 from collections.abc import Callable, Mapping
-from concurrent.futures import ThreadPoolExecutor
 from functools import cache
 from itertools import pairwise
-from typing import Any, ClassVar, Literal
+from typing import TYPE_CHECKING, Any, ClassVar, Literal
 
 import numpy as np
 import numpy.typing as npt
 
 from chargen.native.library import Kernels
+
+if TYPE_CHECKING:
+    from concurrent.futures import ThreadPoolExecutor
 
 Array = npt.NDArray[Any]
 Floats = npt.NDArray[np.float32]
@@ -133,6 +135,8 @@ class LayerPass:
 
 
 @cache
-def threads() -> ThreadPoolExecutor:
+def threads() -> "ThreadPoolExecutor":
     """Return the threads that share the rows of a layer; they run while the kernels do, without Python's lock."""
+    from concurrent.futures import ThreadPoolExecutor
+
     return ThreadPoolExecutor(thread_name_prefix="kernels")

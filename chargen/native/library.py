@@ -79,6 +79,7 @@ def _load_or_build(products: Products) -> Kernels | NoKernelsError:
         from chargen.native.building import build_library
 
         build_library(path, instructions)
+        find_kernels.cache_clear()
         return load_library(path, instructions)
     except NoKernelsError as why:
         return why
