@@ -1,5 +1,6 @@
 """Define the options of commands that let a network read a file, and read those files."""
 
+from collections.abc import Callable
 from functools import wraps
 from pathlib import Path
 from typing import Any
@@ -48,19 +49,29 @@ def load_reader(run_spec: str | None, runs_dir: Path, label: str | None, carry: 
     return path, load_models([path], label=label, carry=carry)
 
 
-def run_and_file(command: Command) -> Command:
-    """Add the arguments [RUN] FILE to a command; it receives `run_spec`, None unless given, and `file`."""
+def run_and_file(without_file: str | None = None) -> Callable[[Command], Command]:
+    """Return a decorator that adds the arguments [RUN] FILE to a command.
 
-    @wraps(command)
-    def split(names: tuple[str, ...], **given: Any) -> Any:
-        if len(names) not in (1, 2):
-            raise ConfigError(
-                f"got {len(names)} names, expected [RUN] FILE",
-                hint="give a file; the newest run reads it unless RUN is given",
-            )
-        return command(run_spec=names[0] if len(names) == 2 else None, file=names[-1], **given)
+    It receives `run_spec`, None unless given, and `file`. without_file: a parameter that, if set, makes FILE superfluous.
+    """
 
-    return click.argument("names", nargs=-1, metavar="[RUN] FILE", shell_complete=complete_runs_and_texts)(split)  # type: ignore[return-value]
+    def add(command: Command) -> Command:
+        @wraps(command)
+        def split(names: tuple[str, ...], **given: Any) -> Any:
+            if without_file and given[without_file]:
+                if len(names) > 1:
+                    raise ConfigError(f"got {len(names)} names, expected [RUN] with --{without_file}")
+                return command(run_spec=names[0] if names else None, file="", **given)
+            if len(names) not in (1, 2):
+                raise ConfigError(
+                    f"got {len(names)} names, expected [RUN] FILE",
+                    hint="give a file; the newest run reads it unless RUN is given",
+                )
+            return command(run_spec=names[0] if len(names) == 2 else None, file=names[-1], **given)
+
+        return click.argument("names", nargs=-1, metavar="[RUN] FILE", shell_complete=complete_runs_and_texts)(split)  # type: ignore[return-value]
+
+    return add
 
 
 def given_text(file: str, model: Any = None) -> tuple[str, str]:

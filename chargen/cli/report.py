@@ -36,20 +36,23 @@ def command(run_spec: str | None, output: Path | None, evaluation: bool, runs_di
       chargen report male-lstm-20260101-120000 --output names.html --no-evaluation
     """
     use_one_thread()
+    from chargen.insight.embedding import read_embedding
     from chargen.insight.report import evaluate_run, judge_fresh_texts, read_record, result_or_reason
     from chargen.network.model_file import load_model
     from chargen.pages.report import report_page
     from chargen.runs.directory import find_model
 
     path = find_model(run_spec, runs_dir)
-    record, measured, judgement = read_record(path), None, None
+    record, measured, judgement, embedding = read_record(path), None, None, None
     if not record.classifies:
         model, bars = load_model(path), ProgressBars(verbosity)
         if evaluation:
             measured, record.notes["evaluation"] = result_or_reason(lambda: evaluate_run(record.run, model, bars.stage))
         with bars.stage("copies", 1):
             judgement, record.notes["drawn"] = result_or_reason(lambda: judge_fresh_texts(path, model))
-    page = report_page(record, measured, judgement, run_name=shlex.quote(str(_run_name(path, record.run))))
+        embedding = read_embedding(model) if model.network.config.embedding_size else None
+    run_name = shlex.quote(str(_run_name(path, record.run)))
+    page = report_page(record, measured, judgement, embedding=embedding, run_name=run_name)
     target = output or record.run.report
     write_output(target, page)
     echo(str(target))

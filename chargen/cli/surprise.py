@@ -20,7 +20,7 @@ LARGEST_PAGE = 100_000  # characters
 
 
 @click.command("surprise")
-@run_and_file
+@run_and_file()
 @click.option(
     "--order",
     type=click.Choice(["surprise", "text"]),

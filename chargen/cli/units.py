@@ -3,6 +3,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
+from chargen.cli.embedding import show_embedding
 from chargen.cli.json_text import json_text
 from chargen.cli.measuring import use_one_thread
 from chargen.cli.options import write_output
@@ -18,7 +19,7 @@ PAGE_BYTES = 1 << 20  # activations in a page, at most
 
 
 @click.command("units")
-@run_and_file
+@run_and_file(without_file="embedding")
 @click.option("--find", "wanted", type=click.Choice(PROPERTIES), help="Rank the units by how well they follow a property.")
 @click.option("--unit", type=click.IntRange(1), metavar="N", help="Show the activations of this unit, counted from 1.")
 @click.option(
@@ -33,6 +34,8 @@ PAGE_BYTES = 1 << 20  # activations in a page, at most
     "--length", type=click.IntRange(2), default=5000, show_default=True, metavar="N", help="Characters to read, at most."
 )
 @click.option("--top", type=click.IntRange(1), default=10, show_default=True, metavar="N", help="Units to list.")
+@click.option("--embedding", is_flag=True, help="Show the embedding of the tokens instead: neighbours and a picture.")
+@click.option("--token", metavar="TOKEN", help="With --embedding: show the neighbours of this token only.")
 @html_option
 @reading_options
 def command(
@@ -44,6 +47,8 @@ def command(
     state: str | None,
     length: int,
     top: int,
+    embedding: bool,
+    token: str | None,
     html: Path | None,
     label: str | None,
     carry: bool | None,
@@ -61,8 +66,14 @@ def command(
       chargen units book-lstm-20260101-120000 book.txt --find quotes
       chargen units book.txt --unit 17 --layer 2
       chargen units book.txt --html units.html
+      chargen units --embedding --token e
     """
     use_one_thread()
+    if embedding:
+        show_embedding(load_reader(run_spec, runs_dir, label, carry)[1], token, top, as_json=as_json)
+        return
+    if token is not None:
+        raise ConfigError("--token needs --embedding", hint="add --embedding, or leave out --token")
     from chargen.insight.passages import read_passages
     from chargen.insight.units import record_units
 

@@ -8,6 +8,7 @@ from itertools import groupby, pairwise
 
 import chargen
 from chargen.insight.assessment import missing_baselines_note
+from chargen.insight.embedding import Embedding
 from chargen.insight.report import (
     COPY_LENGTH,
     RANDOM_SEED,
@@ -19,6 +20,7 @@ from chargen.insight.report import (
 )
 from chargen.pages.charts import Chart, chart_data, draw, selection
 from chargen.pages.page import escaped, make_page
+from chargen.pages.scatter import draw_scatter
 from chargen.runs.curves import Panel, make_panels
 from chargen.runs.gradients import FIGURES
 from chargen.runs.metrics import History
@@ -28,14 +30,23 @@ from chargen.settings.schema import TrainingConfig
 MAX_EPOCHS = 200  # epochs with sample texts and figures in a page
 LONGEST_VALUE = 300  # characters of a setting or a name
 BAR = 100  # width of the longest bar
+MAX_TOKENS = 200  # in the picture of the embedding
 MAX_LINES = 5  # of the corpus, listed
 TOKENS = {"char": "characters", "byte": "bytes", "word": "words", "bpe": "BPE tokens"}
 
 
-def report_page(record: RunRecord, evaluation: Evaluation | None, judgement: Judgement | None, *, run_name: str) -> str:
+def report_page(
+    record: RunRecord,
+    evaluation: Evaluation | None,
+    judgement: Judgement | None,
+    *,
+    embedding: Embedding | None = None,
+    run_name: str,
+) -> str:
     """Return the page of a run, in which every text of the run is escaped.
 
-    evaluation, judgement: None leaves out the quality of the model and the new texts. run_name: the run's name for commands.
+    evaluation, judgement, embedding: None leaves out the quality of the model, the new texts, and the picture of its tokens.
+    run_name: the run's name for commands.
     """
     network, notes = record.metadata["network"], _notes(record, evaluation, judgement)
     curves, gradients = _curves(record), _gradients(record.gradients)
@@ -45,6 +56,7 @@ def report_page(record: RunRecord, evaluation: Evaluation | None, judgement: Jud
         "samples": ("What it wrote during training", _samples(record.samples)),
         "drawn": ("What it writes now, and how much is copied", _drawn(record, judgement) if judgement else []),
         "evaluation": ("How well it predicts", _evaluation(evaluation) if evaluation else []),
+        "embedding": ("Embedding of the tokens", _embedding(embedding) if embedding else []),
         "gradients": ("Gradients", list(map(draw, gradients))),
         "trained": ("Settings", _trained(record)),
         "commands": ("Next steps", _commands(record, run_name)),
@@ -86,6 +98,14 @@ def _notes(record: RunRecord, evaluation: Evaluation | None, judgement: Judgemen
     if judgement:
         notes["drawn"] = "Parts that are copied from the corpus are marked."
     return notes
+
+
+def _embedding(embedding: Embedding) -> list[str]:
+    """Return the picture of the first tokens; near ones have similar vectors."""
+    names = [repr(one)[1:-1] for one in embedding.tokens[:MAX_TOKENS]]
+    title = f"The vectors of {len(names):,} tokens"
+    about = f"{title}, {embedding.vectors.shape[1]} numbers each, in the two directions in which they vary most."
+    return [f'<p class="note">{about}</p>', draw_scatter(names, embedding.plane()[: len(names)], title=title)]
 
 
 def _measured_on(evaluation: Evaluation) -> str:

@@ -53,6 +53,7 @@ class TrainKeywords(TypedDict, total=False):
     epochs: int
     patience: int
     from_: str | PathLike[str] | None
+    embeddings: str | None
     until_loss: float | None
     epoch_steps: int | None
     validate_whole: bool

@@ -215,6 +215,9 @@ class TrainingConfig:
         flag="--from",
         unset="none",
     )
+    embeddings: str | None = setting(
+        None, "File of word vectors, in the text form of word2vec or GloVe, to start the embedding from.", unset="none"
+    )
     until_loss: float | None = setting(
         None, "Stop when the training loss of an epoch is at most this, in nats.", minimum=0.0, unset="none"
     )

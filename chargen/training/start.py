@@ -24,6 +24,7 @@ from chargen.training.devices.ranks import ALONE, Ranks
 from chargen.training.planning.plan import Plan
 from chargen.training.planning.text_plan import make_plan
 from chargen.training.planning.transfer import Start, find_start
+from chargen.training.planning.word_vectors import read_word_vectors
 from chargen.training.recording.results import EpochResult, TrainingOutcome
 from chargen.training.resuming import changed_settings, find_checkpoint, is_finished
 from chargen.training.session import forecast_session, run_session
@@ -240,8 +241,11 @@ def _plan_task(
 
     settings = resolved.settings
     if settings.training.task == "classify":
-        return ClassifierTask(make_classifier_plan(settings, load_examples(settings.corpus)))
+        classifier = make_classifier_plan(settings, load_examples(settings.corpus))
+        return ClassifierTask(classifier, word_vectors=read_word_vectors(classifier.settings, classifier.vocabulary))
     corpus = load_corpus(settings.corpus, stateful=settings.training.stateful)
     if budget is None:
-        return TextTask(make_plan(settings, corpus, start=start))
-    return TextTask(plan_within(budget, resolved, corpus, start=start, verbosity=verbosity, measured=measured))
+        plan = make_plan(settings, corpus, start=start)
+    else:
+        plan = plan_within(budget, resolved, corpus, start=start, verbosity=verbosity, measured=measured)
+    return TextTask(plan, word_vectors=read_word_vectors(plan.settings, plan.vocabulary))

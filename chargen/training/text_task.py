@@ -10,11 +10,12 @@ from chargen.training.devices.backend import describe_device, load_backend
 from chargen.training.devices.ranks import ALONE, Ranks
 from chargen.training.planning.text_plan import TextPlan
 from chargen.training.planning.transfer import transferred
+from chargen.training.planning.word_vectors import WordVectors
 from chargen.training.recording.display import Display
 from chargen.training.recording.results import TextEpoch
 from chargen.training.recording.text_recorder import TextRecorder
 from chargen.training.task import Comparison
-from chargen.training.trainer import Trainer
+from chargen.training.trainer import Trainer, start_embedding
 
 
 @final
@@ -24,9 +25,11 @@ class TextTask:
 
     plan: TextPlan
     watch: Callable[[Sequence[TextEpoch]], bool] | None = None
+    word_vectors: WordVectors | None = None
 
     def make_trainer(self, display: Display, ranks: Ranks = ALONE) -> Trainer:
         trainer = self._initial_trainer(display, ranks)
+        start_embedding(trainer, self.word_vectors, self.plan.vocabulary, display)
         if self.plan.start:
             trainer.set_weights(transferred(trainer.network().weights, self.plan.start, self.plan.vocabulary))
         return trainer

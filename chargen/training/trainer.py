@@ -5,11 +5,14 @@ from typing import Protocol
 
 import numpy as np
 
+from chargen.corpus.vocabulary import Vocabulary
 from chargen.network.cells import Floats
 from chargen.network.network import Network
 from chargen.runs.checkpoints import Arrays
 from chargen.settings.schema import TrainingConfig
 from chargen.training.planning.validation import Validation
+from chargen.training.planning.word_vectors import WordVectors
+from chargen.training.recording.display import Display
 from chargen.training.recording.results import Figures
 from chargen.training.signals import RequestedSignal
 
@@ -23,7 +26,7 @@ class Trainer(Protocol):
         """Return the network as it is now, its weights copied."""
 
     def set_weights(self, weights: Mapping[str, Floats]) -> None:
-        """Replace all weights, named as `weight_shapes` names them."""
+        """Replace some weights, named as `weight_shapes` names them."""
 
     def prepare(self) -> None:
         """Compile the steps of training and measuring. Weights, optimizer and carried states do not change."""
@@ -55,6 +58,13 @@ class Trainer(Protocol):
 
     def restore(self, state: Arrays) -> None:
         """Restore what `state` returned."""
+
+
+def start_embedding(trainer: Trainer, vectors: WordVectors | None, vocabulary: Vocabulary, display: Display) -> None:
+    """Let the embedding of a trainer start from word vectors, if there are any."""
+    if vectors is not None:
+        trainer.set_weights({"embedding": vectors.placed(trainer.network().weights["embedding"])})
+        display.note(vectors.describe(vocabulary))
 
 
 def resets_state(training: TrainingConfig, epoch: int, first: int, steps: int) -> bool:

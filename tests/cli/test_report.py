@@ -100,7 +100,17 @@ def test_all_parts_of_a_run(invoke: Invoke, train: Callable[..., RunDirectory]) 
     run = train("--epochs", 3, "--schedule", "cosine")
     page = reported(invoke)
     assert run.report.is_file()
-    assert list(page.sections) == ["", "curves", "samples", "drawn", "evaluation", "gradients", "trained", "commands"]
+    assert list(page.sections) == [
+        "",
+        "curves",
+        "samples",
+        "drawn",
+        "evaluation",
+        "embedding",
+        "gradients",
+        "trained",
+        "commands",
+    ]
     told = page.sections
     assert "prose" in told[""]
     assert "learning rate" in told["curves"]

@@ -103,3 +103,19 @@ def test_what_there_is_not_is_one_line(invoke: Invoke, text_file: Path, write_cl
     assert_one_line(invoke("units", "-", input="xyz"), "never seen 'x'")
     write_classifier()
     assert_one_line(invoke("units", "critic", text_file), "holds a classifier, which writes no text")
+
+
+def test_the_embedding_of_tokens(invoke: Invoke, write_run: WriteRun) -> None:
+    write_run()
+    found = json.loads(invoke("units", "--embedding", "--json", "--top", 2).stdout)
+    assert set(found["neighbours"]) == set(found["points"])
+    assert all(len(one) == 2 for one in found["neighbours"].values())
+    token = next(iter(found["neighbours"]))
+    lines = invoke("units", "--embedding", "noise", "--token", token, "--top", 2).stdout.splitlines()
+    nearest = found["neighbours"][token][0]
+    assert lines[0] == f"{nearest['similarity']:+.3f}  {nearest['token']!r}"
+    table = invoke("units", "--embedding").stdout
+    assert table.startswith(repr(token))
+    assert_one_line(invoke("units", "--embedding", "--token", "xyz"), "no such token: 'xyz'")
+    assert_one_line(invoke("units", "a.txt", "--token", "a"), "--token needs --embedding")
+    assert_one_line(invoke("units", "--embedding", "noise", "a.txt"), "got 2 names, expected [RUN] with --embedding")

@@ -9,9 +9,10 @@ from chargen.training.classifying.plan import ClassifierPlan
 from chargen.training.classifying.recorder import ClassifierRecorder
 from chargen.training.devices.backend import load_backend
 from chargen.training.devices.ranks import ALONE, Ranks
+from chargen.training.planning.word_vectors import WordVectors
 from chargen.training.recording.display import Display
 from chargen.training.task import Comparison
-from chargen.training.trainer import Trainer
+from chargen.training.trainer import Trainer, start_embedding
 
 
 @final
@@ -20,6 +21,7 @@ class ClassifierTask:
     """The training of a classifier."""
 
     plan: ClassifierPlan
+    word_vectors: WordVectors | None = None
 
     def make_trainer(self, display: Display, ranks: Ranks = ALONE) -> Trainer:
         load_backend(self.plan.settings.training.backend)
@@ -27,7 +29,9 @@ class ClassifierTask:
         from chargen.training.device_notes import show_device
 
         show_device(self.plan.settings, display)
-        return classifier_trainer(self.plan)
+        trainer = classifier_trainer(self.plan)
+        start_embedding(trainer, self.word_vectors, self.plan.vocabulary, display)
+        return trainer
 
     def make_recorder(self, run: RunDirectory, display: Display, tracker: Tracker, *, leads: bool = True) -> ClassifierRecorder:
         return ClassifierRecorder(self.plan, run, display, tracker, leads=leads)
