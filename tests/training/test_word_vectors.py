@@ -28,7 +28,7 @@ def test_words_start_from_their_vectors(head: str, text: str, invoke: Invoke) ->
     slow = ("--learning-rate", "0.0000001", "--optimizer", "sgd", "--config", "plain")
     result = invoke("train", text, *OPTIONS, *slow, "--embeddings", "v.txt")
     assert result.exit_code == 0, result.stderr
-    assert "embedding: 4 of 10 words start from v.txt (--embeddings)" in result.stderr
+    assert "embedding: 4 of 11 words start from v.txt (--embeddings)" in result.stderr
     model = load_model(Path(result.stdout.strip(), "model.safetensors"))
     rows = {word: model.network.embedding[token] for token, word in enumerate(model.vocabulary.texts)}
     for word, vector in {" cat": [1, 2, 3], " the": [-1, 0.5, 2], "The": [-1, 0.5, 2], " sat": [4, 5, 6]}.items():
