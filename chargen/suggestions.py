@@ -122,6 +122,7 @@ NO_OPTIONS: Table = (
     ("windows are shuffled in each epoch; with --stateful they are read in the order of the text", "shuffle no-shuffle"),
     ("the loss is the cross-entropy of the next token", "loss loss-function criterion"),
     ("each epoch reports the loss, bits a character, and of classifiers the accuracy", "metrics metric monitor"),
+    ("chargen config list lists the configs; --config NAME takes one", "list-configs configs show-configs"),
     ("callbacks are for Python: chargen.train(..., callbacks=[...])", "callbacks callback"),
     ("the best model is kept in any case, and the last one beside it", "save-best-only save-best"),
     ("the text is read as it is; change the file before", "lower lowercase lowercased remove-punctuation clean"),
@@ -164,7 +165,7 @@ COMMANDS: Table = (
 # The same for subcommands.
 COMMANDS_BELOW: dict[str, Table] = {
     "corpora": (("get", "download fetch pull add install"), ("list", "ls show all")),
-    "config": (("show", "print list ls get dump view cat"),),
+    "config": (("show", "print get dump view cat"), ("list", "ls all")),
 }
 
 

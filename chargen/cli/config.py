@@ -19,15 +19,38 @@ from chargen.cli.options import (
     time_options,
 )
 from chargen.cli.suggesting import SuggestingGroup
+from chargen.cli.tables import aligned
 from chargen.errors import ConfigError
 from chargen.settings.layers import Resolved, resolve
 from chargen.settings.schema import SECTIONS
+from chargen.shipped import shipped_files
 from chargen.terminal import echo
 
 
 @click.group("config", cls=SuggestingGroup)
 def command() -> None:
-    """Show settings and where each comes from."""
+    """Show settings and where each comes from, or list the configs."""
+
+
+@command.command("list")
+@json_option
+@common_options
+def list_configs(as_json: bool, verbosity: int) -> None:
+    """List the configs that come with chargen, each with its first line.
+
+    \b
+      chargen config list
+      chargen train nietzsche.txt --config nietzsche
+    """
+    found = {path.stem: _first_line(path) for path in shipped_files("configs") if path.suffix == ".toml"}
+    echo(json_text(found) if as_json else aligned(list(found.items())))
+
+
+def _first_line(config: Path) -> str:
+    """Return the comment that a config begins with, up to the command that uses it."""
+    with config.open(encoding="utf-8") as file:
+        line = file.readline().removeprefix("#").strip()
+    return line.partition(": chargen train")[0].rstrip(": ")
 
 
 COMMON = {

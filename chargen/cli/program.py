@@ -53,7 +53,7 @@ TOPICS = {
         "plot": "Draw the loss curves of runs.",
     },
     "Settings": {
-        "config": "Show settings and where each comes from.",
+        "config": "Show settings and where each comes from; list the configs.",
         "corpora": "List the texts that are found by name, download more.",
         "completion": "Print the script for completion in a shell.",
         "doctor": "Show what chargen uses on this machine, and what to install.",

@@ -62,6 +62,8 @@ def _layers(network: NetworkConfig, vocab_size: int, T: int, num_outputs: int) -
     head = (T,) if network.targets == "all" else ()
     if network.dense_size:
         yield "dense", "Dense", (*head, network.dense_size)
+        if network.dropout:
+            yield "dense_dropout", "Dropout", (*head, network.dense_size)
     yield "output", "Dense", (*head, num_outputs)
 
 

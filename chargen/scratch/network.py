@@ -153,7 +153,7 @@ class NetworkPass:
             values = self._then("", LastStepPass(values))
         values = self._drop(values)
         if self._config.dense_size:
-            values = self._then("", ReluPass(self._project("dense", values)))
+            values = self._drop(self._then("", ReluPass(self._project("dense", values))))
         return self._project("output", values)
 
     def _project(self, name: str, values: Array) -> Array:

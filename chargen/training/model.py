@@ -129,6 +129,7 @@ def recurrent_stack(
         values = _dropped(values, network.dropout, locked=network.locked_dropout and every_step)
     if network.dense_size:
         values = layers.Dense(network.dense_size, activation="relu", name="dense")(values)  # at each position
+        values = _dropped(values, network.dropout, locked=network.locked_dropout and network.targets == "all")
     return ids, values
 
 

@@ -104,6 +104,7 @@ def stock_model(
     wraps = time_distributed and network.targets == "all"
     if network.dense_size:
         values = _dense(network.dense_size, "relu", "dense", wraps=wraps)(values)
+        values = _dropped(values, network, network.dropout, every_step=network.targets == "all")
     outputs = _dense(vocab_size, "softmax" if softmax else "linear", "output", wraps=wraps)(values)
     return keras.Model(ids, outputs, name="chargen")
 

@@ -143,8 +143,9 @@ def test_every_command_that_is_suggested_exists() -> None:
         (["novel.txt"], "to train on a text: chargen train novel.txt"),
         (["smaple"], "did you mean chargen sample?"),
         (["corpora", "download", "male"], "no such command 'download'; did you mean chargen corpora get?"),
-        (["config", "list"], "did you mean chargen config show?"),
-        (["config", "xyzzy"], "no such command 'xyzzy'; commands: show"),
+        (["config", "ls"], "did you mean chargen config list?"),
+        (["config", "xyzzy"], "no such command 'xyzzy'; commands: list, show"),
+        (["train", "--list-configs"], "no such option --list-configs: chargen config list lists the configs"),
     ],
     ids=lambda value: " ".join(value)[:40] if isinstance(value, list) else "",
 )

@@ -38,6 +38,7 @@ class ClassifierPlan:
     validation: Validation | None
     num_parameters: int
     memory_bytes: int
+    whole_share: float  # of the texts to train on, those that are not cut
 
     reasons: tuple[str, ...] = ()  # no setting of a classifier is chosen by a recipe
     warnings: tuple[str, ...] = ()
@@ -87,7 +88,8 @@ class ClassifierPlan:
             f"{len(self.vocabulary.pieces):,} {self.settings.corpus.tokens} tokens, {len(self.labels)} labels: {labels}",
             f"{network.cell} {network.num_layers}x{network.hidden_size}, {inputs}, {self.num_parameters:,} parameters; "
             f"{self.training.num_steps:,} steps an epoch of {self.training.batch_size} texts cut to their last "
-            f"{self.context_length} tokens; about {self.memory_bytes / 1e6:,.0f} MB besides the backend",
+            f"{self.context_length} tokens, which hold {self.whole_share:.0%} of the texts whole (--context-length); "
+            f"about {self.memory_bytes / 1e6:,.0f} MB besides the backend",
         ]
 
 
@@ -100,7 +102,8 @@ def make_classifier_plan(settings: Settings, corpus: Corpus) -> ClassifierPlan:
     documents, held_out = split_examples(corpus.documents, settings.corpus.validation_split, seed=seed)
     vocabulary = build_vocabulary(settings.corpus, corpus.texts)
     longest = LONGEST_ROW[settings.corpus.tokens]
-    context_length = settings.training.context_length or min(longest, _longest(documents, vocabulary))
+    lengths = np.array([len(vocabulary.encode(str(document.text))) for document in documents])
+    context_length = settings.training.context_length or min(longest, int(lengths.max()))
     batch_size = settings.training.batch_size or BATCH_SIZE
     training = replace(settings.training, context_length=context_length, batch_size=batch_size)
     settings = replace(settings, network=replace(settings.network, targets="last"), training=training)
@@ -121,6 +124,7 @@ def make_classifier_plan(settings: Settings, corpus: Corpus) -> ClassifierPlan:
         validation=Validation(batches=batches(held_out)) if held_out else None,
         num_parameters=num_parameters,
         memory_bytes=memory_bytes,
+        whole_share=float((lengths <= context_length).mean()),
     )
 
 
@@ -138,8 +142,3 @@ def count_parameters(settings: Settings, vocabulary: Vocabulary, *, num_labels: 
     """Return the number of weights."""
     shapes = weight_shapes(settings.network, len(vocabulary), num_outputs=num_class_outputs(num_labels))
     return sum(math.prod(shape) for shape in shapes.values())
-
-
-def _longest(documents: Documents, vocabulary: Vocabulary) -> int:
-    """Return the number of tokens of the longest text."""
-    return max(len(vocabulary.encode(str(document.text))) for document in documents)
