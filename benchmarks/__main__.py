@@ -7,6 +7,7 @@ benchmarks/results.json, with the machine that they were measured on; `table` pr
 import json
 import sys
 from collections.abc import Callable
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -22,6 +23,7 @@ from benchmarks import (
     options,
     picture,
     plot,
+    precision,
     quality,
     reading,
     sample,
@@ -234,10 +236,17 @@ def measure_ablation(seeds: int = 3, scale: float = 1.0, as_json: bool = False) 
 
 
 @main.command("precision")
+@click.option("--precision", "compared", default="bfloat16_products", show_default=True, help="What float32 is compared with.")
+@click.option("--seeds", type=click.IntRange(min=1), default=3, show_default=True, help="Trainings of each kind.")
+@click.option("--epochs", type=click.IntRange(min=1), help="Epochs of each, for a try; else what chargen chooses.")
 @as_json
-def measure_precision(as_json: bool = False) -> None:
-    """Bits a character that mixed_bfloat16 costs."""
-    _report("precision", classic_time.measure_precision, as_json)
+def measure_precision(
+    compared: str = "bfloat16_products", seeds: int = 3, epochs: int | None = None, as_json: bool = False
+) -> None:
+    """Bits a character that a precision costs, and whether that is within what random seeds make."""
+    options = ["--epochs", str(epochs)] if epochs else []
+    work = partial(precision.measure, precision=compared, seeds=seeds, options=options)
+    _report("precision", work, as_json, keep=not epochs)
 
 
 @main.command("min-cells")
@@ -248,7 +257,7 @@ def measure_min_cells(scale: float = 1.0, as_json: bool = False) -> None:
     _report("min-cells", lambda: min_cells.measure(scale=scale), as_json, keep=scale == 1)
 
 
-APART = (measure_quality, measure_short_texts, measure_ablation, measure_min_cells)  # hours
+APART = (measure_quality, measure_short_texts, measure_ablation, measure_min_cells, measure_precision)  # hours
 
 
 @main.command("options")
@@ -295,6 +304,8 @@ def _report(kind: str, measure: Callable[[], Rows], as_json: bool, *, keep: bool
     for row in report["rows"]:
         ratio = f"  chargen is {row['chargen_is_faster_by']:.2f}x" if row.get("chargen_is_faster_by", 1) != 1 else ""
         spread = f"({row['min']:,.3f} to {row['max']:,.3f})"
+        if "share_of_products" in row:
+            ratio += f"  {row['share_of_products']:.0%} of the machine's products"
         click.echo(f"{row['what']:48}  {row['median']:>11,.3f} {row['unit']:8}  {spread}{ratio}")
 
 

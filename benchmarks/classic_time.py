@@ -1,11 +1,9 @@
-import json
 import re
 import subprocess
 import sys
 import tempfile
 import time
 from pathlib import Path
-from statistics import median
 from typing import Any
 
 from benchmarks.classic import ClassicGenerator
@@ -37,28 +35,6 @@ def measure(*, epochs: int) -> list[dict[str, Any]]:
         _row(f"chargen train, whole process, to validation {reached:.3f} nats", seconds)
         | {"chargen_is_faster_by": classic_seconds / seconds},
     ]
-
-
-def measure_precision(*, repetitions: int = 3) -> list[dict[str, Any]]:
-    """Measure the bits a character that `--precision mixed_bfloat16` costs with chargen's defaults."""
-    source = str(NAMES) if NAMES.is_file() else "male.txt"
-    lost = [_best_bits(source, "mixed_bfloat16", seed) - _best_bits(source, "float32", seed) for seed in range(repetitions)]
-    return [
-        {
-            "what": f"bits a character lost with mixed_bfloat16, {repetitions} random seeds",
-            "unit": "bits",
-            "median": median(lost),
-            "min": min(lost),
-            "max": max(lost),
-        }
-    ]
-
-
-def _best_bits(source: str, precision: str, seed: int) -> float:
-    with tempfile.TemporaryDirectory() as folder:
-        command = [sys.executable, "-m", "chargen", "train", source, "--precision", precision, "--random-seed", str(seed)]
-        done = subprocess.run([*command, "-q", "--json"], cwd=folder, capture_output=True, text=True, check=True)
-    return float(json.loads(done.stdout)["bits_per_character"])
 
 
 def _seconds_to_reach(loss: float, source: str) -> tuple[float, float]:

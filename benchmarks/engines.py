@@ -176,6 +176,7 @@ ENGINES: dict[str, Callable[[str, Size], Trainer]] = {
     "chargen-avx2": partial(chargen_trainer, native="avx2"),
     "chargen-jax": partial(chargen_trainer, backend="jax"),
     "chargen-torch": partial(chargen_trainer, backend="torch"),
+    "chargen-bfloat16-products": partial(chargen_trainer, precision="bfloat16_products"),
     "chargen-bfloat16": partial(chargen_trainer, precision="mixed_bfloat16"),
     "chargen-jax-bfloat16": partial(chargen_trainer, backend="jax", precision="mixed_bfloat16"),
     "chargen-torch-bfloat16": partial(chargen_trainer, backend="torch", precision="mixed_bfloat16"),

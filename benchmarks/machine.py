@@ -3,13 +3,17 @@ import platform
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 
+from chargen.native.library import CHOICES, kernels_or_none
+
 PACKAGES = ("numpy", "tensorflow", "keras", "jax", "torch")
 
 
 def describe_machine() -> str:
     """Return what a figure depends on: processor, cores (each engine uses all), Python and packages."""
     packages = ", ".join(f"{name} {number}" for name in PACKAGES if (number := _version(name)))
-    return f"{_processor()}, {os.cpu_count()} cores, Python {platform.python_version()}, {packages}"
+    kernels = {name: kernels_or_none(name) for name in CHOICES}
+    native = ", ".join(f"{name} kernels {found.instructions if found else 'none'}" for name, found in kernels.items())
+    return f"{_processor()}, {os.cpu_count()} cores, {native}, Python {platform.python_version()}, {packages}"
 
 
 def _version(package: str) -> str | None:

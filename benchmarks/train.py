@@ -1,15 +1,17 @@
 import subprocess
 import sys
 import tempfile
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from contextlib import ExitStack, suppress
 from pathlib import Path
 from statistics import median
 from typing import Any
 
 from benchmarks.engines import SIZES
+from benchmarks.products import flops_per_character, kernel_rate, sgemm_rate
 
 REPETITIONS = 5
+GATES = {"lstm": 4, "gru": 3, "simplernn": 1}
 SECONDS = 2.0  # of a turn
 
 
@@ -69,10 +71,11 @@ def measure(
 ) -> list[dict[str, Any]]:
     """Measure characters a second of chargen and of others in turn, and their ratio to chargen's."""
     rows = []
+    limits = {"float32": max(sgemm_rate(), kernel_rate("float32") or 0), "bfloat16": kernel_rate("bfloat16")}
     for cell in cells:
         for size in sizes:
             rates = rates_in_turns(["chargen", *against], cell, size)
-            rows += [_row(engine, cell, size, seen, rates["chargen"]) for engine, seen in rates.items()]
+            rows += [_row(engine, cell, size, seen, rates["chargen"], limits) for engine, seen in rates.items()]
     return rows
 
 
@@ -90,9 +93,16 @@ def rates_in_turns(
     return {engine: [turn[engine] for turn in taken] for engine in engines}
 
 
-def _row(engine: str, cell: str, size: str, rates: list[float], ours: list[float]) -> dict[str, Any]:
-    """Return a row; ratios are computed turn by turn, because other load on the machine slows both engines."""
+def _row(
+    engine: str, cell: str, size: str, rates: list[float], ours: list[float], limits: Mapping[str, float | None]
+) -> dict[str, Any]:
+    """Return a row; ratios are computed turn by turn, because other load on the machine slows both engines.
+
+    limits: operations a second of the machine's products. The share is that of a training in which they are all there is.
+    """
     num_layers, hidden_size, *_ = SIZES[size]
+    limit = limits["bfloat16" if "bfloat16" in engine else "float32"]
+    share = median(rates) * flops_per_character(GATES[cell], SIZES[size]) / limit if limit else None
     return {
         "what": f"training, {cell} {size} ({num_layers}x{hidden_size}), {engine}",
         "unit": "chars/s",
@@ -101,6 +111,7 @@ def _row(engine: str, cell: str, size: str, rates: list[float], ours: list[float
         "engine": engine,
         "chars_per_second": {"median": median(rates), "min": min(rates), "max": max(rates)},
         "chargen_is_faster_by": median(one / other for one, other in zip(ours, rates, strict=True)),
+        **({"share_of_products": share} if share else {}),
         "median": median(rates),
         "min": min(rates),
         "max": max(rates),
