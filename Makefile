@@ -8,7 +8,7 @@ SEEDS ?= 3
 WHEELS := gpu-wheels
 COUNT ?= 300
 
-.PHONY: help setup demo test test-backends fuzz torture mutate lint format docs docs-serve bench quality gpu-wheels gpu-check models corpora clean
+.PHONY: help setup demo test test-backends fuzz sanitize torture mutate lint format docs docs-serve bench quality gpu-wheels gpu-check models corpora clean
 .DEFAULT_GOAL := help
 
 help: ## list the targets
@@ -35,6 +35,11 @@ test-backends: $(READY) ## install JAX and PyTorch and test training with them
 
 fuzz: $(READY) ## damage model files for ten minutes (MINUTES=10): each must load, or be refused in one line
 	$(BIN)/python -m tests.hostile.fuzz_model_file --minutes $(MINUTES)
+
+sanitize: $(READY) ## test the C kernels with the compiler's sanitizers of addresses and of undefined behaviour
+	LD_PRELOAD="$$($${CC:-cc} -print-file-name=libasan.so)" ASAN_OPTIONS=detect_leaks=0:allocator_may_return_null=1 \
+		KERNEL_TEST_FLAGS="-g -O1 -fsanitize=address,undefined -fno-sanitize-recover=all" \
+		$(BIN)/python -m pytest -n 0 tests/native/test_kernels.py
 
 torture: $(READY) ## run the long loops: kill, resume, faults, attacks, terminal (some 20 minutes)
 	$(BIN)/python -m tests.torture

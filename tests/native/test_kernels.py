@@ -1,5 +1,6 @@
 """The kernels compute what the cells of `chargen.network` do, and their gradients are those of finite differences."""
 
+import os
 from collections.abc import Callable
 from typing import Any, get_args
 
@@ -33,6 +34,7 @@ def kernels_of(instructions: Instructions) -> Kernels:
 
     if not instructions.needs <= flags_of_processor():
         pytest.skip(f"the processor has no {instructions.name}")
+    instructions = instructions._replace(flags=(*instructions.flags, *os.environ.get("KERNEL_TEST_FLAGS", "").split()))
     path = library_path(instructions)
     try:
         build_library(path, instructions)
