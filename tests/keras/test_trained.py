@@ -78,7 +78,7 @@ def test_training_goes_on_from_an_exported_file(run: chargen.Run, invoke: Callab
     small = ("--config", "plain", "--epochs", 1, "--sample-every", 0, "--backend", "numpy")
     result = invoke("train", "text.txt", "--from", "my.keras", *small)
     assert result.exit_code == 0, result.stderr
-    assert "going on from my.keras: all weights" in result.stderr
+    assert "starting from the weights of my.keras" in result.stderr
 
 
 def test_dropped_weights_are_named(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
