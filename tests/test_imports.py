@@ -29,7 +29,7 @@ MAY_IMPORT: dict[str, set[str]] = {
     "doctor": LIGHT | {"native", "__init__"},
     "corpus": LIGHT | {"settings"},
     "network": LIGHT | {"settings", "native", "corpus"},
-    "runs": LIGHT | {"settings", "corpus", "network"},
+    "runs": LIGHT | {"settings", "native", "corpus", "network"},
     "writing": LIGHT | {"settings", "native", "corpus", "network"},
     "tracking": LIGHT,
     "scratch": LIGHT | {"settings", "corpus", "network"},

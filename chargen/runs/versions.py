@@ -10,13 +10,20 @@ import tomli_w
 
 import chargen
 from chargen.errors import RunError
+from chargen.native.library import find_kernels
 from chargen.runs.directory import write_first
 
 
 def loaded_versions(backend: str) -> dict[str, str]:
-    """Return the versions of Python, chargen and the packages that a backend computes with, which are loaded by now."""
+    """Return the versions of Python, chargen and the packages that a backend computes with, which are loaded by now.
+
+    kernels: the instructions of the C kernels if there are any, for recurrent layers of Keras.
+    """
     modules = ["numpy"] if backend == "numpy" else ["numpy", "keras", backend]
     computing = {name: str(import_module(name).__version__) for name in modules}
+    if backend != "numpy":
+        kernels = find_kernels()
+        computing["kernels"] = kernels.instructions if kernels else "none"
     return {"python": platform.python_version(), "chargen": chargen.__version__} | computing
 
 

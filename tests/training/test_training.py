@@ -199,7 +199,7 @@ def test_the_run_directory_holds_everything(train: Train, names: Path) -> None:
         "model.safetensors", "last.safetensors", "versions.toml",
     }  # fmt: skip
     versions = tomllib.loads(run.versions.read_text(encoding="utf-8"))
-    assert set(versions) == {"python", "chargen", "numpy", "keras", "tensorflow"}
+    assert set(versions) == {"python", "chargen", "numpy", "keras", "tensorflow", "kernels"}
     assert versions["keras"] == version("keras")
     assert [row["epoch"] for row in rows(run)] == ["1", "2", "3"]
     samples = run.samples.with_suffix(".txt").read_text(encoding="utf-8")
