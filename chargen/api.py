@@ -152,6 +152,12 @@ class Run:
     def __repr__(self) -> str:
         return f"Run({str(self.path)!r})"
 
+    def _repr_html_(self) -> str:
+        """Show the run in a notebook: its settings, the curve of its losses, and its newest sample texts."""
+        from chargen.pages.notebook import run_card
+
+        return run_card(self._directory)
+
     def __eq__(self, other: object) -> bool:
         return isinstance(other, Run) and self.path.resolve() == other.path.resolve()
 
@@ -225,6 +231,13 @@ class Model:
 
     def __repr__(self) -> str:
         return f"Model({', '.join(repr(str(path)) for path in self._paths)})"
+
+    def _repr_html_(self) -> str:
+        """Show the model in a notebook: what `describe` returns."""
+        from chargen.pages.notebook import card
+
+        facts = {name: value for name, value in self.describe().items() if isinstance(value, str | int | float)}
+        return card(repr(self), {name.replace("_", " "): value for name, value in facts.items()})
 
     @property
     def vocabulary(self) -> Vocabulary:

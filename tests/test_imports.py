@@ -41,7 +41,7 @@ MAY_IMPORT: dict[str, set[str]] = {
     | {"settings", "native", "corpus", "network", "runs", "writing", "tracking", "scratch", "export", "insight"},
     "keras": LIGHT | {"settings", "corpus", "network", "runs", "writing", "tracking", "training"},
     "tuning": LIGHT | {"settings", "corpus", "runs", "training"},
-    "api": LIGHT | {"settings", "corpus", "network", "runs", "writing", "training", "keras", "insight", "serving"},
+    "api": LIGHT | {"settings", "corpus", "network", "runs", "writing", "training", "keras", "insight", "pages", "serving"},
     "cli": LIGHT
     | {
         *("settings", "corpus", "network", "runs", "writing", "tracking", "training", "tuning", "insight", "export", "pages"),
