@@ -156,7 +156,8 @@ def num_class_outputs(num_labels: int) -> int:
 def _wrong_task(path: Path, task: Task) -> ModelFileError:
     if task == "classify":
         return ModelFileError(
-            f"{path} holds a classifier, which writes no text", hint="chargen classify uses it; give another run"
+            f"{path} holds a classifier, which writes no text",
+            hint="chargen classify uses it, and with --file TABLE measures its accuracy; give another run",
         )
     return ModelFileError(f"{path} holds a network that writes text, expected a classifier", hint="give another run with --run")
 
