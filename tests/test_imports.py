@@ -33,7 +33,7 @@ MAY_IMPORT: dict[str, set[str]] = {
     "writing": LIGHT | {"settings", "native", "corpus", "network"},
     "tracking": LIGHT,
     "scratch": LIGHT | {"settings", "corpus", "network"},
-    "export": LIGHT | {"settings", "corpus", "network"},
+    "export": LIGHT | {"settings", "corpus", "network", "writing"},
     "serving": LIGHT | {"settings", "corpus", "network", "writing", "export"},
     "insight": LIGHT | {"settings", "corpus", "network", "runs", "writing", "scratch"},
     "pages": LIGHT | {"settings", "runs", "insight"},

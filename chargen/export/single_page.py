@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 from chargen.export.contents import Precision, describe, packed
+from chargen.export.samples import sample_texts
 from chargen.inline import ascii_json, content_policy
 from chargen.network.model_file import TextModel
 
@@ -34,7 +35,7 @@ def make_page(model: TextModel, precision: Precision) -> str:
     """
     numbers = b64encode(packed(model, precision)).decode("ascii")
     weights = f'<script type="text/plain" id="weights">{numbers}</script>\n'
-    described = describe(model, precision)
+    described = describe(model, precision) | {"samples": sample_texts(model)}
     size, page = 0, ""
     while not page or len(page) != size:  # which is part of it
         size = len(page)

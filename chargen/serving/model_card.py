@@ -3,6 +3,7 @@
 from typing import Any, NamedTuple
 
 from chargen.export.contents import describe
+from chargen.export.samples import sample_texts
 from chargen.network.model_file import TextModel
 
 TOLD_OF_NETWORK = ("cell", "num_layers", "hidden_size", "embedding_size")
@@ -35,5 +36,5 @@ def describe_model(model: TextModel) -> ModelCard:
         "epochs": epochs if type(epochs) is int else None,
         "bits_per_character": described["bits_per_character"],
     }
-    for_page = {name: described[name] for name in TOLD_TO_PAGE}
+    for_page = {name: described[name] for name in TOLD_TO_PAGE} | {"samples": sample_texts(model)}
     return ModelCard(card, for_page | {"vocabulary": {"kind": kind, "labels": labels}, "num_parameters": parameters})

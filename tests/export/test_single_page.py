@@ -15,6 +15,7 @@ from chargen.corpus.vocabulary import ByteVocabulary, CharacterVocabulary, Vocab
 from chargen.corpus.words import BpeVocabulary, WordVocabulary
 from chargen.errors import ConfigError
 from chargen.export.contents import PRECISIONS, describe, packed
+from chargen.export.samples import sample_texts
 from chargen.export.single_page import FOLDER, make_page
 from chargen.network.model_file import TextModel
 from chargen.network.network import Network
@@ -61,6 +62,31 @@ def open_page(context: Any, tmp_path: Path) -> Iterator[Open]:
 
     yield open_it
     assert odd == []
+
+
+@pytest.mark.parametrize("lines", [True, False])
+def test_texts_and_prompts_are_shown_until_it_writes(lines: bool, open_page: Open) -> None:
+    model = make_model(LSTM, vocabulary=CharacterVocabulary("abc <\n"), **(LINES if lines else {}))
+    page, samples = open_page(model), sample_texts(model)
+    assert 0 < len(samples) <= (24 if lines else 3)
+    assert samples == sample_texts(model)
+    assert page.evaluate("[...document.querySelectorAll('#samples-list li')].map((one) => one.textContent)") == samples
+    start = page.locator("#starts button").first
+    prompt = start.text_content()
+    start.click()
+    wait_until(page, "manuscript.drawn > 3")
+    page.keyboard.press("Escape")
+    assert text_of(page).startswith(prompt)
+    assert page.locator("#prompt").input_value() == prompt
+    assert page.locator("#samples").is_hidden()
+    page.get_by_role("button", name="Start over").click()
+    page.locator("#samples").wait_for(state="visible")
+
+
+def test_a_network_that_cannot_write_has_no_samples(open_page: Open) -> None:
+    model = make_model(LSTM)
+    model.network.weights["output.bias"][:] = np.nan
+    assert sample_texts(model) == []
 
 
 def greedy(model: TextModel, prompt: str, length: int) -> str:

@@ -6,6 +6,7 @@ const SHOWN = 10; // next tokens
 const BARS_EVERY = 100; // milliseconds
 const PACES = [6, 40, 200, 1000, Infinity]; // characters a second
 const READ_AFTER = 150; // milliseconds without a key
+const STARTS = 3; // prompts to try
 const NAMES = { " ": "space", "\n": "line", "\t": "tab" };
 const UNPRINTABLE = /^[\p{C}\p{Z}\p{M}]$/u;
 
@@ -108,6 +109,7 @@ function show(whole) {
   const follows = pane.scrollHeight - pane.scrollTop - pane.clientHeight < 60;
   addPieces(manuscript.pieces.slice(shown));
   shown = manuscript.pieces.length;
+  $("samples").hidden = !described.samples.length || manuscript.drawn > 0;
   if (follows) pane.scrollTop = pane.scrollHeight;
   if (whole || performance.now() - barsAt > BARS_EVERY) showFigures();
 }
@@ -252,7 +254,35 @@ function introduce() {
   for (const label of labels) $("label").append(new Option(label, label));
 }
 
+/** Show texts that the network wrote before, and prompts to try, until it writes here. */
+function showSamples() {
+  const { samples, ends } = described;
+  if (!samples.length) return;
+  $("samples-note").textContent = `It writes, for instance, ${ends ? "these lines" : "this"}:`;
+  $("samples-list").classList.toggle("lines", ends);
+  for (const sample of samples) {
+    const item = document.createElement("li");
+    item.textContent = sample;
+    $("samples-list").append(item);
+  }
+  const begins = samples.map((sample) => (ends ? [...sample].slice(0, 2).join("") : sample.trim().split(/\s+/).slice(0, 2).join(" ")));
+  for (const begin of [...new Set(begins)].filter(Boolean).slice(0, STARTS)) {
+    const button = document.createElement("button");
+    button.type = "button";
+    button.className = "quiet";
+    button.textContent = begin;
+    button.addEventListener("click", () => {
+      $("prompt").value = begin;
+      readPrompt();
+      start();
+    });
+    $("starts").append(button);
+  }
+  $("starts").hidden = !$("starts").childElementCount;
+}
+
 introduce();
+showSamples();
 showDark(matchMedia("(prefers-color-scheme: dark)").matches);
 showDials();
 $("write").addEventListener("click", toggle);
