@@ -83,6 +83,45 @@ def test_texts_and_prompts_are_shown_until_it_writes(lines: bool, open_page: Ope
     page.locator("#samples").wait_for(state="visible")
 
 
+def test_a_text_is_copied_saved_and_linked(open_page: Open) -> None:
+    page = open_page(make_model(LSTM))
+    assert page.locator("#keep").is_hidden()
+    begin(page, "ab c&=#", temperature="0.6")
+    text = write(page, 20)
+    page.evaluate("() => addEventListener('copy', (event) => { window.copied = event.clipboardData.getData('text/plain'); })")
+    page.get_by_role("button", name="Copy", exact=True).click()
+    assert page.get_by_role("status").inner_text() == "The text is copied."
+    assert page.evaluate("copied") == text
+    with page.expect_download() as saved:
+        page.get_by_role("button", name="Save").click()
+    assert saved.value.suggested_filename == "chargen.txt"
+    assert Path(saved.value.path()).read_text(encoding="utf-8") == text
+    page.get_by_role("button", name="Copy link").click()
+    link = page.evaluate("copied")
+    assert link.startswith(page.url.split("#")[0] + "#prompt=ab")
+    page.goto("about:blank")
+    page.goto(link)
+    wait_until(page, "manuscript.ready")
+    assert page.locator("#prompt").input_value() == "ab c&=#"
+    assert page.locator("#temperature").input_value() == "0.6"
+
+
+@pytest.mark.parametrize(
+    ("characters", "typed", "read"),
+    [
+        ("ab'\"e.", "\u2018a\u2019 \u201cb\u201d \u00e9\u2026", "'a' \"b\" e..."),
+        ("ab\u2019 ", "a'b", "a\u2019b"),
+        ("ab ", "a\u2019b", "ab"),
+    ],
+)
+def test_characters_are_read_as_the_nearest_known_ones(characters: str, typed: str, read: str, open_page: Open) -> None:
+    page = open_page(make_model(LSTM, vocabulary=CharacterVocabulary(characters + " " * (" " not in characters))))
+    begin(page, typed)
+    assert text_of(page) == read
+    note = page.get_by_role("status").inner_text()
+    assert note.startswith("The network does not know" if read == "ab" else "The network reads ")
+
+
 def test_a_network_that_cannot_write_has_no_samples(open_page: Open) -> None:
     model = make_model(LSTM)
     model.network.weights["output.bias"][:] = np.nan

@@ -11,10 +11,18 @@ class LocalManuscript extends Manuscript {
   /** Set the prompt; `read` reads it. */
   begin(prompt, label) {
     this.clear();
-    const { tokens, unknown } = this.vocabulary.encode(prompt);
+    const read = Array.from(prompt, (one) => (this.vocabulary.ids.has(one) ? one : this.replace(one))).join("");
+    const { tokens, unknown } = this.vocabulary.encode(read);
     Object.assign(this, { prompt: tokens, unknown, decode: this.vocabulary.decoder() });
     this.startToken = label ? this.vocabulary.firstLabel + this.vocabulary.labels.indexOf(label) : BOUNDARY;
     this.primer = this.described.primer.map((token) => (token === BOUNDARY ? this.startToken : token));
+  }
+
+  /** Return the nearest known characters to an unknown one, or itself if there are none. */
+  replace(character) {
+    const nearest = this.vocabulary.nearest(character);
+    if (nearest !== null) this.replaced.set(character, nearest);
+    return nearest ?? character;
   }
 
   /** Read the prompt as in training: before a prompt shorter than the context comes a piece of the training text. */

@@ -11,9 +11,12 @@ class Refused extends Error {}
  * writes with generators, which yield after each step, and returns the probabilities of the next token.
  */
 class Manuscript {
-  /** Remove all text. prompt: its pieces of text, given: the bits of each, unknown: the characters that were left out. */
+  /**
+   * Remove all text. prompt: its pieces of text, given: the bits of each, unknown: the characters that were left out, replaced:
+   * those that were read as others.
+   */
   clear() {
-    Object.assign(this, { prompt: [], given: [], unknown: [], pieces: [], drawn: 0, waiting: 0, cost: 0, counted: 0, ready: false });
+    Object.assign(this, { prompt: [], given: [], unknown: [], replaced: new Map(), pieces: [], drawn: 0, waiting: 0, cost: 0, counted: 0, ready: false });
   }
 
   /** Put the prompt at the beginning of a text. */

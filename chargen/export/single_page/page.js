@@ -37,7 +37,9 @@ function afterReading() {
   const names = manuscript.unknown.slice(0, 5).map(nameOf).join(", ");
   const more = manuscript.unknown.length > 5 ? " and more" : "";
   const what = kind === "word" ? "reads them as unknown words" : "leaves them out";
-  say(names ? `The network does not know ${names}${more} and ${what}.` : "");
+  const replaced = [...manuscript.replaced].slice(0, 5).map(([from, to]) => `${from} as ${to}`);
+  const notes = replaced.length ? [`The network reads ${replaced.join(", ")}.`] : [];
+  say([...notes, ...(names ? [`The network does not know ${names}${more} and ${what}.`] : [])].join(" "));
   $("text").removeAttribute("aria-busy");
   show(true);
   const then = whenRead;
@@ -98,6 +100,44 @@ function say(text) {
   $("note").textContent = text;
 }
 
+/** Return the whole text. */
+function wholeText() {
+  return manuscript.pieces.map(({ text }) => text).join("");
+}
+
+/** Put a text on the clipboard; this way works in pages without a secure address, too. */
+function copy(text, done) {
+  const fill = (event) => {
+    event.clipboardData.setData("text/plain", text);
+    event.preventDefault();
+  };
+  document.addEventListener("copy", fill, { once: true });
+  say(document.execCommand("copy") ? done : "The browser does not allow copying.");
+  document.removeEventListener("copy", fill);
+}
+
+function save() {
+  const link = document.createElement("a");
+  link.href = URL.createObjectURL(new Blob([wholeText()], { type: "text/plain" }));
+  link.download = `${described.name || "chargen"}.txt`;
+  link.click();
+  setTimeout(() => URL.revokeObjectURL(link.href), 1000);
+}
+
+/** Return an address that opens the page with this prompt, label and temperature; nothing after the # is sent to a server. */
+function address() {
+  const values = new URLSearchParams({ prompt: $("prompt").value, temperature: temperature() });
+  if (labels.length) values.set("label", $("label").value);
+  return `${location.href.split("#")[0]}#${values}`;
+}
+
+function openAddress() {
+  const values = new URLSearchParams(location.hash.slice(1));
+  $("prompt").value = values.get("prompt") ?? "";
+  if (values.has("temperature")) $("temperature").value = values.get("temperature");
+  if (labels.includes(values.get("label"))) $("label").value = values.get("label");
+}
+
 function clearText() {
   $("text").replaceChildren();
   shown = 0;
@@ -109,6 +149,7 @@ function show(whole) {
   const follows = pane.scrollHeight - pane.scrollTop - pane.clientHeight < 60;
   addPieces(manuscript.pieces.slice(shown));
   shown = manuscript.pieces.length;
+  $("keep").hidden = !manuscript.drawn;
   $("samples").hidden = !described.samples.length || manuscript.drawn > 0;
   if (follows) pane.scrollTop = pane.scrollHeight;
   if (whole || performance.now() - barsAt > BARS_EVERY) showFigures();
@@ -283,6 +324,7 @@ function showSamples() {
 
 introduce();
 showSamples();
+openAddress();
 showDark(matchMedia("(prefers-color-scheme: dark)").matches);
 showDials();
 $("write").addEventListener("click", toggle);
@@ -291,6 +333,9 @@ $("label").addEventListener("change", readPrompt);
 $("temperature").addEventListener("input", showDials);
 $("pace").addEventListener("input", showDials);
 $("surprise").addEventListener("change", showSurprise);
+$("copy").addEventListener("click", () => copy(wholeText(), "The text is copied."));
+$("link").addEventListener("click", () => copy(address(), "The link is copied: it holds the prompt and the temperature."));
+$("save").addEventListener("click", save);
 $("theme").addEventListener("click", () => showDark(document.documentElement.dataset.theme !== "dark"));
 $("prompt").addEventListener("input", () => {
   stop();

@@ -6,6 +6,10 @@ const SPACES = "\\t-\\r\\x1c-\\x1f\\x85\\p{Z}";
 const WORD = new RegExp(` ?[${LETTERS}]+| ?[^${LETTERS}${SPACES}]|[${SPACES}]`, "gu");
 const UNKNOWN_WORD = BOUNDARY + 1;
 
+// What keyboards of phones type for plain characters, and the other way round.
+const PLAIN = { "\u2018": "'", "\u2019": "'", "\u201c": '"', "\u201d": '"', "\u2013": "-", "\u2014": "-", "\u2026": "...", "\u00a0": " " };
+const CURLY = { "'": "\u2019", '"': "\u201d", "-": "\u2014" };
+
 const PLACES = 2 ** 24; // more pieces than a word has
 
 /** A priority queue of numbers, the smallest first. */
@@ -67,6 +71,14 @@ class Vocabulary {
   /** Whether a token is read but never drawn. */
   isSilent(token) {
     return token >= this.firstLabel || (this.kind === "word" && token === UNKNOWN_WORD);
+  }
+
+  /** Return the known characters nearest to an unknown one: a plain quotation mark, a letter without its accent; or null. */
+  nearest(character) {
+    if (!["character", "bpe"].includes(this.kind)) return null;
+    const bare = character.normalize("NFD").replace(/\p{M}/gu, "");
+    const known = (text) => text && text !== character && Array.from(text).every((one) => this.ids.has(one));
+    return [PLAIN[character], CURLY[character], bare].find(known) ?? null;
   }
 
   /** Return the tokens of a text, each { id, text }, and the unknown ones: unknown characters are left out, unknown words are not. */
