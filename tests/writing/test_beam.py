@@ -86,7 +86,7 @@ def test_a_wider_beam_finds_nothing_less_probable(random_model: RandomModel) -> 
     for seed in range(10):
         model = random_model(reading="line", characters=CHARACTERS, seed=seed)
         best = [search(model, "", width=width)[0][1] for width in (1, 200)]
-        assert best[0] <= best[1] + 1e-9
+        assert best[0] <= best[1] + 1e-6  # float32 products depend on the number of rows
 
 
 def test_until_completes_a_text(random_model: RandomModel) -> None:
