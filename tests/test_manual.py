@@ -134,13 +134,32 @@ def python_examples(*files: str) -> dict[str, None]:
     return dict.fromkeys(code for file in files for code in re.findall(r"```python\n(.*?)```", PAGES[file], re.DOTALL))
 
 
-@pytest.mark.parametrize("code", python_examples(*(file for file in FILES if file != KERAS_PAGE)))
+EXAMPLES = python_examples(*(file for file in FILES if file != KERAS_PAGE))
+CLIENT = [code for code in EXAMPLES if "from openai" in code]  # needs a server
+
+
+@pytest.mark.parametrize("code", [code for code in EXAMPLES if code not in CLIENT])
 def test_a_python_example_works(code: str, folder: Path) -> None:
     small = re.sub(r"hidden_size=\d+, epochs=\d+", "hidden_size=4, epochs=1, batch_size=4, sample_every=0", code)
     assert small != code
     done = subprocess.run([sys.executable, "-c", small], cwd=folder, capture_output=True, text=True, check=False)
     assert done.returncode == 0, done.stderr
     assert len(done.stdout.splitlines()) == 7
+
+
+@pytest.mark.parametrize("code", CLIENT)
+def test_the_example_of_a_client_works(code: str, folder: Path) -> None:
+    pytest.importorskip("openai", reason="openai is not installed")
+    command = ["chargen", "serve", str(REPOSITORY / "models" / "names.safetensors"), "--port", "0", "-q"]
+    with subprocess.Popen(command, cwd=folder, env=ENVIRONMENT, text=True, stdout=subprocess.PIPE) as server:
+        assert server.stdout is not None
+        address = server.stdout.readline().strip()
+        small = code.replace("http://127.0.0.1:8000/", address)
+        done = subprocess.run([sys.executable, "-c", small], capture_output=True, text=True, check=False)
+        server.terminate()
+    assert address in small
+    assert done.returncode == 0, done.stderr
+    assert done.stdout.strip()
 
 
 def test_the_examples_of_a_keras_program_work(keras_program: subprocess.CompletedProcess[str]) -> None:

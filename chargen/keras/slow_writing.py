@@ -13,9 +13,9 @@ from chargen.errors import ConfigError
 from chargen.keras.reading import check_size
 from chargen.writing.generation import count_characters
 from chargen.writing.sampling import Sampler
-from chargen.writing.scoring import TokenIds
+from chargen.writing.scoring import IdArray
 
-Write = Callable[[TokenIds, Sampler, np.random.Generator], str]  # of a prompt's ids, its continuation
+Write = Callable[[IdArray, Sampler, np.random.Generator], str]  # of a prompt's ids, its continuation
 
 SMALLEST = 1e-30  # a probability whose logarithm is taken
 CLOSE_TO_ONE = 1e-3
@@ -42,7 +42,7 @@ class KerasWriter:
         check_size(vocabulary, self._size)
         self._first = len(vocabulary) - self._size  # the id that the model calls 0
 
-    def __call__(self, prompt: TokenIds, sampler: Sampler, rng: np.random.Generator) -> str:
+    def __call__(self, prompt: IdArray, sampler: Sampler, rng: np.random.Generator) -> str:
         """Return the text that continues a prompt, (P,)."""
         ids = [*self._primer, *prompt.tolist()]
         drawn: list[int] = []

@@ -20,7 +20,7 @@ from chargen.writing.generation import Drawing, Stopped, StopText, TokenDecoder
 from chargen.writing.prediction import forbid_end, primer_for, silence
 from chargen.writing.predictor import ModelPredictor, beginning, make_predictor
 from chargen.writing.sampling import Logits, Sampler, log_softmax
-from chargen.writing.scoring import TokenIds
+from chargen.writing.scoring import IdArray
 
 SLICE = 0.005  # seconds
 
@@ -96,7 +96,7 @@ class Job(ABC):
     def _work(self) -> Iterator[Any]:
         """Take a step before each yield; yield its result, or None."""
 
-    def _read(self, ids: TokenIds) -> Iterator[None]:
+    def _read(self, ids: IdArray) -> Iterator[None]:
         if not self.model.carried:  # only the last window counts
             if len(ids):
                 self.logits = self._predictor.read(ids[None])
@@ -124,7 +124,7 @@ class Job(ABC):
 class Reading(Job):
     """Read a text, to predict what may follow. given: how many of the ids were its prompt, which alone has a primer."""
 
-    def __init__(self, shared: SharedModel, model: TextModel, ids: TokenIds, *, given: int | None = None) -> None:
+    def __init__(self, shared: SharedModel, model: TextModel, ids: IdArray, *, given: int | None = None) -> None:
         super().__init__(shared, model)
         self.ids, self.given = ids, len(ids) if given is None else given
 
@@ -226,7 +226,7 @@ class Weighing(Job):
     The first one counts as the first of a text, the others as they come after it.
     """
 
-    def __init__(self, shared: SharedModel, model: TextModel, ids: TokenIds) -> None:
+    def __init__(self, shared: SharedModel, model: TextModel, ids: IdArray) -> None:
         super().__init__(shared, model)
         self._ids, self._silent = ids, set(model.vocabulary.silent_ids)
 
@@ -243,7 +243,7 @@ class Weighing(Job):
             self._step(token)
 
 
-def pieces_of(shared: SharedModel, text: str, ids: TokenIds) -> list[str]:
+def pieces_of(shared: SharedModel, text: str, ids: IdArray) -> list[str]:
     """Return the piece of a text that each of its ids stands for; a character of several bytes belongs to its last byte."""
     if shared.model.vocabulary.kind == "word" and len(words := split_words(text)) == len(ids):
         return words  # unknown words as they are in the text

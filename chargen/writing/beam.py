@@ -10,7 +10,7 @@ from chargen.writing.ensemble import AnyModel
 from chargen.writing.generation import Stopped, continuation, count_characters, most_steps
 from chargen.writing.prediction import begin, forbid_end, silence
 from chargen.writing.sampling import Doubles, Logits, exclude, log_softmax
-from chargen.writing.scoring import TokenIds
+from chargen.writing.scoring import IdArray
 
 
 class Beam(NamedTuple):
@@ -37,7 +37,7 @@ class _Path(NamedTuple):
 
 def beam_search(
     model: AnyModel,
-    prompt: TokenIds,
+    prompt: IdArray,
     *,
     width: int,
     length: int,

@@ -13,7 +13,7 @@ from chargen.network.stepper import Stepper
 from chargen.writing.ensemble import AnyModel
 from chargen.writing.prediction import begin, forbid_end, silence
 from chargen.writing.sampling import DrawnIds, Logits, Sampler
-from chargen.writing.scoring import TokenIds
+from chargen.writing.scoring import IdArray
 
 BYTES_OF_A_CHARACTER = 4  # in UTF-8, at most
 TOKENS_AHEAD = 256  # drawn before the first of them is given on, where that is quick
@@ -125,7 +125,7 @@ class Drawing:
             logits[self._written.counts < self._min_length, BOUNDARY] = -np.inf
 
 
-def draw_tokens(model: AnyModel, prompt: TokenIds, *, count: int, **options: Any) -> Iterator[DrawnIds]:
+def draw_tokens(model: AnyModel, prompt: IdArray, *, count: int, **options: Any) -> Iterator[DrawnIds]:
     """Continue a prompt, (P,), `count` times side by side and yield the ids, (count,), of each step.
 
     options: those of `Drawing`.
@@ -184,7 +184,7 @@ class WrittenCharacters:
             self.counts += [len(decode(token)) for decode, token in zip(self._decoders, ids.tolist(), strict=True)]
 
 
-def count_characters(vocabulary: Vocabulary, ids: TokenIds) -> int:
+def count_characters(vocabulary: Vocabulary, ids: IdArray) -> int:
     """Return how many whole characters some drawn ids, (N,), have written."""
     decode = TokenDecoder(vocabulary)
     return sum(len(decode(token)) for token in ids.tolist())
@@ -200,7 +200,7 @@ def _pieces(vocabulary: Vocabulary, drawn: Iterator[DrawnIds]) -> Iterator[str]:
 
 def stream_text(
     model: AnyModel,
-    prompt: TokenIds,
+    prompt: IdArray,
     *,
     length: int,
     sampler: Sampler,
@@ -226,7 +226,7 @@ def stream_text(
 
 def continue_prompt(
     model: AnyModel,
-    prompt: TokenIds,
+    prompt: IdArray,
     *,
     count: int,
     length: int,
@@ -243,7 +243,7 @@ def continue_prompt(
 
 def sample_texts(
     model: AnyModel,
-    prompt: TokenIds,
+    prompt: IdArray,
     *,
     count: int,
     length: int,

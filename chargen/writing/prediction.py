@@ -15,16 +15,16 @@ from chargen.network.stepper import TOKENS_AT_ONCE
 from chargen.writing.ensemble import AnyModel, Ensemble, translation
 from chargen.writing.predictor import Predictor, empty_windows, make_predictor
 from chargen.writing.sampling import Doubles, Logits, softmax
-from chargen.writing.scoring import LOGITS_AT_ONCE, TokenIds, read_outputs, window_outputs
+from chargen.writing.scoring import LOGITS_AT_ONCE, IdArray, read_outputs, window_outputs
 
 
-def primer_for(model: TextModel, prompt: TokenIds) -> npt.NDArray[np.intp]:
+def primer_for(model: TextModel, prompt: IdArray) -> npt.NDArray[np.intp]:
     """Return the ids before a prompt, (P,): as much of the primer as fits into the context, and always a label."""
     room = max(model.context_length - len(prompt), 1 if model.vocabulary.labels or not len(prompt) else 0)
     return np.asarray(model.primer[-room:] if room else (), dtype=np.intp)
 
 
-def given_ids(model: TextModel, prompt: TokenIds) -> npt.NDArray[np.intp]:
+def given_ids(model: TextModel, prompt: IdArray) -> npt.NDArray[np.intp]:
     """Return the ids that a model reads before it continues a prompt, (P,).
 
     A prompt shorter than the context is filled up with the primer, so that the network starts as in training; a longer one is
@@ -33,13 +33,13 @@ def given_ids(model: TextModel, prompt: TokenIds) -> npt.NDArray[np.intp]:
     return np.concatenate([primer_for(model, prompt), prompt.astype(np.intp)])
 
 
-def warm_up(model: TextModel, prompt: TokenIds) -> tuple[Floats, NetworkState]:
+def warm_up(model: TextModel, prompt: IdArray) -> tuple[Floats, NetworkState]:
     """Carry the state from the zero state through a prompt, (P,), and return the next token's logits, (1, V), and the state."""
     stepper = model.network.stepper(model.network.zero_state(1))
     return stepper.read(given_ids(model, prompt)[None]), stepper.state
 
 
-def begin(model: AnyModel, prompt: TokenIds, count: int) -> tuple[Logits, Predictor]:
+def begin(model: AnyModel, prompt: IdArray, count: int) -> tuple[Logits, Predictor]:
     """Read a prompt, (P,), and return the next token's logits, (count, V), and a predictor of `count` rows that has read it."""
     if isinstance(model, Ensemble):
         return _begin_together(model, prompt, count)
@@ -73,20 +73,20 @@ class Guess(NamedTuple):
     guess_probability: float
 
 
-def next_probabilities(model: AnyModel, prompt: TokenIds) -> Doubles:
+def next_probabilities(model: AnyModel, prompt: IdArray) -> Doubles:
     """Return the probabilities, (V,), of what follows a prompt, (P,), at temperature 1, as sampling draws them."""
     logits, _ = begin(model, prompt, 1)
     return _probabilities(model, logits, begun=len(prompt) > 0)[0]
 
 
-def most_probable(model: AnyModel, prompt: TokenIds, count: int) -> list[tuple[int, float]]:
+def most_probable(model: AnyModel, prompt: IdArray, count: int) -> list[tuple[int, float]]:
     """Return the `count` most probable ids after a prompt, (P,), with their probabilities, the best first."""
     probabilities = next_probabilities(model, prompt)
     best = np.argsort(-probabilities, kind="stable")[:count]
     return [(int(token), float(probabilities[token])) for token in best if probabilities[token] > 0]
 
 
-def guesses(model: TextModel, prompt: TokenIds) -> list[Guess]:
+def guesses(model: TextModel, prompt: IdArray) -> list[Guess]:
     """Return the model's prediction of each token of a prompt, (P,).
 
     The first token is predicted from an empty prompt.
@@ -100,14 +100,14 @@ def guesses(model: TextModel, prompt: TokenIds) -> list[Guess]:
     return [one for some in found for one in some]
 
 
-def _guesses(tokens: TokenIds, probabilities: Doubles) -> list[Guess]:
+def _guesses(tokens: IdArray, probabilities: Doubles) -> list[Guess]:
     """Return the predictions of some tokens, (N,), from their probabilities, (N, V)."""
     rows, best = np.arange(len(tokens)), probabilities.argmax(axis=-1)
     columns = (tokens, best, probabilities[rows, tokens], probabilities[rows, best])
     return [Guess(*row) for row in zip(*[one.tolist() for one in columns], strict=True)]
 
 
-def _logits_after(model: TextModel, primer: TokenIds, tokens: TokenIds) -> Iterator[Floats]:
+def _logits_after(model: TextModel, primer: IdArray, tokens: IdArray) -> Iterator[Floats]:
     """Read some tokens, (N,), after a primer, (P,), and yield the logits after each of them, (M, V) at a time."""
     at_once = min(TOKENS_AT_ONCE, max(1, LOGITS_AT_ONCE // len(model.vocabulary)))
     network, read = model.network, np.concatenate([primer, tokens])
@@ -124,7 +124,7 @@ def _logits_after(model: TextModel, primer: TokenIds, tokens: TokenIds) -> Itera
             yield network.head(window_outputs(network, windows[part]))
 
 
-def windows_of(model: TextModel, ids: TokenIds) -> npt.NDArray[np.intp]:
+def windows_of(model: TextModel, ids: IdArray) -> npt.NDArray[np.intp]:
     """Return the window that ends with each of some ids, (N, T)."""
     begun = empty_windows(model, 1)[0]
     windows = sliding_window_view(np.concatenate([begun, ids]), len(begun))[1:]
@@ -154,7 +154,7 @@ class _Together:
         self._translations = [translation(ensemble.vocabulary, one.vocabulary) for one in ensemble.members]
         self._position = 0
 
-    def step(self, ids: TokenIds) -> Logits:
+    def step(self, ids: IdArray) -> Logits:
         self._position += 1
         return self.mix(
             [
@@ -163,7 +163,7 @@ class _Together:
             ]
         )
 
-    def take(self, rows: TokenIds) -> None:
+    def take(self, rows: IdArray) -> None:
         for predictor in self._predictors:
             predictor.take(rows)
 
@@ -173,7 +173,7 @@ class _Together:
         return self._ensemble.mix([one if there is None else one[:, there] for one, there in pairs], self._position)
 
 
-def _begin_together(ensemble: Ensemble, prompt: TokenIds, count: int) -> tuple[Logits, Predictor]:
+def _begin_together(ensemble: Ensemble, prompt: IdArray, count: int) -> tuple[Logits, Predictor]:
     begun = []
     for member in ensemble.members:
         there = translation(ensemble.vocabulary, member.vocabulary)

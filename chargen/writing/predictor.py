@@ -10,16 +10,16 @@ import numpy.typing as npt
 
 from chargen.network.model_file import TextModel
 from chargen.writing.sampling import Logits
-from chargen.writing.scoring import TokenIds
+from chargen.writing.scoring import IdArray
 
 
 class Predictor(Protocol):
     """Read B rows of tokens, and predict the next token of each."""
 
-    def step(self, ids: TokenIds) -> Logits:
+    def step(self, ids: IdArray) -> Logits:
         """Read one token a row, (B,), and return the next token's logits, (B, V), good until the next step."""
 
-    def take(self, rows: TokenIds) -> None:
+    def take(self, rows: IdArray) -> None:
         """Continue each row i from the state of row rows[i]; rows: (B,)."""
 
 
@@ -33,7 +33,7 @@ class ModelPredictor(Predictor, Protocol):
     @state.setter
     def state(self, value: Any) -> None: ...
 
-    def read(self, ids: TokenIds) -> Logits:
+    def read(self, ids: IdArray) -> Logits:
         """Read some tokens a row, (B, S), and return the next token's logits, (B, V), good until the next step."""
 
 
@@ -72,11 +72,11 @@ class WindowPredictor:
     def state(self, value: Any) -> None:
         self._windows[:] = value
 
-    def step(self, ids: TokenIds) -> Logits:
+    def step(self, ids: IdArray) -> Logits:
         """Read one token a row, (B,), and return the next token's logits, (B, V), good until the next step."""
         return self.read(ids[:, None])
 
-    def read(self, ids: TokenIds) -> Logits:
+    def read(self, ids: IdArray) -> Logits:
         """Read some tokens a row, (B, S), and return the next token's logits, (B, V), good until the next step."""
         room = self._windows[:, self._kept :]
         length = room.shape[1]
@@ -84,7 +84,7 @@ class WindowPredictor:
         self._stepper.state = self._zero
         return self._stepper.read(self._windows)
 
-    def take(self, rows: TokenIds) -> None:
+    def take(self, rows: IdArray) -> None:
         """Continue each row i from the state of row rows[i]; rows: (B,)."""
         self._windows[:] = self._windows[rows]
 

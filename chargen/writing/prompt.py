@@ -4,7 +4,7 @@ from typing import NamedTuple
 
 from chargen.corpus.vocabulary import Vocabulary
 from chargen.corpus.words import WordVocabulary, split_words
-from chargen.writing.scoring import TokenIds
+from chargen.writing.scoring import IdArray
 
 
 class Prompt(NamedTuple):
@@ -15,7 +15,7 @@ class Prompt(NamedTuple):
     """
 
     text: str
-    ids: TokenIds
+    ids: IdArray
     spaced: bool = False
 
     @property

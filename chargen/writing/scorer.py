@@ -7,7 +7,7 @@ import numpy as np
 from chargen.errors import ConfigError
 from chargen.network.network import NetworkState
 from chargen.writing.ensemble import AVERAGE, AnyModel, Ensemble, translation
-from chargen.writing.scoring import Doubles, TokenIds, token_nats
+from chargen.writing.scoring import Doubles, IdArray, token_nats
 
 States = tuple[NetworkState, ...]  # one of each member
 
@@ -27,7 +27,7 @@ class Scorer:
         """Return states in which nothing was read, of so many rows."""
         return tuple(model.network.zero_state(rows) for model, _ in self._members)
 
-    def nats(self, ids: TokenIds, targets: TokenIds, states: States) -> tuple[Doubles, States]:
+    def nats(self, ids: IdArray, targets: IdArray, states: States) -> tuple[Doubles, States]:
         """Read (B, T) ids, and return the nats of each target, (B, T), and the states after the last id."""
         costs, after = [], []
         for (model, there), state in zip(self._members, states, strict=True):

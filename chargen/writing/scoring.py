@@ -13,11 +13,11 @@ from chargen.network.stepper import TOKENS_AT_ONCE
 
 LOGITS_AT_ONCE = 1 << 21  # in float64
 
-TokenIds = npt.NDArray[np.integer]
+IdArray = npt.NDArray[np.integer]
 Doubles = npt.NDArray[np.float64]
 
 
-def token_nats(network: Network, ids: TokenIds, targets: TokenIds, state: NetworkState) -> tuple[Doubles, NetworkState]:
+def token_nats(network: Network, ids: IdArray, targets: IdArray, state: NetworkState) -> tuple[Doubles, NetworkState]:
     """Read (B, T) ids from a state, and return the cross-entropy of every target, (B, T), and the state after the last.
 
     Nats in float64, from logits in float32, at temperature 1. targets: (B, T), the token that follows each.
@@ -31,13 +31,13 @@ def token_nats(network: Network, ids: TokenIds, targets: TokenIds, state: Networ
     return nats, state
 
 
-def read_outputs(network: Network, ids: TokenIds, state: NetworkState) -> tuple[Floats, NetworkState]:
+def read_outputs(network: Network, ids: IdArray, state: NetworkState) -> tuple[Floats, NetworkState]:
     """Read (B, T) ids and return the last recurrent layer's outputs, (T, B, H), and the state after the last token."""
     stepper = network.stepper(state)
     return stepper.outputs(ids), stepper.state
 
 
-def window_outputs(network: Network, windows: TokenIds) -> Floats:
+def window_outputs(network: Network, windows: IdArray) -> Floats:
     """Read windows, (N, T), each from the zero state, and return the last recurrent layer's output after each, (N, H)."""
     found = np.empty((len(windows), network.config.hidden_size), np.float32)
     at_once = max(1, TOKENS_AT_ONCE // max(1, windows.shape[1]))
@@ -48,7 +48,7 @@ def window_outputs(network: Network, windows: TokenIds) -> Floats:
     return found
 
 
-def _cross_entropies(network: Network, outputs: Floats, targets: TokenIds) -> Doubles:
+def _cross_entropies(network: Network, outputs: Floats, targets: IdArray) -> Doubles:
     """Return the cross-entropy of targets, (T, B), given the recurrent outputs before them, (T, B, H)."""
     rows, wanted = outputs.reshape(-1, outputs.shape[-1]), targets.reshape(-1)
     nats = np.empty(len(rows))
@@ -59,7 +59,7 @@ def _cross_entropies(network: Network, outputs: Floats, targets: TokenIds) -> Do
     return nats.reshape(targets.shape)
 
 
-def cross_entropies(logits: npt.NDArray[np.floating], targets: TokenIds) -> Doubles:
+def cross_entropies(logits: npt.NDArray[np.floating], targets: IdArray) -> Doubles:
     """Return the cross-entropy of each target, (N,), given the logits before it, (N, V)."""
     shifted = logits.astype(np.float64) - logits.max(axis=-1, keepdims=True)  # so that no power overflows
     return np.log(np.exp(shifted).sum(axis=-1)) - shifted[np.arange(len(shifted)), targets]
