@@ -166,7 +166,7 @@ def measure_classic(epochs: int = 100, as_json: bool = False) -> None:
 @as_json
 def measure_keras(batches: int = 100, repetitions: int = 3, as_json: bool = False) -> None:
     """Characters a second of `fit` with chargen.keras's layers and with Keras's own, taking turns."""
-    _report("keras", lambda: keras_layers.measure(batches=batches, repetitions=repetitions), as_json, keep=batches == 100)
+    _report("keras", lambda: keras_layers.measure(num_batches=batches, repetitions=repetitions), as_json, keep=batches == 100)
 
 
 seeds_option = click.option("--seeds", default=3, show_default=True, help="Random seeds.")

@@ -85,8 +85,9 @@ class WindowDataset(keras.utils.PyDataset):
         """
         import tensorflow as tf
 
-        like = self[0]
-        signature = tuple(tf.TensorSpec((None, *array.shape[1:]), array.dtype) for array in like)
+        full = self.num_windows >= self.batch_size and self._shuffle
+        rows = self.batch_size if full else None  # known rows let chargen's layers use their kernels in C
+        signature = tuple(tf.TensorSpec((rows, *array.shape[1:]), array.dtype) for array in self[0])
         options = tf.data.Options()
         options.autotune.enabled = False
 
@@ -97,8 +98,7 @@ class WindowDataset(keras.utils.PyDataset):
         dataset = tf.data.Dataset.range(self.num_windows)
         if self._shuffle:
             dataset = dataset.shuffle(self.num_windows, seed=self._random_seed)
-        batches = dataset.batch(self.batch_size).take(len(self)).map(batch).prefetch(2)
-        return batches.with_options(options)
+        return dataset.batch(self.batch_size, drop_remainder=full).map(batch).prefetch(2).with_options(options)
 
     def _drawn_order(self) -> npt.NDArray[np.int64]:
         if not self._shuffle:

@@ -1,6 +1,7 @@
 """The layers of chargen.keras stand in for Keras's own in anybody's model."""
 
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -13,6 +14,7 @@ import keras  # noqa: E402
 from keras import layers  # noqa: E402
 
 import chargen.keras  # noqa: E402
+from chargen.training.layers.recurrent import FusedRecurrent  # noqa: E402
 
 B, T, D, H = 2, 3, 4, 5
 PAIRS = [
@@ -90,3 +92,22 @@ def test_the_steps_are_compiled_on_a_cpu_and_only_there(monkeypatch: pytest.Monk
     other = chargen.keras.LSTM(H)
     other(random(B, T, D))
     assert other._compiled is None
+
+
+def test_known_rows_reach_the_loop(monkeypatch: pytest.MonkeyPatch) -> None:
+    """`fit` leaves the number of rows open, which the kernels in C have to know."""
+    seen: list[tuple[int | None, ...]] = []
+    run = FusedRecurrent._native_run
+
+    def noting(self: Any, sequences: Any, *states: Any) -> Any:
+        seen.append((*sequences.shape, *states[0].shape))
+        return run(self, sequences, *states)
+
+    monkeypatch.setattr(FusedRecurrent, "_native_run", noting)
+    data = chargen.keras.windows("the cat sat on the mat. " * 9, context_length=T, batch_size=B, validation_split=0)
+    for batch_size, batches in ((B, data.training), (None, data.training.tf_dataset())):
+        inputs = keras.Input((T, data.vocab_size), batch_size=batch_size)
+        model = keras.Sequential([inputs, chargen.keras.SimpleRNN(H), layers.Dense(data.vocab_size)])
+        model.compile("sgd", "mse")
+        model.fit(batches, steps_per_epoch=2, verbose=0, shuffle=False)
+        assert seen[-1] == (B, T, data.vocab_size, B, H)
