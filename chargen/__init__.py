@@ -3,6 +3,8 @@
 from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
+from chargen.version import __version__ as __version__
+
 if TYPE_CHECKING:  # for editors and type checkers: names are imported on first use, so that `import chargen` loads nothing
     from chargen import errors as errors
     from chargen.api import Classifier as Classifier
@@ -12,8 +14,6 @@ if TYPE_CHECKING:  # for editors and type checkers: names are imported on first 
     from chargen.api import load_classifier as load_classifier
     from chargen.api import resume as resume
     from chargen.api import train as train
-
-__version__ = "0.1.0"
 
 __all__ = ["Classifier", "Model", "Run", "errors", "load", "load_classifier", "resume", "train"]
 

@@ -11,10 +11,10 @@ from importlib.metadata import PackageNotFoundError, requires, version
 from pathlib import Path
 from typing import Any
 
-import chargen
 from chargen.files import cache_folder
 from chargen.native.building import compiler
 from chargen.native.library import CHOICES, NoKernelsError, Products, load_kernels, processor_flags
+from chargen.version import __version__
 
 # chargen's own metadata: a package, and behind the semicolon the extra that it belongs to
 _REQUIREMENT = re.compile(r"""([\w.-]+)[^;]*(?:;.*extra == ["'](\w+)["'])?""")
@@ -25,7 +25,7 @@ LONGEST_WAIT_SECONDS = 10
 def examine(runs_dir: Path) -> dict[str, Any]:
     """Return versions, devices, kernels, folders, and what to install; the kernels are compiled if need be."""
     facts = {
-        "chargen": chargen.__version__,
+        "chargen": __version__,
         "python": platform.python_version(),
         "system": f"{platform.system()} {platform.release()}, {platform.machine()}",
         "cores": len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1,

@@ -14,7 +14,7 @@ import chargen
 
 PACKAGE = Path(chargen.__file__).parent
 HEAVY = {"keras", "tensorflow", "jax", "torch"}
-LIGHT = {"errors", "shipped", "files", "inline", "terminal", "suggestions"}
+LIGHT = {"errors", "shipped", "files", "inline", "terminal", "suggestions", "version"}
 
 # Every room and the other rooms that it may import from.
 MAY_IMPORT: dict[str, set[str]] = {
@@ -24,9 +24,10 @@ MAY_IMPORT: dict[str, set[str]] = {
     "inline": set(),
     "terminal": set(),
     "suggestions": set(),
+    "version": set(),
     "settings": LIGHT,
     "native": LIGHT,
-    "doctor": LIGHT | {"native", "__init__"},
+    "doctor": LIGHT | {"native"},
     "corpus": LIGHT | {"settings"},
     "network": LIGHT | {"settings", "native", "corpus"},
     "runs": LIGHT | {"settings", "native", "corpus", "network"},
@@ -48,7 +49,7 @@ MAY_IMPORT: dict[str, set[str]] = {
         *("serving", "doctor"),
     },
     "__main__": {"cli"},
-    "__init__": {"api", "errors"},
+    "__init__": {"api", "errors", "version"},
 }
 
 # Within training: the rooms that each smaller room may import from. The modules next to them may import all of them.

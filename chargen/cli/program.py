@@ -15,12 +15,12 @@ import click
 from click.exceptions import NoArgsIsHelpError
 from click.shell_completion import add_completion_class
 
-import chargen
 from chargen.cli.completing import Bash
 from chargen.cli.environment import behind, name_variable, name_variables
 from chargen.cli.suggesting import SuggestingGroup, explain
 from chargen.errors import ChargenError
 from chargen.terminal import echo
+from chargen.version import __version__
 
 # The help text of each command; a command is the module of its name and is imported when it is called.
 TOPICS = {
@@ -223,7 +223,7 @@ Manual: docs/index.md
         "token_normalize_func": lambda name: name.replace("_", "-"),  # sweep agents say --batch_size=32
     },
 )
-@click.version_option(chargen.__version__, prog_name="chargen")
+@click.version_option(__version__, prog_name="chargen")
 def program() -> None:
     """Train a SimpleRNN, LSTM or GRU on any text file, and write more of it.
 

@@ -6,7 +6,6 @@ from collections.abc import Iterator, Mapping, Sequence
 from datetime import timedelta
 from itertools import groupby, pairwise
 
-import chargen
 from chargen.insight.assessment import missing_baselines_note
 from chargen.insight.embedding import Embedding
 from chargen.insight.report import (
@@ -26,6 +25,7 @@ from chargen.runs.gradients import FIGURES
 from chargen.runs.metrics import History
 from chargen.runs.samples import SampleText
 from chargen.settings.schema import TrainingConfig
+from chargen.version import __version__
 
 MAX_EPOCHS = 200  # epochs with sample texts and figures in a page
 LONGEST_VALUE = 300  # characters of a setting or a name
@@ -162,7 +162,7 @@ def _facts(record: RunRecord) -> Iterator[tuple[str, str]]:
     versions = ", ".join(f"{name} {version}" for name, version in record.versions.items())
     if versions or "versions" in record.notes:
         yield "versions", versions or record.notes["versions"]
-    yield "page by", f"chargen {chargen.__version__}"
+    yield "page by", f"chargen {__version__}"
 
 
 def _batch(training: TrainingConfig) -> str:

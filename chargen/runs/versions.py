@@ -8,10 +8,10 @@ from pathlib import Path
 
 import tomli_w
 
-import chargen
 from chargen.errors import RunError
 from chargen.native.library import find_kernels
 from chargen.runs.directory import write_first
+from chargen.version import __version__
 
 
 def loaded_versions(backend: str) -> dict[str, str]:
@@ -24,7 +24,7 @@ def loaded_versions(backend: str) -> dict[str, str]:
     if backend != "numpy":
         kernels = find_kernels()
         computing["kernels"] = kernels.instructions if kernels else "none"
-    return {"python": platform.python_version(), "chargen": chargen.__version__} | computing
+    return {"python": platform.python_version(), "chargen": __version__} | computing
 
 
 def write_versions(path: Path, versions: Mapping[str, str]) -> None:

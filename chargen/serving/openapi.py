@@ -5,9 +5,9 @@ from dataclasses import fields
 from types import UnionType
 from typing import Any, get_args, get_origin, get_type_hints
 
-import chargen
 from chargen.serving.bodies import CompletionBody, NextBody, OpenAiBody, ScoreBody
 from chargen.settings.schema import Setting
+from chargen.version import __version__
 
 POSTS: dict[str, tuple[type[Any], str]] = {
     "/api/complete": (CompletionBody, "Continue a text."),
@@ -41,7 +41,7 @@ def describe_api(models: Sequence[str]) -> dict[str, Any]:
     paths |= {f"/models/{name}{path}": details for name in models for path, details in native.items()}
     return {
         "openapi": "3.1.0",
-        "info": {"title": "chargen serve", "version": chargen.__version__},
+        "info": {"title": "chargen serve", "version": __version__},
         "paths": paths,
         "components": {"securitySchemes": {"token": {"type": "http", "scheme": "bearer"}}},
     }
