@@ -11,9 +11,10 @@ from keras import layers
 from chargen.corpus.vocabulary import Vocabulary
 from chargen.errors import ConfigError
 from chargen.network.cells import Floats
-from chargen.network.network import BATCH_NORM_WEIGHTS, LAYER_NORM_WEIGHTS, Network
+from chargen.network.network import BATCH_NORM_WEIGHTS, LAYER_NORM_WEIGHTS, Network, weight_shapes
 from chargen.network.normalization import EPSILON
 from chargen.settings.schema import NetworkConfig
+from chargen.training.export import find_variable
 from chargen.training.layers.recurrent import TokenRecurrent
 from chargen.training.model import OneHot
 
@@ -85,6 +86,8 @@ def check_size(vocabulary: Vocabulary, num_outputs: int) -> None:
 
 def read_model(model: keras.Model) -> ReadModel:
     """Read a Sequential or functional model. Raises ConfigError, naming the layer, for one that chargen does not compute."""
+    if (own := _read_dense_cells(model)) is not None:
+        return own
     stack = _Stack(model)
     weights: dict[str, Any] = {}
     embedding, normalized = _read_inputs(stack, weights)
@@ -99,8 +102,34 @@ def read_model(model: keras.Model) -> ReadModel:
         "embedding_norm": "batch" if normalized else "none",
         "dense_size": _read_head(stack, weights),
     }
-    arrays = {name: np.array(keras.ops.convert_to_numpy(value), np.float32) for name, value in weights.items()}
+    arrays = {name: _array(value) for name, value in weights.items()}
     return ReadModel(NetworkConfig(**config), arrays, model.input_shape[1])
+
+
+def _read_dense_cells(model: keras.Model) -> ReadModel | None:
+    """Read an RNN of shared Dense layers as `build` makes it, by the names of its layers; return None for any other model."""
+    named = {layer.name: layer for layer in getattr(model, "layers", ())}
+    cells = [name for name in named if name.endswith("_input_to_hidden")]
+    if not cells or "output" not in named:
+        return None
+    embedding, dense = named.get("embedding"), named.get("dense")
+    config = NetworkConfig(
+        cell="dense",
+        num_layers=len(cells),
+        hidden_size=named["recurrent_0_input_to_hidden"].units,
+        activation="relu" if any(type(one).__name__ == "ReLU" for one in model.operations) else "tanh",
+        embedding_size=embedding.output_dim if embedding is not None else 0,
+        embedding_norm="batch" if "embedding_norm" in named else "none",
+        layer_norm="norm_0" in named,
+        dense_size=dense.units if dense is not None else 0,
+        targets="all" if len(model.output_shape) == 3 else "last",
+    )
+    names = weight_shapes(config, model.output_shape[-1])
+    return ReadModel(config, {name: _array(find_variable(model, name)) for name in names}, model.input_shape[1])
+
+
+def _array(value: Any) -> Floats:
+    return np.array(keras.ops.convert_to_numpy(value), np.float32)
 
 
 class _Stack:

@@ -10,10 +10,10 @@ from click.testing import Result
 
 import chargen
 from chargen.corpus.vocabulary import CharacterVocabulary
-from chargen.network.model_file import save_model
+from chargen.network.model_file import load_model, save_model
 from chargen.settings.schema import NetworkConfig
 from chargen.training.devices.backend import load_backend
-from tests.export.forms import FORMS, NUM_MORE, E, H, expected_logits, make_model, name_of, some_ids
+from tests.export.forms import FORMS, NUM_MORE, E, H, T, expected_logits, make_model, name_of, some_ids
 
 load_backend()
 
@@ -41,6 +41,11 @@ def test_a_keras_model_computes_what_the_network_does(config: NetworkConfig, tmp
     built = chargen.load(tmp_path / "model.safetensors").keras_model()
     expected = expected_logits(model.network, some_ids())
     np.testing.assert_allclose(np.asarray(built(some_ids())), expected, atol=1e-5)
+    save(built, model.vocabulary, tmp_path / "back.safetensors", context_length=T)
+    back = load_model(tmp_path / "back.safetensors")
+    assert back.network.config == config
+    for name, weight in model.network.weights.items():
+        np.testing.assert_array_equal(back.network.weights[name], weight)
 
 
 def test_the_model_is_compiled_as_it_was_trained(run: chargen.Run) -> None:
