@@ -214,7 +214,7 @@ static void weight_gradient(const word *left, const word *right, long count, lon
 
 /* ---------- between floats and words ---------- */
 
-/* values (B, wide), `next` apart -> a block of a left operand, and of rows with `count` words a column, if not NULL */
+/* values (B, wide), `next` apart -> a block of a left operand and of rows with `count` words a column, of those not NULL */
 static void spread(const float *values, long next, long wide, long B, word *left, word *rows, long count) {
     for (long b = 0; b < B; b += PER_WORD, values += PER_WORD * next) {
 #ifdef BFLOAT16
@@ -223,13 +223,15 @@ static void spread(const float *values, long next, long wide, long B, word *left
             even[v] = load_part(values + v * 16, wide - v * 16);
             odd[v] = b + 1 < B ? load_part(values + next + v * 16, wide - v * 16) : (vec){};
         }
-        _mm512_storeu_si512(left + b * 16, halves(even[0], even[1]));
-        _mm512_storeu_si512(left + b * 16 + 16, halves(odd[0], odd[1]));
+        if (left) {
+            _mm512_storeu_si512(left + b * 16, halves(even[0], even[1]));
+            _mm512_storeu_si512(left + b * 16 + 16, halves(odd[0], odd[1]));
+        }
         if (rows) UNROLL for (int v = 0; v < 2; v++) store_paired(rows + (v * count + b / 2) * 16, even[v], odd[v]);
 #else
         UNROLL for (int u = 0; u < BLOCK; u += WIDTH) {
             vec part = load_part(values + u, wide - u);
-            store(left + (u / 16 * B + b) * 16 + u % 16, part);
+            if (left) store(left + (u / 16 * B + b) * 16 + u % 16, part);
             if (rows) store(rows + (u / 16 * count + b) * 16 + u % 16, part);
         }
 #endif

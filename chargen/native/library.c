@@ -1,4 +1,5 @@
 /* All that a library of ours consists of. */
 #include "kernels.c"
+#include "dense.c"
 #include "writing.c"
 #include "xla.c"

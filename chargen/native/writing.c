@@ -1,41 +1,6 @@
 /* Write text with a network: draw a token, read it through all layers, draw the next one. */
 #include <math.h>
 
-/* A Dense layer, its kernel packed by `pack_dense`. */
-typedef struct {
-    long D, H;          /* inputs, outputs */
-    const float *kernel, *bias;
-    float *packed;      /* `dense_floats` numbers */
-} Dense;
-
-EXPORT long dense_floats(const Dense *d) { return BLOCKS(d->D) * BLOCKS(d->H) * WORDS * BLOCK; }
-EXPORT void pack_dense(const Dense *d) {
-    for (long j = 0; j < BLOCKS(d->H); j++)
-        pack_panel(d->kernel + j * BLOCK, d->D, d->H, WIDE(j, d->H), (word *)d->packed + j * BLOCKS(d->D) * WORDS * BLOCK);
-}
-
-/* outputs (B, H) of inputs (B, D); with `relu` none is negative. */
-EXPORT int dense_forward(const Dense *d, long B, const float *inputs, float *outputs, long relu) {
-    Space space = {NULL, 0};
-    word *left;
-    float *sums;
-    long operand = EVEN(B) * WORDS, panel = BLOCKS(d->D) * WORDS * BLOCK;
-    IN_NEW_MEMORY(space, { left = take(&space, BLOCKS(d->D) * operand); sums = take(&space, B * BLOCK); });
-    for (long q = 0; q < BLOCKS(d->D); q++)
-        spread(inputs + q * BLOCK, d->D, WIDE(q, d->D), B, left + q * operand, NULL, 0);
-    for (long j = 0; j < BLOCKS(d->H); j++) {
-        for (long b = 0; b < B; b++) copy_block(sums + b * BLOCK, d->bias + j * BLOCK, WIDE(j, d->H));
-        product(left, B, (word *)d->packed + j * panel, BLOCKS(d->D), sums);
-        for (long b = 0; b < B; b++)
-            EACH(u, BLOCK) {
-                vec values = load(sums + b * BLOCK + u);
-                store_part(outputs + b * d->H + j * BLOCK + u, relu ? positive(values) : values, WIDE(j, d->H) - u);
-            }
-    }
-    free(space.start);
-    return DONE;
-}
-
 /* Draw an id from V logits, each with `mask` added, divided by the temperature; point: a uniform number of [0, 1). */
 static long drawn(const float *logits, const float *mask, long V, double temperature, double point, double *sums) {
     double highest = -INFINITY, sum = 0;

@@ -46,7 +46,7 @@ static int asks_for_version(const CallFrame *call) { /* XLA asks once which vers
 }
 static void *answer(const CallFrame *call, int result) {
     if (result == DONE) return NULL;
-    NewError error = {sizeof error, NULL, "there is not enough memory for a recurrent layer", RESOURCE_EXHAUSTED};
+    NewError error = {sizeof error, NULL, "there is not enough memory for a layer", RESOURCE_EXHAUSTED};
     return call->api->create_error(&error);
 }
 #define ARG(n) (call->args.items[n]->data)
@@ -80,17 +80,39 @@ EXPORT void *xla_backward(CallFrame *call) {
     return answer(call, layer_backward(&layer));
 }
 
-/* Register both with TensorFlow's XLA, whose XLA_FFI_GetApi() is given, under these names. Return NULL, or what XLA says. */
-EXPORT const char *register_with_xla(const Api *api, const char *forward, const char *backward) {
-    Registration both[] = {{.name = {forward, strlen(forward)}, .execute = xla_forward},
-                           {.name = {backward, strlen(backward)}, .execute = xla_backward}};
-    for (int k = 0; k < 2; k++) {
-        both[k].size = offsetof(Registration, traits) + sizeof both[k].traits;
-        both[k].platform = (Span){"Host", 4};
-        ErrorText text = {sizeof text, NULL, api->register_handler(&both[k]), NULL};
-        if (!text.error) continue;
-        api->error_text(&text);
-        return text.text;
-    }
+/* All but the last dimension count rows. */
+static long num_rows(const Buffer *buffer) {
+    long rows = 1;
+    for (long d = 0; d + 1 < buffer->rank; d++) rows *= buffer->dims[d];
+    return rows;
+}
+
+/* x (..., D), kernel (D, H), bias (H) -> outputs (..., H) */
+EXPORT void *xla_dense_forward(CallFrame *call) {
+    if (asks_for_version(call)) return NULL;
+    Dense dense = {DIM(1, 0), DIM(1, 1), ARG(1), ARG(2), NULL};
+    return answer(call, dense_forward(&dense, num_rows(call->args.items[0]), ARG(0), RET(0), 0));
+}
+/* x, kernel, d_outputs -> d_x, d_kernel, d_bias */
+EXPORT void *xla_dense_backward(CallFrame *call) {
+    if (asks_for_version(call)) return NULL;
+    Dense dense = {DIM(1, 0), DIM(1, 1), ARG(1), NULL, NULL};
+    return answer(call, dense_backward(&dense, num_rows(call->args.items[0]), ARG(0), ARG(2), RET(0), RET(1), RET(2)));
+}
+
+/* logits (..., V), targets (...), weights (...) -> loss (1), d_logits (..., V) */
+EXPORT void *xla_cross_entropy(CallFrame *call) {
+    if (asks_for_version(call)) return NULL;
+    const Buffer *logits = call->args.items[0];
+    *(float *)RET(0) = cross_entropy(num_rows(logits), logits->dims[logits->rank - 1], ARG(0), ARG(1), ARG(2), RET(1));
     return NULL;
+}
+
+/* Register a handler with TensorFlow's XLA, whose XLA_FFI_GetApi() is given. Return NULL, or what XLA says. */
+EXPORT const char *register_with_xla(const Api *api, const char *name, Handler *handler) {
+    Registration one = {.name = {name, strlen(name)}, .platform = {"Host", 4}, .execute = handler};
+    one.size = offsetof(Registration, traits) + sizeof one.traits;
+    ErrorText text = {sizeof text, NULL, api->register_handler(&one), NULL};
+    if (text.error) api->error_text(&text);
+    return text.text;
 }

@@ -252,7 +252,7 @@ class TrainingConfig:
     precision: str = setting(
         "float32",
         "Number format of the layers; weights, gradient sums and the loss are always float32. "
-        "bfloat16_products, for CPUs, rounds only what recurrent layers multiply.",
+        "bfloat16_products, for CPUs, rounds only what layers multiply.",
         choices=("float32", "bfloat16_products", "mixed_bfloat16", "mixed_float16"),
     )
     checkpoint_seconds: float = setting(60.0, "Seconds between two checkpoints; each epoch also ends with one.", above=0.0)

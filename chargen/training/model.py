@@ -11,6 +11,7 @@ from chargen.errors import ConfigError
 from chargen.native.library import Products
 from chargen.settings.schema import NetworkConfig, TrainingConfig
 from chargen.training.devices.backend import accelerated
+from chargen.training.layers.dense import NativeDense
 from chargen.training.layers.dense_recurrent import DenseRecurrent
 from chargen.training.layers.dropout import HashedDropout, HashedWeightDropout
 from chargen.training.layers.native import why_no_kernels
@@ -56,12 +57,13 @@ def build_model(
     policy, products = computing_in(precision)
     with dtype_policy(policy):
         ids, values = recurrent_stack(network, vocab_size, context_length, batch_size, products=products)
-        logits = layers.Dense(vocab_size, name="output")(values)
-        return keras.Model(ids, ops.cast(logits, "float32"), name="chargen")
+        output = NativeDense(vocab_size, name="output")
+        output.products = products
+        return keras.Model(ids, ops.cast(output(values), "float32"), name="chargen")
 
 
 def computing_in(precision: str) -> tuple[str, Products]:
-    """Return Keras's dtype policy for a precision of the settings, and what recurrent layers round the operands of products to.
+    """Return Keras's dtype policy for a precision of the settings, and what layers round the operands of products to.
 
     mixed_bfloat16 is that of the kernels on a CPU which has them: everything but the products is faster in float32 there.
     Raises ConfigError for bfloat16_products where there are no kernels for it.
@@ -89,7 +91,9 @@ def describe_computing(precision: str) -> tuple[list[str], list[str]]:
         return [], []
     lines = []
     if products == "bfloat16":
-        lines.append(f"{precision} on a CPU rounds what recurrent layers multiply; the rest is float32 (--precision float32)")
+        lines.append(
+            f"{precision} on a CPU rounds what layers multiply; the rest is float32 (--precision float32 rounds nothing)"
+        )
     elif policy != "float32":
         lines.append(f"{precision} is for GPUs: on a CPU the float32 layers are faster")
     lacking = why_no_kernels(products)

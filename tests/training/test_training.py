@@ -173,7 +173,7 @@ def test_lower_precision_learns_and_leaves_float32_weights(train: Train, prose: 
     options = ("--epochs", 3, "--batch-size", 4, "--learning-rate", 0.02)
     half, full = (train(prose, *options, "--precision", one) for one in (precision, "float32"))
     if "bfloat16" in precision and has_bfloat16:
-        assert f"{precision} on a CPU rounds what recurrent layers multiply" in half.stderr
+        assert f"{precision} on a CPU rounds what layers multiply" in half.stderr
     else:
         assert f"{precision} is for GPUs: on a CPU the float32 layers are faster" in half.stderr
     assert half.validation[-1] == pytest.approx(full.validation[-1], abs=0.1)

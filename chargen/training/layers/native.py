@@ -3,7 +3,7 @@
 Shapes: T steps, B rows, D inputs, H units, G the columns of a kernel (gates * H), V tokens; time comes first.
 """
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from functools import cache
 from importlib import import_module
 from typing import Any, NamedTuple, Protocol
@@ -33,11 +33,32 @@ class Weights(NamedTuple):
 # (T, B, H), and the states after them.
 NativeRun = Callable[[CellName, Tensor, Weights, Sequence[Tensor]], tuple[Tensor, ...]]
 
+# Returns the outputs, (..., H), of inputs, (..., D), a kernel, (D, H), and a bias, (H,).
+NativeDenseRun = Callable[[Tensor, Tensor, Tensor], Tensor]
+
+# Returns the cross-entropy in nats, weighed and summed, of logits, (..., V), targets, (...), and weights, (...).
+NativeLoss = Callable[[Tensor, Tensor, Tensor], Tensor]
+
+# of xla.c
+HANDLERS = ("xla_forward", "xla_backward", "xla_dense_forward", "xla_dense_backward", "xla_cross_entropy")
+
 
 def native_run(products: Products) -> NativeRun | None:
     """Return what runs layers on the kernels with the loaded backend, or None if there are no kernels."""
     outcome = _connected(products)
     return None if isinstance(outcome, NoKernelsError) else outcome
+
+
+def native_dense(products: Products) -> "NativeDenseRun | None":
+    """Return what runs Dense layers on the kernels within XLA, or None if nothing does."""
+    outcome = _connected(products)
+    return outcome.dense if isinstance(outcome, XlaLayers) else None
+
+
+def native_cross_entropy() -> NativeLoss | None:
+    """Return what computes cross-entropies on the kernels within XLA, or None if nothing does."""
+    outcome = _connected("float32")
+    return outcome.cross_entropy if isinstance(outcome, XlaLayers) else None
 
 
 def why_no_kernels(products: Products) -> str | None:
@@ -57,9 +78,9 @@ def _connected(products: Products) -> NativeRun | NoKernelsError:
 
             return torch_run(kernels)
         xla = import_module(f"chargen.training.layers.native_{backend}")
-        targets = (f"chargen_{products}_forward", f"chargen_{products}_backward")
-        xla.register(kernels, *targets)
-        return XlaLayers(kernels, *targets, xla.custom_call)
+        names = {handler: f"chargen_{products}_{handler}" for handler in HANDLERS}
+        xla.register(kernels, names)
+        return XlaLayers(kernels, names, xla.custom_call)
     except NoKernelsError as why:
         return why
     except Exception as error:  # of a backend's version that is unlike those we know
@@ -76,8 +97,40 @@ class CustomCall(Protocol):
 class XlaLayers:
     """Layers as custom calls of XLA. What a layer has not is handed over without elements."""
 
-    def __init__(self, kernels: Kernels, forward: str, backward: str, call: CustomCall) -> None:
-        self._kernels, self._forward, self._backward, self._call = kernels, forward, backward, call
+    def __init__(self, kernels: Kernels, names: Mapping[str, str], call: CustomCall) -> None:
+        self._kernels, self._names, self._call = kernels, names, call
+
+    def dense(self, inputs: Tensor, kernel: Tensor, bias: Tensor) -> Tensor:
+        """Return the outputs, (..., H), of inputs, (..., D), a kernel, (D, H), and a bias, (H,)."""
+
+        @custom_gradient
+        def run(*given: Tensor) -> Any:
+            outputs = self._call(self._names["xla_dense_forward"], given, [(*inputs.shape[:-1], kernel.shape[1])])[0]
+
+            def gradient(*args: Any, upstream: Any = None) -> tuple[Tensor, ...]:
+                (d_outputs,) = args if upstream is None else (upstream,)
+                arguments, shapes = [*given[:2], d_outputs], [tuple(one.shape) for one in given]
+                return tuple(self._call(self._names["xla_dense_backward"], arguments, shapes))
+
+            return outputs, gradient
+
+        return run(inputs, kernel, bias)
+
+    def cross_entropy(self, logits: Tensor, targets: Tensor, weights: Tensor) -> Tensor:
+        """Return the sum over all rows; see `NativeLoss`."""
+        given = [ops.cast(targets, "int32"), ops.cast(weights, "float32")]
+
+        @custom_gradient
+        def run(logits: Tensor) -> Any:
+            loss, d_logits = self._call(self._names["xla_cross_entropy"], [logits, *given], [(1,), tuple(logits.shape)])
+
+            def gradient(*args: Any, upstream: Any = None) -> Tensor:
+                (d_loss,) = args if upstream is None else (upstream,)
+                return d_logits * d_loss
+
+            return loss[0], gradient
+
+        return run(logits)
 
     def __call__(self, cell: CellName, inputs: Tensor, weights: Weights, states: Sequence[Tensor]) -> tuple[Tensor, ...]:
         """Run all steps; see `NativeRun`."""
@@ -94,14 +147,14 @@ class XlaLayers:
         def run(x: Tensor, *given: Tensor) -> Any:
             read = ids if reads_ids else x
             hidden, last_cell, kept_numbers = self._call(
-                self._forward, [number, read, *given], [(T, B, H), last_cell_shape, (kept,)]
+                self._names["xla_forward"], [number, read, *given], [(T, B, H), last_cell_shape, (kept,)]
             )
 
             def gradient(*args: Any, upstream: Any = None) -> tuple[Tensor, ...]:
                 d_hidden, d_last_cell = upstream_gradients(args, upstream)
                 kernel, _, recurrent_kernel, recurrent_bias, *_ = given
                 arguments = [number, ids, kernel, recurrent_kernel, recurrent_bias, kept_numbers, d_hidden, d_last_cell]
-                return tuple(self._call(self._backward, arguments, [tuple(one.shape) for one in (x, *given)]))
+                return tuple(self._call(self._names["xla_backward"], arguments, [tuple(one.shape) for one in (x, *given)]))
 
             return (hidden, last_cell), gradient
 

@@ -1,6 +1,6 @@
 """Call the kernels from JAX, as custom calls of its XLA. Imported only if Keras runs on JAX."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 import jax
@@ -11,10 +11,10 @@ from chargen.native.library import Kernels
 Tensor = Any  # of JAX
 
 
-def register(kernels: Kernels, forward: str, backward: str) -> None:
-    """Make the handlers known to XLA by these names. Raises whatever JAX raises."""
-    for name, handler in ((forward, kernels.library.xla_forward), (backward, kernels.library.xla_backward)):
-        jax.ffi.register_ffi_target(name, jax.ffi.pycapsule(handler), platform="cpu")
+def register(kernels: Kernels, names: Mapping[str, str]) -> None:
+    """Make handlers of the library known to XLA by names. Raises whatever JAX raises."""
+    for handler, name in names.items():
+        jax.ffi.register_ffi_target(name, jax.ffi.pycapsule(getattr(kernels.library, handler)), platform="cpu")
 
 
 def custom_call(target: str, arguments: Sequence[Tensor], shapes: Sequence[tuple[int, ...]]) -> Sequence[Tensor]:

@@ -5,7 +5,7 @@ was registered through XLA's C interface. Neither is a promise of TensorFlow's, 
 """
 
 import ctypes
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -20,15 +20,16 @@ TYPES = {tf.float32: "f32", tf.int32: "i32"}
 Tensor = Any  # of TensorFlow
 
 
-def register(kernels: Kernels, forward: str, backward: str) -> None:
-    """Make the handlers known to XLA by these names and try them. Raises NoKernelsError or whatever TensorFlow raises."""
+def register(kernels: Kernels, names: Mapping[str, str]) -> None:
+    """Make handlers of the library known to XLA by names and try one. Raises NoKernelsError or whatever TensorFlow raises."""
     framework = ctypes.CDLL(str(Path(tf.__file__).parent / "libtensorflow_framework.so.2"))
     framework.XLA_FFI_GetApi.restype = ctypes.c_void_p
     api = ctypes.c_void_p(framework.XLA_FFI_GetApi())
-    refused = kernels.library.register_with_xla(api, forward.encode(), backward.encode())
-    if refused:
-        raise NoKernelsError(f"TensorFlow does not take them: {refused.decode(errors='replace')}")
-    tf.autograph.experimental.do_not_convert(_try)(forward)
+    for handler, name in names.items():
+        refused = kernels.library.register_with_xla(api, name.encode(), getattr(kernels.library, handler))
+        if refused:
+            raise NoKernelsError(f"TensorFlow does not take them: {refused.decode(errors='replace')}")
+    tf.autograph.experimental.do_not_convert(_try)(names["xla_forward"])
 
 
 def _try(forward: str) -> None:
