@@ -70,6 +70,7 @@ def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
     for name, between in (("poems.txt", "\n\n"), ("fortunes.txt", "\n%\n")):
         (folder / name).write_text(PROSE.replace("\n", between), encoding="utf-8")
     (folder / "reviews.csv").write_text(REVIEWS, encoding="utf-8")
+    (folder / "unseen.csv").write_text("review,sentiment\nAn odd film.,good\n", encoding="utf-8")
     (folder / "_chat.txt").write_text(CHAT, encoding="utf-8")
     (folder / "articles").mkdir()
     for name in ("one.txt", "two.txt", "one.md", "two.md"):

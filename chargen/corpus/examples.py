@@ -3,6 +3,7 @@
 import random
 from collections import Counter
 from collections.abc import Sequence
+from dataclasses import replace
 
 import numpy as np
 import numpy.typing as npt
@@ -26,7 +27,7 @@ def load_examples(config: CorpusConfig) -> Corpus:
     Raises CorpusError for a text that cannot be read, a file that is not a table, fewer than two labels, and a label with one
     text only; raises ConfigError for a missing column.
     """
-    corpus = load_corpus(config) if config.label_by != "none" else _load_tables(config)
+    corpus = _load_labelled(config)
     counts = Counter(str(label) for label in corpus.documents.labels)
     if len(counts) < 2:
         found = f"only one label, {corpus.labels[0]!r}" if corpus.labels else "no row with a text and a label"
@@ -37,6 +38,27 @@ def load_examples(config: CorpusConfig) -> Corpus:
             f"the label {label!r} has {count} text, expected {MIN_EXAMPLES} or more", hint="give more texts, or leave it out"
         )
     return corpus
+
+
+def load_test_examples(config: CorpusConfig, labels: Sequence[str]) -> Corpus:
+    """Read the labelled texts of `test_files` in the way of the texts to train on, which have `labels`.
+
+    Raises CorpusError for a text that cannot be read or has another label, and for files without any labelled text.
+    """
+    corpus = _load_labelled(replace(config, files=config.test_files, file_readings=()))
+    if not corpus.documents:
+        raise CorpusError(f"--test {corpus.name} holds no row with a text and a label")
+    for label in corpus.labels:
+        if label not in labels:
+            raise CorpusError(
+                f"--test {corpus.name} has the label {label!r}, which training does not see",
+                hint=f"labels: {', '.join(labels)}",
+            )
+    return corpus
+
+
+def _load_labelled(config: CorpusConfig) -> Corpus:
+    return load_corpus(config) if config.label_by != "none" else _load_tables(config)
 
 
 def _load_tables(config: CorpusConfig) -> Corpus:

@@ -6,6 +6,11 @@ from typing import Any, NamedTuple
 import numpy as np
 import numpy.typing as npt
 
+from chargen.corpus.documents import Document
+from chargen.writing.classifier import TextClassifier
+
+MISTAKES_SHOWN = 5
+
 
 class Confusion(NamedTuple):
     """A confusion matrix: counts, (labels, labels), by true label (rows) and predicted label (columns)."""
@@ -31,6 +36,20 @@ class Confusion(NamedTuple):
             "labels": list(self.labels),
             "confusion": self.counts.tolist(),
         }
+
+    def describe_mistakes(self) -> str:
+        """Return the most frequent pairs of a true and a wrong predicted label as a line."""
+        found = np.argwhere((self.counts > 0) & ~np.eye(len(self.labels), dtype=bool))
+        pairs = sorted(found.tolist(), key=lambda pair: -self.counts[*pair])
+        named = [f"{self.labels[i]} predicted as {self.labels[j]} {self.counts[i, j]:,}" for i, j in pairs[:MISTAKES_SHOWN]]
+        return f"wrong labels: {', '.join(named) or 'none'}{', ...' if len(pairs) > MISTAKES_SHOWN else ''}"
+
+
+def measure_confusion(model: TextClassifier, documents: Sequence[Document]) -> Confusion:
+    """Classify labelled documents and count the predictions; characters that the model does not know are left out."""
+    encoded = [model.vocabulary.encode(str(document.text), on_unknown="skip") for document in documents]
+    predicted = [model.labels[best] for best in model.log_probabilities(encoded).argmax(axis=1).tolist()]
+    return count_confusion([document.label for document in documents], predicted, model.labels)
 
 
 def count_confusion(truth: Sequence[str | None], predicted: Sequence[str], labels: Sequence[str]) -> Confusion:

@@ -49,6 +49,11 @@ def _check_task(settings: Settings) -> None:
             hint="choose one of --label-column and --label-by",
         )
     if training.task == "generate":
+        if corpus.test_files:
+            raise ConfigError(
+                "corpus.test_files is for predicting labels, but training.task = generate writes text",
+                hint="add --task classify, or leave out --test; chargen evaluate RUN FILE measures a run that writes text",
+            )
         return
     if training.backend == "numpy":
         raise ConfigError("the NumPy trainer supports only training.task = generate", hint="use --backend tensorflow")

@@ -22,6 +22,7 @@ class TrainKeywords(TypedDict, total=False):
     label_by: Literal["none", "file", "folder", "speaker"]
     text_column: str | None
     label_column: str | None
+    test: Sequence[str]
     mix: Sequence[str]
     strip_licence: bool
     validation_split: float

@@ -123,6 +123,12 @@ class CorpusConfig:
         "Column of a table with the labels; sample --label writes like one of them.",
         unset="found for --task classify, else none",
     )
+    test_files: tuple[str, ...] = setting(
+        (),
+        "Table or labelled texts that training never sees, to measure the accuracy of --task classify at the end.",
+        flag="--test",
+        metavar="FILE",
+    )
     mix: tuple[str, ...] = setting((), "PATH:WEIGHT, given several times: how often windows are drawn from each text.")
     strip_licence: bool = setting(
         True, "Leave out the header and the licence of electronic books (*** START OF ... ***).", before=False

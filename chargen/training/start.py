@@ -42,12 +42,14 @@ Outcome = TrainingOutcome[EpochResult]
 class Trained:
     """A run and the outcome of its training; None if the training was already finished.
 
-    leads: whether this process wrote the run; of several processes that train together, only the first one does.
+    baselines, test: figures on the held-out text and on the texts of --test. leads: whether this process wrote the run; of
+    several processes that train together, only the first one does.
     """
 
     run: RunDirectory
     outcome: Outcome | None
     baselines: Mapping[str, float] = field(default_factory=dict)
+    test: Mapping[str, Any] = field(default_factory=dict)
     leads: bool = True
 
     @property
@@ -59,7 +61,8 @@ class Trained:
         """Return what `chargen train --json` prints."""
         summary = self.outcome.summary() if self.outcome else {}
         summary |= {"run": str(self.run.path), "model": str(self.run.model)}
-        return summary | ({"baselines": dict(self.baselines)} if self.baselines else {})
+        measured = {"baselines": dict(self.baselines), "test": dict(self.test)}
+        return summary | {name: figures for name, figures in measured.items() if figures}
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -99,7 +102,9 @@ class PlannedTraining:
 
     def _train(self, ranks: Ranks = ALONE) -> Trained:
         run, outcome = self._train_new(ranks) if self.resumed is None else self._train_on(self.resumed, ranks)
-        return Trained(run=run, outcome=outcome, baselines=self._compare(outcome) if outcome else {})
+        if outcome is None or outcome.best is None or outcome.interrupted_by is not None:
+            return Trained(run=run, outcome=outcome)
+        return Trained(run=run, outcome=outcome, baselines=self._compare(outcome.best.quality), test=self._test(run))
 
     def _train_new(self, ranks: Ranks) -> tuple[RunDirectory, Outcome]:
         corpus, settings = self.plan.corpus, self.plan.settings
@@ -132,13 +137,19 @@ class PlannedTraining:
             outcome = run_session(self.task, everything, checkpoint=checkpoint, verbosity=self.verbosity, ranks=ranks)
         return Trained(run=everything, outcome=outcome, leads=False)
 
-    def _compare(self, outcome: Outcome) -> dict[str, float]:
-        """Return the figures of baselines on the held-out text, if training was not interrupted, and print a comparison."""
-        if outcome.best is None or outcome.interrupted_by is not None or not self.plan.validation:
+    def _compare(self, quality: float) -> dict[str, float]:
+        """Return the figures of baselines on the held-out text, and print a comparison with the best epoch's quality."""
+        if not self.plan.validation:
             return {}
-        comparison = self.task.compare(outcome.best.quality)
+        comparison = self.task.compare(quality)
         self._print(comparison.lines)
         return comparison.baselines
+
+    def _test(self, run: RunDirectory) -> dict[str, Any]:
+        """Return the figures on the texts of --test, if there are any, and print them."""
+        tested = self.task.test(run)
+        self._print(tested.lines if tested else [])
+        return tested.figures if tested else {}
 
     def _print(self, lines: Sequence[str]) -> None:
         for line in lines if self.verbosity else ():

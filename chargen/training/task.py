@@ -1,6 +1,6 @@
 """Define what differs between tasks: how a network is trained, recorded and compared with baselines."""
 
-from typing import NamedTuple, Protocol
+from typing import Any, NamedTuple, Protocol
 
 from chargen.runs.directory import RunDirectory
 from chargen.tracking.tracker import Tracker
@@ -16,6 +16,13 @@ class Comparison(NamedTuple):
     """The figures of baselines on the held-out text, by name, and lines for the user about them."""
 
     baselines: dict[str, float]
+    lines: list[str]
+
+
+class Tested(NamedTuple):
+    """The figures of the best model on the texts of --test, by name, and lines for the user about them."""
+
+    figures: dict[str, Any]
     lines: list[str]
 
 
@@ -39,3 +46,6 @@ class Task(Protocol[ResultT_co]):
 
     def compare(self, quality: float) -> Comparison:
         """Compare the quality of the best epoch with baselines on the held-out text. The plan must hold out text."""
+
+    def test(self, run: RunDirectory) -> Tested | None:
+        """Measure the best model on the texts of --test and record the figures in its file; None without such texts."""

@@ -242,3 +242,43 @@ def test_a_signal_ends_training_with_everything_saved(table: Path, small: tuple[
     run = RunDirectory(tmp_path / stdout.strip())
     assert load_classifier(run.model).provenance["epochs"] >= 1
     assert load_classifier(run.last_model).provenance["epochs"] == len(metrics(run))
+
+
+def test_texts_that_training_never_sees_are_measured_at_the_end(
+    train: Callable[..., Any], invoke_train: Callable[..., Result], table: Path, tmp_path: Path
+) -> None:
+    """Words of one label under both labels, so that half of the texts are wrong; unknown words and characters are no error."""
+    rows = [f"the night was {word},{label}" for word in ("great", "good") for label in ("pos", "neg")]
+    (tmp_path / "unseen.csv").write_text("review,sentiment\n" + "\n".join(rows) + "\n", encoding="utf-8")
+    trained = train(table, *CLASSIFY, "--tokens", "word", "--epochs", 8, "--test", "unseen.csv")
+    assert "accuracy on the 4 texts of --test unseen: 0.500\nwrong labels: neg predicted as pos 2\n" in trained.stderr
+    found = load_classifier(trained.run.model).provenance["test"]
+    assert (found["accuracy"], found["labels"], found["confusion"]) == (0.5, ["neg", "pos"], [[0, 2], [0, 2]])
+    result = invoke_train(table, *CLASSIFY, "--epochs", 1, "--test", table, "--json")
+    assert json.loads(result.stdout)["test"]["labelled"] == 60
+    assert "60 of the 60 texts of --test reviews are also texts to train on" in result.stderr
+
+
+@pytest.mark.parametrize(
+    ("content", "options", "told"),
+    [
+        (
+            "review,sentiment\nfine,great\n",
+            CLASSIFY,
+            "--test unseen has the label 'great', which training does not see; labels: neg, pos",
+        ),
+        ("review,sentiment\n", CLASSIFY, "unseen"),
+        (None, CLASSIFY, "no such file: unseen.csv"),
+        ("review,sentiment\nfine,pos\n", (), "corpus.test_files is for predicting labels, but training.task = generate"),
+    ],
+)
+def test_what_cannot_be_tested_is_refused(
+    content: str | None, options: tuple[Any, ...], told: str, invoke_train: Callable[..., Result], table: Path, tmp_path: Path
+) -> None:
+    if content:
+        (tmp_path / "unseen.csv").write_text(content, encoding="utf-8")
+    result = invoke_train(table, *options, "--test", "unseen.csv")
+    assert (result.exit_code, result.stdout) == (2, "")
+    (line,) = result.stderr.splitlines()
+    assert told in line
+    assert not Path("runs").exists()

@@ -10,7 +10,7 @@ import numpy as np
 
 from chargen.corpus.corpus import Corpus
 from chargen.corpus.documents import Documents
-from chargen.corpus.examples import ExampleBatches, fixed_rows, split_examples
+from chargen.corpus.examples import ExampleBatches, fixed_rows, load_test_examples, split_examples
 from chargen.corpus.tokens import build_vocabulary
 from chargen.corpus.vocabulary import Vocabulary
 from chargen.network.model_file import num_class_outputs
@@ -39,9 +39,10 @@ class ClassifierPlan:
     num_parameters: int
     memory_bytes: int
     whole_share: float  # of the texts to train on, those that are not cut
+    test: Corpus | None  # measured after the last epoch
 
     reasons: tuple[str, ...] = ()  # no setting of a classifier is chosen by a recipe
-    warnings: tuple[str, ...] = ()
+    warnings: tuple[str, ...] = ()  # texts to test on that training sees
     ends_by: None = None  # --minutes is for networks that write text
     whole_validation: None = None  # all held-out texts are measured after each epoch
 
@@ -96,9 +97,10 @@ class ClassifierPlan:
 def make_classifier_plan(settings: Settings, corpus: Corpus) -> ClassifierPlan:
     """Choose the settings that are open, hold out texts of each label, cut all texts into rows and estimate the memory.
 
-    Raises ConfigError for settings that need more memory than the machine has.
+    Raises ConfigError for settings that need more memory than the machine has, and what `load_test_examples` raises.
     """
     seed = settings.training.random_seed
+    test = load_test_examples(settings.corpus, corpus.labels) if settings.corpus.test_files else None
     documents, held_out = split_examples(corpus.documents, settings.corpus.validation_split, seed=seed)
     vocabulary = build_vocabulary(settings.corpus, corpus.texts)
     longest = LONGEST_ROW[settings.corpus.tokens]
@@ -125,7 +127,17 @@ def make_classifier_plan(settings: Settings, corpus: Corpus) -> ClassifierPlan:
         num_parameters=num_parameters,
         memory_bytes=memory_bytes,
         whole_share=float((lengths <= context_length).mean()),
+        test=test,
+        warnings=_shared_texts(corpus, test) if test else (),
     )
+
+
+def _shared_texts(corpus: Corpus, test: Corpus) -> tuple[str, ...]:
+    """Return a warning if texts to test on are also among those to train on."""
+    seen = {str(document.text) for document in corpus.documents}
+    shared = sum(str(document.text) in seen for document in test.documents)
+    count = f"{shared:,} of the {len(test.documents):,} texts of --test {test.name}"
+    return (f"{count} are also texts to train on, so its accuracy is too high",) if shared else ()
 
 
 def _batches(

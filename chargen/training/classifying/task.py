@@ -1,6 +1,6 @@
 """Train a classifier with Keras."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import final
 
 from chargen.runs.directory import RunDirectory
@@ -11,8 +11,9 @@ from chargen.training.devices.backend import load_backend
 from chargen.training.devices.ranks import ALONE, Ranks
 from chargen.training.planning.word_vectors import WordVectors
 from chargen.training.recording.display import Display
-from chargen.training.task import Comparison
+from chargen.training.task import Comparison, Tested
 from chargen.training.trainer import Trainer, start_embedding
+from chargen.writing.classifier import load_classifier, save_classifier
 
 
 @final
@@ -47,3 +48,17 @@ class ClassifierTask:
         baselines = baseline_accuracies(self.plan.documents, held_out)
         figures = "  ".join(f"{name} {accuracy:.3f}" for name, accuracy in ({"network": quality} | baselines).items())
         return Comparison(baselines, [f"accuracy on the {len(held_out):,} texts held out: {figures}"])
+
+    def test(self, run: RunDirectory) -> Tested | None:
+        """Measure the accuracy of the best model on the texts of --test."""
+        from chargen.insight.confusion import measure_confusion
+
+        test = self.plan.test
+        if test is None:
+            return None
+        model = load_classifier(run.model)
+        confusion = measure_confusion(model, test.documents)
+        figures = {"corpus": test.name, "sha256": test.sha256} | confusion.summary()
+        save_classifier(run.model, replace(model, provenance=dict(model.provenance) | {"test": figures}))
+        lines = [f"accuracy on the {confusion.texts:,} texts of --test {test.name}: {confusion.accuracy:.3f}"]
+        return Tested(figures, [*lines, confusion.describe_mistakes()])
