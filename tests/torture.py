@@ -5,6 +5,7 @@ The ordinary tests run a short form of each.
 
 import errno
 import os
+import re
 import signal
 import subprocess
 import sys
@@ -21,9 +22,12 @@ from click.testing import CliRunner, Result
 
 from chargen.cli.program import program
 from chargen.runs.checkpoints import Checkpoint, Position, read_newest, write_checkpoint
+from chargen.settings.schema import NetworkConfig
 from chargen.training.signals import RequestedSignal, TrainingInterrupted
+from tests.export.forms import make_model
 from tests.hostile.torture import torture_by_attacks, torture_by_damage
 from tests.serving.attackers import attacked, honest_seconds
+from tests.serving.served import served
 from tests.test_terminal import ACTIVE, fuzzed, in_chunks
 
 TEXT = "the cat sat on the mat.\nthe dog sat on the log.\n" * 25
@@ -218,6 +222,20 @@ def server() -> Outcome:
     return Outcome(len(seconds), sum(one <= 1 for one in seconds))
 
 
+def api() -> Outcome:
+    """Send requests that schemathesis makes from /openapi.json, valid and invalid ones."""
+    with served(make_model(NetworkConfig(hidden_size=5, embedding_size=4)), length=200) as asked:
+        command = [Path(sys.executable).with_name("schemathesis"), "run", f"{asked.url}openapi.json"]
+        options = ["--checks", "not_a_server_error", "--max-examples", "50", "--no-color"]
+        done = subprocess.run([*command, *options], capture_output=True, text=True, check=False)
+    found = re.search(r"([0-9,]+) generated(?:, ([0-9,]+) found)?", done.stdout)
+    assert found, done.stdout + done.stderr
+    tried, failed = (int((one or "0").replace(",", "")) for one in found.groups())
+    if failed:
+        print(done.stdout, file=sys.stderr)
+    return Outcome(tried, tried - failed)
+
+
 def attack() -> Outcome:
     """Run commands on malicious model files, under an audit hook."""
     return Outcome(*torture_by_attacks())
@@ -227,6 +245,7 @@ TORTURES: dict[str, tuple[str, Callable[[], Outcome]]] = {
     "terminal": ("fuzzed texts on a terminal, nothing active left", terminal),
     "damage": ("model files truncated or with a bit flipped, refused in one line", damage),
     "server": ("requests answered within a second, beside 500 slow and never-reading clients", server),
+    "api": ("requests made from the server's own description, none answered by an internal error", api),
     "attack": ("commands on built attacks, refused in one line, nothing else read or run", attack),
     "lock": ("simultaneous starts in one run directory, one trains", lock),
     "interrupt": ("Ctrl-C or SIGTERM at any phase, ended within 5 s", interrupt),

@@ -36,7 +36,8 @@ class SamplingOptions:
         1.0,
         "Make recently drawn characters less probable: logits are divided by R, or multiplied where negative, as in CTRL "
         "(Keskar et al. 2019); 1 changes nothing.",
-        above=0.0,
+        minimum=0.01,
+        maximum=100.0,
         metavar="R",
     )
     repetition_window: int = setting(64, "How many drawn characters the penalty looks back on.", minimum=1, metavar="N")
@@ -55,6 +56,8 @@ class SamplingOptions:
             value, detail = getattr(self, one.name), one.metadata["setting"]
             if value is not None or one.default is not None:
                 object.__setattr__(self, one.name, check_value(flag_name(one.name, detail), value, kinds[one.name], detail))
+        if not self.temperature:
+            raise ConfigError("--temp is empty, expected one number or more")
 
     @property
     def temperatures(self) -> tuple[float, ...]:

@@ -14,6 +14,8 @@ from chargen.settings.writing import SamplingOptions
 
 Logits = npt.NDArray[np.floating]
 Doubles = npt.NDArray[np.float64]
+COLDEST = 1e-200  # a lower temperature is greedy, since logits divided by it are beyond float64
+
 DrawnIds = npt.NDArray[np.intp]
 
 
@@ -159,7 +161,7 @@ class Sampler:
         for adjust in self._adjustments:
             logits = adjust(logits, recent)
         temperature = self._temperatures[position % len(self._temperatures)]
-        if temperature == 0:
+        if temperature < COLDEST:
             return logits.argmax(axis=-1)
         scaled = np.subtract(logits, np.maximum.reduce(logits, axis=-1, keepdims=True), dtype=np.float64)
         if temperature != 1:

@@ -100,6 +100,7 @@ def test_a_line_ends(at_work: Served) -> None:
     ("body", "status", "told"),
     [
         ({"model": "x"}, 404, "no such model: 'x'; models: a, b"),
+        ({"temperature": []}, 422, "temperature is empty, expected one number or more"),
         ({"best_of": 2}, 422, "best_of is 2, expected 1 or less"),
         ({"presence_penalty": 1}, 422, "presence_penalty"),
         ({"suffix": "x"}, 422, "unknown field 'suffix'"),

@@ -125,6 +125,17 @@ def test_one_impossible_temperature_of_several_is_refused() -> None:
         SamplingOptions(temperature=(0.5, -2.0))
 
 
+@pytest.mark.parametrize("temperature", [5e-324, 1e-308, 1e-199])
+def test_a_temperature_near_zero_is_greedy(temperature: float) -> None:
+    logits = np.array([[0.5, 3e38, -3e38, -np.inf]])
+    assert Sampler(SamplingOptions(temperature=(temperature,)))(logits, rng()) == [1]
+
+
+def test_no_temperature_is_refused() -> None:
+    with pytest.raises(ConfigError, match="--temp is empty"):
+        SamplingOptions(temperature=())
+
+
 def test_log_softmax_is_the_logarithm_of_softmax_where_that_is_one_and_stable_where_not() -> None:
     np.testing.assert_allclose(log_softmax(LOGITS), np.log(softmax(LOGITS)))
     np.testing.assert_array_equal(log_softmax(np.array([[2000.0, 0.0, -np.inf]])), [[0.0, -2000.0, -np.inf]])
