@@ -224,10 +224,11 @@ def server() -> Outcome:
 
 def api() -> Outcome:
     """Send requests that schemathesis makes from /openapi.json, valid and invalid ones."""
-    with served(make_model(NetworkConfig(hidden_size=5, embedding_size=4)), length=200) as asked:
+    model = make_model(NetworkConfig(hidden_size=5, embedding_size=4))
+    with served(model, length=200) as asked, tempfile.TemporaryDirectory() as folder:  # where it keeps what it has found
         command = [Path(sys.executable).with_name("schemathesis"), "run", f"{asked.url}openapi.json"]
         options = ["--checks", "not_a_server_error", "--max-examples", "50", "--no-color"]
-        done = subprocess.run([*command, *options], capture_output=True, text=True, check=False)
+        done = subprocess.run([*command, *options], cwd=folder, capture_output=True, text=True, check=False)
     found = re.search(r"([0-9,]+) generated(?:, ([0-9,]+) found)?", done.stdout)
     assert found, done.stdout + done.stderr
     tried, failed = (int((one or "0").replace(",", "")) for one in found.groups())
