@@ -8,7 +8,7 @@ SEEDS ?= 3
 WHEELS := gpu-wheels
 COUNT ?= 300
 
-.PHONY: help setup demo test test-backends fuzz sanitize torture mutate lint format docs docs-serve bench quality gpu-wheels gpu-check models corpora clean
+.PHONY: help setup demo test test-backends fuzz sanitize torture mutate lint format docs docs-serve notebooks bench quality gpu-wheels gpu-check models corpora clean
 .DEFAULT_GOAL := help
 
 help: ## list the targets
@@ -69,6 +69,10 @@ docs-serve: $(READY) $(DOCS) ## show the manual in a browser while you write it
 $(DOCS): pyproject.toml constraints.txt | $(READY)
 	$(BIN)/python -m pip install --quiet --disable-pip-version-check --constraint constraints.txt --editable '.[dev,docs]'
 	@touch $@
+
+notebooks: $(READY) ## execute the notebooks of the manual again, and store their outputs
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check --constraint constraints.txt --editable '.[dev,notebooks]'
+	$(BIN)/python -m tests.notebooks
 
 bench: $(READY) ## measure start-up, sampling and training, and compare with Keras and PyTorch (which it installs)
 	$(BIN)/python -m pip install --quiet --disable-pip-version-check --constraint constraints.txt --editable '.[bench]'

@@ -16,11 +16,11 @@ from chargen.cli.program import COMMANDS
 from chargen.runs.directory import RunDirectory
 from chargen.settings.schema import declared_settings, flag_name
 from chargen.shipped import shipped_models
-from docs import hooks
+from docs import hooks, notebook_pages
 
 REPOSITORY = Path(__file__).parent.parent
 NAVIGATION = re.findall(r"^ +- [^:]+: (\S+\.md)$", (REPOSITORY / "mkdocs.yml").read_text(encoding="utf-8"), re.MULTILINE)
-GENERATED = (hooks.COMMANDS_PAGE, hooks.SETTINGS_PAGE)
+GENERATED = (hooks.COMMANDS_PAGE, hooks.SETTINGS_PAGE, *notebook_pages.notebook_pages())
 LIVE = [f"live/{path.stem}.html" for path in shipped_models().values()]
 INCLUDED = {"contributing.md": "CONTRIBUTING.md", "changelog.md": "CHANGELOG.md"}
 FILES = ["README.md", *(INCLUDED.get(page, f"docs/{page}") for page in NAVIGATION if page not in GENERATED)]
@@ -183,10 +183,11 @@ def test_every_page_is_in_the_navigation() -> None:
 def test_every_path_and_link_leads_somewhere(file: str) -> None:
     """Paths in the project, and links of files that are also read outside of the site; `make docs` checks the site's links."""
     page, here = PAGES[file], (REPOSITORY / file).parent
+    generated = {REPOSITORY / "docs" / one for one in (*GENERATED, *LIVE)}
     for path in re.findall(r"`((?:chargen|tests|docs|benchmarks/(?!gpu\.json)|configs)/[\w./-]*)`", page):
         assert (REPOSITORY / path).exists(), path
     for link in re.findall(r"\]\(([^)#:]+)[^)]*\)", page):
-        assert (here / link).exists() or link.removeprefix("../") in (*GENERATED, *LIVE), link
+        assert (here / link).exists() or Path(os.path.normpath(here / link)) in generated, link
 
 
 def test_every_shipped_network_can_be_tried() -> None:
@@ -206,7 +207,7 @@ def test_every_shipped_config_and_corpus_is_told_of() -> None:
 
 def test_every_extra_is_told_of() -> None:
     project = tomllib.loads((REPOSITORY / "pyproject.toml").read_text(encoding="utf-8"))["project"]
-    for extra in set(project["optional-dependencies"]) - {"dev", "docs", "bench", "mutation"}:
+    for extra in set(project["optional-dependencies"]) - {"dev", "docs", "notebooks", "bench", "mutation"}:
         assert f"`chargen[{extra}]`" in PAGES["docs/first-steps.md"]
 
 
