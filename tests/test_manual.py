@@ -207,7 +207,7 @@ def test_every_shipped_config_and_corpus_is_told_of() -> None:
 
 def test_every_extra_is_told_of() -> None:
     project = tomllib.loads((REPOSITORY / "pyproject.toml").read_text(encoding="utf-8"))["project"]
-    for extra in set(project["optional-dependencies"]) - {"dev", "docs", "notebooks", "bench", "mutation"}:
+    for extra in set(project["optional-dependencies"]) - {"dev", "docs", "notebooks", "bench", "mutation", "torture"}:
         assert f"`chargen[{extra}]`" in PAGES["docs/first-steps.md"]
 
 
