@@ -4,11 +4,11 @@ from typing import TYPE_CHECKING
 
 import click
 
+from chargen.cli.accuracy import confusion_table
 from chargen.cli.completing import complete_files
 from chargen.cli.json_text import json_text
 from chargen.cli.options import common_options, json_option, runs_dir_option
 from chargen.cli.reading import run_option
-from chargen.cli.tables import aligned
 from chargen.errors import ConfigError
 from chargen.settings.schema import UNKNOWN_CHOICES
 from chargen.terminal import echo
@@ -96,7 +96,7 @@ def command(
     for (text, _), one in zip(given, ranked, strict=True):
         echo(_line(one, text) if len(given) > 1 else _column(one))
     if confusion.texts:
-        echo("\n" + _matrix(confusion))
+        echo("\n" + confusion_table(confusion))
 
 
 _Texts = list[tuple[str, str | None]]  # each with its true label, if known
@@ -151,14 +151,6 @@ def _uncounted(given: _Texts, confusion: "Confusion") -> list[str]:
         f"the model does not know the labels of {unknown.total():,} texts ({named}), so they are not counted; "
         f"the model knows {', '.join(confusion.labels)} (choose the column with --label-column NAME)"
     ]
-
-
-def _matrix(confusion: "Confusion") -> str:
-    """Return the accuracy and the confusion matrix."""
-    rows = [["true / predicted", *confusion.labels]]
-    rows += [[label, *map(str, counts)] for label, counts in zip(confusion.labels, confusion.counts.tolist(), strict=True)]
-    right = int(confusion.counts.trace())
-    return f"accuracy {confusion.accuracy:.4f} ({right:,} of {confusion.texts:,} texts)\n{aligned(rows)}"
 
 
 def _parse_priors(priors: tuple[str, ...]) -> dict[str, float]:

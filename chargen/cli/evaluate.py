@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING
 
 import click
 
+from chargen.cli.accuracy import evaluate_classifier
 from chargen.cli.completing import complete_runs_and_texts
 from chargen.cli.json_text import json_text
 from chargen.cli.measuring import ProgressBars, block_length_option, use_one_thread
@@ -61,6 +62,9 @@ def command(
     The baselines use the same training part: character n-grams (interpolated Kneser-Ney), and gzip and xz, by how much the text
     adds to the compressed training part. gzip looks back on 32 KB only.
 
+    Of a classifier, the accuracy on its held-out texts or on FILEs with labels is measured, and the accuracy on the texts of
+    chargen train --test is repeated.
+
     --dynamic (Krause et al. 2018) is not the model that sample uses: it keeps learning from the text after predicting it. It
     has its own line.
 
@@ -68,17 +72,30 @@ def command(
       chargen evaluate
       chargen evaluate male-lstm-20260101-120000 female.txt
       chargen evaluate male-lstm-20260101-120000 male-gru-20260101-120100 female.txt
+      chargen evaluate reviews-lstm-20260101-120000 unseen.csv
       chargen evaluate --block-length 64 --training --dynamic --json
     """
     use_one_thread()
     from chargen.insight.assessment import assess, carried_state_warning, file_subject, held_out_subject, missing_baselines_note
     from chargen.insight.dynamic import RATE
     from chargen.insight.unigram import warn_if_worse
-    from chargen.network.model_file import load_model
+    from chargen.network.model_file import load_model, read_metadata
     from chargen.runs.directory import RunDirectory, find_model
 
     specs, files = _told_apart(run_and_files, runs_dir)
     paths = [find_model(spec, runs_dir) for spec in specs or (None,)]
+    if any(read_metadata(path)["task"] == "classify" for path in paths):
+        for_text = {"--training": with_training, "--dynamic": dynamic, "--dynamic-rate": dynamic_rate, "--label": label}
+        evaluate_classifier(
+            paths,
+            files,
+            for_text | {"--carry": carry},
+            baselines=baselines,
+            on_unknown=on_unknown,
+            as_json=as_json,
+            verbosity=verbosity,
+        )
+        return
     members = [(RunDirectory(path.parent), load_model(path).with_carry(carry)) for path in paths]
     if files:
         with _explained_typo(specs, files):

@@ -47,11 +47,11 @@ def load_test_examples(config: CorpusConfig, labels: Sequence[str]) -> Corpus:
     """
     corpus = _load_labelled(replace(config, files=config.test_files, file_readings=()))
     if not corpus.documents:
-        raise CorpusError(f"--test {corpus.name} holds no row with a text and a label")
+        raise CorpusError(f"{corpus.name} holds no row with a text and a label")
     for label in corpus.labels:
         if label not in labels:
             raise CorpusError(
-                f"--test {corpus.name} has the label {label!r}, which training does not see",
+                f"{corpus.name} has the label {label!r}, which the model does not know",
                 hint=f"labels: {', '.join(labels)}",
             )
     return corpus

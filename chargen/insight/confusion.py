@@ -45,9 +45,9 @@ class Confusion(NamedTuple):
         return f"wrong labels: {', '.join(named) or 'none'}{', ...' if len(pairs) > MISTAKES_SHOWN else ''}"
 
 
-def measure_confusion(model: TextClassifier, documents: Sequence[Document]) -> Confusion:
-    """Classify labelled documents and count the predictions; characters that the model does not know are left out."""
-    encoded = [model.vocabulary.encode(str(document.text), on_unknown="skip") for document in documents]
+def measure_confusion(model: TextClassifier, documents: Sequence[Document], *, on_unknown: str = "skip") -> Confusion:
+    """Classify labelled documents and count the predictions. on_unknown: as `Vocabulary.encode` takes it."""
+    encoded = [model.vocabulary.encode(str(document.text), on_unknown=on_unknown) for document in documents]
     predicted = [model.labels[best] for best in model.log_probabilities(encoded).argmax(axis=1).tolist()]
     return count_confusion([document.label for document in documents], predicted, model.labels)
 

@@ -1,16 +1,17 @@
 """Read the text of a run again, check it against its sha256, and split it as training did."""
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Any
+from typing import Any, Protocol, TypeVar
 
-from chargen.corpus.corpus import cut_corpus, digest_of, read_corpus
+from chargen.corpus.corpus import Corpus, cut_corpus, digest_of, read_corpus
 from chargen.corpus.cutting import cut_like
 from chargen.corpus.decoding import Decoding
-from chargen.corpus.documents import Document
+from chargen.corpus.documents import Document, Documents
 from chargen.corpus.encodings import AUTO
+from chargen.corpus.examples import load_examples, split_examples
 from chargen.corpus.formats.formatted import formatted
 from chargen.corpus.formats.tables import wanted_columns
 from chargen.corpus.holdout import split_documents
@@ -35,12 +36,28 @@ class TrainedText:
     held_out: Sequence[Document]
 
 
+class _Reading(Protocol):
+    """A corpus as one version of chargen reads it."""
+
+    @property
+    def sha256(self) -> str:
+        """The digest of its texts."""
+
+
+ReadingT = TypeVar("ReadingT", bound=_Reading)
+
+
 @dataclass(frozen=True)
 class FoundText:
     """The texts that a run was trained on, each with its part of a mix, and the settings that name the files."""
 
     config: CorpusConfig
     parts: Sequence[tuple[int, SourceText]]
+
+    @property
+    def sha256(self) -> str:
+        """The digest of the texts."""
+        return digest_of([source for _, source in self.parts])
 
 
 def find_text(run: RunDirectory, sha256: Any) -> FoundText:
@@ -49,6 +66,11 @@ def find_text(run: RunDirectory, sha256: Any) -> FoundText:
     Paths are tried from the current folder, then from the folder that contains `runs/`. Raises CorpusError for a text that came
     through a pipe, cannot be read or has changed, and what `read_settings` raises.
     """
+    return _find_reading(run, sha256, _readings)
+
+
+def _find_reading(run: RunDirectory, sha256: Any, readings: Callable[[CorpusConfig], Iterator[ReadingT]]) -> ReadingT:
+    """Return the first of the readings of a run's corpus with this sha256. Raises what `find_text` raises."""
     config = read_settings(run).corpus
     if STDIN in (*config.files, *(one.rpartition(":")[0] for one in config.mix)):
         raise CorpusError(
@@ -57,8 +79,8 @@ def find_text(run: RunDirectory, sha256: Any) -> FoundText:
     failures: list[ChargenError] = []
     for candidate in _candidates(config, run):
         try:
-            for reading in _readings(candidate):
-                found = digest_of([source for _, source in reading.parts])
+            for reading in readings(candidate):
+                found = reading.sha256
                 if found == sha256:
                     return reading
         except ChargenError as error:
@@ -103,6 +125,17 @@ def read_trained_text(run: RunDirectory, model: TextModel) -> TrainedText:
     corpus = cut_corpus(text.config, text.parts, stateful=training.stateful)
     learnt, held_out = split_documents(corpus, text.config, seed=training.random_seed)
     return TrainedText(name=corpus.name, sha256=corpus.sha256, training=learnt, held_out=held_out)
+
+
+def read_trained_examples(run: RunDirectory, sha256: Any) -> tuple[Documents, Documents]:
+    """Return the labelled texts that a classifier was trained on and those held out. Raises what `find_text` raises."""
+    settings = read_settings(run)
+
+    def reading(config: CorpusConfig) -> Iterator[Corpus]:
+        yield load_examples(config)
+
+    documents = _find_reading(run, sha256, reading).documents
+    return split_examples(documents, settings.corpus.validation_split, seed=settings.training.random_seed)
 
 
 def training_texts(models: Sequence[Path]) -> list[SourceText]:

@@ -179,7 +179,9 @@ def test_runs_that_held_out_different_texts_are_not_measured_together(run: str, 
         (["missing.safetensors"], "no such run: missing.safetensors"),
         (["--block-length", "1"], "--block-length"),
         (["--dynamic-rate", "0"], "--dynamic-rate"),
-        (["critic"], "classifier"),
+        (["critic"], "runs/critic has no config.toml"),
+        (["critic", "--dynamic"], "--dynamic is for runs that write text, but runs/critic/model.safetensors is a classifier"),
+        (["critic", "noise"], "a classifier is evaluated alone"),
     ],
 )
 def test_what_cannot_be_measured(

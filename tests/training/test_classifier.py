@@ -265,7 +265,7 @@ def test_texts_that_training_never_sees_are_measured_at_the_end(
         (
             "review,sentiment\nfine,great\n",
             CLASSIFY,
-            "--test unseen has the label 'great', which training does not see; labels: neg, pos",
+            "unseen has the label 'great', which the model does not know; labels: neg, pos",
         ),
         ("review,sentiment\n", CLASSIFY, "unseen"),
         (None, CLASSIFY, "no such file: unseen.csv"),
