@@ -15,6 +15,7 @@ from chargen.errors import ConfigError
 from chargen.terminal import echo
 
 if TYPE_CHECKING:
+    from chargen.insight.accuracy import AccuracyRow
     from chargen.insight.assessment import Row
     from chargen.insight.comparison import RunFacts
 
@@ -36,6 +37,7 @@ def command(
 
     The training time is that of finished epochs, without validation and sample text. Figures are comparable if the runs use the
     same corpus and hold out the same part of it; a note on stderr says so if they do not.
+    Classifiers are compared by their accuracy, and only with classifiers.
 
     \b
       chargen compare male-lstm-20260101-120000 male-gru-20260101-120100
@@ -52,15 +54,21 @@ def command(
     problem = why_not_comparable(facts)
     if problem and verbosity:
         echo(problem, err=True)
-    measured = [_measure(one, carry, block_length, verbosity) for one in facts] if evaluate else []
+    if facts[0].classifies and carry is not None:
+        raise ConfigError("--carry is for runs that write text, but these are classifiers", hint="leave it out")
+    measured = [_measure(one, carry, block_length, verbosity) for one in facts if not one.classifies] if evaluate else []
+    accuracies = [_accuracy(one) for one in facts if one.classifies] if evaluate else []
     if as_json:
         rows = [one.to_mapping() for one in facts]
-        for row, figures in zip(rows, measured, strict=False):
-            row["evaluation"] = [figure.to_mapping() for figure in figures]
+        results = [[figure.to_mapping() for figure in figures] for figures in measured]
+        results += [[one.to_mapping()] for one in accuracies]
+        for row, found in zip(rows, results, strict=False):
+            row["evaluation"] = found
         differing = differing_settings(facts)
         echo(json_text({"comparable": not problem, "runs": rows, "differing": differing}))
         return
-    echo(aligned([*_facts_table(facts), *_settings_table(differing_settings(facts)), *_figures_table(measured)]))
+    figures_table = [*_figures_table(measured), *_accuracy_table(accuracies)]
+    echo(aligned([*_facts_table(facts), *_settings_table(differing_settings(facts)), *figures_table]))
 
 
 def _measure(facts: "RunFacts", carry: bool | None, block_length: int, verbosity: int) -> "list[Row]":
@@ -72,6 +80,14 @@ def _measure(facts: "RunFacts", carry: bool | None, block_length: int, verbosity
     return list(assess(subject, ProgressBars(verbosity).stage, block_length=block_length, with_baselines=False))
 
 
+def _accuracy(facts: "RunFacts") -> "AccuracyRow":
+    """Return the accuracy of a classifier's run on its held-out texts."""
+    from chargen.insight.accuracy import held_out_accuracies
+    from chargen.writing.classifier import load_classifier
+
+    return held_out_accuracies(facts.run, load_classifier(facts.run.model), with_baselines=False).rows[0]
+
+
 def _facts_table(facts: "Sequence[RunFacts]") -> list[list[str]]:
     """Return a row for each property, a column for each run."""
     plain = [one.to_mapping() for one in facts]
@@ -81,13 +97,31 @@ def _facts_table(facts: "Sequence[RunFacts]") -> list[list[str]]:
     rows.append(["epochs", *[str(one.epochs) for one in facts]])
     rows.append(["training time", *[_duration(one.seconds) for one in facts]])
     rows.append(["best epoch", *[_figure(one.best_epoch, "d") for one in facts]])
-    rows.append(["validation nats/char", *[_figure(one.cross_entropy, ".4f") for one in facts]])
-    rows.append(["validation bits/char", *[_figure(one.bits_per_character, ".4f") for one in facts]])
-    return rows
+    return [*rows, *(_accuracy_rows(facts) if facts[0].classifies else _loss_rows(facts))]
+
+
+def _loss_rows(facts: "Sequence[RunFacts]") -> list[list[str]]:
+    return [
+        ["validation nats/char", *[_figure(one.cross_entropy, ".4f") for one in facts]],
+        ["validation bits/char", *[_figure(one.bits_per_character, ".4f") for one in facts]],
+    ]
+
+
+def _accuracy_rows(facts: "Sequence[RunFacts]") -> list[list[str]]:
+    rows = [
+        ["validation nats/text", *[_figure(one.cross_entropy, ".4f") for one in facts]],
+        ["validation accuracy", *[_figure(one.accuracy, ".4f") for one in facts]],
+    ]
+    tested = [one.test_accuracy for one in facts]
+    return [*rows, ["test accuracy", *[_figure(one, ".4f") for one in tested]]] if tested.count(None) < len(tested) else rows
 
 
 def _settings_table(differing: dict[str, list[Any]]) -> list[list[str]]:
     return [[name, *[UNKNOWN if value is None else shown(value) for value in values]] for name, values in differing.items()]
+
+
+def _accuracy_table(measured: "Sequence[AccuracyRow]") -> list[list[str]]:
+    return [["held-out accuracy", *[f"{row.accuracy:.4f}" for row in measured]]] if measured else []
 
 
 def _figures_table(measured: "Sequence[Sequence[Row]]") -> list[list[str]]:

@@ -7,7 +7,8 @@ from math import prod
 from typing import Any
 
 from chargen.errors import RunError
-from chargen.network.model_file import read_metadata
+from chargen.insight.accuracy import recorded_test
+from chargen.network.model_file import num_class_outputs, read_metadata
 from chargen.network.network import weight_shapes
 from chargen.runs.checkpoints import newest_facts
 from chargen.runs.config import read_settings
@@ -17,21 +18,32 @@ from chargen.settings.schema import Settings
 
 TOLD_APART = {"network.cell", "network.num_layers", "network.hidden_size"}  # settings that have lines of their own
 # The settings that, with the text, determine the validation split.
-HELD_OUT_BY = ("reading", "separator", "file_readings", "strip_licence", "validation_split", "validation", "label_by")
+HELD_OUT_BY = (
+    "reading",
+    "separator",
+    "file_readings",
+    "strip_licence",
+    "validation_split",
+    "validation",
+    "label_by",
+    "label_column",
+)
 
 
 @dataclass(frozen=True, kw_only=True)
 class RunFacts:
     """Facts about a run from its files.
 
-    seconds: of training without validation and sample text; None without a checkpoint. best_epoch, cross_entropy (nats a
-    character), bits_per_character: of the best validation; None without a validation split.
+    task: "generate" or "classify". seconds: of training without validation and sample text; None without a checkpoint.
+    best_epoch, cross_entropy (nats a character, or a text for a classifier), bits_per_character, accuracy: of the best
+    validation; None without a validation split, and where the task has no such figure. test_accuracy: on the texts of --test.
     """
 
     run: RunDirectory
     name: str
     corpus: str
     sha256: str
+    task: str
     settings: Settings
     num_parameters: int
     epochs: int
@@ -39,6 +51,13 @@ class RunFacts:
     best_epoch: int | None
     cross_entropy: float | None
     bits_per_character: float | None
+    accuracy: float | None
+    test_accuracy: float | None
+
+    @property
+    def classifies(self) -> bool:
+        """Whether the run is a classifier rather than a text model."""
+        return self.task == "classify"
 
     @property
     def held_out(self) -> tuple[Any, ...]:
@@ -52,6 +71,7 @@ class RunFacts:
         network = self.settings.network
         return {
             "name": self.name,
+            "task": self.task,
             "path": str(self.run.path),
             "corpus": self.corpus,
             "sha256": self.sha256,
@@ -62,46 +82,66 @@ class RunFacts:
             "training_seconds": self.seconds,
             "best_epoch": self.best_epoch,
             "validation_cross_entropy": self.cross_entropy,
-            "validation_bits_per_character": self.bits_per_character,
+            **self._quality(),
             "settings": self.settings.to_mapping(),
         }
+
+    def _quality(self) -> dict[str, float | None]:
+        """Return the figures that only runs of this task have."""
+        if self.classifies:
+            return {"validation_accuracy": self.accuracy, "test_accuracy": self.test_accuracy}
+        return {"validation_bits_per_character": self.bits_per_character}
 
 
 def read_facts(runs: Sequence[RunDirectory]) -> list[RunFacts]:
     """Read the facts of runs; runs with equal names are shown by their paths.
 
-    Raises RunError for a classifier and for a run without settings or metrics, and ModelFileError for a damaged model.
+    Raises RunError for classifiers among runs that write text and for a run without settings or metrics, and ModelFileError for
+    a damaged model.
     """
-    return [_read(run, history) for run, history in zip(runs, read_histories(runs), strict=True)]
+    facts = [_read(run, history) for run, history in zip(runs, read_histories(runs), strict=True)]
+    classifier, writer = (next((one for one in facts if one.classifies == wanted), None) for wanted in (True, False))
+    if classifier and writer:
+        raise RunError(
+            f"{classifier.run.path} is a classifier, but {writer.run.path} writes text: they have no figure in common",
+            hint="compare runs of one task",
+        )
+    return facts
 
 
 def _read(run: RunDirectory, history: History) -> RunFacts:
     metadata = read_metadata(run.model)
-    if metadata["task"] != "generate":
-        raise RunError(f"{run.path} holds a classifier, expected a run that writes text")
-    provenance, shapes = metadata["provenance"], weight_shapes(metadata["network"], len(metadata["vocabulary"]))
+    provenance = metadata["provenance"]
     return RunFacts(
         run=run,
         name=history.name,
         corpus=str(provenance.get("corpus")),
         sha256=str(provenance.get("sha256")),
+        task=metadata["task"],
         settings=read_settings(run),
-        num_parameters=sum(map(prod, shapes.values())),
+        num_parameters=num_parameters(metadata),
         epochs=history.epochs[-1].epoch,
         seconds=training_seconds(run),
+        test_accuracy=recorded_test(provenance),
         **best_figures(history, provenance),
     )
 
 
+def num_parameters(metadata: Mapping[str, Any]) -> int:
+    """Return the number of weights of a model file, given its metadata."""
+    outputs = num_class_outputs(len(metadata["labels"])) if metadata["task"] == "classify" else None
+    return sum(map(prod, weight_shapes(metadata["network"], len(metadata["vocabulary"]), num_outputs=outputs).values()))
+
+
 def best_figures(history: History, provenance: Mapping[str, Any]) -> dict[str, Any]:
     """Return the figures of the best epoch on the validation split, measured on the whole split if the model has them."""
-    names = ("best_epoch", "cross_entropy", "bits_per_character")
+    names = ("best_epoch", "cross_entropy", "bits_per_character", "accuracy")
     figures = [
-        (epoch.epoch, epoch.validation_cross_entropy, row.get("bits_per_character"))
+        (epoch.epoch, epoch.validation_cross_entropy, row.get("bits_per_character"), row.get("validation_accuracy"))
         for epoch, row in zip(history.epochs, history.rows, strict=True)
         if epoch.validation_cross_entropy is not None
     ]
-    best = dict(zip(names, min(figures, key=lambda one: one[1] or 0.0, default=(None, None, None)), strict=True))
+    best = dict(zip(names, min(figures, key=lambda one: one[1] or 0.0, default=(None,) * len(names)), strict=True))
     whole = provenance.get("bits_per_character")
     if provenance.get("validation_share") == 1 and isinstance(whole, float):
         best |= {"cross_entropy": whole * math.log(2), "bits_per_character": whole}

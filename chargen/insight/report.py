@@ -2,16 +2,14 @@
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
-from math import prod
 from pathlib import Path
 from typing import Any, TypeVar
 
 from chargen.errors import ChargenError, ConfigError, RunError
 from chargen.insight.assessment import Row, Stage, Subject, assess, held_out_subject
-from chargen.insight.comparison import best_figures, training_seconds
+from chargen.insight.comparison import best_figures, num_parameters, training_seconds
 from chargen.insight.novelty import Novelty, NoveltyJudge
-from chargen.network.model_file import TextModel, num_class_outputs, read_metadata
-from chargen.network.network import weight_shapes
+from chargen.network.model_file import TextModel, read_metadata
 from chargen.runs.config import read_comments, read_settings
 from chargen.runs.curves import Curve, Panel
 from chargen.runs.directory import RunDirectory
@@ -109,7 +107,7 @@ def read_record(model: Path) -> RunRecord:
         settings=settings,
         reasons=read_comments(run),
         versions=read("versions", read_versions, run.versions, {}),
-        num_parameters=_num_parameters(metadata),
+        num_parameters=num_parameters(metadata),
         history=history,
         seconds=training_seconds(run),
         best=best_figures(history, metadata["provenance"]) if history else {},
@@ -117,11 +115,6 @@ def read_record(model: Path) -> RunRecord:
         gradients=read("gradients", read_gradient_panels, run.gradients, {}),
         notes=notes,
     )
-
-
-def _num_parameters(metadata: dict[str, Any]) -> int:
-    outputs = num_class_outputs(len(metadata["labels"])) if metadata["task"] == "classify" else None
-    return sum(map(prod, weight_shapes(metadata["network"], len(metadata["vocabulary"]), num_outputs=outputs).values()))
 
 
 def changed_settings(settings: Settings) -> list[SettingRow]:

@@ -61,3 +61,21 @@ def test_evaluate_refuses_other_labels_and_changed_texts(train: Callable[..., st
         assert (result.exit_code, result.stdout) == (2, "")
         assert told in result.stderr
     assert "no baselines: the text that" in invoke("evaluate", name, "unseen.csv").stderr
+
+
+def test_compare_shows_accuracies(train: Callable[..., str], invoke: Invoke) -> None:
+    names = train("--test", "unseen.csv"), train("--cell", "gru")
+    result = invoke("compare", *names, "--evaluate")
+    heading, *lines = result.stdout.splitlines()
+    first = heading.index(names[0])
+    table = {line[:first].strip(): line[first:].split() for line in lines}
+    assert table["cell"] == ["lstm", "gru"]
+    assert table["validation accuracy"] == table["held-out accuracy"]
+    assert table["test accuracy"][1] == "-"
+    assert not any("char" in name for name in table)
+    one, two = json.loads(invoke("compare", *names, "--evaluate", "--json").stdout)["runs"]
+    assert (one["task"], two["test_accuracy"]) == ("classify", None)
+    assert one["evaluation"][0]["accuracy"] == pytest.approx(one["validation_accuracy"], abs=1e-6)
+    assert "validation_bits_per_character" not in one
+    refused = invoke("compare", *names, "--carry")
+    assert (refused.exit_code, "--carry is for runs that write text" in refused.stderr) == (2, True)

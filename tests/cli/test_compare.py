@@ -85,13 +85,15 @@ def test_what_cannot_be_compared(
 ) -> None:
     name = train("--hidden-size", 4)
     write_classifier("critic")
+    config = (in_folder / "runs" / name / "config.toml").read_bytes()
+    (in_folder / "runs/critic/config.toml").write_bytes(config)
     metrics = in_folder / "runs" / name / "metrics.csv"
     (in_folder / "runs/critic/metrics.csv").write_bytes(metrics.read_bytes())
     cases = (
         ([name], "chargen: 1 run was given, expected two or more"),
         ([], "no runs were given"),
         ([name, "missing"], "no such run: missing"),
-        ([name, "critic"], "classifier"),
+        ([name, "critic"], f"runs/critic is a classifier, but runs/{name} writes text: they have no figure in common"),
     )
     for runs, told in cases:
         result = invoke("compare", *runs)
