@@ -11,6 +11,7 @@ from chargen.cli.completing import complete_runs_and_texts
 from chargen.cli.json_text import json_text
 from chargen.cli.measuring import ProgressBars, block_length_option, use_one_thread
 from chargen.cli.options import common_options, json_option, on_unknown_option, runs_dir_option
+from chargen.cli.positions import measure_positions, positions_rows, positions_table
 from chargen.cli.sampling import carry_option
 from chargen.errors import ConfigError, CorpusError, RunError
 from chargen.terminal import echo
@@ -33,6 +34,11 @@ if TYPE_CHECKING:
     metavar="N",
     help="Learning rate of --dynamic.  [default: 0.00003]",
 )
+@click.option(
+    "--positions",
+    is_flag=True,
+    help="Measure only the nats a token at each position of the windows of training, read from a zero state.",
+)
 @click.option("--label", help="Read FILE as documents of this label, for models of labelled documents.")
 @carry_option
 @on_unknown_option
@@ -46,6 +52,7 @@ def command(
     baselines: bool,
     dynamic: bool,
     dynamic_rate: float | None,
+    positions: bool,
     label: str | None,
     carry: bool | None,
     on_unknown: str,
@@ -82,6 +89,8 @@ def command(
     from chargen.network.model_file import load_model, read_metadata
     from chargen.runs.directory import RunDirectory, find_model
 
+    if positions and (with_training or dynamic or dynamic_rate):
+        raise ConfigError("--positions is measured alone", hint="leave out --training and --dynamic")
     specs, files = _told_apart(run_and_files, runs_dir)
     paths = [find_model(spec, runs_dir) for spec in specs or (None,)]
     if any(read_metadata(path)["task"] == "classify" for path in paths):
@@ -89,7 +98,7 @@ def command(
         evaluate_classifier(
             paths,
             files,
-            for_text | {"--carry": carry},
+            for_text | {"--carry": carry, "--positions": positions},
             baselines=baselines,
             on_unknown=on_unknown,
             as_json=as_json,
@@ -103,10 +112,15 @@ def command(
     else:
         _refuse_label(label)
         subject = held_out_subject(members)
-    no_baselines = missing_baselines_note(subject) if baselines else ""
+    no_baselines = missing_baselines_note(subject) if baselines and not positions else ""
     for line in (*_heading(paths, members, subject), *subject.notes, no_baselines) if verbosity else ():
         if line:
             echo(line, err=True)
+    facts = {"models": list(map(str, paths)), "files": list(files)}
+    if positions:
+        by_position = measure_positions(subject, verbosity)
+        echo(json_text(facts | {"positions": positions_rows(by_position)}) if as_json else positions_table(by_position))
+        return
     rate = (dynamic_rate or RATE) if dynamic or dynamic_rate else None
     rows = assess(
         subject,
@@ -118,8 +132,7 @@ def command(
     )
     if as_json:
         found = list(rows)
-        facts = {"models": list(map(str, paths)), "files": list(files), "block_length": block_length}
-        echo(json_text(facts | {"results": [row.to_mapping() for row in found]}))
+        echo(json_text(facts | {"block_length": block_length, "results": [row.to_mapping() for row in found]}))
     else:
         longest = f"blocks of {block_length}, training part" if with_training else f"blocks of {block_length:5}"
         found = _print_table(rows, width=len(longest))

@@ -15,19 +15,24 @@ measured by the mean of their probabilities.
 """
 
 import math
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from typing import Any
+
+import numpy as np
+import numpy.typing as npt
 
 from chargen.corpus.corpus import count_characters
 from chargen.corpus.documents import Document
 from chargen.corpus.large_text import text_blocks
 from chargen.corpus.vocabulary import Vocabulary
 from chargen.corpus.windows import SlidingWindows, TokenStream, tokenize
-from chargen.errors import NetworkError
+from chargen.errors import ConfigError, NetworkError
+from chargen.network.model_file import TextModel
 from chargen.writing.ensemble import AnyModel, Ensemble
 from chargen.writing.reading import expectations
 from chargen.writing.scorer import Scorer
+from chargen.writing.scoring import Doubles
 
 ROWS_AT_ONCE = 256  # blocks in a batch
 TOKENS_AT_ONCE = 1 << 18  # in all blocks of a batch
@@ -133,8 +138,34 @@ def evaluate_blocks(model: AnyModel, encoded: EncodedText, block_length: int, re
 
     In a labelled text the label replaces a block's first token, as in training; blocks then overlap by one token.
     """
-    scorer, stream, nats = Scorer(model), encoded.stream, 0.0
-    stride = block_length - 1 if stream.labelled else block_length
+    return encoded.quality(sum(float(costs.sum()) for costs, _ in _blocks(model, encoded.stream, block_length, report)))
+
+
+def nats_by_position(model: TextModel, encoded: EncodedText, report: Report = ignore) -> list[tuple[int, float]]:
+    """Return (tokens, mean nats a token) of each position of a window of the length of training, read from a zero state.
+
+    The nats of a position without tokens, such as the one after a label, are nan. Raises ConfigError for a network that
+    predicts only after the last token of a window.
+    """
+    if model.network.config.targets == "last":
+        raise ConfigError(
+            "--positions needs a prediction at every position, but this network predicts after the last of a window",
+            hint="train with --targets all",
+        )
+    tokens, nats = np.zeros(model.context_length), np.zeros(model.context_length)
+    for costs, weights in _blocks(model, encoded.stream, model.context_length, report):
+        tokens += weights.sum(axis=0)
+        nats += costs.sum(axis=0)
+    means = np.divide(nats, tokens, out=np.full_like(nats, np.nan), where=tokens > 0)
+    return list(zip(tokens.astype(int).tolist(), means.tolist(), strict=True))
+
+
+def _blocks(
+    model: AnyModel, stream: TokenStream, block_length: int, report: Report
+) -> Iterator[tuple[Doubles, npt.NDArray[np.float32]]]:
+    """Read blocks from a zero state, some at a time, and yield the nats of their targets and their weights, (B, T)."""
+    scorer = Scorer(model)
+    stride = max(1, block_length - 1) if stream.labelled else block_length
     at_most = stream.num_targets // stride + len(stream.starts)
     rows = max(1, min(ROWS_AT_ONCE, at_most, TOKENS_AT_ONCE // block_length))
     blocks = SlidingWindows(
@@ -143,9 +174,8 @@ def evaluate_blocks(model: AnyModel, encoded: EncodedText, block_length: int, re
     for step in range(blocks.num_steps):
         inputs, targets, weights = blocks.batch(0, step)
         costs, _ = scorer.nats(inputs, targets, scorer.zero_states(rows))
-        nats += float((costs * weights).sum())
+        yield costs * weights, weights
         report(int(weights.sum()))
-    return encoded.quality(nats)
 
 
 @dataclass(frozen=True)

@@ -197,3 +197,28 @@ def test_what_cannot_be_measured(
 
 def test_no_run(invoke: Invoke) -> None:
     assert "no trained run" in invoke("evaluate").stderr
+
+
+def test_positions_of_a_window(run: str, invoke: Invoke) -> None:
+    """Together the positions cost what blocks of the same length do, and the first ones, without context, cost more."""
+    told = json.loads(invoke("evaluate", run, "--positions", "--json").stdout)["positions"]
+    assert [row["position"] for row in told] == list(range(1, 9))
+    blocks = json.loads(invoke("evaluate", run, "--no-baselines", "--block-length", 8, "--json").stdout)["results"][1]
+    assert sum(row["tokens"] for row in told) == blocks["characters"]
+    nats = sum(row["tokens"] * row["nats"] for row in told)
+    assert nats / blocks["characters"] == pytest.approx(blocks["cross_entropy"])
+    heading, *lines = invoke("evaluate", run, "--positions").stdout.splitlines()
+    assert heading.split() == ["position", "tokens", "nats/token"]
+    assert [line.split()[2] for line in lines] == [f"{row['nats']:.4f}" for row in told]
+
+
+def test_positions_need_one_network_that_predicts_at_each(run: str, invoke: Invoke) -> None:
+    last = Path(invoke("train", "prose.txt", *SMALL, "--targets", "last").stdout.strip()).name
+    for arguments, told in (
+        ((last,), "predicts after the last of a window"),
+        ((run, run), "--positions measures one network"),
+        ((run, "--dynamic"), "--positions is measured alone"),
+    ):
+        result = invoke("evaluate", *arguments, "--positions", "-q")
+        assert (result.exit_code, result.stdout) == (2, "")
+        assert told in result.stderr

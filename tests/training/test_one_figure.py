@@ -94,7 +94,7 @@ def test_a_drifted_state_is_told_when_it_writes(train: Train, prose: Path) -> No
     run = train(prose, *SETTINGS).run
     model = load_model(run.model)
     save_model(run.model, replace(model, provenance={**model.provenance, "drift": 3.25}))
-    told = "costs 3.25 bits a character more with it"
+    told = "worse with a carried state, by 3.25 bits a character"
     invoke = CliRunner().invoke
     sampled = invoke(program, ["sample", "--run", str(run.path), "--length", "5"])
     assert (sampled.exit_code, sampled.stderr.count(told)) == (0, 1)
