@@ -49,22 +49,26 @@ def command(
 ) -> None:
     """Turn a trained network into one file that works without chargen.
 
-    RUN is a run's name, its path, or a model file; the newest run unless given.
+    RUN is a run's name, its path, or a model file; the newest run unless given. A classifier becomes a .keras file only.
 
     \b
       chargen export --output names.html
       chargen export male-lstm-20260101-120000 --output names.py
       chargen export --format keras --output names.keras
     """
-    from chargen.network.model_file import load_model
+    from chargen.network.model_file import load_model, read_metadata
     from chargen.runs.directory import find_model
 
     kind = _kind(kind, output)
     precision = precision or ("float16" if kind in HALVED else "float32")
     if kind == "keras" and precision != "float32":
         raise ConfigError("a .keras file has float32 weights", hint="--precision float16 is for html, script and onnx")
-    model = load_model(find_model(run_spec, runs_dir)).with_carry(carry)
-    content = _maker(kind)(model, precision)
+    path = find_model(run_spec, runs_dir)
+    if read_metadata(path)["task"] == "classify":
+        model, content = _classifier(path, kind, carry)
+    else:
+        model = load_model(path).with_carry(carry)
+        content = _maker(kind)(model, precision)
     write_output(output, content)
     if verbosity:
         size = len(content) / 1000  # all of it is ASCII, or bytes
@@ -82,6 +86,28 @@ def _kind(given: str | None, output: Path) -> str:
     return given or by_suffix[suffix]
 
 
+def _classifier(path: Path, kind: str, carry: bool | None) -> tuple[Any, str | bytes]:
+    """Return a classifier and the content of its .keras file. Raises ConfigError for another format."""
+    if kind != "keras":
+        hint = "export a .keras file, or use it with chargen classify"
+        raise ConfigError(f"{path} holds a classifier, which a {SUFFIXES[kind]} file cannot run", hint=hint)
+    if carry is not None:
+        raise ConfigError(f"--carry is for runs that write text, but {path} holds a classifier", hint="leave it out")
+    from chargen.writing.classifier import load_classifier
+
+    model = load_classifier(path)
+    _load_backend()
+    from chargen.training.stock_keras import classifier_file
+
+    return model, classifier_file(model)
+
+
+def _load_backend() -> None:
+    from chargen.training.devices.backend import load_backend
+
+    load_backend()
+
+
 def _maker(kind: str) -> Callable[[Any, Any], str | bytes]:
     """Return the function that makes a file's content from a model and a precision; only one of them loads Keras."""
     if kind == "html":
@@ -96,9 +122,7 @@ def _maker(kind: str) -> Callable[[Any, Any], str | bytes]:
         from chargen.export.onnx_graph import make_onnx
 
         return make_onnx
-    from chargen.training.devices.backend import load_backend
-
-    load_backend()
+    _load_backend()
     from chargen.training.stock_keras import stock_file
 
     return lambda model, precision: stock_file(model)

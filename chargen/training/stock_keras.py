@@ -4,7 +4,8 @@ import hashlib
 import io
 import tempfile
 import zipfile
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
+from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
@@ -16,10 +17,11 @@ from chargen.export.contents import describe
 from chargen.inline import ascii_json
 from chargen.network.cells import Floats
 from chargen.network.keras_file import DESCRIPTION, WEIGHTS
-from chargen.network.model_file import FORMAT_VERSION, TextModel
+from chargen.network.model_file import FORMAT_VERSION, TextModel, num_class_outputs
 from chargen.settings.schema import NetworkConfig
 from chargen.training.export import find_variable
 from chargen.training.layers.dense_recurrent import DenseRecurrent
+from chargen.writing.classifier import TextClassifier
 
 STOCK_LAYERS: Mapping[str, type[layers.RNN]] = {"simplernn": layers.SimpleRNN, "lstm": layers.LSTM, "gru": layers.GRU}
 
@@ -33,12 +35,39 @@ def stock_file(model: TextModel) -> bytes:
     length = model.context_length if network.cell == "dense" else None
     built = stock_model(network.undropped(), len(model.vocabulary), context_length=length)
     set_weights(built, model.network.weights)
+    return _archive(built, lambda weights: _description(model, built, weights))
+
+
+def classifier_file(model: TextClassifier) -> bytes:
+    """Return a `.keras` archive of a classifier, as `stock_file` does.
+
+    Its inputs are ids, (B, T), each text cut or padded as training did; its outputs are logits, (B, labels), or (B, 1) for two
+    labels: the logit of the second one, whose sigmoid is its probability.
+    """
+    network, num_outputs = model.network.config, num_class_outputs(len(model.labels))
+    length = model.context_length if network.cell == "dense" else None
+    built = stock_model(network.undropped(), len(model.vocabulary), num_outputs=num_outputs, context_length=length)
+    set_weights(built, model.network.weights)
+    described = {
+        "format_version": FORMAT_VERSION,
+        "task": "classify",
+        "labels": list(model.labels),
+        "context_length": model.context_length,
+        "network": asdict(network),
+        "vocabulary": model.vocabulary.to_mapping(),
+        "provenance": {},
+    }
+    return _archive(built, lambda weights: described | {"sha256": hashlib.sha256(weights).hexdigest()})
+
+
+def _archive(built: keras.Model, describe_weights: Callable[[bytes], dict[str, Any]]) -> bytes:
+    """Return the `.keras` archive of a model, with a description made from the bytes of its arrays."""
     with tempfile.TemporaryDirectory() as folder:
         path = Path(folder) / "model.keras"
         keras.saving.save_model(built, path)
         archive = io.BytesIO(path.read_bytes())
     with zipfile.ZipFile(archive, "a") as entries:
-        entries.writestr(DESCRIPTION, ascii_json(_description(model, built, entries.read(WEIGHTS))))
+        entries.writestr(DESCRIPTION, ascii_json(describe_weights(entries.read(WEIGHTS))))
     return archive.getvalue()
 
 
@@ -82,13 +111,15 @@ def stock_model(
     context_length: int | None = None,
     batch_size: int | None = None,
     softmax: bool = False,
+    num_outputs: int | None = None,
     time_distributed: bool = False,
 ) -> keras.Model:
     """Build a network from Keras's own layers, named as in `weight_shapes` but "_" for ".".
 
     Inputs are ids, (B, T), of any length unless context_length gives it, which a network of Dense layers needs. Outputs are
-    float32 logits, or probabilities with `softmax`: (B, T, V), or (B, V) with targets "last". With a `batch_size` the layers
-    are stateful. `kinds` are the recurrent layers by cell. `time_distributed` puts TimeDistributed around the Dense layers.
+    float32 logits, or probabilities with `softmax`: (B, T, V), or (B, V) with targets "last";
+    num_outputs stands for V if given. With a `batch_size` the layers are stateful. `kinds` are the recurrent layers by cell.
+    `time_distributed` puts TimeDistributed around the Dense layers.
     Weights dropped inside the recurrent kernel (weight_drop) are left out: Keras has no layer for it.
     """
     ids = keras.Input((context_length,), batch_size=batch_size, dtype="int32", name="ids")
@@ -105,7 +136,7 @@ def stock_model(
     if network.dense_size:
         values = _dense(network.dense_size, "relu", "dense", wraps=wraps)(values)
         values = _dropped(values, network, network.dropout, every_step=network.targets == "all")
-    outputs = _dense(vocab_size, "softmax" if softmax else "linear", "output", wraps=wraps)(values)
+    outputs = _dense(num_outputs or vocab_size, "softmax" if softmax else "linear", "output", wraps=wraps)(values)
     return keras.Model(ids, outputs, name="chargen")
 
 

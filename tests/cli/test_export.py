@@ -77,6 +77,7 @@ def test_what_cannot_be_exported_is_refused(
     write_run()
     write_classifier()
     assert_refused(invoke("export", "critic", "--output", "critic.html"), "holds a classifier", "chargen classify")
+    assert_refused(invoke("export", "critic", "--output", "critic.keras", "--carry"), "--carry is for runs that write text")
     assert_refused(invoke("export", "missing", "--output", "noise.html"), "no such run: missing", "chargen runs")
     assert_refused(invoke("export"), "missing option '--output'")
     assert_refused(invoke("export", "--output", "noise.txt"), "unknown format: noise.txt", ".html, .keras, .onnx, .py")

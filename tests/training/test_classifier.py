@@ -17,6 +17,7 @@ from click.testing import Result
 from chargen.corpus.corpus import Corpus
 from chargen.corpus.documents import Document, Documents
 from chargen.corpus.vocabulary import CharacterVocabulary
+from chargen.errors import ModelFileError
 from chargen.network.model_file import num_class_outputs
 from chargen.runs.directory import RunDirectory
 from chargen.settings.layers import resolve
@@ -282,3 +283,20 @@ def test_what_cannot_be_tested_is_refused(
     (line,) = result.stderr.splitlines()
     assert told in line
     assert not Path("runs").exists()
+
+
+@pytest.mark.parametrize("labels", [("a", "b"), ("a", "b", "c")])
+@pytest.mark.parametrize("cell", ["lstm", "dense"])
+def test_the_keras_file_of_a_classifier_computes_its_logits(cell: str, labels: tuple[str, ...], tmp_path: Path) -> None:
+    from chargen.training.stock_keras import classifier_file
+
+    config = NetworkConfig(cell=cell, hidden_size=H, embedding_size=E, targets="last")
+    _, model = random_pair(config, labels)
+    (tmp_path / "model.keras").write_bytes(classifier_file(model))
+    logits = np.asarray(keras.saving.load_model(tmp_path / "model.keras")(np.array([[0, 3, 6], [1, 2, 5]])), np.float64)
+    with pytest.raises(ModelFileError, match="a classifier is not read from its"):
+        load_classifier(tmp_path / "model.keras")
+    assert logits.shape == (2, num_class_outputs(len(labels)))
+    logits = np.hstack([np.zeros((2, 1)), logits]) if len(labels) == 2 else logits
+    expected = model.log_probabilities([np.array([0, 3, 6]), np.array([1, 2, 5])])
+    assert logits - np.logaddexp.reduce(logits, axis=1, keepdims=True) == pytest.approx(expected, abs=TOLERANCE)
