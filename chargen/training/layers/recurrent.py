@@ -72,7 +72,8 @@ class FusedRecurrent(layers.Layer):
     def _native_run(self, sequences: Tensor, *states: Tensor) -> Callable[[], tuple[Tensor, ...]] | None:
         """Return what runs all steps on the kernels, or None if they cannot: they are for a CPU, and for known shapes."""
         cell = self.native_cell
-        if cell is None or self.compute_dtype != "float32" or None in sequences.shape or accelerated():
+        known = all(isinstance(size, int) for size in sequences.shape)  # Keras on JAX traces layers with symbols for sizes
+        if cell is None or self.compute_dtype != "float32" or not known or accelerated():
             return None
         run = native_run(self.products)
         if run is None:
