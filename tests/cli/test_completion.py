@@ -81,7 +81,7 @@ def test_commands_options_and_choices_are_offered(in_folder: Path) -> None:
     assert offered("train", "--hid") == ["--hidden-size"]
     assert offered("train", "--cell", "") == ["simplernn", "dense", "lstm", "gru"]
     assert offered("completion", "") == ["bash", "zsh", "fish"]
-    assert offered("config", "") == ["show"]
+    assert offered("config", "") == ["list", "show"]
     assert offered("smaple", "--t") == []
 
 
