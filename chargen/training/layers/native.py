@@ -130,7 +130,7 @@ class XlaLayers:
 
             return loss[0], gradient
 
-        return run(logits)
+        return run(ops.convert_to_tensor(logits))
 
     def __call__(self, cell: CellName, inputs: Tensor, weights: Weights, states: Sequence[Tensor]) -> tuple[Tensor, ...]:
         """Run all steps; see `NativeRun`."""
