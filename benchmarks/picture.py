@@ -18,7 +18,7 @@ from rich.text import Text
 
 PICTURE = Path(__file__).parent.parent / "docs" / "images" / "terminal.svg"
 COMMAND = "chargen train male.txt --cell lstm --sample-every 4"
-MOMENT = re.compile(r"epoch  9/20 [^\r]*━[^\r]*")  # the picture shows the last such state of the progress bar
+MOMENT = re.compile(r"epoch +9/20  loss [^\r]*")  # the picture ends with this line
 ROWS, COLUMNS = 40, 134
 ERASE_LINE = "\x1b[2K"
 
