@@ -23,7 +23,13 @@ from os import PathLike
 from typing import Literal, TypedDict
 
 
-class TrainKeywords(TypedDict, total=False):
+class NetworkKeywords(TypedDict, total=False):
+    """The settings of a network, named as the flags of `chargen train`; `chargen train --help-all` explains each."""
+
+'''
+TRAIN = '''
+
+class TrainKeywords(NetworkKeywords, total=False):
     """Every setting of a training, named as the flags of `chargen train`; `chargen train --help-all` explains each."""
 
 '''
@@ -47,9 +53,11 @@ def keyword_line(name: str, kind: Any, detail: Setting) -> str:
     return f"    {name}: {typed}"
 
 
-def train_lines() -> Iterator[str]:
-    """Yield a line for each setting of a training; files are given by their places."""
-    for _, one, kind, detail in declared_settings():
+def setting_lines(*, network: bool) -> Iterator[str]:
+    """Yield a line for each setting of the network, or for each other setting; files are positional."""
+    for section, one, kind, detail in declared_settings():
+        if (section == "network") != network:
+            continue
         yield from (f"    {keyword_of(flag)}: bool" for flag in detail.shorthands)
         if one.name != "files":
             yield keyword_line(keyword_name(one.name, detail), kind, detail)
@@ -66,7 +74,8 @@ def writing_lines() -> Iterator[str]:
 def main() -> None:
     """Write or check the file."""
     path = Path(keywords.__file__)
-    content = HEAD + "\n".join(train_lines()) + "\n" + WRITING + "\n".join(writing_lines()) + "\n"
+    parts = ((HEAD, setting_lines(network=True)), (TRAIN, setting_lines(network=False)), (WRITING, writing_lines()))
+    content = "".join(head + "\n".join(lines) + "\n" for head, lines in parts)
     if "--check" not in sys.argv:
         path.write_text(content, encoding="utf-8")
     elif path.read_text(encoding="utf-8") != content:

@@ -1,41 +1,19 @@
 """Build Keras models of chargen's settings."""
 
 from collections.abc import Mapping
-from typing import Any, Literal, TypedDict, Unpack
+from typing import Any, Unpack
 
 import keras
 
 from chargen.errors import ConfigError
 from chargen.keras.layers import GRU, LSTM, SimpleRNN
 from chargen.keras.vocabularies import AnyVocabulary, as_vocabulary
+from chargen.settings.keywords import NetworkKeywords
 from chargen.settings.layers import check_value, keyword_layer, resolve
 from chargen.settings.schema import NetworkConfig, Setting
 from chargen.training.stock_keras import stock_model
 
 FAST_LAYERS: Mapping[str, type[keras.layers.RNN]] = {"simplernn": SimpleRNN, "lstm": LSTM, "gru": GRU}
-
-
-class NetworkSettings(TypedDict, total=False):
-    """The settings of a network, named as the options of `chargen train` are."""
-
-    cell: Literal["simplernn", "dense", "lstm", "gru"]
-    layers: int
-    hidden_size: int
-    one_hot: bool
-    embedding: int
-    embedding_norm: Literal["none", "batch"]
-    layer_norm: bool
-    activation: Literal["tanh", "relu"]
-    recurrent_init: Literal["orthogonal", "identity", "glorot_uniform"]
-    dense_size: int
-    targets: Literal["all", "last"]
-    dropout: float
-    input_dropout: float
-    locked_dropout: bool
-    recurrent_dropout: float
-    weight_drop: float
-    unit_forget_bias: bool
-    reset_after: bool
 
 
 def build(
@@ -45,7 +23,7 @@ def build(
     batch_size: int | None = None,
     softmax: bool = False,
     time_distributed: bool = False,
-    **settings: Unpack[NetworkSettings],
+    **settings: Unpack[NetworkKeywords],
 ) -> keras.Model:
     """Build a Keras model, not compiled, of the network settings of `chargen train`, with chargen's fast layers.
 
@@ -87,6 +65,6 @@ def _network(settings: Mapping[str, Any]) -> NetworkConfig:
     others = [f"{section}.{name}" for section, values in sections.items() if section != "network" for name in values]
     if others:
         raise ConfigError(
-            f"{others[0]} is not a setting of the network", hint=f"known: {', '.join(NetworkSettings.__annotations__)}"
+            f"{others[0]} is not a setting of the network", hint=f"known: {', '.join(NetworkKeywords.__annotations__)}"
         )
     return resolve((layer, sections)).settings.network

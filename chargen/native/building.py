@@ -16,7 +16,7 @@ LONGEST_BUILD_SECONDS = 120
 
 
 def build_library(path: Path, instructions: Instructions) -> None:
-    """Build a library and put it into place, unless another process has done so meanwhile; a damaged one is replaced.
+    """Build a library, unless another process has built it in the meantime; a damaged one is replaced.
 
     Raises NoKernelsError if it cannot be built, and OSError if there is no room for it.
     """
@@ -32,7 +32,7 @@ def build_library(path: Path, instructions: Instructions) -> None:
 
 
 def compiler() -> str | None:
-    """Return the path of the C compiler: what $CC names, or else cc."""
+    """Return the path of the C compiler: $CC, or cc by default."""
     return shutil.which(os.environ.get("CC") or "cc")
 
 

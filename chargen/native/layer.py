@@ -50,7 +50,7 @@ FIELDS = (
 
 
 class Layer(ctypes.Structure):
-    """Sizes of a layer, and where its arrays begin."""
+    """Hold the sizes of a layer and the addresses of its arrays."""
 
     _fields_: ClassVar = [
         *((name, ctypes.c_long) for name in SIZES),
@@ -59,7 +59,7 @@ class Layer(ctypes.Structure):
 
 
 def kept_floats(kernels: Kernels, cell: CellName, *, T: int, B: int, D: int, H: int) -> int:
-    """Return how many numbers forward keeps for backward; D is 0 for ids."""
+    """Return how many numbers the forward pass keeps for the backward pass; D is 0 for ids."""
     return int(kernels.library.kept_floats(ctypes.byref(Layer(cell=CELLS.index(cell), T=T, B=B, all_rows=B, D=D, H=H))))
 
 

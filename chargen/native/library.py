@@ -1,8 +1,8 @@
 """Load the kernels for this processor.
 
-A built library lies in the cache folder. Its name holds a hash of all that it was built from, its last bytes one of what is
-before them, so that neither a library of another version or processor is loaded nor a damaged one. Wherever there are no
-kernels, what calls them has another way: XLA's loops, Keras's layers, NumPy.
+A built library is kept in the cache folder. Its name contains a hash of its sources and flags, and its last bytes are a hash of
+the bytes before them, so that a library of another version or processor, or a damaged one, is not loaded. Without kernels,
+their callers use XLA's loops, Keras's layers or NumPy.
 """
 
 import ctypes
@@ -17,9 +17,9 @@ from typing import Literal, NamedTuple
 
 from chargen.files import cache_folder
 
-Products = Literal["float32", "bfloat16"]  # what the operands of products are rounded to
+Products = Literal["float32", "bfloat16"]  # number format of the operands of products
 
-SWITCH = "CHARGEN_NATIVE"  # 0 turns the kernels off, avx2 has them use no more than that
+SWITCH = "CHARGEN_NATIVE"  # 0 turns the kernels off, avx2 limits them to AVX2
 SOURCE = Path(__file__).with_name("library.c")  # which includes the others
 BUILD_FLAGS = ("-O3", "-std=gnu11", "-shared", "-fPIC", "-fvisibility=hidden")
 DIGEST_BYTES = hashlib.sha256().digest_size
@@ -42,7 +42,7 @@ CHOICES: dict[Products, tuple[Instructions, ...]] = {"float32": (AVX512, AVX2), 
 
 
 class Kernels(NamedTuple):
-    """A loaded library, and where it lies."""
+    """Hold a loaded library and its path."""
 
     library: ctypes.CDLL
     instructions: str
@@ -50,11 +50,11 @@ class Kernels(NamedTuple):
 
 
 class NoKernelsError(Exception):
-    """There are no kernels; the message says why, in words that could follow "because"."""
+    """An error that says why there are no kernels; the message can follow "because"."""
 
 
 def load_kernels(products: Products = "float32") -> Kernels:
-    """Return the kernels for this processor, built if need be, which takes some seconds. Raises NoKernelsError."""
+    """Return the kernels for this processor, after building them if necessary, which takes seconds. Raises NoKernelsError."""
     outcome = _load_or_build(products)
     if isinstance(outcome, NoKernelsError):
         raise outcome
@@ -62,7 +62,7 @@ def load_kernels(products: Products = "float32") -> Kernels:
 
 
 def kernels_or_none(products: Products = "float32") -> Kernels | None:
-    """Return the kernels for this processor, built if need be, or None if there are none."""
+    """Return the kernels for this processor, after building them if necessary, or None if that is impossible."""
     with suppress(NoKernelsError):
         return load_kernels(products)
     return None
@@ -70,7 +70,7 @@ def kernels_or_none(products: Products = "float32") -> Kernels | None:
 
 @cache
 def _load_or_build(products: Products) -> Kernels | NoKernelsError:
-    """Return the kernels, or why there are none: a process tries once."""
+    """Return the kernels, or the reason for which there are none; a process tries once."""
     try:
         instructions = choose_instructions(products)
         path = library_path(instructions)
@@ -89,7 +89,7 @@ def _load_or_build(products: Products) -> Kernels | NoKernelsError:
 
 @cache
 def find_kernels(products: Products = "float32") -> Kernels | None:
-    """Return the kernels for this processor if they have been built, and wait for no compiler."""
+    """Return the kernels for this processor if they are already built, else None."""
     with suppress(OSError, NoKernelsError):
         instructions = choose_instructions(products)
         return load_library(library_path(instructions), instructions)
@@ -113,7 +113,7 @@ def choose_instructions(products: Products) -> Instructions:
 
 @cache
 def processor_flags() -> frozenset[str]:
-    """Return what Linux lists as the flags of the first processor, nothing where it lists none."""
+    """Return the flags of the first processor in /proc/cpuinfo; an empty set without that file."""
     with suppress(OSError), Path("/proc/cpuinfo").open(encoding="utf-8", errors="replace") as lines:
         for line in lines:
             name, _, values = line.partition(":")
@@ -123,7 +123,7 @@ def processor_flags() -> frozenset[str]:
 
 
 def library_path(instructions: Instructions) -> Path:
-    """Return where the library of some instructions lies once it is built."""
+    """Return the path of the library for some instructions."""
     made_from = hashlib.sha256()
     for source in sorted(SOURCE.parent.glob("*.c")):
         made_from.update(source.read_bytes())
@@ -132,9 +132,9 @@ def library_path(instructions: Instructions) -> Path:
 
 
 def load_library(path: Path, instructions: Instructions) -> Kernels:
-    """Load a library. Raises OSError if it is not there, damaged, or of another user."""
+    """Load a library. Raises OSError if it is missing, damaged, or owned by another user."""
     if path.stat().st_uid not in (os.getuid(), 0):
-        raise OSError(f"{path} belongs to somebody else")
+        raise OSError(f"{path} belongs to another user")
     content = path.read_bytes()
     if hashlib.sha256(content[:-DIGEST_BYTES]).digest() != content[-DIGEST_BYTES:]:
         raise OSError(f"{path} is damaged")

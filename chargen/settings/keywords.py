@@ -5,7 +5,30 @@ from os import PathLike
 from typing import Literal, TypedDict
 
 
-class TrainKeywords(TypedDict, total=False):
+class NetworkKeywords(TypedDict, total=False):
+    """The settings of a network, named as the flags of `chargen train`; `chargen train --help-all` explains each."""
+
+    cell: Literal["simplernn", "dense", "lstm", "gru"]
+    layers: int
+    hidden_size: int
+    one_hot: bool
+    embedding: int
+    embedding_norm: Literal["none", "batch"]
+    layer_norm: bool
+    activation: Literal["tanh", "relu"]
+    recurrent_init: Literal["orthogonal", "identity", "glorot_uniform"]
+    dense_size: int
+    targets: Literal["all", "last"]
+    dropout: float
+    input_dropout: float
+    locked_dropout: bool
+    recurrent_dropout: float
+    weight_drop: float
+    unit_forget_bias: bool
+    reset_after: bool
+
+
+class TrainKeywords(NetworkKeywords, total=False):
     """Every setting of a training, named as the flags of `chargen train`; `chargen train --help-all` explains each."""
 
     glob: str | None
@@ -27,24 +50,6 @@ class TrainKeywords(TypedDict, total=False):
     strip_licence: bool
     validation_split: float
     validation: Literal["spread", "tail"]
-    cell: Literal["simplernn", "dense", "lstm", "gru"]
-    layers: int
-    hidden_size: int
-    one_hot: bool
-    embedding: int
-    embedding_norm: Literal["none", "batch"]
-    layer_norm: bool
-    activation: Literal["tanh", "relu"]
-    recurrent_init: Literal["orthogonal", "identity", "glorot_uniform"]
-    dense_size: int
-    targets: Literal["all", "last"]
-    dropout: float
-    input_dropout: float
-    locked_dropout: bool
-    recurrent_dropout: float
-    weight_drop: float
-    unit_forget_bias: bool
-    reset_after: bool
     task: Literal["generate", "classify"]
     context_length: int | None
     stride: int | None
