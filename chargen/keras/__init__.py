@@ -1,4 +1,4 @@
-"""Use chargen's parts in your own Keras program: fast layers, windows of a text, sample texts, model files.
+"""Use chargen's parts in your own Keras program: layers, windows of a text, sample texts, model files.
 
 >>> from chargen.keras import LSTM, SampleText, build, save, windows
 

@@ -25,7 +25,7 @@ def build(
     time_distributed: bool = False,
     **settings: Unpack[NetworkKeywords],
 ) -> keras.Model:
-    """Build a Keras model, not compiled, of the network settings of `chargen train`, with chargen's fast layers.
+    """Build a Keras model, not compiled, of the network settings of `chargen train`, with chargen's layers.
 
     vocabulary: that of the text, or the number of tokens. Inputs are int32 ids, (B, T), of any length T unless context_length
     gives it. Outputs are float32 logits, or probabilities with softmax=True: (B, T, V), or (B, V) with targets="last"; so the

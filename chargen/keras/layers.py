@@ -1,4 +1,4 @@
-"""Replace Keras's recurrent layers in anybody's model by ones that train faster on a CPU.
+"""Offer Keras's recurrent layers with chargen's loops and kernels, for any Keras model.
 
 They take the same arguments, have the same weights and config, and give the same results. With masks, dropout inside the layer,
 other activations than Keras's defaults, other precisions than float32, or on a GPU, they are Keras's own layers.
