@@ -17,10 +17,10 @@ def ascii_json(value: object) -> str:
     return plain.replace("<", "\\u003c").replace(">", "\\u003e").replace("&", "\\u0026")
 
 
-def content_policy(style: str, script: str, requests: str = "") -> str:
-    """Return a Content-Security-Policy that allows only this style, this script and the directive `requests`."""
+def content_policy(style: str, script: str, more: str = "") -> str:
+    """Return a Content-Security-Policy that allows only this style, this script and the directive `more`."""
     allowed = [f"{kind}-src '{_source_hash(source)}'" for kind, source in (("style", style), ("script", script))]
-    return "; ".join(filter(None, ["default-src 'none'", *allowed, requests, "base-uri 'none'", "form-action 'none'"]))
+    return "; ".join(filter(None, ["default-src 'none'", *allowed, more, "base-uri 'none'", "form-action 'none'"]))
 
 
 def _source_hash(source: str) -> str:

@@ -1,14 +1,18 @@
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import suppress
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import click
 
 from chargen.cli.completing import complete_runs
 from chargen.cli.options import common_options, runs_dir_option, write_output
 from chargen.cli.sampling import carry_option
-from chargen.errors import ConfigError
+from chargen.errors import ChargenError, ConfigError
 from chargen.terminal import echo
+
+if TYPE_CHECKING:
+    from chargen.network.model_file import TextModel
 
 SUFFIXES = {"html": ".html", "keras": ".keras", "onnx": ".onnx", "script": ".py"}
 HALVED = ("html",)  # pages are sent to others, so they are small by default
@@ -68,7 +72,7 @@ def command(
         model, content = _classifier(path, kind, carry)
     else:
         model = load_model(path).with_carry(carry)
-        content = _maker(kind)(model, precision)
+        content = _maker(kind, path)(model, precision)
     write_output(output, content)
     if verbosity:
         size = len(content) / 1000  # all of it is ASCII, or bytes
@@ -102,18 +106,28 @@ def _classifier(path: Path, kind: str, carry: bool | None) -> tuple[Any, str | b
     return model, classifier_file(model)
 
 
+def _lines(path: Path, model: "TextModel") -> Iterator[str]:
+    """Yield the lines of a run's corpus, if it is a corpus of lines and still there."""
+    from chargen.runs.trained_text import training_texts
+
+    if model.reading == "line":
+        with suppress(ChargenError):
+            for source in training_texts([path]):
+                yield from str(source.text).split("\n")
+
+
 def _load_backend() -> None:
     from chargen.training.devices.backend import load_backend
 
     load_backend()
 
 
-def _maker(kind: str) -> Callable[[Any, Any], str | bytes]:
+def _maker(kind: str, path: Path) -> Callable[[Any, Any], str | bytes]:
     """Return the function that makes a file's content from a model and a precision; only one of them loads Keras."""
     if kind == "html":
         from chargen.export.single_page import make_page
 
-        return make_page
+        return lambda model, precision: make_page(model, precision, lines=_lines(path, model))
     if kind == "script":
         from chargen.export.script import make_script
 

@@ -5,18 +5,21 @@ They are assembled from the files in the folder `single_page`; their policy allo
 
 import re
 from base64 import b64encode
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import Any, NamedTuple
 
 from chargen.export.contents import Precision, describe, packed
+from chargen.export.corpus_lines import packed_lines
 from chargen.export.samples import sample_texts
 from chargen.inline import ascii_json, content_policy
 from chargen.network.model_file import TextModel
 
 FOLDER = Path(__file__).parent / "single_page"
-SCRIPTS = ("network.js", "tokens.js", "manuscript.js", "local.js", "page.js")
-SERVED_SCRIPTS = ("manuscript.js", "remote.js", "page.js")
+PAGE = ("settings.js", "slices.js", "manuscript.js", "candidates.js", "paper.js", "lines.js", "keep.js", "page.js", "events.js")
+SCRIPTS = ("local.js", *PAGE)
+SERVED_SCRIPTS = ("remote.js", *PAGE)
+ENGINE = ("network.js", "tokens.js", "sampling.js", "engine.js", "worker.js")  # for the worker of a page with weights
 PROMISE = "This page works offline: it loads nothing and sends nothing."
 SERVED_PROMISE = "The network runs on the server of this page; your text is sent only there."
 
@@ -28,32 +31,36 @@ class ServedPage(NamedTuple):
     policy: str
 
 
-def make_page(model: TextModel, precision: Precision) -> str:
+def make_page(model: TextModel, precision: Precision, *, lines: Iterable[str] = ()) -> str:
     """Return an HTML page that writes with a model, in ASCII. Raises the errors of `packed`.
 
-    Untrusted texts of the model are only in its JSON; `bytes` in it is the size of the page.
+    lines: those of the corpus, which the page marks when the network writes them. Untrusted texts of the model are only in the
+    page's JSON; `bytes` in it is the size of the page.
     """
     numbers = b64encode(packed(model, precision)).decode("ascii")
-    weights = f'<script type="text/plain" id="weights">{numbers}</script>\n'
-    described = describe(model, precision) | {"samples": sample_texts(model)}
+    engine = _joined(ENGINE)
+    weights = "".join(
+        f'<script type="text/plain" id="{name}">{content}</script>\n'
+        for name, content in (("engine", engine), ("weights", numbers))
+    )
+    described = describe(model, precision) | {"samples": sample_texts(model), "lines": packed_lines(lines)}
     size, page = 0, ""
     while not page or len(page) != size:  # which is part of it
         size = len(page)
-        page = _page(SCRIPTS, described | {"bytes": size}, weights=weights, promise=PROMISE).html
+        page = _page(SCRIPTS, described | {"bytes": size}, weights=weights, promise=PROMISE, more="worker-src blob:").html
     return page
 
 
 def make_served_page(described: Mapping[str, Any]) -> ServedPage:
     """Return the page that writes through the API of its server; described: what the script knows of model and server."""
-    return _page(SERVED_SCRIPTS, described, weights="", promise=SERVED_PROMISE, requests="connect-src 'self'")
+    return _page(SERVED_SCRIPTS, described, weights="", promise=SERVED_PROMISE, more="connect-src 'self'")
 
 
-def _page(
-    scripts: tuple[str, ...], described: Mapping[str, Any], *, weights: str, promise: str, requests: str = ""
-) -> ServedPage:
+def _page(scripts: tuple[str, ...], described: Mapping[str, Any], *, weights: str, promise: str, more: str) -> ServedPage:
+    """Return the page of some scripts; more: what its policy allows besides them."""
     style = _source("style.css")
-    script = "\n".join(['"use strict";\n', *map(_source, scripts)])
-    policy = content_policy(style, script, requests)
+    script = _joined(scripts)
+    policy = content_policy(style, script, more)
     parts = {
         "policy": policy,
         "style": style,
@@ -64,6 +71,10 @@ def _page(
     }
     # In one pass, so that a placeholder within one of the parts is not replaced.
     return ServedPage(re.sub(r"\{\{(\w+)\}\}", lambda place: parts[place[1]], _source("page.html")), policy)
+
+
+def _joined(scripts: tuple[str, ...]) -> str:
+    return "\n".join(['"use strict";\n', *map(_source, scripts)])
 
 
 def _source(name: str) -> str:

@@ -36,7 +36,8 @@ class CompletionBody(SamplingOptions):
 
     The text is cut at `length` characters; if top asks for tokens, the last one is whole. again: after an end another text
     comes, which begins as this one did; the end counts as a character. top, for streams: send the tokens with their bits, and
-    after each event so many that may come next. every: tokens of an event, at most.
+    after each event so many that may come next. every: tokens of an event, at most. drawn: how many tokens earlier requests
+    with this random seed drew; the draws go on from there.
     """
 
     prompt: str = setting("", "Text to continue.")
@@ -50,6 +51,7 @@ class CompletionBody(SamplingOptions):
     again: bool = setting(False, "After an end, begin another text.")
     top: int | None = setting(None, "Number of probable next tokens to send.", minimum=1, maximum=1000)
     every: int | None = setting(None, "Tokens of an event, at most.", minimum=1)
+    drawn: int = setting(0, "Draws made before with the same seed.", minimum=0, maximum=LARGEST_ID)
 
     @property
     def text(self) -> str:

@@ -155,7 +155,7 @@ class Writing(Reading):
 
     The token that reaches the length is the last, and its text is cut there. weighs: report the bits of each token. again:
     after a text's end, which counts as a character, another one begins as this one did, by the given ids. spaced: the space
-    before the first word is there already.
+    before the first word is there already. drawn: how many draws with the same random seed were made before.
     """
 
     def __init__(
@@ -167,13 +167,14 @@ class Writing(Reading):
         until: str | None = None,
         sampler: Sampler,
         random_seed: int | None = None,
+        drawn: int = 0,
         weighs: bool = False,
         again: bool = False,
     ) -> None:
         super().__init__(*place, given=given)
         self.stopped: Stopped | None = None
         self._room, self._weighs, self._again = length, weighs, again  # room: characters left to write
-        self._sampler, self._rng = sampler, np.random.default_rng(random_seed)
+        self._sampler, self._rng = sampler, _generator(random_seed, drawn)
         self._decode, self._stop = TokenDecoder(self.model.vocabulary), StopText(until)
         self._extra = " " if spaced else ""  # what the next token's text leaves out
         self.alternatives = 0  # probable tokens to report for each drawn one
@@ -249,6 +250,12 @@ def pieces_of(shared: SharedModel, text: str, ids: IdArray) -> list[str]:
         return words  # unknown words as they are in the text
     decode = TokenDecoder(shared.model.vocabulary)
     return [decode(int(token)) for token in ids]
+
+
+def _generator(random_seed: int | None, drawn: int) -> np.random.Generator:
+    """Return the generator of a seed after some draws, each of one number."""
+    bits = np.random.PCG64(random_seed)  # that of np.random.default_rng
+    return np.random.Generator(bits.advance(drawn) if drawn else bits)
 
 
 def _cooled(nats: Any, temperature: float) -> Any:

@@ -116,6 +116,7 @@ class Service:
             until=body.until,
             sampler=sampler,
             random_seed=body.random_seed,
+            drawn=body.drawn,
             weighs=body.top is not None,
             again=body.again,
         )

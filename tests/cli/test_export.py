@@ -10,6 +10,7 @@ from typing import Any
 import pytest
 from click.testing import Result
 
+from chargen.export.corpus_lines import packed_lines
 from chargen.network.model_file import save_model
 from chargen.settings.schema import NetworkConfig
 from tests.export.forms import make_model
@@ -109,3 +110,13 @@ def test_an_odd_provenance_is_no_obstacle(provenance: dict[str, Any], invoke: In
     page = (in_folder / "noise.html").read_text(encoding="ascii")
     described = json.loads(page.split('id="model">')[1].split("</script>")[0])
     assert (described["name"], described["bits_per_character"]) == ("x" * 60 if len(provenance) == 1 else "", None)
+
+
+def test_the_lines_of_the_corpus_are_in_a_page(invoke: Invoke, write_trained: WriteRun, in_folder: Path) -> None:
+    (in_folder / "names.txt").write_text("abc\nHa\nabc\n", encoding="utf-8")
+    write_trained(files=("names.txt",), document="line")
+    assert invoke("export", "--output", "noise.html").exit_code == 0
+    assert f'"lines":"{packed_lines(["abc", "Ha"])}"' in (in_folder / "noise.html").read_text(encoding="ascii")
+    (in_folder / "names.txt").unlink()
+    assert invoke("export", "--output", "noise.html").exit_code == 0
+    assert '"lines":""' in (in_folder / "noise.html").read_text(encoding="ascii")

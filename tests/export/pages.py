@@ -31,7 +31,7 @@ def begin(page: Any, prompt: str, temperature: str = "0") -> None:
     page.locator("#pace").fill(AS_FAST_AS_IT_CAN)
     page.locator("#temperature").fill(temperature)
     page.locator("#prompt").fill(prompt)
-    wait_until(page, "manuscript.ready")
+    wait_until(page, "!unread && manuscript.ready")
 
 
 def write(page: Any, tokens: int) -> str:
@@ -45,3 +45,12 @@ def write(page: Any, tokens: int) -> str:
 
 def text_of(page: Any) -> str:
     return page.evaluate("manuscript.pieces.map((piece) => piece.text).join('')")
+
+
+def engine_of(page: Any) -> Any:
+    """Return the worker of a page, in which `engine` is its network."""
+    for _ in range(1000):
+        if page.workers and page.workers[0].evaluate("engine !== null"):
+            return page.workers[0]
+        page.wait_for_timeout(10)
+    raise AssertionError("no worker")

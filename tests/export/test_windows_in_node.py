@@ -10,7 +10,7 @@ import pytest
 
 from chargen.corpus.vocabulary import CharacterVocabulary
 from chargen.export.contents import describe, packed
-from chargen.export.single_page import FOLDER
+from chargen.export.single_page import ENGINE, FOLDER
 from chargen.network.model_file import TextModel
 from chargen.settings.schema import NetworkConfig
 from chargen.writing.prediction import begin
@@ -19,18 +19,17 @@ from tests.export.forms import E, H, make_model
 NODE = shutil.which("node")
 # Reads a prompt and more tokens with the page's code, and prints the logits after each.
 READ = """
-const document = { getElementById: (id) => ({ textContent: given[id] }) };
 %s
-manuscript.begin("", given.label);
-manuscript.prompt = given.prompt.map((id) => ({ id, text: "" }));
-for (const _ of manuscript.read());
-const rows = [Array.from(manuscript.network.logits)];
+const engine = makeEngine(JSON.parse(given.model), given.weights);
+const logits = () => Array.from(engine.reader.logits);
+for (const _ of engine.read(given.label, given.prompt, given.prompt.length));
+const rows = [logits()];
 for (const id of given.after) {
-  manuscript.network.step(id);
-  rows.push(Array.from(manuscript.network.logits));
+  engine.reader.step(id);
+  rows.push(logits());
 }
-manuscript.network.state = manuscript.start;
-rows.push(Array.from(manuscript.network.logits));
+for (const _ of engine.read(given.label, given.prompt, given.prompt.length));
+rows.push(logits());
 console.log(JSON.stringify(rows));
 """
 
@@ -41,7 +40,7 @@ def read_in_node(model: TextModel, prompt: list[int], after: list[int], label: s
     described = json.dumps(describe(model, "float32"))
     given = {"model": described, "weights": b64encode(packed(model, "float32")).decode(), "label": label}
     given_json: dict[str, Any] = {**given, "prompt": prompt, "after": after}
-    scripts = [(FOLDER / name).read_text(encoding="ascii") for name in ("network.js", "tokens.js", "manuscript.js", "local.js")]
+    scripts = [(FOLDER / name).read_text(encoding="ascii") for name in ENGINE if name != "worker.js"]
     program = f"const given = {json.dumps(given_json)};\n" + READ % "\n".join(scripts)
     assert NODE is not None
     done = subprocess.run([NODE, "-"], input=program, capture_output=True, text=True, check=False)

@@ -316,33 +316,3 @@ class WindowNetwork {
     this.state = new Array(this.length).fill(startToken);
   }
 }
-
-/** Return the probabilities of the next token at a temperature above 0, (V,), in float64. */
-function softmax(logits, temperature = 1) {
-  const largest = logits[argmax(logits)];
-  const weights = new Float64Array(logits.length);
-  let sum = 0;
-  for (let token = 0; token < logits.length; token++) sum += weights[token] = Math.exp((logits[token] - largest) / temperature);
-  for (let token = 0; token < weights.length; token++) weights[token] /= sum;
-  return weights;
-}
-
-/** Return the index of the first largest number. */
-function argmax(values) {
-  let best = 0;
-  for (let place = 1; place < values.length; place++) if (values[place] > values[best]) best = place;
-  return best;
-}
-
-/** Draw a token by its probability; point is uniform in [0, 1). */
-function draw(probabilities, point) {
-  let left = point;
-  let last = 0;
-  for (let token = 0; token < probabilities.length; token++) {
-    if (probabilities[token] === 0) continue;
-    last = token;
-    left -= probabilities[token];
-    if (left < 0) return token;
-  }
-  return last; // the sum fell short of 1 by rounding
-}

@@ -1,43 +1,50 @@
-// Handle the input and the display of the page. The script before this one defines `manuscript` and `described`.
+// Handle the input and the display of the page. The scripts before this one define everything else.
 
-const LONGEST = 10000; // tokens written per click
-const LINES = 40; // lines laid out together
-const SHOWN = 10; // next tokens
 const BARS_EVERY = 100; // milliseconds
-const PACES = [6, 40, 200, 1000, Infinity]; // characters a second
 const READ_AFTER = 150; // milliseconds without a key
 const STARTS = 3; // prompts to try
-const NAMES = { " ": "space", "\n": "line", "\t": "tab" };
-const UNPRINTABLE = /^[\p{C}\p{Z}\p{M}]$/u;
-
-const $ = (id) => document.getElementById(id);
+const TEXTS = 20; // earlier texts
+const SLOW = 100; // characters a second, at which complete lines are announced
 
 const { kind, labels } = described.vocabulary;
 const slices = new Slices();
-const temperature = () => Number($("temperature").value);
-const pace = () => PACES[Number($("pace").value)];
+const manuscript = new Manuscript(described);
+const paper = new Paper($("text"), finished);
+const rows = makeRows(Math.min(SHOWN, described.vocab_size), choose);
+const earlier = []; // texts to go back to
+const later = [];
 let writing = null; // while writing: the start time, and the number of tokens drawn before
-let shown = 0; // number of pieces on the page
+let cursor = null; // the number of the piece whose candidates are shown, or null for the end of the text
 let barsAt = -Infinity;
 let unread = 0; // the timer of a prompt that is not read yet
+let whenRead = null; // what to do after reading the prompt
 
+/** Begin a text with the prompt; the previous one can be brought back. */
 function readPrompt() {
   clearTimeout(unread);
   unread = 0;
   stop();
-  manuscript.begin($("prompt").value, $("label").value);
-  clearText();
+  keepText();
+  manuscript.begin($("prompt").value, $("label").value, nextSeed());
+  redraw();
   $("text").setAttribute("aria-busy", "true");
   slices.run(manuscript.read(), { shown: () => {}, ended: afterReading, failed });
 }
 
-let whenRead = null; // what to do after reading the prompt
+/** Read the prompt unless it is that of the text; if it is that of the earlier text, bring this back. */
+function afterTyping() {
+  unread = 0;
+  const typed = $("prompt").value;
+  if (typed === manuscript.typed && (manuscript.ready || slices.job)) return;
+  if (!manuscript.drawn && earlier.at(-1)?.typed === typed) goTo(earlier, later);
+  else readPrompt();
+}
 
 function afterReading() {
   const names = manuscript.unknown.slice(0, 5).map(nameOf).join(", ");
   const more = manuscript.unknown.length > 5 ? " and more" : "";
   const what = kind === "word" ? "reads them as unknown words" : "leaves them out";
-  const replaced = [...manuscript.replaced].slice(0, 5).map(([from, to]) => `${from} as ${to}`);
+  const replaced = manuscript.replaced.slice(0, 5).map(([from, to]) => `${from} as ${to}`);
   const notes = replaced.length ? [`The network reads ${replaced.join(", ")}.`] : [];
   say([...notes, ...(names ? [`The network does not know ${names}${more} and ${what}.`] : [])].join(" "));
   $("text").removeAttribute("aria-busy");
@@ -55,16 +62,21 @@ function failed(reason) {
 }
 
 function start() {
-  if (unread || !(manuscript.ready || slices.job)) readPrompt();
+  if (unread) {
+    clearTimeout(unread);
+    afterTyping();
+  } else if (!manuscript.ready && !slices.job) readPrompt();
   if (!manuscript.ready) {
     whenRead = start;
     return;
   }
+  cutAtCursor();
   writing = { since: performance.now(), drawn: manuscript.drawn };
   $("write").textContent = "Stop";
   $("text").classList.add("busy");
   say("Writing.");
-  slices.run(manuscript.write(LONGEST, temperature, pace, rows.length), { pace, shown: () => show(false), ended: stop, failed });
+  bringIntoView();
+  slices.run(manuscript.write(number("length"), settings, pace, rows.length), { pace, shown: () => show(false), ended: stop, failed });
 }
 
 function stop() {
@@ -89,15 +101,66 @@ function toggle() {
   else start();
 }
 
-/** Append a token that the user chose. */
+/** Append a token that the user chose, at the cursor if there is one. */
 function choose(token) {
-  if (writing || !manuscript.ready) return;
+  if (writing || unread || !manuscript.ready) return;
+  cutAtCursor();
   manuscript.set(token);
   show(true);
 }
 
+/** Keep the text for Earlier. */
+function keepText() {
+  if (!manuscript.drawn) return;
+  earlier.push(manuscript.snapshot());
+  if (earlier.length > TEXTS) earlier.shift();
+  later.length = 0;
+}
+
+/** Go to the last of some texts, and put the current one among others. */
+function goTo(from, to) {
+  const text = from.pop();
+  if (!text) return;
+  stop();
+  slices.end();
+  if (manuscript.drawn) to.push(manuscript.snapshot());
+  manuscript.restore(text);
+  $("prompt").value = text.typed;
+  if (text.label) $("label").value = text.label;
+  $("text").removeAttribute("aria-busy");
+  cursor = null;
+  redraw();
+  say(from === earlier ? "The earlier text is back." : "The later text is back.");
+}
+
+/** Look at a piece: show the tokens that were probable there. null: at the end of the text. */
+function lookAt(piece) {
+  if (writing || unread || !manuscript.ready) return;
+  cursor = piece !== null && piece >= 0 && piece < manuscript.pieces.length ? piece : null;
+  redraw();
+  showDials();
+  if (cursor !== null) $("text").querySelector(".looked-at")?.scrollIntoView({ block: "nearest" });
+}
+
+/** Remove the text from the cursor on; Earlier brings it back. */
+function cutAtCursor() {
+  if (cursor === null) return;
+  keepText();
+  manuscript.cut(cursor);
+  if ($("seed").value === "") manuscript.seed = nextSeed(); // else it would write the same again
+  cursor = null;
+  redraw();
+  showDials();
+}
+
 function say(text) {
   $("note").textContent = text;
+}
+
+/** Finish a line on the page. */
+function finished(line) {
+  if (writing && pace() <= SLOW) $("announced").textContent = line.textContent;
+  if (described.ends) finishLine(line);
 }
 
 /** Return the whole text. */
@@ -105,144 +168,49 @@ function wholeText() {
   return manuscript.pieces.map(({ text }) => text).join("");
 }
 
-/** Put a text on the clipboard; this way works in pages without a secure address, too. */
 function copy(text, done) {
-  const fill = (event) => {
-    event.clipboardData.setData("text/plain", text);
-    event.preventDefault();
-  };
-  document.addEventListener("copy", fill, { once: true });
-  say(document.execCommand("copy") ? done : "The browser does not allow copying.");
-  document.removeEventListener("copy", fill);
+  say(copyText(text) ? done : "The browser does not allow copying.");
 }
 
-function save() {
-  const link = document.createElement("a");
-  link.href = URL.createObjectURL(new Blob([wholeText()], { type: "text/plain" }));
-  link.download = `${described.name || "chargen"}.txt`;
-  link.click();
-  setTimeout(() => URL.revokeObjectURL(link.href), 1000);
-}
-
-/** Return an address that opens the page with this prompt, label and temperature; nothing after the # is sent to a server. */
-function address() {
-  const values = new URLSearchParams({ prompt: $("prompt").value, temperature: temperature() });
-  if (labels.length) values.set("label", $("label").value);
-  return `${location.href.split("#")[0]}#${values}`;
-}
-
-function openAddress() {
-  const values = new URLSearchParams(location.hash.slice(1));
-  $("prompt").value = values.get("prompt") ?? "";
-  if (values.has("temperature")) $("temperature").value = values.get("temperature");
-  if (labels.includes(values.get("label"))) $("label").value = values.get("label");
-}
-
-function clearText() {
-  $("text").replaceChildren();
-  shown = 0;
+/** Show the text from the beginning. */
+function redraw() {
+  paper.clear();
+  show(true);
 }
 
 /** Update the page. */
 function show(whole) {
   const pane = $("text");
-  const follows = pane.scrollHeight - pane.scrollTop - pane.clientHeight < 60;
-  addPieces(manuscript.pieces.slice(shown));
-  shown = manuscript.pieces.length;
+  const follows = cursor === null && (writing || pane.scrollHeight - pane.scrollTop - pane.clientHeight < 60);
+  paper.add(manuscript.pieces, { each: $("surprise").checked, cursor });
   $("keep").hidden = !manuscript.drawn;
+  $("earlier").hidden = !earlier.length;
+  $("later").hidden = !later.length;
   $("samples").hidden = !described.samples.length || manuscript.drawn > 0;
   if (follows) pane.scrollTop = pane.scrollHeight;
   if (whole || performance.now() - barsAt > BARS_EVERY) showFigures();
 }
 
-/** Add pieces of text to the page: each in its own element while surprise is shown, else pieces of one kind together. */
-function addPieces(pieces) {
-  const each = $("surprise").checked;
-  let line = $("text").lastChild?.lastChild ?? newLine();
-  let last = null;
-  for (const { text, bits, given } of pieces) {
-    if (text === "\n") {
-      line = newLine();
-      last = null;
-      continue;
-    }
-    const kind = given ? "given" : "written";
-    if (each || last?.className !== kind) {
-      last = document.createElement("span");
-      last.className = kind;
-      line.append(last);
-    }
-    last.append(text);
-    if (each && !Number.isNaN(bits)) {
-      last.classList.add(`s${Math.max(0, Math.min(7, Math.floor(bits)))}`);
-      last.title = `${bits.toFixed(1)} bits`;
-    }
-  }
-}
-
-/** Start a line. Lines are grouped in elements, so that the browser does not lay out the whole text again. */
-function newLine() {
-  const line = document.createElement("p");
-  const lines = $("text").lastChild;
-  if (lines && lines.childElementCount < LINES) lines.append(line);
-  else {
-    const more = document.createElement("div");
-    more.append(line);
-    $("text").append(more);
-  }
-  return line;
+/** On a phone, show the text rather than what is above it. */
+function bringIntoView() {
+  if (matchMedia("(max-width: 52rem)").matches) scrollTo(0, scrollY + $("text").getBoundingClientRect().top - 8);
 }
 
 function showFigures() {
   barsAt = performance.now();
   const { cost, counted } = manuscript;
-  const figures = [`${format(counted)} ${tokenName(counted)}`];
+  const figures = [`${format(counted)} ${tokenName(counted)} written`];
   if (counted) figures.push(`${(cost / counted).toFixed(2)} bits each`);
   if (writing && written().seconds > 0.5) figures.push(`${format(written().count / written().seconds)} a second`);
-  $("figures").textContent = figures.join(" \u00b7 ");
-  if (manuscript.ready) showBars();
+  $("figures").textContent = counted ? figures.join(" \u00b7 ") : "";
+  showBars();
 }
 
-const rows = Array.from({ length: Math.min(SHOWN, described.vocab_size) }, () => {
-  const row = document.createElement("li");
-  const button = document.createElement("button");
-  button.type = "button";
-  const [sort, track, fill, share] = ["kbd", "span", "span", "span"].map((name) => document.createElement(name));
-  [track.className, fill.className, share.className] = ["track", "fill", "share"];
-  track.append(fill);
-  button.append(sort, track, share);
-  row.append(button);
-  $("next").append(row);
-  const parts = { row, button, sort, fill, share, token: 0 };
-  button.addEventListener("click", () => choose(parts.token));
-  return parts;
-});
-
-/** Show the next tokens, the most probable first. */
 function showBars() {
-  const best = manuscript.best(temperature(), rows.length);
-  rows.forEach((parts, place) => {
-    parts.row.hidden = place >= best.length;
-    if (parts.row.hidden) return;
-    const { token, text, probability } = best[place];
-    parts.token = token;
-    const name = text === null ? "end" : nameOf(text);
-    parts.sort.textContent = name;
-    parts.sort.className = name === text ? "" : "named";
-    parts.fill.style.transform = `scaleX(${probability})`;
-    parts.share.textContent = probability < 0.001 ? "<0.1%" : `${(100 * probability).toFixed(1)}%`;
-    parts.button.disabled = Boolean(writing);
-    parts.button.setAttribute("aria-label", `${name}, ${parts.share.textContent}`);
-  });
-}
-
-/** Return a token's text, or its name if it is invisible. */
-function nameOf(text) {
-  if (NAMES[text]) return NAMES[text];
-  const byte = kind === "byte" && text >= "\x80";
-  if (!byte && !UNPRINTABLE.test(text)) return text.replace(/[\p{C}\n]/gu, "\u00b7").replace(/^ /, "\u2423");
-  const code = text.codePointAt(0).toString(16).toUpperCase();
-  return byte ? `byte ${code}` : `U+${code.padStart(4, "0")}`;
+  if (unread || !manuscript.ready) return;
+  const candidates = manuscript.best(settings().temperature, rows.length, cursor);
+  const drawn = cursor === null ? undefined : manuscript.tokens[manuscript.pieces[cursor].place];
+  showRows(rows, candidates, { settings: settings(), disabled: Boolean(writing), drawn });
 }
 
 function tokenName(count) {
@@ -254,32 +222,30 @@ function format(number) {
   return Math.round(number).toLocaleString("en");
 }
 
+/** Take the settings from the page, and show them. */
 function showDials() {
-  const values = { temperature: temperature().toFixed(2), pace: pace() === Infinity ? "no limit" : `${format(pace())} a second` };
+  chosen = readChosen();
+  const { temperature } = chosen;
+  const values = { temperature: temperature.toFixed(2), pace: pace() === Infinity ? "no limit" : `${format(pace())} a second` };
   for (const [id, value] of Object.entries(values)) {
     $(`${id}-value`).textContent = value;
     $(id).setAttribute("aria-valuetext", value);
   }
-  const at = temperature() === 0 ? "0: always the most probable" : temperature().toFixed(2);
-  $("next-note").textContent = `At temperature ${at}. Click one to append it.`;
-  if (manuscript.ready) showBars();
+  const at = temperature === 0 ? "0: always the most probable" : temperature.toFixed(2);
+  const here = cursor === null ? "Click one to append it." : "Click one to go on from here with it.";
+  $("next-note").textContent = `At temperature ${at}. ${here}`;
+  showBars();
 }
 
 function showSurprise() {
   $("legend").hidden = !$("surprise").checked;
   $("text").classList.toggle("read", $("surprise").checked);
-  clearText();
-  show(true);
-}
-
-function showDark(dark) {
-  document.documentElement.dataset.theme = dark ? "dark" : "light";
-  $("theme").setAttribute("aria-pressed", String(dark));
+  redraw();
 }
 
 /** Describe the model: all of its texts are inserted as text, never as markup. */
 function introduce() {
-  const { network: config, name, bits_per_character: bits } = described;
+  const { network: config, name, bits_per_character: bits, samples, ends } = described;
   const cells = { lstm: "An LSTM", gru: "A GRU", simplernn: "A SimpleRNN", dense: "A SimpleRNN" };
   const layers = config.num_layers === 1 ? `${config.hidden_size} units` : `${config.num_layers} layers of ${config.hidden_size} units`;
   const kinds = { character: "one character at a time", byte: "one byte at a time", word: "word by word", bpe: "in parts of words" };
@@ -290,8 +256,10 @@ function introduce() {
   const learnt = bits ? `; ${bits.toFixed(2)} bits a character` : "";
   $("about").textContent = `${cells[config.cell]} of ${layers} that writes ${kinds[kind]}${learnt}`;
   $("size").textContent = aboutSize();
+  $("most-bits").textContent = `${MOST_BITS} bits and more`;
   $("label-field").hidden = !labels.length;
   $("next").classList.toggle("words", ["word", "bpe"].includes(kind));
+  $("text").classList.toggle("grid", ends && samples.every((sample) => sample.length <= GRID_LETTERS));
   for (const label of labels) $("label").append(new Option(label, label));
 }
 
@@ -316,38 +284,9 @@ function showSamples() {
       $("prompt").value = begin;
       readPrompt();
       start();
+      $("write").focus();
     });
     $("starts").append(button);
   }
   $("starts").hidden = !$("starts").childElementCount;
 }
-
-introduce();
-showSamples();
-openAddress();
-showDark(matchMedia("(prefers-color-scheme: dark)").matches);
-showDials();
-$("write").addEventListener("click", toggle);
-$("over").addEventListener("click", readPrompt);
-$("label").addEventListener("change", readPrompt);
-$("temperature").addEventListener("input", showDials);
-$("pace").addEventListener("input", showDials);
-$("surprise").addEventListener("change", showSurprise);
-$("copy").addEventListener("click", () => copy(wholeText(), "The text is copied."));
-$("link").addEventListener("click", () => copy(address(), "The link is copied: it holds the prompt and the temperature."));
-$("save").addEventListener("click", save);
-$("theme").addEventListener("click", () => showDark(document.documentElement.dataset.theme !== "dark"));
-$("prompt").addEventListener("input", () => {
-  stop();
-  manuscript.ready = false;
-  clearTimeout(unread);
-  unread = setTimeout(readPrompt, READ_AFTER);
-});
-document.addEventListener("keydown", (event) => {
-  if (event.key === "Escape") stop();
-  if (event.key === "Enter" && (event.ctrlKey || event.metaKey)) {
-    event.preventDefault();
-    toggle();
-  }
-});
-readPrompt();

@@ -81,6 +81,17 @@ class Vocabulary {
     return [PLAIN[character], CURLY[character], bare].find(known) ?? null;
   }
 
+  /** Return the same as `encode` with unknown characters read as the nearest known ones, which are `replaced`, a list of pairs. */
+  encodeNearest(text) {
+    const replaced = new Map();
+    const read = Array.from(text, (one) => {
+      const nearest = this.ids.has(one) ? null : this.nearest(one);
+      if (nearest !== null) replaced.set(one, nearest);
+      return nearest ?? one;
+    });
+    return { ...this.encode(read.join("")), replaced: [...replaced] };
+  }
+
   /** Return the tokens of a text, each { id, text }, and the unknown ones: unknown characters are left out, unknown words are not. */
   encode(text) {
     if (this.kind === "byte") return { tokens: this.encodeBytes(text), unknown: [] };
@@ -140,12 +151,5 @@ class Vocabulary {
       }
     }
     return pieces.filter((piece) => piece);
-  }
-
-  /** Return a function that decodes drawn tokens one after another; a multi-byte character comes with its last byte. */
-  decoder() {
-    if (this.kind !== "byte") return (token) => this.texts[token];
-    const decoder = new TextDecoder("utf-8", { ignoreBOM: true });
-    return (token) => (token === BOUNDARY ? decoder.decode() : decoder.decode(Uint8Array.of(token - 1), { stream: true }));
   }
 }

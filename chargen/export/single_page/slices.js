@@ -1,0 +1,49 @@
+// Run the page's work in slices of time, between which the browser draws.
+
+const SLICE = 12; // milliseconds of work a frame
+const WAITING = Symbol("waiting"); // the value of a step that has to wait
+
+/** An error whose message is shown in the page. */
+class Refused extends Error {}
+
+/** Runs a generator in slices of time, at a given speed, until it ends, fails or is replaced. */
+class Slices {
+  run(steps, { pace = () => Infinity, shown, ended, failed }) {
+    this.job?.steps.return();
+    const job = (this.job = { steps, ended });
+    let before = performance.now();
+    let allowance = 1;
+    const slice = () => {
+      if (this.job !== job) return;
+      const now = performance.now();
+      const rate = pace();
+      allowance = rate === Infinity ? rate : Math.min(allowance + ((now - before) * rate) / 1000, Math.max(rate / 10, 1));
+      before = now;
+      let done = false;
+      try {
+        while (!done && allowance >= 1 && performance.now() < now + SLICE) {
+          const step = steps.next();
+          done = step.done;
+          if (step.value === WAITING) break;
+          allowance--;
+        }
+      } catch (error) {
+        if (!(error instanceof Refused)) throw error;
+        this.job = null;
+        failed(error.message);
+        return;
+      }
+      shown();
+      if (done) this.end();
+      else requestAnimationFrame(slice);
+    };
+    slice();
+  }
+
+  end() {
+    const job = this.job;
+    this.job = null;
+    job?.steps.return(); // so that it cancels its request
+    job?.ended();
+  }
+}

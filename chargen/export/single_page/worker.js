@@ -1,0 +1,44 @@
+// Run the engine in a worker: one request after another, in slices of time between which new messages are read.
+
+const SLICE = 12; // milliseconds
+
+let engine = null;
+const queue = []; // requests, each { id, steps, body }
+const bell = new MessageChannel(); // wakes the worker after it has read its messages; setTimeout would wait 4 ms
+bell.port1.onmessage = work;
+
+onmessage = ({ data }) => {
+  const { id, name, body, described, numbers } = data;
+  if (described) engine = makeEngine(described, numbers);
+  else if (name) queue.push({ id, body, steps: engine[name](body) });
+  else queue.splice(0, queue.length, ...queue.filter((one) => one.id !== id)); // it is not wanted any more
+  if (name && queue.length === 1) bell.port2.postMessage(null);
+};
+
+function work() {
+  const job = queue[0];
+  if (!job) return;
+  try {
+    slice(job);
+  } catch (error) {
+    if (!(error instanceof Refused)) throw error;
+    queue.shift();
+    postMessage({ id: job.id, error: error.message });
+  }
+  if (queue.length) bell.port2.postMessage(null);
+}
+
+/** Do a slice of a job and send its tokens, at most `every` at a time, with the next ones. */
+function slice({ id, steps, body }) {
+  const end = performance.now() + SLICE;
+  const tokens = [];
+  let step;
+  do {
+    step = steps.next();
+    if (step.value && !step.done) tokens.push(step.value);
+  } while (!step.done && performance.now() < end && tokens.length !== body.every);
+  if (tokens.length) postMessage({ id, event: { tokens, next: engine.best(body.temperature, body.top) } });
+  if (!step.done) return;
+  queue.shift();
+  postMessage({ id, value: step.value });
+}
