@@ -13,7 +13,7 @@ from typing import Any
 
 from chargen.files import cache_folder
 from chargen.native.building import compiler
-from chargen.native.library import CHOICES, NoKernelsError, Products, load_kernels, processor_flags
+from chargen.native.library import CHOICES, PREBUILT, NoKernelsError, Products, load_kernels, processor_flags
 from chargen.version import __version__
 
 # chargen's own metadata: a package, and behind the semicolon the extra that it belongs to
@@ -23,7 +23,7 @@ LONGEST_WAIT_SECONDS = 10
 
 
 def examine(runs_dir: Path) -> dict[str, Any]:
-    """Return versions, devices, kernels, folders, and what to install; the kernels are compiled if need be."""
+    """Return versions, devices, kernels, folders, and what to install; kernels that are not built yet are built."""
     facts = {
         "chargen": __version__,
         "python": platform.python_version(),
@@ -84,11 +84,12 @@ def _installed(name: str) -> str | None:
 
 
 def _kernels(products: Products) -> str:
-    """Return the instructions of the kernels, or why there are none."""
+    """Return the instructions of the kernels and where they come from, or why there are none."""
     try:
-        return load_kernels(products).instructions
+        kernels = load_kernels(products)
     except NoKernelsError as why:
         return f"none: {why}"
+    return f"{kernels.instructions}, {'prebuilt' if kernels.prebuilt else 'compiled on this machine'}"
 
 
 def _existing(path: Path) -> Path:
@@ -110,7 +111,7 @@ def _free_memory() -> int | None:
 
 def _advice(facts: dict[str, Any]) -> Iterator[str]:
     """Yield what to install, and what for."""
-    if facts["compiler"] is None and facts["system"].startswith("Linux"):
+    if facts["compiler"] is None and not PREBUILT.is_dir() and facts["system"].startswith("Linux"):
         yield "install a C compiler (package gcc or clang): recurrent layers then run as C code, faster"
     if facts["gpus"]:
         yield "pip install 'chargen[gpu]' if TensorFlow does not find the GPU"

@@ -16,7 +16,7 @@ from chargen.terminal import echo
 def command(runs_dir: Path, as_json: bool, verbosity: int) -> None:
     """Show what chargen uses on this machine: versions, devices, C kernels, folders, and what can be installed.
 
-    The kernels are recurrent layers in C, which your C compiler builds once; this takes some seconds.
+    The kernels are recurrent layers in C. They come with the wheel, or your C compiler builds them once, in some seconds.
     """
     from chargen.doctor import examine
 

@@ -1,4 +1,4 @@
-"""Build the kernels with the system's C compiler."""
+"""Build the kernels with the system's C compiler: at first use, and when a wheel is built."""
 
 import hashlib
 import os
@@ -27,8 +27,7 @@ def build_library(path: Path, instructions: Instructions) -> None:
         with suppress(OSError):
             load_library(path, instructions)
             return
-        built = _compiled(instructions)
-        write_atomically(path, built + hashlib.sha256(built).digest())
+        write_atomically(path, compile_library(instructions))
 
 
 def compiler() -> str | None:
@@ -44,7 +43,8 @@ def build_command(output: Path, flags: Sequence[str]) -> list[str]:
     return [found, *BUILD_FLAGS, *flags, "-o", str(output), str(SOURCE), "-lm"]
 
 
-def _compiled(instructions: Instructions) -> bytes:
+def compile_library(instructions: Instructions) -> bytes:
+    """Return the content of a library for some instructions. Raises NoKernelsError if it cannot be built."""
     with tempfile.TemporaryDirectory(prefix="chargen-") as folder:
         output = Path(folder) / "kernels.so"
         command = build_command(output, ("-w", *instructions.flags))
@@ -55,4 +55,5 @@ def _compiled(instructions: Instructions) -> bytes:
             raise NoKernelsError(f"{command[0]} cannot build them: {said.strip()}") from error
         except subprocess.TimeoutExpired as error:
             raise NoKernelsError(f"{command[0]} was not done after {LONGEST_BUILD_SECONDS} s") from error
-        return output.read_bytes()
+        built = output.read_bytes()
+    return built + hashlib.sha256(built).digest()

@@ -1,8 +1,8 @@
 """Load the kernels for this processor.
 
-A built library is kept in the cache folder. Its name contains a hash of its sources and flags, and its last bytes are a hash of
-the bytes before them, so that a library of another version or processor, or a damaged one, is not loaded. Without kernels,
-their callers use XLA's loops, Keras's layers or NumPy.
+A wheel for Linux contains built libraries; otherwise a library is built at first use and kept in the cache folder. Its name
+contains a hash of its sources and flags, and its last bytes are a hash of the bytes before them, so that a library of another
+version or processor, or a damaged one, is not loaded. Without kernels, their callers use XLA's loops, Keras's layers or NumPy.
 """
 
 import ctypes
@@ -21,6 +21,7 @@ Products = Literal["float32", "bfloat16"]  # number format of the operands of pr
 
 SWITCH = "CHARGEN_NATIVE"  # 0 turns the kernels off, avx2 limits them to AVX2
 SOURCE = Path(__file__).with_name("library.c")  # which includes the others
+PREBUILT = SOURCE.with_name("prebuilt")  # in a wheel only
 BUILD_FLAGS = ("-O3", "-std=gnu11", "-shared", "-fPIC", "-fvisibility=hidden")
 DIGEST_BYTES = hashlib.sha256().digest_size
 
@@ -48,6 +49,11 @@ class Kernels(NamedTuple):
     instructions: str
     path: Path
 
+    @property
+    def prebuilt(self) -> bool:
+        """Whether the library comes from the wheel."""
+        return self.path.parent == PREBUILT
+
 
 class NoKernelsError(Exception):
     """An error that says why there are no kernels; the message can follow "because"."""
@@ -73,11 +79,11 @@ def _load_or_build(products: Products) -> Kernels | NoKernelsError:
     """Return the kernels, or the reason for which there are none; a process tries once."""
     try:
         instructions = choose_instructions(products)
-        path = library_path(instructions)
         with suppress(OSError):
-            return load_library(path, instructions)
+            return _load_built(instructions)
         from chargen.native.building import build_library
 
+        path = library_path(instructions)
         build_library(path, instructions)
         find_kernels.cache_clear()
         return load_library(path, instructions)
@@ -91,9 +97,15 @@ def _load_or_build(products: Products) -> Kernels | NoKernelsError:
 def find_kernels(products: Products = "float32") -> Kernels | None:
     """Return the kernels for this processor if they are already built, else None."""
     with suppress(OSError, NoKernelsError):
-        instructions = choose_instructions(products)
-        return load_library(library_path(instructions), instructions)
+        return _load_built(choose_instructions(products))
     return None
+
+
+def _load_built(instructions: Instructions) -> Kernels:
+    """Load the wheel's library or else that in the cache folder. Raises OSError if there is neither."""
+    with suppress(OSError):
+        return load_library(PREBUILT / library_name(instructions), instructions)
+    return load_library(library_path(instructions), instructions)
 
 
 def choose_instructions(products: Products) -> Instructions:
@@ -123,17 +135,22 @@ def processor_flags() -> frozenset[str]:
 
 
 def library_path(instructions: Instructions) -> Path:
-    """Return the path of the library for some instructions."""
+    """Return the path in the cache folder of the library for some instructions."""
+    return cache_folder("native") / library_name(instructions)
+
+
+def library_name(instructions: Instructions) -> str:
+    """Return the file name of the library for some instructions."""
     made_from = hashlib.sha256()
     for source in sorted(SOURCE.parent.glob("*.c")):
         made_from.update(source.read_bytes())
     made_from.update(repr((BUILD_FLAGS, instructions.flags, platform.machine())).encode())
-    return cache_folder("native") / f"kernels-{made_from.hexdigest()[:16]}.so"
+    return f"kernels-{made_from.hexdigest()[:16]}.so"
 
 
 def load_library(path: Path, instructions: Instructions) -> Kernels:
-    """Load a library. Raises OSError if it is missing, damaged, or owned by another user."""
-    if path.stat().st_uid not in (os.getuid(), 0):
+    """Load a library. Raises OSError if it is missing, damaged, or owned by a user who does not own chargen."""
+    if path.stat().st_uid not in (os.getuid(), 0, SOURCE.stat().st_uid):
         raise OSError(f"{path} belongs to another user")
     content = path.read_bytes()
     if hashlib.sha256(content[:-DIGEST_BYTES]).digest() != content[-DIGEST_BYTES:]:

@@ -60,6 +60,36 @@ def test_a_damaged_library_is_built_again(damage: object) -> None:
     assert built().path.read_bytes() == whole
 
 
+@pytest.fixture
+def prebuilt(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """Return the library of a wheel; there is no compiler."""
+    folder = tmp_path / "prebuilt"
+    folder.mkdir()
+    path = folder / library.library_name(AVX2)
+    path.write_bytes(building.compile_library(AVX2))
+    monkeypatch.setattr(library, "PREBUILT", folder)
+    monkeypatch.setenv("CC", "no-such-compiler")
+    return path
+
+
+def test_a_prebuilt_library_needs_no_compiler(prebuilt: Path, empty_cache: Path) -> None:
+    assert built().path == prebuilt
+    assert built().prebuilt
+    assert library.find_kernels("float32") is not None
+    assert not empty_cache.exists()
+
+
+def test_a_damaged_prebuilt_library_is_ignored(prebuilt: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    content = prebuilt.read_bytes()
+    prebuilt.write_bytes(content[:5000] + bytes([content[5000] ^ 1]) + content[5001:])
+    forget()
+    assert library.find_kernels("float32") is None
+    with pytest.raises(NoKernelsError, match="there is no C compiler"):
+        library.load_kernels("float32")
+    monkeypatch.delenv("CC")
+    assert not built().prebuilt
+
+
 def test_instructions_have_libraries_of_their_own() -> None:
     assert len({library.library_path(one) for one in (AVX2, AVX512, BFLOAT16)}) == 3
 
