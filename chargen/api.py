@@ -65,8 +65,9 @@ def train(
     Every setting of `chargen train --help-all` is a keyword. Other settings are chosen from the text and the time budget, which
     minutes or a preset set. The run's files are written below runs_dir, $CHARGEN_RUNS or ./runs. Progress is printed to stderr
     unless quiet; verbose prints more. Ctrl-C, in the main thread, raises KeyboardInterrupt after everything is saved; `resume`
-    continues. callbacks: of Keras. Their methods for the begin and the end of training and of an epoch are called, with `logs`
-    as in `fit`: loss, val_loss, learning_rate, and bits_per_character; those for batches are not. Raises ChargenError, usually
+    continues. callbacks: of Keras. Their methods for the begin and the end of training, of an epoch and of measuring held-out
+    text are called, with `logs` as in `fit`: loss, val_loss, learning_rate, and bits_per_character; those for training batches
+    are called once for each execution of several steps, as with `steps_per_execution` in `fit`. Raises ChargenError, usually
     before training starts: ConfigError for settings, CorpusError for texts, RunError for folders, TrainingError for a loss that
     diverges and for a callback that fails.
 

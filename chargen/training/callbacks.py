@@ -3,7 +3,7 @@
 Nothing here imports Keras: a callback is whatever has the methods of `keras.callbacks.Callback`.
 """
 
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from typing import Any, final
 
@@ -13,10 +13,11 @@ from chargen.errors import ChargenError, ConfigError, TrainingError
 from chargen.network.cells import Floats
 from chargen.runs.metrics import with_keras_names
 from chargen.training.planning.plan import Plan
-from chargen.training.recording.results import EpochResult
+from chargen.training.recording.results import EpochResult, Figures
 from chargen.training.trainer import Trainer
 
 LOGS = ("loss", "accuracy", "val_loss", "val_accuracy", "bits_per_character", "learning_rate")
+RARE_HOOKS = ("train_batch_begin", "train_batch_end", "test_begin", "test_end")
 
 
 def check_callbacks(callbacks: Sequence[Any]) -> None:
@@ -33,6 +34,7 @@ class Callbacks:
     def __init__(self, callbacks: Sequence[Any], plan: Plan, trainer: Trainer) -> None:
         self._callbacks, self._model = callbacks, CallbackModel(plan, trainer)
         self._params = {"epochs": plan.settings.training.epochs, "steps": plan.training.num_steps, "verbose": 0}
+        self._overriding = {name: [one for one in callbacks if _overrides(one, name)] for name in RARE_HOOKS}
 
     def train_begins(self) -> None:
         """Call `on_train_begin`, with the model and the parameters set."""
@@ -46,21 +48,57 @@ class Callbacks:
         """Call `on_epoch_begin` of an epoch, counted from 0."""
         self._call(lambda one: one.on_epoch_begin(epoch, {}))
 
-    def epoch_ends(self, result: EpochResult) -> bool:
-        """Call `on_epoch_end` and tell whether a callback has set `model.stop_training`."""
-        row = with_keras_names(result.row())
-        logs = {name: row[name] for name in LOGS if row.get(name) is not None}
-        self._call(lambda one: one.on_epoch_end(result.epoch - 1, dict(logs)))
+    @property
+    def stopped(self) -> bool:
+        """Whether a callback has set `model.stop_training`."""
         return self._model.stop_training
+
+    def batch_begins(self, step: int) -> None:
+        """Call `on_train_batch_begin` before an execution, with its first step."""
+        self._call(lambda one: one.on_train_batch_begin(step, {}), self._overriding["train_batch_begin"])
+
+    def batch_ends(self, step: int, figures: Callable[[], Figures]) -> None:
+        """Call `on_train_batch_end` after an execution, with its last step and the means since the epoch began.
+
+        The figures wait for the device: without a callback for them they are not computed.
+        """
+        if overriding := self._overriding["train_batch_end"]:
+            logs = _logs(figures())
+            self._call(lambda one: one.on_train_batch_end(step, dict(logs)), overriding)
+
+    def test_begins(self) -> None:
+        """Call `on_test_begin` before held-out text is measured."""
+        self._call(lambda one: one.on_test_begin({}), self._overriding["test_begin"])
+
+    def test_ends(self, figures: Figures) -> None:
+        """Call `on_test_end` with the figures of held-out text."""
+        self._call(lambda one: one.on_test_end(_logs(figures)), self._overriding["test_end"])
+
+    def epoch_ends(self, result: EpochResult) -> None:
+        """Call `on_epoch_end`."""
+        logs = _logs(result.row())
+        self._call(lambda one: one.on_epoch_end(result.epoch - 1, dict(logs)))
 
     def train_ends(self) -> None:
         """Call `on_train_end`."""
         self._call(lambda one: one.on_train_end({}))
 
-    def _call(self, hook: Callable[[Any], object]) -> None:
-        for one in self._callbacks:
+    def _call(self, hook: Callable[[Any], object], callbacks: Sequence[Any] | None = None) -> None:
+        for one in self._callbacks if callbacks is None else callbacks:
             with _named(one):
                 hook(one)
+
+
+def _overrides(callback: Any, name: str) -> bool:
+    """Tell whether a callback has a method of its own for an event; Keras marks those of its base class as default."""
+    methods = [getattr(callback, f"on_{one}", None) for one in (name, name.removeprefix("train_"))]  # on_batch_end is an alias
+    return any(callable(method) and not getattr(method, "_is_default", False) for method in methods)
+
+
+def _logs(figures: Mapping[str, Any]) -> dict[str, float]:
+    """Return the figures that callbacks get, under Keras's names."""
+    named = with_keras_names(figures)
+    return {name: named[name] for name in LOGS if named.get(name) is not None}
 
 
 @contextmanager
@@ -76,10 +114,19 @@ def _named(callback: Any) -> Iterator[None]:
 class CallbackModel:
     """What a callback sees as its `model`: the weights, the learning rate, and `stop_training`, on any backend."""
 
+    train_function: Any = None  # TensorBoard writes the graph of it, if there is one
+
     def __init__(self, plan: Plan, trainer: Trainer) -> None:
         self.stop_training = False
         self.optimizer = CallbackOptimizer(plan, trainer)
         self._trainer = trainer
+
+    def __getattr__(self, name: str) -> Any:
+        """Raise AttributeError for the rest of a Keras model, with what there is."""
+        raise AttributeError(
+            f"the model of a callback in chargen.train has stop_training, get_weights, set_weights and "
+            f"optimizer.learning_rate, but no {name!r}"
+        )
 
     def get_weights(self) -> list[Floats]:
         """Return copies of all weights, in the order of `chargen.network.network.weight_shapes`."""

@@ -2,10 +2,11 @@
 
 import math
 import time
-from collections.abc import Mapping, Sequence
-from contextlib import suppress
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager, suppress
 from typing import Any, final
 
+from chargen.errors import TrainingError
 from chargen.network.cells import Floats
 from chargen.runs.checkpoints import Checkpoint, Position
 from chargen.runs.versions import loaded_versions, write_versions
@@ -116,12 +117,39 @@ class _Loop:
             self._trainer.begin_epoch()
         while step < self._plan.training.num_steps:
             self._stop_if_requested(Position(epoch, step))
-            taken = self._trainer.train(epoch, step)
-            step += taken + self._leave_out(epoch, step, taken)
+            step = self._take_steps(epoch, step)
             self._after_steps(Position(epoch, step))
+            if self._callbacks.stopped:
+                self._recorder.clock.leave_out(self._plan.training.num_steps - step)
+                break
         figures = self._trainer.figures()
         validation = self._validate(epoch)
         self._record(epoch, figures, validation)
+
+    def _take_steps(self, epoch: int, step: int) -> int:
+        """Take the optimizer steps of one execution from `step` on, and return the step after them."""
+        with self._kept(Position(epoch, step)):
+            self._callbacks.batch_begins(step)
+        taken = self._trainer.train(epoch, step)
+        following = step + taken + self._leave_out(epoch, step, taken)
+        with self._kept(Position(epoch, following)):
+            self._callbacks.batch_ends(step + taken - 1, self._trainer.figures)
+        return following
+
+    @contextmanager
+    def _kept(self, position: Position) -> Iterator[None]:
+        """Write a checkpoint if a callback within fails in the middle of an epoch."""
+        try:
+            yield
+        except TrainingError:
+            if position.step:
+                self._write_checkpoint(position)
+            raise
+
+    def _write_checkpoint(self, position: Position) -> None:
+        """Write a checkpoint in the middle of an epoch, unless the loss is not finite."""
+        self._recorder.check_finite(position.epoch + 1, self._trainer.figures()["cross_entropy"])
+        self._recorder.write_checkpoint(position, self._trainer.state())
 
     def _after_steps(self, position: Position) -> None:
         """Show the loss and write a checkpoint if it is time to."""
@@ -130,8 +158,7 @@ class _Loop:
             recorder.display.step(position.step, cross_entropy=trainer.figures()["cross_entropy"])
         due = self._ranks.highest(recorder.checkpoint_timer.is_due(position.step))
         if due and position.step < self._plan.training.num_steps:
-            recorder.check_finite(position.epoch + 1, trainer.figures()["cross_entropy"])
-            recorder.write_checkpoint(position, trainer.state())
+            self._write_checkpoint(position)
 
     def _leave_out(self, epoch: int, step: int, taken: int) -> int:
         """Return how many steps of this epoch to leave out so that training ends in time, 0 without a pace."""
@@ -150,16 +177,23 @@ class _Loop:
     def _validate(self, epoch: int) -> Figures | None:
         """Measure held-out text if there is any; a signal in between writes a checkpoint after the steps of the epoch."""
         self._recorder.clock.end_steps()
+        validation, after_steps = self._plan.validation, Position(epoch, self._plan.training.num_steps)
+        if validation is None:
+            return None
+        with self._kept(after_steps):
+            self._callbacks.test_begins()
         began = time.perf_counter()
         try:
-            validation = self._trainer.measure(self._plan.validation, self._requested) if self._plan.validation else None
+            figures = self._trainer.measure(validation, self._requested)
             self._validation_seconds = time.perf_counter() - began
         except TrainingInterrupted:
-            self._recorder.write_checkpoint(Position(epoch, self._plan.training.num_steps), self._trainer.state())
+            self._recorder.write_checkpoint(after_steps, self._trainer.state())
             raise
         if self._pace:
             self._pace.did(validation_work(self._plan))
-        return validation
+        with self._kept(after_steps):
+            self._callbacks.test_ends(figures)
+        return figures
 
     def _record(self, epoch: int, figures: Figures, validation: Figures | None) -> None:
         """Record an epoch, lower the learning rate on a plateau, call the callbacks, and write a checkpoint."""
@@ -168,7 +202,8 @@ class _Loop:
         if training.schedule == "plateau":
             trainer.set_learning_rate(training.learning_rate * recorder.progress.rate_factor)
         try:
-            if self._callbacks.epoch_ends(recorder.results[-1]):
+            self._callbacks.epoch_ends(recorder.results[-1])
+            if self._callbacks.stopped:
                 recorder.display.note(f"a callback ends training after epoch {epoch + 1}")
                 recorder.progress.stop = True
         finally:  # whatever a callback does, the epoch is kept

@@ -11,7 +11,10 @@ import pytest
 
 import chargen
 from chargen.errors import ConfigError, TrainingError
+from chargen.runs.checkpoints import read_newest
+from chargen.runs.directory import RunDirectory
 from chargen.training.devices.backend import load_backend
+from chargen.training.numpy_trainer import NumpyTrainer
 
 load_backend()
 
@@ -74,6 +77,78 @@ def test_training_is_the_same_with_callbacks_that_only_look() -> None:
     ]
     models = [(run.path / "model.safetensors").read_bytes() for run in runs]
     assert models[0] == models[1]
+
+
+class Batches(keras.callbacks.Callback):
+    """Notes the methods for batches and for held-out text."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.calls: list[tuple[Any, ...]] = []
+
+    def on_train_batch_begin(self, batch: int, logs: Any = None) -> None:
+        self.calls.append(("begins", batch))
+
+    def on_train_batch_end(self, batch: int, logs: Any = None) -> None:
+        self.calls.append(("ends", batch, logs))
+
+    def on_test_begin(self, logs: Any = None) -> None:
+        self.calls.append(("test begins",))
+
+    def on_test_end(self, logs: Any = None) -> None:
+        self.calls.append(("test ends", logs))
+
+
+@pytest.mark.parametrize("backend", ["numpy", "tensorflow"])
+def test_batch_methods_are_called_once_for_each_execution(backend: str) -> None:
+    batches = Batches()
+    run = chargen.train("text.txt", epochs=1, callbacks=[batches], **SMALL | {"backend": backend})
+    begins, ends = ([call[1] for call in batches.calls if call[0] == name] for name in ("begins", "ends"))
+    assert begins[0] == 0
+    assert begins[1:] == [last + 1 for last in ends[:-1]]
+    assert ends[-1] == batches.params["steps"] - 1
+    losses = [call[2]["loss"] for call in batches.calls if call[0] == "ends"]
+    assert losses[-1] == pytest.approx(run.history[0]["loss"], abs=1e-6)
+    assert batches.calls[-2] == ("test begins",)
+    assert batches.calls[-1] == ("test ends", {"loss": pytest.approx(run.history[0]["val_loss"], abs=1e-6)})
+
+
+def test_the_older_names_of_batch_methods_are_called() -> None:
+    class Old(keras.callbacks.Callback):
+        seen = 0
+
+        def on_batch_end(self, batch: int, logs: Any = None) -> None:
+            self.seen += 1
+
+    old, some = Old(), keras.callbacks.LambdaCallback(on_train_batch_begin=lambda batch, logs: seen.append(batch))
+    seen: list[int] = []
+    chargen.train("text.txt", epochs=1, callbacks=[old, some], **SMALL)
+    assert old.seen == len(seen) > 0
+
+
+def test_figures_of_batches_are_read_only_for_a_callback_that_takes_them(monkeypatch: pytest.MonkeyPatch) -> None:
+    read: list[int] = []
+    figures = NumpyTrainer.figures
+    monkeypatch.setattr(NumpyTrainer, "figures", lambda self: read.append(1) or figures(self))
+    counts = []
+    for callbacks in ([Noting()], [Batches()]):
+        chargen.train("text.txt", epochs=1, callbacks=callbacks, **SMALL)
+        counts.append(len(read))
+        read.clear()
+    assert counts[0] < counts[1]
+
+
+def test_a_callback_ends_training_within_an_epoch(text: Path) -> None:
+    class Stopping(Batches):
+        def on_train_batch_end(self, batch: int, logs: Any = None) -> None:
+            super().on_train_batch_end(batch, logs)
+            self.model.stop_training = True
+
+    stopping = Stopping()
+    run = chargen.train(text, epochs=5, callbacks=[stopping], **SMALL)
+    assert [call[0] for call in stopping.calls] == ["begins", "ends", "test begins", "test ends"]
+    assert len(run.history) == 1
+    assert chargen.resume(run.path, quiet=True).history == run.history
 
 
 def test_early_stopping_ends_training(text: Path) -> None:
@@ -160,6 +235,30 @@ def test_a_callback_that_raises_is_named_and_everything_is_saved() -> None:
     assert len(run.history) == 3
     whole = chargen.train("text.txt", epochs=3, runs_dir="whole", **SMALL)
     assert (run.path / "model.safetensors").read_bytes() == (whole.path / "model.safetensors").read_bytes()
+
+
+@pytest.mark.parametrize("name", ["on_train_batch_begin", "on_train_batch_end", "on_test_begin", "on_test_end"])
+def test_a_batch_method_that_raises_keeps_the_steps_before(name: str) -> None:
+    def fail(batch: Any = None, logs: Any = None) -> None:
+        if not isinstance(batch, int) or batch > 1:
+            raise ValueError(name)
+
+    failing = keras.callbacks.LambdaCallback(**{name: fail})
+    with pytest.raises(TrainingError, match=f"the callback LambdaCallback failed: ValueError: {name}; everything before"):
+        chargen.train("text.txt", epochs=2, callbacks=[failing], **SMALL | {"batch_size": 1})
+    (path,) = Path("runs").iterdir()
+    checkpoint, _ = read_newest(RunDirectory(path).checkpoints)
+    assert checkpoint is not None
+    assert checkpoint.position.step >= 2
+    run = chargen.resume(path, quiet=True)
+    whole = chargen.train("text.txt", epochs=2, runs_dir="whole", **SMALL | {"batch_size": 1})
+    assert (run.path / "model.safetensors").read_bytes() == (whole.path / "model.safetensors").read_bytes()
+
+
+def test_the_model_of_a_callback_says_what_it_has() -> None:
+    saving = keras.callbacks.ModelCheckpoint("best.keras", monitor="loss")
+    with pytest.raises(TrainingError, match=r"ModelCheckpoint failed: AttributeError: .* get_weights, .* but no 'save'"):
+        chargen.train("text.txt", epochs=1, callbacks=[saving], **SMALL)
 
 
 def test_what_cannot_be_is_refused() -> None:
