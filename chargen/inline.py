@@ -17,10 +17,15 @@ def ascii_json(value: object) -> str:
     return plain.replace("<", "\\u003c").replace(">", "\\u003e").replace("&", "\\u0026")
 
 
-def content_policy(style: str, script: str, more: str = "") -> str:
-    """Return a Content-Security-Policy that allows only this style, this script and the directive `more`."""
+def content_policy(style: str, script: str, more: str = "", sources: str = "") -> str:
+    """Return a Content-Security-Policy that allows only this style, this script and the directive `more`.
+
+    sources: what scripts may use besides, after a space.
+    """
     allowed = [f"{kind}-src '{_source_hash(source)}'" for kind, source in (("style", style), ("script", script))]
-    return "; ".join(filter(None, ["default-src 'none'", *allowed, more, "base-uri 'none'", "form-action 'none'"]))
+    return "; ".join(
+        filter(None, ["default-src 'none'", *allowed[:1], allowed[1] + sources, more, "base-uri 'none'", "form-action 'none'"])
+    )
 
 
 def _source_hash(source: str) -> str:

@@ -12,6 +12,7 @@ from typing import Any, NamedTuple
 from chargen.export.contents import Precision, describe, packed
 from chargen.export.corpus_lines import packed_lines
 from chargen.export.samples import sample_texts
+from chargen.export.simd_module import assemble
 from chargen.inline import ascii_json, content_policy
 from chargen.network.model_file import TextModel
 
@@ -19,7 +20,14 @@ FOLDER = Path(__file__).parent / "single_page"
 PAGE = ("settings.js", "slices.js", "manuscript.js", "candidates.js", "paper.js", "lines.js", "keep.js", "page.js", "events.js")
 SCRIPTS = ("local.js", *PAGE)
 SERVED_SCRIPTS = ("remote.js", *PAGE)
-ENGINE = ("network.js", "tokens.js", "sampling.js", "engine.js", "worker.js")  # for the worker of a page with weights
+ENGINE = (
+    "arithmetic.js",
+    "network.js",
+    "tokens.js",
+    "sampling.js",
+    "engine.js",
+    "worker.js",
+)  # for the worker of a page with weights
 PROMISE = "This page works offline: it loads nothing and sends nothing."
 SERVED_PROMISE = "The network runs on the server of this page; your text is sent only there."
 
@@ -43,11 +51,19 @@ def make_page(model: TextModel, precision: Precision, *, lines: Iterable[str] = 
         f'<script type="text/plain" id="{name}">{content}</script>\n'
         for name, content in (("engine", engine), ("weights", numbers))
     )
-    described = describe(model, precision) | {"samples": sample_texts(model), "lines": packed_lines(lines)}
+    more = {"samples": sample_texts(model), "lines": packed_lines(lines), "simd": b64encode(assemble()).decode("ascii")}
+    described = describe(model, precision) | more
     size, page = 0, ""
     while not page or len(page) != size:  # which is part of it
         size = len(page)
-        page = _page(SCRIPTS, described | {"bytes": size}, weights=weights, promise=PROMISE, more="worker-src blob:").html
+        page = _page(
+            SCRIPTS,
+            described | {"bytes": size},
+            weights=weights,
+            promise=PROMISE,
+            more="worker-src blob:",
+            sources=" 'wasm-unsafe-eval'",
+        ).html
     return page
 
 
@@ -56,11 +72,19 @@ def make_served_page(described: Mapping[str, Any]) -> ServedPage:
     return _page(SERVED_SCRIPTS, described, weights="", promise=SERVED_PROMISE, more="connect-src 'self'")
 
 
-def _page(scripts: tuple[str, ...], described: Mapping[str, Any], *, weights: str, promise: str, more: str) -> ServedPage:
-    """Return the page of some scripts; more: what its policy allows besides them."""
+def _page(
+    scripts: tuple[str, ...],
+    described: Mapping[str, Any],
+    *,
+    weights: str,
+    promise: str,
+    more: str,
+    sources: str = "",
+) -> ServedPage:
+    """Return the page of some scripts; more, sources: what its policy allows besides them, and for scripts."""
     style = _source("style.css")
     script = _joined(scripts)
-    policy = content_policy(style, script, more)
+    policy = content_policy(style, script, more, sources)
     parts = {
         "policy": policy,
         "style": style,

@@ -17,6 +17,7 @@ from chargen.corpus.words import BpeVocabulary, WordVocabulary
 from chargen.errors import ConfigError
 from chargen.export.contents import PRECISIONS, describe, packed
 from chargen.export.samples import sample_texts
+from chargen.export.simd_module import assemble
 from chargen.export.single_page import FOLDER, make_page
 from chargen.network.model_file import TextModel
 from chargen.network.network import Network
@@ -31,9 +32,8 @@ from tests.writing.samplers import sampler_of
 
 LSTM = NetworkConfig(hidden_size=H, embedding_size=E)
 LINES = {"reading": "line", "primer": (0,), "ends": True}
-READ_IDS = """([rows, described, weights]) => {
-  const make = () => new Network(described, unpackWeights(weights, described.precision, described.tensors));
-  const one = described ? make() : engine.reader.network;
+READ_IDS = """([rows, described, weights, simd]) => {
+  const one = described ? makeNetwork(described, weights, simd && bytesOf(simd)) : engine.reader.network;
   return rows.map((row) => {
     one.reset();
     return row.map((id) => Array.from(one.step(id)));
@@ -156,12 +156,16 @@ def all_logits(network: Network) -> np.ndarray:
     return network.logits(some_ids(), network.zero_state(len(some_ids())))[0]
 
 
+ARITHMETICS = pytest.mark.parametrize("simd", ["", b64encode(assemble()).decode("ascii")], ids=["plain", "simd"])
+
+
 @pytest.mark.parametrize("config", FORMS, ids=name_of)
-def test_logits_equal(config: NetworkConfig, anywhere: Any) -> None:
+@ARITHMETICS
+def test_logits_equal(simd: str, config: NetworkConfig, anywhere: Any) -> None:
     model = make_model(config)
     for precision, network in (("float32", model.network), ("float16", halved(model))):
         numbers = b64encode(packed(model, precision)).decode("ascii")
-        given = anywhere.evaluate(READ_IDS, [some_ids().tolist(), describe(model, precision), numbers])
+        given = anywhere.evaluate(READ_IDS, [some_ids().tolist(), describe(model, precision), numbers, simd])
         np.testing.assert_allclose(given, all_logits(network), atol=1e-5)  # the requirement is 1e-4
 
 
@@ -178,10 +182,11 @@ def test_logits_equal_in_a_page_of_their_own(
 
 
 @pytest.mark.parametrize("cell", ["simplernn", "lstm", "gru"])
-def test_logits_equal_in_the_usual_size(cell: str, anywhere: Any) -> None:
+@ARITHMETICS
+def test_logits_equal_in_the_usual_size(simd: str, cell: str, anywhere: Any) -> None:
     model = make_model(NetworkConfig(cell=cell, num_layers=2), scale=0.15)
     numbers = b64encode(packed(model, "float32")).decode("ascii")
-    given = anywhere.evaluate(READ_IDS, [some_ids().tolist(), describe(model, "float32"), numbers])
+    given = anywhere.evaluate(READ_IDS, [some_ids().tolist(), describe(model, "float32"), numbers, simd])
     np.testing.assert_allclose(given, all_logits(model.network), atol=1e-5)
 
 
@@ -353,6 +358,14 @@ def test_the_policy_forbids_every_request(context: Any, tmp_path: Path, listener
     assert paths == []
     page.goto(f"http://127.0.0.1:{port}/heard")
     assert paths[:1] == ["/heard"]
+
+
+def test_the_network_runs_with_webassembly_in_a_worker(open_page: Open) -> None:
+    page = open_page(make_model(LSTM))
+    assert engine_of(page).evaluate("engine.reader.network.cells[0].arithmetic instanceof SimdArithmetic")
+    policy = page.locator("meta[http-equiv]").get_attribute("content")
+    assert "worker-src blob:" in policy
+    assert "'wasm-unsafe-eval'" in policy
 
 
 def test_labels_are_a_menu(open_page: Open) -> None:

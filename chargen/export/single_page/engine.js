@@ -60,7 +60,7 @@ class Reader {
 class Engine {
   constructor(described, vocabulary, network) {
     Object.assign(this, { described, vocabulary, reader: new Reader(network) });
-    this.silent = Array.from({ length: vocabulary.size }, (_, token) => vocabulary.isSilent(token));
+    this.silent = Array.from({ length: vocabulary.size }, (_, token) => token).filter((token) => vocabulary.isSilent(token));
     this.logits = new Float32Array(vocabulary.size);
   }
 
@@ -82,24 +82,26 @@ class Engine {
   expected() {
     const { logits, silent, begun } = this;
     logits.set(this.reader.logits);
-    for (let token = 0; token < logits.length; token++) if (silent[token]) logits[token] = -Infinity;
+    for (const token of silent) logits[token] = -Infinity;
     if (!this.described.ends || !begun) logits[BOUNDARY] = -Infinity;
-    if (logits.some((value) => !(value < Infinity))) throw new Refused("The hidden state of the network has grown too large.");
+    for (let token = 0; token < logits.length; token++) {
+      if (!(logits[token] < Infinity)) throw new Refused("The hidden state of the network has grown too large.");
+    }
     return logits;
   }
 
   /** Return the bits of a token at temperature 1; NaN for one that is never drawn. */
   bits(token) {
-    return this.silent[token] ? NaN : -Math.log2(softmax(this.expected())[token]);
+    return this.vocabulary.isSilent(token) ? NaN : bitsOf(this.expected(), token);
   }
 
   /** Return the most probable next tokens. */
   best(temperature, count) {
     const probabilities = probabilitiesAt(this.expected(), temperature);
-    const sure = softmax(this.expected());
+    const logits = this.expected();
     const text = (token) => (token === BOUNDARY ? null : this.vocabulary.texts[token]);
     const found = largest(probabilities, count).filter((id) => probabilities[id] > 0);
-    return found.map((id) => ({ id, token: text(id), probability: probabilities[id], bits: -Math.log2(sure[id]) }));
+    return found.map((id) => ({ id, token: text(id), probability: probabilities[id], bits: bitsOf(logits, id) }));
   }
 
   /** Return the ids of a text, its pieces with their bits, and its unknown characters. A character of several bytes is one piece. */
@@ -129,7 +131,7 @@ class Engine {
     let text = [...ids];
     yield* this.read(label, text, given);
     for (let written = 0; written < length; written++) {
-      const recent = text.slice(Math.max(given, text.length - RECENT));
+      const recent = options.repetition_penalty === 1 ? [] : text.slice(Math.max(given, text.length - RECENT));
       const id = this.draw(recent, drawn + written, options);
       const bits = this.bits(id);
       if (id === BOUNDARY) yield* this.read(label, (text = text.slice(0, given)), given);
@@ -165,10 +167,15 @@ function joined(tokens, bits) {
   return pieces;
 }
 
-/** Return the engine of a page's model, from the description and the weights in it. */
-function makeEngine(described, numbers) {
+/** Return the engine of a page's model, from the description and the weights in it. module: that of WebAssembly, if it is used. */
+function makeEngine(described, numbers, module) {
   const vocabulary = new Vocabulary(described.vocabulary);
-  const network = new Network(described, unpackWeights(numbers, described.precision, described.tensors));
+  const network = makeNetwork(described, numbers, module);
   const kept = vocabulary.labels.length ? 1 : 0;
   return new Engine(described, vocabulary, described.carried ? network : new WindowNetwork(network, described.context_length, kept));
+}
+
+function makeNetwork(described, numbers, module) {
+  const weights = unpackWeights(numbers, described.precision, described.tensors);
+  return new Network(described, weights, module ? makeArithmetic(module, weights) : new PlainArithmetic());
 }

@@ -6,7 +6,7 @@ const worker = new Worker(URL.createObjectURL(new Blob([$text("engine")], { type
 const asked = new Map(); // requests without an answer, by number
 let numAsked = 0;
 
-worker.postMessage({ described, numbers: $text("weights") });
+worker.postMessage({ described, numbers: $text("weights"), module: described.simd });
 
 worker.onmessage = ({ data: { id, event, value, error } }) => {
   const request = asked.get(id);

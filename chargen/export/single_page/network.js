@@ -5,10 +5,13 @@
 const BOUNDARY = 0; // the token before and after every text
 const EPSILON = 1e-3;
 
+function bytesOf(base64) {
+  return Uint8Array.from(atob(base64), (one) => one.charCodeAt(0));
+}
+
 /** Return the weights by name: { values: Float32Array, shape }, from base64 of float32 or float16 numbers, little-endian. */
 function unpackWeights(numbers, precision, tensors) {
-  const text = atob(numbers);
-  const bytes = Uint8Array.from(text, (one) => one.charCodeAt(0));
+  const bytes = bytesOf(numbers);
   const flat = precision === "float16" ? wholeFromHalf(new DataView(bytes.buffer)) : new Float32Array(bytes.buffer);
   const weights = {};
   let place = 0;
@@ -33,54 +36,19 @@ function wholeFromHalf(view) {
   return whole;
 }
 
-/** Columns of a matrix, arranged for products: four are interleaved, so that an input is read once for four sums. */
-class Product {
-  constructor({ values, shape: [rows, width] }, from = 0, to = width) {
-    Object.assign(this, { from, to, rows });
-    this.packed = new Float32Array(Math.ceil((to - from) / 4) * 4 * rows);
-    for (let row = 0; row < rows; row++) {
-      for (let column = from; column < to; column++) {
-        const place = column - from;
-        this.packed[((place >> 2) * rows + row) * 4 + (place & 3)] = values[row * width + column];
-      }
-    }
-  }
-
-  /** Add the product of the inputs and these columns to the sums. */
-  addTo(sums, inputs) {
-    const { packed, rows, to } = this;
-    let place = 0;
-    for (let column = this.from; column < to; column += 4) {
-      let one = 0, two = 0, three = 0, four = 0;
-      for (let row = 0; row < rows; row++, place += 4) {
-        const input = inputs[row];
-        one += packed[place] * input;
-        two += packed[place + 1] * input;
-        three += packed[place + 2] * input;
-        four += packed[place + 3] * input;
-      }
-      sums[column] += one;
-      if (column + 1 < to) sums[column + 1] += two;
-      if (column + 2 < to) sums[column + 2] += three;
-      if (column + 3 < to) sums[column + 3] += four;
-    }
-  }
-}
-
-const sigmoid = (value) => 1 / (1 + Math.exp(-value));
-
 /** A recurrent layer and its state. At the start of a step `sums` hold the inputs' contribution to every gate. */
 class Cell {
-  constructor(weights, layer) {
+  constructor(arithmetic, weights, layer) {
+    this.arithmetic = arithmetic;
     const [kernel, recurrent, bias] = ["kernel", "recurrent_kernel", "bias"].map((name) => weights[`recurrent.${layer}.${name}`]);
     const gates = kernel.shape[1];
     this.size = recurrent.shape[0];
-    this.kernel = new Product(kernel);
-    this.recurrent = new Product(recurrent);
+    this.kernel = arithmetic.product(kernel);
+    this.recurrent = arithmetic.product(recurrent);
     this.bias = bias.values.subarray(0, gates);
     this.recurrentBias = bias.values.subarray(gates); // of a GRU with reset_after, else empty
-    this.sums = new Float32Array(gates);
-    this.hidden = new Float32Array(this.size);
+    this.sums = arithmetic.vector(gates);
+    this.hidden = arithmetic.vector(this.size);
     this.state = [this.hidden];
   }
 
@@ -92,95 +60,105 @@ class Cell {
 }
 
 class SimpleRNNCell extends Cell {
-  constructor(weights, layer, config) {
-    super(weights, layer);
-    this.activate = config.activation === "relu" ? (value) => Math.max(value, 0) : Math.tanh;
+  constructor(arithmetic, weights, layer, config) {
+    super(arithmetic, weights, layer);
+    this.isRelu = config.activation === "relu";
   }
 
   step() {
-    const { sums, hidden, activate } = this;
+    const { arithmetic, sums, hidden } = this;
     this.recurrent.addTo(sums, hidden);
-    for (let unit = 0; unit < this.size; unit++) hidden[unit] = activate(sums[unit]);
+    hidden.set(sums);
+    if (!this.isRelu) arithmetic.tanh(hidden);
+    else for (let unit = 0; unit < this.size; unit++) hidden[unit] = Math.max(hidden[unit], 0);
   }
 }
 
 /** Gate order: input, forget, cell, output. */
 class LSTMCell extends Cell {
-  constructor(weights, layer) {
-    super(weights, layer);
-    this.cell = new Float32Array(this.size);
+  constructor(arithmetic, weights, layer) {
+    super(arithmetic, weights, layer);
+    this.cell = arithmetic.vector(this.size);
     this.state = [this.hidden, this.cell];
   }
 
   step() {
-    const { sums, hidden, cell, size } = this;
+    const { arithmetic, sums, hidden, cell, size } = this;
     this.recurrent.addTo(sums, hidden);
-    for (let unit = 0; unit < size; unit++) {
-      const written = sigmoid(sums[unit]) * Math.tanh(sums[2 * size + unit]);
-      cell[unit] = sigmoid(sums[size + unit]) * cell[unit] + written;
-      hidden[unit] = sigmoid(sums[3 * size + unit]) * Math.tanh(cell[unit]);
-    }
+    arithmetic.sigmoid(sums, 0, 2 * size);
+    arithmetic.tanh(sums, 2 * size, 3 * size);
+    arithmetic.sigmoid(sums, 3 * size, 4 * size);
+    for (let unit = 0; unit < size; unit++) cell[unit] = sums[size + unit] * cell[unit] + sums[unit] * sums[2 * size + unit];
+    hidden.set(cell);
+    arithmetic.tanh(hidden);
+    for (let unit = 0; unit < size; unit++) hidden[unit] *= sums[3 * size + unit];
   }
 }
 
 /** Gate order: update, reset, candidate. The reset gate is applied after the recurrent product, which has its own bias. */
 class GRUCell extends Cell {
-  constructor(weights, layer) {
-    super(weights, layer);
-    this.product = new Float32Array(this.sums.length);
+  constructor(arithmetic, weights, layer) {
+    super(arithmetic, weights, layer);
+    this.product = arithmetic.vector(this.sums.length);
   }
 
   step() {
-    const { sums, hidden, product, size } = this;
+    const { arithmetic, sums, hidden, product, size } = this;
     product.set(this.recurrentBias);
     this.recurrent.addTo(product, hidden);
+    for (let gate = 0; gate < 2 * size; gate++) sums[gate] += product[gate];
+    arithmetic.sigmoid(sums, 0, 2 * size);
+    for (let unit = 2 * size; unit < 3 * size; unit++) sums[unit] += sums[unit - size] * product[unit];
+    arithmetic.tanh(sums, 2 * size);
+    this.update();
+  }
+
+  update() {
+    const { sums, hidden, size } = this;
     for (let unit = 0; unit < size; unit++) {
-      const update = sigmoid(sums[unit] + product[unit]);
-      const reset = sigmoid(sums[size + unit] + product[size + unit]);
-      const candidate = Math.tanh(sums[2 * size + unit] + reset * product[2 * size + unit]);
-      hidden[unit] = candidate + update * (hidden[unit] - candidate);
+      const candidate = sums[2 * size + unit];
+      hidden[unit] = candidate + sums[unit] * (hidden[unit] - candidate);
     }
   }
 }
 
 /** The reset gate is applied before the recurrent product. */
-class GRUResetBeforeCell extends Cell {
-  constructor(weights, layer) {
-    super(weights, layer);
+class GRUResetBeforeCell extends GRUCell {
+  constructor(arithmetic, weights, layer) {
+    super(arithmetic, weights, layer);
     const recurrent = weights[`recurrent.${layer}.recurrent_kernel`];
-    this.recurrent = new Product(recurrent, 0, 2 * this.size);
-    this.candidate = new Product(recurrent, 2 * this.size);
-    this.kept = new Float32Array(this.size);
+    this.recurrent = arithmetic.product(recurrent, 0, 2 * this.size);
+    this.candidate = arithmetic.product(recurrent, 2 * this.size);
+    this.kept = arithmetic.vector(this.size);
   }
 
   step() {
-    const { sums, hidden, kept, size } = this;
+    const { arithmetic, sums, hidden, kept, size } = this;
     this.recurrent.addTo(sums, hidden);
-    for (let unit = 0; unit < size; unit++) kept[unit] = sigmoid(sums[size + unit]) * hidden[unit];
+    arithmetic.sigmoid(sums, 0, 2 * size);
+    for (let unit = 0; unit < size; unit++) kept[unit] = sums[size + unit] * hidden[unit];
     this.candidate.addTo(sums, kept);
-    for (let unit = 0; unit < size; unit++) {
-      const candidate = Math.tanh(sums[2 * size + unit]);
-      hidden[unit] = candidate + sigmoid(sums[unit]) * (hidden[unit] - candidate);
-    }
+    arithmetic.tanh(sums, 2 * size);
+    this.update();
   }
 }
 
 /** The stack of layers between a token id and the logits of the next token, with its current state. */
 class Network {
-  constructor({ network: config, vocab_size: vocabSize, folded }, weights) {
+  constructor({ network: config, vocab_size: vocabSize, folded }, weights, arithmetic) {
     this.config = config;
     this.weights = weights;
     const gru = config.reset_after ? GRUCell : GRUResetBeforeCell;
     const Kind = { lstm: LSTMCell, gru, simplernn: SimpleRNNCell, dense: SimpleRNNCell }[config.cell];
-    this.cells = Array.from({ length: config.num_layers }, (_, layer) => new Kind(weights, layer, config));
+    this.cells = Array.from({ length: config.num_layers }, (_, layer) => new Kind(arithmetic, weights, layer, config));
     this.embedding = config.embedding_size ? this.normalizedEmbedding() : null;
     this.table = folded ? this.foldedTable(vocabSize) : null;
     this.heads = (config.dense_size ? ["dense", "output"] : ["output"]).map((name) => ({
-      kernel: new Product(weights[`${name}.kernel`]),
+      kernel: arithmetic.product(weights[`${name}.kernel`]),
       bias: weights[`${name}.bias`].values,
-      sums: new Float32Array(weights[`${name}.bias`].values.length),
+      sums: arithmetic.vector(weights[`${name}.bias`].values.length),
     }));
-    this.scaled = new Float32Array(config.hidden_size);
+    this.scaled = arithmetic.vector(config.hidden_size);
     this.logits = this.heads.at(-1).sums; // of the last step
   }
 

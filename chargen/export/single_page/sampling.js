@@ -12,6 +12,14 @@ function softmax(logits, temperature = 1) {
   return weights;
 }
 
+/** Return the bits of a token at temperature 1. */
+function bitsOf(logits, token) {
+  const largest = logits[argmax(logits)];
+  let sum = 0;
+  for (let other = 0; other < logits.length; other++) sum += Math.exp(logits[other] - largest);
+  return Math.log2(sum) - (logits[token] - largest) / Math.LN2;
+}
+
 /** Return the probabilities at a temperature, (V,); at 0 the most probable token has all. */
 function probabilitiesAt(logits, temperature) {
   if (temperature >= COLDEST) return softmax(logits, temperature);
@@ -64,7 +72,9 @@ function keepLargest(probabilities, k, p) {
 
 /** Draw a token with chances in proportion to weights; point is uniform in [0, 1). */
 function draw(weights, point) {
-  let left = point * weights.reduce((sum, weight) => sum + weight, 0);
+  let sum = 0;
+  for (let token = 0; token < weights.length; token++) sum += weights[token];
+  let left = point * sum;
   let last = 0;
   for (let token = 0; token < weights.length; token++) {
     if (weights[token] === 0) continue;

@@ -8,8 +8,8 @@ const bell = new MessageChannel(); // wakes the worker after it has read its mes
 bell.port1.onmessage = work;
 
 onmessage = ({ data }) => {
-  const { id, name, body, described, numbers } = data;
-  if (described) engine = makeEngine(described, numbers);
+  const { id, name, body, described, numbers, module } = data;
+  if (described) engine = makeEngine(described, numbers, bytesOf(module));
   else if (name) queue.push({ id, body, steps: engine[name](body) });
   else queue.splice(0, queue.length, ...queue.filter((one) => one.id !== id)); // it is not wanted any more
   if (name && queue.length === 1) bell.port2.postMessage(null);
