@@ -238,14 +238,13 @@ def measure_ablation(seeds: int = 3, scale: float = 1.0, as_json: bool = False) 
 @main.command("precision")
 @click.option("--precision", "compared", default="bfloat16_products", show_default=True, help="What float32 is compared with.")
 @click.option("--seeds", type=click.IntRange(min=1), default=3, show_default=True, help="Trainings of each kind.")
-@click.option("--epochs", type=click.IntRange(min=1), help="Epochs of each, for a try; else what chargen chooses.")
+@click.option("--epochs", type=click.IntRange(min=1), help="Epochs of each, for a try.")
 @as_json
 def measure_precision(
     compared: str = "bfloat16_products", seeds: int = 3, epochs: int | None = None, as_json: bool = False
 ) -> None:
     """Bits a character that a precision costs, and whether that is within what random seeds make."""
-    options = ["--epochs", str(epochs)] if epochs else []
-    work = partial(precision.measure, precision=compared, seeds=seeds, options=options)
+    work = partial(precision.measure, precision=compared, seeds=seeds, epochs=epochs)
     _report("precision", work, as_json, keep=not epochs)
 
 

@@ -1,5 +1,7 @@
 from typing import Any
 
+from benchmarks.train import BFLOAT16
+
 
 def markdown(results: dict[str, Any]) -> str:
     """Return the tables of the manual, from the newest results of each kind."""
@@ -56,15 +58,19 @@ def _spread(row: dict[str, Any]) -> str:
 
 def _training(rows: list[dict[str, Any]]) -> str:
     others = [engine for engine in dict.fromkeys(row["engine"] for row in rows) if engine != "chargen"]
+    headings = ["with bfloat16 products" if engine == BFLOAT16 else f"against {engine}" for engine in others]
     lines = [
-        f"| training | chargen, characters a second | {' | '.join(f'against {engine}' for engine in others)} |",
+        f"| training | chargen, characters a second | {' | '.join(headings)} |",
         f"| --- | ---: | {' | '.join('---:' for _ in others)} |",
     ]
     for ours in (row for row in rows if row["engine"] == "chargen"):
         same = {row["engine"]: row for row in rows if (row["cell"], row["size"]) == (ours["cell"], ours["size"])}
-        ratios = " | ".join(f"{same[engine]['chargen_is_faster_by']:.2f} x" for engine in others)
+        figures = [
+            _number(same[engine]["median"]) if engine == BFLOAT16 else f"{same[engine]['chargen_is_faster_by']:.2f} x"
+            for engine in others
+        ]
         shape = ours["what"].partition("(")[2].partition(")")[0]
-        lines.append(f"| {ours['cell']} {ours['size']}, {shape} | {_number(ours['median'])} | {ratios} |")
+        lines.append(f"| {ours['cell']} {ours['size']}, {shape} | {_number(ours['median'])} | {' | '.join(figures)} |")
     return "\n".join(lines)
 
 

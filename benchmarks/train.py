@@ -13,6 +13,7 @@ from benchmarks.products import flops_per_character, kernel_rate, sgemm_rate
 REPETITIONS = 5
 GATES = {"lstm": 4, "gru": 3, "simplernn": 1}
 SECONDS = 2.0  # of a turn
+BFLOAT16 = "chargen-bfloat16-products"
 
 
 class Worker:
@@ -69,13 +70,18 @@ class Worker:
 def measure(
     *, sizes: Sequence[str] = tuple(SIZES), cells: Sequence[str] = ("lstm", "gru", "simplernn"), against: Sequence[str] = ()
 ) -> list[dict[str, Any]]:
-    """Measure characters a second of chargen and of others in turn, and their ratio to chargen's."""
+    """Measure characters a second of chargen and of others in turn, and the ratio of chargen's to theirs.
+
+    Others that multiply in bfloat16 are compared with chargen's bfloat16 products where these are measured, too.
+    """
     rows = []
     limits = {"float32": max(sgemm_rate(), kernel_rate("float32") or 0), "bfloat16": kernel_rate("bfloat16")}
     for cell in cells:
         for size in sizes:
             rates = rates_in_turns(["chargen", *against], cell, size)
-            rows += [_row(engine, cell, size, seen, rates["chargen"], limits) for engine, seen in rates.items()]
+            for engine, seen in rates.items():
+                rival = BFLOAT16 if "bfloat16" in engine and BFLOAT16 in rates and engine != BFLOAT16 else "chargen"
+                rows.append(_row(engine, cell, size, seen, rates[rival], limits) | {"against": rival})
     return rows
 
 

@@ -8,6 +8,7 @@ from typing import Any
 
 import keras
 
+from chargen.training.devices.backend import num_cores
 from chargen.training.layers.recurrent import FusedGRU, FusedLSTM, FusedRecurrent, FusedSimpleRNN
 
 Tensor = Any  # of the backend
@@ -22,25 +23,19 @@ class _Compiled(FusedRecurrent):
     def __init__(self, *arguments: Any, **options: Any) -> None:
         super().__init__(*arguments, **options)
         self._compiled: Any = None
-        self._batch_size: int | None = None
 
-    def build(self, sequences_shape: Any, initial_state_shape: Any = None) -> None:
-        """Create the weights, and remember the number of rows where `keras.Input` says it."""
-        self._batch_size = sequences_shape[0]
-        super().build(sequences_shape, initial_state_shape)
+    @property
+    def threads(self) -> int:
+        """All cores share the rows: `fit` does not cut batches into shards."""
+        return num_cores()
 
     def inner_loop(self, sequences: Tensor, initial_state: Any, mask: Any, training: bool = False) -> Any:
         """Run all steps; return the last output, (B, H), all outputs, (B, T, H), and the last states."""
         if mask is not None or keras.backend.backend() != "tensorflow" or not self.fusable:
             return super().inner_loop(sequences, initial_state, mask, training=training)
-        import tensorflow as tf
-
         if self._compiled is None:
             self._compiled = self._compile()
-        # `fit` may leave the number of rows open, which the kernels in C have to know.
-        rows = sequences.shape[0] if self._batch_size is None else self._batch_size
-        given = (sequences, *keras.tree.flatten(initial_state))
-        return self._compiled(*(tf.ensure_shape(one, (rows, *one.shape[1:])) for one in given))
+        return self._compiled(sequences, *keras.tree.flatten(initial_state))
 
     def _compile(self) -> Any:
         import tensorflow as tf

@@ -1,4 +1,4 @@
-/* Run recurrent layers over all steps, forward and backward, on one core. The caller shares the rows of a batch among cores.
+/* Run recurrent layers over all steps, forward and backward, on one thread; threads.c shares the rows among several.
  *
  * Compiled once for each instruction set: AVX-512 or AVX2 as -march says, with products of float32 numbers; or with -DBFLOAT16
  * (needs AVX512-BF16), with products of numbers rounded to bfloat16. Sums, gates, states and gradients are always float32.
@@ -412,7 +412,7 @@ static const Cell CELLS[] = {
 /* What a caller gives; chargen/native/layer.py has the same fields. With `ids` the products of the inputs are looked up in a
  * table, otherwise computed from x. Arrays of all steps have `all_rows` rows a step, of which B belong to this call. */
 typedef struct {
-    long cell, T, B, all_rows, D, H, V;           /* D is 0 with ids, V without */
+    long cell, T, B, all_rows, D, H, V, threads;  /* D is 0 with ids, V without; rows are shared among so many threads */
     const int32_t *ids;                           /* (T, all_rows) */
     const float *table;                           /* (V, gates H), with the bias in it */
     const float *x, *kernel, *bias;               /* (T, all_rows, D), (D, gates H), (gates H) */
@@ -420,7 +420,7 @@ typedef struct {
     const float *recurrent_bias;                  /* (gates H) of a GRU whose reset gate comes after the product, else NULL */
     const float *h0, *c0;                         /* (B, H); c0 of an LSTM */
     float *packed;                                /* weights as `pack_layer` has packed them, or NULL */
-    float *kept;                                  /* what backward needs, `kept_floats` numbers; NULL keeps nothing */
+    float *kept;                                  /* what backward needs, `kept_floats` numbers a row; NULL keeps nothing */
     float *h, *last_cell;                         /* (T, all_rows, H), (B, H) */
     const float *d_h, *d_last_cell;               /* (T, all_rows, H), (B, H) */
     float *d_table, *d_x, *d_kernel, *d_bias, *d_recurrent_kernel, *d_recurrent_bias, *d_h0, *d_c0;
@@ -452,11 +452,13 @@ static void lay_out_kept(Kept *kept, Space *space, const Layer *l, const Cell *c
     kept->inputs = keep ? take(space, words * BLOCKS(l->D) * BLOCK) : NULL;
     kept->reset = keep && cell->reset ? take(space, words * BLOCKS(l->H) * BLOCK) : NULL;
 }
-EXPORT long kept_floats(const Layer *layer) {
+EXPORT long kept_floats(const Layer *layer) { /* for a row, of which there is a whole number of words */
     Kept kept;
     Space space = {NULL, 0};
-    lay_out_kept(&kept, &space, layer, &CELLS[layer->cell], 1);
-    return space.used / 4;
+    Layer word = *layer;
+    word.B = PER_WORD;
+    lay_out_kept(&kept, &space, &word, &CELLS[layer->cell], 1);
+    return space.used / 4 / PER_WORD;
 }
 
 /* Packed weights: panels [block][slot] of the kernel and of the recurrent kernel, those for a reset state apart; biases. */
@@ -622,8 +624,7 @@ static void step_forward(const Run *run, long t) {
         }
 }
 
-/* Write h, last_cell and, unless it is NULL, kept. */
-EXPORT int layer_forward(const Layer *l) {
+static int forward_rows(const Layer *l) {
     Run run = new_run(l, l->kept != NULL);
     Space space = {NULL, 0}, kept = {(char *)l->kept, 0}, packed = {(char *)l->packed, 0};
     IN_NEW_MEMORY(space, {
@@ -776,8 +777,7 @@ static void bias_gradients(const Run *run, const Back *back) {
         }
 }
 
-/* Write the gradients of all that the layer has: table, or x, kernel and bias; recurrent kernel and bias; states. */
-EXPORT int layer_backward(const Layer *l) {
+static int backward_rows(const Layer *l) {
     Run run = new_run(l, 1);
     Back back;
     Space space = {NULL, 0}, kept = {(char *)l->kept, 0};

@@ -5,18 +5,13 @@ contiguous float32, ids int32.
 """
 
 import ctypes
-from collections.abc import Callable, Mapping
-from functools import cache
-from itertools import pairwise
-from typing import TYPE_CHECKING, Any, ClassVar, Literal
+from collections.abc import Mapping
+from typing import Any, ClassVar, Literal
 
 import numpy as np
 import numpy.typing as npt
 
 from chargen.native.library import Kernels
-
-if TYPE_CHECKING:
-    from concurrent.futures import ThreadPoolExecutor
 
 Array = npt.NDArray[Any]
 Floats = npt.NDArray[np.float32]
@@ -25,28 +20,10 @@ CellName = Literal["tanh", "relu", "lstm", "gru", "gru_reset_before"]
 CELLS: tuple[CellName, ...] = ("tanh", "relu", "lstm", "gru", "gru_reset_before")  # as CELLS of kernels.c has them
 
 # The fields of the struct `Layer` of kernels.c
-SIZES = ("cell", "T", "B", "all_rows", "D", "H", "V")
-ROWS_OF_STEPS, ROWS = ("ids", "x"), ("h0", "c0")  # (T, B, ...), (B, H)
-WEIGHTS = ("table", "kernel", "bias", "recurrent_kernel", "recurrent_bias")
-FIELDS = (
-    *(
-        "ids",
-        "table",
-        "x",
-        "kernel",
-        "bias",
-        "recurrent_kernel",
-        "recurrent_bias",
-        "h0",
-        "c0",
-        "packed",
-        "kept",
-        "h",
-        "last_cell",
-    ),
-    *("d_h", "d_last_cell"),
-    *("d_table", "d_x", "d_kernel", "d_bias", "d_recurrent_kernel", "d_recurrent_bias", "d_h0", "d_c0"),
-)
+SIZES = ("cell", "T", "B", "all_rows", "D", "H", "V", "threads")
+WEIGHTS = ("table", "x", "kernel", "bias", "recurrent_kernel", "recurrent_bias", "h0", "c0")
+RESULTS = ("packed", "kept", "h", "last_cell", "d_h", "d_last_cell")
+FIELDS = ("ids", *WEIGHTS, *RESULTS, *(f"d_{name}" for name in WEIGHTS))
 
 
 class Layer(ctypes.Structure):
@@ -58,9 +35,12 @@ class Layer(ctypes.Structure):
     ]
 
 
-def kept_floats(kernels: Kernels, cell: CellName, *, T: int, B: int, D: int, H: int) -> int:
-    """Return how many numbers the forward pass keeps for the backward pass; D is 0 for ids."""
-    return int(kernels.library.kept_floats(ctypes.byref(Layer(cell=CELLS.index(cell), T=T, B=B, all_rows=B, D=D, H=H))))
+def kept_floats(kernels: Kernels, cell: CellName, *, T: int, D: int, H: int) -> int:
+    """Return how many numbers a row of the forward pass keeps for the backward pass; D is 0 for ids.
+
+    With an odd number of rows there has to be room for one more.
+    """
+    return int(kernels.library.kept_floats(ctypes.byref(Layer(cell=CELLS.index(cell), T=T, D=D, H=H))))
 
 
 class LayerPass:
@@ -71,72 +51,35 @@ class LayerPass:
     """
 
     def __init__(self, kernels: Kernels, cell: CellName, given: Mapping[str, Array], *, threads: int = 1) -> None:
-        self._library, self._cell, self._given = kernels.library, cell, given
-        self._num_steps, batch_size = given["ids" if "ids" in given else "x"].shape[:2]
-        self._shape = (self._num_steps, *given["h0"].shape)
-        parts = min(threads, batch_size)
-        cuts = [batch_size * part // parts for part in range(parts + 1)]
-        self._parts = [slice(*cut) for cut in pairwise(cuts)]
-        sizes = {"T": self._num_steps, "D": given["x"].shape[2] if "x" in given else 0, "H": given["h0"].shape[1]}
-        self._kept = [
-            np.empty(kept_floats(kernels, cell, B=part.stop - part.start, **sizes), np.float32) for part in self._parts
-        ]
+        self._library, self._given = kernels.library, given
+        T, B = given["ids" if "ids" in given else "x"].shape[:2]
+        D, H = given["x"].shape[2] if "x" in given else 0, given["h0"].shape[1]
+        V = len(given["table"]) if "table" in given else 0
+        self._layer = Layer(cell=CELLS.index(cell), T=T, B=B, all_rows=B, D=D, H=H, V=V, threads=threads)
+        self._kept = np.empty((B + B % 2, kept_floats(kernels, cell, T=T, D=D, H=H)), np.float32)
+        self._point_to({**given, "kept": self._kept})
 
     def forward(self) -> tuple[Floats, Floats | None]:
         """Return the outputs, (T, B, H), and the cell state after them, (B, H), of an LSTM. Raises MemoryError."""
-        hidden = np.empty(self._shape, np.float32)
-        last_cell = np.empty(self._shape[1:], np.float32) if "c0" in self._given else None
-
-        def run(part: slice, kept: Floats) -> None:
-            own = {"kept": kept, "h": hidden[:, part]} | ({} if last_cell is None else {"last_cell": last_cell[part]})
-            self._call(self._library.layer_forward, part, own)
-
-        self._on_threads(run)
+        layer = self._layer
+        hidden = np.empty((layer.T, layer.B, layer.H), np.float32)
+        last_cell = np.empty_like(hidden[0]) if "c0" in self._given else None
+        self._point_to({"h": hidden} | ({} if last_cell is None else {"last_cell": last_cell}))
+        self._run(self._library.layer_forward)
         return hidden, last_cell
 
     def backward(self, d_hidden: Floats, d_last_cell: Floats | None) -> dict[str, Floats]:
         """Return the gradients of all that was given but the ids, from those of the outputs. Raises MemoryError."""
-        rows = {f"d_{name}": np.empty_like(self._given[name]) for name in ("x", *ROWS) if name in self._given}
-        weights = [
-            {f"d_{name}": np.empty_like(self._given[name]) for name in WEIGHTS if name in self._given} for _ in self._parts
-        ]
+        gradients = {name: np.empty_like(array) for name, array in self._given.items() if name != "ids"}
+        self._point_to({f"d_{name}": array for name, array in gradients.items()})
+        self._point_to({"d_h": d_hidden} | ({} if d_last_cell is None else {"d_last_cell": d_last_cell}))
+        self._run(self._library.layer_backward)
+        return gradients
 
-        def run(part: slice, kept: Floats) -> None:
-            own = {name: array[:, part] if name == "d_x" else array[part] for name, array in rows.items()}
-            own |= weights[self._parts.index(part)]
-            upstream = {"kept": kept, "d_h": d_hidden[:, part]} | (
-                {} if d_last_cell is None else {"d_last_cell": d_last_cell[part]}
-            )
-            self._call(self._library.layer_backward, part, own | upstream)
+    def _point_to(self, arrays: Mapping[str, Array]) -> None:
+        for name, array in arrays.items():
+            setattr(self._layer, name, array.ctypes.data)
 
-        self._on_threads(run)
-        summed = {name: sum(one[name] for one in weights[1:]) + first for name, first in weights[0].items()}
-        return {name.removeprefix("d_"): array for name, array in (rows | summed).items()}
-
-    def _on_threads(self, run: Callable[[slice, Floats], None]) -> None:
-        if len(self._parts) == 1:
-            run(self._parts[0], self._kept[0])
-        else:
-            list(threads().map(run, self._parts, self._kept))
-
-    def _call(self, function: Any, part: slice, own: Mapping[str, Array]) -> None:
-        """Call a function of the library for some rows."""
-        given = dict(self._given)
-        given |= {name: given[name][:, part] for name in ROWS_OF_STEPS if name in given}
-        given |= {name: given[name][part] for name in ROWS if name in given}
-        layer = Layer(cell=CELLS.index(self._cell), T=self._num_steps, B=part.stop - part.start)
-        layer.all_rows, layer.H = self._shape[1:]
-        layer.D = given["x"].shape[2] if "x" in given else 0
-        layer.V = len(given["table"]) if "table" in given else 0
-        for name, array in (given | dict(own)).items():
-            setattr(layer, name, array.ctypes.data)
-        if function(ctypes.byref(layer)):
+    def _run(self, function: Any) -> None:
+        if function(ctypes.byref(self._layer)):
             raise MemoryError("there is not enough memory for a recurrent layer")
-
-
-@cache
-def threads() -> "ThreadPoolExecutor":
-    """Return the threads that share the rows of a layer; they run while the kernels do, without Python's lock."""
-    from concurrent.futures import ThreadPoolExecutor
-
-    return ThreadPoolExecutor(thread_name_prefix="kernels")

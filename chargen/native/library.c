@@ -1,5 +1,6 @@
 /* All that a library of ours consists of. */
 #include "kernels.c"
+#include "threads.c"
 #include "dense.c"
 #include "writing.c"
 #include "xla.c"

@@ -22,7 +22,7 @@ Products = Literal["float32", "bfloat16"]  # number format of the operands of pr
 SWITCH = "CHARGEN_NATIVE"  # 0 turns the kernels off, avx2 limits them to AVX2
 SOURCE = Path(__file__).with_name("library.c")  # which includes the others
 PREBUILT = SOURCE.with_name("prebuilt")  # in a wheel only
-BUILD_FLAGS = ("-O3", "-std=gnu11", "-shared", "-fPIC", "-fvisibility=hidden")
+BUILD_FLAGS = ("-O3", "-std=gnu11", "-shared", "-fPIC", "-fvisibility=hidden", "-pthread")
 DIGEST_BYTES = hashlib.sha256().digest_size
 
 

@@ -2,13 +2,12 @@
 
 import ctypes
 import os
-from itertools import pairwise
 from typing import Any
 
 import numpy as np
 import numpy.typing as npt
 
-from chargen.native.layer import CELLS, CellName, Layer, threads
+from chargen.native.layer import CELLS, CellName, Layer
 from chargen.native.library import Kernels
 from chargen.network.cells import (
     Cell,
@@ -43,35 +42,25 @@ class NativeLayer:
         self._cell_state = np.zeros_like(self._hidden) if isinstance(cell, LSTMCell) else None
         self._ids = np.zeros((1, batch_size), np.int32)
         self._table = None if table is None else np.ascontiguousarray(table)
-        self._parts = self._cut(batch_size)
-        self.layer = self._parts[0]
-        packed = np.empty(self._library.packed_floats(ctypes.byref(self.layer)), np.float32)
-        for layer in self._parts:
-            layer.packed = packed.ctypes.data
-        self._packed = packed  # keeps the memory of the structs alive
+        self.layer = self._new_layer(batch_size)
+        self._packed = np.empty(self._library.packed_floats(ctypes.byref(self.layer)), np.float32)  # kept for the kernels
+        self.layer.packed = self._packed.ctypes.data
         self._library.pack_layer(ctypes.byref(self.layer))
 
-    def _cut(self, batch_size: int) -> list[Layer]:
-        """Return the layers of the threads, each with a part of the rows."""
-        work = batch_size * self.cell.recurrent_kernel.size
-        count = max(1, min(len(os.sched_getaffinity(0)), batch_size, work // WORTH_A_THREAD))
-        cuts = [batch_size * part // count for part in range(count + 1)]
-        return [self._part(first, last, batch_size) for first, last in pairwise(cuts)]
-
-    def _part(self, first: int, last: int, batch_size: int) -> Layer:
+    def _new_layer(self, batch_size: int) -> Layer:
         cell = self.cell
-        layer = Layer(cell=CELLS.index(KINDS[type(cell)]), T=1, B=last - first, all_rows=batch_size, H=cell.hidden_size)
+        layer = Layer(cell=CELLS.index(KINDS[type(cell)]), T=1, B=batch_size, all_rows=batch_size, H=cell.hidden_size)
+        layer.threads = min(len(os.sched_getaffinity(0)), batch_size * cell.recurrent_kernel.size // WORTH_A_THREAD)
         layer.recurrent_kernel = cell.recurrent_kernel.ctypes.data
         if isinstance(cell, GRUCell):
             layer.recurrent_bias = cell.bias[1].ctypes.data
         if self._table is None:
             layer.D, layer.kernel, layer.bias = len(cell.kernel), cell.kernel.ctypes.data, cell.input_bias.ctypes.data
         else:
-            layer.V, layer.table = len(self._table), self._table.ctypes.data
-            layer.ids = self._ids[:, first:].ctypes.data
-        layer.h0 = layer.h = self._hidden[first:].ctypes.data
+            layer.V, layer.table, layer.ids = len(self._table), self._table.ctypes.data, self._ids.ctypes.data
+        layer.h0 = layer.h = self._hidden.ctypes.data
         if self._cell_state is not None:
-            layer.c0 = layer.last_cell = self._cell_state[first:].ctypes.data
+            layer.c0 = layer.last_cell = self._cell_state.ctypes.data
         return layer
 
     @property
@@ -82,7 +71,7 @@ class NativeLayer:
     @property
     def on_one_thread(self) -> bool:
         """Whether one thread has all rows."""
-        return len(self._parts) == 1
+        return self.layer.threads <= 1
 
     @property
     def state(self) -> Any:
@@ -104,13 +93,13 @@ class NativeLayer:
     def step_inputs(self, inputs: Floats) -> Floats:
         """Read inputs, (B, D), and return the output, (B, H), valid until the next step."""
         inputs = np.ascontiguousarray(inputs, np.float32)
-        self._read_from("x", inputs[None])
+        self.layer.x = inputs.ctypes.data
         return self._step()
 
     def read_tokens(self, ids: npt.NDArray[np.integer]) -> Floats:
         """Read ids, (S, B), and return the outputs, (S, B, H)."""
         outputs = self._all_steps("ids", np.ascontiguousarray(ids, np.int32))
-        self._read_from("ids", self._ids)
+        self.layer.ids = self._ids.ctypes.data
         return outputs
 
     def read_inputs(self, inputs: Floats) -> Floats:
@@ -121,31 +110,17 @@ class NativeLayer:
         self._forward()
         return check_bounded(self._hidden) if isinstance(self.cell, ReluRNNCell) else self._hidden
 
-    def _read_from(self, name: str, array: npt.NDArray[Any]) -> None:
-        first = 0
-        for layer in self._parts:
-            setattr(layer, name, array[:, first:].ctypes.data)
-            first += layer.B
-
     def _all_steps(self, name: str, array: npt.NDArray[Any]) -> Floats:
-        outputs = np.empty((len(array), *self._hidden.shape), np.float32)
-        self._read_from(name, array)
-        self._read_from("h", outputs)
-        for layer in self._parts:
-            layer.T = len(array)
+        layer, outputs = self.layer, np.empty((len(array), *self._hidden.shape), np.float32)
+        setattr(layer, name, array.ctypes.data)
+        layer.T, layer.h = len(array), outputs.ctypes.data
         self._forward()
         if isinstance(self.cell, ReluRNNCell):
             check_bounded(outputs)
-        for layer in self._parts:
-            layer.T = 1
-        self._read_from("h", self._hidden[None])
+        layer.T, layer.h = 1, self._hidden.ctypes.data
         self._hidden[:] = outputs[-1]
         return outputs
 
     def _forward(self) -> None:
-        if len(self._parts) == 1:
-            failed = self._library.layer_forward(ctypes.byref(self.layer))
-        else:
-            failed = any(threads().map(lambda layer: self._library.layer_forward(ctypes.byref(layer)), self._parts))
-        if failed:
+        if self._library.layer_forward(ctypes.byref(self.layer)):
             raise MemoryError("there is not enough memory for a recurrent layer")

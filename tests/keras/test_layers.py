@@ -94,20 +94,25 @@ def test_the_steps_are_compiled_on_a_cpu_and_only_there(monkeypatch: pytest.Monk
     assert other._compiled is None
 
 
-def test_known_rows_reach_the_loop(monkeypatch: pytest.MonkeyPatch) -> None:
-    """`fit` leaves the number of rows open, which the kernels in C have to know."""
-    seen: list[tuple[int | None, ...]] = []
+@pytest.mark.parametrize("pair", PAIRS, ids=lambda pair: pair[1].__name__)
+@pytest.mark.parametrize("cores", [1, 2, 3])
+def test_fit_leaves_the_number_of_rows_open(pair: tuple[type, type], cores: int, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The last batch of an epoch is smaller; the kernels take both sizes, and share the rows of each among the cores."""
+    monkeypatch.setattr("chargen.keras.layers.num_cores", lambda: cores)
+    rows: list[int | None] = []
     run = FusedRecurrent._native_run
 
     def noting(self: Any, sequences: Any, *states: Any) -> Any:
-        seen.append((*sequences.shape, *states[0].shape))
+        rows.append(sequences.shape[0])
         return run(self, sequences, *states)
 
     monkeypatch.setattr(FusedRecurrent, "_native_run", noting)
-    data = chargen.keras.windows("the cat sat on the mat. " * 9, context_length=T, batch_size=B, validation_split=0)
-    for batch_size, batches in ((B, data.training), (None, data.training.tf_dataset())):
-        inputs = keras.Input((T, data.vocab_size), batch_size=batch_size)
-        model = keras.Sequential([inputs, chargen.keras.SimpleRNN(H), layers.Dense(data.vocab_size)])
-        model.compile("sgd", "mse")
-        model.fit(batches, steps_per_epoch=2, verbose=0, shuffle=False)
-        assert seen[-1] == (B, T, data.vocab_size, B, H)
+    inputs, targets = random(7, T, D), random(7, 1)
+    fitted = []
+    for kind in pair:
+        model = make_model(kind)
+        model.fit(inputs, targets, batch_size=4, epochs=2, verbose=0, shuffle=False)
+        fitted.append([*model.get_weights(), model.predict(inputs, verbose=0)])
+    assert rows[-1] is None
+    for ours, theirs in zip(*reversed(fitted), strict=True):
+        np.testing.assert_allclose(ours, theirs, atol=TOLERANCE)

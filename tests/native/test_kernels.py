@@ -150,6 +150,6 @@ def test_numbers_that_are_too_large_saturate_and_nan_stays(instructions: Instruc
 def test_memory_that_cannot_be_had_is_an_error() -> None:
     given = random_layer("lstm", (1, 1, 1, 1, 0))
     layer = LayerPass(kernels_of(AVX2), "lstm", given)
-    layer._shape = (1, 1, 1 << 29)  # hidden units whose packed kernel is beyond any machine
+    layer._layer.H = 1 << 29  # hidden units whose packed kernel is beyond any machine
     with pytest.raises(MemoryError, match="recurrent layer"):
-        layer._call(layer._library.layer_backward, slice(0, 1), {"kept": layer._kept[0]})
+        layer.backward(np.zeros((1, 1, 1), np.float32), np.zeros((1, 1), np.float32))

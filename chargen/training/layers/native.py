@@ -29,15 +29,25 @@ class Weights(NamedTuple):
     recurrent_bias: Tensor | None = None
 
 
-# Runs all steps of a cell on ids, (T, B), or on rows, (T, B, D), with the states, (B, H), before them; returns the outputs,
-# (T, B, H), and the states after them.
-NativeRun = Callable[[CellName, Tensor, Weights, Sequence[Tensor]], tuple[Tensor, ...]]
+class NativeRun(Protocol):
+    """Runs layers on the kernels."""
+
+    def __call__(
+        self, cell: CellName, inputs: Tensor, weights: Weights, states: Sequence[Tensor], *, threads: int
+    ) -> tuple[Tensor, ...]:
+        """Run all steps of a cell on ids, (T, B), or on rows, (T, B, D), with the states, (B, H), before them.
+
+        Returns the outputs, (T, B, H), and the states after them. B may be unknown (None) with TensorFlow and float32 products.
+        """
+
 
 # Returns the outputs, (..., H), of inputs, (..., D), a kernel, (D, H), and a bias, (H,).
 NativeDenseRun = Callable[[Tensor, Tensor, Tensor], Tensor]
 
 # Returns the cross-entropy in nats, weighed and summed, of logits, (..., V), targets, (...), and weights, (...).
 NativeLoss = Callable[[Tensor, Tensor, Tensor], Tensor]
+
+Shape = tuple[int | None, ...]  # None is the number of rows where it is not known yet
 
 # of xla.c
 HANDLERS = ("xla_forward", "xla_backward", "xla_dense_forward", "xla_dense_backward", "xla_cross_entropy")
@@ -90,7 +100,7 @@ def _connected(products: Products) -> NativeRun | NoKernelsError:
 class CustomCall(Protocol):
     """Calls a handler that XLA knows by name."""
 
-    def __call__(self, target: str, arguments: Sequence[Tensor], shapes: Sequence[tuple[int, ...]]) -> Sequence[Tensor]:
+    def __call__(self, target: str, arguments: Sequence[Tensor], shapes: Sequence[Shape]) -> Sequence[Tensor]:
         """Return the handler's float32 results, of these shapes."""
 
 
@@ -132,28 +142,30 @@ class XlaLayers:
 
         return run(ops.convert_to_tensor(logits))
 
-    def __call__(self, cell: CellName, inputs: Tensor, weights: Weights, states: Sequence[Tensor]) -> tuple[Tensor, ...]:
+    def __call__(
+        self, cell: CellName, inputs: Tensor, weights: Weights, states: Sequence[Tensor], *, threads: int
+    ) -> tuple[Tensor, ...]:
         """Run all steps; see `NativeRun`."""
         reads_ids, none = len(inputs.shape) == 2, ops.zeros((0,), "float32")
-        number, ids = ops.convert_to_tensor(CELLS.index(cell), "int32"), ops.zeros((0,), "int32")
+        settings, ids = ops.convert_to_tensor([CELLS.index(cell), threads], "int32"), ops.zeros((0,), "int32")
         if reads_ids:
             ids = ops.cast(inputs, "int32")
         T, B = inputs.shape[:2]
         H, D = weights.recurrent_kernel.shape[0], 0 if reads_ids else inputs.shape[2]
         last_cell_shape = (B, H) if len(states) == 2 else (0,)
-        kept = kept_floats(self._kernels, cell, T=T, B=B, D=D, H=H)
+        kept = (B and B + B % 2, kept_floats(self._kernels, cell, T=T, D=D, H=H))  # unknown rows: products of float32, no pairs
 
         @custom_gradient
         def run(x: Tensor, *given: Tensor) -> Any:
             read = ids if reads_ids else x
             hidden, last_cell, kept_numbers = self._call(
-                self._names["xla_forward"], [number, read, *given], [(T, B, H), last_cell_shape, (kept,)]
+                self._names["xla_forward"], [settings, read, *given], [(T, B, H), last_cell_shape, kept]
             )
 
             def gradient(*args: Any, upstream: Any = None) -> tuple[Tensor, ...]:
                 d_hidden, d_last_cell = upstream_gradients(args, upstream)
                 kernel, _, recurrent_kernel, recurrent_bias, *_ = given
-                arguments = [number, ids, kernel, recurrent_kernel, recurrent_bias, kept_numbers, d_hidden, d_last_cell]
+                arguments = [settings, ids, kernel, recurrent_kernel, recurrent_bias, kept_numbers, d_hidden, d_last_cell]
                 return tuple(self._call(self._names["xla_backward"], arguments, [tuple(one.shape) for one in (x, *given)]))
 
             return (hidden, last_cell), gradient

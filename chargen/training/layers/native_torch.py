@@ -15,16 +15,18 @@ Tensor = Any  # of PyTorch
 
 
 def torch_run(kernels: Kernels) -> "NativeRun":
-    """Return what runs all steps of a layer on as many threads as PyTorch uses."""
+    """Return what runs all steps of a layer."""
 
-    def run(cell: CellName, inputs: Tensor, weights: "Weights", states: Sequence[Tensor]) -> tuple[Tensor, ...]:
+    def run(
+        cell: CellName, inputs: Tensor, weights: "Weights", states: Sequence[Tensor], *, threads: int
+    ) -> tuple[Tensor, ...]:
         reads_ids = inputs.ndim == 2
         given = {"table" if reads_ids else "kernel": weights.kernel, "bias": weights.bias}
         given |= {"recurrent_kernel": weights.recurrent_kernel, "recurrent_bias": weights.recurrent_bias}
         given |= dict(zip(("h0", "c0"), states, strict=False)) | ({} if reads_ids else {"x": inputs})
         given = {name: tensor for name, tensor in given.items() if tensor is not None}
         ids = {"ids": inputs.detach().to(torch.int32).contiguous().numpy()} if reads_ids else {}
-        hidden, *last_cell = _Layer.apply(kernels, cell, ids, tuple(given), *given.values())
+        hidden, *last_cell = _Layer.apply(kernels, cell, threads, ids, tuple(given), *given.values())
         return hidden, hidden[-1], *last_cell
 
     return run
@@ -34,13 +36,15 @@ class _Layer(torch.autograd.Function):
     """A layer over all steps; outputs, (T, B, H), and an LSTM's last cell state, (B, H)."""
 
     @staticmethod
-    def forward(ctx: Any, kernels: Kernels, cell: CellName, ids: Any, names: tuple[str, ...], *tensors: Tensor) -> Any:
+    def forward(
+        ctx: Any, kernels: Kernels, cell: CellName, threads: int, ids: Any, names: tuple[str, ...], *tensors: Tensor
+    ) -> Any:
         arrays = {name: one.detach().contiguous().numpy() for name, one in zip(names, tensors, strict=True)}
-        ctx.names, ctx.layer = names, LayerPass(kernels, cell, ids | arrays, threads=torch.get_num_threads())
+        ctx.names, ctx.layer = names, LayerPass(kernels, cell, ids | arrays, threads=threads)
         return tuple(torch.from_numpy(one) for one in ctx.layer.forward() if one is not None)
 
     @staticmethod
     def backward(ctx: Any, *upstream: Tensor) -> Any:
         d_hidden, d_last_cell = (*(one.contiguous().numpy() for one in upstream), None)[:2]
         gradients = ctx.layer.backward(d_hidden, d_last_cell)
-        return (None, None, None, None, *(torch.from_numpy(gradients[name]) for name in ctx.names))
+        return (None, None, None, None, None, *(torch.from_numpy(gradients[name]) for name in ctx.names))

@@ -72,8 +72,7 @@ class FusedRecurrent(layers.Layer):
     def _native_run(self, sequences: Tensor, *states: Tensor) -> Callable[[], tuple[Tensor, ...]] | None:
         """Return what runs all steps on the kernels, or None if they cannot: they are for a CPU, and for known shapes."""
         cell = self.native_cell
-        known = all(isinstance(size, int) for size in sequences.shape)  # Keras on JAX traces layers with symbols for sizes
-        if cell is None or self.compute_dtype != "float32" or not known or accelerated():
+        if cell is None or self.compute_dtype != "float32" or not self._takes_shape(sequences.shape) or accelerated():
             return None
         run = native_run(self.products)
         if run is None:
@@ -82,9 +81,26 @@ class FusedRecurrent(layers.Layer):
         recurrent_kernel, recurrent_bias = ops.copy(self.cell.recurrent_kernel), self.recurrent_bias
         if self.table is not None:
             ids, weights = _ids(sequences), Weights(self.table, None, recurrent_kernel, recurrent_bias)
-            return lambda: run(cell, ids, weights, states)
+            return lambda: run(cell, ids, weights, states, threads=self.threads)
         weights = Weights(ops.copy(self.cell.kernel), self.input_bias, recurrent_kernel, recurrent_bias)
-        return lambda: run(cell, ops.transpose(sequences, (1, 0, 2)), weights, states)
+        return lambda: run(cell, ops.transpose(sequences, (1, 0, 2)), weights, states, threads=self.threads)
+
+    def _takes_shape(self, shape: tuple[Any, ...]) -> bool:
+        """Tell whether the kernels take sequences of this shape, (B, T, D).
+
+        TensorFlow may leave B open; Keras on JAX traces layers with symbols for sizes.
+        """
+        known = [isinstance(size, int) for size in shape]
+        return all(known) or (all(known[1:]) and keras.backend.backend() == "tensorflow" and self.products == "float32")
+
+    @property
+    def threads(self) -> int:
+        """How many threads share the rows of a batch in the kernels; the engines for XLA cut batches into shards instead."""
+        if keras.backend.backend() != "torch":
+            return 1
+        import torch
+
+        return torch.get_num_threads()
 
     def _projected(self, sequences: Tensor) -> Tensor:
         """Return the product of the inputs, (T, B, G)."""
