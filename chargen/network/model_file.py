@@ -123,8 +123,7 @@ def write_model_file(path: Path, network: Network, vocabulary: Vocabulary, metad
         "network": dataclasses.asdict(network.config),
         "vocabulary": vocabulary.to_mapping(),
     }
-    weights = {name: np.ascontiguousarray(weight) for name, weight in network.weights.items()}
-    content = save(weights, metadata={METADATA_KEY: json.dumps({**described, **metadata}, ensure_ascii=True)})
+    content = save(dict(network.weights), metadata={METADATA_KEY: json.dumps({**described, **metadata}, ensure_ascii=True)})
     write_atomically(path, with_checksum(content))
 
 

@@ -54,8 +54,9 @@ class Network:
     """
 
     def __init__(self, config: NetworkConfig, vocab_size: int, weights: Mapping[str, Floats]) -> None:
-        """Take the weights named by `weight_shapes`, all float32, without copying them."""
-        self.config, self.vocab_size, self.weights = config, vocab_size, weights
+        """Take the weights named by `weight_shapes`, all float32; only those whose rows are not in order are copied."""
+        self.config, self.vocab_size = config, vocab_size
+        self.weights = {name: np.ascontiguousarray(weight) for name, weight in weights.items()}  # as the kernels in C read them
         self.cells = [self._cell(layer) for layer in range(config.num_layers)]
         self.norms = [self._norm(layer) for layer in range(config.num_layers - 1)]
         first = self.cells[0]

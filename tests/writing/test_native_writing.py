@@ -1,6 +1,7 @@
 """Text drawn in C is the text that is drawn in NumPy, from the same numbers."""
 
 from collections.abc import Callable, Iterator
+from dataclasses import replace
 from itertools import islice
 
 import numpy as np
@@ -80,6 +81,14 @@ def test_the_same_ids_are_drawn(
     model, sampler = model_of(config), sampler_of(temperature=temperatures)
     assert in_numpy(monkeypatch, lambda: drawn(model, sampler)) == drawn(model, sampler)
     assert written == [TOKENS_AHEAD, TOKENS_AHEAD, 49]
+
+
+def test_weights_in_another_order_in_memory_are_read_right(written: list[int]) -> None:
+    model = model_of(CONFIGS[-1])
+    columns_first = {name: np.asfortranarray(weight) for name, weight in model.network.weights.items()}
+    other = replace(model, network=Network(model.network.config, model.network.vocab_size, columns_first))
+    assert drawn(other, Sampler()) == drawn(model, Sampler())
+    assert len(written) == 6
 
 
 def test_a_text_ends_where_it_does_in_numpy(written: list[int], monkeypatch: pytest.MonkeyPatch) -> None:
