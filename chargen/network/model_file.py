@@ -8,7 +8,6 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Literal
 
-import numpy as np
 from safetensors.numpy import save
 
 from chargen.corpus.tokens import vocabulary_from_mapping
