@@ -307,9 +307,9 @@ def _evaluation(evaluation: Evaluation) -> list[str]:
         f'<rect width="{BAR * quality.bits_per_character / most:.2f}" height="8"/></svg></td></tr>'
         for row, quality in figures
     ]
-    header = "".join(f'<th scope="col">{one}</th>' for one in ("", "nats/char", "bits/char", "perplexity"))
+    header = "".join(f'<th scope="col">{one}</th>' for one in ("model", "nats/char", "bits/char", "perplexity"))
     head = f'<thead><tr>{header}<td class="bar">bits</td></tr></thead>'
-    return [f'<div class="wide"><table class="numbers">{head}<tbody>{"".join(cells)}</tbody></table></div>']
+    return [_wide(f'<table class="numbers">{head}<tbody>{"".join(cells)}</tbody></table>', "Quality")]
 
 
 def _trained(record: RunRecord) -> list[str]:
@@ -354,4 +354,9 @@ def _table(header: Sequence[str], rows: Sequence[Sequence[str]], *, kind: str) -
         f'<tr><th scope="row">{escaped(first)}</th>{"".join(f"<td>{escaped(one)}</td>" for one in rest)}</tr>'
         for first, *rest in rows
     )
-    return f'<div class="wide"><table class="{kind}"><thead><tr>{head}</tr></thead><tbody>{body}</tbody></table></div>'
+    return _wide(f'<table class="{kind}"><thead><tr>{head}</tr></thead><tbody>{body}</tbody></table>', kind.capitalize())
+
+
+def _wide(table: str, name: str) -> str:
+    """Return a table that scrolls on a narrow screen, also by the keyboard."""
+    return f'<div class="wide" role="region" tabindex="0" aria-label="{name}">{table}</div>'

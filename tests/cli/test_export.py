@@ -114,7 +114,7 @@ def test_an_odd_provenance_is_no_obstacle(provenance: dict[str, Any], invoke: In
 
 def test_the_lines_of_the_corpus_are_in_a_page(invoke: Invoke, write_trained: WriteRun, in_folder: Path) -> None:
     (in_folder / "names.txt").write_text("abc\nHa\nabc\n", encoding="utf-8")
-    write_trained(files=("names.txt",), document="line")
+    write_trained(files=("names.txt",), reading="line")
     assert invoke("export", "--output", "noise.html").exit_code == 0
     assert f'"lines":"{packed_lines(["abc", "Ha"])}"' in (in_folder / "noise.html").read_text(encoding="ascii")
     (in_folder / "names.txt").unlink()
