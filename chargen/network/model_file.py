@@ -94,24 +94,7 @@ def load_model(path: Path) -> TextModel:
 
     Raises ModelFileError as `read_model_file` does.
     """
-    if path.suffix == KERAS_SUFFIX:
-        return _load_keras_file(path)
     return TextModel(**read_model_file(path, "generate"))
-
-
-def _load_keras_file(path: Path) -> TextModel:
-    try:
-        described = read_description(path)
-        fields = parse_description(described)
-        if fields.pop("task") == "classify":
-            raise ValueError("it holds a classifier")
-        network, vocabulary, checksum = fields.pop("network"), fields["vocabulary"], fields.pop("sha256")
-        offsets = _expect(parse_json(described, depth=METADATA_DEPTH, marks=METADATA_MARKS)["offsets"], dict)
-        weights = read_weights(path, weight_shapes(network, len(vocabulary)), offsets=offsets, checksum=checksum)
-        _check_numbers(weights)
-    except _UNREADABLE as error:
-        raise _unreadable(path, error) from error
-    return TextModel(network=Network(network, len(vocabulary), weights), **fields)
 
 
 def write_model_file(path: Path, network: Network, vocabulary: Vocabulary, metadata: Mapping[str, Any]) -> None:
@@ -127,23 +110,44 @@ def write_model_file(path: Path, network: Network, vocabulary: Vocabulary, metad
 
 
 def read_model_file(path: Path, task: Task) -> dict[str, Any]:
-    """Read the fields of a model of the given task.
+    """Read the fields of a model of the given task, also from a `.keras` file that chargen exported.
 
     Raises ModelFileError, with the path, for a file that is damaged, has another format, version or task, or whose tensors are
-    not exactly the finite float32 arrays of its network. The SHA-256 of the whole file is checked.
+    not exactly the finite float32 arrays of its network. The SHA-256 of the whole file, or of a Keras archive's weights, is
+    checked.
     """
     try:
-        with open_tensors(path) as file:
-            metadata = _parse_metadata(file.metadata)
-            if (found := metadata.pop("task")) != task:
-                raise _wrong_task(path, found)
-            network, vocabulary = metadata["network"], metadata["vocabulary"]
-            num_outputs = num_class_outputs(len(metadata["labels"])) if task == "classify" else None
-            weights = _read_weights(file, weight_shapes(network, len(vocabulary), num_outputs=num_outputs))
-            _check_checksum(file, metadata.pop("sha256"), weights)
+        fields, weights = (_read_keras_file if path.suffix == KERAS_SUFFIX else _read_tensor_file)(path, task)
     except _UNREADABLE as error:
         raise _unreadable(path, error) from error
-    return metadata | {"network": Network(network, len(vocabulary), weights)}
+    return fields | {"network": Network(fields["network"], len(fields["vocabulary"]), weights)}
+
+
+def _read_tensor_file(path: Path, task: Task) -> tuple[dict[str, Any], dict[str, Floats]]:
+    """Return the fields of a model file, with its configuration as the network, and the weights."""
+    with open_tensors(path) as file:
+        fields = _parse_metadata(file.metadata)
+        weights = _read_weights(file, _shapes(path, fields, task))
+        _check_checksum(file, fields.pop("sha256"), weights)
+    return fields, weights
+
+
+def _read_keras_file(path: Path, task: Task) -> tuple[dict[str, Any], dict[str, Floats]]:
+    """Return the same of a `.keras` file."""
+    described = read_description(path)
+    fields = parse_description(described)
+    offsets = _expect(parse_json(described, depth=METADATA_DEPTH, marks=METADATA_MARKS)["offsets"], dict)
+    weights = read_weights(path, _shapes(path, fields, task), offsets=offsets, checksum=fields.pop("sha256"))
+    _check_numbers(weights)
+    return fields, weights
+
+
+def _shapes(path: Path, fields: dict[str, Any], task: Task) -> dict[str, tuple[int, ...]]:
+    """Return the shape of each weight, and take the task out of the fields. Raises ModelFileError for another task."""
+    if (found := fields.pop("task")) != task:
+        raise _wrong_task(path, found)
+    num_outputs = num_class_outputs(len(fields["labels"])) if task == "classify" else None
+    return weight_shapes(fields["network"], len(fields["vocabulary"]), num_outputs=num_outputs)
 
 
 def num_class_outputs(num_labels: int) -> int:

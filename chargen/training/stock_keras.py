@@ -57,7 +57,10 @@ def classifier_file(model: TextClassifier) -> bytes:
         "vocabulary": model.vocabulary.to_mapping(),
         "provenance": {},
     }
-    return _archive(built, lambda weights: described | {"sha256": hashlib.sha256(weights).hexdigest()})
+    return _archive(
+        built,
+        lambda weights: described | {"sha256": hashlib.sha256(weights).hexdigest(), "offsets": _offsets(model, built, weights)},
+    )
 
 
 def _archive(built: keras.Model, describe_weights: Callable[[bytes], dict[str, Any]]) -> bytes:
@@ -84,7 +87,7 @@ def _description(model: TextModel, built: keras.Model, weights: bytes) -> dict[s
     }
 
 
-def _offsets(model: TextModel, built: keras.Model, weights: bytes) -> dict[str, int]:
+def _offsets(model: TextModel | TextClassifier, built: keras.Model, weights: bytes) -> dict[str, int]:
     """Return at which byte of the HDF5 file that Keras has written of a model each weight begins."""
     begins: dict[int, int] = {}  # by the id of a variable
     with h5py.File(io.BytesIO(weights), "r") as file:

@@ -11,7 +11,6 @@ import numpy.typing as npt
 from chargen.corpus.examples import fixed_rows
 from chargen.corpus.vocabulary import Ids, Vocabulary
 from chargen.errors import ConfigError, ModelFileError, UnknownTokenError
-from chargen.network.keras_file import KERAS_SUFFIX
 from chargen.network.model_file import TextModel, load_model, read_metadata, read_model_file, write_model_file
 from chargen.network.network import Network
 from chargen.writing.classification import log_likelihoods, log_posterior, make_prior
@@ -113,9 +112,5 @@ def save_classifier(path: Path, model: TextClassifier) -> None:
 
 
 def load_classifier(path: Path) -> TextClassifier:
-    """Read a model file that classifies. Raises ModelFileError for a .keras file, and as `read_model_file` does."""
-    if path.suffix == KERAS_SUFFIX:
-        raise ModelFileError(
-            f"{path}: a classifier is not read from its .keras file", hint="give its run or its model.safetensors"
-        )
+    """Read a model file, or an exported `.keras` file, that classifies. Raises ModelFileError as `read_model_file` does."""
     return TextClassifier(**read_model_file(path, "classify"))
