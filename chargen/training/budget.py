@@ -8,6 +8,7 @@ from chargen.corpus.corpus import Corpus
 from chargen.errors import ConfigError
 from chargen.settings.layers import Resolved
 from chargen.settings.schema import Settings
+from chargen.training.devices.processor import multiplies_bfloat16
 from chargen.training.planning.recipes import DEFAULT_PRESET, PRESET_CORES, PRESETS, Chosen, Recipe, choose_recipe
 from chargen.training.planning.text_plan import TextPlan, make_plan
 from chargen.training.planning.transfer import Start
@@ -82,15 +83,18 @@ def plan_within(
     epochs: int | None = None,
     verbosity: int = 1,
     measured: bool = True,
+    alone: bool = True,
 ) -> TextPlan:
     """Choose the settings that are open and the number of steps for a budget. Raises what `make_plan` raises.
 
     The steps are divided into so many `epochs`, or into a number that suits them. measured: whether to measure the speed of
-    this machine for an exact budget; if not, the number of steps is what the recipe expects.
+    this machine for an exact budget; if not, the number of steps is what the recipe expects. alone: whether no other machine
+    trains along, whose processor may be another one.
     """
     chosen = Chosen.of(resolved)
     cores = len(os.sched_getaffinity(0)) if budget.exact else PRESET_CORES
-    recipe = choose_recipe(corpus, chosen, minutes=budget.minutes, cores=cores, exact=budget.exact)
+    bfloat16 = alone and multiplies_bfloat16(resolved.settings.training.backend)
+    recipe = choose_recipe(corpus, chosen, minutes=budget.minutes, cores=cores, exact=budget.exact, bfloat16=bfloat16)
     plan = make_plan(_applied(recipe, resolved.settings), corpus, start=start, passes=recipe.passes)
     plan = replace(plan, reasons=recipe.reasons)
     if chosen.any("training.epochs"):

@@ -183,7 +183,7 @@ def plan_training(
     check = partial(check_distributable, minutes=minutes) if distribute else None
     resolved, start = _resolved(layers, runs_dir, verbosity, check=check)
     budget = find_budget(preset, minutes, resolved, began=began, new=resumed is None, configured=configured)
-    task = _plan_task(resolved, budget, start, verbosity)
+    task = _plan_task(resolved, budget, start, verbosity, alone=not distribute)
     return PlannedTraining(
         task=task,
         runs_dir=runs_dir,
@@ -244,7 +244,13 @@ def _resolved(
 
 
 def _plan_task(
-    resolved: Resolved, budget: Budget | None, start: Start | None, verbosity: int, *, measured: bool = True
+    resolved: Resolved,
+    budget: Budget | None,
+    start: Start | None,
+    verbosity: int,
+    *,
+    measured: bool = True,
+    alone: bool = True,
 ) -> Task[EpochResult]:
     """Read the text and plan the training of the task that the settings name."""
     from chargen.corpus.corpus import load_corpus
@@ -258,5 +264,5 @@ def _plan_task(
     if budget is None:
         plan = make_plan(settings, corpus, start=start)
     else:
-        plan = plan_within(budget, resolved, corpus, start=start, verbosity=verbosity, measured=measured)
+        plan = plan_within(budget, resolved, corpus, start=start, verbosity=verbosity, measured=measured, alone=alone)
     return TextTask(plan, word_vectors=read_word_vectors(plan.settings, plan.vocabulary))

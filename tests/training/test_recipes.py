@@ -1,4 +1,5 @@
 from dataclasses import replace
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -14,6 +15,8 @@ from chargen.settings.conflicts import check_together
 from chargen.settings.layers import Resolved, resolve
 from chargen.settings.schema import Settings, TrainingConfig, declared_settings
 from chargen.training.budget import Budget, find_budget, plan_within
+from chargen.training.devices import processor
+from chargen.training.devices.processor import multiplies_bfloat16
 from chargen.training.planning.recipes import PRESETS, Chosen, Recipe, choose_recipe
 from chargen.training.planning.text_plan import TextPlan, make_plan
 from chargen.training.planning.validation import _spread
@@ -281,6 +284,40 @@ def test_a_plan_within_a_budget_keeps_what_was_given() -> None:
     settings: Settings = plan_within(Budget(minutes=1, exact=False, began=0.0), found, corpus(PROSE * 1000)).settings
     assert (settings.network.hidden_size, settings.training.epochs, settings.training.epoch_steps) == (9, 3, None)
     assert settings.training.warmup_epochs == pytest.approx(0.09)
+
+
+@pytest.mark.parametrize(
+    ("sections", "chosen"),
+    [
+        ({"network": {"hidden_size": 128}}, "bfloat16_products"),
+        ({"network": {"hidden_size": 64}}, None),
+        ({"network": {"hidden_size": 128, "cell": "dense"}}, None),
+        ({"network": {"hidden_size": 128}, "training": {"precision": "float32"}}, None),
+    ],
+    ids=str,
+)
+def test_products_of_bfloat16_are_chosen_where_they_save_time(sections: dict[str, Any], chosen: str | None) -> None:
+    given = Chosen.of(resolved(**sections))
+    found = choose_recipe(corpus(PROSE * 100), given, minutes=5, cores=2, bfloat16=True)
+    assert found.layer["training"].get("precision") == chosen
+    assert "precision" not in choose_recipe(corpus(PROSE * 100), given, minutes=5, cores=2).layer["training"]
+
+
+@pytest.mark.parametrize("alone", [True, False])
+def test_products_of_bfloat16_are_not_chosen_for_several_machines(alone: bool, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("chargen.training.budget.multiplies_bfloat16", lambda backend: True)
+    found = resolved(network={"hidden_size": 128})
+    plan = plan_within(Budget(minutes=1, exact=False, began=0.0), found, corpus(PROSE * 100), alone=alone)
+    assert plan.settings.training.precision == ("bfloat16_products" if alone else "float32")
+
+
+def test_products_of_bfloat16_are_for_a_cpu_whose_kernels_have_them(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    monkeypatch.setattr(processor, "DEVICES", tmp_path)
+    monkeypatch.setattr(processor, "kernels_or_none", lambda products: products == "bfloat16" or None)
+    assert multiplies_bfloat16("tensorflow")
+    assert not multiplies_bfloat16("numpy")
+    (tmp_path / "nvidia0").touch()
+    assert not multiplies_bfloat16("tensorflow")
 
 
 PLAN = plan_within(Budget(minutes=1, exact=False, began=0.0), resolved(), corpus(PROSE * 1000))

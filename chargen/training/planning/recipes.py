@@ -42,6 +42,9 @@ SHORT_TEXT = 100_000  # characters; a shorter text overfits less with a higher l
 MOST_DROPPED = 0.6
 STEPS_OF_A_LIST = 400  # of the optimizer, at least, with one line in a batch
 MOST_TIMES_THE_RATE = 4.0
+FEWEST_UNITS_IN_BFLOAT16 = (
+    128  # from here on products of bfloat16 numbers save time, and lose nothing (benchmarks/precision.py)
+)
 
 
 class Recipe(NamedTuple):
@@ -73,10 +76,13 @@ class Chosen(NamedTuple):
         return any(name in self.names for name in names)
 
 
-def choose_recipe(corpus: Corpus, chosen: Chosen, *, minutes: float, cores: int, exact: bool = True) -> Recipe:
+def choose_recipe(
+    corpus: Corpus, chosen: Chosen, *, minutes: float, cores: int, exact: bool = True, bfloat16: bool = False
+) -> Recipe:
     """Choose the settings that the user has not given, for a training of so many minutes on so many cores.
 
     exact: whether training ends in time; if not, minutes and cores only set the amount of work, and the reasons say "about".
+    bfloat16: whether this machine is faster with products of bfloat16 numbers.
     """
     speed = OPERATIONS_PER_SECOND * (DENSE_SPEED if chosen.settings.network.cell == "dense" else 1)
     operations = minutes * 60 * cores * speed
@@ -91,8 +97,10 @@ def choose_recipe(corpus: Corpus, chosen: Chosen, *, minutes: float, cores: int,
         passes = float(round(passes))
     network |= _regularisation(chosen, passes, text)
     training = _reading(corpus, chosen) | _optimization(chosen, passes, text)
+    settled = _with_network(chosen.settings, _left_open({"network": network}, chosen)["network"]).network
+    if bfloat16 and settled.cell != "dense" and settled.hidden_size >= FEWEST_UNITS_IN_BFLOAT16:
+        training["precision"] = "bfloat16_products"
     layer = _left_open({"network": network, "training": training}, chosen)
-    settled = _with_network(chosen.settings, layer["network"]).network
     size, seen = f"{settled.num_layers}x{settled.hidden_size}", passes * text.characters / weights
     time = f"{_counted(minutes, 'minute')} on {_counted(cores, 'core')}"
     work = f"{time} (--minutes)" if exact else f"about {time} (--preset, --minutes)"

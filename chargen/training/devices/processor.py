@@ -1,0 +1,14 @@
+"""Tell what the processor is good at, without loading a backend."""
+
+from pathlib import Path
+
+from chargen.native.library import kernels_or_none
+
+DEVICES = Path("/dev")
+GPU_DEVICES = ("nvidia[0-9]*", "kfd")  # of NVIDIA's and AMD's drivers
+
+
+def multiplies_bfloat16(backend: str) -> bool:
+    """Tell whether recurrent layers are faster with products of bfloat16 numbers: on a CPU whose kernels have them."""
+    on_gpu = any(any(DEVICES.glob(pattern)) for pattern in GPU_DEVICES)
+    return backend != "numpy" and not on_gpu and kernels_or_none("bfloat16") is not None
