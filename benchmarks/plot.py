@@ -1,25 +1,33 @@
 from pathlib import Path
 from typing import Any
 
+# What is varied, the exponent of the law that its cost follows, and the law in words.
+LAWS = (("hidden size", 2, "its square"), ("layers", 1, "linear"), ("context length", 0, "constant"), ("cores", -1, "inverse"))
+
 
 def draw_cost(report: dict[str, Any], path: Path) -> None:
-    """Draw the cost of a thousand characters against the hidden size and against the layers, with the expected law."""
+    """Draw the cost of a thousand characters against what was varied, with the law that it is expected to follow."""
     from matplotlib.figure import Figure
+    from matplotlib.ticker import ScalarFormatter
 
-    figure = Figure(figsize=(7, 3), layout="constrained")
-    for axes, (varied, law, exponent) in zip(
-        figure.subplots(1, 2), [("hidden size", "its square", 2), ("layers", "linear", 1)], strict=True
-    ):
+    figure = Figure(figsize=(10, 3), layout="constrained")
+    for axes, (varied, exponent, law) in zip(figure.subplots(1, len(LAWS)), LAWS, strict=True):
         rows = [row for row in report["rows"] if row["varied"] == varied]
-        values, costs = [row["value"] for row in rows], [row["median"] for row in rows]
-        axes.plot(values, costs, "o-", label="measured")
-        largest = costs[-1] / values[-1] ** exponent
-        axes.plot(values, [largest * value**exponent for value in values], "--", color="grey", label=law)
+        for engine in dict.fromkeys(row["engine"] for row in rows):
+            values, costs = zip(*[(row["value"], row["median"]) for row in rows if row["engine"] == engine], strict=True)
+            axes.plot(values, costs, "o-", label=engine.removeprefix("chargen-"))
+            start = -1 if exponent > 0 else 0
+            expected = [costs[start] * (value / values[start]) ** exponent for value in values]
+            axes.plot(values, expected, "--", color="grey", label=law, zorder=1)
+        axes.set_xscale("log", base=2)
+        axes.set_yscale("log")
+        axes.set_xticks(values)
+        for axis in (axes.xaxis, axes.yaxis):
+            axis.set_major_formatter(ScalarFormatter())
         axes.set_xlabel(varied)
-        axes.legend(fontsize=8)
-        if exponent > 1:
-            axes.set_xscale("log", base=2)
-            axes.set_yscale("log")
+        handles, labels = axes.get_legend_handles_labels()
+        found = dict(zip(labels, handles, strict=True))
+        axes.legend(found.values(), found.keys(), fontsize=7)
     figure.axes[0].set_ylabel("ms to train on 1,000 characters")
     figure.savefig(path)
 

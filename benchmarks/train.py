@@ -1,3 +1,4 @@
+import os
 import subprocess
 import sys
 import tempfile
@@ -19,13 +20,13 @@ BFLOAT16 = "chargen-bfloat16-products"
 class Worker:
     """An engine in its own process, which waits for its turns after it is ready."""
 
-    def __init__(self, engine: str, cell: str, size: str, seconds: float) -> None:
+    def __init__(self, engine: str, cell: str, size: str, seconds: float, *, cores: int | None = None) -> None:
         command = [sys.executable, "-m", "benchmarks.engines", engine, cell, size, str(seconds)]
         root = Path(__file__).parent.parent
         self._stderr = tempfile.TemporaryFile("w+", errors="replace")  # noqa: SIM115
-        self._process = subprocess.Popen(
-            command, cwd=root, stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=self._stderr, text=True
-        )
+        pipes: dict[str, Any] = {"stdin": subprocess.PIPE, "stdout": subprocess.PIPE, "stderr": self._stderr, "text": True}
+        allowed = sorted(os.sched_getaffinity(0))[:cores]
+        self._process = subprocess.Popen(command, cwd=root, preexec_fn=lambda: os.sched_setaffinity(0, allowed), **pipes)
         self._what = f"{engine} {cell} {size}"
 
     def wait_until_ready(self) -> None:

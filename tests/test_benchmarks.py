@@ -9,11 +9,13 @@ from typing import Any
 
 import pytest
 
-from benchmarks import picture
+from benchmarks import cost, picture, plot
 from benchmarks.commands import side_by_side
+from benchmarks.engines import Size
 from benchmarks.short_texts import Figures, Text, Trainings
 from benchmarks.short_texts import measure as measure_short_texts
 from benchmarks.table import markdown
+from benchmarks.train import BFLOAT16
 
 
 def test_work_side_by_side_has_a_core_each_and_keeps_its_order() -> None:
@@ -63,3 +65,28 @@ def test_a_picture_of_a_terminal_shows_a_moment_and_loads_nothing() -> None:
     assert "chargen&#160;train" in drawn
     assert "font-face" not in drawn
     assert set(re.findall(r"(?:href|src|url)\W+(https?:[^\"')]+)", drawn)) == set()
+
+
+def test_the_cost_of_a_training_is_measured_and_drawn(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    monkeypatch.setattr(cost, "kernels_or_none", lambda products: None)
+    monkeypatch.setattr(cost, "_points", lambda: [cost.Point("cores", 1, Size(1, 4, 100, 200), cores=1)])
+    monkeypatch.setattr(cost, "SECONDS", 0.01)
+    (row,) = cost.measure()
+    assert row["what"] == "1,000 characters, LSTM 1x4, windows of 100, 1 cores, chargen"
+    assert 0 < row["min"] <= row["median"] <= row["max"]
+    rows = [row | {"varied": varied, "value": value} for varied, _, _ in plot.LAWS for value in (1, 2)]
+    plot.draw_cost({"rows": rows}, tmp_path / "cost.svg")
+    assert (tmp_path / "cost.svg").read_text(encoding="utf-8").count("<svg") == 1
+
+
+def test_the_table_of_trainings_compares_equal_precisions() -> None:
+    speeds = {"chargen": 4.0, BFLOAT16: 9.0, "torch": 2.0, "torch-bfloat16": 3.0}
+    shared = {"cell": "lstm", "size": "A", "what": "training, lstm A (1x128), x"}
+    rows = [
+        shared | {"engine": engine, "median": speed, "chargen_is_faster_by": (9.0 if "bfloat16" in engine else 4.0) / speed}
+        for engine, speed in speeds.items()
+    ]
+    shown = markdown({"train": {"machine": "a machine", "rows": rows}}).splitlines()
+    heading = "| training | chargen, characters a second | with bfloat16 products | against torch | against torch-bfloat16 |"
+    assert shown[0] == heading
+    assert shown[2] == "| lstm A, 1x128 | 4.000 | 9.000 | 2.00 x | 3.00 x |"
