@@ -2,5 +2,6 @@
 #include "kernels.c"
 #include "threads.c"
 #include "dense.c"
+#include "adam.c"
 #include "writing.c"
 #include "xla.c"

@@ -110,6 +110,22 @@ EXPORT void *xla_cross_entropy(CallFrame *call) {
     return NULL;
 }
 
+/* the fields of Adam, then for all arrays of weights: gradients of each shard, weights, momentum, velocity -> the last three */
+EXPORT void *xla_adam(CallFrame *call) {
+    if (asks_for_version(call)) return NULL;
+    long count = call->rets.count / 3, given = call->args.count - 1, sizes[count];
+    const float *before[given];
+    float *after[3 * count];
+    for (long n = 0; n < given; n++) before[n] = ARG(n + 1);
+    for (long n = 0; n < 3 * count; n++) after[n] = RET(n);
+    for (long n = 0; n < count; n++) {
+        const Buffer *one = call->rets.items[n];
+        sizes[n] = num_rows(one) * (one->rank ? one->dims[one->rank - 1] : 1);
+    }
+    adam(ARG(0), count, sizes, given / count - 3, before, before + given - 3 * count, after);
+    return NULL;
+}
+
 /* Register a handler with TensorFlow's XLA, whose XLA_FFI_GetApi() is given. Return NULL, or what XLA says. */
 EXPORT const char *register_with_xla(const Api *api, const char *name, Handler *handler) {
     Registration one = {.name = {name, strlen(name)}, .platform = {"Host", 4}, .execute = handler};

@@ -13,6 +13,7 @@ import tensorflow as tf
 
 from chargen.corpus.windows import Batch
 from chargen.training.devices.backend import accelerated
+from chargen.training.engines.adam import adam_kernel
 from chargen.training.engines.engine import SEED_STATE, Engine
 
 Tensors = list[tf.Tensor]
@@ -27,12 +28,13 @@ class TensorFlowEngine(Engine):
         self._by_shard = [self._carried_variables, *(self._copies() for _ in range(1, self.shards))]
         self._set_states(self._states())
         jit = not accelerated() and self.model.compute_dtype == "float32"
-        self._compiled_gradients = tf.function(self._shard_gradients, jit_compile=jit)
-        self._compiled_figures = tf.function(self._shard_figures, jit_compile=jit)
-        self._compiled_update = tf.function(self._apply_gradients, jit_compile=jit)
+        self._adam = adam_kernel(self.optimizer) if jit else None
+        self._compiled_gradients = tf.function(self._shard_gradients, jit_compile=jit, autograph=False)
+        self._compiled_figures = tf.function(self._shard_figures, jit_compile=jit, autograph=False)
+        self._compiled_update = tf.function(self._apply_gradients, jit_compile=jit, autograph=False)
         signature = [tf.TensorSpec((None, *array.shape[1:]), array.dtype) for array in largest]
-        self._train = tf.function(partial(self._execute, self._train_on_batch), input_signature=signature)
-        self._test = tf.function(partial(self._execute, self._test_on_batch), input_signature=signature)
+        self._train = tf.function(partial(self._execute, self._train_on_batch), input_signature=signature, autograph=False)
+        self._test = tf.function(partial(self._execute, self._test_on_batch), input_signature=signature, autograph=False)
 
     def train(self, batches: Batch) -> None:
         self._train(*batches)
@@ -81,7 +83,11 @@ class TensorFlowEngine(Engine):
         return self._forward(values, carried, *rows, training=False)
 
     def _apply_gradients(self, by_shard: list[Tensors], total: tf.Tensor) -> None:
-        gradients = [tf.add_n(shares) / tf.maximum(total, 1) for shares in zip(*by_shard, strict=True)]
+        total = tf.maximum(total, 1)
+        if self._adam:
+            self._adam.apply(by_shard, total, self.model.trainable_variables)
+            return
+        gradients = [tf.add_n(shares) / total for shares in zip(*by_shard, strict=True)]
         self.optimizer.apply(gradients, self.model.trainable_variables)
 
     def _copies(self) -> list[tf.Variable]:

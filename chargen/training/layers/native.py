@@ -47,10 +47,16 @@ NativeDenseRun = Callable[[Tensor, Tensor, Tensor], Tensor]
 # Returns the cross-entropy in nats, weighed and summed, of logits, (..., V), targets, (...), and weights, (...).
 NativeLoss = Callable[[Tensor, Tensor, Tensor], Tensor]
 
+# Takes a step of Adam: the fields of the struct `Adam` of adam.c, the gradients of each shard, weights, momentum and velocity.
+# Returns the last three after the step.
+NativeAdam = Callable[
+    [Tensor, Sequence[Sequence[Tensor]], Sequence[Tensor], Sequence[Tensor], Sequence[Tensor]], Sequence[Tensor]
+]
+
 Shape = tuple[int | None, ...]  # None is the number of rows where it is not known yet
 
 # of xla.c
-HANDLERS = ("xla_forward", "xla_backward", "xla_dense_forward", "xla_dense_backward", "xla_cross_entropy")
+HANDLERS = ("xla_forward", "xla_backward", "xla_dense_forward", "xla_dense_backward", "xla_cross_entropy", "xla_adam")
 
 
 def native_run(products: Products) -> NativeRun | None:
@@ -69,6 +75,12 @@ def native_cross_entropy() -> NativeLoss | None:
     """Return what computes cross-entropies on the kernels within XLA, or None if nothing does."""
     outcome = _connected("float32")
     return outcome.cross_entropy if isinstance(outcome, XlaLayers) else None
+
+
+def native_adam() -> NativeAdam | None:
+    """Return what takes the steps of Adam on the kernels within XLA, or None if nothing does."""
+    outcome = _connected("float32")
+    return outcome.adam if isinstance(outcome, XlaLayers) else None
 
 
 def why_no_kernels(products: Products) -> str | None:
@@ -141,6 +153,19 @@ class XlaLayers:
             return loss[0], gradient
 
         return run(ops.convert_to_tensor(logits))
+
+    def adam(
+        self,
+        numbers: Tensor,
+        gradients: Sequence[Sequence[Tensor]],
+        weights: Sequence[Tensor],
+        momentum: Sequence[Tensor],
+        velocity: Sequence[Tensor],
+    ) -> Sequence[Tensor]:
+        """Take a step; see `NativeAdam`."""
+        state = [*weights, *momentum, *velocity]
+        arguments = [numbers, *(one for shard in gradients for one in shard), *state]
+        return self._call(self._names["xla_adam"], arguments, [tuple(one.shape) for one in state])
 
     def __call__(
         self, cell: CellName, inputs: Tensor, weights: Weights, states: Sequence[Tensor], *, threads: int

@@ -32,7 +32,7 @@ def register(kernels: Kernels, names: Mapping[str, str]) -> None:
         refused = kernels.library.register_with_xla(api, name.encode(), getattr(kernels.library, handler))
         if refused:
             raise NoKernelsError(f"TensorFlow does not take them: {refused.decode(errors='replace')}")
-    tf.autograph.experimental.do_not_convert(_try)(names["xla_forward"])
+    _try(names["xla_forward"])
 
 
 def _try(forward: str) -> None:
@@ -44,7 +44,7 @@ def _try(forward: str) -> None:
         return custom_call(forward, arguments, [(1, None, 1), (0,), (None, 4096)])[0]
 
     with tf.init_scope():  # outside of the function that may be traced now
-        compiled = tf.function(run, jit_compile=True, input_signature=[tf.TensorSpec((1, None, 1))])
+        compiled = tf.function(run, jit_compile=True, autograph=False, input_signature=[tf.TensorSpec((1, None, 1))])
         result = compiled(tf.ones((1, 1, 1))).numpy()
     if result.item() != 3.0:
         raise NoKernelsError("TensorFlow calls them wrongly")

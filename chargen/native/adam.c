@@ -1,0 +1,64 @@
+/* An optimizer step of Adam or AdamW (Kingma and Ba 2015; Loshchilov and Hutter 2019), for all weights, as Keras does. */
+
+typedef struct {
+    float share;                 /* what the summed gradients are multiplied by */
+    float clip_norm, clip_value; /* of the whole gradient, or else of each entry; 0 does not clip */
+    float alpha;                 /* the learning rate times sqrt(1 - beta_2^t) / (1 - beta_1^t) at step t */
+    float decay;                 /* the learning rate times the weight decay */
+    float beta_1_rest, beta_2_rest, epsilon; /* 1 - beta_1, 1 - beta_2 */
+} Adam;
+
+#ifdef __AVX512F__
+INLINE vec root(vec x) { return (vec)_mm512_sqrt_ps((__m512)x); }
+#else
+INLINE vec root(vec x) { return (vec)_mm256_sqrt_ps((__m256)x); }
+#endif
+
+enum { PIECE = 4096 }; /* numbers whose squares are added up in float32 */
+
+/* Write the sum of some arrays times a number, and return the sum of its squares. */
+static double add_up(long size, long arrays, const float *const *from, long next, float times, float *to) {
+    double total = 0;
+    for (long begin = 0; begin < size; begin += PIECE) {
+        long end = size - begin < PIECE ? size : begin + PIECE;
+        vec squares = all(0);
+        for (long i = begin; i < end; i += WIDTH) {
+            vec sum = load_part(from[0] + i, end - i);
+            for (long array = 1; array < arrays; array++) sum += load_part(from[array * next] + i, end - i);
+            sum *= times;
+            squares += sum * sum;
+            store_part(to + i, sum, end - i);
+        }
+        for (int u = 0; u < WIDTH; u++) total += squares[u];
+    }
+    return total;
+}
+
+/* The gradient is in the place of the new weights. */
+static void update(const Adam *a, long size, float scale, const float *const *before, float *const *after, long next) {
+    const float *weights = before[0], *momentum = before[next], *velocity = before[2 * next];
+    float *new_weights = after[0], *new_momentum = after[next], *new_velocity = after[2 * next];
+    for (long i = 0; i < size; i += WIDTH) {
+        long left = size - i;
+        vec gradient = load_part(new_weights + i, left) * scale;
+        if (a->clip_value > 0 && !(a->clip_norm > 0)) gradient = within(gradient, a->clip_value);
+        vec w = load_part(weights + i, left), m = load_part(momentum + i, left), v = load_part(velocity + i, left);
+        m += (gradient - m) * a->beta_1_rest;
+        v += (gradient * gradient - v) * a->beta_2_rest;
+        w -= w * a->decay;
+        store_part(new_momentum + i, m, left);
+        store_part(new_velocity + i, v, left);
+        store_part(new_weights + i, w - m * a->alpha / (root(v) + a->epsilon), left);
+    }
+}
+
+/* Of `count` arrays of weights with so many numbers each: gradients of each shard (shards * count), then weights, momentum and
+ * velocity (3 * count) before and after the step. */
+EXPORT void adam(const Adam *a, long count, const long *sizes, long shards, const float *const *gradients,
+                 const float *const *before, float *const *after) {
+    double squares = 0;
+    for (long n = 0; n < count; n++) squares += add_up(sizes[n], shards, gradients + n, count, a->share, after[n]);
+    float norm = sqrt(squares), scale = 1;
+    if (a->clip_norm > 0) scale = a->clip_norm * fminf(1 / norm, 1 / a->clip_norm) + (norm - norm); /* or NaN */
+    for (long n = 0; n < count; n++) update(a, sizes[n], scale, before + n, after + n, count);
+}

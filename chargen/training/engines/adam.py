@@ -1,0 +1,48 @@
+"""Take the steps of Keras's Adam and AdamW by a kernel: all weights at once, instead of some operations for each of them."""
+
+from collections.abc import Sequence
+from typing import Any
+
+import keras
+from keras import ops
+
+from chargen.training.layers.native import NativeAdam, native_adam
+
+Tensor = Any  # of the backend
+
+
+class AdamKernel:
+    """Updates the variables of a Keras optimizer and its weights as the optimizer does, to about 7 digits."""
+
+    def __init__(self, optimizer: keras.optimizers.Adam, run: NativeAdam) -> None:
+        self._optimizer, self._run = optimizer, run
+
+    def apply(self, by_shard: Sequence[Sequence[Tensor]], total: Tensor, weights: Sequence[keras.Variable]) -> None:
+        """Take a step with the sum of the gradients of the shards, divided by `total`."""
+        optimizer = self._optimizer
+        variables = [*weights, *optimizer._momentums, *optimizer._velocities]
+        values, count = [one.value for one in variables], len(weights)
+        parts = [values[first : first + count] for first in range(0, 3 * count, count)]
+        after = self._run(self._numbers(total), by_shard, *parts)
+        for variable, value in zip(variables, after, strict=True):
+            variable.assign(value)
+        optimizer.iterations.assign_add(1)
+
+    def _numbers(self, total: Tensor) -> Tensor:
+        """Return the fields of the struct `Adam` of adam.c."""
+        optimizer = self._optimizer
+        step = ops.cast(optimizer.iterations + 1, "float32")
+        rate = ops.cast(optimizer.learning_rate, "float32")
+        alpha = rate * ops.sqrt(1 - optimizer.beta_2**step) / (1 - optimizer.beta_1**step)
+        clipping = [optimizer.global_clipnorm or 0.0, optimizer.clipvalue or 0.0]
+        constants = [1 - optimizer.beta_1, 1 - optimizer.beta_2, optimizer.epsilon]
+        numbers = [1 / total, *clipping, alpha, rate * (optimizer.weight_decay or 0.0), *constants]
+        return ops.stack([ops.cast(one, "float32") for one in numbers])
+
+
+def adam_kernel(optimizer: keras.optimizers.Optimizer) -> AdamKernel | None:
+    """Return what takes the steps of an optimizer on a CPU, or None if there is no kernel for it."""
+    if type(optimizer) not in (keras.optimizers.Adam, keras.optimizers.AdamW):
+        return None
+    run = native_adam()
+    return AdamKernel(optimizer, run) if run else None
