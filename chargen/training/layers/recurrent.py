@@ -252,11 +252,17 @@ class TokenRecurrent(layers.Layer):
 
     def build(self, ids_shape: tuple[int | None, ...]) -> None:
         """Create the weights of both layers."""
-        width = self.vocab_size
         if self.embedding is not None:
             self.embedding.build(ids_shape)
-            width = self.embedding.output_dim
-        self.recurrent.build((*ids_shape, width))
+        self.recurrent.build((*ids_shape, self._width))
+
+    def compute_output_shape(self, ids_shape: tuple[int | None, ...]) -> tuple[int | None, ...]:
+        """Return the shape of the outputs, for which Keras would otherwise trace the layer."""
+        return self.recurrent.compute_output_shape((*ids_shape, self._width))
+
+    @property
+    def _width(self) -> int:
+        return self.vocab_size if self.embedding is None else self.embedding.output_dim
 
     def call(self, ids: Tensor) -> Tensor:
         """Return what the recurrent layer returns."""
