@@ -237,7 +237,7 @@ class Model:
         """Show the model in a notebook: what `describe` returns."""
         from chargen.pages.notebook import card
 
-        facts = {name: value for name, value in self.describe().items() if isinstance(value, str | int | float)}
+        facts = {name: value for name, value in self.describe().items() if isinstance(value, str | int | float) and value != ""}
         return card(repr(self), {name.replace("_", " "): value for name, value in facts.items()})
 
     @property

@@ -46,8 +46,10 @@ def _row(summary: dict[str, Any]) -> tuple[str, ...]:
 
 
 def _quality(summary: dict[str, Any]) -> str:
-    """Return the bits a character of a run that writes text, or the accuracy of a classifier."""
-    bits, accuracy = summary["bits_per_character"], summary["accuracy"]
+    """Return the bits a character of a run that writes text, or the accuracy of a classifier, on --test where it was given."""
+    bits, accuracy, tested = (summary[name] for name in ("bits_per_character", "accuracy", "test_accuracy"))
+    if tested is not None:
+        return f"{tested:.1%} right, --test"
     if summary["task"] == "classify" and isinstance(accuracy, float):
         return f"{accuracy:.1%} right"
     return f"{bits:.3f}" if isinstance(bits, float) else "-"

@@ -10,7 +10,7 @@ from chargen.errors import ChargenError, ConfigError
 from chargen.insight.confusion import Confusion, measure_confusion
 from chargen.insight.labels import baseline_accuracies
 from chargen.runs.config import read_settings
-from chargen.runs.directory import RunDirectory
+from chargen.runs.directory import RunDirectory, recorded_test
 from chargen.runs.trained_text import read_trained_examples
 from chargen.settings.schema import CorpusConfig
 from chargen.writing.classifier import TextClassifier
@@ -80,13 +80,6 @@ def file_accuracies(
     rows = [AccuracyRow("network", "model", "file", confusion.accuracy)]
     rows += _baseline_rows(training, measured.documents, "file") if training and with_baselines else []
     return Accuracies(rows=rows, confusion=confusion, notes=(*measured.notes, *(notes if with_baselines else [])))
-
-
-def recorded_test(provenance: Any) -> float | None:
-    """Return the accuracy on the texts of --test that a model file records, None if there is none."""
-    tested = provenance.get("test")
-    accuracy = tested.get("accuracy") if isinstance(tested, dict) else None
-    return accuracy if isinstance(accuracy, float) else None
 
 
 def _baseline_rows(training: Sequence[Document], measured: Sequence[Document], part: str) -> list[AccuracyRow]:

@@ -3,7 +3,7 @@
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import AbstractContextManager
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, Literal
 
 from chargen.corpus.corpus import count_characters
 from chargen.corpus.documents import Document
@@ -25,6 +25,7 @@ ORDER = 6
 FILE_HINT = "chargen evaluate RUN FILE measures another text"
 LARGEST_BASELINE = 10_000_000  # characters; n-grams of a longer text take gigabytes
 
+Part = Literal["held out", "training", "file"]
 Member = tuple[RunDirectory, TextModel]
 Stage = Callable[[str, int], AbstractContextManager[Report]]  # (name, number of tokens) -> progress
 
@@ -33,15 +34,22 @@ Stage = Callable[[str, int], AbstractContextManager[Report]]  # (name, number of
 class Subject:
     """A model and a text to measure it on.
 
-    documents: the text. held_out: whether it is the validation split of the training. training: the training text, if
-    available. notes: lines for the user.
+    documents: the text. held_out: whether it is the validation split of the training. learned: whether it is the training text
+    itself. training: the training text, if available; missing: else why it is not. notes: lines for the user.
     """
 
     model: AnyModel
     documents: Sequence[Document]
     held_out: bool
+    learned: bool = False
     training: Sequence[Document] = ()
+    missing: str = ""
     notes: tuple[str, ...] = ()
+
+    @property
+    def part(self) -> Part:
+        """What the text is to the training."""
+        return "held out" if self.held_out else "training" if self.learned else "file"
 
 
 @dataclass(frozen=True)
@@ -94,21 +102,24 @@ def file_subject(members: Sequence[Member], files: Sequence[str], *, label: str 
     The training text of the first run is included if available. Raises the errors of `read_files` and `join_models`.
     """
     run, model = members[0]
-    config, text, notes = CorpusConfig(strip_licence=False), None, []
+    config, text, notes, missing = CorpusConfig(strip_licence=False), None, [], ""
     try:
         config = read_settings(run).corpus
         text = read_trained_text(run, model)
     except ChargenError as error:
-        notes.append(f"the training text is not available: {error.message}")
+        missing = error.message
     documents, sha256, reading_notes = read_files(files, model, config, label=label, on_unknown=on_unknown)
     notes += reading_notes
-    if text and text.sha256 == sha256:
+    learned = text is not None and text.sha256 == sha256
+    if learned:
         notes.append("this is the training text of the model, so the figures show how well it was memorized")
     return Subject(
         model=_joined(members),
         documents=documents,
         held_out=False,
+        learned=learned,
         training=text.training if text else (),
+        missing=missing,
         notes=tuple(notes),
     )
 
@@ -182,7 +193,7 @@ def carried_state_warning(rows: Sequence[Row]) -> str:
 def missing_baselines_note(subject: Subject) -> str:
     """Return why there are no baselines, or "" if they can be fitted."""
     if not subject.training:
-        return "no baselines: the training text is not available"
+        return "no baselines: the training text is not available" + (f": {subject.missing}" if subject.missing else "")
     if count_characters(subject.training) + count_characters(subject.documents) > LARGEST_BASELINE:
         return f"no baselines: n-grams of more than {LARGEST_BASELINE:,} characters would take gigabytes"
     return ""

@@ -7,12 +7,11 @@ from math import prod
 from typing import Any
 
 from chargen.errors import RunError
-from chargen.insight.accuracy import recorded_test
 from chargen.network.model_file import num_class_outputs, read_metadata
 from chargen.network.network import weight_shapes
 from chargen.runs.checkpoints import newest_facts
 from chargen.runs.config import read_settings
-from chargen.runs.directory import RunDirectory
+from chargen.runs.directory import RunDirectory, recorded_test
 from chargen.runs.metrics import History, read_histories
 from chargen.settings.schema import Settings
 

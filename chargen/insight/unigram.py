@@ -7,7 +7,7 @@ import numpy as np
 import numpy.typing as npt
 
 from chargen.corpus.windows import TokenStream, tokenize
-from chargen.insight.assessment import Row, Subject
+from chargen.insight.assessment import Part, Row, Subject
 from chargen.insight.baseline import NOWHERE, Counts, Floats
 from chargen.insight.evaluation import EncodedText
 
@@ -15,6 +15,13 @@ UNIGRAM, UNIFORM = "1-gram", "uniform"
 EXPLAINED = {
     UNIGRAM: "the figure of a 1-gram model, which knows only how frequent each token is",
     UNIFORM: "the figure of guessing all tokens with equal probability",
+}
+ADVICE: Mapping[Part, str] = {
+    "held out": (
+        "train longer (--epochs), or choose a more typical validation split (--validation spread, another --random-seed)"
+    ),
+    "training": "train longer (--epochs)",
+    "file": "this text differs from the training text",
 }
 TOKENS_AT_ONCE = 1 << 22
 
@@ -67,17 +74,12 @@ def warn_if_worse(subject: Subject, rows: Sequence[Row]) -> list[str]:
     nats = _nats([learnt], count_tokens([encoded.stream], len(vocabulary)))
     figures = {name: encoded.quality(cost).bits_per_character for name, cost in nats.items()}
     worst = max(measured, key=lambda row: row.quality.bits_per_character)
-    return describe_worse(worst.name, worst.quality.bits_per_character, figures, held_out=subject.held_out)
+    return describe_worse(worst.name, worst.quality.bits_per_character, figures, part=subject.part)
 
 
-def describe_worse(what: str, bits: float, figures: Mapping[str, float], *, held_out: bool) -> list[str]:
+def describe_worse(what: str, bits: float, figures: Mapping[str, float], *, part: Part) -> list[str]:
     """Return a warning with advice if a figure, in bits a character, is worse than the best of `cross_entropies`."""
     name = min(figures, key=lambda name: figures[name])
     if not bits > figures[name]:
         return []
-    advice = (
-        "train longer (--epochs), or choose a more typical validation split (--validation spread, another --random-seed)"
-        if held_out
-        else "this text differs from the training text"
-    )
-    return [f"warning: {what}: {bits:.3f} bits/char is worse than {figures[name]:.3f}, {EXPLAINED[name]}; {advice}"]
+    return [f"warning: {what}: {bits:.3f} bits/char is worse than {figures[name]:.3f}, {EXPLAINED[name]}; {ADVICE[part]}"]

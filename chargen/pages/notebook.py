@@ -27,9 +27,10 @@ def run_card(run: RunDirectory) -> str:
         "network": f"{network.cell} {network.num_layers}x{network.hidden_size}",
         "learning": f"{training.optimizer} at {training.learning_rate:g}, {len(epochs)} of {training.epochs} epochs",
     }
-    for name, values in (("loss", losses), ("val_loss", held_out)):
-        if values and values[-1] is not None:
-            facts[name] = f"{values[-1]:.3f}"
+    if losses:
+        facts["loss"] = f"{losses[-1]:.3f}"
+    if measured := [(loss, one.epoch) for loss, one in zip(held_out, epochs, strict=True) if loss is not None]:
+        facts["val_loss"] = f"{min(measured)[0]:.3f}, the best, of epoch {min(measured)[1]}"
     samples = read_samples(run.samples)
     newest = [f"{one.diversity:g}: {one.text}" for one in samples if one.epoch == samples[-1].epoch]
     return card(run.name, facts, curves={"training": losses, "validation": held_out}, texts=newest)

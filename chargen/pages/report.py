@@ -21,6 +21,7 @@ from chargen.pages.charts import Chart, chart_data, draw, selection
 from chargen.pages.page import escaped, make_page
 from chargen.pages.scatter import draw_scatter
 from chargen.runs.curves import Panel, make_panels
+from chargen.runs.directory import recorded_test
 from chargen.runs.gradients import FIGURES
 from chargen.runs.metrics import History
 from chargen.runs.samples import SampleText
@@ -124,7 +125,9 @@ def _tiles(record: RunRecord) -> Iterator[tuple[str, str]]:
     """Yield the most important figures."""
     best, provenance = record.best, record.metadata["provenance"]
     if record.classifies and isinstance(provenance.get("accuracy"), float):
-        yield "accuracy", f"{provenance['accuracy']:.1%}"
+        yield "accuracy, validation", f"{provenance['accuracy']:.1%}"
+        if (tested := recorded_test(provenance)) is not None:
+            yield "accuracy, --test", f"{tested:.1%}"
     elif best.get("bits_per_character") is not None:
         yield "bits a character, validation", f"{best['bits_per_character']:.3f}"
     elif record.history and record.history.rows[-1].get("bits_per_character") is not None:

@@ -284,8 +284,16 @@ def summarize(run: RunDirectory) -> dict[str, Any]:
         "epochs": provenance.get("epochs"),
         "bits_per_character": provenance.get("bits_per_character"),
         "accuracy": provenance.get("accuracy"),
+        "test_accuracy": recorded_test(provenance),
         "labels": list(metadata["labels"] if metadata["task"] == "classify" else metadata["vocabulary"].labels),
     }
+
+
+def recorded_test(provenance: Any) -> float | None:
+    """Return the accuracy on the texts of --test that a model file records, None if there is none."""
+    tested = provenance.get("test")
+    accuracy = tested.get("accuracy") if isinstance(tested, dict) else None
+    return accuracy if isinstance(accuracy, float) else None
 
 
 def _safe(name: str) -> str:

@@ -63,7 +63,7 @@ class TextTask:
         assert plan.validation.stream is not None
         nats = cross_entropies(plan.parts.training, plan.validation.stream, len(plan.vocabulary))
         baselines = {name: plan.conversion.bits_per_character(one) for name, one in nats.items()}
-        return Comparison(baselines, list(describe_worse("validation", quality, baselines, held_out=True)))
+        return Comparison(baselines, list(describe_worse("validation", quality, baselines, part="held out")))
 
     def test(self, run: RunDirectory) -> None:
         """Measure nothing: only classifiers take texts to test on."""

@@ -70,14 +70,17 @@ def test_another_text_is_measured_whole(named: bool, run: str, invoke: Invoke, i
 
 
 def test_the_text_of_the_training_is_told_of(run: str, invoke: Invoke) -> None:
-    assert "the training text of the model" in invoke("evaluate", run, "prose.txt").stderr
+    told = invoke("evaluate", run, "prose.txt").stderr
+    assert "the training text of the model" in told
+    assert "differs from the training text" not in told
 
 
 def test_a_model_file_needs_a_text_and_has_no_baselines(run: str, invoke: Invoke, in_folder: Path) -> None:
     (in_folder / f"runs/{run}/model.safetensors").rename(in_folder / "alone.safetensors")
     result = invoke("evaluate", "alone.safetensors", "prose.txt", "--json")
     assert [row["name"] for row in json.loads(result.stdout)["results"]] == ["stream", "blocks of 256"]
-    assert "no baselines: " in result.stderr
+    assert result.stderr.count("the training text is not available") == 1
+    assert "no baselines: the training text is not available: . has no config.toml" in result.stderr
     result = invoke("evaluate", "alone.safetensors")
     assert (result.exit_code, result.stdout) == (2, "")
     assert "has no config.toml" in result.stderr

@@ -5,6 +5,7 @@ import json
 import math
 import platform
 from collections.abc import Callable, Iterator
+from dataclasses import replace
 from html.parser import HTMLParser
 from pathlib import Path
 from typing import Any
@@ -17,6 +18,7 @@ from chargen.cli.program import program
 from chargen.runs.config import read_settings, write_config
 from chargen.runs.directory import RunDirectory
 from chargen.runs.samples import read_samples
+from chargen.writing.classifier import load_classifier, save_classifier
 from tests.cli.results import assert_one_line
 
 Invoke = Callable[..., Result]
@@ -270,6 +272,16 @@ def test_a_labelled_run_draws_of_each_label(invoke: Invoke, train: Callable[...,
     assert "labelsother, prose" in page.sections["trained"]
     assert "2 texts" in page.sections["drawn"]
     assert "--label other" in page.sections["commands"]
+
+
+def test_a_report_has_the_accuracy_of_test_texts(
+    invoke: Invoke, write_classifier: Callable[..., Path], train: Callable[..., RunDirectory]
+) -> None:
+    path = write_classifier()
+    model = load_classifier(path)
+    save_classifier(path, replace(model, provenance={**model.provenance, "test": {"accuracy": 0.375}}))
+    write_config(RunDirectory(path.parent), read_settings(train("--epochs", 1)))
+    assert "accuracy, --test37.5%" in reported(invoke, path.parent).sections[""].replace("\n", "")
 
 
 def test_a_classifier_has_a_shorter_page(

@@ -49,13 +49,15 @@ def test_figures_are_means_over_the_predicted_tokens() -> None:
 
 
 def test_only_what_is_worse_than_both_is_warned_of() -> None:
-    assert describe_worse("stream", 2.0, {"1-gram": 2.0, "uniform": 5.0}, held_out=True) == []
-    (line,) = describe_worse("stream", 2.5, {"1-gram": 2.0, "uniform": 5.0}, held_out=True)
+    assert describe_worse("stream", 2.0, {"1-gram": 2.0, "uniform": 5.0}, part="held out") == []
+    (line,) = describe_worse("stream", 2.5, {"1-gram": 2.0, "uniform": 5.0}, part="held out")
     assert "stream: 2.500 bits/char is worse than 2.000, the figure of a 1-gram model" in line
     assert "--validation spread" in line
-    (line,) = describe_worse("lines", 7.5, {"1-gram": 7.0, "uniform": 6.0}, held_out=False)
+    (line,) = describe_worse("lines", 7.5, {"1-gram": 7.0, "uniform": 6.0}, part="file")
     assert "than 6.000, the figure of guessing" in line
     assert "differs from the training text" in line
+    (line,) = describe_worse("lines", 7.5, {"1-gram": 7.0, "uniform": 6.0}, part="training")
+    assert line.endswith("; train longer (--epochs)")
 
 
 SMALL = ("--hidden-size", 4, "--backend", "numpy", "--epochs", 3, "--context-length", 16, "--batch-size", 4)

@@ -1,10 +1,14 @@
 """A run and a model show themselves in a notebook, whatever their texts hold."""
 
+from dataclasses import replace
 from pathlib import Path
 from xml.etree import ElementTree
 
 import chargen
+from chargen.network.model_file import save_model
 from chargen.pages.notebook import LONGEST_SAMPLE, card
+from chargen.settings.schema import NetworkConfig
+from tests.export.forms import H, make_model
 
 
 def test_a_run_shows_settings_curve_and_samples(in_folder: Path) -> None:
@@ -14,12 +18,23 @@ def test_a_run_shows_settings_curve_and_samples(in_folder: Path) -> None:
     cells = {row[0].text: row[1].text for row in page.iter("tr")}
     assert cells["network"] == "lstm 1x4"
     assert cells["learning"] == "adam at 0.003, 3 of 3 epochs"
-    assert cells["val_loss"] == f"{run.history[-1]['val_loss']:.3f}"
+    best = min(run.history, key=lambda row: row["val_loss"])
+    assert cells["val_loss"] == f"{best['val_loss']:.3f}, the best, of epoch {best['epoch']}"
+    assert cells["loss"] == f"{run.history[-1]['loss']:.3f}"
     training, validation = page.iter("polyline")
     assert len(training.attrib["points"].split()) == len(validation.attrib["points"].split()) == 3
     assert [text.text[:3] for text in page.iter("pre") if text.text] == ["0.5", "1.2"]
     model = ElementTree.fromstring(run.model._repr_html_())
     assert "lstm" in "".join(model.itertext())
+
+
+def test_a_model_without_a_name_has_no_empty_row(in_folder: Path) -> None:
+    model = make_model(NetworkConfig(cell="gru", hidden_size=H))
+    save_model(in_folder / "mine.safetensors", replace(model, provenance={}))
+    page = ElementTree.fromstring(chargen.load("mine.safetensors")._repr_html_())
+    cells = {row[0].text: row[1].text for row in page.iter("tr")}
+    assert cells["cell"] == "gru"
+    assert all(cells.values())
 
 
 def test_texts_are_escaped_and_cut() -> None:

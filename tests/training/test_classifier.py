@@ -245,7 +245,11 @@ def test_a_signal_ends_training_with_everything_saved(table: Path, small: tuple[
 
 
 def test_texts_that_training_never_sees_are_measured_at_the_end(
-    train: Callable[..., Any], invoke_train: Callable[..., Result], table: Path, tmp_path: Path
+    train: Callable[..., Any],
+    invoke: Callable[..., Result],
+    invoke_train: Callable[..., Result],
+    table: Path,
+    tmp_path: Path,
 ) -> None:
     """Words of one label under both labels, so that half of the texts are wrong; unknown words and characters are no error."""
     rows = [f"the night was {word},{label}" for word in ("great", "good") for label in ("pos", "neg")]
@@ -254,6 +258,7 @@ def test_texts_that_training_never_sees_are_measured_at_the_end(
     assert "accuracy on the 4 texts of --test unseen: 0.500\nwrong labels: neg predicted as pos 2\n" in trained.stderr
     found = load_classifier(trained.run.model).provenance["test"]
     assert (found["accuracy"], found["labels"], found["confusion"]) == (0.5, ["neg", "pos"], [[0, 2], [0, 2]])
+    assert "50.0% right, --test" in invoke("runs", "--runs-dir", trained.run.path.parent).stdout
     result = invoke_train(table, *CLASSIFY, "--epochs", 1, "--test", table, "--json")
     assert json.loads(result.stdout)["test"]["labelled"] == 60
     assert "60 of the 60 texts of --test reviews are also texts to train on" in result.stderr
