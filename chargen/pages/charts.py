@@ -186,7 +186,14 @@ def _curves(chart: Chart, across: Axis, upward: Axis) -> Iterator[str]:
 
 
 def _classes(chart: Chart, number: int) -> str:
-    """Return the CSS class of a curve: held-out text has the first colour, training text next to it is dashed."""
+    """Return the CSS class of a curve: held-out text has the first colour, training text next to it is dashed.
+
+    Of several runs, each has its own colour.
+    """
+    if any(one.run for one in chart.curves):
+        one = chart.curves[number]
+        beside = any(other.held_out and other.run == one.run for other in chart.curves) and not one.held_out
+        return f"c{one.run % COLOURS}{' beside' if beside else ''}"
     if not any(one.held_out for one in chart.curves):
         return f"c{number % COLOURS}"
     return "c0" if chart.curves[number].held_out else "c1 beside"

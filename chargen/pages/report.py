@@ -20,6 +20,7 @@ from chargen.insight.report import (
 from chargen.pages.charts import Chart, chart_data, draw, selection
 from chargen.pages.page import escaped, make_page
 from chargen.pages.scatter import draw_scatter
+from chargen.pages.verdict import verdict
 from chargen.runs.curves import Panel, make_panels
 from chargen.runs.directory import recorded_test
 from chargen.runs.gradients import FIGURES
@@ -43,14 +44,15 @@ def report_page(
     *,
     embedding: Embedding | None = None,
     run_name: str,
+    others: Sequence[RunRecord] = (),
 ) -> str:
     """Return the page of a run, in which every text of the run is escaped.
 
     evaluation, judgement, embedding: None leaves out the quality of the model, the new texts, and the picture of its tokens.
-    run_name: the run's name for commands.
+    run_name: the run's name for commands. others: runs whose curves are drawn beside.
     """
     network, notes = record.metadata["network"], _notes(record, evaluation, judgement)
-    curves, gradients = _curves(record), _gradients(record.gradients)
+    curves, gradients = _curves(record, others), _gradients(record.gradients)
     subtitle = f"{network.cell} {network.num_layers}x{network.hidden_size}, run {record.run.path.resolve().name}"
     sections = {
         "curves": ("How it learned", [*map(draw, curves), _figures(record.history)]),
@@ -62,11 +64,16 @@ def report_page(
         "trained": ("Settings", _trained(record)),
         "commands": ("Next steps", _commands(record, run_name)),
     }
+    written = {name: _section(name, *one, notes.get(name, "")) for name, one in sections.items()}
+    sentence = verdict(record, evaluation[1] if evaluation else ())
     parts = [
         f"<header>\n<h1>{_short(_corpus(record))}</h1><p>{_short(subtitle)}</p>",
-        f'<dl class="tiles">{_terms(_tiles(record))}</dl>\n</header>\n<main>',
-        *(_section(name, *one, notes.get(name, "")) for name, one in sections.items()),
-        "</main>",
+        f'<p class="verdict">{escaped(sentence)}</p>' if sentence else "",
+        f'<dl class="tiles">{_terms(_tiles(record))}</dl>\n</header>\n<div class="columns">',
+        _contents({name: sections[name][0] for name, markup in written.items() if markup}),
+        "<main>",
+        *written.values(),
+        "</main>\n</div>",
     ]
     data = {"charts": [chart_data(chart) for chart in (*curves, *gradients) if draw(chart)]}
     body = "\n".join(filter(None, parts))
@@ -79,6 +86,12 @@ def _section(name: str, heading: str, content: Sequence[str], note: str) -> str:
         return ""
     noted = f'<p class="note">{escaped(note)}</p>' if note else ""
     return "\n".join(filter(None, [f'<section id="{name}">', f"<h2>{heading}</h2>", noted, *content, "</section>"]))
+
+
+def _contents(headings: Mapping[str, str]) -> str:
+    """Return the list of sections, by name."""
+    items = "".join(f'<li><a href="#{name}">{heading}</a></li>' for name, heading in headings.items())
+    return f'<nav aria-label="Contents"><ol>{items}</ol></nav>'
 
 
 def _notes(record: RunRecord, evaluation: Evaluation | None, judgement: Judgement | None) -> dict[str, str]:
@@ -184,11 +197,11 @@ def _value(value: object) -> str:
     )
 
 
-def _curves(record: RunRecord) -> list[Chart]:
-    """Return the charts of each epoch's figures."""
+def _curves(record: RunRecord, others: Sequence[RunRecord]) -> list[Chart]:
+    """Return the charts of each epoch's figures; those of other runs are beside in the chart of the losses."""
     if not record.history:
         return []
-    losses, *rates = make_panels([record.history])
+    losses, *rates = make_panels([one.history for one in (record, *others) if one.history])
     name, _, unit = losses.title.partition(", ")
     second = ("bits", 1 / math.log(2)) if record.classifies else ("nats", math.log(2))
     charts = [Chart(title=name, unit=unit, curves=losses.curves, second=second, best="lowest")]

@@ -9,6 +9,7 @@ from dataclasses import replace
 from html.parser import HTMLParser
 from pathlib import Path
 from typing import Any
+from xml.etree import ElementTree
 
 import pytest
 from click.testing import CliRunner, Result
@@ -400,3 +401,35 @@ def test_without_scripts_the_folds_remain(
 
 def test_help_tells_of_it() -> None:
     assert "report" in CliRunner().invoke(program, ["--help"]).output
+
+
+def test_several_runs_are_overlaid(invoke: Invoke, train: Callable[..., RunDirectory]) -> None:
+    runs = [train("--epochs", epochs) for epochs in (3, 2)]
+    page = reported(invoke, *(run.path for run in runs), "--no-evaluation")
+    labels = [curve["label"] for curve in page.charts[0]["curves"]]
+    assert labels == [f"{part}, {run.path.name}" for run in runs for part in ("training", "validation")]
+    assert [len(curve["points"]) for curve in page.charts[0]["curves"]] == [3, 3, 2, 2]
+    assert runs[0].report.is_file()
+    assert not runs[1].report.is_file()
+
+
+def test_contents_tables_and_pictures(
+    invoke: Invoke, train: Callable[..., RunDirectory], open_report: Callable[..., Any]
+) -> None:
+    run = train("--epochs", 3)
+    found = reported(invoke)
+    assert str(run.path.absolute()) not in "".join(found.sections.values())
+    page = open_report(run.report, viewport={"width": 1280, "height": 900})
+    links = page.locator("nav a").evaluate_all("all => all.map((one) => one.getAttribute('href'))")
+    assert links == [f"#{name}" for name in found.sections if name]
+    assert "bits a character" in page.locator(".verdict").inner_text()
+    bits = page.locator("#evaluation thead button").nth(2)
+    for way in (1, -1):
+        bits.click()
+        figures = [float(one) for one in page.locator("#evaluation tbody td:nth-child(3)").all_inner_texts()]
+        assert figures == sorted(figures)[::way]
+    with page.expect_download() as saved:
+        page.get_by_role("button", name="Save picture: cross-entropy").click()
+    assert saved.value.suggested_filename == "cross-entropy.svg"
+    tags = [one.tag.rpartition("}")[2] for one in ElementTree.parse(saved.value.path()).iter()]
+    assert tags.count("polyline") == 2

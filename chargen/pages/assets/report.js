@@ -89,3 +89,75 @@ if (stepper) {
   on.addEventListener("click", () => step(1));
   show();
 }
+
+// Save charts as SVG files, with the styles that they have in the page.
+const DRAWN = ["fill", "stroke", "stroke-width", "stroke-dasharray", "stroke-linejoin", "stroke-linecap", "text-anchor", "font-size", "font-family", "vector-effect", "visibility", "overflow", "transform"];
+const [LEFT, TOP, RIGHT, BOTTOM] = [64, 20, 56, 52]; // room for the labels
+
+function standalone(plot) {
+  const copy = plot.cloneNode(true);
+  const copies = copy.querySelectorAll("*");
+  plot.querySelectorAll("*").forEach((one, place) => {
+    const style = getComputedStyle(one);
+    for (const name of DRAWN) {
+      const value = style.getPropertyValue(name);
+      if (name !== "transform" || value !== "none") copies[place].setAttribute(name, value);
+    }
+  });
+  copy.querySelectorAll(".cross, .hit").forEach((one) => one.remove());
+  const { width, height } = plot.getBoundingClientRect();
+  copy.removeAttribute("class");
+  const sizes = { width, height, x: LEFT, y: TOP, overflow: "visible" };
+  for (const [name, value] of Object.entries(sizes)) copy.setAttribute(name, value);
+  const whole = document.createElementNS(copy.namespaceURI, "svg");
+  whole.setAttribute("width", width + LEFT + RIGHT);
+  whole.setAttribute("height", height + TOP + BOTTOM);
+  const ground = document.createElementNS(copy.namespaceURI, "rect");
+  for (const name of ["width", "height"]) ground.setAttribute(name, "100%");
+  ground.setAttribute("fill", getComputedStyle(document.body).backgroundColor);
+  whole.append(ground, copy);
+  return new XMLSerializer().serializeToString(whole);
+}
+
+for (const chart of document.querySelectorAll(".chart")) {
+  const save = document.createElement("button");
+  const title = chart.querySelector("b").textContent;
+  save.type = "button";
+  save.className = "save";
+  save.textContent = "Save picture";
+  save.setAttribute("aria-label", `Save picture: ${title}`);
+  save.addEventListener("click", () => {
+    const link = document.createElement("a");
+    link.href = URL.createObjectURL(new Blob([standalone(chart.querySelector(".plot"))], { type: "image/svg+xml" }));
+    link.download = `${title}.svg`;
+    link.click();
+    setTimeout(() => URL.revokeObjectURL(link.href), 1000);
+  });
+  chart.append(save);
+}
+
+// Sort a table by the column that is clicked, then the other way round.
+const inOrder = (one, other) => (Number.isNaN(one.key - other.key) ? String(one.text).localeCompare(other.text) : one.key - other.key);
+
+function sort(table, column) {
+  const heads = [...table.querySelectorAll("thead th")];
+  const up = heads[column].getAttribute("aria-sort") !== "ascending";
+  heads.forEach((head, place) => head.setAttribute("aria-sort", place === column ? (up ? "ascending" : "descending") : "none"));
+  const body = table.tBodies[0];
+  const rows = [...body.rows].map((row) => {
+    const text = row.cells[column].textContent;
+    return { row, text, key: Number(text.replaceAll(",", "") || NaN) };
+  });
+  rows.sort((one, other) => (up ? inOrder(one, other) : inOrder(other, one)));
+  body.append(...rows.map(({ row }) => row));
+}
+
+for (const table of document.querySelectorAll("table")) {
+  table.querySelectorAll("thead th").forEach((head, column) => {
+    const button = document.createElement("button");
+    button.type = "button";
+    button.textContent = head.textContent;
+    button.addEventListener("click", () => sort(table, column));
+    head.replaceChildren(button);
+  });
+}
