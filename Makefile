@@ -41,8 +41,8 @@ sanitize: $(READY) ## test the C kernels with the compiler's sanitizers of addre
 		KERNEL_TEST_FLAGS="-g -O1 -fsanitize=address,undefined -fno-sanitize-recover=all" \
 		$(BIN)/python -m pytest -n 0 tests/native/test_kernels.py tests/native/test_dense.py
 
-torture: $(READY) ## run the long loops: kill, resume, faults, attacks, terminal (some 20 minutes)
-	$(BIN)/python -m pip install --quiet --disable-pip-version-check --constraint constraints.txt --editable '.[dev,torture]'
+torture: $(READY) ## run the long loops: kill, resume, faults, attacks, terminal, several processes (some 40 minutes)
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check --constraint constraints.txt --editable '.[dev,jax,torture]'
 	$(BIN)/python -m tests.torture
 
 mutate: $(READY) ## change the code in COUNT=300 places, one at a time, and count how many changes the tests find (an hour)

@@ -34,7 +34,7 @@ TEXT = "the cat sat on the mat.\nthe dog sat on the log.\n" * 25
 SIZES = ["--hidden-size", "7", "--embedding", "5", "--sample-length", "20", "--batch-size", "4", "--context-length", "9"]
 MEMORY = "chargen.training.planning.memory"
 FILES = ("model.safetensors", "last.safetensors", "metrics.csv", "gradients.csv", "samples.jsonl", "samples.txt")
-STOPS_EACH, KILLS, INTERRUPTS, STARTS = 20, 200, 20, 20
+STOPS_EACH, KILLS, INTERRUPTS, STARTS, TOGETHER = 20, 200, 20, 20, 100
 SECONDS_TO_END = 5.0
 
 
@@ -237,6 +237,14 @@ def api() -> Outcome:
     return Outcome(tried, tried - failed)
 
 
+def together() -> Outcome:
+    """Let two or four processes train together and end, by a signal to one of them, by an error, or after the last epoch."""
+    command = [sys.executable, "-m", "tests.training.torture_together", str(TOGETHER)]
+    done = subprocess.run(command, capture_output=True, text=True, check=False)
+    print(done.stderr, end="", file=sys.stderr)
+    return Outcome(*map(int, done.stdout.split()))
+
+
 def attack() -> Outcome:
     """Run commands on malicious model files, under an audit hook."""
     return Outcome(*torture_by_attacks())
@@ -248,6 +256,7 @@ TORTURES: dict[str, tuple[str, Callable[[], Outcome]]] = {
     "server": ("requests answered within a second, beside 500 slow and never-reading clients", server),
     "api": ("requests made from the server's own description, none answered by an internal error", api),
     "attack": ("commands on built attacks, refused in one line, nothing else read or run", attack),
+    "together": ("endings of two or four processes that train together on JAX, none leaves before all know", together),
     "lock": ("simultaneous starts in one run directory, one trains", lock),
     "interrupt": ("Ctrl-C or SIGTERM at any phase, ended within 5 s", interrupt),
     "fault": ("disk failures while a checkpoint is written, the one before loads", fault),

@@ -12,6 +12,7 @@ from typing import Any
 from chargen.training.devices.ranks import ALONE, Ranks
 
 GRACE_SECONDS = 4.0  # for the step under way; compiling a large network can take longer, and cannot be interrupted
+TOGETHER_SECONDS = 60.0  # the same, of several processes: if one leaves in a step, the others cannot write a checkpoint
 
 _patient: ContextVar[bool] = ContextVar("patient", default=False)
 
@@ -64,7 +65,8 @@ def deferred_signals(ranks: Ranks = ALONE) -> Iterator[RequestedSignal]:
     """Defer the first Ctrl-C or SIGTERM within until the current step is finished.
 
     If the step takes longer than `GRACE_SECONDS`, the process ends and the steps since the last checkpoint are lost, unless
-    within `unlimited_grace`. Only the main thread receives signals, so in another thread this does nothing.
+    within `unlimited_grace`. Several ranks have `TOGETHER_SECONDS`, and ignore further signals once one ends them all. Only
+    the main thread receives signals, so in another thread this does nothing.
     """
     requested = RequestedSignal(ranks)
     if threading.current_thread() is not threading.main_thread():
@@ -76,20 +78,24 @@ def deferred_signals(ranks: Ranks = ALONE) -> Iterator[RequestedSignal]:
         if _patient.get():
             yield requested
         else:
-            with _watched(requested.noticed):
+            with _watched(requested.noticed, GRACE_SECONDS if ranks.count == 1 else TOGETHER_SECONDS):
                 yield requested
+    except TrainingInterrupted:
+        if ranks.count > 1:
+            requested.handlers = dict.fromkeys(requested.handlers, signal.SIG_IGN)
+        raise
     finally:
         for installed, handler in requested.handlers.items():
             signal.signal(installed, handler)
 
 
 @contextmanager
-def _watched(noticed: threading.Event) -> Iterator[None]:
+def _watched(noticed: threading.Event, seconds: float) -> Iterator[None]:
     """End the process if a signal within is not noticed in time."""
     reading, writing = os.pipe()
     os.set_blocking(writing, False)
     wakeup = signal.set_wakeup_fd(writing, warn_on_full_buffer=False)
-    threading.Thread(target=_watch, args=(reading, noticed), daemon=True).start()
+    threading.Thread(target=_watch, args=(reading, noticed, seconds), daemon=True).start()
     try:
         yield
     finally:
@@ -98,11 +104,11 @@ def _watched(noticed: threading.Event) -> Iterator[None]:
         os.close(writing)
 
 
-def _watch(reading: int, noticed: threading.Event) -> None:
+def _watch(reading: int, noticed: threading.Event, seconds: float) -> None:
     """End the process if a signal is not noticed in time: Python's handlers cannot interrupt compiled code."""
     with open(reading, "rb", buffering=0) as signals:
         number = signals.read(1)
-        if number and not noticed.wait(GRACE_SECONDS):
+        if number and not noticed.wait(seconds):
             line = b"chargen: interrupted during a long step; chargen train --resume continues from the last checkpoint\n"
             os.write(2, line)
             os._exit(128 + number[0])

@@ -1,13 +1,8 @@
 """Several processes train one network on loopback, and end together."""
 
-import os
 import signal
-import socket
-import subprocess
-import sys
 import time
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from collections.abc import Callable
 from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
@@ -18,63 +13,14 @@ from click.testing import Result
 
 from chargen.errors import ConfigError
 from chargen.training.devices.distribution import ADDRESSES, NUM_PROCESSES, PROCESS_ID, joined
+from chargen.training.signals import GRACE_SECONDS
+from tests.training.processes import ENDLESS, ended, finished_epochs, only_run, started, training, wait_for_epochs
 from tests.training.together import FORMS
 
 REPOSITORY = Path(__file__).parents[2]
 VARIABLES_AS_ARRAYS = "ignore:__array__ implementation doesn't accept a copy keyword:DeprecationWarning"  # Keras, NumPy 2
-SECONDS = 300  # that any of these processes may take
 
 needs_jax = pytest.mark.skipif(find_spec("jax") is None, reason="jax is not installed: make test-backends installs it")
-
-Processes = list[subprocess.Popen[str]]
-
-
-def environments(processes: int, devices: int) -> Iterator[dict[str, str]]:
-    """Yield what each process has to find in its environment; one alone finds nothing."""
-    own = {name: value for name, value in os.environ.items() if not name.startswith(("TF_", "KERAS_"))}
-    own["XLA_FLAGS"] = f"--xla_force_host_platform_device_count={devices}"
-    with socket.socket() as free:
-        free.bind(("127.0.0.1", 0))
-        port = free.getsockname()[1]
-    for rank in range(processes):
-        yield (
-            own
-            if processes == 1
-            else own
-            | {
-                ADDRESSES: f"127.0.0.1:{port}",
-                NUM_PROCESSES: str(processes),
-                PROCESS_ID: str(rank),
-            }
-        )
-
-
-@contextmanager
-def started(*command: object, cwd: Path, processes: int = 1, devices: int = 1) -> Iterator[Processes]:
-    """Start the same Python program in so many processes, and leave none behind."""
-    found = [
-        subprocess.Popen(
-            [sys.executable, *map(str, command)],
-            cwd=cwd,
-            env=environment,
-            stdout=subprocess.PIPE,
-            stderr=subprocess.PIPE,
-            text=True,
-        )
-        for environment in environments(processes, devices)
-    ]
-    try:
-        yield found
-    finally:
-        for process in found:
-            process.kill()
-            process.communicate()
-
-
-def ended(processes: Processes) -> list[tuple[int, str, str]]:
-    """Return exit code, stdout and stderr of each process, once all have ended."""
-    outputs = [process.communicate(timeout=SECONDS) for process in processes]
-    return [(process.returncode, *output) for process, output in zip(processes, outputs, strict=True)]
 
 
 @pytest.fixture(scope="module")
@@ -116,37 +62,6 @@ def test_processes_together_train_as_one_does(steps: Callable[..., Path], form: 
                 np.testing.assert_array_equal(other[name], array, err_msg=name)
 
 
-ENDLESS = ("--epochs", 100000, "--patience", 0, "--sample-every", 0, "--stateful", "--batch-size", 4, "--context-length", 9)
-
-
-def training(*arguments: object) -> tuple[object, ...]:
-    return ("-m", "chargen", "train", "--distribute", *arguments)
-
-
-def wait_for_epochs(run: Path, epochs: int) -> None:
-    """Wait until a run has so many epochs more."""
-    patience = time.monotonic() + SECONDS
-    first = finished_epochs(run)
-    while finished_epochs(run) < first + epochs:
-        assert time.monotonic() < patience
-        time.sleep(0.1)
-
-
-def finished_epochs(run: Path) -> int:
-    metrics = run / "metrics.csv"
-    return len(metrics.read_text(encoding="utf-8").splitlines()) - 1 if metrics.exists() else 0
-
-
-def only_run(folder: Path) -> Path:
-    """Wait for the run directory, of which there has to be one."""
-    patience = time.monotonic() + SECONDS
-    while not (found := list(folder.glob("runs/*"))):
-        assert time.monotonic() < patience
-        time.sleep(0.1)
-    assert len(found) == 1
-    return found[0]
-
-
 @needs_jax
 def test_a_lost_process_ends_the_others_and_any_number_goes_on(prose: Path, small: tuple[str, ...], tmp_path: Path) -> None:
     with started(*training(prose, *small, "--backend", "jax", *ENDLESS), cwd=tmp_path, processes=2) as found:
@@ -172,7 +87,10 @@ def test_a_lost_process_ends_the_others_and_any_number_goes_on(prose: Path, smal
     with started(*training("--resume"), cwd=tmp_path, processes=4) as found:
         before = finished_epochs(run)
         wait_for_epochs(run, 1)
+        found[1].send_signal(signal.SIGSTOP)
         found[2].send_signal(signal.SIGTERM)
+        time.sleep(GRACE_SECONDS + 1)  # process 2 waits for process 1, or no process could write a checkpoint
+        found[1].send_signal(signal.SIGCONT)
         first, *others = ended(found)
     assert (first[0], first[1].strip()) == (143, str(run.relative_to(tmp_path))), first[2]
     assert others == [(143, "", "")] * 3
@@ -191,6 +109,30 @@ def test_the_first_process_is_not_outlived(prose: Path, small: tuple[str, ...], 
     assert (
         "another process of this training has ended" in stderr or "another task died" in stderr
     )  # JAX may be the first to tell
+
+
+@needs_jax
+def test_an_error_of_one_process_is_told_to_the_others(prose: Path, small: tuple[str, ...], tmp_path: Path) -> None:
+    arguments = ("train", "--distribute", prose, *small, "--backend", "jax", *ENDLESS)
+    with started("-c", FAILS_IN_PROCESS_0, *arguments, cwd=tmp_path, processes=2) as found:
+        (first, _, its_error), (second, _, told) = ended(found)
+    assert (first, its_error.splitlines()[-1]) == (1, "chargen: a fault")
+    assert (second, told) == (1, "chargen: another process of this training has ended (a fault)\n"), told
+
+
+FAILS_IN_PROCESS_0 = """
+import os
+from chargen.cli import main
+from chargen.errors import TrainingError
+from chargen.training.recording import recorder
+
+def fail(*arguments):
+    if os.environ["KERAS_DISTRIBUTION_PROCESS_ID"] == "0":
+        raise TrainingError("a fault")
+
+recorder.EpochRecorder.check_finite = fail
+main()
+"""
 
 
 @needs_jax

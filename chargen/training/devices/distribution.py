@@ -8,11 +8,13 @@ import atexit
 import hashlib
 import json
 import os
+import signal
 import sys
 import threading
 import warnings
 from collections.abc import Iterator
 from contextlib import contextmanager
+from types import FrameType
 from typing import Any
 
 import numpy as np
@@ -20,6 +22,7 @@ import numpy as np
 from chargen.errors import ConfigError, TrainingError
 from chargen.settings.schema import Settings
 from chargen.training.devices.backend import load_backend, muted_stderr, need_backend
+from chargen.training.devices.endings import Endings
 from chargen.training.devices.ranks import Ranks
 
 ADDRESSES, NUM_PROCESSES, PROCESS_ID = (
@@ -85,23 +88,27 @@ def joined(batch_size: int) -> Iterator[Ranks]:
     """Connect to the other processes, to train together within; what JAX prints on stdout is discarded.
 
     Raises ConfigError for bad environment variables and for a batch that cannot be shared, and TrainingError if a process is
-    lost. After an error this process ends without waiting for the others.
+    lost. No process leaves before all have finished, or know that one has failed.
     """
     need_backend("jax")
-    parameters = _parameters(os.environ)
+    parameters, endings = _parameters(os.environ), None
+    signal.signal(signal.SIGTERM, _raise_exit)
     with _muted_stdout():
         try:
             _join(parameters)
+            endings = _endings()
             load_backend("jax")
             ranks = JoinedRanks()
             _check_batch(batch_size, ranks)
             yield ranks
-            _part()
+            _part(endings)
         except BaseException as error:
-            if lost := _lost_process(error):
-                _leave_at_once(lost)
+            lost = _lost_process(error, endings)
+            if endings:
+                endings.tell(_first_line(lost or error))
+            _leave_at_once(lost or error)
+            if lost:
                 raise lost from error
-            _leave_at_once(error)
             raise
 
 
@@ -168,14 +175,21 @@ def _check_batch(batch_size: int, ranks: JoinedRanks) -> None:
         )
 
 
-def _lost_process(error: BaseException) -> TrainingError | None:
+def _endings() -> Endings | None:
+    """Return the connection to the endings of the other processes, None without other processes."""
+    from jax._src.distributed import global_state  # JAX has no public name for the client
+
+    return Endings(global_state.client, leads=global_state.process_id == 0) if global_state.client else None
+
+
+def _lost_process(error: BaseException, endings: Endings | None) -> TrainingError | None:
     """Return the error for a lost process, if an error of JAX among several processes means that."""
     import jax
 
-    if not isinstance(error, (jax.errors.JaxRuntimeError, ValueError)) or jax.process_count() == 1:
+    if not isinstance(error, (jax.errors.JaxRuntimeError, ValueError)) or not endings:
         return None
     return TrainingError(
-        f"another process of this training has ended ({_first_line(error)})",
+        f"another process of this training has ended ({endings.told or _first_line(error)})",
         hint="chargen train --resume continues from the last checkpoint, with any number of processes",
     )
 
@@ -197,11 +211,18 @@ def _leave_at_once(error: BaseException) -> None:
     atexit.register(leave)
 
 
-def _part() -> None:
-    """Disconnect from the other processes."""
+def _part(endings: Endings | None) -> None:
+    """Wait until all processes have finished, and disconnect from them."""
     import jax
 
+    if endings:
+        endings.wait_for_all()
     jax.distributed.shutdown()
+
+
+def _raise_exit(number: int, frame: FrameType | None) -> None:
+    """Handle a SIGTERM before and after the steps as an error, so that the other processes learn of it."""
+    raise SystemExit(128 + number)
 
 
 @contextmanager

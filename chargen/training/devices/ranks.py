@@ -6,11 +6,12 @@ from typing import Any
 class Ranks:
     """A process that trains alone.
 
-    rank: its number; the first process leads. num_devices: the devices of all processes, among which each batch is shared;
-    None if the process chooses the number of shards itself.
+    rank: its number; the first process leads. count: the number of processes. num_devices: the devices of all processes, among
+    which each batch is shared; None if the process chooses the number of shards itself.
     """
 
     rank = 0
+    count = 1
     num_devices: int | None = None
 
     @property
