@@ -26,6 +26,7 @@ from chargen.version import __version__
 TOPICS = {
     "Train": {
         "inspect": "Show how training would read a text, and possible problems.",
+        "tokenize": "Write the tokens of a large text into files, to train on.",
         "train": "Train a network on a text.",
         "tune": "Search for the best settings for a text.",
     },
@@ -62,6 +63,7 @@ TOPICS = {
 # The page of the manual about each command.
 MANUAL = {
     "inspect": "text",
+    "tokenize": "machines",
     "train": "train",
     "tune": "search",
     "sample": "sample",

@@ -18,6 +18,8 @@ from chargen.corpus.formats.tables import wanted_columns
 from chargen.corpus.large_text import Text, text_blocks
 from chargen.corpus.licence import without_licences
 from chargen.corpus.reading import SourceText, notes_about, read_sources
+from chargen.corpus.shards import is_token_folder
+from chargen.corpus.tokenized import Tokenized
 from chargen.errors import ConfigError, CorpusError, ReadingError
 from chargen.settings.schema import CorpusConfig
 
@@ -37,7 +39,8 @@ class Corpus:
 
     reading: "line" if each line of most of the text is a document, else "document". files: the files that the documents come
     from. notes: lines for the user. proportions: how often windows are drawn from each part of a mix. entries: whether each
-    document is a separate text (the rows of a table, jokes between separators) rather than a part of a longer text.
+    document is a separate text (the rows of a table, jokes between separators) rather than a part of a longer text. tokenized:
+    the tokens, if they are read from files that `chargen tokenize` wrote; the documents then have lengths only.
     """
 
     name: str
@@ -49,6 +52,7 @@ class Corpus:
     files: tuple[CorpusFile, ...] = ()
     entries: bool = False
     downloads: tuple[str, ...] = ()
+    tokenized: Tokenized | None = None
 
     @property
     def file_readings(self) -> tuple[str, ...]:
@@ -152,8 +156,10 @@ def cut_corpus(config: CorpusConfig, sources: Sequence[tuple[int, SourceText]], 
 def read_corpus(config: CorpusConfig) -> list[tuple[int, SourceText]]:
     """Read the configured files, each with the number of its part of the mix.
 
-    Raises CorpusError if a file cannot be read, and ConfigError for an invalid mix.
+    Raises CorpusError if a file cannot be read or holds tokens, and ConfigError for an invalid mix.
     """
+    for file in (file for files, _ in _parts(config) for file in files if is_token_folder(file)):
+        raise CorpusError(f"{file} holds tokens, not text", hint="only chargen train reads it; give text files")
     encoding = None if config.tokens == "byte" and config.encoding == AUTO else config.encoding
     sources = [
         (part, formatted(source, config))

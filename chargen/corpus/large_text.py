@@ -8,6 +8,7 @@ import codecs
 import hashlib
 import tempfile
 import weakref
+from abc import ABC, abstractmethod
 from collections.abc import Iterable, Iterator
 from typing import IO, Any
 
@@ -199,11 +200,36 @@ def plain_blocks(blocks: Iterable[str]) -> Iterator[str]:
         yield block.replace("\r\n", "\n").replace("\r", "\n") if "\r" in block else block
 
 
-class FileIds:
-    """Token ids in a temporary file, indexed like an array: `ids[a:b]`, or `ids[positions]` with positions of shape (..., W).
+class StoredIds(ABC):
+    """Token ids in files, indexed like an array: `ids[a:b]`, or `ids[positions]` with positions of shape (..., W).
 
     Each row of positions is read in one call, so its positions should be close together, as in a window.
     """
+
+    dtype: np.dtype[np.unsignedinteger]
+
+    @abstractmethod
+    def __len__(self) -> int:
+        """Return the number of ids."""
+
+    @abstractmethod
+    def _read(self, start: int, stop: int) -> npt.NDArray[np.unsignedinteger]:
+        """Return the ids from `start` to `stop`, both in range."""
+
+    def __getitem__(self, positions: slice | npt.NDArray[np.integer]) -> npt.NDArray[np.unsignedinteger]:
+        if isinstance(positions, slice):
+            start, stop, _ = positions.indices(len(self))
+            return self._read(start, max(start, stop))
+        rows = positions.reshape(-1, positions.shape[-1])
+        first, last = rows.min(axis=1), rows.max(axis=1)
+        found = np.empty(rows.shape, self.dtype)
+        for number, (start, stop) in enumerate(zip(first.tolist(), last.tolist(), strict=True)):
+            found[number] = self._read(start, stop + 1)[rows[number] - start]
+        return found.reshape(positions.shape)
+
+
+class FileIds(StoredIds):
+    """Token ids in a temporary file."""
 
     def __init__(self, blocks: Iterable[npt.NDArray[np.unsignedinteger]], dtype: np.dtype[np.unsignedinteger]) -> None:
         self.dtype = dtype
@@ -216,17 +242,6 @@ class FileIds:
     def __len__(self) -> int:
         return self._length
 
-    def __getitem__(self, positions: slice | npt.NDArray[np.integer]) -> npt.NDArray[np.unsignedinteger]:
-        if isinstance(positions, slice):
-            start, stop, _ = positions.indices(len(self))
-            return self._read(start, stop)
-        rows = positions.reshape(-1, positions.shape[-1])
-        first, last = rows.min(axis=1), rows.max(axis=1)
-        found = np.empty(rows.shape, self.dtype)
-        for number, (start, stop) in enumerate(zip(first.tolist(), last.tolist(), strict=True)):
-            found[number] = self._read(start, stop + 1)[rows[number] - start]
-        return found.reshape(positions.shape)
-
     def _read(self, start: int, stop: int) -> npt.NDArray[np.unsignedinteger]:
         self._file.seek(start * self.dtype.itemsize)
-        return np.frombuffer(self._file.read(max(0, stop - start) * self.dtype.itemsize), self.dtype)
+        return np.frombuffer(self._file.read((stop - start) * self.dtype.itemsize), self.dtype)

@@ -6,15 +6,16 @@ earlier ones, and nothing larger than one batch is held in memory.
 
 import math
 from abc import ABC, abstractmethod
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
+from copy import copy
 from fractions import Fraction
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import numpy as np
 import numpy.typing as npt
 
 from chargen.corpus.documents import Document, Documents
-from chargen.corpus.large_text import FileIds, LargeText, batched_texts
+from chargen.corpus.large_text import FileIds, LargeText, StoredIds, batched_texts
 from chargen.corpus.vocabulary import BOUNDARY, Ids, Vocabulary
 
 Indices = npt.NDArray[np.int64]
@@ -31,7 +32,7 @@ class TokenStream(NamedTuple):
     the documents that were cut before their end; the boundary after them is read but not predicted.
     """
 
-    ids: Ids | FileIds
+    ids: Ids | StoredIds
     starts: Indices
     first_label: int
     unended: Indices
@@ -86,15 +87,27 @@ def join_documents(documents: Sequence[Ids], start_id: int, vocabulary: Vocabula
     return TokenStream(joined, starts, len(vocabulary) - len(vocabulary.labels), unended=np.array([], np.int64))
 
 
-def tokenize(documents: Sequence[Document], vocabulary: Vocabulary) -> TokenStream:
-    """Encode documents into one stream; it is stored in a file if one of the documents is."""
+Store = Callable[[Iterator[Ids], Vocabulary], Ids | StoredIds]  # keeps the blocks of a stream
+
+
+def tokenize(documents: Sequence[Document], vocabulary: Vocabulary, *, store: Store | None = None) -> TokenStream:
+    """Encode documents into one stream, which `store` keeps; without one, in a file if one of the documents is in a file."""
     documents = documents if isinstance(documents, Documents) else Documents.of(documents)
+    if store is None:
+        in_file = any(isinstance(group.text, LargeText) for group in documents.groups)
+        store = _in_file if in_file else _in_memory
     lengths: list[Indices] = []
-    blocks = _token_blocks(documents, vocabulary, lengths)
-    in_file = any(isinstance(group.text, LargeText) for group in documents.groups)
-    ids = FileIds(blocks, vocabulary.dtype) if in_file else np.concatenate(list(blocks))
+    ids = store(_token_blocks(documents, vocabulary, lengths), vocabulary)
     starts = np.cumsum(np.concatenate([np.zeros(1, np.int64), *lengths]))
     return TokenStream(ids, starts, len(vocabulary) - len(vocabulary.labels), np.flatnonzero(~documents.ends))
+
+
+def _in_file(blocks: Iterator[Ids], vocabulary: Vocabulary) -> FileIds:
+    return FileIds(blocks, vocabulary.dtype)
+
+
+def _in_memory(blocks: Iterator[Ids], vocabulary: Vocabulary) -> Ids:
+    return np.concatenate(list(blocks))
 
 
 def _token_blocks(documents: Documents, vocabulary: Vocabulary, lengths: list[Indices]) -> Iterator[Ids]:
@@ -168,6 +181,10 @@ class BatchPlan(ABC):
     @abstractmethod
     def batches(self, epoch: int, first: int, count: int) -> Batch:
         """Return the batches of `count` steps from step `first` on, stacked: K before the other axes."""
+
+    def of_rows(self, rows: range) -> "BatchPlan":
+        """Return a plan that need not read other rows of a batch than these, and may fill the others with zeros."""
+        return self
 
 
 class SlidingWindows(BatchPlan):
@@ -255,6 +272,49 @@ class SlidingWindows(BatchPlan):
         positions = before + np.arange(1 - self.context_length, 2)  # (B, T + 1)
         ids = self.stream.ids[np.maximum(positions, start)].astype(np.int32)
         return Batch(ids[:, :-1], self.stream.as_targets(ids[:, -1]), np.ones(len(ids), np.float32))
+
+
+class RegionWindows(SlidingWindows):
+    """Windows of a text in files, where each row of a batch reads a region of the text, in a new random order in each epoch.
+
+    So a process that trains on some rows of each batch reads only the shards of their regions. An epoch leaves out the windows
+    that do not fill a batch, fewer than one for each row.
+    """
+
+    _rows: range | None = None
+
+    @property
+    def num_steps(self) -> int:
+        return max(1, self.num_windows // self.batch_size)
+
+    def of_rows(self, rows: range) -> "RegionWindows":
+        plan = copy(self)
+        plan._rows = rows
+        return plan
+
+    def batches(self, epoch: int, first: int, count: int) -> Batch:
+        rows = self._rows or range(self.batch_size)
+        windows = np.stack([self._windows(epoch, first, count, row) for row in rows], axis=1)  # (K, rows)
+        inputs, targets, weights = self.gather(windows.reshape(-1)).stacked(count)
+        if self.num_windows < self.batch_size:  # some rows have no window of their own
+            weights[:, [row >= self.num_windows for row in rows]] = 0
+        return Batch(*[_with_rows(array, rows, self.batch_size) for array in (inputs, targets, weights)])
+
+    def _windows(self, epoch: int, first: int, count: int, row: int) -> Indices:
+        """Return the windows that a row reads in some steps, (K,)."""
+        if self.num_windows < self.batch_size:
+            return np.full(count, row % self.num_windows)
+        steps, start = self.num_steps, row * self.num_windows // self.batch_size
+        return start + shuffled(np.arange(first, first + count) % steps, steps, key=(self.seed, epoch, row))
+
+
+def _with_rows(array: npt.NDArray[Any], rows: range, batch_size: int) -> npt.NDArray[Any]:
+    """Return (K, rows, ...) as (K, B, ...), with zeros for the other rows."""
+    if len(rows) == batch_size:
+        return array
+    whole = np.zeros((len(array), batch_size, *array.shape[2:]), array.dtype)
+    whole[:, rows.start : rows.stop] = array
+    return whole
 
 
 class MixedWindows(BatchPlan):
@@ -393,6 +453,9 @@ class FixedLengthEpochs(BatchPlan):
     @property
     def num_steps(self) -> int:
         return self._steps
+
+    def of_rows(self, rows: range) -> "FixedLengthEpochs":
+        return FixedLengthEpochs(self._plan.of_rows(rows), self._steps)
 
     def batches(self, epoch: int, first: int, count: int) -> Batch:
         parts = []

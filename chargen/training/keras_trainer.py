@@ -57,7 +57,9 @@ class KerasTrainer:
         network, seed = plan.settings.network, plan.settings.training.random_seed
         rng = np.random.default_rng([seed, 0])
         self.set_weights(initial_weights(network, len(plan.vocabulary), rng, num_outputs=num_outputs))
-        self._training = Executions(plan.training, steps=self._steps)
+        rows = plan.training.batch_size // ranks.count
+        own = plan.training.of_rows(range(ranks.rank * rows, (ranks.rank + 1) * rows))
+        self._training = Executions(own, steps=self._steps)
 
     def network(self) -> Network:
         config, vocab_size = self._plan.settings.network, len(self._plan.vocabulary)

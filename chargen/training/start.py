@@ -23,6 +23,7 @@ from chargen.training.devices.distribution import check_distributable, joined
 from chargen.training.devices.ranks import ALONE, Ranks
 from chargen.training.planning.plan import Plan
 from chargen.training.planning.text_plan import make_plan
+from chargen.training.planning.token_settings import token_layers
 from chargen.training.planning.transfer import Start, find_start
 from chargen.training.planning.word_vectors import read_word_vectors
 from chargen.training.recording.results import EpochResult, TrainingOutcome
@@ -237,6 +238,7 @@ def _resolved(
     """
     start = find_start(layers, runs_dir)
     layers = [*([start.layer] if start else []), *layers]
+    layers = [*token_layers(layers), *layers]
     resolved = resolve(*layers)
     if check:
         check(resolved.settings)
@@ -255,12 +257,14 @@ def _plan_task(
     """Read the text and plan the training of the task that the settings name."""
     from chargen.corpus.corpus import load_corpus
     from chargen.corpus.examples import load_examples
+    from chargen.corpus.token_folder import find_token_folder
 
     settings = resolved.settings
     if settings.training.task == "classify":
         classifier = make_classifier_plan(settings, load_examples(settings.corpus))
         return ClassifierTask(classifier, word_vectors=read_word_vectors(classifier.settings, classifier.vocabulary))
-    corpus = load_corpus(settings.corpus, stateful=settings.training.stateful)
+    tokens = find_token_folder(settings.corpus.files)
+    corpus = tokens.corpus if tokens else load_corpus(settings.corpus, stateful=settings.training.stateful)
     if budget is None:
         plan = make_plan(settings, corpus, start=start)
     else:

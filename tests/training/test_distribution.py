@@ -11,7 +11,11 @@ import numpy as np
 import pytest
 from click.testing import Result
 
+from chargen.corpus import shards
+from chargen.corpus.token_folder import write_token_folder
 from chargen.errors import ConfigError
+from chargen.network.model_file import load_model
+from chargen.settings.schema import CorpusConfig
 from chargen.training.devices.distribution import ADDRESSES, NUM_PROCESSES, PROCESS_ID, joined
 from chargen.training.signals import GRACE_SECONDS
 from tests.training.processes import ENDLESS, ended, finished_epochs, only_run, started, training, wait_for_epochs
@@ -60,6 +64,24 @@ def test_processes_together_train_as_one_does(steps: Callable[..., Path], form: 
             other = np.load(together / f"{form}-{part}-{rank}.npz")
             for name, array in first.items():
                 np.testing.assert_array_equal(other[name], array, err_msg=name)
+
+
+@needs_jax
+def test_processes_that_read_their_own_shards_train_as_one_does(
+    prose: Path, small: tuple[str, ...], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(shards, "SHARD_TOKENS", 400)
+    write_token_folder(tmp_path / "tokens", CorpusConfig(files=(str(prose),)), seed=1)
+    options = ("--backend", "jax", "--epochs", 1, "--batch-size", 4, "--context-length", 9, "--sample-every", 0)
+    networks = []
+    for processes, devices in ((1, 1), (2, 1)):
+        arguments = training("tokens", *small, *options, "--runs-dir", f"runs{processes}")
+        with started(*arguments, cwd=tmp_path, processes=processes, devices=devices) as found:
+            (code, stdout, stderr), *_ = ended(found)
+        assert code == 0, stderr
+        networks.append(load_model(tmp_path / stdout.strip() / "last.safetensors").network)
+    for name, weight in networks[0].weights.items():
+        np.testing.assert_allclose(networks[1].weights[name], weight, atol=1e-5, err_msg=name)
 
 
 @needs_jax

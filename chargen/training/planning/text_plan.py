@@ -5,22 +5,22 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Any, NamedTuple
 
-from chargen.corpus.corpus import Corpus, count_characters
+from chargen.corpus.corpus import Corpus
 from chargen.corpus.documents import Documents
-from chargen.corpus.holdout import split_documents
-from chargen.corpus.large_text import text_blocks
-from chargen.corpus.tokens import build_vocabulary
+from chargen.corpus.shards import ShardedIds
+from chargen.corpus.tokenizing import tokenize_corpus
 from chargen.corpus.vocabulary import BOUNDARY, Vocabulary
 from chargen.corpus.windows import (
     BatchPlan,
     ContiguousStreams,
     FixedLengthEpochs,
     MixedWindows,
+    RegionWindows,
     SlidingWindows,
     TokenStream,
-    tokenize,
 )
 from chargen.corpus.wording import counted
+from chargen.errors import ConfigError
 from chargen.network.model_file import TextModel
 from chargen.network.network import Network, weight_shapes
 from chargen.settings.conflicts import check_together
@@ -186,11 +186,15 @@ def make_plan(settings: Settings, corpus: Corpus, *, start: Start | None = None,
     """
     if start:
         check_fits(start, settings.network)
-    documents, held_out = split_documents(corpus, settings.corpus, seed=settings.training.random_seed)
     known = start.model.vocabulary if start else None
-    vocabulary = build_vocabulary(settings.corpus, corpus.texts, corpus.labels, known=known)
-    training = [tokenize(documents.of_part(part), vocabulary) for part in range(len(corpus.proportions))]
-    parts = TextParts(training, tokenize(held_out, vocabulary) if held_out else None)
+    seed = settings.training.random_seed
+    tokenized = corpus.tokenized or tokenize_corpus(corpus, settings.corpus, seed=seed, known=known)
+    vocabulary, documents = tokenized.vocabulary, tokenized.documents
+    if start and not set(start.model.vocabulary) <= set(vocabulary):  # only if the tokens are read from files
+        raise ConfigError(
+            f"the weights of {start.name} are for tokens that {corpus.name} does not have", hint="give the text, not its tokens"
+        )
+    parts = TextParts(tokenized.training, tokenized.validation)
     windows = choose_windows(settings, corpus, parts, passes or settings.training.epochs)
     settings = _chosen_settings(settings, corpus, windows)
     check_together(settings)
@@ -208,7 +212,7 @@ def make_plan(settings: Settings, corpus: Corpus, *, start: Start | None = None,
         validation=None,
         documents=documents,
         parts=parts,
-        conversion=_conversion(held_out or documents, [parts.validation] if parts.validation else parts.training, vocabulary),
+        conversion=CharacterConversion(tokenized.characters_per_token, tokenized.spelling_nats),
         primer=_primer(documents, vocabulary, corpus=corpus, last=settings.network.targets == "last", windows=windows),
         ends=len(corpus.documents) > 1,
         num_parameters=num_parameters,
@@ -247,14 +251,8 @@ def _batches(stream: TokenStream, windows: WindowSizes, settings: Settings) -> B
         return ContiguousStreams(
             stream, context_length=windows.context_length, batch_size=windows.batch_size, last=last, jitter_seed=seed
         )
-    return SlidingWindows(stream, **windows._asdict(), last=last, seed=settings.training.random_seed)
-
-
-def _conversion(documents: Documents, streams: Sequence[TokenStream], vocabulary: Vocabulary) -> CharacterConversion:
-    """Return the conversion for the documents that are measured, whose tokens are in `streams`."""
-    blocks = (block for document in documents for block in text_blocks(document.text))
-    tokens = sum(stream.num_targets for stream in streams)
-    return CharacterConversion(count_characters(documents) / tokens, sum(map(vocabulary.spelling_nats, blocks)) / tokens)
+    kind = RegionWindows if isinstance(stream.ids, ShardedIds) else SlidingWindows
+    return kind(stream, **windows._asdict(), last=last, seed=settings.training.random_seed)
 
 
 def _primer(
