@@ -1,4 +1,5 @@
 from collections.abc import Sequence
+from functools import cache, partial
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -12,9 +13,10 @@ from chargen.errors import ConfigError
 from chargen.terminal import echo
 
 if TYPE_CHECKING:
-    from chargen.network.model_file import TextModel
+    from chargen.insight.novelty import NoveltyJudge
     from chargen.serving.access import Access
     from chargen.serving.address import Address
+    from chargen.serving.service import Novelty
 
 
 @click.command("serve")
@@ -113,13 +115,16 @@ def command(
     except ImportError:
         hint = "pip install 'chargen[serve]'"
         raise ConfigError("chargen serve needs starlette, uvicorn and prometheus-client", hint=hint) from None
+    from chargen.network.model_file import load_model
     from chargen.serving.access import Access, read_public_url
     from chargen.serving.address import listen, listen_on_file
     from chargen.serving.limits import Limits
     from chargen.serving.server import serve
 
     public = tuple(map(read_public_url, public_urls))
-    models = _load(run_specs, runs_dir, carry)
+    paths = _find(run_specs, runs_dir)
+    models = [(name, load_model(path).with_carry(carry)) for name, path in paths.items()]
+    novelty = {name: _novelty(paths[name], model.reading) for name, model in models}
     address = listen(host, port) if unix_socket is None else listen_on_file(unix_socket)
     try:
         _require_token(address, token, no_token=no_token)
@@ -131,22 +136,34 @@ def command(
         echo(f"serving {', '.join(name for name, _ in models)} at {address.url} until Ctrl-C", err=True)
     echo(_shown_url(access, public_urls))
     limits = Limits(length=max_length, concurrent=max_concurrent, seconds=timeout)
-    serve(models, limits, access, log=lambda line: echo(line, err=True), verbose=verbosity > 1)
+    serve(models, limits, access, log=lambda line: echo(line, err=True), verbose=verbosity > 1, novelty=novelty)
 
 
-def _load(run_specs: Sequence[str], runs_dir: Path, carry: bool | None) -> "list[tuple[str, TextModel]]":
-    """Return the models with their names: the folder of a run, or the name of a model file."""
-    from chargen.network.model_file import load_model
+def _find(run_specs: Sequence[str], runs_dir: Path) -> dict[str, Path]:
+    """Return the model files by name: the folder of a run, or the name of a model file."""
     from chargen.runs.directory import find_model
 
-    models: dict[str, TextModel] = {}
+    paths: dict[str, Path] = {}
     for spec in run_specs or (None,):
         path = find_model(spec, runs_dir)
         name = path.resolve().parent.name if path.name == "model.safetensors" else path.stem
-        if name in models:
+        if name in paths:
             raise ConfigError(f"two models are called {name}", hint="serve one of them, or rename its file")
-        models[name] = load_model(path).with_carry(carry)
-    return list(models.items())
+        paths[name] = path
+    return paths
+
+
+def _novelty(path: Path, reading: str) -> "Novelty":
+    """Return the function that finds whether texts are new to a run's corpus, which is read when it is first needed."""
+
+    @cache
+    def judge() -> "NoveltyJudge":
+        from chargen.insight.novelty import NoveltyJudge
+        from chargen.runs.trained_text import training_texts
+
+        return NoveltyJudge(training_texts([path]), reading)
+
+    return lambda copy_length: partial(judge().is_new, copy_length=copy_length)
 
 
 def _require_token(address: "Address", token: str | None, *, no_token: bool) -> None:

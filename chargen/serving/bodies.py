@@ -1,17 +1,18 @@
 """Declare the fields of a request's body with defaults and bounds, and check them as settings are checked."""
 
 from dataclasses import dataclass, fields
-from typing import TypeVar, get_type_hints
+from typing import Any, TypeVar, get_type_hints
 
 from chargen.errors import ConfigError
 from chargen.network.strict_json import parse_json
 from chargen.settings.layers import check_value, likely_name
 from chargen.settings.schema import setting
-from chargen.settings.writing import LENGTH, SamplingOptions, WritingOptions, declared
+from chargen.settings.writing import SamplingOptions, WritingOptions, declared
 
 Body = TypeVar("Body")
 
 LARGEST_ID = 2**63 - 1
+STOP: Any = setting((), "Texts before which to stop.")
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -45,8 +46,17 @@ class CompletionBody(SamplingOptions):
     given: int | None = setting(None, "How many of the ids were the prompt.", minimum=0)
     label: str | None = setting(None, "Label to write for.")
     on_unknown: str = declared(WritingOptions, "on_unknown")
-    length: int = declared(WritingOptions, "length", default=LENGTH)
+    length: int | None = declared(WritingOptions, "length")
     until: str | None = declared(WritingOptions, "until")
+    stop: tuple[str, ...] = STOP
+    count: int | None = declared(WritingOptions, "count")
+    min_length: int = declared(WritingOptions, "min_length")
+    max_length: int | None = declared(WritingOptions, "max_length")
+    must_contain: str = declared(WritingOptions, "must_contain")
+    novel: bool = declared(WritingOptions, "novel")
+    copy_length: int = declared(WritingOptions, "copy_length")
+    distinct: bool | None = declared(WritingOptions, "distinct")
+    tries: int | None = declared(WritingOptions, "tries")
     stream: bool = setting(False, "Send the text as it comes.")
     again: bool = setting(False, "After an end, begin another text.")
     top: int | None = setting(None, "Number of probable next tokens to send.", minimum=1, maximum=1000)
@@ -57,6 +67,12 @@ class CompletionBody(SamplingOptions):
     def text(self) -> str:
         """The prompt."""
         return self.prompt
+
+    @property
+    def options(self) -> WritingOptions:
+        """The options of `chargen sample` among the fields. Raises ConfigError if some conflict."""
+        shared = {one.name for one in fields(WritingOptions)} & {one.name for one in fields(self)}
+        return WritingOptions(**{name: getattr(self, name) for name in shared})
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -83,7 +99,7 @@ class OpenAiBody:
     top_k: int = declared(SamplingOptions, "top_k")
     repetition_penalty: float = declared(SamplingOptions, "repetition_penalty")
     n: int = setting(1, "Completions of each prompt.", minimum=1, maximum=20)
-    stop: tuple[str, ...] = setting((), "Texts before which to stop.")
+    stop: tuple[str, ...] = STOP
     seed: int | None = declared(SamplingOptions, "random_seed")
     logprobs: int | None = setting(None, "Number of probable tokens to return for each token.", minimum=0, maximum=20)
     echo: bool = setting(False, "Repeat the prompt before the completion.")

@@ -155,7 +155,7 @@ class Writing(Reading):
 
     The token that reaches the length is the last, and its text is cut there. weighs: report the bits of each token. again:
     after a text's end, which counts as a character, another one begins as this one did, by the given ids. spaced: the space
-    before the first word is there already. drawn: how many draws with the same random seed were made before.
+    before the first word is there already. min_length: characters before a text may end.
     """
 
     def __init__(
@@ -166,15 +166,15 @@ class Writing(Reading):
         length: int,
         until: str | None = None,
         sampler: Sampler,
-        random_seed: int | None = None,
-        drawn: int = 0,
+        rng: np.random.Generator,
+        min_length: int = 0,
         weighs: bool = False,
         again: bool = False,
     ) -> None:
         super().__init__(*place, given=given)
         self.stopped: Stopped | None = None
         self._room, self._weighs, self._again = length, weighs, again  # room: characters left to write
-        self._sampler, self._rng = sampler, _generator(random_seed, drawn)
+        self._sampler, self._rng, self._min_length = sampler, rng, min_length
         self._decode, self._stop = TokenDecoder(self.model.vocabulary), StopText(until)
         self._extra = " " if spaced else ""  # what the next token's text leaves out
         self.alternatives = 0  # probable tokens to report for each drawn one
@@ -204,7 +204,15 @@ class Writing(Reading):
         return self._decode.rest()
 
     def _drawing(self, *, begun: bool) -> Drawing:
-        return Drawing(self.model, count=1, length=self._room, sampler=self._sampler, rng=self._rng, begun=begun)
+        return Drawing(
+            self.model,
+            count=1,
+            length=self._room,
+            min_length=self._min_length,
+            sampler=self._sampler,
+            rng=self._rng,
+            begun=begun,
+        )
 
     def _added(self, token: int) -> Drawn:
         """Return a drawn token with the text that it adds."""
@@ -244,18 +252,18 @@ class Weighing(Job):
             self._step(token)
 
 
+def generator_of(random_seed: int | None, drawn: int) -> np.random.Generator:
+    """Return the generator of a seed after some draws, each of one number."""
+    bits = np.random.PCG64(random_seed)  # that of np.random.default_rng
+    return np.random.Generator(bits.advance(drawn) if drawn else bits)
+
+
 def pieces_of(shared: SharedModel, text: str, ids: IdArray) -> list[str]:
     """Return the piece of a text that each of its ids stands for; a character of several bytes belongs to its last byte."""
     if shared.model.vocabulary.kind == "word" and len(words := split_words(text)) == len(ids):
         return words  # unknown words as they are in the text
     decode = TokenDecoder(shared.model.vocabulary)
     return [decode(int(token)) for token in ids]
-
-
-def _generator(random_seed: int | None, drawn: int) -> np.random.Generator:
-    """Return the generator of a seed after some draws, each of one number."""
-    bits = np.random.PCG64(random_seed)  # that of np.random.default_rng
-    return np.random.Generator(bits.advance(drawn) if drawn else bits)
 
 
 def _cooled(nats: Any, temperature: float) -> Any:

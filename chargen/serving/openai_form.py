@@ -12,9 +12,10 @@ from typing import Any
 
 from chargen.corpus.vocabulary import BOUNDARY
 from chargen.serving.bodies import CompletionBody, OpenAiBody, parse_body
-from chargen.serving.jobs import Drawn, Writing
+from chargen.serving.jobs import Drawn, Writing, generator_of
 from chargen.serving.limits import LONGEST_TEXT, RefusedError
 from chargen.serving.service import Service
+from chargen.serving.stop_before import StopBefore
 
 REASONS = {"end": "stop", "until": "stop", "length": "length"}
 SHARED = ("temperature", "top_k", "top_p", "repetition_penalty", "label", "on_unknown")  # fields of both APIs
@@ -108,9 +109,10 @@ async def _writer(asked: Asked, index: int) -> "_Writer":
         },
         prompt=prompt,
         length=asked.service.limits.length,
-        random_seed=seed,
     )
-    job, told = await asked.service.writing(replace(wanted, top=1 if body.logprobs is not None else None))
+    job, told = await asked.service.writing(
+        replace(wanted, top=1 if body.logprobs is not None else None), generator_of(seed, 0)
+    )
     return _Writer(asked, index, job, told.prompt.text)
 
 
@@ -181,27 +183,3 @@ class _Writer:
 async def _nothing() -> AsyncIterator[list[Drawn]]:
     return
     yield
-
-
-class StopBefore:
-    """Cut a text that comes in pieces before the first of some texts; once one was written, it is `found`."""
-
-    def __init__(self, texts: tuple[str, ...]) -> None:
-        self._texts = tuple(filter(None, texts))
-        self._held, self.found = "", False  # held: the end of the text, where one of the texts may begin
-
-    def cut(self, piece: str) -> str:
-        """Return the text that is safe to show."""
-        text = self._held + piece
-        places = [place for place in (text.find(one) for one in self._texts) if place >= 0]
-        if places:
-            self.found, self._held = True, ""
-            return text[: min(places)]
-        held = max((length for one in self._texts for length in range(1, len(one)) if text.endswith(one[:length])), default=0)
-        self._held = text[len(text) - held :]
-        return text[: len(text) - held]
-
-    def rest(self) -> str:
-        """Return the text that was held back."""
-        held, self._held = self._held, ""
-        return held

@@ -7,7 +7,8 @@ import asyncio
 import json
 import logging
 import signal
-from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
+from collections.abc import AsyncIterator, Awaitable, Callable, Mapping, Sequence
+from types import MappingProxyType
 from typing import Any
 
 import uvicorn
@@ -29,7 +30,7 @@ from chargen.serving.doorkeeper import Doorkeeper, Gone, Receive, Send
 from chargen.serving.limits import LARGEST_BODY, LONGEST_TEXT, Limits, RefusedError
 from chargen.serving.metrics import Metrics
 from chargen.serving.openapi import describe_api
-from chargen.serving.service import Service
+from chargen.serving.service import Novelty, Service
 from chargen.serving.turns import Turn, Turns
 from chargen.serving.workers import Workers
 from chargen.settings.keyword_errors import in_keywords
@@ -45,10 +46,15 @@ Reader = Callable[[bytes], Any]
 class Site:
     """The models of a server, by name, and the turns of their requests. The first model is also at the root."""
 
-    def __init__(self, models: Sequence[tuple[str, TextModel]], limits: Limits) -> None:
+    def __init__(
+        self,
+        models: Sequence[tuple[str, TextModel]],
+        limits: Limits,
+        novelty: Mapping[str, Novelty] = MappingProxyType({}),
+    ) -> None:
         self.limits, self.turns, self.metrics = limits, Turns(limits), Metrics()
         self._workers = Workers()
-        self.services = {name: Service(model, limits, self._workers) for name, model in models}
+        self.services = {name: Service(model, limits, self._workers, novelty.get(name)) for name, model in models}
 
     @property
     def first(self) -> Service:
@@ -284,12 +290,13 @@ def serve(
     *,
     log: Callable[[str], None],
     verbose: bool = False,
+    novelty: Mapping[str, Novelty] = MappingProxyType({}),
 ) -> None:
-    """Serve models until Ctrl-C or SIGTERM, which then have their usual effect."""
+    """Serve models until Ctrl-C or SIGTERM, which then have their usual effect. novelty: of some models, by name."""
     for name in ("uvicorn", "asyncio"):  # which would log tracebacks of disconnected clients
         logging.getLogger(name).addHandler(logging.NullHandler())
         logging.getLogger(name).propagate = False
-    site = Site(models, limits)
+    site = Site(models, limits, novelty)
     server = Server(site, make_app(site, access, log=log, verbose=verbose))
     try:
         server.run(sockets=[access.address.listener])

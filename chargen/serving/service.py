@@ -11,15 +11,20 @@ from chargen.corpus.words import WordVocabulary
 from chargen.export.single_page import ServedPage, make_served_page
 from chargen.network.model_file import TextModel
 from chargen.serving.bodies import CompletionBody, NextBody, ScoreBody
-from chargen.serving.jobs import Drawn, Job, Reading, SharedModel, Weighing, Writing, pieces_of
+from chargen.serving.jobs import Drawn, Job, Reading, SharedModel, Weighing, Writing, generator_of, pieces_of
 from chargen.serving.limits import LONGEST_TEXT, Limits, RefusedError
 from chargen.serving.model_card import describe_model
+from chargen.serving.stop_before import StopBefore
 from chargen.serving.turns import share_turn
 from chargen.serving.workers import Workers
+from chargen.writing.generation import Continuation
 from chargen.writing.prompt import Prompt, read_prompt
+from chargen.writing.request import most_tries
 from chargen.writing.sampling import make_sampler
+from chargen.writing.selection import MAX_REPEATS, Constraints, IsNew, Selection
 
 Outcome = TypeVar("Outcome")
+Novelty = Callable[[int], IsNew]
 
 
 class Place(NamedTuple):
@@ -32,11 +37,13 @@ class Place(NamedTuple):
 class Service:
     """Run a model in threads. Once it is `ending`, all work stops after its slice.
 
-    Each answer raises RefusedError, or ChargenError, for an invalid request.
+    novelty: returns by copy_length the function that recognises new texts; None without the corpus. Each answer raises
+    RefusedError, or ChargenError, for an invalid request.
     """
 
-    def __init__(self, model: TextModel, limits: Limits, workers: Workers) -> None:
+    def __init__(self, model: TextModel, limits: Limits, workers: Workers, novelty: Novelty | None = None) -> None:
         self.model, self.limits = model, limits
+        self._novelty = novelty
         self.ending = False
         described = describe_model(model)
         told = {"length": limits.length, "text": LONGEST_TEXT}
@@ -50,23 +57,76 @@ class Service:
         """Return a whole continuation."""
         if body.top or body.every:
             raise RefusedError(422, "top and every need stream: true")
-        job, told = await self.writing(body)
-        parts = [told.text(drawn) async for drawn in self.slices(job)]
-        return {"prompt": told.prompt.text, "text": "".join([*parts, job.rest()]), "stopped": job.stopped}
+        several = body.count is not None
+        selection = await self._selection(body)
+        selects = selection.constraints.selects
+        tries = most_tries(body.options, selection.count, by_line=self.model.reading == "line")
+        rng = generator_of(body.random_seed, body.drawn)
+        deadline = asyncio.get_running_loop().time() + self.limits.seconds
+        while not selection.done and selection.tried < (tries if selects else max(tries, selection.count)):
+            job, told = await self.writing(body, rng)
+            text = await self._whole(job, told, StopBefore(body.stop), deadline)
+            selection.add(Continuation(text, job.stopped or "until"))
+        found = selection.result()
+        if several:
+            return {"prompt": told.prompt.text, "texts": [one.text for one in found], "stopped": [one.stopped for one in found]}
+        return {"prompt": told.prompt.text, "text": found[0].text, "stopped": found[0].stopped}
+
+    async def _selection(self, body: CompletionBody) -> Selection:
+        """Return what collects the texts. Raises ConfigError if no text can satisfy the constraints."""
+        options, count = body.options, body.count or 1
+        is_new = await self._in_thread(self._is_new, body.copy_length) if body.novel else None
+        constraints = Constraints(options, is_new)
+        place = await self._in_thread(self._place, body)
+        sampler = make_sampler(body, self.model.vocabulary)
+        constraints.check(place.model, place.prompt.text, sampler.banned)
+        distinct = self.model.reading == "line" and count > 1 if body.distinct is None else body.distinct
+        return Selection(
+            place.prompt.text,
+            constraints,
+            count,
+            distinct=distinct,
+            fewer=body.distinct is None,
+            most_repeats=MAX_REPEATS,
+        )
+
+    def _is_new(self, copy_length: int) -> IsNew:
+        if self._novelty is None:
+            raise RefusedError(422, "novel needs the corpus of the model, which this server does not have")
+        return self._novelty(copy_length)
+
+    async def _whole(self, job: Writing, told: "_Told", stop: StopBefore, deadline: float) -> str:
+        """Return the whole text of a job. Raises RefusedError after the deadline."""
+        text = ""
+        async for drawn in self.slices(job, deadline=deadline):
+            text += stop.cut(told.text(drawn))
+            if stop.found:
+                job.stopped = "until"
+                return text
+        return text + stop.cut(job.rest()) + stop.rest()
 
     async def stream(self, body: CompletionBody) -> AsyncIterator[dict[str, Any]]:
         """Yield a continuation as it is written, and last why it stopped. Errors are raised before the first event."""
-        job, told = await self.writing(body)
-        stopped = None
+        if body.count is not None or body.max_length is not None or body.must_contain or body.novel:
+            raise RefusedError(422, "count, max_length, must_contain and novel need stream: false")
+        if body.stop and body.top:
+            raise RefusedError(422, "stop and top exclude each other")
+        await self._selection(body)  # which checks min_length
+        job, told = await self.writing(body, generator_of(body.random_seed, body.drawn))
+        stopped, stop = None, StopBefore(body.stop)
         try:
             async for drawn in self.slices(job, most=body.every):
-                if drawn:
-                    yield told.tokens(drawn, body.temperatures[0], body.top) if body.top else {"text": told.text(drawn)}
+                if drawn and body.top:
+                    yield told.tokens(drawn, body.temperatures[0], body.top)
+                elif drawn:
+                    yield {"text": stop.cut(told.text(drawn))}
+                if stop.found:
+                    break
         except RefusedError:
             stopped = "server" if self.ending else "time"
-        if not body.top and (rest := job.rest()):
+        if not body.top and not stop.found and (rest := stop.cut(job.rest()) + stop.rest()):
             yield {"text": rest}
-        yield {"stopped": stopped or job.stopped}
+        yield {"stopped": stopped or ("until" if stop.found else job.stopped)}
 
     async def next(self, body: NextBody) -> dict[str, Any]:
         """Return the probable next tokens of a text."""
@@ -100,23 +160,25 @@ class Service:
             return []
         return [one for one in dict.fromkeys(body.text) if one not in self._known]
 
-    async def writing(self, body: CompletionBody) -> tuple[Writing, "_Told"]:
+    async def writing(self, body: CompletionBody, rng: np.random.Generator) -> tuple[Writing, "_Told"]:
         """Return the job that continues a text, and the formatter of its results."""
-        if body.length > self.limits.length:
-            raise RefusedError(422, f"length is {body.length}, expected {self.limits.length} or less")
         sampler = make_sampler(body, self.model.vocabulary)
         place = await self._in_thread(self._place, body)
+        length = Constraints(body.options).length_after(place.prompt.begun)
+        if length > self.limits.length:
+            name = "length" if body.max_length is None else "max_length"
+            raise RefusedError(422, f"{name} is {getattr(body, name) or length}, expected {self.limits.length} or less")
         job = Writing(
             self._shared,
             place.model,
             place.prompt.ids,
             given=body.given,
             spaced=place.prompt.spaced,
-            length=body.length,
+            length=length,
+            min_length=max(body.min_length - len(place.prompt.begun), 0),
             until=body.until,
             sampler=sampler,
-            random_seed=body.random_seed,
-            drawn=body.drawn,
+            rng=rng,
             weighs=body.top is not None,
             again=body.again,
         )
@@ -153,10 +215,10 @@ class Service:
             raise RefusedError(422, f"the model needs a label, choose one of {', '.join(known)}")
         return self.model if label is None else self.model.with_label(label)
 
-    async def slices(self, job: Job, most: int | None = None) -> AsyncIterator[list[Any]]:
+    async def slices(self, job: Job, most: int | None = None, *, deadline: float | None = None) -> AsyncIterator[list[Any]]:
         """Run a job and yield the results of each slice. Raises RefusedError at its time limit, or when the server stops."""
         loop = asyncio.get_running_loop()
-        deadline = loop.time() + self.limits.seconds
+        deadline = deadline or loop.time() + self.limits.seconds
         while not job.done:
             if loop.time() > deadline:
                 raise RefusedError(503, f"the request took longer than {self.limits.seconds:g} seconds, the limit")

@@ -75,8 +75,7 @@ class Request:
     def _selected(self) -> Written:
         """Return the drawn continuations that satisfy the constraints."""
         options, count, selects = self.options, self.count, self._constraints.selects
-        least = NOVEL_TRIES if options.novel and not self._by_line else TRIES
-        tries = options.tries or max(least, TRIES_EACH * count)
+        tries = most_tries(options, count, by_line=self._by_line)
         several_lines = self._by_line and count > 1
         some = select_texts(
             self.model,
@@ -128,6 +127,12 @@ class Request:
             "until": self.options.until,
             "min_length": max(self.options.min_length - len(begun), 0),
         }
+
+
+def most_tries(options: WritingOptions, count: int, *, by_line: bool) -> int:
+    """Return how many texts to draw at most for `count` texts. by_line: for a model of lines."""
+    least = NOVEL_TRIES if options.novel and not by_line else TRIES
+    return options.tries or max(least, TRIES_EACH * count)
 
 
 def make_request(model: AnyModel, prompt: str, options: WritingOptions, *, is_new: IsNew | None = None) -> Request:

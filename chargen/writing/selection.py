@@ -71,6 +71,50 @@ def _check_contained(contains: str, model: AnyModel, banned: tuple[int, ...]) ->
         raise ConfigError(f"--must-contain {contains!r} needs {model.vocabulary.decode(excluded)!r}, which --ban forbids")
 
 
+@dataclass
+class Selection:
+    """Collect the continuations of a prompt that satisfy the constraints, until there are `count`.
+
+    distinct: leave out each text that was collected before, and give up after most_repeats of them in a row. fewer: accept
+    fewer texts if only distinct ones are missing.
+    """
+
+    prompt: str
+    constraints: Constraints
+    count: int
+    distinct: bool = False
+    fewer: bool = False
+    most_repeats: float = math.inf
+    found: list[Continuation] = field(default_factory=list)
+    tried: int = 0
+    _accepted: int = 0
+    _repeats: int = 0
+    _seen: set[str] = field(default_factory=set)
+
+    @property
+    def done(self) -> bool:
+        """Whether no further text is needed, or only known ones come."""
+        return len(self.found) >= self.count or self._repeats >= self.most_repeats
+
+    def add(self, one: Continuation) -> None:
+        """Collect a continuation if it satisfies the constraints."""
+        self.tried += 1
+        if not self.constraints.accepts(self.prompt, one):
+            return
+        self._accepted += 1
+        self._repeats = self._repeats + 1 if self.distinct and one.text in self._seen else 0
+        if not self._repeats:
+            self.found.append(one)
+            self._seen.add(one.text)
+
+    def result(self) -> list[Continuation]:
+        """Return the continuations in the order in which they came. Raises SamplingError if there are not enough."""
+        enough = self._accepted >= self.count
+        if len(self.found) >= self.count or (self.fewer and enough):
+            return self.found[: self.count]
+        raise _too_few(len(self.found), self.tried, self.count, repeated=enough)
+
+
 def select_texts(
     model: AnyModel,
     prompt: Prompt,
@@ -83,29 +127,16 @@ def select_texts(
     most_repeats: float = math.inf,
     **drawn: Any,
 ) -> list[Continuation]:
-    """Draw continuations until `count` satisfy the constraints, and return those in the order in which they were drawn.
+    """Draw at most `tries` continuations and return those that a `Selection` keeps, which explains the other arguments.
 
-    distinct: leave out each text that was drawn before, and give up after most_repeats of them in a row. fewer: return fewer
-    texts if only distinct ones are missing. drawn: the other arguments of `continue_prompt`. Raises SamplingError if there are
-    not enough among `tries` continuations.
+    drawn: the other arguments of `continue_prompt`. Raises SamplingError if there are not enough.
     """
-    found: list[Continuation] = []
-    seen: set[str] = set()
-    tried = accepted = repeats = 0
-    while len(found) < count and tried < tries and repeats < most_repeats:
-        size = min(BATCH_SIZE if tried or constraints.selects else count, tries - tried)
-        tried += size
+    selection = Selection(prompt.text, constraints, count, distinct=distinct, fewer=fewer, most_repeats=most_repeats)
+    while not selection.done and selection.tried < tries:
+        size = min(BATCH_SIZE if selection.tried or constraints.selects else count, tries - selection.tried)
         for one in _drawn(model, prompt, count=size, **drawn):
-            if not constraints.accepts(prompt.text, one):
-                continue
-            accepted += 1
-            repeats = repeats + 1 if distinct and one.text in seen else 0
-            if not repeats:
-                found.append(one)
-                seen.add(one.text)
-    if len(found) >= count or (fewer and accepted >= count):
-        return found[:count]
-    raise _too_few(len(found), tried, count, repeated=accepted >= count)
+            selection.add(one)
+    return selection.result()
 
 
 def _drawn(model: AnyModel, prompt: Prompt, **drawn: Any) -> list[Continuation]:

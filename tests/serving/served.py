@@ -102,10 +102,11 @@ def served(
     host: str = "127.0.0.1",
     access: Mapping[str, Any] = MappingProxyType({}),
     most: int | None = None,
+    novelty: Mapping[str, Any] = MappingProxyType({}),
     **limits: Any,
 ) -> Iterator[Served]:
     """Serve models, called a, b and so on, on a free port within. access: fields of Access. most: connections."""
-    site, address, logged = Site(list(zip("abcd", models, strict=False)), Limits(**limits)), listen(host, 0), []
+    site, address, logged = Site(list(zip("abcd", models, strict=False)), Limits(**limits), novelty), listen(host, 0), []
     application = make_app(site, Access(address=address, **access), log=logged.append, verbose=True)
     server = Server(site, application, most=most)
     thread = Thread(target=server.run, args=([address.listener],))
