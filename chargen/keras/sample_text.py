@@ -10,7 +10,7 @@ import numpy as np
 from chargen.corpus.vocabulary import CharacterVocabulary, Vocabulary
 from chargen.errors import ConfigError
 from chargen.keras.saving import primer_of, text_model
-from chargen.keras.slow_writing import KerasWriter, Write
+from chargen.keras.slow_writing import KerasWriter, Shape, Write
 from chargen.keras.text_windows import Windows, read_text
 from chargen.keras.vocabularies import AnyVocabulary, as_vocabulary
 from chargen.runs.samples import sample_layout
@@ -59,9 +59,10 @@ class SampleText(keras.callbacks.Callback):
         super().__init__()
         self.every = check_value("every", every, int, Setting(help="", minimum=1))
         self.length = check_value("length", length, int, Setting(help="", minimum=1))
-        self.diversity = (diversity,) if isinstance(diversity, int | float) else tuple(diversity)
+        self.diversity = check_value("diversity", diversity, tuple[float, ...], Setting(help="", minimum=0.0))
         self._samplers = [Sampler(SamplingOptions(temperature=(one,))) for one in self.diversity]
         self._text, self.vocabulary = _read(corpus_or_vocabulary)
+        self._windows = corpus_or_vocabulary if isinstance(corpus_or_vocabulary, Windows) else None
         self._context_length = getattr(corpus_or_vocabulary, "context_length", DEFAULT_LENGTH)
         self._prompt, self._random_seed = prompt, random_seed
         self.samples: list[SampleRow] = []
@@ -81,19 +82,32 @@ class SampleText(keras.callbacks.Callback):
     def write(self, epoch: int) -> list[SampleRow]:
         """Return the texts of an epoch, counted from 1, at each diversity from one prompt."""
         rng = np.random.default_rng([self._random_seed, epoch])
-        length = self.model.input_shape[1] or self._context_length
+        input_shape = self._input_shape()
+        length = input_shape[1] or self._context_length
         prompt = self._piece(length, rng) if self._prompt is None else self._prompt
-        write = self._writer(length)
+        write = self._writer(input_shape, length)
         texts = [write(self.vocabulary.encode(prompt), sampler, rng) for sampler in self._samplers]
         return [(epoch, prompt, one, prompt + text) for one, text in zip(self.diversity, texts, strict=True)]
 
-    def _writer(self, length: int) -> Write:
+    def _input_shape(self) -> Shape:
+        """Return the shape of the model's inputs: a subclass of keras.Model does not know it, but the windows do."""
+        if hasattr(self.model, "input_shape"):
+            return tuple(self.model.input_shape)
+        if self._windows is None:
+            raise ConfigError(
+                f"{type(self.model).__name__} is a subclass of keras.Model, which does not know the shape of its inputs",
+                hint="give SampleText what windows(...) returned",
+            )
+        return (None, *self._windows.training[0][0].shape[1:])
+
+    def _writer(self, input_shape: Shape, length: int) -> Write:
         """Return what continues a prompt with the model as it is now, which reads windows of a length."""
         try:
             model = text_model(self.model, self.vocabulary, text=self._text, context_length=length)
         except ConfigError:  # of a kind that chargen does not compute
             primer = primer_of(self.vocabulary, self._text, length)
-            return KerasWriter(self.model, self.vocabulary, primer, context_length=length, length=self.length)
+            sizes: Any = {"context_length": length, "length": self.length}
+            return KerasWriter(self.model, self.vocabulary, primer, input_shape=input_shape, **sizes)
         return lambda ids, sampler, rng: sample_texts(model, ids, count=1, length=self.length, sampler=sampler, rng=rng)[0]
 
     def _piece(self, length: int, rng: np.random.Generator) -> str:

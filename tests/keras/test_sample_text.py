@@ -84,11 +84,11 @@ def test_calling_keras_writes_what_numpy_writes(num_tokens: int) -> None:
     model = classic(num_tokens=num_tokens)
     callback = SampleText(TEXT, length=12, diversity=0.7)
     callback.set_model(model)
-    slow = KerasWriter(model, callback.vocabulary, (), context_length=T, length=12)
+    slow = KerasWriter(model, callback.vocabulary, (), input_shape=model.input_shape, context_length=T, length=12)
     ids = callback.vocabulary.encode("the cat"[-T:])
     texts = [
         write(ids, Sampler(SamplingOptions(temperature=(0.7,))), np.random.default_rng(5))
-        for write in (slow, callback._writer(T))
+        for write in (slow, callback._writer(model.input_shape, T))
     ]
     assert texts[0] == texts[1]
 
@@ -138,3 +138,31 @@ def test_an_active_run_gets_a_table(monkeypatch: pytest.MonkeyPatch) -> None:
     columns, rows = logged[1][0]["samples"]
     assert columns == ["epoch", "prompt", "diversity", "text"]
     assert [row[0] for row in rows] == [1, 2]
+
+
+class Own(keras.Model):
+    """A model that keeps its shapes to itself, as one of a lecture may."""
+
+    def __init__(self, num_tokens: int) -> None:
+        super().__init__()
+        self.recurrent, self.output_layer = layers.GRU(H), layers.Dense(num_tokens, activation="softmax")
+
+    def call(self, inputs: Any) -> Any:
+        return self.output_layer(self.recurrent(inputs))
+
+
+def test_a_subclass_of_model_takes_the_shape_of_the_windows() -> None:
+    data = windows(TEXT, context_length=T, batch_size=8)
+    model = Own(data.vocab_size)
+    model.compile("adam", "categorical_crossentropy")
+    callback = SampleText(data, diversity=0.5, prompt="the ", length=4)
+    model.fit(data.training, steps_per_epoch=1, verbose=0, callbacks=[callback])
+    assert len(callback.samples[0][-1]) == 8
+    with pytest.raises(ConfigError, match=r"Own is a subclass of keras.Model, .*; give SampleText what windows"):
+        written(model, data.vocabulary, prompt="the ")
+
+
+def test_a_wrong_diversity_is_named() -> None:
+    for wrong, told in ((-1, "diversity is -1.0, expected 0 or more"), ("hot", "diversity is 'hot', expected a number")):
+        with pytest.raises(ConfigError, match=told):
+            SampleText(TEXT, diversity=wrong)  # type: ignore[arg-type]
