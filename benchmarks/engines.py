@@ -84,7 +84,7 @@ def chargen_trainer(
     tokens = size.batch_size * size.context_length
     together = min(choose_steps_per_execution(model.count_params(), tokens, gpu=accelerated()), plan.num_steps)
     executions, step = Executions(plan, steps=together), 0
-    shards = choose_shards(network, size.batch_size)
+    shards = choose_shards(network, size.batch_size, size.context_length)
     engine = engine_type()(model, optimizer, FIGURES_OF_TEXT, shards=shards, largest=plan.batches(0, 0, together))
 
     def train(steps: int) -> int:

@@ -27,6 +27,8 @@ from chargen.training.recording.results import Figures
 from chargen.training.signals import RequestedSignal
 from chargen.training.trainer import resets_state
 
+SMALL_STEP = 2_000_000  # multiply-adds of a recurrent product and one gate, over all positions
+
 Build = Callable[[int], keras.Model]  # makes a model for so many rows
 BuildMeasured = Callable[[int, bool], keras.Model]  # makes a model that measures so many rows, with a carried state or not
 
@@ -140,19 +142,21 @@ def _engine(plan: Plan, build: Callable[[int], keras.Model], figures: Mapping[st
     """Return the engine of the loaded backend, for executions of at most so many steps."""
     network, training = plan.settings.network, plan.settings.training
     random.seed(training.random_seed)  # Keras's random layers draw seeds from it
-    shards = ranks.num_devices or choose_shards(network, plan.training.batch_size)
+    shards = ranks.num_devices or choose_shards(network, plan.training.batch_size, plan.training.context_length)
     model = build(plan.training.batch_size // shards)
     optimizer = make_optimizer(training, steps_per_epoch=plan.training.num_steps)
     largest = plan.training.batches(0, 0, steps)
     return engine_type(distributed=ranks.num_devices is not None)(model, optimizer, figures, shards=shards, largest=largest)
 
 
-def choose_shards(network: NetworkConfig, batch_size: int) -> int:
-    """Return the number of shards of a batch: one for each core, with two exceptions.
+def choose_shards(network: NetworkConfig, batch_size: int, context_length: int) -> int:
+    """Return the number of shards of a batch: one for each core, with three exceptions.
 
-    Batch normalization needs the whole batch. PyTorch uses all cores without shards, and needs them only to drop the same
-    values as the other backends.
+    Batch normalization needs the whole batch. A small step takes longer if it is shared among cores. PyTorch uses all cores
+    without shards, and needs them only to drop the same values as the other backends.
     """
+    if network.num_layers * network.hidden_size**2 * batch_size * context_length < SMALL_STEP:
+        return 1
     draws_nothing = network == network.undropped()
     if network.embedding_norm == "batch" or (keras.backend.backend() == "torch" and draws_nothing):
         return 1

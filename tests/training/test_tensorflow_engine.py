@@ -18,6 +18,7 @@ import tensorflow as tf  # noqa: E402
 from chargen.training.engines.losses import FIGURES_OF_TEXT  # noqa: E402
 from chargen.training.engines.tensorflow_engine import TensorFlowEngine  # noqa: E402
 from chargen.training.export import find_variable  # noqa: E402
+from chargen.training.keras_trainer import choose_shards  # noqa: E402
 from chargen.training.model import build_model, make_optimizer  # noqa: E402
 
 K, B, T, V = 3, 4, 5, 7
@@ -138,3 +139,21 @@ def test_a_state_is_taken_over_by_another_number_of_shards() -> None:
     two.train(data(1))
     four.restore(two.state())
     assert trained(four, 2) == pytest.approx(trained(two, 2), abs=1e-5)
+
+
+def test_one_shard_takes_executions_of_any_length() -> None:
+    """They are filled up with batches in which nothing weighs, and which are not taken."""
+    at_once, by_one = engine(shards=1), engine(shards=1)
+    at_once.train(data())
+    for number in range(K):
+        by_one.train(Batch(*(part[number : number + 1] for part in data())))
+    assert at_once.optimizer.iterations.numpy() == by_one.optimizer.iterations.numpy() == K
+    assert by_one.figures() == at_once.figures()
+    for one, other in zip(weights_of(at_once.model), weights_of(by_one.model), strict=True):
+        np.testing.assert_array_equal(one, other)
+
+
+def test_a_small_step_is_not_shared() -> None:
+    small, large = NetworkConfig(hidden_size=8), NetworkConfig(hidden_size=512)
+    assert choose_shards(small, batch_size=4, context_length=5) == 1
+    assert choose_shards(large, batch_size=64, context_length=50) == num_shards(64)

@@ -1,7 +1,8 @@
 """Take optimizer steps on TensorFlow: each core runs the whole network on a shard of the rows.
 
 A step of a recurrent layer is too small to be divided among cores, but the rows of a batch are independent. So each shard runs
-forward and backward as one XLA computation on its own thread, and the gradients are added up for the optimizer step.
+forward and backward as one XLA computation on its own thread, and the gradients are added up for the optimizer step. With one
+shard, and an optimizer that is a kernel, all steps of an execution are one XLA computation.
 """
 
 from collections.abc import Callable, Sequence
@@ -32,33 +33,49 @@ class TensorFlowEngine(Engine):
         self._compiled_gradients = tf.function(self._shard_gradients, jit_compile=jit, autograph=False)
         self._compiled_figures = tf.function(self._shard_figures, jit_compile=jit, autograph=False)
         self._compiled_update = tf.function(self._apply_gradients, jit_compile=jit, autograph=False)
-        signature = [tf.TensorSpec((None, *array.shape[1:]), array.dtype) for array in largest]
-        self._train = tf.function(partial(self._execute, self._train_on_batch), input_signature=signature, autograph=False)
-        self._test = tf.function(partial(self._execute, self._test_on_batch), input_signature=signature, autograph=False)
+        self._longest = len(largest.inputs) if self._adam and self.shards == 1 else None
+        signature = [tf.TensorSpec((self._longest, *array.shape[1:]), array.dtype) for array in largest]
+        options = {"input_signature": [tf.TensorSpec((), tf.int32), *signature], "autograph": False}
+        options["jit_compile"] = self._longest is not None
+        self._train = tf.function(partial(self._execute, self._train_on_batch), **options)
+        self._test = tf.function(partial(self._execute, self._test_on_batch), **options)
 
     def train(self, batches: Batch) -> None:
-        self._train(*batches)
+        self._train(len(batches.inputs), *self._filled(batches))
 
     def test(self, batches: Batch) -> None:
-        self._test(*batches)
+        self._test(len(batches.inputs), *self._filled(batches))
 
-    def _execute(self, step: Callable[..., tf.Tensor], ids: tf.Tensor, targets: tf.Tensor, sample_weights: tf.Tensor) -> None:
+    def _filled(self, batches: Batch) -> Sequence[Any]:
+        """Fill batches up with empty ones to as many as XLA has compiled the steps for, if that is a fixed number."""
+        missing = (self._longest or 0) - len(batches.inputs)
+        if missing <= 0:
+            return batches
+        return [np.concatenate([array, np.zeros((missing, *array.shape[1:]), array.dtype)]) for array in batches]
+
+    def _execute(
+        self,
+        step: Callable[..., tf.Tensor],
+        num_steps: tf.Tensor,
+        ids: tf.Tensor,
+        targets: tf.Tensor,
+        sample_weights: tf.Tensor,
+    ) -> None:
         def body(number: tf.Tensor, figures: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor]:
             return number + 1, figures + step(ids[number], targets[number], sample_weights[number])
 
-        num_steps = tf.shape(ids)[0]
         none = tf.zeros(len(self._figures))
         _, figures = tf.while_loop(lambda number, _: number < num_steps, body, (0, none), parallel_iterations=1)
         self._measured.assign_add(tf.concat([figures, [tf.reduce_sum(sample_weights)]], axis=0))
 
     def _train_on_batch(self, *batch: tf.Tensor) -> tf.Tensor:
-        values = [variable.value for variable in self.model.trainable_variables]
+        values = [tf.convert_to_tensor(variable.value) for variable in self.model.trainable_variables]
         results = self._run(lambda carried, *rows: self._compiled_gradients(values, carried, *rows), batch)
         self._compiled_update([gradients for _, gradients in results], tf.reduce_sum(batch[-1]))
         return tf.add_n([figures for figures, _ in results])
 
     def _test_on_batch(self, *batch: tf.Tensor) -> tf.Tensor:
-        values = [variable.value for variable in self.model.trainable_variables]
+        values = [tf.convert_to_tensor(variable.value) for variable in self.model.trainable_variables]
         return tf.add_n(self._run(lambda carried, *rows: self._compiled_figures(values, carried, *rows), batch))
 
     def _run(self, shard: Callable[..., tuple[Any, Tensors]], batch: tuple[tf.Tensor, ...]) -> list[Any]:
@@ -77,7 +94,8 @@ class TensorFlowEngine(Engine):
             tape.watch(values)
             figures, after = self._forward(values, carried, *rows, training=True)
             loss = self.optimizer.scale_loss(figures[0])
-        return (figures, tape.gradient(loss, values)), after
+        gradients = [tf.convert_to_tensor(one) for one in tape.gradient(loss, values)]  # those of embeddings are sparse
+        return (figures, gradients), after
 
     def _shard_figures(self, values: Tensors, carried: Tensors, *rows: tf.Tensor) -> tuple[tf.Tensor, Tensors]:
         return self._forward(values, carried, *rows, training=False)
