@@ -20,6 +20,7 @@ from benchmarks import (
     keras_layers,
     memory,
     min_cells,
+    ngram_memory,
     options,
     picture,
     plot,
@@ -178,6 +179,17 @@ runs_dir_option = click.option(
 scale_option = click.option("--scale", default=1.0, show_default=True, help="Factor for the minutes, or for the text.")
 
 
+@main.command("ngram-memory")
+@click.option("--texts", type=CommaSeparated(ngram_memory.TEXTS), default=",".join(ngram_memory.TEXTS), show_default=True)
+@runs_dir_option
+@as_json
+def measure_ngram_memory(
+    texts: tuple[str, ...] = ngram_memory.TEXTS, runs_dir: Path | None = None, as_json: bool = False
+) -> None:
+    """Nats a character, copies and seconds with an n-gram memory and without."""
+    _report("ngram-memory", lambda: ngram_memory.measure(texts=texts, runs_dir=runs_dir), as_json, keep=False)
+
+
 @main.command("quality")
 @click.option("--texts", type=CommaSeparated(quality.TEXTS), default=",".join(quality.TEXTS), show_default=True)
 @seeds_option
@@ -256,7 +268,14 @@ def measure_min_cells(scale: float = 1.0, as_json: bool = False) -> None:
     _report("min-cells", lambda: min_cells.measure(scale=scale), as_json, keep=scale == 1)
 
 
-APART = (measure_quality, measure_short_texts, measure_ablation, measure_min_cells, measure_precision)  # hours
+APART = (
+    measure_quality,
+    measure_ngram_memory,
+    measure_short_texts,
+    measure_ablation,
+    measure_min_cells,
+    measure_precision,
+)  # hours
 
 
 @main.command("options")

@@ -48,6 +48,26 @@ def evaluate(*models: Path, text: Path) -> dict[str, float]:
     return {row["name"]: row["cross_entropy"] for row in told["results"]}
 
 
+def novelty(model: Path, weight: float | None) -> float:
+    """Return the share of drawn text that is copied from the corpus; weight: of the n-gram memory, None as in training."""
+    options = ("--temp", 0.8, "--count", 12, "--length", 4000, "--random-seed", 5)
+    return float(json.loads(_chargen("novelty", model, *_memory(weight), *options, "--json"))["copied_share"])
+
+
+def sample_seconds(model: Path, weight: float | None, *options: object, repetitions: int = 3) -> float:
+    """Return the seconds of `chargen sample`, the least of some repetitions; weight: as for `novelty`."""
+    seconds = []
+    for _ in range(repetitions):
+        began = time.perf_counter()
+        _chargen("sample", "--run", model, *_memory(weight), "--random-seed", 1, *options)
+        seconds.append(time.perf_counter() - began)
+    return min(seconds)
+
+
+def _memory(weight: float | None) -> tuple[object, ...]:
+    return () if weight is None else ("--memory", weight)
+
+
 def _chargen(*arguments: object) -> str:
     command = [sys.executable, "-m", "chargen", *map(str, arguments)]
     done = subprocess.run(command, capture_output=True, text=True, check=False)

@@ -89,8 +89,8 @@ def measure_record(record: Record, *more: object, seeds: int, scale: float = 1.0
     with nullcontext(runs_dir) if runs_dir else tempfile.TemporaryDirectory() as name:
         folder = Path(name) / record.name
         folder.mkdir(parents=True, exist_ok=True)
-        split = _split(record.text, folder)
-        runs = [_trained_once(split, (*options, "--random-seed", seed), folder) for seed in range(1, seeds + 1)]
+        split = split_of(record.text, folder)
+        runs = [trained_once(split, (*options, "--random-seed", seed), folder) for seed in range(1, seeds + 1)]
         models = [run / "last.safetensors" for run, _ in runs]
         by_run, together = [evaluate(model, text=split.test) for model in models], evaluate(*models, text=split.test)
     once = ", one seed" if seeds == 1 else ""
@@ -101,7 +101,7 @@ def measure_record(record: Record, *more: object, seeds: int, scale: float = 1.0
     return [row | {"text": record.name} for row in rows]
 
 
-def _trained_once(split: Split, options: tuple[object, ...], folder: Path) -> Trained:
+def trained_once(split: Split, options: tuple[object, ...], folder: Path) -> Trained:
     """Train, or find a stored training with the same options."""
     kept = folder / "trained.json"
     known = json.loads(kept.read_text(encoding="utf-8")) if kept.is_file() else {}
@@ -130,7 +130,7 @@ def _ablated(split: Split, what: str, seed: int, folder: Path) -> float:
     return evaluate(trained.run / "last.safetensors", text=split.test)["stream"]
 
 
-def _split(text: str, folder: Path) -> Split:
+def split_of(text: str, folder: Path) -> Split:
     return split_lines(text, folder, test=NAMES_TEST) if text == "names" else split_tail(text, folder)
 
 

@@ -121,20 +121,24 @@ def load(
     label: str | None = None,
     ensemble: Literal["average", "turns"] = "average",
     carry: bool | None = None,
+    memory: float | None = None,
     runs_dir: StrPath | None = None,
 ) -> "Model":
     """Load a trained network by the name or the path of its run, or a model file; the newest run unless given.
 
     label: for models of labelled documents, the label to write for. Several runs write together: their probabilities are
     averaged, or they take turns. carry: carry the state from character to character, or read the window before each one from a
-    zero state; as in training unless given. Neither Keras nor a backend is loaded. Raises RunError for a missing run, and
+    zero state; as in training unless given. memory: the weight of the n-gram memory beside the network, from 0 to 1; as
+    chosen in training unless given. Neither Keras nor a backend is loaded. Raises RunError for a missing run, and
     ModelFileError for a damaged file or one of a model that does not write text.
 
     >>> chargen.load(run.name).describe()["cell"]
     'gru'
     """
     check_value("ensemble", ensemble, str, Setting(help="", choices=("average", "turns")))
-    return Model(_model_paths(runs, runs_dir), label=label, ensemble=ensemble, carry=carry)
+    if memory is not None:
+        check_value("memory", memory, float, Setting(help="", minimum=0, maximum=1))
+    return Model(_model_paths(runs, runs_dir), label=label, ensemble=ensemble, carry=carry, memory=memory)
 
 
 @keyword_errors()
@@ -223,10 +227,16 @@ class Model:
     """A trained network, or several that write together. Made by `load`."""
 
     def __init__(
-        self, paths: Sequence[Path], *, label: str | None = None, ensemble: str = AVERAGE, carry: bool | None = None
+        self,
+        paths: Sequence[Path],
+        *,
+        label: str | None = None,
+        ensemble: str = AVERAGE,
+        carry: bool | None = None,
+        memory: float | None = None,
     ) -> None:
         self._paths, self._label, self._how = paths, label, ensemble
-        self._members = [load_model(path).with_carry(carry) for path in paths]
+        self._members = [load_model(path).with_carry(carry).with_memory(memory) for path in paths]
         if label is not None or len(paths) > 1:
             _ = self._writer  # raises errors now; without a label the model may still be measured
 

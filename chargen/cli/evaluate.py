@@ -12,7 +12,7 @@ from chargen.cli.json_text import json_text
 from chargen.cli.measuring import ProgressBars, block_length_option, use_one_thread
 from chargen.cli.options import common_options, json_option, on_unknown_option, runs_dir_option
 from chargen.cli.positions import measure_positions, positions_rows, positions_table
-from chargen.cli.sampling import carry_option
+from chargen.cli.sampling import carry_option, memory_option
 from chargen.errors import ConfigError, CorpusError, RunError
 from chargen.terminal import echo
 
@@ -41,6 +41,7 @@ if TYPE_CHECKING:
 )
 @click.option("--label", help="Read FILE as documents of this label, for models of labelled documents.")
 @carry_option
+@memory_option
 @on_unknown_option
 @runs_dir_option
 @json_option
@@ -55,6 +56,7 @@ def command(
     positions: bool,
     label: str | None,
     carry: bool | None,
+    memory: float | None,
     on_unknown: str,
     runs_dir: Path,
     as_json: bool,
@@ -65,6 +67,7 @@ def command(
     RUN is a run or a model file, the newest run unless given; of several, the probabilities are averaged. Each character
     counts, and so does the end of each line or document. Documents are read in two ways: as one stream, with the state carried
     from start to end, and in blocks, each from a zero state, which is harder. Lines are read one by one from a zero state.
+    A model with an n-gram memory is measured with it and without.
 
     The baselines use the same training part: character n-grams (interpolated Kneser-Ney), and gzip and xz, by how much the text
     adds to the compressed training part. gzip looks back on 32 KB only.
@@ -98,14 +101,14 @@ def command(
         evaluate_classifier(
             paths,
             files,
-            for_text | {"--carry": carry, "--positions": positions},
+            for_text | {"--carry": carry, "--memory": memory, "--positions": positions},
             baselines=baselines,
             on_unknown=on_unknown,
             as_json=as_json,
             verbosity=verbosity,
         )
         return
-    members = [(RunDirectory(path.parent), load_model(path).with_carry(carry)) for path in paths]
+    members = [(RunDirectory(path.parent), load_model(path).with_carry(carry).with_memory(memory)) for path in paths]
     if files:
         with _explained_typo(specs, files):
             subject = file_subject(members, files, label=label, on_unknown=on_unknown)
@@ -134,7 +137,8 @@ def command(
         found = list(rows)
         echo(json_text(facts | {"block_length": block_length, "results": [row.to_mapping() for row in found]}))
     else:
-        longest = f"blocks of {block_length}, training part" if with_training else f"blocks of {block_length:5}"
+        part = ", training part" if with_training else ", memory" if subject.model.has_memory else ""
+        longest = f"blocks of {block_length}{part}" if part else f"blocks of {block_length:5}"
         found = _print_table(rows, width=len(longest))
     warnings = [*warn_if_worse(subject, found), carried_state_warning(found)]
     for line in filter(None, warnings) if verbosity else ():

@@ -72,6 +72,8 @@ def command(
         model, content = _classifier(path, kind, carry)
     else:
         model = load_model(path).with_carry(carry)
+        if model.has_memory and verbosity:
+            echo(f"{output} leaves out the n-gram memory of the model: it writes with the network alone", err=True)
         content = _maker(kind, path)(model, precision)
     write_output(output, content)
     if verbosity:

@@ -8,6 +8,7 @@ from chargen.cli.json_text import json_text
 from chargen.cli.measuring import use_one_thread
 from chargen.cli.prompting import given_prompt, seed_file_option
 from chargen.cli.reading import load_reader, reading_options, run_option, shown_token
+from chargen.cli.sampling import memory_option
 from chargen.terminal import echo
 
 if TYPE_CHECKING:
@@ -22,6 +23,7 @@ SHOWN_BEFORE = 20  # characters of the text before a guess
 @seed_file_option
 @run_option
 @click.option("--top", type=click.IntRange(1), default=10, show_default=True, metavar="N", help="Characters to show.")
+@memory_option
 @reading_options
 def command(
     text: str,
@@ -30,6 +32,7 @@ def command(
     top: int,
     label: str | None,
     carry: bool | None,
+    memory: float | None,
     on_unknown: str,
     runs_dir: Path,
     as_json: bool,
@@ -48,7 +51,7 @@ def command(
     from chargen.writing.prompt import read_prompt
 
     text = given_prompt(text, seed_file, option="text", flag="TEXT")
-    _, model = load_reader(run_spec, runs_dir, label, carry)
+    _, model = load_reader(run_spec, runs_dir, label, carry, memory)
     report = _report(model, read_prompt(model.vocabulary, text, on_unknown=on_unknown), top)
     echo(json_text(report) if as_json else "\n".join(_told(report)))
 

@@ -8,7 +8,7 @@ import click
 from chargen.cli.completing import complete_files, complete_runs
 from chargen.cli.json_text import json_text
 from chargen.cli.options import common_options, json_option, option_of, options_of, runs_dir_option
-from chargen.cli.sampling import carry_option, label_option
+from chargen.cli.sampling import carry_option, label_option, memory_option
 from chargen.errors import ConfigError
 from chargen.settings.writing import SamplingOptions, WritingOptions
 from chargen.terminal import echo
@@ -35,6 +35,7 @@ SHOWN_CHARACTERS = 200  # of the longest copy
 @click.option("--count", type=click.IntRange(1), help="Texts to draw.  [default: 10, or 100 lines from a model of lines]")
 @option_of(WritingOptions, "copy_length")
 @carry_option
+@memory_option
 @label_option
 @runs_dir_option
 @json_option
@@ -48,6 +49,7 @@ def command(
     copy_length: int,
     label: str | None,
     carry: bool | None,
+    memory: float | None,
     runs_dir: Path,
     as_json: bool,
     verbosity: int,
@@ -69,7 +71,7 @@ def command(
     from chargen.writing.request import make_request
 
     path = find_model(run_spec, runs_dir)
-    model = load_models([path], label=label, carry=carry)
+    model = load_models([path], label=label, carry=carry, memory=memory)
     judge = NoveltyJudge(training_texts([path]), model.reading)
     if file is not None:
         if count or length:

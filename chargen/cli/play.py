@@ -32,6 +32,7 @@ def command(
     run_specs: tuple[str, ...],
     label: str | None,
     carry: bool | None,
+    memory: float | None,
     ensemble: str,
     prompt: str,
     options: SamplingOptions,
@@ -55,7 +56,8 @@ def command(
     from chargen.runs.directory import find_model
     from chargen.writing.ensemble import load_models
 
-    model = load_models([find_model(spec, runs_dir) for spec in run_specs or [None]], ensemble, label=label, carry=carry)
+    paths = [find_model(spec, runs_dir) for spec in run_specs or [None]]
+    model = load_models(paths, ensemble, label=label, carry=carry, memory=memory)
     warn_of_drift(model, verbosity)
     proposer = Proposer(model, count=count, length=length, random_seed=options.random_seed)
     session = WritingSession(proposer, text=prompt, sampling=options, output=output, raw=raw)

@@ -40,13 +40,15 @@ def reading_options(command: Command) -> Command:
     return command
 
 
-def load_reader(run_spec: str | None, runs_dir: Path, label: str | None, carry: bool | None) -> tuple[Path, Any]:
+def load_reader(
+    run_spec: str | None, runs_dir: Path, label: str | None, carry: bool | None, memory: float | None = None
+) -> tuple[Path, Any]:
     """Return the model file of a run, the newest one for None, and its model. Raises RunError, ModelFileError, ConfigError."""
     from chargen.runs.directory import find_model
     from chargen.writing.ensemble import load_models
 
     path = find_model(run_spec, runs_dir)
-    return path, load_models([path], label=label, carry=carry)
+    return path, load_models([path], label=label, carry=carry, memory=memory)
 
 
 def run_and_file(without_file: str | None = None) -> Callable[[Command], Command]:

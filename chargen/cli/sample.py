@@ -30,7 +30,7 @@ DRAWN_IN_BATCHES = ("beam", "max_length", "must_contain", "novel")  # options th
 
 
 COMMON = {
-    "Model": ("--run", "--label"),
+    "Model": ("--run", "--label", "--memory"),
     "Prompt": ("--seed", "--seed-file"),
     "Draw": ("--temp", "--top-k", "--top-p", "--greedy", "--repetition-penalty", "--random-seed", "--beam"),
     "Texts": ("--length", "--count", "--until", "--min-length", "--max-length", "--must-contain", "--novel"),
@@ -51,6 +51,7 @@ def command(
     run_specs: tuple[str, ...],
     label: str | None,
     carry: bool | None,
+    memory: float | None,
     ensemble: str,
     prompt: str,
     options: WritingOptions,
@@ -80,7 +81,7 @@ def command(
     from chargen.writing.request import make_request
 
     paths = [find_model(spec, runs_dir) for spec in run_specs or [None]]
-    model = load_models(paths, ensemble, label=label, carry=carry)
+    model = load_models(paths, ensemble, label=label, carry=carry, memory=memory)
     warn_of_drift(model, verbosity)
     text = make_request(model, prompt, options, is_new=_is_new(paths, model.reading, options) if options.novel else None)
     notes: list[str] = []

@@ -21,8 +21,20 @@ carry_option = click.option(
 )
 
 
+memory_option = click.option(
+    "--memory",
+    type=click.FloatRange(0, 1),
+    metavar="W",
+    help="Weight of the model's n-gram memory beside the network, from 0 (the network alone) to 1.  [default: as chosen in "
+    "training]",
+)
+
+
 def model_options(command: Command) -> Command:
-    """Add --run, --label, --carry and --ensemble to a command; it receives `run_specs`, `label`, `carry` and `ensemble`."""
+    """Add --run, --label, --carry, --memory and --ensemble to a command.
+
+    It receives `run_specs`, `label`, `carry`, `memory` and `ensemble`.
+    """
     command = click.option(
         "--ensemble",
         type=click.Choice(["average", "turns"]),
@@ -37,7 +49,7 @@ def model_options(command: Command) -> Command:
         metavar="NAME|PATH",
         shell_complete=complete_runs,
         help="Run or model file; the newest run unless given. Given several times, the models write together.",
-    )(label_option(carry_option(command)))
+    )(label_option(carry_option(memory_option(command))))
 
 
 def warn_of_drift(model: Any, verbosity: int) -> None:

@@ -8,7 +8,7 @@ import click
 from chargen.cli.completing import complete_runs
 from chargen.cli.measuring import use_one_thread
 from chargen.cli.options import common_options, runs_dir_option
-from chargen.cli.sampling import carry_option
+from chargen.cli.sampling import carry_option, memory_option
 from chargen.errors import ConfigError
 from chargen.terminal import echo
 
@@ -76,6 +76,7 @@ if TYPE_CHECKING:
     help="Longest time of a request.",
 )
 @carry_option
+@memory_option
 @runs_dir_option
 @common_options
 def command(
@@ -92,6 +93,7 @@ def command(
     max_concurrent: int,
     timeout: float,
     carry: bool | None,
+    memory: float | None,
     runs_dir: Path,
     verbosity: int,
 ) -> None:
@@ -123,7 +125,7 @@ def command(
 
     public = tuple(map(read_public_url, public_urls))
     paths = _find(run_specs, runs_dir)
-    models = [(name, load_model(path).with_carry(carry)) for name, path in paths.items()]
+    models = [(name, load_model(path).with_carry(carry).with_memory(memory)) for name, path in paths.items()]
     novelty = {name: _novelty(paths[name], model.reading) for name, model in models}
     address = listen(host, port) if unix_socket is None else listen_on_file(unix_socket)
     try:

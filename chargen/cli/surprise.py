@@ -7,6 +7,7 @@ from chargen.cli.json_text import json_text
 from chargen.cli.measuring import use_one_thread
 from chargen.cli.options import write_output
 from chargen.cli.reading import given_text, html_option, load_reader, reading_options, run_and_file, shown_token
+from chargen.cli.sampling import memory_option
 from chargen.errors import ConfigError
 from chargen.terminal import echo
 
@@ -30,6 +31,7 @@ LARGEST_PAGE = 100_000  # characters
 )
 @click.option("--lines", type=click.IntRange(1), metavar="N", help="Lines to show.  [default: 10, all in the text's order]")
 @html_option
+@memory_option
 @reading_options
 def command(
     run_spec: str | None,
@@ -39,6 +41,7 @@ def command(
     html: Path | None,
     label: str | None,
     carry: bool | None,
+    memory: float | None,
     on_unknown: str,
     runs_dir: Path,
     as_json: bool,
@@ -58,7 +61,7 @@ def command(
     from chargen.insight.passages import read_passages
     from chargen.insight.surprise import measure_surprise
 
-    path, model = load_reader(run_spec, runs_dir, label, carry)
+    path, model = load_reader(run_spec, runs_dir, label, carry, memory)
     name, text = given_text(file, model)
     if html and len(text) > LARGEST_PAGE:
         raise ConfigError(

@@ -56,7 +56,8 @@ class Subject:
 class Row:
     """One figure.
 
-    part: the measured text, "held out", "training" or "file". kind: "model", "dynamic" or "baseline".
+    part: the measured text, "held out", "training" or "file". kind: "memory" for a model with its n-gram memory, "model" for
+    the network alone, "dynamic" or "baseline".
     """
 
     name: str
@@ -171,11 +172,19 @@ def _adaptable(model: AnyModel) -> TextModel:
 def _measured(
     ways: Sequence[EvaluationProtocol], model: AnyModel, encoded: EncodedText, part: str, stage: Stage
 ) -> Iterator[Row]:
+    """Measure a model in each way; one with an n-gram memory with it and without, but the training part only without."""
+    alone = model.with_memory(0)
     for way in ways:
-        name = f"{way.name}, training part" if part == "training" else way.name
-        with stage(name, encoded.num_targets) as report:
-            quality = way.evaluate(model, encoded, report)
-        yield Row(name, "model", part, quality)
+        variants = [("", "model", alone)]
+        if part == "training":
+            variants = [(", training part", "model", alone)]
+        elif model.has_memory:
+            variants.insert(0, (", memory", "memory", model))
+        for suffix, kind, variant in variants:
+            name = way.name + suffix
+            with stage(name, encoded.num_targets) as report:
+                quality = way.evaluate(variant, encoded, report)
+            yield Row(name, kind, part, quality)
 
 
 def carried_state_warning(rows: Sequence[Row]) -> str:

@@ -5,62 +5,12 @@ Kneser-Ney smoothing, interpolated, with one discount for each length (Kneser an
 """
 
 from collections.abc import Iterable, Iterator
-from dataclasses import dataclass, replace
 
 import numpy as np
-import numpy.typing as npt
 
 from chargen.corpus.documents import Document
 from chargen.corpus.vocabulary import BOUNDARY, CharacterVocabulary
-
-Integers = npt.NDArray[np.int64]
-Floats = npt.NDArray[np.float64]
-
-NOWHERE = -1  # the index of a gram that is not in the training text, or that would begin before its document
-DISCOUNT = 0.5  # used if no gram occurs exactly once, so that it cannot be estimated
-
-
-@dataclass(frozen=True)
-class Counts:
-    """The counts of grams of one length, and the totals for the contexts that they continue."""
-
-    counts: Integers  # (grams,)
-    totals: Integers  # (contexts,) sum of the counts of the grams that continue a context
-    kinds: Integers  # (contexts,) how many grams continue a context
-    discount: float  # subtracted from every count, as probability of tokens not seen after a context
-
-    @classmethod
-    def of(cls, counts: Integers, contexts: Integers, num_contexts: int) -> "Counts":
-        """Add up the grams that continue each context, and estimate the discount from the grams counted once and twice."""
-        once, twice = int((counts == 1).sum()), int((counts == 2).sum())
-        return cls(
-            counts=counts,
-            totals=np.bincount(contexts, counts, num_contexts).astype(np.int64),
-            kinds=np.bincount(contexts, minlength=num_contexts),
-            discount=once / (once + 2 * twice) if once else DISCOUNT,
-        )
-
-    def interpolate(self, contexts: Integers, grams: Integers, lower: Floats) -> Floats:
-        """Return the probabilities of the last tokens of `grams`, given those under a context shorter by one token."""
-        totals = np.where(contexts == NOWHERE, 0, self.totals[contexts])
-        known = totals > 0
-        counts = np.where(grams == NOWHERE, 0, self.counts[grams])
-        kept = np.maximum(counts - self.discount, 0.0)
-        left = self.discount * self.kinds[contexts]
-        return np.where(known, (kept + left * lower) / np.where(known, totals, 1), lower)
-
-
-@dataclass(frozen=True)
-class Level:
-    """The grams of one length, sorted by key.
-
-    A gram's key is (index of its prefix among the grams one token shorter) * V + its last token. The longest grams of a model,
-    and grams at the start of a document, are counted by occurrence; all others by the number of distinct tokens before them.
-    """
-
-    keys: Integers  # (grams,)
-    longest: Counts
-    below: Counts | None  # None without longer grams
+from chargen.memory.counting import Floats, Integers, Level, contexts_of, count_grams, find_grams
 
 
 class NgramModel:
@@ -89,7 +39,7 @@ class NgramModel:
             raise ValueError(f"order is {order} and documents are {len(documents)}, expected 1 or more of both")
         vocabulary = vocabulary or CharacterVocabulary.of(document.text for document in documents)
         tokens, starts = _stream(documents, vocabulary)
-        return cls(vocabulary, _count(tokens, starts, order=order, vocab_size=len(vocabulary)))
+        return cls(vocabulary, count_grams(tokens, starts, order=order, vocab_size=len(vocabulary)))
 
     @property
     def order(self) -> int:
@@ -147,8 +97,8 @@ class NgramModel:
         lower = np.full(len(tokens), 1 / vocab_size)
         grams = np.zeros(len(tokens), np.int64)  # the empty context
         for length, level in enumerate(self._levels, start=1):
-            contexts = _contexts(grams, starts, length)
-            grams = _find(level.keys, contexts, tokens, vocab_size)
+            contexts = contexts_of(grams, starts, length)
+            grams = find_grams(level.keys, contexts, tokens, vocab_size)
             yield level.longest.interpolate(contexts, grams, lower)
             if level.below:
                 lower = level.below.interpolate(contexts, grams, lower)
@@ -170,49 +120,3 @@ def _stream(documents: Iterable[Document], vocabulary: CharacterVocabulary) -> t
     ]
     lengths = np.array(list(map(len, pieces)))
     return np.concatenate(pieces).astype(np.int64), np.repeat(np.cumsum(lengths) - lengths, lengths)
-
-
-def _count(tokens: Integers, starts: Integers, *, order: int, vocab_size: int) -> tuple[Level, ...]:
-    """Return the levels from unigrams to n-grams; leave out levels longer than every document."""
-    levels: list[Level] = []
-    num_contexts = 1  # grams of the level before
-    grams = np.zeros(len(tokens), np.int64)
-    predicted = np.arange(len(tokens)) > starts
-    for length in range(1, order + 1):
-        contexts = _contexts(grams, starts, length)
-        positions = np.flatnonzero(predicted & (contexts != NOWHERE))
-        if not len(positions):
-            break
-        found = contexts[positions] * vocab_size + tokens[positions]
-        keys, firsts, counts = np.unique(found, return_index=True, return_counts=True)
-        if levels:
-            # Each gram adds a token before a gram of the previous level, which ends at the same position.
-            levels[-1] = _below(levels[-1], grams[positions[firsts]], vocab_size)
-        levels.append(Level(keys, Counts.of(counts, keys // vocab_size, num_contexts), None))
-        num_contexts = len(keys)
-        grams = _find(keys, contexts, tokens, vocab_size)
-    return tuple(levels)
-
-
-def _below(level: Level, preceded: Integers, vocab_size: int) -> Level:
-    """Return the counts of a level below longer grams; `preceded`: the shorter gram within each longer one."""
-    met = level.longest
-    different = np.bincount(preceded, minlength=len(level.keys))
-    counts = np.where(different > 0, different, met.counts)
-    return replace(level, below=Counts.of(counts, level.keys // vocab_size, len(met.totals)))
-
-
-def _contexts(grams: Integers, starts: Integers, length: int) -> Integers:
-    """Return the contexts of all tokens, `length` - 1 long, given the grams of that length that end at each token."""
-    if length == 1:
-        return grams
-    contexts = np.concatenate([[NOWHERE], grams[:-1]])
-    contexts[np.arange(len(grams)) - length + 1 < starts] = NOWHERE
-    return contexts
-
-
-def _find(keys: Integers, contexts: Integers, tokens: Integers, vocab_size: int) -> Integers:
-    """Return the indices of the grams of contexts and tokens; NOWHERE for those not among the keys."""
-    wanted = contexts * vocab_size + tokens
-    numbers = np.minimum(np.searchsorted(keys, wanted), len(keys) - 1)
-    return np.where((contexts != NOWHERE) & (keys[numbers] == wanted), numbers, NOWHERE)

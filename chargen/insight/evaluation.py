@@ -144,6 +144,8 @@ def evaluate_blocks(model: AnyModel, encoded: EncodedText, block_length: int, re
 def nats_by_position(model: TextModel, encoded: EncodedText, report: Report = ignore) -> list[tuple[int, float]]:
     """Return (tokens, mean nats a token) of each position of a window of the length of training, read from a zero state.
 
+    The network is measured alone, without its n-gram memory.
+
     The nats of a position without tokens, such as the one after a label, are nan. Raises ConfigError for a network that
     predicts only after the last token of a window.
     """
@@ -153,7 +155,7 @@ def nats_by_position(model: TextModel, encoded: EncodedText, report: Report = ig
             hint="train with --targets all",
         )
     tokens, nats = np.zeros(model.context_length), np.zeros(model.context_length)
-    for costs, weights in _blocks(model, encoded.stream, model.context_length, report):
+    for costs, weights in _blocks(model.with_memory(0), encoded.stream, model.context_length, report):
         tokens += weights.sum(axis=0)
         nats += costs.sum(axis=0)
     means = np.divide(nats, tokens, out=np.full_like(nats, np.nan), where=tokens > 0)

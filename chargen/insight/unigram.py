@@ -8,8 +8,8 @@ import numpy.typing as npt
 
 from chargen.corpus.windows import TokenStream, tokenize
 from chargen.insight.assessment import Part, Row, Subject
-from chargen.insight.baseline import NOWHERE, Counts, Floats
 from chargen.insight.evaluation import EncodedText
+from chargen.memory.counting import NOWHERE, Counts, Floats
 
 UNIGRAM, UNIFORM = "1-gram", "uniform"
 EXPLAINED = {

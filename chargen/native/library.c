@@ -3,5 +3,6 @@
 #include "threads.c"
 #include "dense.c"
 #include "adam.c"
+#include "memory.c"
 #include "writing.c"
 #include "xla.c"

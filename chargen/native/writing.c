@@ -22,14 +22,20 @@ typedef struct {
     float *const *outputs;                                 /* of each Dense layer; the last are the logits */
     const float *mask;                                     /* (V); what is added to logits */
     const double *temperatures;                            /* taken in turn, from the first */
+    const Memory *memory;                                  /* whose probabilities are mixed with the network's, or NULL */
+    int32_t *contexts;                                     /* of the memory, after what was read */
 } Writer;
 
-static int read_token(const Writer *w) { /* layers[0]->ids points to it */
+static int read_token(const Writer *w, const int32_t *token, double *room) { /* layers[0]->ids points to the token, too */
     int result = DONE;
     for (long k = 0; k < w->num_layers && result == DONE; k++) result = layer_forward(w->layers[k]);
     const float *values = w->layers[w->num_layers - 1]->h;
     for (long k = 0; k < w->num_dense && result == DONE; values = w->outputs[k++])
         result = dense_forward(w->dense[k], 1, values, w->outputs[k], k < w->num_dense - 1);
+    if (w->memory) {
+        memory_read(w->memory, 1, token, w->contexts);
+        memory_mix(w->memory, 1, w->contexts, w->outputs[w->num_dense - 1], room);
+    }
     return result;
 }
 
@@ -44,7 +50,7 @@ EXPORT long write_tokens(const Writer *w, long steps, const double *points, int3
             count++;
             break;
         }
-        if (read_token(w) != DONE) count = steps + 1;
+        if (read_token(w, token, sums) != DONE) count = steps + 1;
     }
     free(sums);
     return sums && count <= steps ? count : -1;

@@ -8,12 +8,14 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Literal
 
+import numpy.typing as npt
 from safetensors.numpy import save
 
 from chargen.corpus.tokens import vocabulary_from_mapping
 from chargen.corpus.vocabulary import BOUNDARY, Vocabulary
 from chargen.errors import ConfigError, ModelFileError
 from chargen.files import write_atomically
+from chargen.memory.ngrams import NgramMemory
 from chargen.network.cells import Floats
 from chargen.network.keras_file import KERAS_SUFFIX, read_description, read_weights
 from chargen.network.network import Network, weight_shapes
@@ -21,14 +23,17 @@ from chargen.network.strict_json import parse_json
 from chargen.network.tensor_file import NO_CHECKSUM, TensorFile, open_tensors, with_checksum
 from chargen.settings.layers import resolve
 
-FORMAT_VERSION = 2
-READ_VERSIONS = (1, FORMAT_VERSION)  # the first had no sha256
+FORMAT_VERSION = 3
+READ_VERSIONS = (1, 2, FORMAT_VERSION)  # the first had no sha256, the second no memory
 METADATA_DEPTH = 8
 METADATA_MARKS = 6_000_000  # commas and brackets: a million merges have 4 million
 LONGEST_CONTEXT = 1_000_000  # tokens
 LARGEST_WEIGHT = 1e9  # beyond all trained weights; sums of products of a few do not overflow float32
 LONGEST_REASON = 200  # characters
 METADATA_KEY = "chargen"
+MEMORY = "memory."  # before the names of the memory's tensors
+MEMORY_DTYPES = {"tokens": ("U8", "U16", "U32"), "children": ("U8", "U16", "U32"), "kept": ("F16",)}
+LARGEST_MEMORY = 1 << 27  # n-grams
 MODEL_SUFFIX = ".safetensors"
 
 LEAST_DRIFT = 0.1  # bits a character lost by carrying the state, from which on users are warned
@@ -42,8 +47,9 @@ class TextModel:
 
     primer: ids that precede a prompt shorter than the context: the boundary token for models of lines, else a piece of the
     corpus. ends: whether the model may end a text by itself. carried: whether the state is carried from token to token; if not,
-    each token is predicted from the context_length tokens before it and a zero state. provenance: name and SHA-256 of the
-    corpus, epochs, bits a character; for information only.
+    each token is predicted from the context_length tokens before it and a zero state. memory: the n-grams whose probabilities
+    are mixed with the network's, or None. provenance: name and SHA-256 of the corpus, epochs, bits a character; for information
+    only.
     """
 
     network: Network
@@ -53,6 +59,7 @@ class TextModel:
     primer: tuple[int, ...]
     ends: bool
     carried: bool = True
+    memory: NgramMemory | None = None
     provenance: Mapping[str, Any] = field(default_factory=dict)
 
     @property
@@ -62,6 +69,11 @@ class TextModel:
         return drift if self.carried and isinstance(drift, float) and drift > LEAST_DRIFT else 0.0
 
     @property
+    def has_memory(self) -> bool:
+        """Whether an n-gram memory is mixed with the network."""
+        return self.memory is not None
+
+    @property
     def start_id(self) -> int:
         """The id that a document begins with: the boundary, or the label that a labelled model writes."""
         return self.primer[0] if self.vocabulary.labels else BOUNDARY
@@ -69,6 +81,20 @@ class TextModel:
     def with_carry(self, carry: bool | None) -> "TextModel":
         """Return the model with its state carried or not; None keeps the way it was trained."""
         return self if carry is None else dataclasses.replace(self, carried=carry)
+
+    def with_memory(self, weight: float | None) -> "TextModel":
+        """Return the model with another weight of its n-gram memory, 0 for none; None keeps the weight of its training.
+
+        Raises ConfigError for a weight above 0 if the model has no memory.
+        """
+        if weight is None:
+            return self
+        if weight and self.memory is None:
+            raise ConfigError(
+                f"--memory {weight:g} needs a model with an n-gram memory, and this one has none",
+                hint="leave it out, or train with --memory",
+            )
+        return dataclasses.replace(self, memory=self.memory.weighted(weight) if self.memory and weight else None)
 
     def with_label(self, label: str) -> "TextModel":
         """Return the model set to write documents of a label. Raises UnknownTokenError for an unknown label."""
@@ -86,7 +112,9 @@ def save_model(path: Path, model: TextModel) -> None:
         "carried": model.carried,
         "provenance": dict(model.provenance),
     }
-    write_model_file(path, model.network, model.vocabulary, metadata)
+    if model.memory:
+        metadata["memory"] = {"weight": model.memory.weight}
+    write_model_file(path, model.network, model.vocabulary, metadata, model.memory)
 
 
 def load_model(path: Path) -> TextModel:
@@ -97,15 +125,23 @@ def load_model(path: Path) -> TextModel:
     return TextModel(**read_model_file(path, "generate"))
 
 
-def write_model_file(path: Path, network: Network, vocabulary: Vocabulary, metadata: Mapping[str, Any]) -> None:
-    """Write the weights of a network and the metadata of its task. Raises OSError."""
+def write_model_file(
+    path: Path,
+    network: Network,
+    vocabulary: Vocabulary,
+    metadata: Mapping[str, Any],
+    memory: NgramMemory | None = None,
+) -> None:
+    """Write the weights of a network, the metadata of its task and its memory. Raises OSError."""
     described = {
         "sha256": NO_CHECKSUM,  # first, so that it is found before a vocabulary text that looks like it
         "format_version": FORMAT_VERSION,
         "network": dataclasses.asdict(network.config),
         "vocabulary": vocabulary.to_mapping(),
     }
-    content = save(dict(network.weights), metadata={METADATA_KEY: json.dumps({**described, **metadata}, ensure_ascii=True)})
+    tensors = dict(network.weights)
+    tensors |= {f"{MEMORY}{name}": array for name, array in memory.arrays.items()} if memory else {}
+    content = save(tensors, metadata={METADATA_KEY: json.dumps({**described, **metadata}, ensure_ascii=True)})
     write_atomically(path, with_checksum(content))
 
 
@@ -127,19 +163,23 @@ def _read_tensor_file(path: Path, task: Task) -> tuple[dict[str, Any], dict[str,
     """Return the fields of a model file, with its configuration as the network, and the weights."""
     with open_tensors(path) as file:
         fields = _parse_metadata(file.metadata)
-        weights = _read_weights(file, _shapes(path, fields, task))
-        _check_checksum(file, fields.pop("sha256"), weights)
-    return fields, weights
+        weight: float | None = fields.get("memory")
+        tensors = _read_tensors(file, _shapes(path, fields, task), with_memory=weight is not None)
+        _check_checksum(file, fields.pop("sha256"), tensors)
+        if weight is not None:
+            grams = {name: tensors.pop(f"{MEMORY}{name}") for name in MEMORY_DTYPES}
+            fields["memory"] = _memory(grams, fields["vocabulary"], weight)
+    return fields, tensors
 
 
 def _read_keras_file(path: Path, task: Task) -> tuple[dict[str, Any], dict[str, Floats]]:
-    """Return the same of a `.keras` file."""
+    """Return the same of a `.keras` file, which has no n-gram memory."""
     described = read_description(path)
     fields = parse_description(described)
     offsets = _expect(parse_json(described, depth=METADATA_DEPTH, marks=METADATA_MARKS)["offsets"], dict)
     weights = read_weights(path, _shapes(path, fields, task), offsets=offsets, checksum=fields.pop("sha256"))
     _check_numbers(weights)
-    return fields, weights
+    return {name: value for name, value in fields.items() if name != "memory"}, weights
 
 
 def _shapes(path: Path, fields: dict[str, Any], task: Task) -> dict[str, tuple[int, ...]]:
@@ -225,8 +265,10 @@ def _generator_fields(parsed: Mapping[str, Any], vocab_size: int) -> dict[str, A
     carried = parsed.get("carried", parsed["network"].get("targets") != "last")  # missing in older files
     if parsed["reading"] not in ("line", "document"):
         raise ValueError(f"it reads its corpus by {parsed['reading']!r:.40}, expected line or document")
+    weight = _expect(_expect(parsed["memory"], dict)["weight"], float) if "memory" in parsed else None
     ends = _expect(parsed["ends"], bool)
-    return {"reading": parsed["reading"], "primer": primer, "ends": ends, "carried": _expect(carried, bool)}
+    fields = {"reading": parsed["reading"], "primer": primer, "ends": ends, "carried": _expect(carried, bool)}
+    return fields | {"memory": weight}
 
 
 def _classifier_fields(parsed: Mapping[str, Any]) -> dict[str, Any]:
@@ -236,18 +278,33 @@ def _classifier_fields(parsed: Mapping[str, Any]) -> dict[str, Any]:
     return {"labels": labels}
 
 
-def _read_weights(file: TensorFile, shapes: Mapping[str, tuple[int, ...]]) -> dict[str, Floats]:
-    """Read exactly the named tensors; check all shapes and dtypes before reading any."""
-    if file.tensors.keys() != shapes.keys():
-        odd = sorted(file.tensors.keys() ^ shapes.keys())
+def _read_tensors(file: TensorFile, shapes: Mapping[str, tuple[int, ...]], *, with_memory: bool) -> dict[str, npt.NDArray[Any]]:
+    """Read exactly the named tensors and those of a memory; check all shapes and dtypes before reading any."""
+    of_memory = {f"{MEMORY}{name}": dtypes for name, dtypes in MEMORY_DTYPES.items()} if with_memory else {}
+    names = [*shapes, *of_memory]
+    if file.tensors.keys() != set(names):
+        odd = sorted(file.tensors.keys() ^ set(names))
         raise ValueError(f"its tensors are not those of its network: {', '.join(odd[:3])}")
     for name, shape in shapes.items():
         stored = file.tensors[name]
         if stored.shape != shape or stored.dtype != "F32":
             raise ValueError(f"{name} is {stored.dtype} {stored.shape}, expected F32 {shape}")
-    weights = file.read()
-    _check_numbers(weights)
-    return {name: weights[name] for name in shapes}
+    for name, dtypes in of_memory.items():
+        stored, tokens = file.tensors[name], file.tensors[f"{MEMORY}tokens"]
+        if stored.dtype not in dtypes or len(stored.shape) != 1 or stored.shape != tokens.shape:
+            raise ValueError(
+                f"{name} is {stored.dtype} {stored.shape}, expected {dtypes[0]} and one size for all of the memory"
+            )
+        if not 0 < stored.shape[0] <= LARGEST_MEMORY:
+            raise ValueError(f"its memory has {stored.shape[0]:,} n-grams, expected 1 to {LARGEST_MEMORY:,}")
+    tensors = file.read()
+    _check_numbers({name: tensors[name] for name in shapes})
+    return {name: tensors[name] for name in names}
+
+
+def _memory(grams: dict[str, npt.NDArray[Any]], vocabulary: Vocabulary, weight: float) -> NgramMemory:
+    """Return the n-gram memory of a model file. Raises ValueError if it is damaged."""
+    return NgramMemory(grams, vocab_size=len(vocabulary), first_label=len(vocabulary) - len(vocabulary.labels), weight=weight)
 
 
 def _check_numbers(weights: Mapping[str, Floats]) -> None:
@@ -258,9 +315,9 @@ def _check_numbers(weights: Mapping[str, Floats]) -> None:
             raise ValueError(f"{name} holds numbers that are not finite, or not within {lowest:g} and {LARGEST_WEIGHT:g}")
 
 
-def _check_checksum(file: TensorFile, checksum: str | None, weights: Mapping[str, Floats]) -> None:
+def _check_checksum(file: TensorFile, checksum: str | None, tensors: Mapping[str, npt.NDArray[Any]]) -> None:
     """Raise ValueError unless the file has exactly the bytes that were written."""
-    if checksum is not None and not (re.fullmatch("[0-9a-f]{64}", checksum) and file.has_checksum(checksum, weights)):
+    if checksum is not None and not (re.fullmatch("[0-9a-f]{64}", checksum) and file.has_checksum(checksum, tensors)):
         raise ValueError("its SHA-256 is wrong, so the file is damaged")
 
 

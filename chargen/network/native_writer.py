@@ -7,6 +7,7 @@ from typing import Any, ClassVar
 import numpy as np
 import numpy.typing as npt
 
+from chargen.memory.ngrams import Contexts, NgramMemory
 from chargen.native.library import Kernels
 from chargen.network.cells import Floats
 from chargen.network.native_layer import NativeLayer
@@ -30,6 +31,7 @@ class Writer(ctypes.Structure):
     _fields_: ClassVar = [
         *((name, ctypes.c_long) for name in ("num_layers", "num_dense", "V", "num_temperatures", "stop")),
         *((name, ctypes.c_void_p) for name in ("layers", "dense", "outputs", "mask", "temperatures")),
+        *((name, ctypes.c_void_p) for name in ("memory", "contexts")),
     ]
 
 
@@ -37,7 +39,8 @@ class NativeWriter:
     """A network of one row that continues from the current state and logits.
 
     mask: added to the logits, (V,): minus infinity for tokens that must not be drawn. temperatures: used in turn, one per
-    token. stop: the id after which nothing more is drawn.
+    token. stop: the id after which nothing more is drawn. memory: the n-gram memory to mix with the network, and the contexts
+    of what was read, (1, order), which are changed.
     """
 
     def __init__(
@@ -50,6 +53,7 @@ class NativeWriter:
         mask: Floats,
         temperatures: Sequence[float],
         stop: int | None,
+        memory: tuple[NgramMemory, Contexts] | None = None,
     ) -> None:
         self._library, self._token = kernels.library, layers[0].token
         for layer, before in zip(layers[1:], layers, strict=False):
@@ -65,8 +69,9 @@ class NativeWriter:
         ]
         addresses = [ctypes.addressof(one) for one in tables] + [mask.ctypes.data, self._turns.ctypes.data]
         sizes = (len(layers), len(head), len(mask), len(temperatures), -1 if stop is None else stop)
-        self._writer = Writer(*sizes, *addresses)
-        self._alive = (layers, dense, outputs, tables, mask)  # keeps the memory of the struct alive
+        remembered = [ctypes.addressof(memory[0].struct), memory[1].ctypes.data] if memory else [None, None]
+        self._writer = Writer(*sizes, *addresses, *remembered)
+        self._alive = (layers, dense, outputs, tables, mask, memory)  # keeps the memory of the struct alive
 
     def _packed(self, kernel: Floats, bias: Floats) -> tuple[Any, ...]:
         """Return a Dense layer, and the arrays that it refers to."""

@@ -92,10 +92,10 @@ class Stepper:
             outputs = layer.read_inputs(norm(outputs) if norm else outputs)
         return outputs
 
-    def writer(self, *, mask: Floats, temperatures: Sequence[float], stop: int | None) -> NativeWriter | None:
-        """Return what draws and reads tokens from here on by itself, or None if that takes Python; see `NativeWriter`.
+    def writer(self, **options: Any) -> NativeWriter | None:
+        """Return what draws and reads tokens from here on by itself, or None if that takes Python.
 
-        The logits at hand are those of the last step.
+        options: those of `NativeWriter`, but the logits, which are those of the last step.
         """
         kernels, layers = find_kernels(), self._layers
         if kernels is None or self._embedding is not None or any(self._norms) or len(self._logits) > 1:
@@ -104,7 +104,7 @@ class Stepper:
         if len(native) < len(layers) or any(isinstance(one.cell, ReluRNNCell) for one in native):
             return None
         head = [*self._dense, (self._kernel, self._bias)]
-        return NativeWriter(kernels, native, head, logits=self._logits, mask=mask, temperatures=temperatures, stop=stop)
+        return NativeWriter(kernels, native, head, logits=self._logits, **options)
 
     def _head(self, output: Floats) -> Floats:
         """Return the logits of an output of the last layer, (B, H)."""

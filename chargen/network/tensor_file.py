@@ -15,8 +15,8 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 import numpy as np
+import numpy.typing as npt
 
-from chargen.network.cells import Floats
 from chargen.network.strict_json import parse_json
 
 LENGTH_BYTES = 8
@@ -24,6 +24,7 @@ MAX_HEADER_BYTES = 64 << 20  # a vocabulary of a million words, seven bytes per 
 HEADER_DEPTH = 3
 HEADER_MARKS = 10_000  # 64 layers have 320 tensors, each with 9 commas and brackets
 METADATA = "__metadata__"
+DTYPES = {"F32": "<f4", "F16": "<f2", "U8": "|u1", "U16": "<u2", "U32": "<u4"}  # that are read
 NO_CHECKSUM = "0" * 64  # placeholder in the header for the checksum
 
 
@@ -45,22 +46,22 @@ class TensorFile:
     header: bytes  # including its length
     file: BufferedReader
 
-    def read(self) -> dict[str, Floats]:
-        """Read all tensors, which must be float32. Raises ValueError if the file has become shorter."""
+    def read(self) -> dict[str, npt.NDArray[Any]]:
+        """Read all tensors, whose dtypes must be among `DTYPES`. Raises ValueError if the file has become shorter."""
         self.file.seek(len(self.header))
-        return {name: self._read_next(one.shape) for name, one in self.tensors.items()}
+        return {name: self._read_next(one) for name, one in self.tensors.items()}
 
-    def _read_next(self, shape: tuple[int, ...]) -> Floats:
-        array = np.empty(shape, "<f4")
+    def _read_next(self, stored: Stored) -> npt.NDArray[Any]:
+        array = np.empty(stored.shape, DTYPES[stored.dtype])
         if self.file.readinto(array.data) != array.nbytes:
             raise ValueError("it ends early")
-        return array.astype(np.float32, copy=False)
+        return array.astype(array.dtype.newbyteorder("="), copy=False)
 
-    def has_checksum(self, checksum: str, weights: Mapping[str, Floats]) -> bool:
+    def has_checksum(self, checksum: str, tensors: Mapping[str, npt.NDArray[Any]]) -> bool:
         """Return whether `with_checksum` wrote this checksum for the header and these tensors of the file."""
         digest = hashlib.sha256(self.header.replace(checksum.encode(), NO_CHECKSUM.encode(), 1))
-        for name in self.tensors:
-            digest.update(weights[name].astype("<f4", copy=False).data)
+        for name, stored in self.tensors.items():
+            digest.update(tensors[name].astype(DTYPES[stored.dtype], copy=False).data)
         return digest.hexdigest() == checksum
 
 
@@ -148,7 +149,8 @@ def _check_places(tensors: Mapping[str, Stored], size: int) -> None:
     """Raise ValueError unless the tensors, in order, fill `size` bytes and each has the bytes of its shape."""
     place = 0
     for name, one in tensors.items():
-        if one.begin != place or (one.dtype == "F32" and one.end - one.begin != 4 * math.prod(one.shape)):
+        size_of_one = int(DTYPES[one.dtype][2:]) if one.dtype in DTYPES else None
+        if one.begin != place or (size_of_one and one.end - one.begin != size_of_one * math.prod(one.shape)):
             raise ValueError(f"{name!r:.40} is not at the offsets in its header")
         place = one.end
     if place != size:

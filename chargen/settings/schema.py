@@ -221,6 +221,9 @@ class TrainingConfig:
         flag="--from",
         unset="none",
     )
+    memory: bool = setting(
+        True, "Add an n-gram memory of the text to the model, whose predictions are mixed with the network's.", before=False
+    )
     embeddings: str | None = setting(
         None, "File of word vectors, in the text form of word2vec or GloVe, to start the embedding from.", unset="none"
     )

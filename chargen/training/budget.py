@@ -13,6 +13,7 @@ from chargen.training.planning.recipes import DEFAULT_PRESET, PRESET_CORES, PRES
 from chargen.training.planning.text_plan import TextPlan, make_plan
 from chargen.training.planning.transfer import Start
 from chargen.training.recording.display import Display
+from chargen.training.recording.ngram_memory import seconds_for_memory
 from chargen.training.speed import seconds_per_epoch, validation_work
 from chargen.training.text_task import TextTask
 
@@ -116,7 +117,7 @@ def fit_into(plan: TextPlan, *, seconds: float, most_passes: float, epochs: int 
     a training that turns out slower leaves steps out, but none can add any.
     """
     Display(verbosity=verbosity).note("measuring how fast this machine is")
-    ends_by = time.perf_counter() + seconds - SECONDS_AFTER_TRAINING
+    ends_by = time.perf_counter() + seconds - SECONDS_AFTER_TRAINING - seconds_for_memory(plan)
     trainer = TextTask(plan).make_trainer(Display(verbosity=0))
     per_epoch = seconds_per_epoch(trainer, plan, seconds=FIT_SECONDS)
     passes = max(0.0, ends_by - time.perf_counter()) / per_epoch

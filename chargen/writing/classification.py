@@ -29,8 +29,10 @@ def log_posterior(log_likelihoods: Doubles, log_prior: Doubles) -> Doubles:
 def log_likelihoods(model: TextModel, documents: Sequence[Ids]) -> Doubles:
     """Return log p(text | label) of texts given by their ids, (texts, L).
 
-    It is the probability that the model, given the label, writes this text and, if it can end a text, ends there.
+    It is the probability that the network, given the label, writes this text and, if it can end a text, ends there. An n-gram
+    memory is left out: most of its n-grams do not contain the label.
     """
+    model = model.with_memory(0)
     found = [_likelihoods(model.with_label(label), documents) for label in model.vocabulary.labels]
     return np.stack(found, axis=1) if found else np.zeros((len(documents), 0))
 

@@ -51,6 +51,11 @@ class Ensemble:
         return max(one.drift for one in self.members)
 
     @property
+    def has_memory(self) -> bool:
+        """Whether an n-gram memory is mixed with the network of any model."""
+        return any(one.has_memory for one in self.members)
+
+    @property
     def carried(self) -> bool:
         """Whether every model carries its state from token to token."""
         return all(one.carried for one in self.members)
@@ -58,6 +63,10 @@ class Ensemble:
     def with_carry(self, carry: bool | None) -> "Ensemble":
         """Return the ensemble with the state of each model carried or not; None keeps each as in training."""
         return replace(self, members=tuple(one.with_carry(carry) for one in self.members))
+
+    def with_memory(self, weight: float | None) -> "Ensemble":
+        """Return the ensemble with another weight of each member's n-gram memory; None keeps those of their training."""
+        return replace(self, members=tuple(one.with_memory(weight) for one in self.members))
 
     def mix(self, logits: Sequence[Logits], position: int) -> Logits:
         """Combine the logits of the members, each (B, V), into one array. position: the number of tokens drawn before."""
@@ -72,13 +81,21 @@ def average_logits(logits: Sequence[Logits]) -> Doubles:
     return np.logaddexp.reduce([log_softmax(one) for one in logits]) - np.log(len(logits))
 
 
-def load_models(paths: Sequence[Path], how: str = AVERAGE, *, label: str | None = None, carry: bool | None = None) -> AnyModel:
+def load_models(
+    paths: Sequence[Path],
+    how: str = AVERAGE,
+    *,
+    label: str | None = None,
+    carry: bool | None = None,
+    memory: float | None = None,
+) -> AnyModel:
     """Load a model file, or several as an ensemble, set to write documents of a label.
 
-    carry: whether the state is carried; None for as in training. Raises ModelFileError, what `join_models` raises,
-    and ConfigError if models of labelled documents are given no label.
+    carry: whether the state is carried; None for as in training. memory: the weight of the n-gram memory; None for that of
+    training. Raises ModelFileError, what `join_models` and `with_memory` raise, and ConfigError if models of labelled documents
+    are given no label.
     """
-    named = [(str(path), load_model(path).with_carry(carry)) for path in paths]
+    named = [(str(path), load_model(path).with_carry(carry).with_memory(memory)) for path in paths]
     return join_models([(name, labelled(name, model, label)) for name, model in named], how)
 
 

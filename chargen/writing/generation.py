@@ -12,6 +12,7 @@ from chargen.network.native_writer import NativeWriter
 from chargen.network.stepper import Stepper
 from chargen.writing.ensemble import AnyModel
 from chargen.writing.prediction import begin, forbid_end, silence
+from chargen.writing.predictor import MemoryPredictor
 from chargen.writing.sampling import DrawnIds, Logits, Sampler
 from chargen.writing.scoring import IdArray
 
@@ -85,10 +86,10 @@ class Drawing:
         self.done = self._position == self._steps or bool(self._may_stop and self._stopped.all())
         return ids
 
-    def ahead(self, stepper: Stepper) -> Iterator[DrawnIds] | None:
+    def ahead(self, predictor: Stepper | MemoryPredictor) -> Iterator[DrawnIds] | None:
         """Return all further draws of a single row, made without Python in between, or None if they need it.
 
-        The stepper has read the last token. They are the same draws from the same numbers of `rng`.
+        The predictor has read the last token. They are the same draws from the same numbers of `rng`.
         """
         if self._written or not self._sampler.plain:
             return None
@@ -98,7 +99,7 @@ class Drawing:
         mask[:, self._sampler.banned] = -np.inf
         temperatures = self._sampler.options.temperatures
         turn = self._position % len(temperatures)
-        writer = stepper.writer(
+        writer = predictor.writer(
             mask=mask[0], temperatures=temperatures[turn:] + temperatures[:turn], stop=BOUNDARY if self._may_stop else None
         )
         return self._write(writer) if writer else None
@@ -138,7 +139,7 @@ def draw_tokens(model: AnyModel, prompt: IdArray, *, count: int, **options: Any)
         if drawing.done:
             return
         logits = predictor.step(ids)
-        if isinstance(predictor, Stepper) and (ahead := drawing.ahead(predictor)):
+        if isinstance(predictor, Stepper | MemoryPredictor) and (ahead := drawing.ahead(predictor)):
             yield from ahead
             return
 

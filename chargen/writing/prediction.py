@@ -13,7 +13,7 @@ from chargen.network.model_file import TextModel
 from chargen.network.network import NetworkState
 from chargen.network.stepper import TOKENS_AT_ONCE
 from chargen.writing.ensemble import AnyModel, Ensemble, translation
-from chargen.writing.predictor import Predictor, empty_windows, make_predictor
+from chargen.writing.predictor import MemoryPredictor, Predictor, empty_windows, make_predictor
 from chargen.writing.sampling import Doubles, Logits, softmax
 from chargen.writing.scoring import LOGITS_AT_ONCE, IdArray, read_outputs, window_outputs
 
@@ -45,7 +45,12 @@ def begin(model: AnyModel, prompt: IdArray, count: int) -> tuple[Logits, Predict
         return _begin_together(model, prompt, count)
     if model.carried:
         logits, state = warm_up(model, prompt)
-        return np.repeat(logits, count, axis=0), model.network.stepper(_repeated(state, count))
+        stepper = model.network.stepper(_repeated(state, count))
+        if model.memory is None:
+            return np.repeat(logits, count, axis=0), stepper
+        contexts = model.memory.read(given_ids(model, prompt)[None], model.memory.start(1))[:, -1]
+        model.memory.mix(logits, contexts)
+        return np.repeat(logits, count, axis=0), MemoryPredictor(stepper, model.memory, np.repeat(contexts, count, axis=0))
     predictor = make_predictor(model, count)
     given = given_ids(model, prompt)[-model.context_length :]
     return predictor.read(np.repeat(given[None], count, axis=0)), predictor
@@ -115,13 +120,18 @@ def _logits_after(model: TextModel, primer: IdArray, tokens: IdArray) -> Iterato
     if model.carried and len(primer):
         _, state = read_outputs(network, primer[None], state)
     windows = None if model.carried else windows_of(model, read)[-len(tokens) :]
+    memory = model.memory
+    contexts = memory.read(read[None], memory.start(1))[0, len(primer) :] if memory else None
     for first in range(0, len(tokens), at_once):
         part = slice(first, first + at_once)
         if windows is None:
             outputs, state = read_outputs(network, tokens[None, part], state)
-            yield network.head(outputs[:, 0])
+            logits = network.head(outputs[:, 0])
         else:
-            yield network.head(window_outputs(network, windows[part]))
+            logits = network.head(window_outputs(network, windows[part]))
+        if memory and contexts is not None:
+            memory.mix(logits, contexts[part])
+        yield logits
 
 
 def windows_of(model: TextModel, ids: IdArray) -> npt.NDArray[np.intp]:

@@ -8,7 +8,11 @@ from typing import Any, Protocol
 import numpy as np
 import numpy.typing as npt
 
+from chargen.memory.ngrams import Contexts, NgramMemory
+from chargen.network.cells import Floats
 from chargen.network.model_file import TextModel
+from chargen.network.native_writer import NativeWriter
+from chargen.network.stepper import Stepper
 from chargen.writing.sampling import Logits
 from chargen.writing.scoring import IdArray
 
@@ -39,14 +43,57 @@ class ModelPredictor(Predictor, Protocol):
 
 def make_predictor(model: TextModel, count: int) -> ModelPredictor:
     """Return a predictor of `count` rows that has read nothing."""
-    if model.carried:
-        return model.network.stepper(model.network.zero_state(count))
-    return WindowPredictor(model, count)
+    network = model.network
+    alone = network.stepper(network.zero_state(count)) if model.carried else WindowPredictor(model, count)
+    return MemoryPredictor(alone, model.memory, model.memory.start(count)) if model.memory else alone
 
 
 def beginning(model: TextModel, count: int) -> Any:
     """Return the state of a predictor of `count` rows that has read nothing."""
-    return model.network.zero_state(count) if model.carried else empty_windows(model, count)
+    state = model.network.zero_state(count) if model.carried else empty_windows(model, count)
+    return (state, model.memory.start(count)) if model.memory else state
+
+
+class MemoryPredictor:
+    """Mix the predictions of a network with those of an n-gram memory. The state is the network's and the contexts."""
+
+    def __init__(self, network: "Stepper | WindowPredictor", memory: NgramMemory, contexts: Contexts) -> None:
+        """Take the contexts of what the network has read, (B, order); they are changed."""
+        self._network, self._memory, self._contexts = network, memory, contexts
+
+    @property
+    def state(self) -> Any:
+        """A copy of the network's state and the contexts; they may be set."""
+        return self._network.state, self._contexts.copy()
+
+    @state.setter
+    def state(self, value: Any) -> None:
+        self._network.state, self._contexts[:] = value
+
+    def step(self, ids: IdArray) -> Logits:
+        """Read one token a row, (B,), and return the next token's logits, (B, V), good until the next step."""
+        logits = self._network.step(ids)
+        self._memory.step(ids, self._contexts)
+        self._memory.mix(logits, self._contexts)
+        return logits
+
+    def read(self, ids: IdArray) -> Logits:
+        """Read some tokens a row, (B, S), and return the next token's logits, (B, V), good until the next step."""
+        logits = self._network.read(ids)
+        self._contexts[:] = self._memory.read(ids, self._contexts)[:, -1]
+        self._memory.mix(logits, self._contexts)
+        return logits
+
+    def take(self, rows: IdArray) -> None:
+        """Continue each row i from the state of row rows[i]; rows: (B,)."""
+        self._network.take(rows)
+        self._contexts[:] = self._contexts[rows]
+
+    def writer(self, **options: Any) -> NativeWriter | None:
+        """Return what draws and reads tokens from here on by itself, see `Stepper.writer`."""
+        if not isinstance(self._network, Stepper):
+            return None
+        return self._network.writer(**options, memory=(self._memory, self._contexts))
 
 
 class WindowPredictor:
@@ -72,11 +119,11 @@ class WindowPredictor:
     def state(self, value: Any) -> None:
         self._windows[:] = value
 
-    def step(self, ids: IdArray) -> Logits:
+    def step(self, ids: IdArray) -> Floats:
         """Read one token a row, (B,), and return the next token's logits, (B, V), good until the next step."""
         return self.read(ids[:, None])
 
-    def read(self, ids: IdArray) -> Logits:
+    def read(self, ids: IdArray) -> Floats:
         """Read some tokens a row, (B, S), and return the next token's logits, (B, V), good until the next step."""
         room = self._windows[:, self._kept :]
         length = room.shape[1]

@@ -16,6 +16,7 @@ import numpy.typing as npt
 
 from chargen.corpus.windows import SlidingWindows, TokenStream
 from chargen.errors import ConfigError
+from chargen.memory.ngrams import Contexts
 from chargen.network.cells import Floats
 from chargen.network.model_file import TextModel
 from chargen.network.network import NetworkState
@@ -71,12 +72,13 @@ def expectations(model: AnyModel, stream: TokenStream, *, apart: bool | None = N
     readers = [_reader(one, stream, translation(model.vocabulary, one.vocabulary), apart=apart) for one in members]
     at_once = max(1, LOGITS_AT_ONCE // len(model.vocabulary))
     for piece in _documents_apart(stream) if apart else _one_after_another(stream):
-        outputs = [reader.outputs(piece) for reader in readers]
+        for reader in readers:
+            reader.read(piece)
         places = piece.places[piece.counts]
         targets = stream.as_targets(stream.ids[places + 1].astype(np.int32))
         for first in range(0, len(places), at_once):
             part = slice(first, first + at_once)
-            logits = [reader.logits(one[part]) for reader, one in zip(readers, outputs, strict=True)]
+            logits = [reader.logits(part) for reader in readers]
             yield Expected(places[part], targets[part], average_logits(logits) if len(logits) > 1 else logits[0])
 
 
@@ -105,14 +107,27 @@ class _Reader(ABC):
 
     def __init__(self, model: TextModel, stream: TokenStream, ids_there: npt.NDArray[np.intp] | None) -> None:
         self._model, self._network, self._stream, self._ids_there = model, model.network, stream, ids_there
+        self._outputs: Floats  # of the last piece
+        self._contexts: Contexts
+        self._last_contexts: Contexts
+
+    def read(self, piece: Piece) -> None:
+        """Read a piece; `logits` returns what follows its tokens."""
+        self._outputs = self.outputs(piece)
+        if memory := self._model.memory:
+            before = memory.start(len(piece.places)) if piece.begins else self._last_contexts
+            contexts = memory.read(self._translated(self._stream.ids[piece.places]), before)
+            self._contexts, self._last_contexts = contexts[piece.counts], contexts[:, -1]
 
     @abstractmethod
     def outputs(self, piece: Piece) -> Floats:
         """Return the last recurrent layer's outputs before each token of a piece that counts, (N, H)."""
 
-    def logits(self, outputs: Floats) -> Logits:
-        """Return the logits, (N, V), of some outputs, (N, H), in the order of the stream's ids."""
-        logits = self._network.head(outputs)
+    def logits(self, part: slice) -> Logits:
+        """Return the logits, (N, V), before some tokens of the piece that was read, in the order of the stream's ids."""
+        logits = self._network.head(self._outputs[part])
+        if self._model.memory:
+            self._model.memory.mix(logits, self._contexts[part])
         return logits if self._ids_there is None else logits[:, self._ids_there]
 
     def _translated(self, ids: npt.NDArray[np.integer]) -> npt.NDArray[np.integer]:

@@ -5,11 +5,12 @@ from typing import final
 import numpy as np
 
 from chargen.errors import ConfigError
+from chargen.memory.ngrams import Contexts
 from chargen.network.network import NetworkState
 from chargen.writing.ensemble import AVERAGE, AnyModel, Ensemble, translation
 from chargen.writing.scoring import Doubles, IdArray, token_nats
 
-States = tuple[NetworkState, ...]  # one of each member
+States = tuple[tuple[NetworkState, Contexts | None], ...]  # one of each member; contexts of its memory
 
 
 @final
@@ -25,14 +26,19 @@ class Scorer:
 
     def zero_states(self, rows: int) -> States:
         """Return states in which nothing was read, of so many rows."""
-        return tuple(model.network.zero_state(rows) for model, _ in self._members)
+        return tuple(
+            (model.network.zero_state(rows), model.memory.start(rows) if model.memory else None) for model, _ in self._members
+        )
 
     def nats(self, ids: IdArray, targets: IdArray, states: States) -> tuple[Doubles, States]:
         """Read (B, T) ids, and return the nats of each target, (B, T), and the states after the last id."""
         costs, after = [], []
-        for (model, there), state in zip(self._members, states, strict=True):
+        for (model, there), (state, contexts) in zip(self._members, states, strict=True):
             read, wanted = (ids, targets) if there is None else (there[ids], there[targets])
             cost, state = token_nats(model.network, read, wanted, state)
+            if model.memory and contexts is not None:
+                found = model.memory.read(read, contexts)
+                cost, contexts = model.memory.mixed_nats(cost, found, wanted), found[:, -1]
             costs.append(-cost)
-            after.append(state)
+            after.append((state, contexts))
         return np.log(len(costs)) - np.logaddexp.reduce(costs), tuple(after)

@@ -9,8 +9,12 @@ import pytest
 from safetensors import safe_open
 from safetensors.numpy import save_file
 
+from chargen.corpus.documents import Document
 from chargen.corpus.vocabulary import CharacterVocabulary
-from chargen.errors import ModelFileError
+from chargen.corpus.windows import tokenize
+from chargen.errors import ConfigError, ModelFileError
+from chargen.memory.building import build_grams
+from chargen.memory.ngrams import NgramMemory
 from chargen.network.model_file import TextModel, load_model, read_metadata, save_model
 from chargen.network.network import Network, weight_shapes
 from chargen.settings.schema import NetworkConfig
@@ -134,6 +138,64 @@ def test_a_file_that_does_not_fit_together_is_refused(
 ) -> None:
     rewrite(path, change)
     assert result in refused(path)
+
+
+@pytest.fixture
+def remembering(tmp_path: Path) -> Path:
+    """Write a model with an n-gram memory."""
+    model, path = make_model(), tmp_path / "remembering.safetensors"
+    vocab_size = len(model.vocabulary)
+    grams = build_grams([tokenize([Document("ab\"ab'bab")], model.vocabulary)], vocab_size)
+    memory = NgramMemory(grams, vocab_size=vocab_size, first_label=vocab_size, weight=0.22)
+    save_model(path, replace(model, memory=memory))
+    return path
+
+
+def test_an_ngram_memory_is_read_as_it_was_written(remembering: Path) -> None:
+    memory, again = load_model(remembering).memory, remembering.with_name("again")
+    assert memory is not None
+    assert memory.weight == 0.22
+    save_model(again, load_model(remembering))
+    assert again.read_bytes() == remembering.read_bytes()
+    assert memory.num_bytes == sum(array.nbytes for array in memory.arrays.values()) < 200
+
+
+@pytest.mark.parametrize(
+    ("change", "result"),
+    [
+        (lambda metadata, tensors: metadata.pop("memory"), "memory.children"),
+        (lambda metadata, tensors: tensors.pop("memory.kept"), "memory.kept"),
+        (lambda metadata, tensors: metadata["memory"].pop("weight"), "weight"),
+        (lambda metadata, tensors: metadata["memory"].update(weight=2.0), "weight 2.0"),
+        (lambda metadata, tensors: metadata["memory"].update(weight="0.2"), "float"),
+        (lambda metadata, tensors: tensors.update({"memory.tokens": tensors["memory.tokens"][:-1]}), "one size"),
+        (lambda metadata, tensors: tensors.update({"memory.kept": tensors["memory.kept"].astype(np.float32)}), "F32"),
+        (lambda metadata, tensors: tensors["memory.tokens"].fill(255), "not those of its vocabulary"),
+        (lambda metadata, tensors: tensors["memory.kept"].fill(np.nan), "not probabilities"),
+    ],
+)
+def test_a_damaged_memory_is_refused(
+    remembering: Path, change: Callable[[dict[str, Any], dict[str, np.ndarray]], object], result: str
+) -> None:
+    rewrite(remembering, lambda metadata, tensors: metadata.update(format_version=1))  # which has no checksum
+    rewrite(remembering, change)
+    assert result in refused(remembering)
+
+
+def test_any_changed_byte_of_a_memory_is_noticed(remembering: Path) -> None:
+    content = bytearray(remembering.read_bytes())
+    content[-1] ^= 1
+    remembering.write_bytes(content)
+    refused(remembering)
+
+
+def test_another_weight_can_be_given_to_a_memory(remembering: Path) -> None:
+    model = load_model(remembering)
+    memory = model.with_memory(0.5).memory
+    assert memory is not None
+    assert (memory.weight, model.with_memory(0).memory, model.with_memory(None)) == (0.5, None, model)
+    with pytest.raises(ConfigError, match="n-gram memory"):
+        model.with_memory(0).with_memory(0.3)
 
 
 def test_metadata_that_is_not_json_is_refused(path: Path) -> None:

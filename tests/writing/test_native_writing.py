@@ -7,7 +7,12 @@ from itertools import islice
 import numpy as np
 import pytest
 
+from chargen.corpus.documents import Document
 from chargen.corpus.vocabulary import CharacterVocabulary
+from chargen.corpus.windows import tokenize
+from chargen.memory import ngrams
+from chargen.memory.building import build_grams
+from chargen.memory.ngrams import NgramMemory
 from chargen.native.library import kernels_or_none
 from chargen.network import stepper
 from chargen.network.model_file import TextModel
@@ -56,8 +61,15 @@ def written(monkeypatch: pytest.MonkeyPatch) -> Iterator[list[int]]:
         return ids
 
     monkeypatch.setattr(NativeWriter, "write", counted)
-    monkeypatch.setattr(stepper, "find_kernels", kernels_or_none)
+    for module in (stepper, ngrams):
+        monkeypatch.setattr(module, "find_kernels", kernels_or_none)
     return counts
+
+
+def with_memory(model: TextModel) -> TextModel:
+    vocab_size = len(model.vocabulary)
+    grams = build_grams([tokenize([Document("abcdefgabcbdcgfeab" * 3)], model.vocabulary)], vocab_size)
+    return replace(model, memory=NgramMemory(grams, vocab_size=vocab_size, first_label=vocab_size, weight=0.4))
 
 
 def drawn(model: TextModel, sampler: Sampler, length: int = LENGTH) -> tuple[list[int], float]:
@@ -69,7 +81,8 @@ def drawn(model: TextModel, sampler: Sampler, length: int = LENGTH) -> tuple[lis
 
 def in_numpy(monkeypatch: pytest.MonkeyPatch, draw: Callable[[], object]) -> object:
     with monkeypatch.context() as patch:
-        patch.setattr(stepper, "find_kernels", lambda: None)
+        for module in (stepper, ngrams):
+            patch.setattr(module, "find_kernels", lambda: None)
         return draw()
 
 
@@ -89,6 +102,14 @@ def test_weights_in_another_order_in_memory_are_read_right(written: list[int]) -
     other = replace(model, network=Network(model.network.config, model.network.vocab_size, columns_first))
     assert drawn(other, Sampler()) == drawn(model, Sampler())
     assert len(written) == 6
+
+
+def test_the_same_ids_are_drawn_with_an_ngram_memory(written: list[int], monkeypatch: pytest.MonkeyPatch) -> None:
+    alone = model_of(CONFIGS[0])
+    model = with_memory(alone)
+    found = drawn(model, Sampler())
+    assert in_numpy(monkeypatch, lambda: drawn(model, Sampler())) == found != drawn(alone, Sampler())
+    assert written[:3] == [TOKENS_AHEAD, TOKENS_AHEAD, 49]
 
 
 def test_a_text_ends_where_it_does_in_numpy(written: list[int], monkeypatch: pytest.MonkeyPatch) -> None:

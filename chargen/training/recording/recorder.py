@@ -64,6 +64,9 @@ class EpochRecorder(ABC, Generic[ResultT_co]):
     def measure_whole(self, measure: Callable[[Mapping[str, Floats]], Figures]) -> None:
         """Record the figures that `measure` returns for the best weights on all held-out text, if epochs measure a part."""
 
+    def add_memory(self) -> None:
+        """Add to the models what is made of the text after training, if the task has something."""
+
     def begin_epoch(self, epoch: int, *, first_step: int = 0) -> None:
         """Start the clocks and the bar of an epoch, counted from 1, that starts at a step."""
         self.clock.begin_epoch(first_step)

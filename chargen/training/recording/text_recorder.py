@@ -14,6 +14,7 @@ from chargen.tracking.tracker import Tracker
 from chargen.training.planning.text_plan import TextPlan
 from chargen.training.recording.display import Display
 from chargen.training.recording.gradients import GradientLog
+from chargen.training.recording.ngram_memory import add_memory
 from chargen.training.recording.recorder import EpochRecorder
 from chargen.training.recording.results import Figures, TextEpoch, TextOutcome
 from chargen.training.recording.samples import SampleLog
@@ -98,6 +99,14 @@ class TextRecorder(EpochRecorder[TextEpoch]):
         known = {"bits_per_character": self._whole, "validation_share": 1.0}
         with self.explained_failure("the model"):
             save_model(self.run.model, dataclasses.replace(model, provenance={**model.provenance, **known}))
+
+    def add_memory(self) -> None:
+        """Add an n-gram memory to the models, if the settings say so."""
+        if not (self._leads and self.results and self.plan.settings.training.memory):
+            return
+        bits = min(one.bits_per_character for one in self.results) if self._whole is None else self._whole
+        with self.explained_failure("the models"):
+            self.display.note(add_memory(self.plan, self.run, bits))
 
     def outcome(self, interrupted_by: int | None) -> TextOutcome:
         return TextOutcome(results=tuple(self.results), interrupted_by=interrupted_by, whole=self._whole)

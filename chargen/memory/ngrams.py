@@ -1,0 +1,205 @@
+"""Predict the next token from the n-grams of a training text, beside a network.
+
+The n-grams are a tree: the children of a context are the tokens that continue it. Nodes are numbered level by level, siblings
+in the order of their tokens: 0 is the root, 1 + t the unigram of token t. The probability of a token after a context is
+
+    p(token | context) = kept(token, context) + (1 - sum of kept(., context)) p(token | context without its first token)
+
+and after the empty context the rest is shared by all tokens. `kept` is 0 for tokens that are not children of the context.
+"""
+
+import ctypes
+from collections.abc import Mapping
+from copy import copy
+from functools import cached_property
+from typing import Any, ClassVar, final
+
+import numpy as np
+import numpy.typing as npt
+
+from chargen.corpus.vocabulary import BOUNDARY, narrowest_dtype
+from chargen.native.library import find_kernels
+
+Contexts = npt.NDArray[np.int32]  # (..., order): the node of the last 0, 1, ... tokens, or `nowhere`
+Doubles = npt.NDArray[np.float64]
+Singles = npt.NDArray[np.float32]
+TokenIds = npt.NDArray[np.integer]
+
+LONGEST_ORDER = 32
+LARGEST_SUM = 1 + 1e-3  # of `kept` in half precision
+
+
+class MemoryStruct(ctypes.Structure):
+    """The struct `Memory` of memory.c."""
+
+    _fields_: ClassVar = [
+        *((name, ctypes.c_long) for name in ("V", "order", "nowhere", "first_label")),
+        ("weight", ctypes.c_double),
+        *((name, ctypes.c_void_p) for name in ("firsts", "tokens", "kept", "rest")),
+    ]
+
+
+@final
+class NgramMemory:
+    """An n-gram model over ids, and its weight in a mixture with a network.
+
+    tokens: (N,) the last token of each node. children: (N,) how many nodes follow it. kept: (N,) float16, see above. weight:
+    the share of the n-grams in the mixture, from 0 to 1. first_label: ids from here on are labels.
+    """
+
+    def __init__(self, grams: Mapping[str, npt.NDArray[Any]], *, vocab_size: int, first_label: int, weight: float) -> None:
+        """Take the arrays tokens, children and kept. Raises ValueError for arrays that are not a tree of n-grams."""
+        self.vocab_size, self.first_label, self.weight = vocab_size, first_label, weight
+        self.tokens, self.children, self.kept = (grams[name] for name in ("tokens", "children", "kept"))
+        if not 0 < weight <= 1:
+            raise ValueError(f"its memory has the weight {weight}, expected a number above 0 and up to 1")
+        self.nowhere = len(self.tokens)  # the number of a context that the tree does not hold; it has no children
+        children = np.cumsum(self.children, dtype=np.int64)
+        if children[0] != vocab_size or children[-1] != self.nowhere - 1 or self.tokens.max() >= vocab_size:
+            raise ValueError("the n-grams of its memory are not those of its vocabulary")
+        self._firsts = np.concatenate([[1], 1 + children, [self.nowhere]]).astype(np.int32)
+        self.order = _num_levels(self.children, self._firsts)
+        self._kept = self.kept.astype(np.float32)
+        parents = np.repeat(np.arange(self.nowhere), self.children)  # of nodes 1 to N - 1
+        sums = np.bincount(parents, self._kept[1:], self.nowhere)
+        if not (self._kept.min() >= 0 and sums.max() <= LARGEST_SUM):  # also for nan
+            raise ValueError("its memory holds numbers that are not probabilities")
+        self._rest = np.append(np.clip(1 - sums, 0, 1), 1).astype(np.float32)
+        self._tokens = self.tokens.astype(np.int32)
+        self._keys = parents * vocab_size + self._tokens[1:]
+        if (np.diff(self._keys) <= 0).any():
+            raise ValueError("the n-grams of its memory are not in order")
+        self._root = self._kept[1 : 1 + vocab_size].astype(np.float64) + float(self._rest[0]) / vocab_size
+
+    @property
+    def arrays(self) -> dict[str, npt.NDArray[Any]]:
+        """The stored arrays by name."""
+        return {"tokens": self.tokens, "children": self.children, "kept": self.kept}
+
+    @property
+    def num_bytes(self) -> int:
+        """The bytes of the stored arrays."""
+        return sum(array.nbytes for array in self.arrays.values())
+
+    def weighted(self, weight: float) -> "NgramMemory":
+        """Return the same n-grams with another weight."""
+        other = copy(self)
+        other.weight = weight
+        other.__dict__.pop("struct", None)
+        return other
+
+    @cached_property
+    def struct(self) -> MemoryStruct:
+        """What the kernels read; it is valid as long as this memory."""
+        arrays = (self._firsts, self._tokens, self._kept, self._rest)
+        sizes = (self.vocab_size, self.order, self.nowhere, self.first_label)
+        return MemoryStruct(*sizes, self.weight, *(array.ctypes.data for array in arrays))
+
+    def start(self, rows: int) -> Contexts:
+        """Return the contexts of rows that have read nothing, (rows, order)."""
+        contexts = np.full((rows, self.order), self.nowhere, np.int32)
+        contexts[:, 0] = 0
+        return contexts
+
+    def read(self, ids: TokenIds, contexts: Contexts) -> Contexts:
+        """Read (B, S) ids after the contexts of B rows, and return the contexts after each id, (B, S, order).
+
+        A document begins with the boundary or a label; no context contains what stands before it.
+        """
+        found = np.empty((*ids.shape, self.order), np.int32)
+        found[..., 0] = 0
+        begins = (ids == BOUNDARY) | (ids >= self.first_label)
+        for length in range(1, self.order):
+            before = np.concatenate([contexts[:, None, length - 1], found[:, :-1, length - 1]], axis=1)
+            found[..., length] = self._child(before, ids)
+            if length > 1:
+                found[..., length][begins] = self.nowhere
+        return found
+
+    def _child(self, nodes: TokenIds, ids: TokenIds) -> TokenIds:
+        """Return the node of each id after a node, or `nowhere`."""
+        wanted = nodes.astype(np.int64) * self.vocab_size + ids
+        places = np.searchsorted(self._keys, wanted)
+        found = self._keys[np.minimum(places, len(self._keys) - 1)] == wanted
+        return np.where(found, places + 1, self.nowhere)
+
+    def probabilities(self, contexts: Contexts) -> Doubles:
+        """Return the probability of each next token, (N, V), after contexts, (N, order)."""
+        rest = self._rest[contexts].astype(np.float64)
+        longer = np.ones_like(rest)  # what all longer contexts leave over
+        longer[:, :-1] = np.cumprod(rest[:, :0:-1], axis=1)[:, ::-1]
+        found = longer[:, :1] * self._root
+        nodes, scale = contexts[:, 1:].ravel(), longer[:, 1:].ravel()
+        counts = self._firsts[nodes + 1] - self._firsts[nodes]
+        places = np.repeat(self._firsts[nodes] - (np.cumsum(counts) - counts), counts) + np.arange(counts.sum())
+        rows = np.repeat(np.repeat(np.arange(len(contexts)), self.order - 1), counts)
+        kept = self._kept[places] * np.repeat(scale, counts)
+        found += np.bincount(rows * self.vocab_size + self._tokens[places], kept, found.size).reshape(found.shape)
+        return found
+
+    def mix(self, logits: Singles, contexts: Contexts) -> None:
+        """Replace a network's logits, (N, V), by the logarithms of the mixture after contexts, (N, order), in place."""
+        if kernels := find_kernels():
+            contexts, room = np.ascontiguousarray(contexts), np.empty(self.vocab_size)
+            arrays = [ctypes.c_void_p(array.ctypes.data) for array in (contexts, logits, room)]
+            kernels.library.memory_mix(ctypes.byref(self.struct), ctypes.c_long(len(logits)), *arrays)
+            return
+        network = np.exp(logits - logits.max(axis=-1, keepdims=True), dtype=np.float64)
+        network *= (1 - self.weight) / network.sum(axis=-1, keepdims=True)
+        with np.errstate(divide="ignore"):
+            logits[:] = np.log(network + self.weight * self.probabilities(contexts))
+
+    def step(self, ids: TokenIds, contexts: Contexts) -> None:
+        """Read one id a row, (B,), and change the contexts, (B, order)."""
+        if kernels := find_kernels():
+            ids = np.ascontiguousarray(ids, np.int32)
+            arrays = [ctypes.c_void_p(array.ctypes.data) for array in (ids, contexts)]
+            kernels.library.memory_read(ctypes.byref(self.struct), ctypes.c_long(len(ids)), *arrays)
+        else:
+            contexts[:] = self.read(ids[:, None], contexts)[:, 0]
+
+    def target_probabilities(self, contexts: Contexts, targets: TokenIds) -> Doubles:
+        """Return the probability of each target, (N,), after contexts, (N, order)."""
+        found = self._root[targets]
+        for length in range(1, self.order):
+            nodes = contexts[:, length]
+            kept = np.append(self._kept, np.float32(0))[self._child(nodes, targets)]
+            found = kept + self._rest[nodes] * found
+        return found
+
+    def mixed_nats(self, nats: Doubles, contexts: Contexts, targets: TokenIds) -> Doubles:
+        """Return the cost of targets, (B, S), under the mixture, given what they cost the network.
+
+        contexts: before each target, (B, S, order).
+        """
+        found = self.target_probabilities(contexts.reshape(-1, self.order), targets.reshape(-1)).reshape(nats.shape)
+        with np.errstate(divide="ignore"):
+            return -np.log((1 - self.weight) * np.exp(-nats) + self.weight * found)
+
+
+def pack_grams(levels: list[tuple[npt.NDArray[np.int64], ...]], vocab_size: int) -> dict[str, npt.NDArray[Any]]:
+    """Return the arrays of a tree from its levels below the root: (parents, tokens, kept), parents within the level before."""
+    sizes = [1, *(len(tokens) for _, tokens, _ in levels)]
+    children = np.concatenate(
+        [
+            *(np.bincount(parents, minlength=size) for (parents, *_), size in zip(levels, sizes, strict=False)),
+            np.zeros(sizes[-1]),
+        ]
+    )
+    tokens = np.concatenate([[0], *(tokens for _, tokens, _ in levels)])
+    kept = np.concatenate([[0.0], *(kept for *_, kept in levels)])
+    return {
+        "tokens": tokens.astype(narrowest_dtype(vocab_size)),
+        "children": children.astype(narrowest_dtype(vocab_size + 1)),
+        "kept": kept.astype(np.float16),
+    }
+
+
+def _num_levels(children: npt.NDArray[Any], firsts: npt.NDArray[np.int32]) -> int:
+    """Return the levels of a tree below its root. Raises ValueError for numbers of children that do not make one tree."""
+    begin, end, levels = 0, 1, 0
+    while end < len(children):
+        begin, end, levels = end, int(firsts[end]), levels + 1
+        if end <= begin or levels > LONGEST_ORDER:
+            raise ValueError("the n-grams of its memory are not a tree")
+    return levels

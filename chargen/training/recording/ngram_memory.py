@@ -1,0 +1,80 @@
+"""Add an n-gram memory to the models of a run that has been trained."""
+
+import dataclasses
+from typing import NamedTuple
+
+import numpy as np
+
+from chargen.corpus.windows import TokenStream
+from chargen.memory.building import MOST_TOKENS, WEIGHT, build_grams, choose_weight
+from chargen.memory.ngrams import Contexts, NgramMemory
+from chargen.network.model_file import TextModel, load_model, save_model
+from chargen.runs.directory import RunDirectory
+from chargen.training.planning.text_plan import TextPlan
+from chargen.training.planning.validation import part_of
+from chargen.writing.reading import expectations
+
+MOST_MEASURED = 50_000  # held-out tokens by which the weight is chosen
+SECONDS_PER_TOKEN = 3e-6  # of building, about
+
+
+class Chosen(NamedTuple):
+    """A memory, None if it does not help, and the nats a token that it saves; None where nothing is held out."""
+
+    memory: NgramMemory | None
+    gain: float | None
+
+
+def seconds_for_memory(plan: TextPlan) -> float:
+    """Return about how long it takes to build the memory of a training."""
+    tokens = sum(stream.span for stream in plan.parts.training)
+    return min(tokens, MOST_TOKENS) * SECONDS_PER_TOKEN if plan.settings.training.memory else 0.0
+
+
+def add_memory(plan: TextPlan, run: RunDirectory, bits_per_character: float) -> str:
+    """Add an n-gram memory of the training text to the models of a run, and return a line about it.
+
+    bits_per_character: the figure of the best model without it. Raises OSError.
+    """
+    memory, gain = _choose(plan, load_model(run.model))
+    if memory is None:
+        return "no n-gram memory: it does not improve this network (--no-memory skips it)"
+    for path in (run.model, run.last_model):
+        save_model(path, dataclasses.replace(load_model(path), memory=memory))
+    size = f"n-gram memory: {memory.nowhere:,} n-grams of up to {memory.order} tokens, {memory.num_bytes / 1000:,.0f} kB"
+    if gain is None:
+        return f"{size}; weight {memory.weight:g} (--no-memory leaves it out)"
+    better = bits_per_character - plan.conversion.bits_per_character(gain) + plan.conversion.bits_per_character(0)
+    return (
+        f"{size}; with it {better:.3f} bits a character instead of {bits_per_character:.3f}, at weight {memory.weight:g} "
+        "(--no-memory leaves it out)"
+    )
+
+
+def _choose(plan: TextPlan, model: TextModel) -> Chosen:
+    """Build the memory of the training text, with the weight for which the held-out text costs least."""
+    vocabulary = plan.vocabulary
+    memory = NgramMemory(
+        build_grams(plan.parts.training, len(vocabulary)),
+        vocab_size=len(vocabulary),
+        first_label=len(vocabulary) - len(vocabulary.labels),
+        weight=WEIGHT,
+    )
+    held_out = plan.parts.validation
+    if held_out is None:
+        return Chosen(memory, None)
+    weight, gain = choose_weight(*_predicted(model, memory, part_of(held_out, MOST_MEASURED)))
+    return Chosen(memory.weighted(weight) if weight else None, gain)
+
+
+def _predicted(model: TextModel, memory: NgramMemory, stream: TokenStream) -> tuple[np.ndarray, np.ndarray]:
+    """Return the probabilities of the tokens of a stream under the network and under the memory, (N,) each."""
+    alone = dataclasses.replace(model, memory=None)
+    ids = np.asarray(stream.ids[: stream.span])[None]
+    contexts: Contexts = memory.read(ids, memory.start(1))[0]
+    some = [
+        (np.exp(-one.nats), memory.target_probabilities(contexts[one.places], one.targets))
+        for one in expectations(alone, stream)
+    ]
+    network, grams = map(np.concatenate, zip(*some, strict=True))
+    return network, grams
