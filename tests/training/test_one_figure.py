@@ -18,7 +18,10 @@ from chargen.network.model_file import load_model, save_model
 from chargen.runs.trained_text import read_trained_text
 
 Train = Callable[..., Any]
-SETTINGS = ("--backend", "numpy", "--validation-split", 0.3, "--validation", "tail", "--epochs", 2, "--learning-rate", 0.01)
+SETTINGS = (
+    *("--backend", "numpy", "--validation-split", 0.3, "--validation", "tail", "--epochs", 2, "--learning-rate", 0.01),
+    "--no-memory",
+)
 
 
 def run_json(*arguments: object) -> Any:
