@@ -335,13 +335,14 @@ class Model:
         """Measure how well the model predicts a text, or its held-out text, as `chargen evaluate`.
 
         Returns the figures of each way of reading, the model's own first: "lines", or "stream" and "blocks of 256"; before them
-        "windows of T" for a network that reads windows. cross_entropy is in nats, bits_per_character in bits a character. The
-        probabilities of several models are averaged. Raises ConfigError for models that take turns or have different held-out
+        "windows of T" for a network that reads windows. With an n-gram memory, "stream, memory" comes before "stream", which is
+        the network alone. cross_entropy is in nats, bits_per_character in bits a character. The probabilities of several
+        models are averaged. Raises ConfigError for models that take turns or have different held-out
         texts, and CorpusError if the held-out text is missing or has changed.
 
         >>> figures = model.evaluate("The stairs are cold.")
         >>> sorted(figures), sorted(figures["stream"])[:2]
-        (['blocks of 256', 'stream'], ['bits_per_character', 'characters'])
+        (['blocks of 256', 'blocks of 256, memory', 'stream', 'stream, memory'], ['bits_per_character', 'characters'])
         """
         from contextlib import nullcontext
 

@@ -59,6 +59,7 @@ class TrainKeywords(NetworkKeywords, total=False):
     epochs: int
     patience: int
     from_: str | PathLike[str] | None
+    memory: bool
     embeddings: str | None
     until_loss: float | None
     epoch_steps: int | None

@@ -8,7 +8,7 @@ from click.testing import Result
 Invoke = Callable[..., Result]
 
 PROSE = "the cat sat on the mat.\nthe dog sat on the log.\n" * 12
-SMALL = ("--embedding", 3, "--epochs", 1, "--sample-every", 0, "--context-length", 8, "--backend", "numpy", "-q")
+SMALL = ("--embedding", 3, "--epochs", 1, "--sample-every", 0, "--context-length", 8, "--backend", "numpy", "--no-memory", "-q")
 
 
 @pytest.fixture

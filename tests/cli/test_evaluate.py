@@ -20,6 +20,7 @@ SMALL = (
     0,
     "--context-length",
     8,
+    "--no-memory",
     "--backend",
     "numpy",
     "-q",

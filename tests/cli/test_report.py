@@ -25,7 +25,7 @@ from tests.cli.results import assert_one_line
 Invoke = Callable[..., Result]
 
 PROSE = "the cat sat on the mat.\nthe dog sat on the log.\n" * 24
-SMALL = ("--layers", 2, "--hidden-size", 4, "--embedding", 3, "--context-length", 8, "--backend", "numpy", "-q")
+SMALL = ("--layers", 2, "--hidden-size", 4, "--embedding", 3, "--context-length", 8, "--backend", "numpy", "--no-memory", "-q")
 HOSTILE = "</script><script>alert(1)</script><img src=x onerror=alert(2)>\u202e\x1b[31m'\"&lt;"
 
 
