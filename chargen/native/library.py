@@ -156,7 +156,7 @@ def load_library(path: Path, instructions: Instructions) -> Kernels:
     if hashlib.sha256(content[:-DIGEST_BYTES]).digest() != content[-DIGEST_BYTES:]:
         raise OSError(f"{path} is damaged")
     library = ctypes.CDLL(str(path))
-    for name in ("kept_floats", "packed_floats", "dense_floats", "write_tokens"):
+    for name in ("kept_floats", "packed_floats", "dense_floats"):
         getattr(library, name).restype = ctypes.c_long
     library.register_with_xla.restype = ctypes.c_char_p
     return Kernels(library, instructions.name, path)

@@ -2,8 +2,31 @@
  * in the order of the threads, so that the results depend on the number of threads alone. */
 #include <pthread.h>
 
-typedef int Pass(const Layer *);
-typedef struct { Layer layer; Pass *pass; pthread_t thread; int started, result; } Part;
+typedef int Task(void *part);
+typedef struct { Task *task; void *part; pthread_t thread; int started, result; } Job;
+
+static void *run_job(void *given) {
+    Job *job = given;
+    job->result = job->task(job->part);
+    return NULL;
+}
+/* Do a task on some parts of `size` bytes each: the first on this thread, and any that gets no thread, too. */
+static int run_jobs(Task *task, void *parts, size_t size, long count) {
+    Job jobs[count];
+    for (long k = 0; k < count; k++) {
+        jobs[k] = (Job){.task = task, .part = (char *)parts + k * size};
+        if (k > 0) jobs[k].started = !pthread_create(&jobs[k].thread, NULL, run_job, &jobs[k]);
+    }
+    int result = DONE;
+    for (long k = 0; k < count; k++) {
+        if (jobs[k].started) pthread_join(jobs[k].thread, NULL);
+        else run_job(&jobs[k]);
+        if (jobs[k].result != DONE) result = jobs[k].result;
+    }
+    return result;
+}
+
+/* ---------- rows of a layer ---------- */
 
 /* Whole words of rows, so that what the parts keep together is as large as what one thread keeps. */
 static long num_parts(const Layer *l) {
@@ -15,10 +38,10 @@ static long first_row(const Layer *l, long part, long parts) {
 }
 
 #define MOVE(field, by) layer.field = l->field ? l->field + (by) : NULL
-static Layer part_of(const Layer *l, long part, long parts) {
-    long first = first_row(l, part, parts), states = first * l->H, inputs = first * l->D;
+static Layer rows_of(const Layer *l, long first, long count) { /* on one thread */
+    long states = first * l->H, inputs = first * l->D;
     Layer layer = *l;
-    layer.B = first_row(l, part + 1, parts) - first;
+    layer.B = count, layer.threads = 1;
     MOVE(ids, first), MOVE(x, inputs), MOVE(h0, states), MOVE(c0, states), MOVE(kept, first * kept_floats(l));
     MOVE(h, states), MOVE(last_cell, states), MOVE(d_h, states), MOVE(d_last_cell, states);
     MOVE(d_x, inputs), MOVE(d_h0, states), MOVE(d_c0, states);
@@ -48,26 +71,17 @@ static void add_gradients(Layer *to, Layer *from) {
             for (long i = 0; i < sums[k].count; i++) (*sums[k].values)[i] += (*terms[k].values)[i];
 }
 
-static void *run_part(void *given) {
-    Part *part = given;
-    part->result = part->pass(&part->layer);
-    return NULL;
-}
-/* Run a pass on all parts, the first on this thread, and any that gets no thread, too. */
-static int run_parts(Part *parts, long count) {
-    int result = DONE;
-    for (long k = 1; k < count; k++) parts[k].started = !pthread_create(&parts[k].thread, NULL, run_part, &parts[k]);
-    for (long k = 0; k < count; k++) {
-        if (parts[k].started) pthread_join(parts[k].thread, NULL);
-        else run_part(&parts[k]);
-        if (parts[k].result != DONE) result = parts[k].result;
-    }
-    return result;
-}
+typedef int Pass(const Layer *);
+typedef struct { Layer layer; Pass *pass; } Part;
 
+static int run_part(void *given) {
+    const Part *part = given;
+    return part->pass(&part->layer);
+}
 static void lay_out_parts(Part *parts, long count, Space *space, const Layer *l, Pass *pass) {
     for (long k = 0; k < count; k++) {
-        parts[k] = (Part){.layer = part_of(l, k, count), .pass = pass};
+        long first = first_row(l, k, count);
+        parts[k] = (Part){rows_of(l, first, first_row(l, k + 1, count) - first), pass};
         if (k > 0) take_gradients(&parts[k].layer, space);
     }
 }
@@ -77,7 +91,7 @@ static int share(const Layer *l, Pass *pass) {
     Part parts[count];
     Space space = {NULL, 0};
     IN_NEW_MEMORY(space, lay_out_parts(parts, count, &space, l, pass));
-    int result = run_parts(parts, count);
+    int result = run_jobs(run_part, parts, sizeof *parts, count);
     for (long k = 1; result == DONE && k < count; k++) add_gradients(&parts[0].layer, &parts[k].layer);
     free(space.start);
     return result;

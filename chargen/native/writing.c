@@ -14,44 +14,79 @@ static long drawn(const float *logits, const float *mask, long V, double tempera
     return V - 1;
 }
 
-/* A network of one row: layers, each reading the outputs of the one before, and Dense layers, the last giving the logits. */
+/* A network of some rows: layers, each reading the outputs of the one before, and Dense layers, the last giving the logits. */
 typedef struct {
-    long num_layers, num_dense, V, num_temperatures, stop; /* stop: the id that ends a text, or -1 */
+    long rows, threads, num_layers, num_dense, V, num_temperatures, stop; /* stop: the id that ends a row, or -1 */
     const Layer *const *layers;
     const Dense *const *dense;
-    float *const *outputs;                                 /* of each Dense layer; the last are the logits */
-    const float *mask;                                     /* (V); what is added to logits */
-    const double *temperatures;                            /* taken in turn, from the first */
-    const Memory *memory;                                  /* whose probabilities are mixed with the network's, or NULL */
-    int32_t *contexts;                                     /* of the memory, after what was read */
+    float *const *outputs;      /* of each Dense layer, (rows, H); the last are the logits */
+    const float *mask;          /* (V); what is added to logits */
+    const double *temperatures; /* taken in turn, from the first */
+    const Memory *memory;       /* whose probabilities are mixed with the network's, or NULL */
+    int32_t *contexts;          /* of the memory, after what was read */
+    uint8_t *stopped;           /* (rows); the rows that draw `stop` from now on */
 } Writer;
 
-static int read_token(const Writer *w, const int32_t *token, double *room) { /* layers[0]->ids points to the token, too */
+/* The rows of a thread, which draws `steps` ids of each from points (steps, rows). */
+typedef struct {
+    const Writer *w;
+    long first, rows, steps;
+    const double *points;
+    int32_t *tokens; /* (rows); layers[0]->ids points to them, too */
+    int64_t *ids;    /* (steps, rows) */
+} WriterRows;
+
+static float *outputs_at(const WriterRows *r, long k) { return r->w->outputs[k] + r->first * r->w->dense[k]->H; }
+
+static int read_tokens(const WriterRows *r, const Layer *layers, double *room) {
+    const Writer *w = r->w;
     int result = DONE;
-    for (long k = 0; k < w->num_layers && result == DONE; k++) result = layer_forward(w->layers[k]);
-    const float *values = w->layers[w->num_layers - 1]->h;
-    for (long k = 0; k < w->num_dense && result == DONE; values = w->outputs[k++])
-        result = dense_forward(w->dense[k], 1, values, w->outputs[k], k < w->num_dense - 1);
+    for (long k = 0; k < w->num_layers && result == DONE; k++) result = forward_rows(&layers[k]);
+    const float *values = layers[w->num_layers - 1].h;
+    for (long k = 0; k < w->num_dense && result == DONE; values = outputs_at(r, k++))
+        result = dense_forward(w->dense[k], r->rows, values, outputs_at(r, k), k < w->num_dense - 1);
     if (w->memory) {
-        memory_read(w->memory, 1, token, w->contexts);
-        memory_mix(w->memory, 1, w->contexts, w->outputs[w->num_dense - 1], room);
+        int32_t *contexts = w->contexts + r->first * w->memory->order;
+        memory_read(w->memory, r->rows, r->tokens + r->first, contexts);
+        memory_mix(w->memory, r->rows, contexts, outputs_at(r, w->num_dense - 1), room);
     }
     return result;
 }
 
-/* Draw up to `steps` ids and read each. Return how many were drawn, or -1 if there is no memory. */
-EXPORT long write_tokens(const Writer *w, long steps, const double *points, int32_t *token, int64_t *ids) {
-    double *sums = malloc(w->V * sizeof *sums);
-    long count = 0;
-    for (; sums && count < steps; count++) {
-        double temperature = w->temperatures[count % w->num_temperatures];
-        *token = ids[count] = drawn(w->outputs[w->num_dense - 1], w->mask, w->V, temperature, points[count], sums);
-        if (*token == w->stop) {
-            count++;
-            break;
-        }
-        if (read_token(w, token, sums) != DONE) count = steps + 1;
+/* Draw an id of each row. Return how many rows have not stopped. */
+static long draw_step(const WriterRows *r, long step, double *sums) {
+    const Writer *w = r->w;
+    const float *logits = outputs_at(r, w->num_dense - 1);
+    double temperature = w->temperatures[step % w->num_temperatures];
+    long left = 0;
+    for (long b = r->first; b < r->first + r->rows; b++, logits += w->V) {
+        long at = step * w->rows + b;
+        r->tokens[b] = w->stopped[b] ? w->stop : drawn(logits, w->mask, w->V, temperature, r->points[at], sums);
+        r->ids[at] = r->tokens[b];
+        left += !(w->stopped[b] = r->tokens[b] == w->stop);
     }
+    return left;
+}
+
+static int write_rows(void *given) {
+    const WriterRows *r = given;
+    Layer layers[r->w->num_layers];
+    for (long k = 0; k < r->w->num_layers; k++) layers[k] = rows_of(r->w->layers[k], r->first, r->rows);
+    double *sums = malloc(r->w->V * sizeof *sums);
+    int result = sums ? DONE : NO_MEMORY;
+    for (long step = 0; result == DONE && step < r->steps; step++)
+        if (draw_step(r, step, sums)) result = read_tokens(r, layers, sums);
     free(sums);
-    return sums && count <= steps ? count : -1;
+    return result;
+}
+
+/* Draw `steps` ids of each row and read them. */
+EXPORT int write_tokens(const Writer *w, long steps, const double *points, int32_t *tokens, int64_t *ids) {
+    long count = w->threads < w->rows ? w->threads : w->rows;
+    WriterRows parts[count];
+    for (long k = 0; k < count; k++) {
+        long first = w->rows * k / count;
+        parts[k] = (WriterRows){w, first, w->rows * (k + 1) / count - first, steps, points, tokens, ids};
+    }
+    return run_jobs(write_rows, parts, sizeof *parts, count);
 }

@@ -29,7 +29,12 @@ KINDS: dict[type[Cell[Any]], CellName] = {
     GRUCell: "gru",
     GRUResetBeforeCell: "gru_reset_before",
 }
-WORTH_A_THREAD = 1 << 22  # multiplications of a step that are worth another thread
+WORTH_A_THREAD = 1 << 22  # multiplications
+
+
+def num_threads(work: int) -> int:
+    """Return how many threads so many multiplications are worth; there are as many as cores."""
+    return max(1, min(len(os.sched_getaffinity(0)), work // WORTH_A_THREAD))
 
 
 class NativeLayer:
@@ -50,7 +55,7 @@ class NativeLayer:
     def _new_layer(self, batch_size: int) -> Layer:
         cell = self.cell
         layer = Layer(cell=CELLS.index(KINDS[type(cell)]), T=1, B=batch_size, all_rows=batch_size, H=cell.hidden_size)
-        layer.threads = min(len(os.sched_getaffinity(0)), batch_size * cell.recurrent_kernel.size // WORTH_A_THREAD)
+        layer.threads = num_threads(batch_size * cell.recurrent_kernel.size)
         layer.recurrent_kernel = cell.recurrent_kernel.ctypes.data
         if isinstance(cell, GRUCell):
             layer.recurrent_bias = cell.bias[1].ctypes.data
@@ -67,11 +72,6 @@ class NativeLayer:
     def token(self) -> npt.NDArray[np.int32]:
         """The array from which the kernels read the ids of a step, (1, B)."""
         return self._ids
-
-    @property
-    def on_one_thread(self) -> bool:
-        """Whether one thread has all rows."""
-        return self.layer.threads <= 1
 
     @property
     def state(self) -> Any:

@@ -10,7 +10,7 @@ import numpy.typing as npt
 from chargen.memory.ngrams import Contexts, NgramMemory
 from chargen.native.library import Kernels
 from chargen.network.cells import Floats
-from chargen.network.native_layer import NativeLayer
+from chargen.network.native_layer import NativeLayer, num_threads
 
 Doubles = npt.NDArray[np.float64]
 
@@ -29,18 +29,20 @@ class Writer(ctypes.Structure):
     """The struct `Writer` of writing.c."""
 
     _fields_: ClassVar = [
-        *((name, ctypes.c_long) for name in ("num_layers", "num_dense", "V", "num_temperatures", "stop")),
-        *((name, ctypes.c_void_p) for name in ("layers", "dense", "outputs", "mask", "temperatures")),
-        *((name, ctypes.c_void_p) for name in ("memory", "contexts")),
+        *((n, ctypes.c_long) for n in ("rows", "threads", "num_layers", "num_dense", "V", "num_temperatures", "stop")),
+        *(
+            (n, ctypes.c_void_p)
+            for n in ("layers", "dense", "outputs", "mask", "temperatures", "memory", "contexts", "stopped")
+        ),
     ]
 
 
 class NativeWriter:
-    """A network of one row that continues from the current state and logits.
+    """A network of B rows that continue from the current states and logits, (B, V); the cores share the rows.
 
     mask: added to the logits, (V,): minus infinity for tokens that must not be drawn. temperatures: used in turn, one per
-    token. stop: the id after which nothing more is drawn. memory: the n-gram memory to mix with the network, and the contexts
-    of what was read, (1, order), which are changed.
+    token. stop: the id after which a row draws nothing else. stopped: the rows that have drawn it, (B,), changed in place.
+    memory: the n-gram memory to mix with the network, and the contexts of what was read, (B, order), which are changed.
     """
 
     def __init__(
@@ -53,14 +55,15 @@ class NativeWriter:
         mask: Floats,
         temperatures: Sequence[float],
         stop: int | None,
+        stopped: npt.NDArray[np.bool_],
         memory: tuple[NgramMemory, Contexts] | None = None,
     ) -> None:
         self._library, self._token = kernels.library, layers[0].token
         for layer, before in zip(layers[1:], layers, strict=False):
             layer.layer.x = before.layer.h
         dense = [self._packed(kernel, bias) for kernel, bias in head]
-        outputs = [np.empty(len(bias), np.float32) for _, bias in head]
-        outputs[-1][:] = logits[0]
+        outputs = [np.empty((len(logits), len(bias)), np.float32) for _, bias in head]
+        outputs[-1][:] = logits
         self._turns = np.array(temperatures, np.float64)
         tables = [
             _pointers([ctypes.addressof(one.layer) for one in layers]),
@@ -68,10 +71,11 @@ class NativeWriter:
             _pointers([one.ctypes.data for one in outputs]),
         ]
         addresses = [ctypes.addressof(one) for one in tables] + [mask.ctypes.data, self._turns.ctypes.data]
-        sizes = (len(layers), len(head), len(mask), len(temperatures), -1 if stop is None else stop)
+        sizes = (len(logits), 1, len(layers), len(head), len(mask), len(temperatures), -1 if stop is None else stop)
         remembered = [ctypes.addressof(memory[0].struct), memory[1].ctypes.data] if memory else [None, None]
-        self._writer = Writer(*sizes, *addresses, *remembered)
-        self._alive = (layers, dense, outputs, tables, mask, memory)  # keeps the memory of the struct alive
+        self._writer = Writer(*sizes, *addresses, *remembered, stopped.ctypes.data)
+        self._work = sum(layer.cell.recurrent_kernel.size for layer in layers)  # multiplications of a row and step, about
+        self._alive = (layers, dense, outputs, tables, mask, memory, stopped)  # keeps the memory of the struct alive
 
     def _packed(self, kernel: Floats, bias: Floats) -> tuple[Any, ...]:
         """Return a Dense layer, and the arrays that it refers to."""
@@ -83,15 +87,17 @@ class NativeWriter:
         return dense, kernel, bias, packed
 
     def write(self, points: Doubles) -> npt.NDArray[np.int64]:
-        """Draw a token for each uniform number in [0, 1), up to the stop token, and return their ids.
+        """Draw a token for each uniform number in [0, 1), (S, B), until all rows have stopped; return their ids.
 
         Raises MemoryError.
         """
-        ids = np.empty(len(points), np.int64)
+        ids = np.empty(points.shape, np.int64)
+        self._writer.threads = num_threads(points.size * self._work)
         arrays = [ctypes.c_void_p(one.ctypes.data) for one in (points, self._token, ids)]
-        count = self._library.write_tokens(ctypes.byref(self._writer), ctypes.c_long(len(points)), *arrays)
-        if count < 0:
+        if self._library.write_tokens(ctypes.byref(self._writer), ctypes.c_long(len(points)), *arrays):
             raise MemoryError("there is not enough memory to write")
+        ended = (ids == self._writer.stop).all(axis=1)
+        count = int(ended.argmax()) + 1 if ended.any() else len(ids)
         self._turns[:] = np.roll(self._turns, -count)
         return ids[:count]
 

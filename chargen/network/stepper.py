@@ -98,9 +98,9 @@ class Stepper:
         options: those of `NativeWriter`, but the logits, which are those of the last step.
         """
         kernels, layers = find_kernels(), self._layers
-        if kernels is None or self._embedding is not None or any(self._norms) or len(self._logits) > 1:
+        if kernels is None or self._embedding is not None or any(self._norms):
             return None
-        native = [one for one in layers if isinstance(one, NativeLayer) and one.on_one_thread]
+        native = [one for one in layers if isinstance(one, NativeLayer)]
         if len(native) < len(layers) or any(isinstance(one.cell, ReluRNNCell) for one in native):
             return None
         head = [*self._dense, (self._kernel, self._bias)]

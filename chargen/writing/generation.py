@@ -87,7 +87,7 @@ class Drawing:
         return ids
 
     def ahead(self, predictor: Stepper | MemoryPredictor) -> Iterator[DrawnIds] | None:
-        """Return all further draws of a single row, made without Python in between, or None if they need it.
+        """Return all further draws, made without Python in between, or None if they need it.
 
         The predictor has read the last token. They are the same draws from the same numbers of `rng`.
         """
@@ -100,24 +100,28 @@ class Drawing:
         temperatures = self._sampler.options.temperatures
         turn = self._position % len(temperatures)
         writer = predictor.writer(
-            mask=mask[0], temperatures=temperatures[turn:] + temperatures[:turn], stop=BOUNDARY if self._may_stop else None
+            mask=mask[0],
+            temperatures=temperatures[turn:] + temperatures[:turn],
+            stop=BOUNDARY if self._may_stop else None,
+            stopped=self._stopped,
         )
         return self._write(writer) if writer else None
 
     def _write(self, writer: NativeWriter) -> Iterator[DrawnIds]:
+        rows = len(self._stopped)
         while not self.done:
             before, count = self._rng.bit_generator.state, min(TOKENS_AHEAD, self._steps - self._position)
-            written, taken = writer.write(self._rng.random(count)), 0
+            written, taken = writer.write(self._rng.random((count, rows))), 0
             try:
-                for number in range(len(written)):
+                for ids in written:
                     taken += 1
-                    yield written[number:taken]
+                    yield ids
             finally:  # the reader may have had enough
                 if taken < count:
                     self._rng.bit_generator.state = before
-                    self._rng.random(taken)
+                    self._rng.random((taken, rows))
             self._position += taken
-            self.done = self._position == self._steps or taken < count or (self._may_stop and written[-1] == BOUNDARY)
+            self.done = self._position == self._steps or bool(self._stopped.all())
 
     def _remove_impossible(self, logits: Logits) -> None:
         forbid_end(self._model, logits, begun=self._begun or self._position > 0)

@@ -3,6 +3,7 @@
 from collections.abc import Callable, Iterator
 from dataclasses import replace
 from itertools import islice
+from typing import Any
 
 import numpy as np
 import pytest
@@ -14,7 +15,7 @@ from chargen.memory import ngrams
 from chargen.memory.building import build_grams
 from chargen.memory.ngrams import NgramMemory
 from chargen.native.library import kernels_or_none
-from chargen.network import stepper
+from chargen.network import native_writer, stepper
 from chargen.network.model_file import TextModel
 from chargen.network.native_writer import NativeWriter
 from chargen.network.network import Network, weight_shapes
@@ -72,11 +73,11 @@ def with_memory(model: TextModel) -> TextModel:
     return replace(model, memory=NgramMemory(grams, vocab_size=vocab_size, first_label=vocab_size, weight=0.4))
 
 
-def drawn(model: TextModel, sampler: Sampler, length: int = LENGTH) -> tuple[list[int], float]:
-    """Return the ids, and what the generator of random numbers gives after them."""
+def drawn(model: TextModel, sampler: Sampler, length: int = LENGTH, *, count: int = 1) -> tuple[list[Any], float]:
+    """Return the ids, those of several rows as lists, and what the generator of random numbers gives after them."""
     rng = np.random.default_rng(3)
-    ids = [int(one[0]) for one in draw_tokens(model, np.array([1]), count=1, length=length, sampler=sampler, rng=rng)]
-    return ids, rng.random()
+    ids = list(draw_tokens(model, np.array([1]), count=count, length=length, sampler=sampler, rng=rng))
+    return [one.tolist() if count > 1 else int(one[0]) for one in ids], rng.random()
 
 
 def in_numpy(monkeypatch: pytest.MonkeyPatch, draw: Callable[[], object]) -> object:
