@@ -35,7 +35,8 @@ class _Compiled(FusedRecurrent):
             return super().inner_loop(sequences, initial_state, mask, training=training)
         if self._compiled is None:
             self._compiled = self._compile()
-        return self._compiled(sequences, *keras.tree.flatten(initial_state))
+        states = map(keras.ops.copy, keras.tree.flatten(initial_state))  # those of a stateful layer are variables
+        return self._compiled(sequences, *states)
 
     def _compile(self) -> Any:
         import tensorflow as tf

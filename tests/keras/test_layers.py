@@ -116,3 +116,17 @@ def test_fit_leaves_the_number_of_rows_open(pair: tuple[type, type], cores: int,
     assert rows[-1] is None
     for ours, theirs in zip(*reversed(fitted), strict=True):
         np.testing.assert_allclose(ours, theirs, atol=TOLERANCE)
+
+
+@pytest.mark.parametrize("pair", PAIRS, ids=lambda pair: pair[1].__name__)
+def test_fit_carries_the_state_of_stateful_layers(pair: tuple[type, type]) -> None:
+    inputs, targets = random(4 * B, T, D), random(4 * B, 1)
+    fitted = []
+    for kind in pair:
+        model = keras.Sequential([keras.Input((T, D), batch_size=B), kind(H, stateful=True), layers.Dense(1)])
+        model.set_weights([0.5 * random(*weight.shape) for weight in model.get_weights()])
+        model.compile(keras.optimizers.SGD(0.1), "mse")
+        model.fit(inputs, targets, batch_size=B, verbose=0, shuffle=False)
+        fitted.append([*model.get_weights(), *model.layers[0].states])
+    for ours, theirs in zip(*reversed(fitted), strict=True):
+        np.testing.assert_allclose(ours, theirs, atol=TOLERANCE)

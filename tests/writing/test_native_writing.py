@@ -97,6 +97,21 @@ def test_the_same_ids_are_drawn(
     assert written == [TOKENS_AHEAD, TOKENS_AHEAD, 49]
 
 
+@pytest.mark.parametrize("cores", [1, 2, 3])
+@pytest.mark.parametrize("ends", [False, True])
+@pytest.mark.parametrize("remembers", [False, True])
+def test_the_same_rows_are_drawn(
+    cores: int, ends: bool, remembers: bool, written: list[int], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Some rows stop before others, and draw the boundary from then on."""
+    monkeypatch.setattr(native_writer, "num_threads", lambda work: cores)
+    model, sampler = model_of(CONFIGS[1], ends=ends), sampler_of(temperature=(0.8, 1.2))
+    model = with_memory(model) if remembers else model
+    expected = in_numpy(monkeypatch, lambda: drawn(model, sampler, length=300, count=5))
+    assert expected == drawn(model, sampler, length=300, count=5)
+    assert sum(written) > 4
+
+
 def test_weights_in_another_order_in_memory_are_read_right(written: list[int]) -> None:
     model = model_of(CONFIGS[-1])
     columns_first = {name: np.asfortranarray(weight) for name, weight in model.network.weights.items()}
