@@ -22,7 +22,8 @@ from chargen.network.network import Network, weight_shapes
 from chargen.settings.schema import CorpusConfig, NetworkConfig, Settings
 from chargen.writing.classifier import TextClassifier, save_classifier
 
-collect_ignore = ["mutation.py"]  # a program that needs the packages of `make mutate`
+# Programs that need the packages of `make mutate`, and that load Keras on JAX.
+collect_ignore = ["mutation.py", "training/torture_together.py"]
 
 signal.signal(signal.SIGINT, signal.default_int_handler)  # a shell ignores SIGINT in background processes
 # The machine may be busy: neither examples nor their generation have a deadline.

@@ -55,7 +55,7 @@ def test_the_dry_form_measures_compares_and_prints_a_table(tmp_path: Path) -> No
     [
         ("commands", (16, 24, "numpy"), ["training, and text written by NumPy", "resuming in the middle of an epoch"]),
         ("start", ("numpy", 1, "1x16x16x64"), ["1x16x16x64"]),
-        ("quality", ("numpy", 0.03), ["stream", "blocks of 256"]),
+        ("quality", ("numpy", 0.03), ["stream, memory", "stream", "blocks of 256, memory", "blocks of 256"]),
     ],
 )
 def test_the_steps_that_run_whole_commands(program: str, arguments: tuple[Any, ...], what: list[str], tmp_path: Path) -> None:

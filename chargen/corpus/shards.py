@@ -4,6 +4,7 @@ import hashlib
 import os
 import weakref
 from collections.abc import Iterable, Iterator, Sequence
+from contextlib import suppress
 from itertools import accumulate
 from pathlib import Path
 from typing import NamedTuple
@@ -23,7 +24,13 @@ AGAIN = "copy the folder again, or run chargen tokenize again"
 
 def is_token_folder(file: str) -> bool:
     """Return whether a file that a user gave is a folder of tokens, or the address or the path of its tokens.json."""
-    return file.endswith(f"/{FACTS}") or file == FACTS or (not is_address(file) and Path(file, FACTS).is_file())
+    if file.endswith(f"/{FACTS}") or file == FACTS:
+        return True
+    if is_address(file):
+        return False
+    with suppress(OSError, ValueError):  # no name of a file
+        return Path(file, FACTS).is_file()
+    return False
 
 
 class Shard(NamedTuple):

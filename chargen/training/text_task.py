@@ -41,7 +41,8 @@ class TextTask:
 
             display.note(describe_device(backend))
             return NumpyTrainer(self.plan)
-        load_backend(backend)
+        with display.waiting_for(f"loading {backend}"):
+            load_backend(backend)
         from chargen.training.device_notes import show_device
         from chargen.training.keras_trainer import text_trainer  # imports Keras: its messages are muted by now
 

@@ -134,7 +134,7 @@ def test_every_command_that_is_suggested_exists() -> None:
         (["sample", "runs/noise"], "a run is given with --run: chargen sample --run runs/noise"),
         (["next", "a", "b"], "put a text of several words in quotes: chargen next 'a b'"),
         (["runs", "x"], "unexpected argument 'x'; chargen runs takes options, but no arguments"),
-        (["report", "x", "y"], "unexpected argument 'y'; chargen report takes only [RUN]"),
+        (["summary", "x", "y"], "unexpected argument 'y'; chargen summary takes only [RUN]"),
         (["generate"], "no such command 'generate'; did you mean chargen sample?"),
         (["resume"], "did you mean chargen train --resume?"),
         (["fit"], "did you mean chargen train?"),

@@ -52,6 +52,20 @@ def test_a_terminal_sees_a_bar() -> None:
     assert "4/10" not in shown()
 
 
+def waited(*, verbosity: int = 1, terminal: bool = True) -> tuple[str, str]:
+    """Return what is shown while something is waited for, and after it."""
+    stream = io.StringIO()
+    display = Display(ConsoleScreen(Console(file=stream, force_terminal=terminal, width=200)), verbosity=verbosity)
+    with display.waiting_for("loading tensorflow"):
+        during = stream.getvalue()
+    return during, stream.getvalue().removeprefix(during)
+
+
+def test_a_terminal_sees_what_is_waited_for_and_no_trace_of_it_later() -> None:
+    assert waited() == ("loading tensorflow ...\r", "\x1b[2K")
+    assert waited(terminal=False) == waited(verbosity=0) == ("", "")
+
+
 def test_quiet_shows_nothing() -> None:
     assert shown(verbosity=0) == shown(verbosity=0, terminal=True) == ""
 

@@ -91,7 +91,14 @@ def plan_of(text: Path, **sections: dict[str, Any]) -> TextPlan:
     small = {
         "corpus": {"files": [str(text)]},
         "network": {"hidden_size": 5, "embedding_size": 3},
-        "training": {"backend": "numpy", "batch_size": 4, "context_length": 8, "epochs": 12, "checkpoint_seconds": 1e9},
+        "training": {
+            "backend": "numpy",
+            "batch_size": 4,
+            "context_length": 8,
+            "epochs": 12,
+            "checkpoint_seconds": 1e9,
+            "memory": False,
+        },
         "samples": {"sample_every": 5, "sample_length": 9},
     }
     settings = resolve(("test", small), ("more", sections)).settings

@@ -147,6 +147,14 @@ def test_a_training_in_a_kernel_is_shown_in_its_cell(
     assert "to write text: chargen sample --run" in shown[-1].split("\n")[-1]
 
 
+def test_a_cell_shows_what_is_waited_for(shown: list[str]) -> None:
+    display = Display(NotebookScreen(shown.append))
+    display.note("a line")
+    with display.waiting_for("loading tensorflow"):
+        assert shown[-1] == "a line\nloading tensorflow ..."
+    assert shown[-1] == "a line"
+
+
 def test_ipython_in_a_terminal_is_no_notebook(kernel: SimpleNamespace) -> None:
     assert isinstance(find_screen(), NotebookScreen)
     del kernel.kernel

@@ -25,7 +25,9 @@ class ClassifierTask:
     word_vectors: WordVectors | None = None
 
     def make_trainer(self, display: Display, ranks: Ranks = ALONE) -> Trainer:
-        load_backend(self.plan.settings.training.backend)
+        backend = self.plan.settings.training.backend
+        with display.waiting_for(f"loading {backend}"):
+            load_backend(backend)
         from chargen.training.classifying.model import classifier_trainer  # imports Keras: its messages are muted by now
         from chargen.training.device_notes import show_device
 

@@ -53,6 +53,15 @@ class Display:
         if self._verbosity > 0:
             self._show(self._screen.note, line)
 
+    @contextmanager
+    def waiting_for(self, what: str) -> Iterator[None]:
+        """Show what is being waited for within, on a terminal or in a notebook."""
+        if not self._live or self._held is not None:
+            yield
+            return
+        with self._screen.waiting(f"{what} ..."):
+            yield
+
     def ready(self, compiled_in: float) -> None:
         """Show how long the start took, with `compiled_in` seconds of compiling, unless it was short."""
         seconds = time.perf_counter() - self._made

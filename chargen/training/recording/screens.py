@@ -9,7 +9,9 @@ from importlib import import_module
 from typing import Any, Protocol, final
 
 from rich.console import Console
+from rich.control import Control
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TaskID, TextColumn, TimeRemainingColumn
+from rich.segment import ControlType
 from rich.text import Text
 
 from chargen.terminal import sanitized
@@ -27,6 +29,10 @@ class Screen(Protocol):
     @contextmanager
     def running(self) -> Iterator[None]:
         """Show the bar within."""
+
+    @contextmanager
+    def waiting(self, text: str) -> Iterator[None]:
+        """Show what is being waited for within, before there is a bar."""
 
     def begin(self, title: str, total: int) -> None:
         """Start a new bar."""
@@ -69,6 +75,17 @@ class ConsoleScreen:
             return
         with self._progress:
             yield
+
+    @contextmanager
+    def waiting(self, text: str) -> Iterator[None]:
+        if not self.live:
+            yield
+            return
+        self._console.print(Text(sanitized(text)), end="\r")
+        try:
+            yield
+        finally:
+            self._console.control(Control((ControlType.ERASE_IN_LINE, 2)))
 
     def begin(self, title: str, total: int) -> None:
         if self._task is not None:
@@ -118,6 +135,13 @@ class NotebookScreen:
         finally:
             self._bar = ""
             self._show()
+
+    @contextmanager
+    def waiting(self, text: str) -> Iterator[None]:
+        self._bar = text
+        self._show()
+        with self.running():
+            yield
 
     def begin(self, title: str, total: int) -> None:
         self._title, self._total = title, total
