@@ -78,7 +78,8 @@ EXPORT void *xla_backward(CallFrame *call) {
     else layer.kernel = ARG(2), layer.D = DIM(2, 0), layer.d_x = RET(0), layer.d_kernel = RET(1), layer.d_bias = RET(2);
     layer.recurrent_kernel = ARG(3), layer.recurrent_bias = DIM(4, 0) ? ARG(4) : NULL;
     layer.kept = ARG(5), layer.d_h = ARG(6), layer.d_last_cell = ARG(7);
-    layer.d_recurrent_kernel = RET(3), layer.d_recurrent_bias = RET(4), layer.d_h0 = RET(5), layer.d_c0 = RET(6);
+    layer.d_recurrent_kernel = RET(3), layer.d_h0 = RET(5), layer.d_c0 = RET(6);
+    layer.d_recurrent_bias = layer.recurrent_bias ? RET(4) : NULL; /* a result without elements has an address, too */
     return answer(call, layer_backward(&layer));
 }
 
