@@ -8,7 +8,7 @@ LAWS = (("hidden size", 2, "its square"), ("layers", 1, "linear"), ("context len
 def draw_cost(report: dict[str, Any], path: Path) -> None:
     """Draw the cost of a thousand characters against what was varied, with the law that it is expected to follow."""
     from matplotlib.figure import Figure
-    from matplotlib.ticker import ScalarFormatter
+    from matplotlib.ticker import LogLocator, NullFormatter, ScalarFormatter
 
     figure = Figure(figsize=(10, 3), layout="constrained")
     for axes, (varied, exponent, law) in zip(figure.subplots(1, len(LAWS)), LAWS, strict=True):
@@ -22,8 +22,10 @@ def draw_cost(report: dict[str, Any], path: Path) -> None:
         axes.set_xscale("log", base=2)
         axes.set_yscale("log")
         axes.set_xticks(values)
+        axes.yaxis.set_major_locator(LogLocator(subs=(1, 2, 3, 5)))
         for axis in (axes.xaxis, axes.yaxis):
             axis.set_major_formatter(ScalarFormatter())
+            axis.set_minor_formatter(NullFormatter())
         axes.set_xlabel(varied)
         handles, labels = axes.get_legend_handles_labels()
         found = dict(zip(labels, handles, strict=True))
@@ -50,6 +52,6 @@ def draw(report: dict[str, Any], path: Path) -> None:
         axes.set_title(cell)
         axes.set_xticks(range(len(sizes)), sizes)
     figure.axes[0].set_ylabel("characters a second in training, chargen = 1")
-    figure.axes[0].legend(fontsize=8)
+    figure.legend(*figure.axes[0].get_legend_handles_labels(), loc="outside upper center", ncols=len(engines), fontsize=8)
     figure.supxlabel(report["machine"], fontsize=7)
     figure.savefig(path)
