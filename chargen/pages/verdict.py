@@ -37,7 +37,7 @@ def _listed(names: Sequence[str]) -> str:
 
 
 def _advice(record: RunRecord) -> str:
-    """Return what the epochs say: it still improves, or it learns the training text by heart."""
+    """Return whether the run still improves or overfits, as a part of the sentence, judged from its epochs."""
     best = record.best.get("best_epoch")
     if not record.history or not best:
         return ""
