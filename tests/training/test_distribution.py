@@ -121,6 +121,14 @@ def test_a_lost_process_ends_the_others_and_any_number_goes_on(prose: Path, smal
 
 
 @needs_jax
+def test_processes_that_have_finished_end_silently(tmp_path: Path) -> None:
+    """Python must not exit while the thread that waits for errors of others is in C++."""
+    program = "from chargen.training.devices.distribution import joined\nwith joined(4): pass"
+    with started("-c", program, cwd=tmp_path, processes=4) as found:
+        assert ended(found) == [(0, "", "")] * 4
+
+
+@needs_jax
 def test_the_first_process_is_not_outlived(prose: Path, small: tuple[str, ...], tmp_path: Path) -> None:
     with started(*training(prose, *small, "--backend", "jax", *ENDLESS), cwd=tmp_path, processes=2) as found:
         wait_for_epochs(only_run(tmp_path), 1)

@@ -218,6 +218,8 @@ def _part(endings: Endings | None) -> None:
     if endings:
         endings.wait_for_all()
     jax.distributed.shutdown()
+    if endings:
+        endings.close()
 
 
 def _raise_exit(number: int, frame: FrameType | None) -> None:

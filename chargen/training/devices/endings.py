@@ -24,7 +24,8 @@ class Endings:
         self.told: str | None = None  # why another process has ended
         self._client, self._leads = client, leads
         self._ending, self._answered = threading.Event(), threading.Lock()
-        threading.Thread(target=self._listen, daemon=True).start()
+        self._listener = threading.Thread(target=self._listen, daemon=True)
+        self._listener.start()
 
     def _listen(self) -> None:
         """Wait until another process ends with an error, then end this process, too."""
@@ -63,3 +64,7 @@ class Endings:
         """Wait until all processes have finished. Raises JaxRuntimeError if one is lost."""
         self._client.wait_at_barrier(DONE, int(LONGEST_SECONDS * 1000))
         self._answered.acquire(blocking=False)
+
+    def close(self) -> None:
+        """Wait for the thread, which ends once this process has disconnected: Python must not exit while it is in C++."""
+        self._listener.join(KNOWN_SECONDS)
