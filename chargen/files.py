@@ -1,7 +1,7 @@
 """Write files atomically: a reader sees the old file or the new one, never a part. Find the cache folder."""
 
 import os
-import tempfile
+import sys
 from collections.abc import Iterable
 from pathlib import Path
 
@@ -13,6 +13,8 @@ def write_atomically(path: Path, content: bytes | str | Iterable[bytes]) -> None
 
     Text is written as UTF-8 with Unix newlines. Raises OSError and leaves the old file unchanged.
     """
+    import tempfile
+
     content = content.encode("utf-8") if isinstance(content, str) else content
     pieces = [content] if isinstance(content, bytes) else content
     descriptor, temporary = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name}.", suffix=".tmp")
@@ -53,6 +55,9 @@ def cache_folder(kind: str) -> Path:
     given = os.environ.get(CACHE_VARIABLE)
     if given:
         return Path(given) / kind
+    if sys.platform == "linux":  # the same folder as below, without an import that takes as long as loading a model
+        folder = os.environ.get("XDG_CACHE_HOME", "")
+        return Path(folder if Path(folder).is_absolute() else "~/.cache").expanduser() / "chargen" / kind
     from platformdirs import user_cache_path
 
     return user_cache_path("chargen") / kind

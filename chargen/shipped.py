@@ -1,8 +1,9 @@
 """Find the corpora, configs and trained networks that come with chargen, in a checkout and in an installed wheel."""
 
-from difflib import get_close_matches
 from pathlib import Path
 from typing import Literal
+
+from chargen.suggestions import most_similar
 
 Kind = Literal["corpora", "configs", "models"]
 SHIPPED = "shipped"  # the prefix of the names of networks, like a folder
@@ -33,5 +34,5 @@ def nearest_shipped(kind: Kind, name: str) -> str | None:
     names = {path.name.casefold(): path.name for path in shipped_files(kind)}
     stems = {Path(found).stem.casefold(): found for found in names.values()}
     wanted = Path(name).name.casefold()
-    matches = get_close_matches(wanted, names, n=1, cutoff=0.7) or get_close_matches(Path(wanted).stem, stems, n=1, cutoff=0.6)
+    matches = most_similar(wanted, names, cutoff=0.7) or most_similar(Path(wanted).stem, stems)
     return (names | stems)[matches[0]] if matches else None

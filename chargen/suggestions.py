@@ -4,6 +4,8 @@
 suggestion exists and that no word occurs twice in a table.
 """
 
+from collections.abc import Iterable
+
 Table = tuple[tuple[str, str], ...]
 
 # Options: the possible meanings, of which the first that the command has is suggested, and the words typed for it, without
@@ -176,3 +178,16 @@ def meaning(word: str, table: Table) -> str | None:
     ('--seed TEXT', 'sample')
     """
     return next((meant for meant, words in table if word.lower() in words.split()), None)
+
+
+def most_similar(word: str, known: Iterable[str], *, count: int = 1, cutoff: float = 0.6) -> list[str]:
+    """Return the known words that are spelt most like a word, the most similar first.
+
+    cutoff: their least similarity, as `difflib` measures it.
+
+    >>> most_similar("tempp", ["top-k", "temp"])
+    ['temp']
+    """
+    from difflib import get_close_matches
+
+    return get_close_matches(word, list(known), n=count, cutoff=cutoff)

@@ -19,7 +19,7 @@ LIGHT = {"errors", "shipped", "files", "inline", "terminal", "suggestions", "ver
 # Every room and the other rooms that it may import from.
 MAY_IMPORT: dict[str, set[str]] = {
     "errors": set(),
-    "shipped": set(),
+    "shipped": {"suggestions"},
     "files": set(),
     "inline": set(),
     "terminal": set(),
@@ -236,6 +236,25 @@ main()
 def test_help_loads_no_numpy(in_folder: Path) -> None:
     done = subprocess.run([sys.executable, "-c", NO_NUMPY, "--help"], capture_output=True, text=True, check=True)
     assert "loaded:\n" in done.stderr
+
+
+# What only other commands, and errors, need; each would take about one percent of the time in which a short text is written.
+NEEDLESS = {"tempfile", "shutil", "zipfile", "difflib", "shlex", "traceback", "tomllib", "tomli_w", "safetensors"}
+
+SAMPLE = f"""
+import atexit, sys
+atexit.register(lambda: print("loaded:", *sorted({NEEDLESS} & set(sys.modules)), file=sys.stderr))
+from chargen.cli import main
+main()
+"""
+
+
+def test_sample_loads_only_what_it_needs(write_run: Callable[..., Path], in_folder: Path) -> None:
+    write_run()
+    command = [sys.executable, "-c", SAMPLE, "sample", "--count", "1"]
+    done = subprocess.run(command, cwd=in_folder, capture_output=True, text=True, check=True)
+    assert done.stdout
+    assert done.stderr == "loaded:\n"
 
 
 LIBRARY = """

@@ -6,14 +6,13 @@ Every option has a variable named after its command and its flag, except -q, -v,
 import os
 import re
 from collections.abc import Iterator, Mapping, Sequence
-from difflib import get_close_matches
 from typing import Any
 
 import click
 from click.core import ParameterSource
 
 from chargen.errors import ChargenError
-from chargen.suggestions import OPTIONS, meaning
+from chargen.suggestions import OPTIONS, meaning, most_similar
 
 PREFIX = "CHARGEN_"
 OTHERS = {"CHARGEN_CACHE", "CHARGEN_NATIVE"}  # variables that belong to no option
@@ -100,7 +99,7 @@ def _suggestion(name: str, known: set[str], owner: str | None) -> Iterator[str]:
     wanted = name.removeprefix(prefix)
     meant = (meaning(wanted.replace("_", "-"), OPTIONS) or "").split() if owner else []
     matches = [one for flag in meant if (one := variable_name("", flag).removeprefix(f"{PREFIX}_")) in rest]
-    matches += get_close_matches(wanted, rest, n=1, cutoff=0.6 if owner else 0.75)
+    matches += most_similar(wanted, rest, cutoff=0.6 if owner else 0.75)
     matches += sorted((one for one in rest if one.endswith(f"_{wanted}")), key=len)  # the command's name is missing
     if matches:
         yield f"unknown variable {name}; did you mean {rest[matches[0]]}?"

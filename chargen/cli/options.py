@@ -1,11 +1,11 @@
 """Define the options that several commands share, and make options from declared settings."""
 
 from collections.abc import Callable, Iterable, Mapping, Sequence
-from dataclasses import fields
+from dataclasses import Field
 from functools import partial, reduce, wraps
 from pathlib import Path
 from types import UnionType
-from typing import Any, NamedTuple, TypeVar, get_args, get_origin, get_type_hints
+from typing import Any, NamedTuple, TypeVar, get_args, get_origin
 
 import click
 
@@ -14,7 +14,7 @@ from chargen.cli.environment import is_from_environment, misspelt, variable_name
 from chargen.errors import ConfigError, RunError
 from chargen.files import write_atomically
 from chargen.settings.layers import check_value, read_config
-from chargen.settings.schema import COMMAND_LINE, SECTIONS, Mapped, Setting, declared_settings, flag_name
+from chargen.settings.schema import COMMAND_LINE, SECTIONS, Mapped, Setting, declared_fields, declared_settings, flag_name
 from chargen.settings.writing import WritingOptions
 from chargen.terminal import echo
 
@@ -163,7 +163,7 @@ def options_of(cls: type) -> Callable[[Command], Command]:
 
     The instance checks its values, so that the same mistake has the same message everywhere.
     """
-    declared = {one.name: one for one in fields(cls)}
+    declared = {one.name: _field_option(one, kind, detail) for one, kind, detail in declared_fields(cls)}
 
     def add(command: Command) -> Command:
         @wraps(command)
@@ -171,26 +171,23 @@ def options_of(cls: type) -> Callable[[Command], Command]:
             values = {name: given.pop(name) for name in declared}
             return command(options=cls(**{name: value for name, value in values.items() if value not in (None, ())}), **given)
 
-        return reduce(lambda made, name: _field_option(cls, name)(made), reversed(declared), collected)  # type: ignore[return-value]
+        return reduce(lambda made, option: option(made), reversed(declared.values()), collected)  # type: ignore[return-value]
 
     return add
 
 
 def option_of(cls: type, name: str) -> Callable[[Command], Command]:
     """Return a decorator that adds the option of one declared field of a class; the command receives its value by its name."""
-    (one,) = (one for one in fields(cls) if one.name == name)
-    kind, detail = get_type_hints(cls)[name], one.metadata["setting"]
+    one, kind, detail = next(declared for declared in declared_fields(cls) if declared[0].name == name)
 
     def check(context: click.Context, parameter: click.Parameter, value: Any) -> Any:
         return one.default if value is None else check_value(flag_name(name, detail), value, kind, detail)
 
-    return _field_option(cls, name, callback=check)
+    return _field_option(one, kind, detail, callback=check)
 
 
-def _field_option(cls: type, name: str, **details: Any) -> Callable[[Command], Command]:
-    (one,) = (one for one in fields(cls) if one.name == name)
-    detail = one.metadata["setting"]
-    return _declared_option(flag_name(name, detail), name, get_type_hints(cls)[name], detail, one.default, **details)
+def _field_option(one: Field[Any], kind: Any, detail: Setting, **details: Any) -> Callable[[Command], Command]:
+    return _declared_option(flag_name(one.name, detail), one.name, kind, detail, one.default, **details)
 
 
 def _shown(default: Any) -> str:

@@ -5,7 +5,6 @@ import os
 import re
 import signal
 import sys
-import traceback
 from collections.abc import Iterator, Sequence
 from importlib import import_module
 from types import FrameType
@@ -143,6 +142,8 @@ class Program(SuggestingGroup):
             code = _say("interrupted", EXIT_INTERRUPTED)
         except Exception as error:
             if "--debug" in arguments:
+                import traceback
+
                 echo(traceback.format_exc(), err=True, end="")
                 sys.exit(1)
             code = _say(*self._explained(error, arguments))

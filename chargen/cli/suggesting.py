@@ -1,14 +1,12 @@
 """Suggest the option, argument or command that was probably meant."""
 
 import re
-import shlex
 from collections.abc import Callable, Iterable, Sequence
-from difflib import get_close_matches
 from pathlib import Path
 
 import click
 
-from chargen.suggestions import COMMANDS, COMMANDS_BELOW, NO_OPTIONS, OPTIONS, Table, meaning
+from chargen.suggestions import COMMANDS, COMMANDS_BELOW, NO_OPTIONS, OPTIONS, Table, meaning, most_similar
 
 ALIKE, ALIKE_COMMANDS = 0.7, 0.65  # least similarity of a mistyped name to the right one, as `difflib` measures it
 EXTRA = re.compile(r"got unexpected extra arguments? \((?P<arguments>.*)\)", re.IGNORECASE | re.DOTALL)
@@ -30,9 +28,9 @@ def unknown_command(path: str, typed: str, names: Sequence[str], known: Table) -
     """Return the message for an unknown command below a path; known: the words that mean other commands."""
     meant = meaning(typed, known)
     if meant is None and known is COMMANDS and (Path(typed).suffix or Path(typed).exists()):
-        return f"no such command {typed!r}; to train on a text: {path} train {shlex.quote(typed)}"
+        return f"no such command {typed!r}; to train on a text: {path} train {_quoted(typed)}"
     if meant is None:
-        meant = next(iter(get_close_matches(typed, names, n=1, cutoff=ALIKE_COMMANDS)), None)
+        meant = next(iter(most_similar(typed, names, cutoff=ALIKE_COMMANDS)), None)
     hint = f"did you mean {path} {meant}?" if meant else f"commands: {', '.join(names)}"
     return f"no such command {typed!r}; {hint}"
 
@@ -74,7 +72,7 @@ def _unknown_option(
     command, name = context.command, typed.lstrip("-")
     meant = suggested(name, command)
     if meant is not None and not meant.startswith("-"):
-        given = shlex.quote(value) if value else meant
+        given = _quoted(value) if value else meant
         return f"no such option {typed}; {_article(meant)} is given without an option: {context.command_path} {given}"
     if meant is not None:
         return f"no such option {typed}; did you mean {_described(command, meant)}?"
@@ -83,9 +81,15 @@ def _unknown_option(
     elsewhere = [other.command_path for other in others() if f"--{name}" in _flags(other.command)]
     if elsewhere:
         return f"no such option {typed}; it is an option of {', '.join(elsewhere)}"
-    alike = get_close_matches(name, [flag[2:] for flag in _flags(command)], n=2, cutoff=ALIKE)
+    alike = most_similar(name, [flag[2:] for flag in _flags(command)], count=2, cutoff=ALIKE)
     hint = " or ".join(_described(command, f"--{one}") for one in alike)
     return f"no such option {typed}" + (f"; did you mean {hint}?" if hint else "")
+
+
+def _quoted(text: str) -> str:
+    from shlex import quote
+
+    return quote(text)
 
 
 def _article(argument: str) -> str:
@@ -104,15 +108,15 @@ def _extra_arguments(context: click.Context, extra: str) -> str:
     command, path = context.command, context.command_path
     flags = _flags(command)
     if "--run" in flags and _is_run(extra, context):
-        return f"unexpected argument {extra!r}; a run is given with --run: {path} --run {shlex.quote(extra)}"
+        return f"unexpected argument {extra!r}; a run is given with --run: {path} --run {_quoted(extra)}"
     if "--temp" in flags and _is_number(extra):
         return f"unexpected argument {extra!r}; several numbers are separated by commas, such as --temp 0.2,{extra}"
     if "--seed" in flags:
-        return f"unexpected argument {extra!r}; a text to continue is given with --seed: {path} --seed {shlex.quote(extra)}"
+        return f"unexpected argument {extra!r}; a text to continue is given with --seed: {path} --seed {_quoted(extra)}"
     arguments = [one for one in command.params if isinstance(one, click.Argument)]
     if _argument(command, "TEXT"):
         whole = " ".join([context.params[one.name] for one in arguments if one.name] + [extra])
-        return f"unexpected argument {extra!r}; put a text of several words in quotes: {path} {shlex.quote(whole)}"
+        return f"unexpected argument {extra!r}; put a text of several words in quotes: {path} {_quoted(whole)}"
     taken = " ".join(one.make_metavar(context) for one in arguments)
     return f"unexpected argument {extra!r}; {path} takes {f'only {taken}' if taken else 'options, but no arguments'}"
 

@@ -2,7 +2,6 @@
 
 from collections.abc import Callable
 from dataclasses import replace
-from difflib import get_close_matches
 from pathlib import Path
 from typing import NamedTuple, Protocol, TextIO
 
@@ -11,6 +10,7 @@ import click
 from chargen.cli.options import NUMBERS, write_output
 from chargen.errors import ChargenError, ConfigError
 from chargen.settings.writing import SamplingOptions
+from chargen.suggestions import most_similar
 from chargen.terminal import echo
 
 SHOWN = 1000  # characters of the text that are shown at each turn
@@ -136,7 +136,7 @@ class WritingSession:
 
     def _command(self, word: str) -> Callable[[str], None]:
         if word not in self._commands:
-            close = get_close_matches(word, self._commands, n=1)
+            close = most_similar(word, self._commands)
             raise ConfigError(f"unknown command {word}", hint=f"did you mean {close[0]}?" if close else "/help lists them")
         return self._commands[word]
 

@@ -6,7 +6,6 @@ around each window.
 
 import codecs
 import hashlib
-import tempfile
 import weakref
 from abc import ABC, abstractmethod
 from collections.abc import Iterable, Iterator
@@ -32,6 +31,13 @@ def code_points(text: str) -> CodePoints:
         return np.frombuffer(text.encode("utf-32-le", "surrogatepass"), np.uint32)
 
 
+def _temporary_file(buffering: int = -1) -> IO[bytes]:
+    """Return a new file without a name, which the system removes when it is closed."""
+    from tempfile import TemporaryFile
+
+    return TemporaryFile(buffering=buffering)
+
+
 class LargeText:
     """A text in a temporary file of fixed-width code points, with counts collected while it was written.
 
@@ -39,7 +45,7 @@ class LargeText:
     """
 
     def __init__(self, blocks: Iterable[str]) -> None:
-        self._file: IO[bytes] = tempfile.TemporaryFile()  # noqa: SIM115  # closed with the text
+        self._file: IO[bytes] = _temporary_file()  # closed with the text
         self._dtype: np.dtype[Any] = np.dtype(np.uint8)
         self._start, self._stop = 0, 0
         self._counts = np.zeros(NUM_CODE_POINTS, np.intp)  # of each code point in the whole text
@@ -66,7 +72,7 @@ class LargeText:
 
     def _widen(self, dtype: np.dtype[Any]) -> None:
         """Rewrite the file with a wider type."""
-        wider: IO[bytes] = tempfile.TemporaryFile()  # noqa: SIM115
+        wider: IO[bytes] = _temporary_file()
         for codes in self._read_codes():
             wider.write(codes.astype(dtype).tobytes())
         self._file.close()
@@ -233,7 +239,7 @@ class FileIds(StoredIds):
 
     def __init__(self, blocks: Iterable[npt.NDArray[np.unsignedinteger]], dtype: np.dtype[np.unsignedinteger]) -> None:
         self.dtype = dtype
-        self._file: IO[bytes] = tempfile.TemporaryFile(buffering=0)  # noqa: SIM115  # closed with the ids
+        self._file: IO[bytes] = _temporary_file(buffering=0)  # closed with the ids
         weakref.finalize(self, self._file.close)
         for block in blocks:
             self._file.write(np.ascontiguousarray(block, dtype).data)

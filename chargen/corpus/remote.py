@@ -2,13 +2,13 @@
 
 from collections.abc import Iterator
 from contextlib import contextmanager
-from difflib import get_close_matches
 from importlib.util import find_spec
 from typing import IO, NamedTuple
 
 from chargen.corpus import fetching
 from chargen.corpus.fetching import PublicText, failed
 from chargen.errors import CorpusError
+from chargen.suggestions import most_similar
 
 WEB = ("https", "http")
 _OTHERS = "s3://, gs://, sftp:// and others"
@@ -56,7 +56,7 @@ def _check_scheme(url: str, scheme: str) -> None:
     try:
         get_filesystem_class(scheme)
     except ValueError as error:
-        nearest = get_close_matches(scheme, [*WEB, *available_protocols()], n=1)
+        nearest = most_similar(scheme, [*WEB, *available_protocols()])
         meant = f"did you mean {nearest[0]}://?" if nearest else "copy the file to this machine and give its path"
         raise CorpusError(f"{url} is not a supported address (https://, {_OTHERS})", hint=meant) from error
 

@@ -18,7 +18,6 @@ from chargen.network.cells import Floats
 from chargen.network.strict_json import parse_json
 from chargen.network.tensor_file import open_regular
 
-KERAS_SUFFIX = ".keras"
 DESCRIPTION, CONFIG, WEIGHTS = "chargen.json", "config.json", "model.weights.h5"
 LAYERS = frozenset(
     {

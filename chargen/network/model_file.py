@@ -9,7 +9,6 @@ from pathlib import Path
 from typing import Any, Literal
 
 import numpy.typing as npt
-from safetensors.numpy import save
 
 from chargen.corpus.tokens import vocabulary_from_mapping
 from chargen.corpus.vocabulary import BOUNDARY, Vocabulary
@@ -17,7 +16,6 @@ from chargen.errors import ConfigError, ModelFileError
 from chargen.files import write_atomically
 from chargen.memory.ngrams import NgramMemory
 from chargen.network.cells import Floats
-from chargen.network.keras_file import KERAS_SUFFIX, read_description, read_weights
 from chargen.network.network import Network, weight_shapes
 from chargen.network.strict_json import parse_json
 from chargen.network.tensor_file import NO_CHECKSUM, TensorFile, open_tensors, with_checksum
@@ -34,7 +32,7 @@ METADATA_KEY = "chargen"
 MEMORY = "memory."  # before the names of the memory's tensors
 MEMORY_DTYPES = {"tokens": ("U8", "U16", "U32"), "children": ("U8", "U16", "U32"), "kept": ("F16",)}
 LARGEST_MEMORY = 1 << 27  # n-grams
-MODEL_SUFFIX = ".safetensors"
+MODEL_SUFFIX, KERAS_SUFFIX = ".safetensors", ".keras"
 
 LEAST_DRIFT = 0.1  # bits a character lost by carrying the state, from which on users are warned
 
@@ -133,6 +131,8 @@ def write_model_file(
     memory: NgramMemory | None = None,
 ) -> None:
     """Write the weights of a network, the metadata of its task and its memory. Raises OSError."""
+    from safetensors.numpy import save
+
     described = {
         "sha256": NO_CHECKSUM,  # first, so that it is found before a vocabulary text that looks like it
         "format_version": FORMAT_VERSION,
@@ -174,6 +174,8 @@ def _read_tensor_file(path: Path, task: Task) -> tuple[dict[str, Any], dict[str,
 
 def _read_keras_file(path: Path, task: Task) -> tuple[dict[str, Any], dict[str, Floats]]:
     """Return the same of a `.keras` file, which has no n-gram memory."""
+    from chargen.network.keras_file import read_description, read_weights
+
     described = read_description(path)
     fields = parse_description(described)
     offsets = _expect(parse_json(described, depth=METADATA_DEPTH, marks=METADATA_MARKS)["offsets"], dict)
@@ -208,6 +210,8 @@ def read_metadata(path: Path) -> dict[str, Any]:
     """Read the metadata of a model file, including its task, without the weights. Raises ModelFileError."""
     try:
         if path.suffix == KERAS_SUFFIX:
+            from chargen.network.keras_file import read_description
+
             return parse_description(read_description(path))
         with open_tensors(path) as file:
             return _parse_metadata(file.metadata)

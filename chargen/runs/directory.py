@@ -2,7 +2,6 @@
 
 import os
 import platform
-import shutil
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -13,8 +12,7 @@ from typing import TYPE_CHECKING, Any
 
 from chargen.errors import ModelFileError, RunError
 from chargen.files import write_atomically
-from chargen.network.keras_file import KERAS_SUFFIX
-from chargen.network.model_file import MODEL_SUFFIX, read_metadata
+from chargen.network.model_file import KERAS_SUFFIX, MODEL_SUFFIX, read_metadata
 from chargen.shipped import SHIPPED, shipped_models
 
 if TYPE_CHECKING:
@@ -150,7 +148,9 @@ def started_run(root: Path, *, corpus: str, cell: str, now: datetime) -> Iterato
             yield run
     finally:
         if not run.model.exists() and not has_progress(run):
-            shutil.rmtree(run.path, ignore_errors=True)
+            from shutil import rmtree
+
+            rmtree(run.path, ignore_errors=True)
 
 
 def has_progress(run: RunDirectory) -> bool:
@@ -175,7 +175,9 @@ def find_resumable(spec: str | None, root: Path) -> RunDirectory:
 
 def check_room(run: RunDirectory, needed: int) -> None:
     """Raise RunError if the disk of a run directory has fewer than `needed` bytes left."""
-    free = shutil.disk_usage(run.path).free
+    from shutil import disk_usage
+
+    free = disk_usage(run.path).free
     if free < needed:
         raise RunError(
             f"models and checkpoints need about {needed / 1e6:,.0f} MB of disk, {run.path} has {free / 1e6:,.0f} MB",

@@ -5,10 +5,8 @@ Settings come in layers (defaults, a config file, the command line); later layer
 
 import math
 import os
-import tomllib
 from collections.abc import Collection, Iterator, Mapping, Sequence
 from dataclasses import Field, dataclass
-from difflib import get_close_matches
 from pathlib import Path
 from types import UnionType
 from typing import Any, get_args, get_origin
@@ -29,7 +27,7 @@ from chargen.settings.schema import (
 )
 from chargen.shipped import nearest_shipped, shipped_files, shipped_folder
 from chargen.suggestions import KEYWORDS as KEYWORD_NAMES
-from chargen.suggestions import OPTIONS, meaning
+from chargen.suggestions import OPTIONS, meaning, most_similar
 
 
 @dataclass(frozen=True)
@@ -62,6 +60,8 @@ def read_config(name: str) -> tuple[str, Mapped]:
 
     Raises ConfigError if there is no such file or it is not TOML.
     """
+    import tomllib
+
     path = _config_path(name)
     try:
         return path.name, tomllib.loads(path.read_text(encoding="utf-8"))
@@ -188,12 +188,12 @@ def likely_name(typed: str, known: Collection[str]) -> str | None:
     meant = (meaning(typed.replace("_", "-"), OPTIONS) or "").split()
     names = [KEYWORD_NAMES.get(one) or keyword_of(one) for one in meant]
     parts = [name for name in known if len(typed) > 2 and typed in name]
-    return next(iter([*[name for name in names if name in known], *parts, *get_close_matches(typed, known, n=1)]), None)
+    return next(iter([*[name for name in names if name in known], *parts, *most_similar(typed, known)]), None)
 
 
 def _unknown(layer: str, what: str, name: str, known: Mapping[str, Any]) -> ConfigError:
     matches = _meant_settings(name) if "." in what else []
-    matches += get_close_matches(name, known, n=1)
+    matches += most_similar(name, known)
     hint = f"did you mean {matches[0]}?" if matches else f"known: {', '.join(known)}"
     return ConfigError(f"{layer}: unknown {what}", hint=hint)
 

@@ -10,8 +10,6 @@ from dataclasses import dataclass, field
 from keyword import iskeyword
 from typing import Any, get_type_hints
 
-import tomli_w
-
 Mapped = dict[str, dict[str, Any]]
 
 COMMAND_LINE = "command line"  # the layer whose settings are named by their flags
@@ -326,6 +324,8 @@ class Settings:
 
     def to_toml(self) -> str:
         """Return the settings as a TOML text that `resolve` reads back to an equal object."""
+        import tomli_w
+
         return tomli_w.dumps(self.to_mapping())
 
 
@@ -341,9 +341,15 @@ SECTIONS: dict[str, type] = {
 def declared_settings() -> Iterator[tuple[str, dataclasses.Field[Any], Any, Setting]]:
     """Yield (section, field, type, setting) of every setting, in order."""
     for section, cls in SECTIONS.items():
-        types = get_type_hints(cls)
-        for one in dataclasses.fields(cls):
-            yield section, one, types[one.name], one.metadata["setting"]
+        for declared in declared_fields(cls):
+            yield section, *declared
+
+
+def declared_fields(cls: Any) -> Iterator[tuple[dataclasses.Field[Any], Any, Setting]]:
+    """Yield (field, type, setting) of every field of a class that users may set, in order."""
+    types = get_type_hints(cls)
+    for one in dataclasses.fields(cls):
+        yield one, types[one.name], one.metadata["setting"]
 
 
 def _plain(value: Any) -> Any:

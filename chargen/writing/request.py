@@ -9,7 +9,6 @@ import numpy as np
 
 from chargen.errors import SamplingError
 from chargen.settings.writing import WritingOptions
-from chargen.writing.beam import beam_search
 from chargen.writing.ensemble import AnyModel
 from chargen.writing.generation import Stopped, stream_text
 from chargen.writing.prompt import Prompt, read_prompt
@@ -92,6 +91,8 @@ class Request:
 
     def _found(self, width: int) -> Written:
         """Return the most probable continuations that a beam search of some width finds."""
+        from chargen.writing.beam import beam_search
+
         banned, only_complete = self._sampler.banned, self.options.max_length is not None
         found = beam_search(
             self.model, self.prompt.ids, width=width, banned=banned, only_complete=only_complete, **self._limits()
