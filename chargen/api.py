@@ -122,6 +122,7 @@ def load(
     ensemble: Literal["average", "turns"] = "average",
     carry: bool | None = None,
     memory: float | None = None,
+    member: int | None = None,
     runs_dir: StrPath | None = None,
 ) -> "Model":
     """Load a trained network by the name or the path of its run, or a model file; the newest run unless given.
@@ -129,8 +130,9 @@ def load(
     label: for models of labelled documents, the label to write for. Several runs write together: their probabilities are
     averaged, or they take turns. carry: carry the state from character to character, or read the window before each one from a
     zero state; as in training unless given. memory: the weight of the n-gram memory beside the network, from 0 to 1; as
-    chosen in training unless given. Neither Keras nor a backend is loaded. Raises RunError for a missing run, and
-    ModelFileError for a damaged file or one of a model that does not write text.
+    chosen in training unless given. member: use only this network, counted from 1, of a model that holds several. Neither
+    Keras nor a backend is loaded. Raises RunError for a missing run, and ModelFileError for a damaged file or one of a model
+    that does not write text.
 
     >>> chargen.load(run.name).describe()["cell"]
     'gru'
@@ -138,7 +140,8 @@ def load(
     check_value("ensemble", ensemble, str, Setting(help="", choices=("average", "turns")))
     if memory is not None:
         check_value("memory", memory, float, Setting(help="", minimum=0, maximum=1))
-    return Model(_model_paths(runs, runs_dir), label=label, ensemble=ensemble, carry=carry, memory=memory)
+    paths = _model_paths(runs, runs_dir)
+    return Model(paths, label=label, ensemble=ensemble, carry=carry, memory=memory, member=member)
 
 
 @keyword_errors()
@@ -234,9 +237,10 @@ class Model:
         ensemble: str = AVERAGE,
         carry: bool | None = None,
         memory: float | None = None,
+        member: int | None = None,
     ) -> None:
         self._paths, self._label, self._how = paths, label, ensemble
-        self._members = [load_model(path).with_carry(carry).with_memory(memory) for path in paths]
+        self._members = [load_model(path).member(member).with_carry(carry).with_memory(memory) for path in paths]
         if label is not None or len(paths) > 1:
             _ = self._writer  # raises errors now; without a label the model may still be measured
 

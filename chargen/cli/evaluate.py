@@ -12,7 +12,7 @@ from chargen.cli.json_text import json_text
 from chargen.cli.measuring import ProgressBars, block_length_option, use_one_thread
 from chargen.cli.options import common_options, json_option, on_unknown_option, runs_dir_option
 from chargen.cli.positions import measure_positions, positions_rows, positions_table
-from chargen.cli.sampling import carry_option, memory_option
+from chargen.cli.sampling import carry_option, member_option, memory_option
 from chargen.errors import ConfigError, CorpusError, RunError
 from chargen.terminal import echo
 
@@ -40,6 +40,7 @@ if TYPE_CHECKING:
     help="Measure only the nats a token at each position of the windows of training, read from a zero state.",
 )
 @click.option("--label", help="Read FILE as documents of this label, for models of labelled documents.")
+@member_option
 @carry_option
 @memory_option
 @on_unknown_option
@@ -55,6 +56,7 @@ def command(
     dynamic_rate: float | None,
     positions: bool,
     label: str | None,
+    member: int | None,
     carry: bool | None,
     memory: float | None,
     on_unknown: str,
@@ -108,7 +110,9 @@ def command(
             verbosity=verbosity,
         )
         return
-    members = [(RunDirectory(path.parent), load_model(path).with_carry(carry).with_memory(memory)) for path in paths]
+    members = [
+        (RunDirectory(path.parent), load_model(path).member(member).with_carry(carry).with_memory(memory)) for path in paths
+    ]
     if files:
         with _explained_typo(specs, files):
             subject = file_subject(members, files, label=label, on_unknown=on_unknown)
@@ -171,7 +175,9 @@ def _refuse_label(label: str | None) -> None:
 
 def _heading(paths: Sequence[Path], members: "Sequence[tuple[RunDirectory, TextModel]]", subject: "Subject") -> list[str]:
     """Return a line for each model, the last one with the text that is measured."""
-    networks = [f"{one.cell} {one.num_layers}x{one.hidden_size}" for one in (model.network.config for _, model in members)]
+    from chargen.insight.layers import describe_networks
+
+    networks = [describe_networks([one.config for one in model.network.members]) for _, model in members]
     measured = sum(len(document.text) for document in subject.documents)
     learnt = sum(len(document.text) for document in subject.training)
     part = f"{measured:,} characters held out of {measured + learnt:,}" if subject.held_out else f"{measured:,} characters"

@@ -7,7 +7,7 @@ import click
 
 from chargen.cli.completing import complete_runs
 from chargen.cli.options import common_options, runs_dir_option, write_output
-from chargen.cli.sampling import carry_option
+from chargen.cli.sampling import carry_option, member_option
 from chargen.errors import ChargenError, ConfigError
 from chargen.terminal import echo
 
@@ -15,6 +15,7 @@ if TYPE_CHECKING:
     from chargen.network.model_file import TextModel
 
 SUFFIXES = {"html": ".html", "keras": ".keras", "onnx": ".onnx", "script": ".py"}
+ONE_NETWORK = ("keras", "onnx")  # the formats of other programs
 HALVED = ("html",)  # pages are sent to others, so they are small by default
 
 
@@ -39,6 +40,7 @@ HALVED = ("html",)  # pages are sent to others, so they are small by default
     type=click.Choice(["float32", "float16"]),
     help="Number format of the weights; float16 halves the file. Not for keras.  [default: float16 for html, else float32]",
 )
+@member_option
 @carry_option
 @runs_dir_option
 @common_options
@@ -47,6 +49,7 @@ def command(
     kind: str | None,
     output: Path,
     precision: str | None,
+    member: int | None,
     carry: bool | None,
     runs_dir: Path,
     verbosity: int,
@@ -71,7 +74,9 @@ def command(
     if read_metadata(path)["task"] == "classify":
         model, content = _classifier(path, kind, carry)
     else:
-        model = load_model(path).with_carry(carry)
+        model = load_model(path).member(member).with_carry(carry)
+        if kind in ONE_NETWORK and len(model.network.members) > 1:
+            raise ConfigError(f"a {SUFFIXES[kind]} file holds one network, {path} several", hint="choose one with --member")
         if model.has_memory and verbosity:
             echo(f"{output} leaves out the n-gram memory of the model: it writes with the network alone", err=True)
         content = _maker(kind, path)(model, precision)

@@ -48,6 +48,7 @@ TOPICS = {
     },
     "Runs": {
         "runs": "List the trained runs.",
+        "combine": "Make one run of several, whose predictions are averaged.",
         "summary": "Print the layers, shapes and parameters of a network.",
         "compare": "Show runs side by side.",
         "plot": "Draw the loss curves of runs.",
@@ -77,6 +78,7 @@ MANUAL = {
     "serve": "share",
     "report": "inside",
     "runs": "train",
+    "combine": "train",
     "summary": "train",
     "compare": "evaluate",
     "plot": "train",

@@ -51,7 +51,8 @@ def command(run_specs: tuple[str, ...], output: Path | None, evaluation: bool, r
             measured, record.notes["evaluation"] = result_or_reason(lambda: evaluate_run(record.run, model, bars.stage))
         with bars.stage("copies", 1):
             judgement, record.notes["drawn"] = result_or_reason(lambda: judge_fresh_texts(path, model))
-        embedding = read_embedding(model) if model.network.config.embedding_size else None
+        first = model.member(1)
+        embedding = read_embedding(first) if first.one_network.config.embedding_size else None
     run_name = shlex.quote(str(_run_name(path, record.run)))
     page = report_page(
         record, measured, judgement, embedding=embedding, run_name=run_name, others=list(map(read_record, beside))

@@ -38,7 +38,8 @@ def _row(summary: dict[str, Any]) -> tuple[str, ...]:
         summary["name"],
         shown(summary["corpus"]),
         summary["cell"],
-        f"{summary['num_layers']}x{summary['hidden_size']}",
+        f"{summary['num_layers']}x{summary['hidden_size']}"
+        + (f", {count} together" if (count := summary["networks"]) > 1 else ""),
         shown(summary["epochs"] or 0),
         _quality(summary),
         age,

@@ -30,6 +30,14 @@ memory_option = click.option(
 )
 
 
+member_option = click.option(
+    "--member",
+    type=click.IntRange(1),
+    metavar="N",
+    help="Use only this network of a model that holds several, counted from 1.",
+)
+
+
 def model_options(command: Command) -> Command:
     """Add --run, --label, --carry, --memory and --ensemble to a command.
 

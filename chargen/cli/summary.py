@@ -37,12 +37,16 @@ def command(run_spec: str | None, runs_dir: Path, as_json: bool, verbosity: int)
     from chargen.runs.directory import find_model
 
     metadata = read_metadata(find_model(run_spec, runs_dir))
-    network, vocabulary, labels = metadata["network"], metadata["vocabulary"], metadata.get("labels")
-    num_outputs = num_class_outputs(len(labels)) if labels else None
-    rows = layer_rows(network, len(vocabulary), context_length=metadata["context_length"], num_outputs=num_outputs)
+    networks, vocabulary, labels = metadata["networks"], metadata["vocabulary"], metadata.get("labels")
+    num_outputs, length = num_class_outputs(len(labels)) if labels else None, metadata["context_length"]
+    tables = [layer_rows(one, len(vocabulary), context_length=length, num_outputs=num_outputs) for one in networks]
     if as_json:
-        echo(json_text(_mapping(rows)))
-    else:
+        first, *others = [_mapping(rows) for rows in tables]
+        echo(json_text(first | {"others": others} if others else first))
+        return
+    for number, (network, rows) in enumerate(zip(networks, tables, strict=True), start=1):
+        if len(tables) > 1:
+            echo(f"network {number} of {len(tables)}, whose probabilities are averaged")
         echo(layer_table(rows, network, vocabulary))
 
 

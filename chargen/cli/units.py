@@ -8,6 +8,7 @@ from chargen.cli.json_text import json_text
 from chargen.cli.measuring import use_one_thread
 from chargen.cli.options import write_output
 from chargen.cli.reading import given_text, html_option, load_reader, reading_options, run_and_file
+from chargen.cli.sampling import member_option
 from chargen.errors import ConfigError
 from chargen.terminal import echo
 
@@ -37,6 +38,7 @@ PAGE_BYTES = 1 << 20  # activations in a page, at most
 @click.option("--embedding", is_flag=True, help="Show the embedding of the tokens instead: neighbours and a picture.")
 @click.option("--token", metavar="TOKEN", help="With --embedding: show the neighbours of this token only.")
 @html_option
+@member_option
 @reading_options
 def command(
     run_spec: str | None,
@@ -50,6 +52,7 @@ def command(
     embedding: bool,
     token: str | None,
     html: Path | None,
+    member: int | None,
     label: str | None,
     carry: bool | None,
     on_unknown: str,
@@ -70,7 +73,7 @@ def command(
     """
     use_one_thread()
     if embedding:
-        show_embedding(load_reader(run_spec, runs_dir, label, carry)[1], token, top, as_json=as_json)
+        show_embedding(_one_network(run_spec, runs_dir, label, carry, member, verbosity)[1], token, top, as_json=as_json)
         return
     if token is not None:
         raise ConfigError("--token needs --embedding", hint="add --embedding, or leave out --token")
@@ -79,7 +82,7 @@ def command(
 
     if wanted and unit:
         raise ConfigError("--find and --unit exclude each other", hint="leave out one")
-    path, model = load_reader(run_spec, runs_dir, label, carry)
+    path, model = _one_network(run_spec, runs_dir, label, carry, member, verbosity)
     name, text = given_text(file, model)
     activations = record_units(model, read_passages(model, text[:length], on_unknown=on_unknown))
     chosen = _one_unit(activations, unit, layer, state) if unit else None
@@ -92,6 +95,17 @@ def command(
         echo(json_text(_mapping(activations, chosen, wanted, top)))
     elif not html:
         _show(activations, chosen, wanted, top)
+
+
+def _one_network(
+    run_spec: str | None, runs_dir: Path, label: str | None, carry: bool | None, member: int | None, verbosity: int
+) -> tuple[Path, Any]:
+    """Return a model file and its model with one network: the chosen one, or the first of several, which is reported."""
+    path, model = load_reader(run_spec, runs_dir, label, carry)
+    count = len(model.network.members)
+    if member is None and count > 1 and verbosity:
+        echo(f"the model holds {count} networks; these are the units of the first, --member chooses another", err=True)
+    return path, model.member(member or 1)
 
 
 def _one_unit(activations: "Activations", unit: int, layer: int | None, state: str | None) -> "Unit":

@@ -2,6 +2,7 @@
 
 import dataclasses
 import math
+from collections.abc import Iterator
 from typing import Any, Literal, get_args
 
 import numpy as np
@@ -9,7 +10,7 @@ import numpy.typing as npt
 
 from chargen.errors import ConfigError
 from chargen.network.cells import Floats
-from chargen.network.model_file import TextModel
+from chargen.network.model_file import TextModel, member_prefixes
 
 Precision = Literal["float32", "float16"]
 PRECISIONS: tuple[Precision, ...] = get_args(Precision)
@@ -21,15 +22,21 @@ STORED = {"float32": "<f4", "float16": "<f2"}
 def describe(model: TextModel, precision: Precision) -> dict[str, Any]:
     """Return plain values that describe a model completely, except for its weights, plus its name and quality.
 
-    `tensors`: the names and shapes of the weights, in the order in which `packed` joins them.
+    `tensors`: the names and shapes of the weights, in the order in which `packed` joins them. `members`, of several networks:
+    the configuration of each, and what precedes the names of its weights; `network` is then the first one's.
     """
+    first, *_ = networks = model.network.members
+    members = [
+        {"network": dataclasses.asdict(one.config), "folded": one.folded, "prefix": prefix}
+        for prefix, one in zip(member_prefixes(len(networks)), networks, strict=True)
+    ]
     corpus, bits = (model.provenance.get(name) for name in ("corpus", "bits_per_character"))
     return {
         "name": corpus[:LONGEST_NAME] if isinstance(corpus, str) else "",
         "bits_per_character": bits if isinstance(bits, float) and math.isfinite(bits) else None,
         "precision": precision,
-        "network": dataclasses.asdict(model.network.config),
-        "folded": model.network.folded,
+        "network": dataclasses.asdict(first.config),
+        "folded": first.folded,
         "vocabulary": model.vocabulary.to_mapping(),
         "vocab_size": len(model.vocabulary),
         "reading": model.reading,
@@ -37,13 +44,21 @@ def describe(model: TextModel, precision: Precision) -> dict[str, Any]:
         "primer": list(model.primer),
         "ends": model.ends,
         "carried": model.carried,
-        "tensors": [[name, list(weight.shape)] for name, weight in model.network.weights.items()],
+        "tensors": [[name, list(weight.shape)] for name, weight in _weights(model)],
+        **({"members": members} if len(members) > 1 else {}),
     }
+
+
+def _weights(model: TextModel) -> Iterator[tuple[str, Floats]]:
+    """Yield the weights of all networks, each by its name in a model file."""
+    networks = model.network.members
+    for prefix, network in zip(member_prefixes(len(networks)), networks, strict=True):
+        yield from ((prefix + name, weight) for name, weight in network.weights.items())
 
 
 def packed(model: TextModel, precision: Precision) -> bytes:
     """Return all weights concatenated, little-endian. Raises the errors of `stored`."""
-    return b"".join(stored(name, weight, precision).tobytes() for name, weight in model.network.weights.items())
+    return b"".join(stored(name, weight, precision).tobytes() for name, weight in _weights(model))
 
 
 def stored(name: str, weight: Floats, precision: Precision) -> npt.NDArray[np.floating]:

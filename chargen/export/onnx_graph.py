@@ -34,7 +34,7 @@ def make_onnx(model: TextModel, precision: Precision) -> bytes:
         import onnx
     except ImportError:
         raise ConfigError("--format onnx needs the onnx library", hint="pip install 'chargen[onnx]'") from None
-    graph = _Graph(model.network, precision)
+    graph = _Graph(model.one_network, precision)
     graph.build()
     built = onnx.helper.make_model(
         graph.finished(),

@@ -51,11 +51,6 @@ class Network:
         kinds = 2 if self.config["cell"] == "lstm" else 1
         return [[np.zeros(self.config["hidden_size"], np.float32)] * kinds for _ in self.cells]
 
-    def step(self, token: int, state: State) -> tuple[Any, State]:
-        """Read a token and return the logits of the next, (V,), and the next state."""
-        values, state = self.advance(token, state)
-        return self.head(values), state
-
     def advance(self, token: int, state: State) -> tuple[Any, State]:
         """Read a token and return the last layer's output, (H,), and the next state."""
         values, following = None if self.embedding is None else self.embedding[token], []
@@ -79,6 +74,28 @@ class Network:
         centred = values - values.mean()
         scaled = centred / np.sqrt(np.square(centred).mean() + EPSILON)
         return scaled * self.weights[f"norm.{layer}.gamma"] + self.weights[f"norm.{layer}.beta"]
+
+
+class NetworkAverage:
+    """Several networks that read the same tokens; their probabilities are averaged."""
+
+    def __init__(self, members: list[Network]) -> None:
+        self.members = members
+
+    def zero_state(self) -> list[State]:
+        """Return the initial state of each network."""
+        return [one.zero_state() for one in self.members]
+
+    def advance(self, token: int, state: list[State]) -> tuple[list[Any], list[State]]:
+        """Read a token and return the last layer's output and the next state of each network."""
+        pairs = [one.advance(token, own) for one, own in zip(self.members, state, strict=True)]
+        return [values for values, _ in pairs], [own for _, own in pairs]
+
+    def head(self, values: list[Any]) -> Any:
+        """Return the logarithms of the averaged probabilities of the next token, (V,)."""
+        logits = [one.head(own).astype(np.float64) for one, own in zip(self.members, values, strict=True)]
+        powers = [np.exp(one - one.max()) for one in logits]
+        return np.log(np.mean([one / one.sum() for one in powers], axis=0))
 
 
 def simple_rnn(config: dict[str, Any], projected: Any, recurrent: Any, bias: Any, hidden: Any) -> list[Any]:
@@ -196,10 +213,21 @@ class Vocabulary:
         yield decoder.decode(b"", final=True)
 
 
+def make_network(model: dict[str, Any], weights: Weights) -> "Network | NetworkAverage":
+    """Return the network of a model, or the average of its networks."""
+    if "members" not in model:
+        return Network(model["network"], weights)
+    members = []
+    for one in model["members"]:
+        own = {name.removeprefix(one["prefix"]): array for name, array in weights.items() if name.startswith(one["prefix"])}
+        members.append(Network(one["network"], own))
+    return NetworkAverage(members)
+
+
 class CarriedState:
     """Reads tokens and carries the state from each to the next."""
 
-    def __init__(self, network: Network) -> None:
+    def __init__(self, network: Network | NetworkAverage) -> None:
         self.network, self.state = network, network.zero_state()
 
     def copy(self) -> "CarriedState":
@@ -218,7 +246,7 @@ class CarriedState:
 class Window:
     """Reads the last tokens from a zero state for each new one; the first `kept` tokens never leave the window."""
 
-    def __init__(self, network: Network, tokens: list[int], kept: int) -> None:
+    def __init__(self, network: Network | NetworkAverage, tokens: list[int], kept: int) -> None:
         self.network, self.tokens, self.kept = network, tokens, kept
 
     def copy(self) -> "Window":
@@ -237,7 +265,7 @@ class Writer:
     """Reads a prompt with a network, and writes any number of texts from there."""
 
     def __init__(self, model: dict[str, Any], weights: Weights, vocabulary: Vocabulary, prompt: list[int], label: str) -> None:
-        network, length = Network(model["network"], weights), model["context_length"]
+        network, length = make_network(model, weights), model["context_length"]
         self.ends, self.begun = model["ends"], len(prompt) > 0
         self.silent = np.array(vocabulary.silent_ids, dtype=np.intp)
         start_id = vocabulary.label_id(label) if label else BOUNDARY

@@ -10,23 +10,12 @@ from chargen.errors import RunError
 from chargen.network.model_file import num_class_outputs, read_metadata
 from chargen.network.network import weight_shapes
 from chargen.runs.checkpoints import newest_facts
-from chargen.runs.config import read_settings
+from chargen.runs.config import held_out_by, read_settings
 from chargen.runs.directory import RunDirectory, recorded_test
 from chargen.runs.metrics import History, read_histories
 from chargen.settings.schema import Settings
 
 TOLD_APART = {"network.cell", "network.num_layers", "network.hidden_size"}  # settings that have lines of their own
-# The settings that, with the text, determine the validation split.
-HELD_OUT_BY = (
-    "reading",
-    "separator",
-    "file_readings",
-    "strip_licence",
-    "validation_split",
-    "validation",
-    "label_by",
-    "label_column",
-)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -61,9 +50,7 @@ class RunFacts:
     @property
     def held_out(self) -> tuple[Any, ...]:
         """A key that is equal for runs with the same validation split."""
-        corpus = self.settings.corpus
-        seed = self.settings.training.random_seed
-        return (self.sha256, seed, *(getattr(corpus, name) for name in HELD_OUT_BY))
+        return held_out_by(self.settings, self.sha256)
 
     def to_mapping(self) -> dict[str, Any]:
         """Return plain values, including all settings."""
@@ -129,7 +116,9 @@ def _read(run: RunDirectory, history: History) -> RunFacts:
 def num_parameters(metadata: Mapping[str, Any]) -> int:
     """Return the number of weights of a model file, given its metadata."""
     outputs = num_class_outputs(len(metadata["labels"])) if metadata["task"] == "classify" else None
-    return sum(map(prod, weight_shapes(metadata["network"], len(metadata["vocabulary"]), num_outputs=outputs).values()))
+    networks, vocab_size = metadata["networks"], len(metadata["vocabulary"])
+    shapes = [weight_shapes(one, vocab_size, num_outputs=outputs) for one in networks]
+    return sum(prod(shape) for one in shapes for shape in one.values())
 
 
 def best_figures(history: History, provenance: Mapping[str, Any]) -> dict[str, Any]:

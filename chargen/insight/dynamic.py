@@ -100,13 +100,13 @@ class _Learner:
     """A copy of a network that learns from what it reads."""
 
     def __init__(self, model: TextModel, training: TokenStream, rate: float) -> None:
-        config = _as_read(model)
-        self._trained = model.network.weights
+        config, network = _as_read(model), model.one_network
+        self._trained = network.weights
         self._weights = {name: weight.copy() for name, weight in self._trained.items()}
-        self._network = ScratchNetwork(config, model.network.vocab_size, self._weights)
+        self._network = ScratchNetwork(config, network.vocab_size, self._weights)
         self._zero = self._state = self._network.zero_state(1)
         sizes = gradient_sizes(self._network, training)
-        mean = sum(float(size.sum(dtype=np.float64)) for size in sizes.values()) / model.network.num_parameters
+        mean = sum(float(size.sum(dtype=np.float64)) for size in sizes.values()) / network.num_parameters
         mean = mean or 1.0  # weights without gradients do not change
         self._rates = {name: np.float32(rate) / (size + np.float32(SMALL * mean)) for name, size in sizes.items()}
         self._decays = {name: np.minimum(np.float32(DECAY / mean) * size, 1) for name, size in sizes.items()}
@@ -145,4 +145,4 @@ def gradient_sizes(network: ScratchNetwork, training: TokenStream) -> dict[str, 
 
 def _as_read(model: TextModel) -> NetworkConfig:
     """Return the network's configuration for evaluation: no dropout, and every position predicts."""
-    return replace(model.network.config.undropped(), targets="all")
+    return replace(model.one_network.config.undropped(), targets="all")

@@ -58,9 +58,10 @@ def read_embedding(model: TextModel) -> Embedding:
 
     Raises ConfigError for a model whose inputs are one-hot vectors.
     """
-    if not model.network.config.embedding_size:
+    network = model.one_network
+    if not network.config.embedding_size:
         raise ConfigError("the model has no embedding, its inputs are one-hot vectors", hint="train with --embedding 64")
     vocabulary = model.vocabulary
     first = vocabulary.unknown + 1 if isinstance(vocabulary, WordVocabulary) else 1
     tokens = list(vocabulary)[first - 1 :]
-    return Embedding(tokens, model.network.embedding[first : first + len(tokens)])
+    return Embedding(tokens, network.embedding[first : first + len(tokens)])

@@ -149,7 +149,7 @@ def nats_by_position(model: TextModel, encoded: EncodedText, report: Report = ig
     The nats of a position without tokens, such as the one after a label, are nan. Raises ConfigError for a network that
     predicts only after the last token of a window.
     """
-    if model.network.config.targets == "last":
+    if any(one.config.targets == "last" for one in model.network.members):
         raise ConfigError(
             "--positions needs a prediction at every position, but this network predicts after the last of a window",
             hint="train with --targets all",

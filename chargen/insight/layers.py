@@ -1,6 +1,6 @@
 """List the layers of a network like Keras's `model.summary()`, without Keras."""
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from math import prod
 from typing import NamedTuple
 
@@ -26,6 +26,14 @@ class LayerRow(NamedTuple):
     def parameters(self) -> int:
         """The number of all parameters of the layer."""
         return self.trainable + self.non_trainable
+
+
+def describe_networks(configs: Sequence[NetworkConfig]) -> str:
+    """Return the cells and sizes of the networks of a model, such as "lstm 2x256" or "3 networks, each lstm 2x256"."""
+    shapes = [f"{one.cell} {one.num_layers}x{one.hidden_size}" for one in configs]
+    if len(shapes) == 1:
+        return shapes[0]
+    return f"{len(shapes)} networks, {f'each {shapes[0]}' if len(set(shapes)) == 1 else ', '.join(shapes)}"
 
 
 def layer_rows(

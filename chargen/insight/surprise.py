@@ -11,10 +11,11 @@ import numpy.typing as npt
 from chargen.corpus.vocabulary import BOUNDARY
 from chargen.corpus.windows import TokenStream, join_documents
 from chargen.insight.passages import Line, Passage, lines_of
+from chargen.network.average import log_softmax
 from chargen.network.cells import Floats
 from chargen.writing.ensemble import AnyModel
 from chargen.writing.reading import expectations
-from chargen.writing.sampling import Doubles, log_softmax
+from chargen.writing.sampling import Doubles
 
 ALTERNATIVES = 5
 

@@ -121,7 +121,7 @@ def _units(model: TextModel) -> list[Unit]:
     """Return the units in the order of `_state_values`."""
     return [
         Unit(layer, unit, state)
-        for layer, cell in enumerate(model.network.cells, start=1)
+        for layer, cell in enumerate(model.one_network.cells, start=1)
         for state in STATES[: len(cell.state_type._fields)]
         for unit in range(1, cell.hidden_size + 1)
     ]

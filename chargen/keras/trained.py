@@ -16,10 +16,10 @@ def trained_model(model: TextModel, training: TrainingConfig, *, softmax: bool) 
 
     The optimizer has the training's learning rate at its highest, and begins without the averages of that training.
     """
-    network = model.network.config
+    network = model.one_network.config
     length = model.context_length if network.cell == "dense" else None
     built = stock_model(network, len(model.vocabulary), context_length=length, softmax=softmax)
-    set_weights(built, model.network.weights)
+    set_weights(built, model.one_network.weights)
     if network.weight_drop:
         echo(
             f"trained with --weight-drop {network.weight_drop:g}, which Keras's layers do not have: `fit` goes without",

@@ -3,29 +3,32 @@
 import dataclasses
 import json
 import re
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Literal
 
 import numpy.typing as npt
 
-from chargen.corpus.tokens import vocabulary_from_mapping
 from chargen.corpus.vocabulary import BOUNDARY, Vocabulary
 from chargen.errors import ConfigError, ModelFileError
 from chargen.files import write_atomically
 from chargen.memory.ngrams import NgramMemory
+from chargen.network.average import AnyNetwork, NetworkAverage
 from chargen.network.cells import Floats
+from chargen.network.description import (
+    FORMAT_OF_SEVERAL,
+    FORMAT_VERSION,
+    METADATA_DEPTH,
+    METADATA_MARKS,
+    expect,
+    parse_description,
+)
 from chargen.network.network import Network, weight_shapes
 from chargen.network.strict_json import parse_json
 from chargen.network.tensor_file import NO_CHECKSUM, TensorFile, open_tensors, with_checksum
-from chargen.settings.layers import resolve
+from chargen.settings.schema import NetworkConfig
 
-FORMAT_VERSION = 3
-READ_VERSIONS = (1, 2, FORMAT_VERSION)  # the first had no sha256, the second no memory
-METADATA_DEPTH = 8
-METADATA_MARKS = 6_000_000  # commas and brackets: a million merges have 4 million
-LONGEST_CONTEXT = 1_000_000  # tokens
 LARGEST_WEIGHT = 1e9  # beyond all trained weights; sums of products of a few do not overflow float32
 LONGEST_REASON = 200  # characters
 METADATA_KEY = "chargen"
@@ -41,16 +44,16 @@ Task = Literal["generate", "classify"]
 
 @dataclass(frozen=True, kw_only=True)
 class TextModel:
-    """A network with its vocabulary and the facts of its training that generation needs.
+    """A network, or the average of several, with its vocabulary and the facts of its training that generation needs.
 
     primer: ids that precede a prompt shorter than the context: the boundary token for models of lines, else a piece of the
     corpus. ends: whether the model may end a text by itself. carried: whether the state is carried from token to token; if not,
     each token is predicted from the context_length tokens before it and a zero state. memory: the n-grams whose probabilities
     are mixed with the network's, or None. provenance: name and SHA-256 of the corpus, epochs, bits a character; for information
-    only.
+    only; of several networks, "members" in it lists those of each.
     """
 
-    network: Network
+    network: AnyNetwork
     vocabulary: Vocabulary
     reading: str
     context_length: int
@@ -70,6 +73,25 @@ class TextModel:
     def has_memory(self) -> bool:
         """Whether an n-gram memory is mixed with the network."""
         return self.memory is not None
+
+    @property
+    def one_network(self) -> Network:
+        """The network of a model that has one. Raises ConfigError for several."""
+        network, *others = self.network.members
+        if others:
+            raise ConfigError(f"this works on one network, the model has {1 + len(others)}", hint="choose one with --member")
+        return network
+
+    def member(self, number: int | None) -> "TextModel":
+        """Return the model with one of its networks, counted from 1; None keeps all. Raises ConfigError if there is none."""
+        if number is None:
+            return self
+        members = self.network.members
+        if not 1 <= number <= len(members):
+            raise ConfigError(f"--member is {number}, the networks of this model are numbered 1 to {len(members)}")
+        known = self.provenance.get("members")
+        own = known[number - 1] if isinstance(known, list) and len(known) == len(members) else {}
+        return dataclasses.replace(self, network=members[number - 1], provenance=own if len(members) > 1 else self.provenance)
 
     @property
     def start_id(self) -> int:
@@ -125,21 +147,26 @@ def load_model(path: Path) -> TextModel:
 
 def write_model_file(
     path: Path,
-    network: Network,
+    network: AnyNetwork,
     vocabulary: Vocabulary,
     metadata: Mapping[str, Any],
     memory: NgramMemory | None = None,
 ) -> None:
-    """Write the weights of a network, the metadata of its task and its memory. Raises OSError."""
+    """Write the weights of a network or of several, the metadata of their task and their memory. Raises OSError."""
     from safetensors.numpy import save
 
+    configs = [dataclasses.asdict(one.config) for one in network.members]
+    several = {"format_version": FORMAT_OF_SEVERAL, "networks": configs}
     described = {
         "sha256": NO_CHECKSUM,  # first, so that it is found before a vocabulary text that looks like it
-        "format_version": FORMAT_VERSION,
-        "network": dataclasses.asdict(network.config),
+        **({"format_version": FORMAT_VERSION, "network": configs[0]} if len(configs) == 1 else several),
         "vocabulary": vocabulary.to_mapping(),
     }
-    tensors = dict(network.weights)
+    tensors: dict[str, npt.NDArray[Any]] = {
+        prefix + name: weight
+        for prefix, one in zip(member_prefixes(len(configs)), network.members, strict=True)
+        for name, weight in one.weights.items()
+    }
     tensors |= {f"{MEMORY}{name}": array for name, array in memory.arrays.items()} if memory else {}
     content = save(tensors, metadata={METADATA_KEY: json.dumps({**described, **metadata}, ensure_ascii=True)})
     write_atomically(path, with_checksum(content))
@@ -156,7 +183,29 @@ def read_model_file(path: Path, task: Task) -> dict[str, Any]:
         fields, weights = (_read_keras_file if path.suffix == KERAS_SUFFIX else _read_tensor_file)(path, task)
     except _UNREADABLE as error:
         raise _unreadable(path, error) from error
-    return fields | {"network": Network(fields["network"], len(fields["vocabulary"]), weights)}
+    return {name: value for name, value in fields.items() if name != "networks"} | {"network": _network(fields, weights)}
+
+
+def _network(fields: Mapping[str, Any], weights: Mapping[str, Floats]) -> AnyNetwork:
+    """Return the network of a file, or the average of its networks."""
+    members = [
+        Network(config, len(fields["vocabulary"]), {name: weights[prefix + name] for name in names})
+        for prefix, config, names in _members(fields)
+    ]
+    return members[0] if len(members) == 1 else NetworkAverage(members)
+
+
+def _members(fields: Mapping[str, Any]) -> Iterator[tuple[str, NetworkConfig, dict[str, tuple[int, ...]]]]:
+    """Yield the prefix of the weights, the configuration and the shape of each weight of each network."""
+    labels, configs = fields.get("labels"), fields["networks"]
+    outputs = num_class_outputs(len(labels)) if labels else None
+    for prefix, config in zip(member_prefixes(len(configs)), configs, strict=True):
+        yield prefix, config, weight_shapes(config, len(fields["vocabulary"]), num_outputs=outputs)
+
+
+def member_prefixes(count: int) -> list[str]:
+    """Return what precedes the names of each network's weights; nothing if there is one network."""
+    return [""] if count == 1 else [f"network.{number}." for number in range(count)]
 
 
 def _read_tensor_file(path: Path, task: Task) -> tuple[dict[str, Any], dict[str, Floats]]:
@@ -173,12 +222,14 @@ def _read_tensor_file(path: Path, task: Task) -> tuple[dict[str, Any], dict[str,
 
 
 def _read_keras_file(path: Path, task: Task) -> tuple[dict[str, Any], dict[str, Floats]]:
-    """Return the same of a `.keras` file, which has no n-gram memory."""
+    """Return the same of a `.keras` file, which has one network and no n-gram memory."""
     from chargen.network.keras_file import read_description, read_weights
 
     described = read_description(path)
     fields = parse_description(described)
-    offsets = _expect(parse_json(described, depth=METADATA_DEPTH, marks=METADATA_MARKS)["offsets"], dict)
+    if len(fields["networks"]) > 1:
+        raise ValueError("it describes several networks")
+    offsets = expect(parse_json(described, depth=METADATA_DEPTH, marks=METADATA_MARKS)["offsets"], dict)
     weights = read_weights(path, _shapes(path, fields, task), offsets=offsets, checksum=fields.pop("sha256"))
     _check_numbers(weights)
     return {name: value for name, value in fields.items() if name != "memory"}, weights
@@ -188,8 +239,7 @@ def _shapes(path: Path, fields: dict[str, Any], task: Task) -> dict[str, tuple[i
     """Return the shape of each weight, and take the task out of the fields. Raises ModelFileError for another task."""
     if (found := fields.pop("task")) != task:
         raise _wrong_task(path, found)
-    num_outputs = num_class_outputs(len(fields["labels"])) if task == "classify" else None
-    return weight_shapes(fields["network"], len(fields["vocabulary"]), num_outputs=num_outputs)
+    return {prefix + name: shape for prefix, _, shapes in _members(fields) for name, shape in shapes.items()}
 
 
 def num_class_outputs(num_labels: int) -> int:
@@ -230,56 +280,6 @@ def _parse_metadata(metadata: Mapping[str, str]) -> dict[str, Any]:
     if METADATA_KEY not in metadata:
         raise ValueError("it is not a chargen model")
     return parse_description(metadata[METADATA_KEY])
-
-
-def parse_description(text: str) -> dict[str, Any]:
-    """Return the SHA-256, the task and the fields of a model, with the network's configuration in place of the network.
-
-    Raises ValueError, KeyError or ConfigError for an invalid description.
-    """
-    parsed = _expect(parse_json(text, depth=METADATA_DEPTH, marks=METADATA_MARKS), dict)
-    version = _expect(parsed["format_version"], int)
-    if version not in READ_VERSIONS:
-        raise ValueError(f"it has format version {version}, this chargen reads {FORMAT_VERSION}")
-    vocabulary = vocabulary_from_mapping(_expect(parsed["vocabulary"], dict))
-    task = parsed.get("task", "generate")
-    if task not in ("generate", "classify"):
-        raise ValueError(f"it is for the task {task!r:.40}")
-    return {
-        "sha256": _expect(parsed["sha256"], str) if version > 1 else None,
-        "task": task,
-        "network": resolve(("model file", {"network": _expect(parsed["network"], dict)})).settings.network,
-        "vocabulary": vocabulary,
-        "context_length": _context_length(parsed["context_length"]),
-        "provenance": _expect(parsed["provenance"], dict),
-        **(_generator_fields(parsed, len(vocabulary)) if task == "generate" else _classifier_fields(parsed)),
-    }
-
-
-def _context_length(value: Any) -> int:
-    if not 1 <= _expect(value, int) <= LONGEST_CONTEXT:
-        raise ValueError(f"its context length is {value}")
-    return value
-
-
-def _generator_fields(parsed: Mapping[str, Any], vocab_size: int) -> dict[str, Any]:
-    primer = tuple(_expect(one, int) for one in _expect(parsed["primer"], list))
-    if not primer or any(not 0 <= one < vocab_size for one in primer):
-        raise ValueError("its primer holds no ids, or ids outside the vocabulary")
-    carried = parsed.get("carried", parsed["network"].get("targets") != "last")  # missing in older files
-    if parsed["reading"] not in ("line", "document"):
-        raise ValueError(f"it reads its corpus by {parsed['reading']!r:.40}, expected line or document")
-    weight = _expect(_expect(parsed["memory"], dict)["weight"], float) if "memory" in parsed else None
-    ends = _expect(parsed["ends"], bool)
-    fields = {"reading": parsed["reading"], "primer": primer, "ends": ends, "carried": _expect(carried, bool)}
-    return fields | {"memory": weight}
-
-
-def _classifier_fields(parsed: Mapping[str, Any]) -> dict[str, Any]:
-    labels = tuple(_expect(one, str) for one in _expect(parsed["labels"], list))
-    if len(labels) < 2 or len(set(labels)) != len(labels):
-        raise ValueError(f"it has the labels {', '.join(labels)!r:.40}, expected two or more, each once")
-    return {"labels": labels}
 
 
 def _read_tensors(file: TensorFile, shapes: Mapping[str, tuple[int, ...]], *, with_memory: bool) -> dict[str, npt.NDArray[Any]]:
@@ -323,12 +323,6 @@ def _check_checksum(file: TensorFile, checksum: str | None, tensors: Mapping[str
     """Raise ValueError unless the file has exactly the bytes that were written."""
     if checksum is not None and not (re.fullmatch("[0-9a-f]{64}", checksum) and file.has_checksum(checksum, tensors)):
         raise ValueError("its SHA-256 is wrong, so the file is damaged")
-
-
-def _expect(value: Any, kind: type) -> Any:
-    if type(value) is not kind:
-        raise ValueError(f"its metadata holds {value!r:.40} where a {kind.__name__} was expected")
-    return value
 
 
 def _reason(error: Exception) -> str:

@@ -83,6 +83,16 @@ class Network:
         return LayerNorm(*[self.weights[f"norm.{layer}.{name}"] for name in LAYER_NORM_WEIGHTS])
 
     @property
+    def members(self) -> tuple["Network", ...]:
+        """The network alone; a `NetworkAverage` has several."""
+        return (self,)
+
+    @property
+    def output_size(self) -> int:
+        """The size of the last recurrent layer's outputs."""
+        return self.config.hidden_size
+
+    @property
     def num_parameters(self) -> int:
         """The number of trained parameters."""
         return sum(weight.size for weight in self.weights.values())

@@ -51,6 +51,11 @@ class Stepper:
         self._logits = np.empty((batch_size, len(self._bias)), np.float32)
 
     @property
+    def num_layers(self) -> int:
+        """The number of recurrent layers, and of the parts of a state."""
+        return len(self._layers)
+
+    @property
     def state(self) -> tuple[Any, ...]:
         """A copy of the state of each layer; assign a state with the same number of rows to continue from it."""
         return tuple(layer.state for layer in self._layers)

@@ -8,6 +8,7 @@ from itertools import groupby, pairwise
 
 from chargen.insight.assessment import missing_baselines_note
 from chargen.insight.embedding import Embedding
+from chargen.insight.layers import describe_networks
 from chargen.insight.report import (
     COPY_LENGTH,
     RANDOM_SEED,
@@ -51,9 +52,9 @@ def report_page(
     evaluation, judgement, embedding: None leaves out the quality of the model, the new texts, and the picture of its tokens.
     run_name: the run's name for commands. others: runs whose curves are drawn beside.
     """
-    network, notes = record.metadata["network"], _notes(record, evaluation, judgement)
+    notes = _notes(record, evaluation, judgement)
     curves, gradients = _curves(record, others), _gradients(record.gradients)
-    subtitle = f"{network.cell} {network.num_layers}x{network.hidden_size}, run {record.run.path.resolve().name}"
+    subtitle = f"{describe_networks(record.metadata['networks'])}, run {record.run.path.resolve().name}"
     sections = {
         "curves": ("How it learned", [*map(draw, curves), _figures(record.history)]),
         "samples": ("What it wrote during training", _samples(record.samples)),
@@ -156,17 +157,15 @@ def _tiles(record: RunRecord) -> Iterator[tuple[str, str]]:
 def _facts(record: RunRecord) -> Iterator[tuple[str, str]]:
     """Yield the facts about corpus, network and training."""
     metadata, settings = record.metadata, record.settings
-    network, training = metadata["network"], settings.training
+    networks, training = metadata["networks"], settings.training
     yield "corpus", f"{_corpus(record)}, sha256 {metadata['provenance'].get('sha256')!s:.12}"
     yield "vocabulary", f"{len(metadata['vocabulary'].pieces):,} {TOKENS[settings.corpus.tokens]}"
     labels = metadata["labels"] if record.classifies else metadata["vocabulary"].labels
     if labels:
         yield "labels", ", ".join(labels)
-    inputs = f"embedding {network.embedding_size}" if network.embedding_size else "one-hot"
-    yield (
-        "network",
-        f"{network.cell} {network.num_layers}x{network.hidden_size}, {inputs}, {record.num_parameters:,} parameters",
-    )
+    size = networks[0].embedding_size
+    inputs = f"embedding {size}" if size else "one-hot"
+    yield "network", f"{describe_networks(networks)}, {inputs}, {record.num_parameters:,} parameters"
     yield "windows", f"{metadata['context_length']:,} tokens{_batch(training)}"
     yield "optimizer", f"{training.optimizer}, learning rate {training.learning_rate:g}, {training.schedule}"
     if record.history:

@@ -275,13 +275,14 @@ def summarize(run: RunDirectory) -> dict[str, Any]:
         metadata = read_metadata(run.model)
     except ModelFileError as error:
         return summary | {"error": error.message}
-    network, provenance = metadata["network"], metadata["provenance"]
+    (network, *others), provenance = metadata["networks"], metadata["provenance"]
     return summary | {
         "task": metadata["task"],
         "corpus": provenance.get("corpus"),
         "cell": network.cell,
         "num_layers": network.num_layers,
         "hidden_size": network.hidden_size,
+        "networks": 1 + len(others),
         "vocab_size": len(metadata["vocabulary"]),
         "epochs": provenance.get("epochs"),
         "bits_per_character": provenance.get("bits_per_character"),

@@ -15,11 +15,12 @@ import numpy as np
 
 from chargen.corpus.vocabulary import BOUNDARY
 from chargen.corpus.words import split_words
+from chargen.network.average import log_softmax
 from chargen.network.model_file import TextModel
 from chargen.writing.generation import Drawing, Stopped, StopText, TokenDecoder
 from chargen.writing.prediction import forbid_end, primer_for, silence
 from chargen.writing.predictor import ModelPredictor, beginning, make_predictor
-from chargen.writing.sampling import Logits, Sampler, log_softmax
+from chargen.writing.sampling import Logits, Sampler
 from chargen.writing.scoring import IdArray
 
 SLICE = 0.005  # seconds

@@ -7,7 +7,7 @@ from chargen.export.samples import sample_texts
 from chargen.network.model_file import TextModel
 
 TOLD_OF_NETWORK = ("cell", "num_layers", "hidden_size", "embedding_size")
-TOLD_TO_PAGE = ("name", "bits_per_character", "network", "vocab_size", "ends")
+TOLD_TO_PAGE = ("name", "bits_per_character", "network", "members", "vocab_size", "ends")
 
 
 class ModelCard(NamedTuple):
@@ -26,6 +26,7 @@ def describe_model(model: TextModel) -> ModelCard:
     card = {
         "name": described["name"],
         **{name: described["network"][name] for name in TOLD_OF_NETWORK},
+        "networks": len(model.network.members),
         "parameters": parameters,
         "tokens": kind,
         "vocab_size": described["vocab_size"],
@@ -36,5 +37,5 @@ def describe_model(model: TextModel) -> ModelCard:
         "epochs": epochs if type(epochs) is int else None,
         "bits_per_character": described["bits_per_character"],
     }
-    for_page = {name: described[name] for name in TOLD_TO_PAGE} | {"samples": sample_texts(model)}
+    for_page = {name: described[name] for name in TOLD_TO_PAGE if name in described} | {"samples": sample_texts(model)}
     return ModelCard(card, for_page | {"vocabulary": {"kind": kind, "labels": labels}, "num_parameters": parameters})

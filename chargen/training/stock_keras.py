@@ -4,7 +4,7 @@ import hashlib
 import io
 import tempfile
 import zipfile
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import asdict
 from pathlib import Path
 from typing import Any
@@ -16,8 +16,9 @@ from keras import layers, ops
 from chargen.export.contents import describe
 from chargen.inline import ascii_json
 from chargen.network.cells import Floats
+from chargen.network.description import FORMAT_VERSION
 from chargen.network.keras_file import DESCRIPTION, WEIGHTS
-from chargen.network.model_file import FORMAT_VERSION, TextModel, num_class_outputs
+from chargen.network.model_file import TextModel, num_class_outputs
 from chargen.settings.schema import NetworkConfig
 from chargen.training.export import find_variable
 from chargen.training.layers.dense_recurrent import DenseRecurrent
@@ -31,10 +32,10 @@ def stock_file(model: TextModel) -> bytes:
 
     Its inputs are ids, (B, T), for any T, but those of a network of Dense layers, which has T layers; its outputs are logits.
     """
-    network = model.network.config
+    network = model.one_network.config
     length = model.context_length if network.cell == "dense" else None
     built = stock_model(network.undropped(), len(model.vocabulary), context_length=length)
-    set_weights(built, model.network.weights)
+    set_weights(built, model.one_network.weights)
     return _archive(built, lambda weights: _description(model, built, weights))
 
 
@@ -59,7 +60,10 @@ def classifier_file(model: TextClassifier) -> bytes:
     }
     return _archive(
         built,
-        lambda weights: described | {"sha256": hashlib.sha256(weights).hexdigest(), "offsets": _offsets(model, built, weights)},
+        lambda weights: (
+            described
+            | {"sha256": hashlib.sha256(weights).hexdigest(), "offsets": _offsets(model.network.weights, built, weights)}
+        ),
     )
 
 
@@ -83,11 +87,11 @@ def _description(model: TextModel, built: keras.Model, weights: bytes) -> dict[s
         "sha256": hashlib.sha256(weights).hexdigest(),
         **described,
         "provenance": provenance,
-        "offsets": _offsets(model, built, weights),
+        "offsets": _offsets(model.one_network.weights, built, weights),
     }
 
 
-def _offsets(model: TextModel | TextClassifier, built: keras.Model, weights: bytes) -> dict[str, int]:
+def _offsets(names: Iterable[str], built: keras.Model, weights: bytes) -> dict[str, int]:
     """Return at which byte of the HDF5 file that Keras has written of a model each weight begins."""
     begins: dict[int, int] = {}  # by the id of a variable
     with h5py.File(io.BytesIO(weights), "r") as file:
@@ -97,7 +101,7 @@ def _offsets(model: TextModel | TextClassifier, built: keras.Model, weights: byt
             if arrays:
                 layer = built.get_layer(group["vars"].attrs["name"])
                 begins |= {id(one): array.id.get_offset() for one, array in zip(layer.weights, arrays, strict=True)}
-    return {name: begins[id(find_variable(built, name))] for name in model.network.weights}
+    return {name: begins[id(find_variable(built, name))] for name in names}
 
 
 def set_weights(model: keras.Model, weights: Mapping[str, Floats]) -> None:

@@ -6,10 +6,11 @@ from typing import NamedTuple
 import numpy as np
 
 from chargen.corpus.vocabulary import BOUNDARY
+from chargen.network.average import log_softmax
 from chargen.writing.ensemble import AnyModel
 from chargen.writing.generation import Stopped, continuation, count_characters, most_steps
 from chargen.writing.prediction import begin, forbid_end, silence
-from chargen.writing.sampling import Doubles, Logits, exclude, log_softmax
+from chargen.writing.sampling import Doubles, Logits, exclude
 from chargen.writing.scoring import IdArray
 
 

@@ -10,9 +10,10 @@ import numpy as np
 from chargen.corpus.vocabulary import Ids
 from chargen.corpus.windows import join_documents
 from chargen.errors import ConfigError
+from chargen.network.average import log_softmax
 from chargen.network.model_file import TextModel
 from chargen.writing.reading import expectations
-from chargen.writing.sampling import Doubles, log_softmax
+from chargen.writing.sampling import Doubles
 
 SUM_TOLERANCE = 1e-6  # how far given probabilities may be from 1
 

@@ -11,10 +11,11 @@ import numpy.typing as npt
 from chargen.corpus.examples import fixed_rows
 from chargen.corpus.vocabulary import Ids, Vocabulary
 from chargen.errors import ConfigError, ModelFileError, UnknownTokenError
+from chargen.network.average import log_softmax
 from chargen.network.model_file import TextModel, load_model, read_metadata, read_model_file, write_model_file
 from chargen.network.network import Network
 from chargen.writing.classification import log_likelihoods, log_posterior, make_prior
-from chargen.writing.sampling import Doubles, log_softmax
+from chargen.writing.sampling import Doubles
 
 BATCH_ROWS = 256  # texts read side by side
 

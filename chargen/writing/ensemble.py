@@ -9,8 +9,9 @@ import numpy.typing as npt
 
 from chargen.corpus.vocabulary import BOUNDARY, Vocabulary
 from chargen.errors import ConfigError
+from chargen.network.average import average_logits
 from chargen.network.model_file import TextModel, load_model
-from chargen.writing.sampling import Doubles, Logits, log_softmax
+from chargen.writing.sampling import Logits
 
 AVERAGE, TURNS = "average", "turns"
 
@@ -76,11 +77,6 @@ class Ensemble:
 AnyModel = TextModel | Ensemble
 
 
-def average_logits(logits: Sequence[Logits]) -> Doubles:
-    """Return the logarithm of the mean of the probabilities, (B, V), of several arrays of logits."""
-    return np.logaddexp.reduce([log_softmax(one) for one in logits]) - np.log(len(logits))
-
-
 def load_models(
     paths: Sequence[Path],
     how: str = AVERAGE,
@@ -122,7 +118,7 @@ def join_models(models: Sequence[tuple[str, TextModel]], how: str = AVERAGE) -> 
     if not others:
         return first
     for name, other in others:
-        _check_vocabularies(first_name, first.vocabulary, name, other.vocabulary)
+        check_vocabularies(first_name, first.vocabulary, name, other.vocabulary)
         if other.ends != first.ends:
             liner, writer = (name, first_name) if other.ends else (first_name, name)
             raise ConfigError(
@@ -131,7 +127,8 @@ def join_models(models: Sequence[tuple[str, TextModel]], how: str = AVERAGE) -> 
     return Ensemble(members=tuple(model for _, model in models), how=how)
 
 
-def _check_vocabularies(name: str, tokens: Vocabulary, other_name: str, other_tokens: Vocabulary) -> None:
+def check_vocabularies(name: str, tokens: Vocabulary, other_name: str, other_tokens: Vocabulary) -> None:
+    """Raise ConfigError, naming two models and the difference, for vocabularies with different tokens."""
     if tokens == other_tokens:
         return
     if tokens.kind != other_tokens.kind:

@@ -8,6 +8,7 @@ from typing import Any, Literal, NamedTuple
 import numpy as np
 
 from chargen.corpus.vocabulary import BOUNDARY, Vocabulary
+from chargen.network.average import AverageStepper
 from chargen.network.native_writer import NativeWriter
 from chargen.network.stepper import Stepper
 from chargen.writing.ensemble import AnyModel
@@ -86,7 +87,7 @@ class Drawing:
         self.done = self._position == self._steps or bool(self._may_stop and self._stopped.all())
         return ids
 
-    def ahead(self, predictor: Stepper | MemoryPredictor) -> Iterator[DrawnIds] | None:
+    def ahead(self, predictor: Stepper | AverageStepper | MemoryPredictor) -> Iterator[DrawnIds] | None:
         """Return all further draws, made without Python in between, or None if they need it.
 
         The predictor has read the last token. They are the same draws from the same numbers of `rng`.
@@ -143,7 +144,7 @@ def draw_tokens(model: AnyModel, prompt: IdArray, *, count: int, **options: Any)
         if drawing.done:
             return
         logits = predictor.step(ids)
-        if isinstance(predictor, Stepper | MemoryPredictor) and (ahead := drawing.ahead(predictor)):
+        if isinstance(predictor, Stepper | AverageStepper | MemoryPredictor) and (ahead := drawing.ahead(predictor)):
             yield from ahead
             return
 

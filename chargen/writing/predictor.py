@@ -9,10 +9,10 @@ import numpy as np
 import numpy.typing as npt
 
 from chargen.memory.ngrams import Contexts, NgramMemory
+from chargen.network.average import AnyStepper
 from chargen.network.cells import Floats
 from chargen.network.model_file import TextModel
 from chargen.network.native_writer import NativeWriter
-from chargen.network.stepper import Stepper
 from chargen.writing.sampling import Logits
 from chargen.writing.scoring import IdArray
 
@@ -57,7 +57,7 @@ def beginning(model: TextModel, count: int) -> Any:
 class MemoryPredictor:
     """Mix the predictions of a network with those of an n-gram memory. The state is the network's and the contexts."""
 
-    def __init__(self, network: "Stepper | WindowPredictor", memory: NgramMemory, contexts: Contexts) -> None:
+    def __init__(self, network: "AnyStepper | WindowPredictor", memory: NgramMemory, contexts: Contexts) -> None:
         """Take the contexts of what the network has read, (B, order); they are changed."""
         self._network, self._memory, self._contexts = network, memory, contexts
 
@@ -91,7 +91,7 @@ class MemoryPredictor:
 
     def writer(self, **options: Any) -> NativeWriter | None:
         """Return what draws and reads tokens from here on by itself, see `Stepper.writer`."""
-        if not isinstance(self._network, Stepper):
+        if isinstance(self._network, WindowPredictor):
             return None
         return self._network.writer(**options, memory=(self._memory, self._contexts))
 

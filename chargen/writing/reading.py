@@ -17,11 +17,12 @@ import numpy.typing as npt
 from chargen.corpus.windows import SlidingWindows, TokenStream
 from chargen.errors import ConfigError
 from chargen.memory.ngrams import Contexts
+from chargen.network.average import average_logits
 from chargen.network.cells import Floats
 from chargen.network.model_file import TextModel
 from chargen.network.network import NetworkState
 from chargen.network.stepper import TOKENS_AT_ONCE
-from chargen.writing.ensemble import AVERAGE, AnyModel, Ensemble, average_logits, translation
+from chargen.writing.ensemble import AVERAGE, AnyModel, Ensemble, translation
 from chargen.writing.sampling import Logits
 from chargen.writing.scoring import LOGITS_AT_ONCE, Doubles, cross_entropies, read_outputs, window_outputs
 
@@ -173,7 +174,7 @@ class _WindowReader(_Reader):
         places = piece.places[piece.counts]
         windows = places - np.searchsorted(self._stream.cuts, places, side="right")  # one for each predicted token, in order
         if not len(windows):
-            return np.empty((0, self._network.config.hidden_size), np.float32)
+            return np.empty((0, self._network.output_size), np.float32)
         at_once = max(1, TOKENS_AT_ONCE // self._model.context_length)
         gathered = (self._windows.gather(windows[first : first + at_once]) for first in range(0, len(windows), at_once))
         return np.concatenate([window_outputs(self._network, self._translated(one.inputs)) for one in gathered])

@@ -25,12 +25,6 @@ def softmax(logits: Logits) -> Doubles:
     return exponentials / exponentials.sum(axis=-1, keepdims=True)
 
 
-def log_softmax(logits: Logits) -> Doubles:
-    """Return the log-probabilities, (..., V), of unnormalised scores, (..., V), in float64; each row needs a finite maximum."""
-    shifted = logits.astype(np.float64) - logits.max(axis=-1, keepdims=True)
-    return shifted - np.log(np.exp(shifted).sum(axis=-1, keepdims=True))
-
-
 def penalize(logits: Logits, recent: Sequence[DrawnIds], penalty: float) -> Logits:
     """Make recently drawn tokens less probable (CTRL, Keskar et al. 2019, section 4.1).
 

@@ -7,8 +7,9 @@ the recurrent product stays in the loop. B is the rows, T the tokens of each, V 
 import numpy as np
 import numpy.typing as npt
 
+from chargen.network.average import AnyNetwork
 from chargen.network.cells import Floats
-from chargen.network.network import Network, NetworkState
+from chargen.network.network import NetworkState
 from chargen.network.stepper import TOKENS_AT_ONCE
 
 LOGITS_AT_ONCE = 1 << 21  # in float64
@@ -17,7 +18,7 @@ IdArray = npt.NDArray[np.integer]
 Doubles = npt.NDArray[np.float64]
 
 
-def token_nats(network: Network, ids: IdArray, targets: IdArray, state: NetworkState) -> tuple[Doubles, NetworkState]:
+def token_nats(network: AnyNetwork, ids: IdArray, targets: IdArray, state: NetworkState) -> tuple[Doubles, NetworkState]:
     """Read (B, T) ids from a state, and return the cross-entropy of every target, (B, T), and the state after the last.
 
     Nats in float64, from logits in float32, at temperature 1. targets: (B, T), the token that follows each.
@@ -31,15 +32,15 @@ def token_nats(network: Network, ids: IdArray, targets: IdArray, state: NetworkS
     return nats, state
 
 
-def read_outputs(network: Network, ids: IdArray, state: NetworkState) -> tuple[Floats, NetworkState]:
+def read_outputs(network: AnyNetwork, ids: IdArray, state: NetworkState) -> tuple[Floats, NetworkState]:
     """Read (B, T) ids and return the last recurrent layer's outputs, (T, B, H), and the state after the last token."""
     stepper = network.stepper(state)
     return stepper.outputs(ids), stepper.state
 
 
-def window_outputs(network: Network, windows: IdArray) -> Floats:
+def window_outputs(network: AnyNetwork, windows: IdArray) -> Floats:
     """Read windows, (N, T), each from the zero state, and return the last recurrent layer's output after each, (N, H)."""
-    found = np.empty((len(windows), network.config.hidden_size), np.float32)
+    found = np.empty((len(windows), network.output_size), np.float32)
     at_once = max(1, TOKENS_AT_ONCE // max(1, windows.shape[1]))
     for first in range(0, len(windows), at_once):
         some = windows[first : first + at_once]
@@ -48,7 +49,7 @@ def window_outputs(network: Network, windows: IdArray) -> Floats:
     return found
 
 
-def _cross_entropies(network: Network, outputs: Floats, targets: IdArray) -> Doubles:
+def _cross_entropies(network: AnyNetwork, outputs: Floats, targets: IdArray) -> Doubles:
     """Return the cross-entropy of targets, (T, B), given the recurrent outputs before them, (T, B, H)."""
     rows, wanted = outputs.reshape(-1, outputs.shape[-1]), targets.reshape(-1)
     nats = np.empty(len(rows))

@@ -1,11 +1,13 @@
 """Models of every form that can be trained, to compare the exports with the NumPy network."""
 
+from dataclasses import replace
 from itertools import product
 from typing import Any
 
 import numpy as np
 
 from chargen.corpus.vocabulary import CharacterVocabulary, Vocabulary
+from chargen.network.average import NetworkAverage
 from chargen.network.model_file import TextModel
 from chargen.network.network import Network, weight_shapes
 from chargen.settings.schema import NetworkConfig
@@ -54,9 +56,15 @@ def make_model(config: NetworkConfig, *, vocabulary: Vocabulary | None = None, s
     return TextModel(network=Network(config, len(vocabulary), weights), vocabulary=vocabulary, **known | fields)
 
 
+def several(**fields: Any) -> TextModel:
+    """Make a model of three networks of different forms."""
+    models = [make_model(config, **fields) for config in FORMS[1:24:9]]
+    return replace(models[0], network=NetworkAverage([one.one_network for one in models]))
+
+
 def halved(model: TextModel) -> Network:
     """Return the network with its weights rounded to float16."""
-    network = model.network
+    network = model.one_network
     weights = {name: weight.astype(np.float16).astype(np.float32) for name, weight in network.weights.items()}
     return Network(network.config, network.vocab_size, weights)
 

@@ -16,7 +16,7 @@ from chargen.export.standalone import CONTROLS
 from chargen.network.model_file import TextModel, save_model
 from chargen.settings.schema import NetworkConfig
 from chargen.terminal import ACTIVE
-from tests.export.forms import FORMS, E, H, halved, make_model, name_of, some_ids
+from tests.export.forms import FORMS, E, H, halved, make_model, name_of, several, some_ids
 
 Invoke = Callable[..., Result]
 Program = Callable[..., subprocess.CompletedProcess[bytes]]
@@ -140,13 +140,22 @@ def test_every_form_computes_what_the_network_does(config: NetworkConfig) -> Non
         exec(make_script(model, precision), names)
         described = names["json"].loads(names["MODEL"])
         weights = names["unpack"](described["tensors"], precision, names["WEIGHTS"])
-        rebuilt = names["Network"](described["network"], weights)
+        rebuilt = names["make_network"](described, weights)
         for row in some_ids():
             state, there = network.zero_state(1), rebuilt.zero_state()
             for token in row.tolist():
                 expected, state = network.step(np.array([token]), state)
-                given, there = rebuilt.step(token, there)
-                np.testing.assert_allclose(given, expected[0], atol=1e-5)
+                values, there = rebuilt.advance(token, there)
+                np.testing.assert_allclose(rebuilt.head(values), expected[0], atol=1e-5)
+
+
+@pytest.mark.parametrize("carried", [True, False])
+def test_several_networks_write_the_average(carried: bool, invoke: Invoke, program: Program, in_folder: Path) -> None:
+    model = several(carried=carried)
+    save_model(in_folder / "model.safetensors", model)
+    assert program(model, "--seed", "ab", "--length", "20", precision="float16").returncode == 0
+    asked = ["--seed", "ab", "--length", "40", "--random-seed", "3"]
+    assert written(program, model, *asked) == invoke("sample", "--run", "model.safetensors", *asked).stdout
 
 
 def test_no_text_of_a_model_becomes_code(program: Program) -> None:

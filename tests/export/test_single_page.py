@@ -26,7 +26,7 @@ from chargen.settings.writing import SamplingOptions
 from chargen.writing.generation import stream_text
 from chargen.writing.prediction import guesses, most_probable, next_probabilities
 from chargen.writing.sampling import Sampler
-from tests.export.forms import FORMS, E, H, halved, make_model, name_of, some_ids
+from tests.export.forms import FORMS, E, H, halved, make_model, name_of, several, some_ids
 from tests.export.pages import begin, engine_of, text_of, wait_until, watch, write
 from tests.writing.samplers import sampler_of
 
@@ -179,6 +179,22 @@ def test_logits_equal_in_a_page_of_their_own(
     np.testing.assert_allclose(
         engine_of(open_page(model)).evaluate(READ_IDS, [some_ids().tolist()]), all_logits(model.network), atol=1e-5
     )
+
+
+@ARITHMETICS
+def test_logits_of_several_networks_are_the_average(simd: str, anywhere: Any) -> None:
+    model = several()
+    numbers = b64encode(packed(model, "float32")).decode("ascii")
+    given = anywhere.evaluate(READ_IDS, [some_ids().tolist(), describe(model, "float32"), numbers, simd])
+    np.testing.assert_allclose(given, all_logits(model.network), atol=1e-5)
+
+
+def test_a_page_of_several_networks_writes_what_sample_writes(open_page: Open) -> None:
+    model = several()
+    page = open_page(model)
+    assert "(one of 3 networks, whose predictions are averaged)" in page.locator("#about").inner_text()
+    begin(page, "ab")
+    assert write(page, 60).startswith(greedy(model, "ab", 60))
 
 
 @pytest.mark.parametrize("cell", ["simplernn", "lstm", "gru"])

@@ -3,6 +3,7 @@
 import json
 import tempfile
 from collections.abc import Mapping
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -10,6 +11,7 @@ import numpy as np
 
 from chargen.corpus.vocabulary import ByteVocabulary, CharacterVocabulary, Vocabulary
 from chargen.corpus.words import BpeVocabulary, WordVocabulary
+from chargen.network.average import NetworkAverage
 from chargen.network.model_file import TextModel, save_model
 from chargen.network.network import Network, weight_shapes
 from chargen.network.tensor_file import LENGTH_BYTES, METADATA, NO_CHECKSUM, with_checksum
@@ -46,7 +48,13 @@ def text_models() -> dict[str, TextModel]:
         "bytes": _text_model(ByteVocabulary(), cell="simplernn", hidden_size=2, embedding_size=0, dense_size=3),
         "words": _text_model(WordVocabulary(["a", " b", "\u4e16"], ["x", "y"], num_characters=4), cell="gru"),
         "bpe": _text_model(BpeVocabulary("abc", merges), cell="gru", reset_after=False, embedding_norm="batch"),
+        "several": _several(CharacterVocabulary("abc")),
     }
+
+
+def _several(vocabulary: Vocabulary) -> TextModel:
+    members = [_text_model(vocabulary, cell=cell, hidden_size=3).one_network for cell in ("lstm", "gru")]
+    return replace(_text_model(vocabulary), network=NetworkAverage(members))
 
 
 def classifier() -> TextClassifier:

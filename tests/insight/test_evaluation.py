@@ -18,9 +18,9 @@ from chargen.insight.evaluation import (
     ignore,
     protocols,
 )
+from chargen.network.average import log_softmax
 from chargen.network.model_file import TextModel
 from chargen.writing.ensemble import join_models
-from chargen.writing.sampling import log_softmax
 
 RandomModel = Callable[..., TextModel]
 

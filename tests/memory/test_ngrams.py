@@ -17,11 +17,12 @@ from chargen.memory import ngrams
 from chargen.memory.building import FEWEST, build_grams, choose_weight
 from chargen.memory.ngrams import NgramMemory
 from chargen.native.library import kernels_or_none
+from chargen.network.average import log_softmax
 from chargen.network.model_file import TextModel
 from chargen.writing.prediction import begin, guesses, next_probabilities
 from chargen.writing.predictor import make_predictor
 from chargen.writing.reading import expectations
-from chargen.writing.sampling import log_softmax, softmax
+from chargen.writing.sampling import softmax
 
 VOCABULARY = CharacterVocabulary("abc")
 V = len(VOCABULARY)

@@ -83,7 +83,7 @@ def test_equal_models_give_equal_bytes(path: Path) -> None:
 
 
 def test_metadata_is_read_without_weights(path: Path) -> None:
-    assert read_metadata(path)["network"] == CONFIG
+    assert read_metadata(path)["networks"] == (CONFIG,)
     path.write_bytes(path.read_bytes().replace(b"output.bias", b"output.bies"))
     assert read_metadata(path)["provenance"]["epochs"] == 3
     assert "output.bias" in refused(path)

@@ -7,9 +7,9 @@ from typing import Any
 import numpy as np
 import pytest
 
+from chargen.network.average import log_softmax
 from chargen.network.model_file import TextModel
 from chargen.writing.beam import beam_search
-from chargen.writing.sampling import log_softmax
 
 L = 4
 CHARACTERS = "abc"

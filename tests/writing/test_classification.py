@@ -6,12 +6,12 @@ import pytest
 
 from chargen.corpus.vocabulary import CharacterVocabulary
 from chargen.errors import ConfigError, UnknownTokenError
+from chargen.network.average import log_softmax
 from chargen.network.model_file import TextModel
 from chargen.network.network import Network, weight_shapes
 from chargen.settings.schema import NetworkConfig
 from chargen.writing.classification import log_likelihoods, log_posterior, make_prior
 from chargen.writing.classifier import TextClassifier, label_probabilities
-from chargen.writing.sampling import log_softmax
 
 TwoDice = Callable[..., TextModel]
 HasAnA = Callable[..., TextClassifier]

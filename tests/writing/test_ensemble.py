@@ -6,9 +6,10 @@ import pytest
 
 from chargen.corpus.vocabulary import CharacterVocabulary
 from chargen.errors import ConfigError
+from chargen.network.average import average_logits
 from chargen.network.model_file import TextModel, save_model
 from chargen.network.network import Network
-from chargen.writing.ensemble import AnyModel, Ensemble, average_logits, join_models, load_models
+from chargen.writing.ensemble import AnyModel, Ensemble, join_models, load_models
 from chargen.writing.generation import sample_texts, stream_text
 from chargen.writing.prediction import begin
 from chargen.writing.sampling import Sampler, softmax

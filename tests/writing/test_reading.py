@@ -11,6 +11,7 @@ from chargen.corpus.documents import Document
 from chargen.corpus.vocabulary import BOUNDARY, CharacterVocabulary
 from chargen.corpus.windows import tokenize
 from chargen.errors import ConfigError, NetworkError
+from chargen.network.average import log_softmax
 from chargen.network.model_file import TextModel
 from chargen.network.network import Network
 from chargen.settings.schema import NetworkConfig
@@ -21,7 +22,6 @@ from chargen.writing.generation import sample_texts
 from chargen.writing.prediction import begin, guesses, next_probabilities
 from chargen.writing.predictor import make_predictor
 from chargen.writing.reading import expectations
-from chargen.writing.sampling import log_softmax
 from tests.writing.samplers import sampler_of
 
 RandomModel = Callable[..., TextModel]

@@ -9,6 +9,7 @@ from hypothesis.extra.numpy import arrays
 from chargen.corpus.vocabulary import ByteVocabulary, CharacterVocabulary
 from chargen.corpus.words import WordVocabulary
 from chargen.errors import ConfigError
+from chargen.network.average import log_softmax
 from chargen.settings.writing import SamplingOptions
 from chargen.writing.sampling import (
     Sampler,
@@ -17,7 +18,6 @@ from chargen.writing.sampling import (
     exclude,
     keep_top_k,
     keep_top_p,
-    log_softmax,
     make_sampler,
     penalize,
     softmax,

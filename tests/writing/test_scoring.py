@@ -3,9 +3,9 @@
 import numpy as np
 import pytest
 
+from chargen.network.average import log_softmax
 from chargen.network.network import Network, weight_shapes
 from chargen.settings.schema import NetworkConfig
-from chargen.writing.sampling import log_softmax
 from chargen.writing.scoring import read_outputs, token_nats
 
 B, T, E, H, V = 2, 6, 3, 5, 7

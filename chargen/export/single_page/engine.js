@@ -177,5 +177,14 @@ function makeEngine(described, numbers, module) {
 
 function makeNetwork(described, numbers, module) {
   const weights = unpackWeights(numbers, described.precision, described.tensors);
-  return new Network(described, weights, module ? makeArithmetic(module, weights) : new PlainArithmetic());
+  const arithmetic = module ? makeArithmetic(module, weights) : new PlainArithmetic();
+  if (!described.members) return new Network(described, weights, arithmetic);
+  const { vocab_size } = described;
+  return new NetworkAverage(described.members.map((one) => new Network({ ...one, vocab_size }, startingWith(one.prefix, weights), arithmetic)));
+}
+
+/** Return the weights whose names start with a prefix, named without it. */
+function startingWith(prefix, weights) {
+  const found = Object.entries(weights).filter(([name]) => name.startsWith(prefix));
+  return Object.fromEntries(found.map(([name, weight]) => [name.slice(prefix.length), weight]));
 }

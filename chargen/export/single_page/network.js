@@ -251,6 +251,50 @@ class Network {
   }
 }
 
+/** Several networks that read the same tokens; their probabilities are averaged. */
+class NetworkAverage {
+  constructor(members) {
+    this.members = members;
+    this.logits = new Float32Array(members[0].logits.length); // the logarithms of the averaged probabilities
+  }
+
+  step(token) {
+    this.advance(token);
+    return this.predict();
+  }
+
+  advance(token) {
+    for (const one of this.members) one.advance(token);
+  }
+
+  predict() {
+    this.logits.fill(0);
+    for (const one of this.members) {
+      const logits = one.predict();
+      const highest = logits.reduce((most, value) => Math.max(most, value), -Infinity);
+      const powers = Float64Array.from(logits, (value) => Math.exp(value - highest));
+      const sum = powers.reduce((total, value) => total + value, 0);
+      powers.forEach((value, token) => (this.logits[token] += value / sum / this.members.length));
+    }
+    this.logits.forEach((value, token) => (this.logits[token] = Math.log(value)));
+    return this.logits;
+  }
+
+  /** A copy of the states and the logits. */
+  get state() {
+    return { members: this.members.map((one) => one.state), logits: this.logits.slice() };
+  }
+
+  set state({ members, logits }) {
+    this.members.forEach((one, place) => (one.state = members[place]));
+    this.logits.set(logits);
+  }
+
+  reset() {
+    for (const one of this.members) one.reset();
+  }
+}
+
 /**
  * A network whose state is not carried: for each new token it reads the window of the last ones from a zero state. In a model
  * of labels the first token of the window is always the label.

@@ -254,7 +254,8 @@ function introduce() {
     $("name").textContent = name;
   }
   const learnt = bits ? `; ${bits.toFixed(2)} bits a character` : "";
-  $("about").textContent = `${cells[config.cell]} of ${layers} that writes ${kinds[kind]}${learnt}`;
+  const together = described.members ? ` (one of ${described.members.length} networks, whose predictions are averaged)` : "";
+  $("about").textContent = `${cells[config.cell]} of ${layers}${together} that writes ${kinds[kind]}${learnt}`;
   $("size").textContent = aboutSize();
   $("most-bits").textContent = `${MOST_BITS} bits and more`;
   $("label-field").hidden = !labels.length;

@@ -34,7 +34,7 @@ class Start:
         """The settings of the weights, as a layer below those of the user."""
         tokens = {"character": "char"}.get(self.model.vocabulary.kind, self.model.vocabulary.kind)
         return self.name, {
-            "network": dataclasses.asdict(self.model.network.config),
+            "network": dataclasses.asdict(self.model.one_network.config),
             "corpus": {"tokens": tokens, **self.corpus},
         }
 
@@ -45,7 +45,10 @@ def find_start(layers: Sequence[tuple[str, Mapping[str, Any]]], runs_dir: Path) 
     if not named:
         return None
     path = find_model(str(named[-1]), runs_dir)
-    return Start(str(named[-1]), load_model(path), _held_out_by(RunDirectory(path.parent)))
+    model = load_model(path)
+    if len(model.network.members) > 1:
+        raise ConfigError(f"{path} holds several networks, --from starts from one", hint="give the run of one of them")
+    return Start(str(named[-1]), model, _held_out_by(RunDirectory(path.parent)))
 
 
 def _held_out_by(run: RunDirectory) -> Mapping[str, Any]:
@@ -58,7 +61,7 @@ def _held_out_by(run: RunDirectory) -> Mapping[str, Any]:
 
 def check_fits(start: Start, network: NetworkConfig) -> None:
     """Raise ConfigError if the weights do not fit the network."""
-    theirs = start.model.network.config
+    theirs = start.model.one_network.config
     shapes, wanted = (weight_shapes(config, vocab_size=2) for config in (theirs, network))
     if shapes == wanted and cell_type(theirs) is cell_type(network):
         return
@@ -75,7 +78,7 @@ def transferred(fresh: Mapping[str, Floats], start: Start, vocabulary: Vocabular
     ours, theirs = _matched_ids(vocabulary, start.model.vocabulary)
     weights = {}
     for name, weight in fresh.items():
-        source = start.model.network.weights[name]
+        source = start.model.one_network.weights[name]
         if source.shape == weight.shape and len(ours) == len(vocabulary) == len(start.model.vocabulary) and ours == theirs:
             weights[name] = source.copy()
             continue

@@ -95,7 +95,7 @@ class TextRecorder(EpochRecorder[TextEpoch]):
     def measure_whole(self, measure: Callable[[Mapping[str, Floats]], Figures]) -> None:
         """Measure the best model on all held-out text, and store its figure in the model file."""
         model = load_model(self.run.model)
-        self._whole = self.plan.conversion.bits_per_character(measure(model.network.weights)["cross_entropy"])
+        self._whole = self.plan.conversion.bits_per_character(measure(model.one_network.weights)["cross_entropy"])
         known = {"bits_per_character": self._whole, "validation_share": 1.0}
         with self.explained_failure("the model"):
             save_model(self.run.model, dataclasses.replace(model, provenance={**model.provenance, **known}))
