@@ -79,6 +79,7 @@ class TrainKeywords(NetworkKeywords, total=False):
     checkpoint_seconds: float
     checkpoint_steps: int
     random_seed: int
+    network_seed: int | None
     sample_every: int
     diversity: float | Sequence[float]
     sample_length: int

@@ -14,6 +14,7 @@ Mapped = dict[str, dict[str, Any]]
 
 COMMAND_LINE = "command line"  # the layer whose settings are named by their flags
 KEYWORDS = "keyword arguments"  # the layer of the Python interface
+LARGEST_SEED = 2**32 - 1
 UNKNOWN_CHOICES = ("error", "skip", "nearest")  # what to do with text that a vocabulary does not have
 
 
@@ -264,7 +265,19 @@ class TrainingConfig:
     )
     checkpoint_seconds: float = setting(60.0, "Seconds between two checkpoints; each epoch also ends with one.", above=0.0)
     checkpoint_steps: int = setting(0, "Optimizer steps between two checkpoints; 0 uses only the seconds.", minimum=0)
-    random_seed: int = setting(1, "Seed of all random numbers.", minimum=0, maximum=2**32 - 1)
+    random_seed: int = setting(1, "Seed of all random numbers.", minimum=0, maximum=LARGEST_SEED)
+    network_seed: int | None = setting(
+        None,
+        "Seed of the initial weights, the order of the text and dropout; what is held out depends on --random-seed alone.",
+        minimum=0,
+        maximum=LARGEST_SEED,
+        unset="that of --random-seed",
+    )
+
+    @property
+    def seed_of_network(self) -> int:
+        """The seed of the initial weights, the order of the text and dropout."""
+        return self.random_seed if self.network_seed is None else self.network_seed
 
     @property
     def rate_is_scheduled(self) -> bool:

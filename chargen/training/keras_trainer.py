@@ -56,7 +56,7 @@ class KerasTrainer:
         self._measurers: dict[int, Measurer] = {}  # by the id() of their Validation
         self._steps = plan.steps_per_execution(gpu=accelerated())
         self._engine = _engine(plan, build, figures, self._steps, ranks)
-        network, seed = plan.settings.network, plan.settings.training.random_seed
+        network, seed = plan.settings.network, plan.settings.training.seed_of_network
         rng = np.random.default_rng([seed, 0])
         self.set_weights(initial_weights(network, len(plan.vocabulary), rng, num_outputs=num_outputs))
         rows = plan.training.batch_size // ranks.count
@@ -141,7 +141,7 @@ class KerasTrainer:
 def _engine(plan: Plan, build: Callable[[int], keras.Model], figures: Mapping[str, Summed], steps: int, ranks: Ranks) -> Engine:
     """Return the engine of the loaded backend, for executions of at most so many steps."""
     network, training = plan.settings.network, plan.settings.training
-    random.seed(training.random_seed)  # Keras's random layers draw seeds from it
+    random.seed(training.seed_of_network)  # Keras's random layers draw seeds from it
     shards = ranks.num_devices or choose_shards(network, plan.training.batch_size, plan.training.context_length)
     model = build(plan.training.batch_size // shards)
     optimizer = make_optimizer(training, steps_per_epoch=plan.training.num_steps)

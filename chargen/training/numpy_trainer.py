@@ -36,7 +36,7 @@ class NumpyTrainer:
             )
         check_supported(plan.settings.network)
         keep_freed_memory()
-        seed = self._training.random_seed
+        seed = self._training.seed_of_network
         self._weights = initial_weights(plan.settings.network, len(plan.vocabulary), np.random.default_rng([seed, 0]))
         self._network = ScratchNetwork(plan.settings.network, len(plan.vocabulary), self._weights)
         self._optimizer = optimizer_type(self._training.optimizer)(
@@ -76,7 +76,7 @@ class NumpyTrainer:
 
     def _step(self, batch: Batch) -> None:
         self._optimizer.learning_rate = self.learning_rate
-        dropout = np.random.default_rng([self._training.random_seed, 1, self._optimizer.num_steps])
+        dropout = np.random.default_rng([self._training.seed_of_network, 1, self._optimizer.num_steps])
         loss, gradients, state = self._network.loss_and_gradients(batch, self._state, dropout)
         self._optimizer.update(self._weights, gradients)
         self._mean.add(loss, batch)

@@ -75,5 +75,5 @@ def resets_state(training: TrainingConfig, epoch: int, first: int, steps: int) -
     """
     if not training.jitter:
         return False
-    drawn = np.random.default_rng([training.random_seed, epoch, first]).random()
+    drawn = np.random.default_rng([training.seed_of_network, epoch, first]).random()
     return bool(drawn < 1 - (1 - RESET_SHARE) ** steps)

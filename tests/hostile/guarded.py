@@ -95,6 +95,8 @@ def _is_small(path: Path) -> bool:
 
 def warm_up(folder: Path) -> None:
     """Run every command on valid and invalid files, so that everything imported on first use is imported."""
+    import difflib  # noqa: F401 -- loaded for an unknown setting, which the files here do not have
+
     path = folder.parent / "sound"
     for content in (*valid_files().values(), b"unsound"):
         path.write_bytes(content)

@@ -114,7 +114,7 @@ def make_classifier_plan(settings: Settings, corpus: Corpus) -> ClassifierPlan:
     memory_bytes = check_memory(
         estimate_memory(settings.network, windows, vocab_size=len(vocabulary), num_parameters=num_parameters, corpus=corpus)
     )
-    batches = partial(_batches, vocabulary=vocabulary, labels=corpus.labels, windows=windows, seed=seed)
+    batches = partial(_batches, vocabulary=vocabulary, labels=corpus.labels, windows=windows, seed=training.seed_of_network)
     return ClassifierPlan(
         settings=settings,
         corpus=corpus,

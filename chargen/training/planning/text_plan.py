@@ -247,12 +247,12 @@ def _epochs(batches: BatchPlan, settings: Settings) -> BatchPlan:
 def _batches(stream: TokenStream, windows: WindowSizes, settings: Settings) -> BatchPlan:
     last = settings.network.targets == "last"
     if settings.training.stateful:
-        seed = settings.training.random_seed if settings.training.jitter else None
+        seed = settings.training.seed_of_network if settings.training.jitter else None
         return ContiguousStreams(
             stream, context_length=windows.context_length, batch_size=windows.batch_size, last=last, jitter_seed=seed
         )
     kind = RegionWindows if isinstance(stream.ids, ShardedIds) else SlidingWindows
-    return kind(stream, **windows._asdict(), last=last, seed=settings.training.random_seed)
+    return kind(stream, **windows._asdict(), last=last, seed=settings.training.seed_of_network)
 
 
 def _primer(
