@@ -318,10 +318,11 @@ class Model:
         return [(tokens[token], probability) for token, probability in most_probable(self._writer, prompt.ids, top)]
 
     @keyword_errors()
-    def surprise(self, text: str, *, on_unknown: OnUnknown = "error") -> list[tuple[str, float]]:
+    def surprise(self, text: str, *, cache: bool = False, on_unknown: OnUnknown = "error") -> list[tuple[str, float]]:
         """Return the pieces of a text, one for each token, with their bits, as `chargen surprise`.
 
-        A model of lines reads each line separately, and its end as a newline.
+        A model of lines reads each line separately, and its end as a newline. cache: expect what stood before in the
+        text again.
 
         >>> [piece for piece, bits in model.surprise("The cat.")]
         ['T', 'h', 'e', ' ', 'c', 'a', 't', '.']
@@ -329,20 +330,21 @@ class Model:
         from chargen.insight.passages import read_passages
         from chargen.insight.surprise import measure_surprise
 
-        surprise = measure_surprise(self._writer, read_passages(self._writer, text, on_unknown=on_unknown))
+        passages = read_passages(self._writer, text, on_unknown=on_unknown)
+        surprise = measure_surprise(self._writer, passages, cache=cache)
         return list(zip(surprise.pieces, map(float, surprise.measured.bits), strict=True))
 
     @keyword_errors()
     def evaluate(
-        self, text: str | None = None, *, block_length: int = 256, on_unknown: OnUnknown = "error"
+        self, text: str | None = None, *, block_length: int = 256, cache: bool = False, on_unknown: OnUnknown = "error"
     ) -> dict[str, dict[str, float]]:
         """Measure how well the model predicts a text, or its held-out text, as `chargen evaluate`.
 
         Returns the figures of each way of reading, the model's own first: "lines", or "stream" and "blocks of 256"; before them
         "windows of T" for a network that reads windows. With an n-gram memory, "stream, memory" comes before "stream", which is
-        the network alone. cross_entropy is in nats, bits_per_character in bits a character. The probabilities of several
-        models are averaged. Raises ConfigError for models that take turns or have different held-out
-        texts, and CorpusError if the held-out text is missing or has changed.
+        the network alone. With cache=True, "stream, cache" is the model with a cache of what it has read. cross_entropy is in
+        nats, bits_per_character in bits a character. The probabilities of several models are averaged. Raises ConfigError for
+        models that take turns or have different held-out texts, and CorpusError if the held-out text is missing or has changed.
 
         >>> figures = model.evaluate("The stairs are cold.")
         >>> sorted(figures), sorted(figures["stream"])[:2]
@@ -361,7 +363,8 @@ class Model:
         else:
             documents = as_documents([text], self._members[0], name="the text", label=self._label, on_unknown=on_unknown)
         subject = Subject(model=join_models(self._named, self._how), documents=documents, held_out=text is None)
-        rows = assess(subject, lambda name, total: nullcontext(ignore), block_length=block_length, with_baselines=False)
+        options: dict[str, Any] = {"block_length": block_length, "cache": cache, "with_baselines": False}
+        rows = assess(subject, lambda name, total: nullcontext(ignore), **options)
         return {row.name: row.quality.row() for row in rows}
 
     def describe(self) -> dict[str, Any]:

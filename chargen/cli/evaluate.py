@@ -27,6 +27,9 @@ if TYPE_CHECKING:
 @block_length_option
 @click.option("--training", "with_training", is_flag=True, help="Also measure the training part.")
 @click.option("--baselines/--no-baselines", default=True, show_default=True, help="Also measure n-grams, gzip and xz.")
+@click.option(
+    "--cache", is_flag=True, help="Also measure the model with a cache: n-grams that are counted while the text is read."
+)
 @click.option("--dynamic", is_flag=True, help="Also measure dynamic evaluation: the weights adapt to the text as it is read.")
 @click.option(
     "--dynamic-rate",
@@ -52,6 +55,7 @@ def command(
     block_length: int,
     with_training: bool,
     baselines: bool,
+    cache: bool,
     dynamic: bool,
     dynamic_rate: float | None,
     positions: bool,
@@ -77,8 +81,8 @@ def command(
     Of a classifier, the accuracy on its held-out texts or on FILEs with labels is measured, and the accuracy on the texts of
     chargen train --test is repeated.
 
-    --dynamic (Krause et al. 2018) is not the model that sample uses: it keeps learning from the text after predicting it. It
-    has its own line.
+    --cache and --dynamic (Krause et al. 2018) do not measure the model that sample uses: they learn from the text after
+    predicting it. Each has its own line.
 
     \b
       chargen evaluate
@@ -94,12 +98,13 @@ def command(
     from chargen.network.model_file import load_model, read_metadata
     from chargen.runs.directory import RunDirectory, find_model
 
-    if positions and (with_training or dynamic or dynamic_rate):
-        raise ConfigError("--positions is measured alone", hint="leave out --training and --dynamic")
+    if positions and (with_training or cache or dynamic or dynamic_rate):
+        raise ConfigError("--positions is measured alone", hint="leave out --training, --cache and --dynamic")
     specs, files = _told_apart(run_and_files, runs_dir)
     paths = [find_model(spec, runs_dir) for spec in specs or (None,)]
     if any(read_metadata(path)["task"] == "classify" for path in paths):
-        for_text = {"--training": with_training, "--dynamic": dynamic, "--dynamic-rate": dynamic_rate, "--label": label}
+        adapting = {"--cache": cache, "--dynamic": dynamic, "--dynamic-rate": dynamic_rate}
+        for_text = adapting | {"--training": with_training, "--label": label}
         evaluate_classifier(
             paths,
             files,
@@ -135,6 +140,7 @@ def command(
         block_length=block_length,
         with_training=with_training,
         with_baselines=baselines,
+        cache=cache,
         dynamic_rate=rate,
     )
     if as_json:

@@ -31,6 +31,7 @@ LARGEST_PAGE = 100_000  # characters
 )
 @click.option("--lines", type=click.IntRange(1), metavar="N", help="Lines to show.  [default: 10, all in the text's order]")
 @html_option
+@click.option("--cache", is_flag=True, help="Expect what stood before in FILE again: its names and phrases surprise only once.")
 @memory_option
 @reading_options
 def command(
@@ -39,6 +40,7 @@ def command(
     order: str,
     lines: int | None,
     html: Path | None,
+    cache: bool,
     label: str | None,
     carry: bool | None,
     memory: float | None,
@@ -68,7 +70,7 @@ def command(
             f"{name} has {len(text):,} characters, expected at most {LARGEST_PAGE:,} for a page",
             hint="pass a part of it through a pipe, with -",
         )
-    surprise = measure_surprise(model, read_passages(model, text, on_unknown=on_unknown))
+    surprise = measure_surprise(model, read_passages(model, text, on_unknown=on_unknown), cache=cache)
     if html:
         write_output(html, _page(surprise, name, path.parent.name), option="--html")
     if as_json:

@@ -13,7 +13,7 @@ from chargen.errors import ChargenError, ConfigError
 from chargen.insight.baseline import NgramModel
 from chargen.insight.compression import compressed_nats, joined
 from chargen.insight.dynamic import check_dynamic, evaluate_dynamic
-from chargen.insight.evaluation import EncodedText, EvaluationProtocol, Quality, Report, protocols
+from chargen.insight.evaluation import EncodedText, EvaluationProtocol, Quality, Report, evaluate_cached, protocols
 from chargen.network.model_file import LEAST_DRIFT, TextModel
 from chargen.runs.config import read_settings
 from chargen.runs.directory import RunDirectory
@@ -57,7 +57,7 @@ class Row:
     """One figure.
 
     part: the measured text, "held out", "training" or "file". kind: "memory" for a model with its n-gram memory, "model" for
-    the network alone, "dynamic" or "baseline".
+    the network alone, "cache", "dynamic" or "baseline".
     """
 
     name: str
@@ -136,6 +136,7 @@ def assess(
     block_length: int,
     with_training: bool = False,
     with_baselines: bool = True,
+    cache: bool = False,
     dynamic_rate: float | None = None,
 ) -> Iterator[Row]:
     """Measure a model by every protocol and yield the figures one by one.
@@ -148,6 +149,11 @@ def assess(
         raise ConfigError("the training text of the run is not available", hint="leave out --training and --dynamic")
     ways, encoded = protocols(model, block_length=block_length), EncodedText.of(subject.documents, model.vocabulary)
     yield from _measured(ways, model, encoded, part, stage)
+    if cache:
+        name = f"{ways[0].name}, cache"
+        with stage(name, encoded.num_targets) as report:
+            quality = evaluate_cached(model, encoded, report)
+        yield Row(name, "cache", part, quality)
     if adapting and dynamic_rate:
         name = f"{ways[0].name}, dynamic"
         with stage(name, encoded.num_targets) as report:

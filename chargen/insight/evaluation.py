@@ -15,7 +15,7 @@ measured by the mean of their probabilities.
 """
 
 import math
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -30,7 +30,7 @@ from chargen.corpus.windows import SlidingWindows, TokenStream, tokenize
 from chargen.errors import ConfigError, NetworkError
 from chargen.network.model_file import TextModel
 from chargen.writing.ensemble import AnyModel, Ensemble
-from chargen.writing.reading import expectations
+from chargen.writing.reading import Expected, cached_expectations, expectations
 from chargen.writing.scorer import Scorer
 from chargen.writing.scoring import Doubles
 
@@ -121,8 +121,17 @@ class EncodedText:
 
 def evaluate_as_read(model: AnyModel, encoded: EncodedText, report: Report = ignore) -> Quality:
     """Measure a text the way the model reads: with carried state, line by line, or in windows."""
+    return _total(expectations(model, encoded.stream), encoded, report)
+
+
+def evaluate_cached(model: AnyModel, encoded: EncodedText, report: Report = ignore) -> Quality:
+    """Measure a text the way the model reads, with a cache of what was read before each token, also of earlier documents."""
+    return _total(cached_expectations(model, encoded.stream), encoded, report)
+
+
+def _total(predictions: Iterable[Expected], encoded: EncodedText, report: Report) -> Quality:
     nats = 0.0
-    for expected in expectations(model, encoded.stream):
+    for expected in predictions:
         nats += float(expected.nats.sum())
         report(len(expected.places))
     return encoded.quality(nats)

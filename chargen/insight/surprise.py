@@ -14,7 +14,7 @@ from chargen.insight.passages import Line, Passage, lines_of
 from chargen.network.average import log_softmax
 from chargen.network.cells import Floats
 from chargen.writing.ensemble import AnyModel
-from chargen.writing.reading import expectations
+from chargen.writing.reading import cached_expectations, expectations
 from chargen.writing.sampling import Doubles
 
 ALTERNATIVES = 5
@@ -84,15 +84,15 @@ class Surprise:
         return [Alternative(self.names[token], chance) for token, chance in pairs if chance > 0]
 
 
-def measure_surprise(model: AnyModel, passages: Sequence[Passage]) -> Surprise:
+def measure_surprise(model: AnyModel, passages: Sequence[Passage], *, cache: bool = False) -> Surprise:
     """Read passages as `evaluate` does and return the bits of every piece, so that the means agree.
 
-    The probabilities are those of the network at temperature 1. An unknown word costs the bits of the unknown token and of its
-    spelling, in which all characters are equally probable.
+    The probabilities are those at temperature 1; cache: whether what was read before is expected again. An unknown word
+    costs the bits of the unknown token and of its spelling, in which all characters are equally probable.
     """
     by_line = model.reading == "line"
     ids = [one.ids for one in passages]
-    measured = _measure(model, join_documents(ids, model.start_id, model.vocabulary))
+    measured = _measure(model, join_documents(ids, model.start_id, model.vocabulary), cache)
     pieces: list[str] = []
     lines: list[Line] = []
     parts: list[TokenMeasures] = []
@@ -132,13 +132,13 @@ def _whole_characters(pieces: list[str], measured: TokenMeasures) -> tuple[list[
     return [pieces[end] for end in ends], TokenMeasures(bits, measured.choices[ends], measured.chances[ends])
 
 
-def _measure(model: AnyModel, stream: TokenStream) -> TokenMeasures:
+def _measure(model: AnyModel, stream: TokenStream, cache: bool) -> TokenMeasures:
     """Return the measures of each token of a stream except the first boundary."""
     count = min(ALTERNATIVES, len(model.vocabulary))
     bits = np.empty(stream.span)
     choices = np.empty((stream.span, count), model.vocabulary.dtype)
     chances = np.empty((stream.span, count), np.float32)
-    for expected in expectations(model, stream):
+    for expected in cached_expectations(model, stream) if cache else expectations(model, stream):
         nats = log_softmax(expected.logits)
         bits[expected.places] = -nats[np.arange(len(nats)), expected.targets] / math.log(2)
         possible = _possible(model, stream, expected.places, nats)

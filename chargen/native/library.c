@@ -4,5 +4,6 @@
 #include "dense.c"
 #include "adam.c"
 #include "memory.c"
+#include "cache.c"
 #include "writing.c"
 #include "xla.c"

@@ -24,6 +24,7 @@ typedef struct {
     const double *temperatures; /* taken in turn, from the first */
     const Memory *memory;       /* whose probabilities are mixed with the network's, or NULL */
     int32_t *contexts;          /* of the memory, after what was read */
+    const Cache *cache;         /* of the rows, which is mixed with both, or NULL */
     uint8_t *stopped;           /* (rows); the rows that draw `stop` from now on */
 } Writer;
 
@@ -49,6 +50,10 @@ static int read_tokens(const WriterRows *r, const Layer *layers, double *room) {
         int32_t *contexts = w->contexts + r->first * w->memory->order;
         memory_read(w->memory, r->rows, r->tokens + r->first, contexts);
         memory_mix(w->memory, r->rows, contexts, outputs_at(r, w->num_dense - 1), room);
+    }
+    if (w->cache) {
+        cache_read(w->cache, r->first, r->rows, r->tokens + r->first);
+        cache_mix(w->cache, r->first, r->rows, outputs_at(r, w->num_dense - 1), room);
     }
     return result;
 }

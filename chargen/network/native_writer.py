@@ -7,6 +7,7 @@ from typing import Any, ClassVar
 import numpy as np
 import numpy.typing as npt
 
+from chargen.memory.cache import NativeCache
 from chargen.memory.ngrams import Contexts, NgramMemory
 from chargen.native.library import Kernels
 from chargen.network.cells import Floats
@@ -32,7 +33,7 @@ class Writer(ctypes.Structure):
         *((n, ctypes.c_long) for n in ("rows", "threads", "num_layers", "num_dense", "V", "num_temperatures", "stop")),
         *(
             (n, ctypes.c_void_p)
-            for n in ("layers", "dense", "outputs", "mask", "temperatures", "memory", "contexts", "stopped")
+            for n in ("layers", "dense", "outputs", "mask", "temperatures", "memory", "contexts", "cache", "stopped")
         ),
     ]
 
@@ -43,6 +44,7 @@ class NativeWriter:
     mask: added to the logits, (V,): minus infinity for tokens that must not be drawn. temperatures: used in turn, one per
     token. stop: the id after which a row draws nothing else. stopped: the rows that have drawn it, (B,), changed in place.
     memory: the n-gram memory to mix with the network, and the contexts of what was read, (B, order), which are changed.
+    cache: the cache of the rows to mix with both, which is changed.
     """
 
     def __init__(
@@ -57,7 +59,9 @@ class NativeWriter:
         stop: int | None,
         stopped: npt.NDArray[np.bool_],
         memory: tuple[NgramMemory, Contexts] | None = None,
+        cache: NativeCache | None = None,
     ) -> None:
+        self._cache = cache
         self._library, self._token = kernels.library, layers[0].token
         for layer, before in zip(layers[1:], layers, strict=False):
             layer.layer.x = before.layer.h
@@ -73,7 +77,8 @@ class NativeWriter:
         addresses = [ctypes.addressof(one) for one in tables] + [mask.ctypes.data, self._turns.ctypes.data]
         sizes = (len(logits), 1, len(layers), len(head), len(mask), len(temperatures), -1 if stop is None else stop)
         remembered = [ctypes.addressof(memory[0].struct), memory[1].ctypes.data] if memory else [None, None]
-        self._writer = Writer(*sizes, *addresses, *remembered, stopped.ctypes.data)
+        counted = ctypes.addressof(cache.struct) if cache else None
+        self._writer = Writer(*sizes, *addresses, *remembered, counted, stopped.ctypes.data)
         self._work = sum(layer.cell.recurrent_kernel.size for layer in layers)  # multiplications of a row and step, about
         self._alive = (layers, dense, outputs, tables, mask, memory, stopped)  # keeps the memory of the struct alive
 
@@ -91,6 +96,8 @@ class NativeWriter:
 
         Raises MemoryError.
         """
+        if self._cache:
+            self._cache.reserve(len(points))
         ids = np.empty(points.shape, np.int64)
         self._writer.threads = num_threads(points.size * self._work)
         arrays = [ctypes.c_void_p(one.ctypes.data) for one in (points, self._token, ids)]

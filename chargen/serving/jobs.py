@@ -1,7 +1,7 @@
 """Run a model for many clients in turns: write, read and score texts in slices.
 
-A job keeps only its text and the network's state, a few kilobytes; it borrows the thread's predictor for each slice. B is one
-row everywhere.
+A job keeps only its text, the network's state, a few kilobytes, and its cache, if it has one; it borrows the thread's predictor
+for each slice. B is one row everywhere.
 """
 
 import math
@@ -15,6 +15,7 @@ import numpy as np
 
 from chargen.corpus.vocabulary import BOUNDARY
 from chargen.corpus.words import split_words
+from chargen.memory.cache import Cache, make_cache
 from chargen.network.average import log_softmax
 from chargen.network.model_file import TextModel
 from chargen.writing.generation import Drawing, Stopped, StopText, TokenDecoder
@@ -184,7 +185,7 @@ class Writing(Reading):
         yield from self._read_given()
         start = self._predictor.state, self.logits.copy()
         yield from self._read(self.ids[self.given :])
-        begun = len(self.ids) > 0
+        begun, cache = len(self.ids) > 0, self._begin_cache(self.ids)
         self._expect(begun=begun)
         while not self.stopped:
             drawing = self._drawing(begun=begun)
@@ -192,8 +193,10 @@ class Writing(Reading):
                 one = self._added(int(drawing.draw(self.logits)[0]))
                 if one.id != BOUNDARY:
                     self._step(one.id)
+                    self._mix(cache, one.id)
                 elif self._again:
                     self._go_back(*start)
+                    cache = self._begin_cache(self.ids[: self.given])
                 begun = one.id != BOUNDARY or self.given > 0
                 self._expect(begun=begun)
                 yield one
@@ -214,6 +217,21 @@ class Writing(Reading):
             rng=self._rng,
             begun=begun,
         )
+
+    def _begin_cache(self, ids: IdArray) -> Cache | None:
+        """Return a cache that has read ids, mixed into the logits, or None if there is to be none."""
+        weight = self._sampler.options.cache
+        cache = make_cache(self.model.vocabulary, 1, weight) if weight else None
+        self._mix(cache, *ids.tolist())
+        return cache
+
+    def _mix(self, cache: Cache | None, *ids: int) -> None:
+        """Read ids with a cache, if there is one, and mix it into the logits."""
+        if cache:
+            for token in ids:
+                cache.step(np.array([token]))
+            self.logits = np.ascontiguousarray(self.logits, np.float32)
+            cache.mix(self.logits)
 
     def _added(self, token: int) -> Drawn:
         """Return a drawn token with the text that it adds."""

@@ -100,6 +100,7 @@ class WritingKeywords(TypedDict, total=False):
     greedy: bool
     repetition_penalty: float
     repetition_window: int
+    cache: float
     ban: str
     random_seed: int | None
     beam: int | None

@@ -41,6 +41,14 @@ class SamplingOptions:
         metavar="R",
     )
     repetition_window: int = setting(64, "How many drawn characters the penalty looks back on.", minimum=1, metavar="N")
+    cache: float = setting(
+        0.0,
+        "Weight of a cache beside the model: n-grams of the prompt and of what was written, which make a text repeat its own "
+        "names and phrases. From 0 (none) to 1.",
+        minimum=0.0,
+        maximum=1.0,
+        metavar="W",
+    )
     ban: str = setting("", "Characters that are never drawn.", metavar="CHARS")
     random_seed: int | None = setting(
         None,

@@ -8,12 +8,11 @@ from typing import Any, Literal, NamedTuple
 import numpy as np
 
 from chargen.corpus.vocabulary import BOUNDARY, Vocabulary
-from chargen.network.average import AverageStepper
+from chargen.memory.cache import make_cache
 from chargen.network.native_writer import NativeWriter
-from chargen.network.stepper import Stepper
 from chargen.writing.ensemble import AnyModel
 from chargen.writing.prediction import begin, forbid_end, silence
-from chargen.writing.predictor import MemoryPredictor
+from chargen.writing.predictor import CachedPredictor, Predictor, Writing
 from chargen.writing.sampling import DrawnIds, Logits, Sampler
 from chargen.writing.scoring import IdArray
 
@@ -87,7 +86,7 @@ class Drawing:
         self.done = self._position == self._steps or bool(self._may_stop and self._stopped.all())
         return ids
 
-    def ahead(self, predictor: Stepper | AverageStepper | MemoryPredictor) -> Iterator[DrawnIds] | None:
+    def ahead(self, predictor: Writing) -> Iterator[DrawnIds] | None:
         """Return all further draws, made without Python in between, or None if they need it.
 
         The predictor has read the last token. They are the same draws from the same numbers of `rng`.
@@ -137,16 +136,25 @@ def draw_tokens(model: AnyModel, prompt: IdArray, *, count: int, **options: Any)
     options: those of `Drawing`.
     """
     drawing = Drawing(model, count=count, begun=len(prompt) > 0, **options)
-    logits, predictor = begin(model, prompt, count)
+    logits, predictor = _begun(model, prompt, count, cache=options["sampler"].options.cache)
     while not drawing.done:
         ids = drawing.draw(logits)
         yield ids
         if drawing.done:
             return
         logits = predictor.step(ids)
-        if isinstance(predictor, Stepper | AverageStepper | MemoryPredictor) and (ahead := drawing.ahead(predictor)):
+        if isinstance(predictor, Writing) and (ahead := drawing.ahead(predictor)):
             yield from ahead
             return
+
+
+def _begun(model: AnyModel, prompt: IdArray, count: int, *, cache: float) -> tuple[Logits, Predictor | CachedPredictor]:
+    """Read a prompt, and return the next token's logits, (count, V), and what continues; cache: the weight of a cache."""
+    logits, predictor = begin(model, prompt, count)
+    if not cache:
+        return logits, predictor
+    cached = CachedPredictor(predictor, make_cache(model.vocabulary, count, cache), prompt=prompt)
+    return cached.mix(logits), cached
 
 
 def most_steps(vocabulary: Vocabulary, length: int) -> int:

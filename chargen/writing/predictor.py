@@ -8,6 +8,7 @@ from typing import Any, Protocol
 import numpy as np
 import numpy.typing as npt
 
+from chargen.memory.cache import Cache, NativeCache
 from chargen.memory.ngrams import Contexts, NgramMemory
 from chargen.network.average import AnyStepper
 from chargen.network.cells import Floats
@@ -96,6 +97,32 @@ class MemoryPredictor:
         return self._network.writer(**options, memory=(self._memory, self._contexts))
 
 
+class CachedPredictor:
+    """Mix the predictions of another predictor with a cache of each row: of its prompt, (P,), and of what follows it."""
+
+    def __init__(self, predictor: Predictor, cache: Cache, *, prompt: IdArray) -> None:
+        self._predictor, self._cache = predictor, cache
+        for token in prompt:
+            cache.step(np.full(cache.rows, token))
+
+    def mix(self, logits: Logits) -> Logits:
+        """Return the mixture for the next token, (B, V), given the other predictor's logits, which may be changed."""
+        mixed = np.ascontiguousarray(logits, np.float32)
+        self._cache.mix(mixed)
+        return mixed
+
+    def step(self, ids: IdArray) -> Logits:
+        """Read one token a row, (B,), and return the next token's logits, (B, V), good until the next step."""
+        self._cache.step(ids)
+        return self.mix(self._predictor.step(ids))
+
+    def writer(self, **options: Any) -> NativeWriter | None:
+        """Return what draws and reads tokens from here on by itself, see `Stepper.writer`."""
+        if not isinstance(self._predictor, AnyStepper | MemoryPredictor) or not isinstance(self._cache, NativeCache):
+            return None
+        return self._predictor.writer(**options, cache=self._cache)
+
+
 class WindowPredictor:
     """Read the last T tokens from a zero state for each new one, for models without a carried state.
 
@@ -134,6 +161,9 @@ class WindowPredictor:
     def take(self, rows: IdArray) -> None:
         """Continue each row i from the state of row rows[i]; rows: (B,)."""
         self._windows[:] = self._windows[rows]
+
+
+Writing = AnyStepper | MemoryPredictor | CachedPredictor  # has a `writer`
 
 
 def empty_windows(model: TextModel, count: int) -> npt.NDArray[np.intp]:

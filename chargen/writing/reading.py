@@ -16,6 +16,7 @@ import numpy.typing as npt
 
 from chargen.corpus.windows import SlidingWindows, TokenStream
 from chargen.errors import ConfigError
+from chargen.memory.cache import WEIGHT, make_cache
 from chargen.memory.ngrams import Contexts
 from chargen.network.average import average_logits
 from chargen.network.cells import Floats
@@ -60,11 +61,14 @@ class Piece(NamedTuple):
     begins: bool
 
 
-def expectations(model: AnyModel, stream: TokenStream, *, apart: bool | None = None) -> Iterator[Expected]:
+def expectations(
+    model: AnyModel, stream: TokenStream, *, apart: bool | None = None, in_order: bool = False
+) -> Iterator[Expected]:
     """Read a stream and yield the model's predictions of its tokens, each token once.
 
     The probabilities of several models are averaged. apart: read each document from its own start; by default models of lines
-    do. Raises ConfigError for models that take turns.
+    do. in_order: yield the tokens in the order of the stream, which takes longer for documents that are read apart. Raises
+    ConfigError for models that take turns.
     """
     if isinstance(model, Ensemble) and model.how != AVERAGE:
         raise ConfigError("models that take turns cannot be measured together", hint=f"measure them as an {AVERAGE}")
@@ -72,7 +76,7 @@ def expectations(model: AnyModel, stream: TokenStream, *, apart: bool | None = N
     members = model.members if isinstance(model, Ensemble) else (model,)
     readers = [_reader(one, stream, translation(model.vocabulary, one.vocabulary), apart=apart) for one in members]
     at_once = max(1, LOGITS_AT_ONCE // len(model.vocabulary))
-    for piece in _documents_apart(stream) if apart else _one_after_another(stream):
+    for piece in _documents_apart(stream, in_order=in_order) if apart else _one_after_another(stream):
         for reader in readers:
             reader.read(piece)
         places = piece.places[piece.counts]
@@ -83,6 +87,24 @@ def expectations(model: AnyModel, stream: TokenStream, *, apart: bool | None = N
             yield Expected(places[part], targets[part], average_logits(logits) if len(logits) > 1 else logits[0])
 
 
+def cached_expectations(model: AnyModel, stream: TokenStream, weight: float = WEIGHT) -> Iterator[Expected]:
+    """Read a stream in order and yield `expectations`, mixed with a cache of what stands before each token.
+
+    The cache remembers earlier documents. Raises the errors of `expectations`.
+    """
+    cache, done = make_cache(model.vocabulary, 1, weight), 0
+    for expected in expectations(model, stream, in_order=True):
+        if not len(expected.places):
+            continue
+        end = int(expected.places[-1]) + 1
+        mixed = np.zeros(end - done, bool)
+        mixed[expected.places - done] = True
+        logits = np.ascontiguousarray(expected.logits, np.float32)
+        cache.follow(stream.ids[done:end], mixed, logits)
+        done = end
+        yield expected._replace(logits=logits)
+
+
 def _one_after_another(stream: TokenStream) -> Iterator[Piece]:
     """Split a stream into pieces of one row."""
     for first in range(0, stream.span, STEPS_AT_ONCE):
@@ -90,17 +112,35 @@ def _one_after_another(stream: TokenStream) -> Iterator[Piece]:
         yield Piece(places, stream.predicts(places + 1), begins=first == 0)
 
 
-def _documents_apart(stream: TokenStream) -> Iterator[Piece]:
-    """Put documents of similar length into the rows of pieces; long documents take several pieces."""
+def _documents_apart(stream: TokenStream, *, in_order: bool) -> Iterator[Piece]:
+    """Put documents into the rows of pieces; long documents take several pieces.
+
+    In order, several documents are in one piece only if all of them are whole; else they are of similar length.
+    """
     lengths = stream.lengths
-    order = np.argsort(lengths, kind="stable")
-    for first in range(0, len(order), ROWS_AT_ONCE):
-        rows = order[first : first + ROWS_AT_ONCE]
+    for rows in _neighbours(lengths) if in_order else _similar(lengths):
         steps = max(1, TOKENS_AT_ONCE // len(rows))
         for step in range(0, int(lengths[rows].max(initial=0)), steps):
             within = np.arange(step, min(step + steps, lengths[rows].max()))
             places = np.minimum(within, lengths[rows, None] - 1) + stream.starts[rows, None]  # (B, S)
             yield Piece(places, within < lengths[rows, None], begins=step == 0)
+
+
+def _similar(lengths: Places) -> Iterator[Places]:
+    """Yield the documents by length, some at a time."""
+    order = np.argsort(lengths, kind="stable")
+    for first in range(0, len(order), ROWS_AT_ONCE):
+        yield order[first : first + ROWS_AT_ONCE]
+
+
+def _neighbours(lengths: Places) -> Iterator[Places]:
+    """Yield the documents in order, as many at a time as are read in one step."""
+    first = 0
+    while first < len(lengths):
+        longest = np.maximum.accumulate(lengths[first : first + ROWS_AT_ONCE])
+        count = max(1, int((longest * np.arange(1, len(longest) + 1) <= TOKENS_AT_ONCE).sum()))
+        yield np.arange(first, first + count)
+        first += count
 
 
 class _Reader(ABC):

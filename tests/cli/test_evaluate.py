@@ -38,11 +38,12 @@ def run(invoke: Invoke, in_folder: Path) -> str:
 
 @pytest.mark.usefixtures("run")
 def test_a_table_of_the_newest_run(invoke: Invoke) -> None:
-    result = invoke("evaluate", "--training", "--dynamic")
+    result = invoke("evaluate", "--training", "--cache", "--dynamic")
     heading, *lines = result.stdout.splitlines()
     assert heading.split() == ["nats/char", "bits/char", "perplexity"]
     names = [line[: heading.index("nats")].strip() for line in lines]
-    model = ["stream", "blocks of 256", "stream, dynamic", "stream, training part", "blocks of 256, training part"]
+    adapted = ["stream, cache", "stream, dynamic"]
+    model = ["stream", "blocks of 256", *adapted, "stream, training part", "blocks of 256, training part"]
     assert names == [*model, *(f"{order}-gram" for order in range(1, 7)), "gzip", "xz"]
     nats, bits, perplexity = map(float, lines[0][heading.index("nats") :].split())
     assert (bits, perplexity) == (pytest.approx(nats / 0.6931, abs=1e-3), pytest.approx(2.71828**nats, rel=1e-3))

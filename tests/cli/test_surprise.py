@@ -36,6 +36,19 @@ def test_bits_are_those_that_next_tells(invoke: Invoke, write_run: WriteRun) -> 
     assert told["bits_per_character"] == pytest.approx(sum(told["bits"]) / 4, abs=1e-3)
 
 
+@pytest.mark.parametrize("reading", ["document", "line"])
+def test_with_a_cache_the_figure_is_that_of_evaluate(
+    reading: str, invoke: Invoke, write_run: WriteRun, text_file: Path
+) -> None:
+    write_run("noise", reading=reading)
+    text_file.write_text(TEXT * 5, encoding="utf-8")
+    told = json.loads(text_of(invoke("surprise", "noise", text_file, "--cache", "--json")))
+    rows = json.loads(text_of(invoke("evaluate", "noise", text_file, "--cache", "--json", "-q")))["results"]
+    (row,) = (one for one in rows if one["kind"] == "cache")
+    assert told["bits_per_character"] == pytest.approx(row["bits_per_character"], rel=1e-4)
+    assert told["bits_per_character"] != pytest.approx(rows[0]["bits_per_character"], rel=1e-4)
+
+
 def test_the_most_surprising_lines_come_first(invoke: Invoke, write_run: WriteRun, text_file: Path) -> None:
     write_run()
     told = json.loads(text_of(invoke("surprise", text_file, "--json")))

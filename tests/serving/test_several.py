@@ -10,6 +10,8 @@ from chargen.cli.serve import _novelty
 from chargen.corpus.vocabulary import CharacterVocabulary
 from chargen.network.model_file import TextModel
 from chargen.settings.schema import NetworkConfig
+from chargen.settings.writing import WritingOptions
+from chargen.writing.request import make_request
 from tests.export.forms import make_model
 from tests.serving.served import Served, served
 
@@ -39,6 +41,16 @@ def test_the_first_of_several_is_the_one_of_one(server: Served) -> None:
     assert several["stopped"][0] == one["stopped"]
     assert len(set(several["texts"])) == len(several["texts"]) == 5
     assert several == ask(server, prompt="a", random_seed=3, count=5)
+
+
+@pytest.mark.parametrize("path", ["/api/complete", "/models/b/api/complete"])
+def test_a_cache_writes_what_sample_writes(server: Served, path: str) -> None:
+    asked = {"prompt": "abcab", "random_seed": 3, "length": 300}
+    model = server.site.services["b" if "b/" in path else "a"].model
+    expected = make_request(model, "abcab", WritingOptions(count=1, random_seed=3, length=300, cache=0.9))
+    found = ask(server, path, **asked, cache=0.9)["text"]
+    assert "abcab" + found == "".join(expected.stream())
+    assert path == "/api/complete" or found != ask(server, path, **asked)["text"]  # a name is too short for a difference
 
 
 def test_texts_satisfy_the_conditions(server: Served) -> None:

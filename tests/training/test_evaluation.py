@@ -49,8 +49,8 @@ def test_windows_are_measured_as_one_stream(extra: tuple[str, ...], train: Train
 
 def test_lines(train: Train, names: Path) -> None:
     trained = train(names, "--epochs", 2, "--backend", "numpy")
-    found = evaluated("--training", "--dynamic")
-    assert list(found)[:4] == ["lines, memory", "lines", "lines, dynamic", "lines, training part"]
+    found = evaluated("--training", "--cache", "--dynamic")
+    assert list(found)[:5] == ["lines, memory", "lines", "lines, cache", "lines, dynamic", "lines, training part"]
     assert found["lines"]["cross_entropy"] == pytest.approx(best_epoch(trained)["validation_cross_entropy"], abs=1e-5)
 
 

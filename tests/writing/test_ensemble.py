@@ -35,14 +35,21 @@ def reordered(model: TextModel, characters: str) -> TextModel:
     return replace(model, network=network, vocabulary=CharacterVocabulary(characters), primer=primer)
 
 
-def text(model: AnyModel, sampler: Sampler | None = None) -> str:
+def text(model: AnyModel, sampler: Sampler | None = None, length: int = 40) -> str:
     ids = model.vocabulary.encode("ab")
-    return "".join(stream_text(model, ids, length=40, sampler=sampler or sampler_of(), rng=np.random.default_rng(1)))
+    return "".join(stream_text(model, ids, length=length, sampler=sampler or sampler_of(), rng=np.random.default_rng(1)))
 
 
 def test_probabilities_are_averaged() -> None:
     one, other = np.array([[0.0, 5.0, -900.0]]), np.array([[4.0, -1.0, -1000.0]])
     np.testing.assert_allclose(softmax(average_logits([one, other])), (softmax(one) + softmax(other)) / 2)
+
+
+def test_a_cache_is_mixed_with_the_average(pair: list[TextModel]) -> None:
+    together, same = join_models([("a", pair[0]), ("b", pair[1])]), join_models([("a", pair[0]), ("a", pair[0])])
+    sampler = sampler_of(cache=0.9)
+    assert text(together, sampler, 200) != text(together, length=200)
+    assert text(same, sampler, 200) == text(pair[0], sampler, 200)
 
 
 def test_an_average_is_that_of_the_members_at_every_step(pair: list[TextModel]) -> None:

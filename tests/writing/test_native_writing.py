@@ -11,6 +11,7 @@ import pytest
 from chargen.corpus.documents import Document
 from chargen.corpus.vocabulary import CharacterVocabulary
 from chargen.corpus.windows import tokenize
+from chargen.memory import cache as caching
 from chargen.memory import ngrams
 from chargen.memory.building import build_grams
 from chargen.memory.ngrams import NgramMemory
@@ -62,7 +63,7 @@ def written(monkeypatch: pytest.MonkeyPatch) -> Iterator[list[int]]:
         return ids
 
     monkeypatch.setattr(NativeWriter, "write", counted)
-    for module in (stepper, ngrams):
+    for module in (stepper, ngrams, caching):
         monkeypatch.setattr(module, "find_kernels", kernels_or_none)
     return counts
 
@@ -82,7 +83,7 @@ def drawn(model: TextModel, sampler: Sampler, length: int = LENGTH, *, count: in
 
 def in_numpy(monkeypatch: pytest.MonkeyPatch, draw: Callable[[], object]) -> object:
     with monkeypatch.context() as patch:
-        for module in (stepper, ngrams):
+        for module in (stepper, ngrams, caching):
             patch.setattr(module, "find_kernels", lambda: None)
         return draw()
 
@@ -100,12 +101,13 @@ def test_the_same_ids_are_drawn(
 @pytest.mark.parametrize("cores", [1, 2, 3])
 @pytest.mark.parametrize("ends", [False, True])
 @pytest.mark.parametrize("remembers", [False, True])
+@pytest.mark.parametrize("cache", [0.0, 0.8])
 def test_the_same_rows_are_drawn(
-    cores: int, ends: bool, remembers: bool, written: list[int], monkeypatch: pytest.MonkeyPatch
+    cores: int, ends: bool, remembers: bool, cache: float, written: list[int], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """Some rows stop before others, and draw the boundary from then on."""
     monkeypatch.setattr(native_writer, "num_threads", lambda work: cores)
-    model, sampler = model_of(CONFIGS[1], ends=ends), sampler_of(temperature=(0.8, 1.2))
+    model, sampler = model_of(CONFIGS[1], ends=ends), sampler_of(temperature=(0.8, 1.2), cache=cache)
     model = with_memory(model) if remembers else model
     expected = in_numpy(monkeypatch, lambda: drawn(model, sampler, length=300, count=5))
     assert expected == drawn(model, sampler, length=300, count=5)
@@ -125,6 +127,13 @@ def test_the_same_ids_are_drawn_with_an_ngram_memory(written: list[int], monkeyp
     model = with_memory(alone)
     found = drawn(model, Sampler())
     assert in_numpy(monkeypatch, lambda: drawn(model, Sampler())) == found != drawn(alone, Sampler())
+    assert written[:3] == [TOKENS_AHEAD, TOKENS_AHEAD, 49]
+
+
+def test_the_same_ids_are_drawn_with_a_cache(written: list[int], monkeypatch: pytest.MonkeyPatch) -> None:
+    model, sampler = model_of(CONFIGS[0]), sampler_of(cache=0.9)
+    found = drawn(model, sampler)
+    assert in_numpy(monkeypatch, lambda: drawn(model, sampler)) == found != drawn(model, Sampler())
     assert written[:3] == [TOKENS_AHEAD, TOKENS_AHEAD, 49]
 
 

@@ -190,6 +190,7 @@ def test_a_beam_search_excludes_what_needs_draws() -> None:
         ({"must_contain": "a"}, "--must-contain"),
         ({"tries": 5}, "--tries"),
         ({"temperature": (0.5,)}, "--temp"),
+        ({"cache": 0.5}, "--cache"),
     ]
     for options, flag in cases:
         with pytest.raises(ConfigError, match=f"--beam draws nothing, which excludes {flag};"):
