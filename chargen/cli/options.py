@@ -129,8 +129,8 @@ def _declared_option(
     details |= {"default": None, "help": f"{detail.help}  [default: {shown_default}]", "metavar": detail.metavar}
     if kind is bool:
         return click.option(f"{flag}/--no-{flag[2:]}", parameter, **details)
-    if multiple and kind is float:
-        return click.option(flag, parameter, type=NUMBERS, multiple=True, callback=_joined, **details)
+    if multiple and kind in (int, float):
+        return click.option(flag, parameter, type=Numbers(kind), multiple=True, callback=_joined, **details)
     shown: Any = click.Choice(detail.choices, case_sensitive=False) if detail.choices else kind
     return click.option(flag, parameter, type=shown, multiple=multiple, **details)
 
@@ -140,17 +140,18 @@ class Numbers(click.ParamType[tuple[float, ...]]):
 
     name = "numbers"
 
+    def __init__(self, kind: type[float]) -> None:
+        self._kind = kind
+
     def convert(self, value: Any, parameter: click.Parameter | None, context: click.Context | None) -> tuple[float, ...]:
         try:
-            return tuple(float(one) for one in value.split(","))
+            return tuple(self._kind(one) for one in value.split(","))
         except ValueError:
-            self.fail(f"{value!r} is not a number, nor several separated by commas, such as 0.2,0.5,1.0", parameter, context)
+            what, such = ("whole number", "20,30") if self._kind is int else ("number", "0.2,0.5,1.0")
+            self.fail(f"{value!r} is not a {what}, nor several separated by commas, such as {such}", parameter, context)
 
     def get_metavar(self, param: click.Parameter, ctx: click.Context) -> str:
         return "X[,X...]"
-
-
-NUMBERS = Numbers()
 
 
 def _joined(context: click.Context, parameter: click.Parameter, given: Sequence[tuple[float, ...]]) -> tuple[float, ...]:

@@ -7,7 +7,7 @@ from typing import NamedTuple, Protocol, TextIO
 
 import click
 
-from chargen.cli.options import NUMBERS, write_output
+from chargen.cli.options import Numbers, write_output
 from chargen.errors import ChargenError, ConfigError
 from chargen.settings.writing import SamplingOptions
 from chargen.suggestions import most_similar
@@ -176,7 +176,7 @@ class WritingSession:
             self._change_to(edited if self.text.endswith("\n") else edited.removesuffix("\n"))
 
     def _warm(self, temperatures: str) -> None:
-        self._sampling = replace(self._sampling, temperature=NUMBERS.convert(temperatures, None, None), greedy=False)
+        self._sampling = replace(self._sampling, temperature=Numbers(float).convert(temperatures, None, None), greedy=False)
 
     def _save(self, name: str) -> None:
         path = Path(name.strip()) if name.strip() else self._output

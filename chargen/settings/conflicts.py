@@ -69,6 +69,8 @@ def _check_task(settings: Settings) -> None:
 
 
 def _check_schedule(training: TrainingConfig) -> None:
+    if training.schedule_steps[:1] == (0,):
+        raise ConfigError("training.schedule_steps begins with 0, expected steps in the first part of the schedule")
     whole = f"as long as the training, training.epochs = {training.epochs}"
     if training.warmup_epochs >= training.epochs and training.warmup_epochs:
         raise ConfigError(

@@ -69,6 +69,7 @@ class TrainKeywords(NetworkKeywords, total=False):
     weight_decay: float
     beta_2: float
     schedule: Literal["constant", "cosine", "step", "plateau"]
+    schedule_steps: tuple[int, ...]
     warmup_epochs: float
     decay_epochs: int
     decay_factor: float

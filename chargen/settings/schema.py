@@ -245,6 +245,11 @@ class TrainingConfig:
         choices=("constant", "cosine", "step", "plateau"),
         by_text=True,
     )
+    schedule_steps: tuple[int, ...] = setting(
+        (),
+        "Optimizer steps in each of the equal parts of the schedule, separated by commas, as --minutes records them.",
+        minimum=0,
+    )
     warmup_epochs: float = setting(0.0, "Epochs of rising learning rate at the start.", minimum=0.0, by_text=True)
     decay_epochs: int = setting(
         3, "Epochs between two steps of the learning rate; with plateau, epochs without a better validation loss.", minimum=1

@@ -9,16 +9,15 @@ from chargen.errors import ConfigError
 from chargen.settings.layers import Resolved
 from chargen.settings.schema import Settings
 from chargen.training.devices.processor import multiplies_bfloat16
+from chargen.training.planning.pace import Deadline
 from chargen.training.planning.recipes import DEFAULT_PRESET, PRESET_CORES, PRESETS, Chosen, Recipe, choose_recipe
 from chargen.training.planning.text_plan import TextPlan, make_plan
 from chargen.training.planning.transfer import Start
 from chargen.training.recording.display import Display
-from chargen.training.recording.ngram_memory import seconds_for_memory
-from chargen.training.speed import seconds_per_epoch, validation_work
+from chargen.training.speed import seconds_after_training, seconds_per_epoch, validation_work
 from chargen.training.text_task import TextTask
 
-FIT_SECONDS = 3.0  # of training by which the speed is measured
-SECONDS_AFTER_TRAINING = 3.0  # until the command has ended
+FIT_SECONDS, FIT_SHARE = 3.0, 0.05  # of training by which the speed is measured; the latter of a short time
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -113,16 +112,17 @@ def _applied(recipe: Recipe, settings: Settings) -> Settings:
 def fit_into(plan: TextPlan, *, seconds: float, most_passes: float, epochs: int | None = None, verbosity: int = 1) -> TextPlan:
     """Measure the speed of this machine and return the plan with as many steps as fit into so many seconds from now on.
 
-    The steps are divided into so many `epochs`, or into a number that suits them. The speed is the highest that was measured:
-    a training that turns out slower leaves steps out, but none can add any.
+    The steps are divided into so many `epochs`, or into a number that suits them. A training that turns out slower or faster
+    takes fewer or more (`chargen.training.planning.pace`).
     """
     Display(verbosity=verbosity).note("measuring how fast this machine is")
-    ends_by = time.perf_counter() + seconds - SECONDS_AFTER_TRAINING - seconds_for_memory(plan)
+    ends_by = time.perf_counter() + seconds
     trainer = TextTask(plan).make_trainer(Display(verbosity=0))
-    per_epoch = seconds_per_epoch(trainer, plan, seconds=FIT_SECONDS)
-    passes = max(0.0, ends_by - time.perf_counter()) / per_epoch
+    per_epoch = seconds_per_epoch(trainer, plan, seconds=min(FIT_SECONDS, FIT_SHARE * seconds))
+    passes = max(0.0, ends_by - seconds_after_training(plan) - time.perf_counter()) / per_epoch
     if epochs:  # `per_epoch` has a validation for each pass, there will be one for each epoch
         validation = validation_work(plan) / plan.training.num_steps  # in passes
         passes = max(0.0, passes * (1 + validation) - epochs * validation)
-    fitting = plan.lasting(max(1, int(min(passes, most_passes) * plan.training.num_steps)), epochs=epochs)
-    return replace(fitting, ends_by=ends_by)
+    most = max(1, round(most_passes * plan.training.num_steps))
+    steps = max(1, min(int(passes * plan.training.num_steps), most))
+    return plan.lasting(steps, epochs=epochs).within(Deadline(ends_by, most), steps)

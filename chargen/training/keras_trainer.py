@@ -90,7 +90,7 @@ class KerasTrainer:
         self._engine.train(batches)
         return len(batches.inputs)
 
-    def leave_out(self, steps: int) -> None:
+    def move_schedule(self, steps: int) -> None:
         self._engine.optimizer.iterations.assign_add(steps)
 
     def figures(self) -> Figures:

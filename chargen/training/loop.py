@@ -17,7 +17,7 @@ from chargen.training.planning.plan import Plan
 from chargen.training.recording.recorder import EpochRecorder
 from chargen.training.recording.results import EpochResult, Figures
 from chargen.training.signals import RequestedSignal, TrainingInterrupted, deferred_signals
-from chargen.training.speed import validation_work
+from chargen.training.speed import seconds_after_training
 from chargen.training.trainer import Trainer
 
 WHOLE_SECONDS = 2.0  # that measuring all held-out text after training may always take
@@ -37,8 +37,8 @@ def train(
     """Train until the planned epochs are done, early stopping ends them, or a signal comes; return the signal's number.
 
     Training starts at the checkpoint if one is given. The run directory holds a checkpoint at any moment, and the best and the
-    last model after the first epoch or a signal. With a pace, steps for which there is no time are left out. Several ranks take
-    every decision together. Keras callbacks are called with each epoch. Raises TrainingError if the loss is not finite, or if a
+    last model after the first epoch or a signal. A pace decides how many steps the schedule takes. Several ranks take every
+    decision together. Keras callbacks are called with each epoch. Raises TrainingError if the loss is not finite, or if a
     callback fails.
     """
     run, tracker, versions = recorder.run, recorder.tracker, loaded_versions(plan.settings.training.backend)
@@ -80,6 +80,8 @@ class _Loop:
         self._trainer, self._plan, self._recorder, self._requested, self._pace = trainer, plan, recorder, requested, pace
         self._ranks, self._callbacks, self._epochs = ranks, callbacks, plan.settings.training.epochs
         self._began, self._validation_seconds = time.perf_counter(), math.inf
+        if pace:
+            pace.reserve(seconds_after_training(plan))
 
     def run(self, checkpoint: Checkpoint | None) -> None:
         """Train from the checkpoint, or from the beginning, to the end."""
@@ -89,17 +91,21 @@ class _Loop:
             self._recorder.restore(checkpoint.facts)
             self._set_changed_rate(checkpoint)
         else:
-            self._recorder.write_checkpoint(position, self._trainer.state())
+            self._keep(position)
         before = time.perf_counter()
         self._trainer.prepare()
         self._recorder.display.ready(time.perf_counter() - before)
         self._recorder.clock.start(position.epoch)
         self._callbacks.train_begins()
-        for epoch in range(position.epoch, self._epochs):
-            if self._recorder.progress.stop:
-                break
-            self._run_epoch(epoch, position.step if epoch == position.epoch else 0)
+        epoch, step = position
+        while not (self._recorder.progress.stop or self._ended(epoch)):
+            self._run_epoch(epoch, step)
+            epoch, step = epoch + 1, 0
         self._callbacks.train_ends()
+
+    def _ended(self, epoch: int) -> bool:
+        """Tell whether there are no more steps, in an epoch that has not begun."""
+        return self._pace.ended if self._pace else epoch >= self._epochs
 
     def _set_changed_rate(self, checkpoint: Checkpoint) -> None:
         """Go on with the planned learning rate where it is not the one that the optimizer has stored."""
@@ -116,11 +122,13 @@ class _Loop:
         self._callbacks.epoch_begins(epoch)
         if step == 0:
             self._trainer.begin_epoch()
+        if self._pace:
+            self._pace.begin_epoch()
         while step < self._plan.training.num_steps:
             self._stop_if_requested(Position(epoch, step))
             step = self._take_steps(epoch, step)
             self._after_steps(Position(epoch, step))
-            if self._callbacks.stopped:
+            if self._callbacks.stopped or (self._pace and self._pace.ended):
                 self._recorder.clock.leave_out(self._plan.training.num_steps - step)
                 break
         figures = self._trainer.figures()
@@ -132,10 +140,11 @@ class _Loop:
         with self._kept(Position(epoch, step)):
             self._callbacks.batch_begins(step)
         taken = self._trainer.train(epoch, step)
-        following = step + taken + self._leave_out(epoch, step, taken)
-        with self._kept(Position(epoch, following)):
+        if self._pace and (moved := self._pace.did(taken)):
+            self._trainer.move_schedule(moved)
+        with self._kept(Position(epoch, step + taken)):
             self._callbacks.batch_ends(step + taken - 1, self._trainer.figures)
-        return following
+        return step + taken
 
     @contextmanager
     def _kept(self, position: Position) -> Iterator[None]:
@@ -150,7 +159,10 @@ class _Loop:
     def _write_checkpoint(self, position: Position) -> None:
         """Write a checkpoint in the middle of an epoch, unless the loss is not finite."""
         self._recorder.check_finite(position.epoch + 1, self._trainer.figures()["cross_entropy"])
-        self._recorder.write_checkpoint(position, self._trainer.state())
+        self._keep(position)
+
+    def _keep(self, position: Position) -> None:
+        self._recorder.write_checkpoint(position, self._trainer.state(), pace=self._pace)
 
     def _after_steps(self, position: Position) -> None:
         """Show the loss and write a checkpoint if it is time to."""
@@ -160,20 +172,6 @@ class _Loop:
         due = self._ranks.highest(recorder.checkpoint_timer.is_due(position.step))
         if due and position.step < self._plan.training.num_steps:
             self._write_checkpoint(position)
-
-    def _leave_out(self, epoch: int, step: int, taken: int) -> int:
-        """Return how many steps of this epoch to leave out so that training ends in time, 0 without a pace."""
-        if not self._pace:
-            return 0
-        self._pace.did(taken)
-        step, per_epoch = step + taken, self._plan.training.num_steps
-        left = (self._epochs - epoch) * (per_epoch + validation_work(self._plan)) - step
-        steps = min(self._pace.too_much(left), per_epoch - step)
-        if steps:
-            self._trainer.leave_out(steps)
-            self._recorder.clock.leave_out(steps)
-            self._recorder.display.detail(f"{steps} steps are left out, to end in time")
-        return steps
 
     def _validate(self, epoch: int) -> Figures | None:
         """Measure held-out text if there is any; a signal in between writes a checkpoint after the steps of the epoch."""
@@ -188,10 +186,10 @@ class _Loop:
             figures = self._trainer.measure(validation, self._requested)
             self._validation_seconds = time.perf_counter() - began
         except TrainingInterrupted:
-            self._recorder.write_checkpoint(after_steps, self._trainer.state())
+            self._keep(after_steps)
             raise
-        if self._pace:
-            self._pace.did(validation_work(self._plan))
+        if self._pace and self._measures_whole():
+            self._pace.reserve(seconds_after_training(self._plan) + self._whole_seconds)
         with self._kept(after_steps):
             self._callbacks.test_ends(figures)
         return figures
@@ -199,7 +197,9 @@ class _Loop:
     def _record(self, epoch: int, figures: Figures, validation: Figures | None) -> None:
         """Record an epoch, lower the learning rate on a plateau, call the callbacks, and write a checkpoint."""
         trainer, recorder, training = self._trainer, self._recorder, self._plan.settings.training
-        recorder.epoch_ends(epoch + 1, figures, validation, learning_rate=trainer.learning_rate, network=trainer.network())
+        left = self._pace.seconds_left if self._pace else None
+        rate, network = trainer.learning_rate, trainer.network()
+        recorder.epoch_ends(epoch + 1, figures, validation, learning_rate=rate, network=network, seconds_left=left)
         if training.schedule == "plateau":
             trainer.set_learning_rate(training.learning_rate * recorder.progress.rate_factor)
         try:
@@ -208,23 +208,34 @@ class _Loop:
                 recorder.display.note(f"a callback ends training after epoch {epoch + 1}")
                 recorder.progress.stop = True
         finally:  # whatever a callback does, the epoch is kept
-            recorder.write_checkpoint(Position(epoch + 1, 0), trainer.state())
+            if self._pace and (self._pace.ended or recorder.progress.stop):
+                recorder.record_pace(self._pace, epochs=epoch + 1)
+            self._keep(Position(epoch + 1, 0))
 
     def _stop_if_requested(self, position: Position) -> None:
         """Write a checkpoint and end training if a signal came."""
         try:
             self._requested.check()
         except TrainingInterrupted:
-            self._recorder.write_checkpoint(position, self._trainer.state())
+            self._keep(position)
             raise
+
+    @property
+    def _whole_seconds(self) -> float:
+        """Seconds that measuring all held-out text takes, about."""
+        return self._validation_seconds / self._plan.validation.share if self._plan.validation else 0.0
+
+    def _measures_whole(self) -> bool:
+        """Tell whether all held-out text is measured after training: if this takes little of the time of training."""
+        if not self._plan.whole_validation or self._ranks.num_devices is not None:
+            return False
+        share = PACED_WHOLE_SHARE if self._pace else WHOLE_SHARE
+        return self._whole_seconds <= max(WHOLE_SECONDS, share * (time.perf_counter() - self._began))
 
     def measure_whole(self) -> None:
         """Measure the best model on all held-out text, if each epoch measured a part and this takes little time."""
-        whole, part = self._plan.whole_validation, self._plan.validation
-        if not (whole and part) or self._ranks.num_devices is not None:
-            return
-        share = PACED_WHOLE_SHARE if self._pace else WHOLE_SHARE
-        if self._validation_seconds / part.share > max(WHOLE_SECONDS, share * (time.perf_counter() - self._began)):
+        whole = self._plan.whole_validation
+        if not (whole and self._measures_whole()):
             return
 
         def measure(weights: Mapping[str, Floats]) -> Figures:

@@ -46,7 +46,7 @@ class NumpyTrainer:
             beta_2=self._training.beta_2,
             weight_decay=self._training.weight_decay,
         )
-        self._rate_factor, self._num_left_out = 1.0, 0
+        self._rate_factor, self._num_moved = 1.0, 0
         self.begin_epoch()
 
     def network(self) -> Network:
@@ -83,8 +83,8 @@ class NumpyTrainer:
         if self._training.stateful:
             self._state = state
 
-    def leave_out(self, steps: int) -> None:
-        self._num_left_out += steps
+    def move_schedule(self, steps: int) -> None:
+        self._num_moved += steps
 
     def figures(self) -> Figures:
         return {"cross_entropy": self._mean.value}
@@ -104,7 +104,7 @@ class NumpyTrainer:
     @property
     def learning_rate(self) -> float:
         steps_per_epoch = self._plan.training.num_steps
-        step = self._optimizer.num_steps + self._num_left_out
+        step = self._optimizer.num_steps + self._num_moved
         planned = scheduled_learning_rate(step, self._training, steps_per_epoch=steps_per_epoch, xp=np)
         return self._rate_factor * float(planned)
 
@@ -117,7 +117,7 @@ class NumpyTrainer:
             self._mean.total_loss,
             self._mean.total_weight,
             self._rate_factor,
-            self._num_left_out,
+            self._num_moved,
         ]
         arrays = {"numbers": np.array(numbers, np.float64)} | {f"weight.{name}": one for name, one in self._weights.items()}
         for name, slots in self._optimizer.slots.items():
@@ -127,8 +127,8 @@ class NumpyTrainer:
         return {name: np.array(array) for name, array in arrays.items()}
 
     def restore(self, state: Arrays) -> None:
-        num_steps, loss, weight, self._rate_factor, num_left_out = state["numbers"].tolist()
-        self._optimizer.num_steps, self._num_left_out = int(num_steps), int(num_left_out)
+        num_steps, loss, weight, self._rate_factor, num_moved = state["numbers"].tolist()
+        self._optimizer.num_steps, self._num_moved = int(num_steps), int(num_moved)
         self._mean = WeightedMean(loss, weight)
         self.set_weights({name: state[f"weight.{name}"] for name in self._weights})
         count = len(self._optimizer.slot_starts)

@@ -11,6 +11,7 @@ from chargen.settings.schema import Settings
 from chargen.training.planning.plan import Plan
 
 MAY_CHANGE = ("epochs", "learning_rate", "patience", "until_loss")  # of [training]: how long and how fast, not what
+RECORDED = ("schedule_steps",)  # of [training], at its end
 
 
 def find_checkpoint(run: RunDirectory, plan: Plan) -> tuple[Checkpoint | None, list[str]]:
@@ -63,7 +64,7 @@ def check_settings(run: RunDirectory, given: Mapping[str, Any], stored: Mapping[
         if section == "tracking":  # which changes nothing in the run
             continue
         for name in {**stored.get(section, {}), **values}:
-            if section == "training" and name in MAY_CHANGE:
+            if section == "training" and name in (*MAY_CHANGE, *RECORDED):
                 continue
             asked, had = values.get(name), stored.get(section, {}).get(name)
             if asked != had:

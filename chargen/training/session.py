@@ -1,5 +1,6 @@
 """Run the training of a task, or forecast it: make the tracker, the trainer and the recorder, and print what happens."""
 
+import time
 from collections.abc import Sequence
 from typing import Any
 
@@ -12,9 +13,11 @@ from chargen.tracking.wandb_tracker import WandbTracker
 from chargen.training.devices.ranks import ALONE, Ranks
 from chargen.training.forecast import SECONDS_TO_END, forecast
 from chargen.training.loop import train
-from chargen.training.planning.pace import Pace
+from chargen.training.planning.pace import Deadline, Pace
+from chargen.training.planning.plan import Plan
 from chargen.training.recording.display import Display
 from chargen.training.recording.results import EpochResult, ResultT_co, TrainingOutcome
+from chargen.training.speed import validation_work
 from chargen.training.task import Task
 
 
@@ -37,11 +40,30 @@ def run_session(
     trainer = task.make_trainer(display, ranks)
     tracker = make_tracker(plan.settings, display) if ranks.leads else Trackers({})
     recorder = task.make_recorder(run, display, tracker, leads=ranks.leads)
-    pace = Pace(plan.ends_by) if plan.ends_by is not None else None
+    pace = find_pace(plan, checkpoint)
     interrupted_by = train(trainer, plan, recorder, checkpoint=checkpoint, pace=pace, ranks=ranks, callbacks=callbacks)
     outcome = recorder.outcome(interrupted_by)
     display.note(f"{outcome.describe()}; {task.next_command(run)}")
     return outcome
+
+
+def find_pace(plan: Plan, checkpoint: Checkpoint | None) -> Pace | None:
+    """Return the pace of a training, None if its schedule has no parts.
+
+    A training that was interrupted goes on for the time that it had left.
+    """
+    parts, deadline = plan.settings.training.schedule_steps, plan.deadline
+    if not parts:
+        return None
+    facts = checkpoint.facts if checkpoint else {}
+    kept = facts.get("pace")
+    if kept and kept["seconds_left"] is not None and list(parts) == facts["settings"]["training"]["schedule_steps"]:
+        deadline = Deadline(time.perf_counter() + kept["seconds_left"], kept["most_steps"])
+    epoch_end = validation_work(plan)
+    pace = Pace(parts, deadline=deadline, steps_per_epoch=plan.training.num_steps, epoch_end_steps=epoch_end)
+    if kept:
+        pace.restore(kept)
+    return pace
 
 
 def forecast_session(task: Task[EpochResult], *, began: float, verbosity: int = 1) -> dict[str, Any]:
@@ -51,8 +73,8 @@ def forecast_session(task: Task[EpochResult], *, began: float, verbosity: int = 
         display.note(line)
     trainer = task.make_trainer(display)
     found = forecast(trainer, plan, lambda run: task.make_recorder(run, quiet, Trackers({})), began)
-    if plan.ends_by is not None:
-        found = found._replace(total=min(found.total, plan.ends_by - began + SECONDS_TO_END))
+    if plan.deadline is not None:
+        found = found._replace(total=min(found.total, plan.deadline.ends_by - began + SECONDS_TO_END))
     display.note(found.describe(at_most=plan.settings.training.may_end_early))
     return plan.summary() | plan.speed(found.step) | found.figures()
 

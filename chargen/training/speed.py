@@ -3,10 +3,13 @@
 import time
 from collections.abc import Callable
 
+from chargen.memory.building import MOST_TOKENS
 from chargen.training.planning.plan import Plan
 from chargen.training.trainer import Trainer
 
 PROBE_SECONDS = 1.0
+SECONDS_TO_FINISH = 3.0  # from the last step until the command has ended
+SECONDS_PER_REMEMBERED = 3e-6  # of building the n-gram memory, for each character, about
 FORWARD_SHARE = 3  # a training step costs three times its forward pass
 
 
@@ -16,6 +19,12 @@ def validation_work(plan: Plan) -> float:
         return 0.0
     tokens = plan.training.batch_size * plan.training.context_length
     return plan.validation.num_positions / tokens / FORWARD_SHARE
+
+
+def seconds_after_training(plan: Plan) -> float:
+    """Return about how long it takes from the last step until the command has ended, without validation."""
+    remembered = min(plan.corpus.num_characters, MOST_TOKENS) if plan.settings.training.memory else 0
+    return SECONDS_TO_FINISH + SECONDS_PER_REMEMBERED * remembered
 
 
 def seconds_per_step(

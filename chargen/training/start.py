@@ -240,9 +240,18 @@ def _resolved(
     layers = [*([start.layer] if start else []), *layers]
     layers = [*token_layers(layers), *layers]
     resolved = resolve(*layers)
+    if _has_other_epochs(resolved):
+        layers = [*layers, (resolved.origin["training.epochs"], {"training": {"schedule_steps": ()}})]
+        resolved = resolve(*layers)
     if check:
         check(resolved.settings)
     return resolve(*choose_backend(resolved, verbosity=verbosity), *layers), start
+
+
+def _has_other_epochs(resolved: Resolved) -> bool:
+    """Tell whether the user gives another number of epochs to a config in which --minutes has recorded its schedule."""
+    epochs, steps = (resolved.origin[f"training.{name}"] for name in ("epochs", "schedule_steps"))
+    return bool(resolved.settings.training.schedule_steps) and epochs not in ("default", steps)
 
 
 def _plan_task(

@@ -37,8 +37,8 @@ class Trainer(Protocol):
     def train(self, epoch: int, first: int) -> int:
         """Take the optimizer steps of one execution, from step `first` of the epoch, and return their number."""
 
-    def leave_out(self, steps: int) -> None:
-        """Move the learning rate on as if so many steps had been taken."""
+    def move_schedule(self, steps: int) -> None:
+        """Move the schedule of the learning rate on, or back, by so many steps."""
 
     def figures(self) -> Figures:
         """Return the means since the epoch began: "cross_entropy", in nats a token or text, and others."""

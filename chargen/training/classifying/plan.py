@@ -43,7 +43,7 @@ class ClassifierPlan:
 
     reasons: tuple[str, ...] = ()  # no setting of a classifier is chosen by a recipe
     warnings: tuple[str, ...] = ()  # texts to test on that training sees
-    ends_by: None = None  # --minutes is for networks that write text
+    deadline: None = None  # --minutes is for networks that write text
     whole_validation: None = None  # all held-out texts are measured after each epoch
 
     @property

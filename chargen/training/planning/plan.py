@@ -6,6 +6,7 @@ from chargen.corpus.corpus import Corpus
 from chargen.corpus.vocabulary import Vocabulary
 from chargen.corpus.windows import BatchPlan
 from chargen.settings.schema import Settings
+from chargen.training.planning.pace import Deadline
 from chargen.training.planning.validation import Validation
 
 
@@ -41,8 +42,8 @@ class Plan(Protocol):
         """Number of weights to train."""
 
     @property
-    def ends_by(self) -> float | None:
-        """Time by which training must end, by `time.perf_counter`; None if it may take as long as it needs."""
+    def deadline(self) -> Deadline | None:
+        """When training must end, None if it may take as long as it needs."""
 
     @property
     def reasons(self) -> tuple[str, ...]:

@@ -26,6 +26,7 @@ from chargen.network.network import Network, weight_shapes
 from chargen.settings.conflicts import check_together
 from chargen.settings.schema import Settings
 from chargen.training.planning.memory import check_memory, choose_steps_per_execution, estimate_memory
+from chargen.training.planning.pace import Deadline, even_parts
 from chargen.training.planning.transfer import Start, check_fits, describe_transfer
 from chargen.training.planning.validation import Validation, plan_validation, plan_whole_validation
 from chargen.training.planning.windows import TextParts, WindowSizes, check_length, check_targets, choose_windows
@@ -69,7 +70,7 @@ class TextPlan:
     memory_bytes: int
     start: Start | None = None  # whose weights training goes on from
     reasons: tuple[str, ...] = ()  # why settings were chosen as they are
-    ends_by: float | None = None  # by `time.perf_counter`, where training has to end in time
+    deadline: Deadline | None = None
 
     @property
     def carried(self) -> bool:
@@ -94,6 +95,11 @@ class TextPlan:
         settings = replace(self.settings, training=training)
         shortened = replace(self, settings=settings, training=_epochs(self.training, settings))
         return replace(shortened, validation=shortened.planned_validation())
+
+    def within(self, deadline: Deadline, steps: int) -> "TextPlan":
+        """Return the plan with a schedule over about so many steps, of which more or fewer are taken to end in time."""
+        training = replace(self.settings.training, schedule_steps=even_parts(steps))
+        return replace(self, settings=replace(self.settings, training=training), deadline=deadline)
 
     def planned_validation(self) -> Validation | None:
         """Plan the validation after each epoch, None if nothing is held out."""
@@ -132,7 +138,7 @@ class TextPlan:
         steps = self.settings.training.epochs * self.training.num_steps
         if steps >= FEW_STEPS:
             return ()
-        cure = "more --minutes" if self.ends_by is not None else "more --epochs"
+        cure = "more --minutes" if self.deadline is not None else "more --epochs"
         smaller = " or a smaller --batch-size" if self.windows.batch_size > 1 else ""
         return (f"only {steps} optimizer steps: the network learns little; give {cure}{smaller}",)
 

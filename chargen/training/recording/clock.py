@@ -41,7 +41,7 @@ class EpochClock:
         share = 1 - (self._first_step + self._num_left_out) / num_steps
         return {
             "epoch": epoch,
-            "step": epoch * num_steps,
+            "step": epoch * num_steps - self._num_left_out,
             "seconds": self._seconds,
             "num_targets": round(self._batches.num_targets * share),
         }

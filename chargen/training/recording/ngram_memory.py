@@ -6,7 +6,7 @@ from typing import NamedTuple
 import numpy as np
 
 from chargen.corpus.windows import TokenStream
-from chargen.memory.building import MOST_TOKENS, WEIGHT, build_grams, choose_weight
+from chargen.memory.building import WEIGHT, build_grams, choose_weight
 from chargen.memory.ngrams import Contexts, NgramMemory
 from chargen.network.model_file import TextModel, load_model, save_model
 from chargen.runs.directory import RunDirectory
@@ -15,7 +15,6 @@ from chargen.training.planning.validation import part_of
 from chargen.writing.reading import expectations
 
 MOST_MEASURED = 50_000  # held-out tokens by which the weight is chosen
-SECONDS_PER_TOKEN = 3e-6  # of building, about
 
 
 class Chosen(NamedTuple):
@@ -23,12 +22,6 @@ class Chosen(NamedTuple):
 
     memory: NgramMemory | None
     gain: float | None
-
-
-def seconds_for_memory(plan: TextPlan) -> float:
-    """Return about how long it takes to build the memory of a training."""
-    tokens = sum(stream.span for stream in plan.parts.training)
-    return min(tokens, MOST_TOKENS) * SECONDS_PER_TOKEN if plan.settings.training.memory else 0.0
 
 
 def add_memory(plan: TextPlan, run: RunDirectory, bits_per_character: float) -> str:

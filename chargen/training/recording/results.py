@@ -127,6 +127,7 @@ class TextEpoch(EpochResult):
 
 def numbered(epoch: int, epochs: int) -> str:
     """Return the beginning of an epoch's line, such as "epoch  3/20"."""
+    epochs = max(epoch, epochs)
     return f"epoch {epoch:>{len(str(epochs))}}/{epochs}"
 
 
