@@ -8,7 +8,7 @@ from chargen.training.planning.plan import Plan
 from chargen.training.trainer import Trainer
 
 PROBE_SECONDS = 1.0
-SECONDS_TO_FINISH = 3.0  # from the last step until the command has ended
+SECONDS_TO_FINISH = 4.0  # from the last step until the command has ended
 SECONDS_PER_REMEMBERED = 3e-6  # of building the n-gram memory, for each character, about
 FORWARD_SHARE = 3  # a training step costs three times its forward pass
 

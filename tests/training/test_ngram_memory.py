@@ -42,11 +42,15 @@ def test_training_reports_what_evaluate_measures(
     form: tuple[object, ...], lines: bool, train: Train, prose: Path, names: Path
 ) -> None:
     trained = train(names if lines else prose, *SETTINGS, *form)
-    told = re.search(r"n-gram memory: [\d,]+ n-grams .* ([\d.]+) bits a character instead of ([\d.]+)", trained.stderr)
+    told = re.search(
+        r"has ([\d.]+) bits a character under the network, ([\d.]+) under the memory and ([\d.]+) under both", trained.stderr
+    )
     assert told
     bits = list(bits_of(trained.run.path).items())
+    alone = bits_of(trained.run.path, "--memory", 1)
     assert bits[0][0] == f"{bits[1][0]}, memory"
-    assert (float(told[1]), float(told[2])) == pytest.approx((bits[0][1], bits[1][1]), abs=1e-3)
+    found = (bits[1][1], alone[bits[0][0]], bits[0][1])
+    assert tuple(map(float, told.groups())) == pytest.approx(found, abs=1e-3)
     assert bits[0][1] < bits[1][1]
     memories = [load_model(path).memory for path in (trained.run.model, trained.run.last_model)]
     assert len({one.weight for one in memories if one}) == 1

@@ -18,10 +18,15 @@ MOST_MEASURED = 50_000  # held-out tokens by which the weight is chosen
 
 
 class Chosen(NamedTuple):
-    """A memory, None if it does not help, and the nats a token that it saves; None where nothing is held out."""
+    """A memory, None if it does not help.
+
+    more, saved: nats a token by which held-out text costs more under the memory alone than under the network alone, and less
+    under both; None where nothing is held out.
+    """
 
     memory: NgramMemory | None
-    gain: float | None
+    more: float | None = None
+    saved: float | None = None
 
 
 def add_memory(plan: TextPlan, run: RunDirectory, bits_per_character: float) -> str:
@@ -29,18 +34,21 @@ def add_memory(plan: TextPlan, run: RunDirectory, bits_per_character: float) -> 
 
     bits_per_character: the figure of the best model without it. Raises OSError.
     """
-    memory, gain = _choose(plan, load_model(run.model))
+    memory, more, saved = _choose(plan, load_model(run.model))
     if memory is None:
         return "no n-gram memory: it does not improve this network (--no-memory skips it)"
     for path in (run.model, run.last_model):
         save_model(path, dataclasses.replace(load_model(path), memory=memory))
     size = f"n-gram memory: {memory.nowhere:,} n-grams of up to {memory.order} tokens, {memory.num_bytes / 1000:,.0f} kB"
-    if gain is None:
+    if more is None or saved is None:
         return f"{size}; weight {memory.weight:g} (--no-memory leaves it out)"
-    better = bits_per_character - plan.conversion.bits_per_character(gain) + plan.conversion.bits_per_character(0)
+    alone, both = (
+        bits_per_character + plan.conversion.bits_per_character(nats) - plan.conversion.bits_per_character(0)
+        for nats in (more, -saved)
+    )
     return (
-        f"{size}; with it {better:.3f} bits a character instead of {bits_per_character:.3f}, at weight {memory.weight:g} "
-        "(--no-memory leaves it out)"
+        f"{size}; held-out text has {bits_per_character:.3f} bits a character under the network, {alone:.3f} under the memory "
+        f"and {both:.3f} under both, at weight {memory.weight:g} (--no-memory leaves it out)"
     )
 
 
@@ -55,9 +63,11 @@ def _choose(plan: TextPlan, model: TextModel) -> Chosen:
     )
     held_out = plan.parts.validation
     if held_out is None:
-        return Chosen(memory, None)
-    weight, gain = choose_weight(*_predicted(model, memory, part_of(held_out, MOST_MEASURED)))
-    return Chosen(memory.weighted(weight) if weight else None, gain)
+        return Chosen(memory)
+    network, grams = _predicted(model, memory, part_of(held_out, MOST_MEASURED))
+    weight, saved = choose_weight(network, grams)
+    more = float(np.log(network).mean() - np.log(grams).mean())
+    return Chosen(memory.weighted(weight) if weight else None, more, saved)
 
 
 def _predicted(model: TextModel, memory: NgramMemory, stream: TokenStream) -> tuple[np.ndarray, np.ndarray]:
