@@ -41,6 +41,7 @@ def main(texts: Path, folder: Path) -> None:
                 trainer.restore(arrays)
             take_steps(trainer, HALF, STEPS)
             np.savez(folder / f"{form}-resumed-{ranks.rank}.npz", **trainer.state())
+            assert trainer._engine._train._cache_size() == 1  # compiled programs
 
 
 if __name__ == "__main__":

@@ -25,9 +25,13 @@ class DistributedEngine(JaxEngine):
         return keras.distribution.DataParallel(auto_shard_dataset=False).device_mesh.backend_mesh
 
     def _placed(self, array: Any, place: PartitionSpec) -> jax.Array:
-        """Return an array, which every process holds whole, placed on the devices, each with its part."""
+        """Return an array, which every process holds whole, placed on the devices, each with its part.
+
+        With another type of sharding, even an equivalent one, JAX would compile the steps once more.
+        """
         sharding = NamedSharding(self._mesh, place)
-        if isinstance(array, jax.Array) and array.sharding.is_equivalent_to(sharding, array.ndim):
+        found = array.sharding if isinstance(array, jax.Array) else None
+        if isinstance(found, NamedSharding) and found.is_equivalent_to(sharding, array.ndim):
             return array
         whole = np.asarray(array)
         return jax.make_array_from_callback(whole.shape, sharding, lambda part: whole[part])

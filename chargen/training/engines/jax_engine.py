@@ -89,7 +89,8 @@ class JaxEngine(Engine):
 
         places = (PLACES, STACKED_ROWS, STACKED_ROWS, STACKED_ROWS, WHOLE)
         shared = jax.shard_map(run, mesh=self._mesh, in_specs=places, out_specs=PLACES, check_vma=False)
-        return jax.jit(shared, donate_argnums=0)
+        placed = Carried(*(NamedSharding(self._mesh, place) for place in PLACES))  # as carried: or it would compile once more
+        return jax.jit(shared, donate_argnums=0, out_shardings=placed)
 
     def _train_step(self, carried: Carried, *rows: jax.Array) -> Carried:
         def loss(values: Values) -> tuple[jax.Array, Any]:
