@@ -4,8 +4,8 @@ from typing import Any, NamedTuple
 
 from benchmarks.engines import Size
 from benchmarks.train import BFLOAT16, Worker
+from chargen.cores import num_cores
 from chargen.native.library import kernels_or_none
-from chargen.training.devices.backend import num_cores
 
 HIDDEN_SIZES, LAYERS, CONTEXT_LENGTHS = (64, 128, 256, 512), (1, 2, 3, 4), (16, 64, 256)
 USUAL = Size(num_layers=1, hidden_size=128, context_length=64, batch_size=64)
@@ -46,9 +46,10 @@ def _row(point: Point, engine: str) -> dict[str, Any]:
         costs = [1e6 / worker.measure() for _ in range(REPETITIONS)]  # ms for 1,000 characters
     finally:
         worker.close()
-    shape = f"{size.num_layers}x{size.hidden_size}, windows of {size.context_length}"
+    parts = [f"LSTM {size.num_layers}x{size.hidden_size}", f"windows of {size.context_length}"]
+    parts += [f"{point.cores} core{'s' * (point.cores > 1)}"] if point.cores else []
     return {
-        "what": f"1,000 characters, LSTM {shape}" + (f", {point.cores} cores" if point.cores else "") + f", {engine}",
+        "what": ", ".join(["1,000 characters", *parts, engine]),
         "unit": "ms",
         "engine": engine,
         "varied": point.varied,

@@ -1,7 +1,6 @@
 """Measure how fast this machine multiplies matrices, which bounds how fast it can train."""
 
 import ctypes
-import os
 import time
 from concurrent.futures import ThreadPoolExecutor
 from statistics import median
@@ -9,6 +8,7 @@ from statistics import median
 import numpy as np
 
 from benchmarks.engines import VOCAB_SIZE, Size
+from chargen.cores import num_cores
 from chargen.native.library import kernels_or_none
 from chargen.network.native_writer import Dense
 
@@ -35,7 +35,7 @@ def kernel_rate(products: str) -> float | None:
     kernels = kernels_or_none("bfloat16" if products == "bfloat16" else "float32")
     if kernels is None:
         return None
-    cores = len(os.sched_getaffinity(0))
+    cores = num_cores()
     inputs, outputs = np.ones((cores, ROWS, WIDTH), np.float32), np.empty((cores, ROWS, WIDTH), np.float32)
     kernel, bias = np.ones((WIDTH, WIDTH), np.float32), np.zeros(WIDTH, np.float32)
     dense = Dense(WIDTH, WIDTH, kernel.ctypes.data, bias.ctypes.data)

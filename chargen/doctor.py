@@ -1,6 +1,5 @@
 """Find out what chargen can use on this machine, without loading a backend."""
 
-import os
 import platform
 import re
 import shutil
@@ -11,6 +10,7 @@ from importlib.metadata import PackageNotFoundError, requires, version
 from pathlib import Path
 from typing import Any
 
+from chargen.cores import num_cores
 from chargen.files import cache_folder
 from chargen.native.building import compiler
 from chargen.native.library import CHOICES, PREBUILT, NoKernelsError, Products, load_kernels, processor_flags
@@ -28,7 +28,7 @@ def examine(runs_dir: Path) -> dict[str, Any]:
         "chargen": __version__,
         "python": platform.python_version(),
         "system": f"{platform.system()} {platform.release()}, {platform.machine()}",
-        "cores": len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1,
+        "cores": num_cores(),
         "processor": _processor(),
         "gpus": _gpus(),
         "packages": {name: found for name in sorted(_needed()) if (found := _installed(name))},

@@ -14,10 +14,11 @@ import chargen
 
 PACKAGE = Path(chargen.__file__).parent
 HEAVY = {"keras", "tensorflow", "jax", "torch"}
-LIGHT = {"errors", "shipped", "files", "inline", "terminal", "suggestions", "version"}
+LIGHT = {"cores", "errors", "shipped", "files", "inline", "terminal", "suggestions", "version"}
 
 # Every room and the other rooms that it may import from.
 MAY_IMPORT: dict[str, set[str]] = {
+    "cores": set(),
     "errors": set(),
     "shipped": {"suggestions"},
     "files": set(),
@@ -55,6 +56,7 @@ MAY_IMPORT: dict[str, set[str]] = {
 
 # Within training: the rooms that each smaller room may import from. The modules next to them may import all of them.
 TRAINING_MAY_IMPORT: dict[str, set[str]] = {
+    "cores": set(),
     "devices": set(),
     "layers": {"devices"},
     "engines": {"devices", "layers"},

@@ -8,7 +8,7 @@ from typing import Any
 
 import keras
 
-from chargen.training.devices.backend import num_cores
+from chargen.cores import num_cores
 from chargen.training.layers.recurrent import FusedGRU, FusedLSTM, FusedRecurrent, FusedSimpleRNN
 
 Tensor = Any  # of the backend

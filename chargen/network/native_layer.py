@@ -1,12 +1,12 @@
 """Step a recurrent layer with the kernels of `chargen.native`; large layers share their rows among the cores."""
 
 import ctypes
-import os
 from typing import Any
 
 import numpy as np
 import numpy.typing as npt
 
+from chargen.cores import num_cores
 from chargen.native.layer import CELLS, CellName, Layer
 from chargen.native.library import Kernels
 from chargen.network.cells import (
@@ -34,7 +34,7 @@ WORTH_A_THREAD = 1 << 22  # multiplications
 
 def num_threads(work: int) -> int:
     """Return how many threads so many multiplications are worth; there are as many as cores."""
-    return max(1, min(len(os.sched_getaffinity(0)), work // WORTH_A_THREAD))
+    return max(1, min(num_cores(), work // WORTH_A_THREAD))
 
 
 class NativeLayer:

@@ -2,11 +2,12 @@
 
 import asyncio
 import heapq
-import os
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from itertools import count
 from typing import Any, TypeVar
+
+from chargen.cores import num_cores
 
 MOST_THREADS = 4
 
@@ -17,7 +18,7 @@ class Workers:
     """A few threads, and a queue ordered by the time that each request has used, so that short requests come soon."""
 
     def __init__(self) -> None:
-        self._free = min(MOST_THREADS, os.cpu_count() or 1)
+        self._free = min(MOST_THREADS, num_cores())
         self._threads = ThreadPoolExecutor(self._free, thread_name_prefix="chargen")
         self._queue: list[tuple[float, int, asyncio.Future[None]]] = []
         self._numbers = count()

@@ -1,9 +1,9 @@
 """Turn --preset or --minutes into a plan: choose settings and the number of optimizer steps."""
 
-import os
 import time
 from dataclasses import dataclass, replace
 
+from chargen.cores import num_cores
 from chargen.corpus.corpus import Corpus
 from chargen.errors import ConfigError
 from chargen.settings.layers import Resolved
@@ -92,7 +92,7 @@ def plan_within(
     trains along, whose processor may be another one.
     """
     chosen = Chosen.of(resolved)
-    cores = len(os.sched_getaffinity(0)) if budget.exact else PRESET_CORES
+    cores = num_cores() if budget.exact else PRESET_CORES
     bfloat16 = alone and multiplies_bfloat16(resolved.settings.training.backend)
     recipe = choose_recipe(corpus, chosen, minutes=budget.minutes, cores=cores, exact=budget.exact, bfloat16=bfloat16)
     plan = make_plan(_applied(recipe, resolved.settings), corpus, start=start, passes=recipe.passes)

@@ -9,6 +9,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from importlib.util import find_spec
 
+from chargen.cores import num_cores
 from chargen.errors import ConfigError
 
 INSTALLED_BY = {"tensorflow": "tensorflow", "jax": "'chargen[jax]'", "torch": "'chargen[torch]'"}  # those of Keras
@@ -91,11 +92,6 @@ def _prepare_jax() -> None:
         jax.devices()  # reads the flags, which child processes must not inherit
     finally:
         os.environ["XLA_FLAGS"] = given
-
-
-def num_cores() -> int:
-    """Return how many cores this process may use."""
-    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
 
 
 def num_shards(batch_size: int) -> int:

@@ -101,11 +101,12 @@ def choose_recipe(
     if bfloat16 and settled.cell != "dense" and settled.hidden_size >= FEWEST_UNITS_IN_BFLOAT16:
         training["precision"] = "bfloat16_products"
     layer = _left_open({"network": network, "training": training}, chosen)
+    times = "once" if f"{passes:.2g}" == "1" else f"{passes:.2g} times"
     size, seen = f"{settled.num_layers}x{settled.hidden_size}", passes * text.characters / weights
     time = f"{_counted(minutes, 'minute')} on {_counted(cores, 'core')}"
     work = f"{time} (--minutes)" if exact else f"about {time} (--preset, --minutes)"
     reasons = (
-        f"settings for {work}: {settled.cell} {size} reads the text {passes:.2g} times, {seen:.2g} characters for each weight",
+        f"settings for {work}: {settled.cell} {size} reads the text {times}, {seen:.2g} characters for each weight",
         _dropping_in_words(settled),
         _learning_in_words(training),
     )
