@@ -8,7 +8,7 @@ import keras
 import numpy as np
 
 from chargen.corpus.vocabulary import CharacterVocabulary, Vocabulary
-from chargen.errors import ConfigError
+from chargen.errors import ConfigError, UnknownTokenError
 from chargen.keras.saving import primer_of, text_model
 from chargen.keras.slow_writing import KerasWriter, Shape, Write
 from chargen.keras.text_windows import Windows, read_text
@@ -69,7 +69,10 @@ class SampleText(keras.callbacks.Callback):
         if prompt is None and self._text is None:
             raise ConfigError("a vocabulary alone gives no prompt", hint="give prompt, or the text")
         if prompt is not None:
-            read_prompt(self.vocabulary, prompt)
+            try:
+                read_prompt(self.vocabulary, prompt)
+            except UnknownTokenError as error:  # whose hint is for commands
+                raise UnknownTokenError(error.message, hint="leave it out of the prompt") from error
 
     def on_epoch_end(self, epoch: int, logs: object = None) -> None:
         """Print the texts, if it is their turn; Keras counts epochs from 0."""

@@ -112,8 +112,9 @@ def test_a_vocabulary_alone_needs_a_prompt(given: Any) -> None:
         assert (prompt, text[:8], len(text)) == ("the dog ", "the dog ", 20)
         with pytest.raises(ConfigError, match="give prompt, or the text"):
             SampleText(given)
-    with pytest.raises(UnknownTokenError, match="'z'"):
+    with pytest.raises(UnknownTokenError, match="'z'") as raised:
         SampleText(given, prompt="zebra")
+    assert raised.value.hint == "leave it out of the prompt"
 
 
 def test_a_model_of_another_size_is_one_clear_error() -> None:
