@@ -31,7 +31,7 @@ test: $(READY) ## run the whole test suite
 # On Linux pip may install a PyTorch with CUDA; set PIP_EXTRA_INDEX_URL to the index of its CPU builds.
 test-backends: $(READY) ## install JAX and PyTorch and test training with them
 	$(BIN)/python -m pip install --quiet --disable-pip-version-check --constraint constraints.txt --editable '.[dev,jax,torch]'
-	$(BIN)/python -m pytest -n auto tests/training/test_backends.py tests/training/test_distribution.py tests/training/test_gpu.py tests/training/test_jax_program.py tests/training/test_torch_layers.py tests/keras/test_backends.py tests/test_benchmarks.py
+	$(BIN)/python -m pytest -n auto tests/training/test_backends.py tests/training/test_clusters.py tests/training/test_distribution.py tests/training/test_gpu.py tests/training/test_jax_program.py tests/training/test_torch_layers.py tests/keras/test_backends.py tests/test_benchmarks.py
 
 fuzz: $(READY) ## damage model files for ten minutes (MINUTES=10): each must load, or be refused in one line
 	$(BIN)/python -m tests.hostile.fuzz_model_file --minutes $(MINUTES)
