@@ -16,6 +16,7 @@ import click
 from benchmarks import (
     classic_time,
     cost,
+    distribute,
     estimates,
     keras_layers,
     memory,
@@ -133,10 +134,18 @@ def measure_serve(as_json: bool = False) -> None:
 
 
 @main.command("memory")
+@click.option("--sizes", type=NumberList(), default=memory.SIZES, help="Bytes, separated by commas.  [default: 10 MB and 1 GB]")
 @as_json
-def measure_memory(as_json: bool = False) -> None:
-    """Memory, time to start and speed on 1 MB and on 1 GB of text."""
-    _report("memory", memory.measure, as_json)
+def measure_memory(sizes: tuple[int, ...] = memory.SIZES, as_json: bool = False) -> None:
+    """Memory, time and speed of short trainings on texts of 10 MB and 1 GB, and on their tokens."""
+    _report("memory", lambda: memory.measure(sizes=sizes), as_json)
+
+
+@main.command("distribute")
+@as_json
+def measure_distribute(as_json: bool = False) -> None:
+    """Milliseconds a step of --distribute, with 1 to 4 devices and processes of this machine, and seconds to lose a process."""
+    _report("distribute", distribute.measure, as_json)
 
 
 @main.command("reading")
@@ -269,13 +278,14 @@ def measure_min_cells(scale: float = 1.0, as_json: bool = False) -> None:
 
 
 APART = (
+    measure_distribute,
     measure_quality,
     measure_ngram_memory,
     measure_short_texts,
     measure_ablation,
     measure_min_cells,
     measure_precision,
-)  # hours
+)  # they take hours, or need JAX
 
 
 @main.command("options")

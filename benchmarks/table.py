@@ -26,6 +26,8 @@ def markdown(results: dict[str, Any]) -> str:
             blocks.append(table(heading, results[kind]["rows"]))
     if "short-texts" in results:
         blocks.append(_short_texts(results["short-texts"]["rows"]))
+    if "distribute" in results:
+        blocks.append(_distribute(results["distribute"]["rows"]))
     machines = dict.fromkeys(report["machine"] for report in results.values())
     return "\n\n".join([*blocks, f"Measured on: {'; '.join(machines)}."])
 
@@ -49,6 +51,26 @@ def _short_texts(rows: list[dict[str, Any]]) -> str:
     grids = [f"| {row['what']} | {row['median']:.3f} | {row['grid']:.3f} |" for row in rows if "grid" in row]
     if grids:
         blocks.append("\n".join(["| a text of | bits as chosen | as in the grid |", "| --- | ---: | ---: |", *grids]))
+    return "\n\n".join(blocks)
+
+
+def _distribute(rows: list[dict[str, Any]]) -> str:
+    """Return a table of the ways to share a batch, and a table of endings."""
+    blocks = [
+        "The devices and processes share the cores of one machine, so these times are no measure of scaling: they show that "
+        "the results are equal, and what adding up gradients and an ending cost there.",
+        "| the same batches | ms | adding up gradients, with waiting | mean loss, nats | difference |\n"
+        "| --- | ---: | ---: | ---: | ---: |",
+        "| an ending | seconds | of all tries |\n| --- | ---: | ---: |",
+    ]
+    for row in rows:
+        if "loss" in row:
+            figures = (
+                f"{_number(row['median'])} | {row['collective_share']:.0%} | {row['loss']:.6f} | {row['loss_differs_by']:.1e}"
+            )
+            blocks[1] += f"\n| {row['what']} | {figures} |"
+        else:
+            blocks[2] += f"\n| {row['what']} | {row['median']:.1f} | {row['min']:.1f} to {row['max']:.1f} |"
     return "\n\n".join(blocks)
 
 

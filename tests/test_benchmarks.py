@@ -4,12 +4,13 @@ import os
 import re
 import subprocess
 import sys
+from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
 
 import pytest
 
-from benchmarks import cost, picture, plot
+from benchmarks import cost, distribute, memory, picture, plot
 from benchmarks.commands import side_by_side
 from benchmarks.engines import Size
 from benchmarks.short_texts import Figures, Text, Trainings
@@ -72,11 +73,30 @@ def test_the_cost_of_a_training_is_measured_and_drawn(monkeypatch: pytest.Monkey
     monkeypatch.setattr(cost, "_points", lambda: [cost.Point("cores", 1, Size(1, 4, 100, 200), cores=1)])
     monkeypatch.setattr(cost, "SECONDS", 0.01)
     (row,) = cost.measure()
-    assert row["what"] == "1,000 characters, LSTM 1x4, windows of 100, 1 cores, chargen"
+    assert row["what"] == "1,000 characters, LSTM 1x4, windows of 100, 1 core, chargen"
     assert 0 < row["min"] <= row["median"] <= row["max"]
     rows = [row | {"varied": varied, "value": value} for varied, _, _ in plot.LAWS for value in (1, 2)]
     plot.draw_cost({"rows": rows}, tmp_path / "cost.svg")
     assert (tmp_path / "cost.svg").read_text(encoding="utf-8").count("<svg") == 1
+
+
+@pytest.mark.skipif(find_spec("jax") is None, reason="jax is not installed: make test-backends installs it")
+def test_shared_steps_are_measured_and_have_a_table() -> None:
+    rows = distribute.measure_steps(units=4, steps=3, shared=((1, 1), (2, 1)))
+    assert [row["what"] for row in rows] == ["a step, 1 process of 1 device", "a step, 2 processes of 1 device"]
+    assert all(row["loss_differs_by"] < 1e-5 for row in rows)
+    assert rows[0]["collective_share"] < rows[1]["collective_share"] < 1
+    rows.append({"what": "one is killed", "median": 2.0, "min": 1.0, "max": 3.0})
+    shown = markdown({"distribute": {"machine": "a machine", "rows": rows}}).splitlines()
+    assert sum(line.startswith("| a step, ") for line in shown) == 2
+    assert "| one is killed | 2.0 | 1.0 to 3.0 |" in shown
+
+
+def test_a_text_of_words_has_its_size_and_depends_on_its_seed(tmp_path: Path) -> None:
+    for name, seed in (("one", 1), ("same", 1), ("other", 2)):
+        memory.write_words(tmp_path / name, 10_001, seed=seed)
+    one, same, other = ((tmp_path / name).read_bytes() for name in ("one", "same", "other"))
+    assert (len(one), one == same, one == other) == (10_001, True, False)
 
 
 def test_the_table_of_trainings_compares_equal_precisions() -> None:
