@@ -16,13 +16,20 @@ static long drawn(const float *logits, const float *mask, long V, double tempera
 
 /* A network of some rows: layers, each reading the outputs of the one before, and Dense layers, the last giving the logits. */
 typedef struct {
-    long rows, threads, num_layers, num_dense, V, num_temperatures, stop; /* stop: the id that ends a row, or -1 */
+    long num_layers, num_dense;
     const Layer *const *layers;
     const Dense *const *dense;
-    float *const *outputs;      /* of each Dense layer, (rows, H); the last are the logits */
+    float *const *outputs; /* of each Dense layer, (rows, H) */
+} Net;
+
+/* One or several networks that draw together, from the average of their probabilities. */
+typedef struct {
+    long rows, threads, num_nets, V, num_temperatures, stop; /* stop: the id that ends a row, or -1 */
+    const Net *const *nets;
+    float *logits;              /* (rows, V); of one network, its last outputs */
     const float *mask;          /* (V); what is added to logits */
     const double *temperatures; /* taken in turn, from the first */
-    const Memory *memory;       /* whose probabilities are mixed with the network's, or NULL */
+    const Memory *memory;       /* whose probabilities are mixed with the networks', or NULL */
     int32_t *contexts;          /* of the memory, after what was read */
     const Cache *cache;         /* of the rows, which is mixed with both, or NULL */
     uint8_t *stopped;           /* (rows); the rows that draw `stop` from now on */
@@ -33,27 +40,53 @@ typedef struct {
     const Writer *w;
     long first, rows, steps;
     const double *points;
-    int32_t *tokens; /* (rows); layers[0]->ids points to them, too */
+    int32_t *tokens; /* (rows), which the first layers read */
     int64_t *ids;    /* (steps, rows) */
 } WriterRows;
 
-static float *outputs_at(const WriterRows *r, long k) { return r->w->outputs[k] + r->first * r->w->dense[k]->H; }
+static float *outputs_at(const WriterRows *r, const Net *net, long k) { return net->outputs[k] + r->first * net->dense[k]->H; }
+
+/* Read a token of each row with one network, whose layers are those of these rows. */
+static int read_with(const WriterRows *r, const Net *net, const Layer *layers) {
+    int result = DONE;
+    for (long k = 0; k < net->num_layers && result == DONE; k++) result = forward_rows(&layers[k]);
+    const float *values = layers[net->num_layers - 1].h;
+    for (long k = 0; k < net->num_dense && result == DONE; values = outputs_at(r, net, k++))
+        result = dense_forward(net->dense[k], r->rows, values, outputs_at(r, net, k), k < net->num_dense - 1);
+    return result;
+}
+
+/* Set the logits to the logarithms of the average of the networks' probabilities; `room` has V numbers. */
+static void average_nets(const WriterRows *r, double *room) {
+    const Writer *w = r->w;
+    for (long b = 0; b < r->rows; b++) {
+        for (long v = 0; v < w->V; v++) room[v] = 0;
+        for (long n = 0; n < w->num_nets; n++) {
+            const float *logits = outputs_at(r, w->nets[n], w->nets[n]->num_dense - 1) + b * w->V;
+            double highest = -INFINITY, sum = 0;
+            for (long v = 0; v < w->V; v++) highest = logits[v] > highest ? logits[v] : highest;
+            for (long v = 0; v < w->V; v++) sum += exp(logits[v] - highest);
+            for (long v = 0; v < w->V; v++) room[v] += exp(logits[v] - highest) / sum;
+        }
+        float *averaged = w->logits + (r->first + b) * w->V;
+        for (long v = 0; v < w->V; v++) averaged[v] = log(room[v] / w->num_nets);
+    }
+}
 
 static int read_tokens(const WriterRows *r, const Layer *layers, double *room) {
     const Writer *w = r->w;
     int result = DONE;
-    for (long k = 0; k < w->num_layers && result == DONE; k++) result = forward_rows(&layers[k]);
-    const float *values = layers[w->num_layers - 1].h;
-    for (long k = 0; k < w->num_dense && result == DONE; values = outputs_at(r, k++))
-        result = dense_forward(w->dense[k], r->rows, values, outputs_at(r, k), k < w->num_dense - 1);
+    for (long n = 0; n < w->num_nets && result == DONE; layers += w->nets[n++]->num_layers)
+        result = read_with(r, w->nets[n], layers);
+    if (w->num_nets > 1) average_nets(r, room);
     if (w->memory) {
         int32_t *contexts = w->contexts + r->first * w->memory->order;
         memory_read(w->memory, r->rows, r->tokens + r->first, contexts);
-        memory_mix(w->memory, r->rows, contexts, outputs_at(r, w->num_dense - 1), room);
+        memory_mix(w->memory, r->rows, contexts, w->logits + r->first * w->V, room);
     }
     if (w->cache) {
         cache_read(w->cache, r->first, r->rows, r->tokens + r->first);
-        cache_mix(w->cache, r->first, r->rows, outputs_at(r, w->num_dense - 1), room);
+        cache_mix(w->cache, r->first, r->rows, w->logits + r->first * w->V, room);
     }
     return result;
 }
@@ -61,7 +94,7 @@ static int read_tokens(const WriterRows *r, const Layer *layers, double *room) {
 /* Draw an id of each row. Return how many rows have not stopped. */
 static long draw_step(const WriterRows *r, long step, double *sums) {
     const Writer *w = r->w;
-    const float *logits = outputs_at(r, w->num_dense - 1);
+    const float *logits = w->logits + r->first * w->V;
     double temperature = w->temperatures[step % w->num_temperatures];
     long left = 0;
     for (long b = r->first; b < r->first + r->rows; b++, logits += w->V) {
@@ -73,10 +106,22 @@ static long draw_step(const WriterRows *r, long step, double *sums) {
     return left;
 }
 
+/* Set the layers of all networks to those of a thread's rows. */
+static void place_layers(const WriterRows *r, Layer *layers) {
+    for (long n = 0; n < r->w->num_nets; n++) {
+        const Net *net = r->w->nets[n];
+        for (long k = 0; k < net->num_layers; k++) layers[k] = rows_of(net->layers[k], r->first, r->rows);
+        layers->ids = r->tokens + r->first;
+        layers += net->num_layers;
+    }
+}
+
 static int write_rows(void *given) {
     const WriterRows *r = given;
-    Layer layers[r->w->num_layers];
-    for (long k = 0; k < r->w->num_layers; k++) layers[k] = rows_of(r->w->layers[k], r->first, r->rows);
+    long count = 0;
+    for (long n = 0; n < r->w->num_nets; n++) count += r->w->nets[n]->num_layers;
+    Layer layers[count];
+    place_layers(r, layers);
     double *sums = malloc(r->w->V * sizeof *sums);
     int result = sums ? DONE : NO_MEMORY;
     for (long step = 0; result == DONE && step < r->steps; step++)

@@ -107,11 +107,11 @@ class AverageStepper:
 
     def step(self, ids: npt.NDArray[np.integer]) -> Floats:
         """Read one token per row, (B,), and return the next token's logits, (B, V)."""
-        return average_logits([one.step(ids) for one in self._steppers]).astype(np.float32)
+        return self._average([one.step(ids) for one in self._steppers])
 
     def read(self, ids: npt.NDArray[np.integer]) -> Floats:
         """Read S tokens per row, (B, S), and return the next token's logits, (B, V)."""
-        return average_logits([one.read(ids) for one in self._steppers]).astype(np.float32)
+        return self._average([one.read(ids) for one in self._steppers])
 
     def outputs(self, ids: npt.NDArray[np.integer]) -> Floats:
         """Read S tokens per row, (B, S), and return the last layers' outputs after each of them, (S, B, sum of H)."""
@@ -119,7 +119,13 @@ class AverageStepper:
 
     def writer(self, **options: Any) -> NativeWriter | None:
         """Return what draws and reads tokens from here on by itself, see `Stepper.writer`."""
-        return None
+        networks = [one.native() for one in self._steppers]
+        native = [one for one in networks if one]
+        return NativeWriter(native, logits=self._logits, **options) if len(native) == len(networks) else None
+
+    def _average(self, logits: Sequence[Floats]) -> Floats:
+        self._logits: Floats = average_logits(logits).astype(np.float32)
+        return self._logits
 
 
 def split_state(state: Sequence[Any], layers: Sequence[int]) -> list[tuple[Any, ...]]:

@@ -26,32 +26,67 @@ class Dense(ctypes.Structure):
     ]
 
 
+class Net(ctypes.Structure):
+    """The struct `Net` of writing.c."""
+
+    _fields_: ClassVar = [
+        *((n, ctypes.c_long) for n in ("num_layers", "num_dense")),
+        *((n, ctypes.c_void_p) for n in ("layers", "dense", "outputs")),
+    ]
+
+
 class Writer(ctypes.Structure):
     """The struct `Writer` of writing.c."""
 
     _fields_: ClassVar = [
-        *((n, ctypes.c_long) for n in ("rows", "threads", "num_layers", "num_dense", "V", "num_temperatures", "stop")),
-        *(
-            (n, ctypes.c_void_p)
-            for n in ("layers", "dense", "outputs", "mask", "temperatures", "memory", "contexts", "cache", "stopped")
-        ),
+        *((n, ctypes.c_long) for n in ("rows", "threads", "num_nets", "V", "num_temperatures", "stop")),
+        *((n, ctypes.c_void_p) for n in ("nets", "logits", "mask", "temperatures", "memory", "contexts", "cache", "stopped")),
     ]
 
 
-class NativeWriter:
-    """A network of B rows that continue from the current states and logits, (B, V); the cores share the rows.
+class NativeNetwork:
+    """The layers of a network for a `NativeWriter`, and its Dense layers with room for their outputs."""
 
-    mask: added to the logits, (V,): minus infinity for tokens that must not be drawn. temperatures: used in turn, one per
-    token. stop: the id after which a row draws nothing else. stopped: the rows that have drawn it, (B,), changed in place.
+    def __init__(self, kernels: Kernels, layers: Sequence[NativeLayer], head: Sequence[tuple[Floats, Floats]]) -> None:
+        """Take the layers with their current states, and kernel and bias of each Dense layer."""
+        self.library, self.layers = kernels.library, layers
+        for layer, before in zip(layers[1:], layers, strict=False):
+            layer.layer.x = before.layer.h
+        rows = layers[0].token.shape[1]
+        dense = [self._packed(kernel, bias) for kernel, bias in head]
+        self.outputs = [np.empty((rows, len(bias)), np.float32) for _, bias in head]
+        tables = [
+            _pointers([ctypes.addressof(one.layer) for one in layers]),
+            _pointers([ctypes.addressof(one) for one, *_ in dense]),
+            _pointers([one.ctypes.data for one in self.outputs]),
+        ]
+        self.net = Net(len(layers), len(head), *[ctypes.addressof(one) for one in tables])
+        self.work = sum(layer.cell.recurrent_kernel.size for layer in layers)  # multiplications of a row and step, about
+        self._alive = (dense, tables)  # keeps the memory of the struct alive
+
+    def _packed(self, kernel: Floats, bias: Floats) -> tuple[Any, ...]:
+        """Return a Dense layer, and the arrays that it refers to."""
+        kernel, bias = np.ascontiguousarray(kernel), np.ascontiguousarray(bias)
+        dense = Dense(*kernel.shape, kernel.ctypes.data, bias.ctypes.data)
+        packed = np.empty(self.library.dense_floats(ctypes.byref(dense)), np.float32)
+        dense.packed = packed.ctypes.data
+        self.library.pack_dense(ctypes.byref(dense))
+        return dense, kernel, bias, packed
+
+
+class NativeWriter:
+    """Networks of B rows that continue from the current states and logits, (B, V); the cores share the rows.
+
+    The probabilities of several networks are averaged. mask: added to the logits, (V,): minus infinity for tokens that must not
+    be drawn. temperatures: used in turn, one per token. stop: the id after which a row draws nothing else. stopped: the rows
+    that have drawn it, (B,), changed in place.
     memory: the n-gram memory to mix with the network, and the contexts of what was read, (B, order), which are changed.
     cache: the cache of the rows to mix with both, which is changed.
     """
 
     def __init__(
         self,
-        kernels: Kernels,
-        layers: Sequence[NativeLayer],
-        head: Sequence[tuple[Floats, Floats]],
+        networks: Sequence[NativeNetwork],
         *,
         logits: Floats,
         mask: Floats,
@@ -62,34 +97,17 @@ class NativeWriter:
         cache: NativeCache | None = None,
     ) -> None:
         self._cache = cache
-        self._library, self._token = kernels.library, layers[0].token
-        for layer, before in zip(layers[1:], layers, strict=False):
-            layer.layer.x = before.layer.h
-        dense = [self._packed(kernel, bias) for kernel, bias in head]
-        outputs = [np.empty((len(logits), len(bias)), np.float32) for _, bias in head]
-        outputs[-1][:] = logits
-        self._turns = np.array(temperatures, np.float64)
-        tables = [
-            _pointers([ctypes.addressof(one.layer) for one in layers]),
-            _pointers([ctypes.addressof(one) for one, *_ in dense]),
-            _pointers([one.ctypes.data for one in outputs]),
-        ]
-        addresses = [ctypes.addressof(one) for one in tables] + [mask.ctypes.data, self._turns.ctypes.data]
-        sizes = (len(logits), 1, len(layers), len(head), len(mask), len(temperatures), -1 if stop is None else stop)
+        self._library, self._token = networks[0].library, networks[0].layers[0].token
+        last = networks[0].outputs[-1] if len(networks) == 1 else np.empty_like(logits)
+        last[:] = logits
+        self._turns, nets = np.array(temperatures, np.float64), _pointers([ctypes.addressof(one.net) for one in networks])
+        sizes = (len(logits), 1, len(networks), len(mask), len(temperatures), -1 if stop is None else stop)
+        addresses = (ctypes.addressof(nets), *(array.ctypes.data for array in (last, mask, self._turns)))
         remembered = [ctypes.addressof(memory[0].struct), memory[1].ctypes.data] if memory else [None, None]
         counted = ctypes.addressof(cache.struct) if cache else None
         self._writer = Writer(*sizes, *addresses, *remembered, counted, stopped.ctypes.data)
-        self._work = sum(layer.cell.recurrent_kernel.size for layer in layers)  # multiplications of a row and step, about
-        self._alive = (layers, dense, outputs, tables, mask, memory, stopped)  # keeps the memory of the struct alive
-
-    def _packed(self, kernel: Floats, bias: Floats) -> tuple[Any, ...]:
-        """Return a Dense layer, and the arrays that it refers to."""
-        kernel, bias = np.ascontiguousarray(kernel), np.ascontiguousarray(bias)
-        dense = Dense(*kernel.shape, kernel.ctypes.data, bias.ctypes.data)
-        packed = np.empty(self._library.dense_floats(ctypes.byref(dense)), np.float32)
-        dense.packed = packed.ctypes.data
-        self._library.pack_dense(ctypes.byref(dense))
-        return dense, kernel, bias, packed
+        self._work = sum(one.work for one in networks)
+        self._alive = (networks, nets, last, mask, memory, stopped)  # keeps the memory of the struct alive
 
     def write(self, points: Doubles) -> npt.NDArray[np.int64]:
         """Draw a token for each uniform number in [0, 1), (S, B), until all rows have stopped; return their ids.

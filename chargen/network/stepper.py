@@ -16,7 +16,7 @@ import numpy.typing as npt
 from chargen.native.library import find_kernels
 from chargen.network.cells import Cell, Floats, GRUCell, HiddenState, LSTMCell, LSTMState, ReluRNNCell, SimpleRNNCell
 from chargen.network.native_layer import NativeLayer
-from chargen.network.native_writer import NativeWriter
+from chargen.network.native_writer import NativeNetwork, NativeWriter
 from chargen.network.normalization import LayerNorm
 
 HALF = np.float32(0.5)
@@ -102,6 +102,11 @@ class Stepper:
 
         options: those of `NativeWriter`, but the logits, which are those of the last step.
         """
+        network = self.native()
+        return NativeWriter([network], logits=self._logits, **options) if network else None
+
+    def native(self) -> NativeNetwork | None:
+        """Return the layers and the head for a `NativeWriter`, or None if it cannot run them."""
         kernels, layers = find_kernels(), self._layers
         if kernels is None or self._embedding is not None or any(self._norms):
             return None
@@ -109,7 +114,7 @@ class Stepper:
         if len(native) < len(layers) or any(isinstance(one.cell, ReluRNNCell) for one in native):
             return None
         head = [*self._dense, (self._kernel, self._bias)]
-        return NativeWriter(kernels, native, head, logits=self._logits, **options)
+        return NativeNetwork(kernels, native, head)
 
     def _head(self, output: Floats) -> Floats:
         """Return the logits of an output of the last layer, (B, H)."""

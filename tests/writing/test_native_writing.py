@@ -2,6 +2,7 @@
 
 from collections.abc import Callable, Iterator
 from dataclasses import replace
+from functools import partial
 from itertools import islice
 from typing import Any
 
@@ -17,6 +18,7 @@ from chargen.memory.building import build_grams
 from chargen.memory.ngrams import NgramMemory
 from chargen.native.library import kernels_or_none
 from chargen.network import native_writer, stepper
+from chargen.network.average import NetworkAverage
 from chargen.network.model_file import TextModel
 from chargen.network.native_writer import NativeWriter
 from chargen.network.network import Network, weight_shapes
@@ -112,6 +114,30 @@ def test_the_same_rows_are_drawn(
     expected = in_numpy(monkeypatch, lambda: drawn(model, sampler, length=300, count=5))
     assert expected == drawn(model, sampler, length=300, count=5)
     assert sum(written) > 4
+
+
+@pytest.mark.parametrize("cores", [1, 2])
+@pytest.mark.parametrize("remembers", [False, True])
+def test_several_networks_draw_from_their_average(
+    cores: int, remembers: bool, written: list[int], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(native_writer, "num_threads", lambda work: cores)
+    networks = [model_of(config).one_network for config in CONFIGS[:3]]
+    for count in (1, 4):
+        model = replace(model_of(CONFIGS[0], ends=count > 1), network=NetworkAverage(networks))
+        model = with_memory(model) if remembers else model
+        draw = partial(drawn, model, Sampler(), length=200, count=count)
+        expected = in_numpy(monkeypatch, draw)
+        assert expected == draw()
+        assert expected != drawn(replace(model, network=networks[0]), Sampler(), length=200, count=count)
+    assert sum(written) > 50
+
+
+def test_one_network_that_needs_numpy_takes_the_others_with_it(written: list[int]) -> None:
+    normalized = NetworkConfig(cell="lstm", num_layers=2, hidden_size=5, layer_norm=True)
+    networks = [model_of(config).one_network for config in (CONFIGS[0], normalized)]
+    drawn(replace(model_of(CONFIGS[0]), network=NetworkAverage(networks)), Sampler(), length=20)
+    assert written == []
 
 
 def test_weights_in_another_order_in_memory_are_read_right(written: list[int]) -> None:
