@@ -17,7 +17,7 @@ if TYPE_CHECKING:
 
 MARKED, LEAST_BITS = 3, 4.0  # pieces of a line that are shown with alternatives
 LISTED = 100  # pieces of the most bits in JSON
-LARGEST_PAGE = 100_000  # characters
+LARGEST_PAGE = 1_000_000  # characters
 
 
 @click.command("surprise")
@@ -144,7 +144,6 @@ def _expected(surprise: "Surprise", place: int) -> str:
 
 
 def _page(surprise: "Surprise", name: str, run: str) -> str:
-    from chargen.insight.heat import bits_level
     from chargen.pages.surprise import surprise_page
 
     return surprise_page(
@@ -152,7 +151,6 @@ def _page(surprise: "Surprise", name: str, run: str) -> str:
         run=run,
         pieces=surprise.pieces,
         lines=surprise.lines,
-        levels=[bits_level(one) for one in surprise.measured.bits],
         bits=surprise.measured.bits,
         choices=surprise.measured.choices,
         chances=surprise.measured.chances,

@@ -16,7 +16,7 @@ if TYPE_CHECKING:
     from chargen.insight.units import Activations, Unit
 
 PROPERTIES = ("quotes", "line-position", "brackets", "indent", "words")
-PAGE_BYTES = 1 << 20  # activations in a page, at most
+PAGE_BYTES = 1 << 23  # activations in a page, at most
 
 
 @click.command("units")

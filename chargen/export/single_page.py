@@ -13,7 +13,7 @@ from chargen.export.contents import Precision, describe, packed
 from chargen.export.corpus_lines import packed_lines
 from chargen.export.samples import sample_texts
 from chargen.export.simd_module import assemble
-from chargen.inline import ascii_json, content_policy
+from chargen.inline import ascii_json, make_head
 from chargen.network.model_file import TextModel
 
 FOLDER = Path(__file__).parent / "single_page"
@@ -82,19 +82,16 @@ def _page(
     sources: str = "",
 ) -> ServedPage:
     """Return the page of some scripts; more, sources: what its policy allows besides them, and for scripts."""
-    style = _source("style.css")
     script = _joined(scripts)
-    policy = content_policy(style, script, more, sources)
-    parts = {
-        "policy": policy,
-        "style": style,
+    head = make_head(_source("style.css"), script, more=more, sources=sources)
+    parts = head._asdict() | {
         "promise": promise,
         "model": ascii_json(described),
         "weights": weights,
         "script": script,
     }
     # In one pass, so that a placeholder within one of the parts is not replaced.
-    return ServedPage(re.sub(r"\{\{(\w+)\}\}", lambda place: parts[place[1]], _source("page.html")), policy)
+    return ServedPage(re.sub(r"\{\{(\w+)\}\}", lambda place: parts[place[1]], _source("page.html")), head.policy)
 
 
 def _joined(scripts: tuple[str, ...]) -> str:

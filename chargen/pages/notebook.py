@@ -3,6 +3,7 @@
 from collections.abc import Mapping, Sequence
 from typing import Any
 
+from chargen.inline import light_colour
 from chargen.pages.page import escaped
 from chargen.runs.config import read_settings
 from chargen.runs.directory import RunDirectory
@@ -10,7 +11,7 @@ from chargen.runs.metrics import read_history
 from chargen.runs.samples import read_samples
 
 WIDTH, HEIGHT = 360, 120  # of the curve, in pixels
-COLOURS = {"training": "#4c78a8", "validation": "#e45756"}
+COLOURS = {"training": light_colour("curve-1"), "validation": light_colour("fill")}  # seen on light and on dark notebooks
 LONGEST_SAMPLE = 400  # characters shown of a text
 
 Losses = Sequence[float | None]

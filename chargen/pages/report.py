@@ -68,9 +68,10 @@ def report_page(
     written = {name: _section(name, *one, notes.get(name, "")) for name, one in sections.items()}
     sentence = verdict(record, evaluation[1] if evaluation else ())
     parts = [
-        f"<header>\n<h1>{_short(_corpus(record))}</h1><p>{_short(subtitle)}</p>",
+        f"<header>\n<div><h1>{_short(_corpus(record))}</h1><p>{_short(subtitle)}</p></div>\n</header>",
+        '<div role="region" aria-label="Summary">',
         f'<p class="verdict">{escaped(sentence)}</p>' if sentence else "",
-        f'<dl class="tiles">{_terms(_tiles(record))}</dl>\n</header>\n<div class="columns">',
+        f'<dl class="tiles">{_terms(_tiles(record))}</dl>\n</div>\n<div class="columns">',
         _contents({name: sections[name][0] for name, markup in written.items() if markup}),
         "<main>",
         *written.values(),
@@ -78,7 +79,7 @@ def report_page(
     ]
     data = {"charts": [chart_data(chart) for chart in (*curves, *gradients) if draw(chart)]}
     body = "\n".join(filter(None, parts))
-    return make_page("report", title=f"{_corpus(record)}: report", body=body, data=data)
+    return make_page(["report"], title=f"{_corpus(record)}: report", body=body, data=data)
 
 
 def _section(name: str, heading: str, content: Sequence[str], note: str) -> str:

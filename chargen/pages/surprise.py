@@ -1,32 +1,20 @@
-"""Build the page of `chargen surprise`: a text coloured by its bits, with the alternatives at each position."""
+"""Build the page of `chargen surprise`: a text coloured by its bits, with a card of the alternatives at each position."""
 
 from collections.abc import Sequence
-from typing import Any, Protocol
+from typing import Any
 
 import numpy as np
 import numpy.typing as npt
 
 from chargen.pages.page import escaped, make_page, packed
+from chargen.pages.reader import PARTS, LineOfText, narrow, reader_markup, text_data
 from chargen.terminal import visible
 
 SHOWN_LINES, SHOWN_CHARACTERS = 10, 80  # entries in the list of lines, characters of each
 BIT_SCALE, CHANCE_SCALE = 100, 10_000  # integer values of one bit, and of probability 1
-
-
-class LineOfText(Protocol):
-    """A line: its number, and pieces[start:stop]."""
-
-    @property
-    def number(self) -> int:
-        """The number of the line, from 1."""
-
-    @property
-    def start(self) -> int:
-        """The index of its first piece."""
-
-    @property
-    def stop(self) -> int:
-        """The index after its last piece."""
+LEVELS = 7  # colours above the lowest
+WORD_CHARACTERS = 2  # mean length of a token from which the scale is that of words
+MOST_BITS, MOST_BITS_OF_WORDS = 7, 14  # of the last colour
 
 
 def surprise_page(
@@ -35,7 +23,6 @@ def surprise_page(
     run: str,
     pieces: Sequence[str],
     lines: Sequence[LineOfText],
-    levels: Sequence[int],
     bits: npt.NDArray[np.floating],
     choices: npt.NDArray[np.integer],
     chances: npt.NDArray[np.floating],
@@ -45,47 +32,40 @@ def surprise_page(
 ) -> str:
     """Return the page of a text.
 
-    pieces: the text of each token, N of them; levels: their colours, from 0 to 9; bits: (N,); choices, chances: ids and
-    probabilities of the alternatives, (N, 5); names: the text of each id, None for the end; worst: the lines with their bits a
-    character, the most surprising first.
+    pieces: the text of each token, N of them; bits: (N,); choices, chances: ids and probabilities of the alternatives, (N, 5);
+    names: the text of each id, None for the end; worst: the lines with their bits a character, the most surprising first.
     """
     characters = sum(map(len, pieces))
-    parts = [
-        f"<header>\n<h1>{escaped(title)}</h1>",
-        f"<p>How surprising each character is to <b>{escaped(run)}</b>: <b>{bits_per_character:.3f}</b> bits a character,",
-        f"{characters:,} characters.</p>",
-        _LEGEND,
-        *(_entry(line, figure, pieces) for line, figure in worst[:SHOWN_LINES]),
-        _TEXT,
-        *(_line(line, pieces, levels) for line in lines),
-        _PANEL,
-    ]
-    data = _data(bits, choices, chances, names)
-    return make_page("surprise", title=f"{title}: surprise", body="\n".join(parts), data=data)
+    most = MOST_BITS if characters < WORD_CHARACTERS * len(pieces) else MOST_BITS_OF_WORDS
+    header = (
+        f"<header>\n<div><h1>{escaped(title)}</h1>"
+        f"<p>How surprising each token is to <b>{escaped(run)}</b>: <b>{bits_per_character:.3f}</b> bits a character, "
+        f"{characters:,} characters.</p></div>\n</header>"
+    )
+    body = reader_markup(
+        legend=_legend(most),
+        threshold=f'min="{most // LEVELS}" max="{most}" step="0.5" value="{most // LEVELS}"',
+        listed=_listed([_entry(line, figure, pieces) for line, figure in worst[:SHOWN_LINES]]),
+        hint="Point at a character, or use the arrow keys in the text.",
+    )
+    data = text_data(pieces, lines) | _data(bits, choices, chances, names) | {"most": most}
+    return make_page([*PARTS, "surprise"], title=f"{title}: surprise", body=f"{header}\n{body}", data=data)
 
 
-_LEGEND = f"""<p class="legend">{"".join(f"<i class=h{level}>{level}</i>" for level in range(10))} bits and more</p>
-</header>
-<nav aria-label="Most surprising lines"><h2>Most surprising lines</h2><ol>"""
-_TEXT = """</ol></nav>
-<main id="text" tabindex="0" aria-label="The text; arrow keys go from character to character">"""
-_PANEL = """</main>
-<aside id="panel" aria-live="polite">Point at a character, or use the arrow keys.</aside>"""
+def _legend(most: int) -> str:
+    levels = "".join(f'<i class="s{level}"></i>' for level in range(LEVELS + 1))
+    return f"expected <span>{levels}</span> {most} bits and more"
 
 
-def _line(line: LineOfText, pieces: Sequence[str], levels: Sequence[int]) -> str:
-    cells = (f"<i class=h{levels[position]}>{_cell(pieces[position])}</i>" for position in range(line.start, line.stop))
-    return f'<p id="l{line.number}"><a href="#l{line.number}">{line.number}</a>{"".join(cells)}</p>'
-
-
-def _cell(piece: str) -> str:
-    return escaped(piece.replace("\n", "\u21b5"))
+def _listed(entries: Sequence[str]) -> str:
+    return f'<nav aria-label="Most surprising lines"><h2>Most surprising lines</h2><ol>{"".join(entries)}</ol></nav>'
 
 
 def _entry(line: LineOfText, figure: float, pieces: Sequence[str]) -> str:
     text = "".join(pieces[line.start : line.stop]).strip()
     shown = text[:SHOWN_CHARACTERS] + ("\u2026" if len(text) > SHOWN_CHARACTERS else "")
-    return f'<li><a href="#l{line.number}"><b>{figure:.2f}</b> line {line.number}</a> {escaped(shown)}</li>'
+    about = f"<b>Line {line.number:,}</b>, {figure:.2f} bits a character"
+    return f'<li><a href="#text" data-place="{line.start}">{about}<span>{escaped(shown)}</span></a></li>'
 
 
 def _data(
@@ -96,12 +76,12 @@ def _data(
 ) -> dict[str, Any]:
     """Return the arrays in as few bytes as the page needs."""
     used, numbers = np.unique(choices, return_inverse=True)
-    dtype = np.min_scalar_type(len(used))  # uint8, uint16 or uint32
+    chosen = narrow(numbers.reshape(-1))
     return {
         "names": [name if (name := names[token]) is None else visible(name) for token in used.tolist()],
         "width": choices.shape[1],
         "bits": packed(np.minimum(np.rint(bits * BIT_SCALE), 65535).astype(np.uint16)),
-        "choices": packed(numbers.reshape(-1).astype(dtype)),
-        "size": dtype.itemsize,
+        "choices": packed(chosen),
+        "choiceSize": chosen.dtype.itemsize,
         "chances": packed(np.rint(chances * CHANCE_SCALE).astype(np.uint16).reshape(-1)),
     }

@@ -1,4 +1,4 @@
-"""Build the page of `chargen units`: a text coloured by the activations of a selected unit."""
+"""Build the page of `chargen units`: a text coloured by the activations of a selected unit, with a card of the unit."""
 
 from collections.abc import Mapping, Sequence
 
@@ -6,7 +6,7 @@ import numpy as np
 import numpy.typing as npt
 
 from chargen.pages.page import escaped, make_page, packed
-from chargen.pages.surprise import LineOfText
+from chargen.pages.reader import PARTS, LineOfText, reader_markup, text_data
 
 Doubles = npt.NDArray[np.float64]
 HALF_SCALE = 127  # the byte of activation 1 minus the byte of activation 0
@@ -32,39 +32,38 @@ def units_page(
     """
     kept = _kept(values, correlations, chosen)[: max(1, most_bytes // len(pieces))]
     shown = "all" if len(kept) == len(units) else f"the {len(kept):,} best"
-    orders = "".join(f"<option>{escaped(one)}</option>" for one in [*correlations, "number"])
-    parts = [
-        f"<header>\n<h1>{escaped(title)}</h1>",
-        f"<p>What hidden units of <b>{escaped(run)}</b> do while it reads:  {sum(map(len, pieces)):,} characters,",
-        f"{shown} of {len(units):,} states of units.</p>",
-        _LEGEND,
-        f'<label>Order <select id="order">{orders}</select></label>',
-        _LIST,
-        *(_line(line, pieces) for line in lines),
-        _PANEL,
-    ]
-    data = {
+    header = (
+        f"<header>\n<div><h1>{escaped(title)}</h1>"
+        f"<p>What hidden units of <b>{escaped(run)}</b> do while it reads: {sum(map(len, pieces)):,} characters, "
+        f"{shown} of {len(units):,} states of units.</p></div>\n</header>"
+    )
+    body = reader_markup(
+        legend=_LEGEND,
+        threshold='min="0.15" max="1" step="0.05" value="0.15"',
+        listed=_listed([*correlations, "number"]),
+        hint="Choose a unit, or point at a character to see what the units do there.",
+    )
+    data = text_data(pieces, lines) | {
         "units": [list(units[number]) for number in kept],
         "properties": list(correlations),
         "correlations": [[round(float(one[number]), 4) for one in correlations.values()] for number in kept],
-        "length": len(pieces),
+        "summaries": [[round(float(one), 4) for one in (row.mean(), row.std())] for row in values[kept]],
         "values": packed(np.rint((values[kept] + 1) * HALF_SCALE).astype(np.uint8).reshape(-1)),
     }
-    return make_page("units", title=f"{title}: units", body="\n".join(parts), data=data)
+    return make_page([*PARTS, "units"], title=f"{title}: units", body=f"{header}\n{body}", data=data)
 
 
-_LABELS = ["-1", "", "", "", "", "0", "", "", "", "", "+1"]
-_LEGEND = f"""<p class="legend">{"".join(f'<i class="a{level}">{label}</i>' for level, label in enumerate(_LABELS))}</p>
-</header>
-<div id="columns">
-<nav aria-label="Units">"""
-_LIST = """<label><input type="checkbox" id="span"> span colours</label>
+_COLOURS = "".join(f'<i class="{name}"></i>' for name in ("b7", "b5", "b3", "b1", "s0", "s1", "s3", "s5", "s7"))
+_LEGEND = f"-1 <span>{_COLOURS}</span> +1"
+
+
+def _listed(orders: Sequence[str]) -> str:
+    options = "".join(f"<option>{escaped(one)}</option>" for one in orders)
+    return f"""<nav aria-label="Units">
+<label>Order by <select id="order">{options}</select></label>
+<label><input type="checkbox" id="span"> Colours over the unit's own range</label>
 <ul id="units" role="listbox" tabindex="0" aria-label="Units; arrow keys go through them"></ul>
-</nav>
-<main id="text" tabindex="0" aria-label="The text; arrow keys go from character to character">"""
-_PANEL = """</main>
-</div>
-<aside id="panel" aria-live="polite">Pick a unit; point at a character to see what the units do there.</aside>"""
+</nav>"""
 
 
 def _kept(values: npt.NDArray[np.float32], correlations: Mapping[str, Doubles], chosen: int | None) -> npt.NDArray[np.intp]:
@@ -73,8 +72,3 @@ def _kept(values: npt.NDArray[np.float32], correlations: Mapping[str, Doubles], 
     if chosen is not None:
         best[chosen] = np.inf
     return np.argsort(-best, kind="stable")
-
-
-def _line(line: LineOfText, pieces: Sequence[str]) -> str:
-    cells = (f"<i>{escaped(pieces[position].replace(chr(10), ' '))}</i>" for position in range(line.start, line.stop))
-    return f"<p>{''.join(cells)}</p>"

@@ -68,7 +68,7 @@ class Page(HTMLParser):
 
     @property
     def charts(self) -> list[dict[str, Any]]:
-        return json.loads(self.scripts[0])["charts"]
+        return json.loads(self.scripts[1])["charts"]
 
 
 @pytest.fixture
@@ -321,7 +321,7 @@ def hostile(invoke: Invoke, train: Callable[..., RunDirectory], in_folder: Path)
 
 def test_no_text_becomes_markup(hostile: RunDirectory, invoke: Invoke) -> None:
     page = reported(invoke)
-    assert len(page.scripts) == 2
+    assert len(page.scripts) == 3
     assert not {"img", "b onerror", "link", "iframe"} & {tag for tag, _ in page.tags}
     assert all(not name.startswith("on") and name != "style" for _, named in page.tags for name in named)
     content = hostile.report.read_text(encoding="utf-8")

@@ -108,7 +108,7 @@ def test_what_cannot_be_read_is_one_line(invoke: Invoke, write_run: WriteRun, te
     assert_one_line(invoke("surprise", "missing", text_file), "no such run: missing")
     assert_one_line(invoke("surprise", "-", input="axb"), "never seen 'x'", "--on-unknown skip")
     assert_one_line(invoke("surprise", text_file, "--html", "missing/page.html"), "cannot write missing/page.html", "--html")
-    assert_one_line(invoke("surprise", "-", "--html", "page.html", input="a" * 100_001), "100,001 characters", "100,000")
+    assert_one_line(invoke("surprise", "-", "--html", "page.html", input="a" * 1_000_001), "1,000,001 characters", "1,000,000")
     for name in ("one.txt", "two.txt"):
         (in_folder / "texts").mkdir(exist_ok=True)
         (in_folder / "texts" / name).write_text(TEXT, encoding="utf-8")

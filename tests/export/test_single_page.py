@@ -318,7 +318,7 @@ def test_no_text_of_a_model_becomes_markup(open_page: Open) -> None:
     page.get_by_role("switch", name="Show surprise").check()
     assert write(page, 2000).startswith(NASTY)
     assert page.locator("img").count() == 0
-    assert page.locator("script").count() == 4
+    assert page.locator("script").count() == 5
     words = WordVocabulary([NASTY, "<b>bold</b>"], num_characters=9)
     page = open_page(make_model(LSTM, vocabulary=words, primer=(2,)))
     begin(page, "", temperature="1")

@@ -8,7 +8,9 @@ from typing import Any
 import pytest
 
 from chargen.corpus.vocabulary import CharacterVocabulary
-from chargen.export.single_page import FOLDER, make_page
+from chargen.export.single_page import make_page
+from chargen.inline import FOLDER
+from chargen.pages.notebook import COLOURS
 from chargen.settings.schema import NetworkConfig
 from tests.export.forms import make_model
 from tests.export.pages import begin, wait_until, write
@@ -70,11 +72,14 @@ def test_writing(lines: bool, do: Callable[[Any], None], problems: Callable[...,
     assert problems(path, do) == []
 
 
+@pytest.mark.parametrize(
+    "do", [lambda page: None, lambda page: page.evaluate("reader.go(40)")], ids=["at first", "with a card"]
+)
 @pytest.mark.parametrize("make", [a_surprise_page, a_units_page])
-def test_surprise_and_units(make: Any, problems: Callable[..., list[str]], tmp_path: Path) -> None:
+def test_surprise_and_units(make: Any, do: Callable[[Any], None], problems: Callable[..., list[str]], tmp_path: Path) -> None:
     path = tmp_path / "page.html"
-    path.write_text(make(list("The cat sat.")), encoding="utf-8")
-    assert problems(path) == []
+    path.write_text(make(list(PROSE[:96])), encoding="utf-8")
+    assert problems(path, do) == []
 
 
 def test_report(problems: Callable[..., list[str]], invoke: Any, in_folder: Path) -> None:
@@ -86,10 +91,11 @@ def test_report(problems: Callable[..., list[str]], invoke: Any, in_folder: Path
 
 
 def colours(scheme: str) -> dict[str, str]:
-    """Return the colours of the writing page by name."""
-    style = (FOLDER / "style.css").read_text(encoding="ascii")
-    start = style.index(":root {" if scheme == "light" else ':root[data-theme="dark"] {')
-    return dict(re.findall(r"--(\w+): (#[0-9a-f]{6});", style[start : style.index("}", start)]))
+    """Return the colours of all pages by name."""
+    pairs = re.findall(
+        r"--([\w-]+): light-dark\((#[0-9a-f]{6}), (#[0-9a-f]{6})\);", (FOLDER / "theme.css").read_text(encoding="ascii")
+    )
+    return {name: light if scheme == "light" else dark for name, light, dark in pairs}
 
 
 def luminance(colour: str) -> float:
@@ -109,5 +115,10 @@ def test_borders_and_bars_have_contrast(scheme: str) -> None:
     """Non-text contrast of WCAG 2.2, 1.4.11; axe-core does not measure it."""
     known = colours(scheme)
     for ground in ("ground", "paper"):
-        for name in ("edge", "fill", "accent"):
+        for name in ("edge", "fill", "accent", *(f"curve-{number}" for number in range(6))):
             assert contrast(known[name], known[ground]) >= 3, (name, ground)
+
+
+@pytest.mark.parametrize("ground", ["#ffffff", "#111111"])
+def test_curves_of_notebooks_have_contrast_on_light_and_dark(ground: str) -> None:
+    assert min(contrast(colour, ground) for colour in COLOURS.values()) >= 3

@@ -5,12 +5,12 @@ import hashlib
 import json
 import re
 from html.parser import HTMLParser
-from pathlib import Path
 from typing import Any, NamedTuple
 
 import numpy as np
 import pytest
 
+from chargen.inline import FOLDER
 from chargen.pages.page import PAGES, escaped, make_page, packed
 from chargen.pages.surprise import surprise_page
 from chargen.pages.units import units_page
@@ -61,7 +61,7 @@ class Reader(HTMLParser):
 
     @property
     def data(self) -> dict[str, Any]:
-        return json.loads(self.inline["script"][0])
+        return json.loads(self.inline["script"][1])
 
 
 def a_surprise_page(pieces: list[str], name: str = "a.txt") -> str:
@@ -71,7 +71,6 @@ def a_surprise_page(pieces: list[str], name: str = "a.txt") -> str:
         run=name,
         pieces=pieces,
         lines=[Line(1, 0, count)],
-        levels=[number % 10 for number in range(count)],
         bits=np.arange(count) / 4,
         choices=np.arange(count * 2).reshape(count, 2) % (count + 1),
         chances=np.full((count, 2), 0.25),
@@ -104,12 +103,13 @@ def test_no_text_becomes_markup(make: Any) -> None:
     harmless, hostile = Reader(make(["a"] * len(HOSTILE))), Reader(make(list(HOSTILE), name="".join(HOSTILE)))
     assert [tag for tag, _ in hostile.tags] == [tag for tag, _ in harmless.tags]
     assert hostile.inline["style"] == harmless.inline["style"]
-    assert hostile.inline["script"][1:] == harmless.inline["script"][1:]
+    assert hostile.inline["script"][::2] == harmless.inline["script"][::2]
     assert not ACTIVE.search(make(list(HOSTILE), name="".join(HOSTILE)))
     shown = hostile.text
     assert "</script><script>alert(1)</script>" in shown
     assert "\u2400\u241b[31m" in shown
-    assert not ACTIVE.search(str(hostile.data.get("names")).replace("\\n", ""))
+    for texts in (hostile.data["tokens"], hostile.data.get("names", [])):
+        assert not ACTIVE.search("".join(filter(None, texts)))
 
 
 @pytest.mark.parametrize("make", [a_surprise_page, a_units_page])
@@ -118,19 +118,19 @@ def test_a_page_stands_alone_and_may_ask_for_nothing(make: Any) -> None:
     policy = next(attributes["content"] or "" for tag, attributes in page.tags if "http-equiv" in attributes)
     directives = dict(one.strip().split(" ", 1) for one in policy.split(";"))
     assert directives["default-src"] == "'none'"
-    for kind, source in (("style", page.inline["style"][0]), ("script", page.inline["script"][1])):
-        digest = base64.b64encode(hashlib.sha256(source.encode()).digest()).decode()
-        assert directives[f"{kind}-src"] == f"'sha256-{digest}'"
+    theme, _, script = page.inline["script"]
+    for kind, sources in (("style", page.inline["style"]), ("script", [theme, script])):
+        digests = [base64.b64encode(hashlib.sha256(source.encode()).digest()).decode() for source in sources]
+        assert directives[f"{kind}-src"] == " ".join(f"'sha256-{digest}'" for digest in digests)
     assert not {"link", "img", "iframe", "object", "form", "base"} & {tag for tag, _ in page.tags}
     for tag, attributes in page.tags:
         assert not [name for name in attributes if name.startswith("on") or name in ("style", "src")]
         assert (attributes.get("href") or "#").startswith("#"), tag
-    assert len(page.inline["script"]) == 2
-    assert page.inline["style"][0].count("prefers-color-scheme: dark") == 2
+    assert len(page.inline["script"]) == 3
 
 
 def test_style_and_script_cannot_end_early_and_load_nothing() -> None:
-    for path in PAGES.iterdir():
+    for path in [*PAGES.iterdir(), FOLDER / "theme.css", FOLDER / "theme.js"]:
         source = path.read_text(encoding="utf-8")
         assert "</" not in source
         assert "<!--" not in source
@@ -142,19 +142,23 @@ def test_what_the_surprise_page_tells() -> None:
     data = page.data
     assert data["names"] == [None, "a", "\n", "<"]
     assert unpacked(data["bits"], np.uint16) == [0, 25, 50]
-    assert (data["width"], data["size"]) == (2, 1)
+    assert (data["width"], data["size"], data["choiceSize"]) == (2, 1, 1)
+    assert data["tokens"] == ["a", "\n", "<"]
+    assert unpacked(data["ids"], np.uint8) == [0, 1, 2]
+    assert (unpacked(data["starts"], np.uint32), unpacked(data["numbers"], np.uint32)) == ([0], [1])
     assert unpacked(data["choices"], np.uint8) == [0, 1, 2, 3, 0, 1]
     assert unpacked(data["chances"], np.uint16) == [2500] * 6
-    assert "1a\u21b5<" in page.text
     levels = [attributes["class"] for tag, attributes in page.tags if tag == "i" and "class" in attributes]
-    assert levels == [f"h{level}" for level in range(10)] + ["h0", "h1", "h2"]
+    assert levels == [f"s{level}" for level in range(8)]
 
 
 def test_a_page_of_many_tokens() -> None:
     pieces = [f"{number}," for number in range(400)]
     data = Reader(a_surprise_page(pieces)).data
-    assert data["size"] == 2
+    assert (data["size"], data["choiceSize"]) == (2, 2)
+    assert unpacked(data["ids"], np.uint16)[-1] == 399
     assert unpacked(data["choices"], np.uint16)[:3] == [0, 1, 2]
+    assert data["most"] == 14  # of words, with more bits each
     assert unpacked(data["bits"], np.uint16)[-1] == 9975
 
 
@@ -163,6 +167,7 @@ def test_what_the_units_page_tells() -> None:
     assert data["units"] == [[1, 2, "hidden"], [1, 1, "hidden"], [1, 1, "cell"]]  # the best for any property first
     assert data["correlations"] == [[-0.9, 0.0], [0.1, 0.3], [0.2, 0.2]]
     assert unpacked(data["values"], np.uint8) == [102, 152, 0, 51, 203, 254]
+    assert [mean for mean, _ in data["summaries"]] == pytest.approx([0, -0.8, 0.8], abs=1e-3)
     assert Reader(a_units_page(["a", "b"], chosen=2)).data["units"][0] == [1, 1, "cell"]
 
 
@@ -173,23 +178,9 @@ def test_a_units_page_holds_as_much_as_it_may() -> None:
     assert len(Reader(a_units_page(["a", "b"], most_bytes=1)).data["units"]) == 1
 
 
-def test_a_long_text_is_coloured_over_its_whole_span(browser: Any, tmp_path: Path) -> None:
-    """So many values are too many arguments for a JavaScript function."""
-    path = tmp_path / "units.html"
-    path.write_text(a_units_page(["a"] * 150_000), encoding="utf-8")
-    page, errors = browser.new_page(), []
-    page.on("pageerror", lambda error: errors.append(str(error)))
-    page.goto(path.as_uri())
-    page.locator("#span").check()
-    assert page.locator("#text i").first.get_attribute("class") == "a0"
-    assert page.locator("#text i").last.get_attribute("class") == "a10"
-    assert errors == []
-    page.close()
-
-
 def test_escaping() -> None:
     assert escaped("<&>\"'") == "&lt;&amp;&gt;&quot;&#x27;"
     assert packed(np.array([1, 258], np.uint16)) == base64.b64encode(b"\x01\x00\x02\x01").decode()
-    page = make_page("surprise", title="</title><b>", body="", data={"a": "</script>\u2028\ud800"})
+    page = make_page(["surprise"], title="</title><b>", body="", data={"a": "</script>\u2028\ud800"})
     assert page.count("</title>") == 1
     assert Reader(page).data == {"a": "</script>\u2028\ud800"}

@@ -142,7 +142,7 @@ def test_no_text_of_a_model_becomes_markup(open_page: Open) -> None:
     page.get_by_role("switch", name="Show surprise").check()
     assert "<b>bold</b>" in write(page, 50)
     assert page.locator("b, img").count() == 0
-    assert page.locator("script").count() == 2
+    assert page.locator("script").count() == 3
 
 
 def test_what_the_server_refuses_is_said(browser: Any) -> None:

@@ -132,8 +132,7 @@ class Engine {
     yield* this.read(label, text, given);
     for (let written = 0; written < length; written++) {
       const recent = options.repetition_penalty === 1 ? [] : text.slice(Math.max(given, text.length - RECENT));
-      const id = this.draw(recent, drawn + written, options);
-      const bits = this.bits(id);
+      const [id, bits] = this.draw(recent, drawn + written, options);
       if (id === BOUNDARY) yield* this.read(label, (text = text.slice(0, given)), given);
       else {
         text.push(id);
@@ -145,12 +144,15 @@ class Engine {
     return { stopped: "length" };
   }
 
+  /** Return a token with its bits. */
   draw(recent, place, { temperature, top_k: k, top_p: p, repetition_penalty: penalty, random_seed: seed }) {
     const logits = this.expected();
+    const zero = bitsOfZero(logits);
     if (penalty !== 1) penalize(logits, recent, penalty);
     const probabilities = probabilitiesAt(logits, temperature);
     keepLargest(probabilities, k, p);
-    return draw(probabilities, uniform(seed, place));
+    const id = draw(probabilities, uniform(seed, place));
+    return [id, zero - this.reader.logits[id] / Math.LN2];
   }
 }
 

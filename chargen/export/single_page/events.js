@@ -1,20 +1,5 @@
 // Connect the page to its keys, buttons and fields, and begin.
 
-const system = matchMedia("(prefers-color-scheme: dark)");
-const isDark = () => (document.documentElement.dataset.theme ? document.documentElement.dataset.theme === "dark" : system.matches);
-
-/** Show a theme, "light" or "dark"; null follows the system. */
-function showTheme(theme) {
-  if (theme) document.documentElement.dataset.theme = theme;
-  $("theme").setAttribute("aria-pressed", String(isDark()));
-}
-
-function toggleTheme() {
-  const theme = isDark() ? "light" : "dark";
-  remember("theme", theme);
-  showTheme(theme);
-}
-
 const CLICKS = {
   write: toggle,
   over: readPrompt,
@@ -25,7 +10,6 @@ const CLICKS = {
   link: () => copy(address(manuscript.seed), "The link is copied: it holds the prompt, the seed and the settings."),
   save: () => download(new Blob([wholeText()], { type: "text/plain" }), "txt"),
   picture: () => savePicture(manuscript.pieces, $("surprise").checked),
-  theme: toggleTheme,
 };
 
 const MOVES = {
@@ -58,7 +42,6 @@ introduce();
 showSamples();
 showKept();
 openAddress();
-showTheme(remembered("theme"));
 showDials();
 for (const [id, click] of Object.entries(CLICKS)) $(id).addEventListener("click", click);
 for (const id of [...Object.values(FIELDS), "pace"]) $(id).addEventListener("input", showDials);
@@ -79,6 +62,5 @@ addEventListener("hashchange", () => {
   showDials();
   readPrompt();
 });
-system.addEventListener("change", () => showTheme(null));
 manuscript.changed = () => show(true);
 readPrompt();

@@ -55,15 +55,14 @@ function arrange(pieces, measure, width) {
 function pictureOf(pieces, coloured) {
   const canvas = document.createElement("canvas");
   const pen = canvas.getContext("2d");
-  const style = getComputedStyle(document.documentElement);
-  const colour = (name) => style.getPropertyValue(`--${name}`).trim();
-  const font = `${LETTER_HEIGHT}px ${colour("serif")}`;
+  const [paper, ink, faint, warm] = ["paper", "ink", "faint", "warm"].map(colourOf);
+  const font = `${LETTER_HEIGHT}px ${getComputedStyle($("text")).fontFamily}`;
   pen.font = font;
   const { letters, lines } = arrange(pieces, (text) => pen.measureText(text).width, PICTURE_WIDTH - 2 * MARGIN);
   canvas.width = 2 * PICTURE_WIDTH;
   canvas.height = 2 * (lines * LINE_HEIGHT + 2 * MARGIN);
   pen.scale(2, 2);
-  pen.fillStyle = colour("paper");
+  pen.fillStyle = paper;
   pen.fillRect(0, 0, canvas.width, canvas.height);
   pen.font = font;
   pen.textBaseline = "middle";
@@ -72,10 +71,12 @@ function pictureOf(pieces, coloured) {
     const middle = MARGIN + (line + 0.5) * LINE_HEIGHT;
     if (level) {
       const height = (level / LEVELS) * (LINE_HEIGHT - 6);
-      pen.fillStyle = `rgba(${colour("warm")}, ${0.26 + 0.045 * level})`;
+      pen.fillStyle = warm;
+      pen.globalAlpha = 0.27 + 0.053 * level;
       pen.fillRect(MARGIN + x, middle + LINE_HEIGHT / 2 - 3 - height, size, height);
+      pen.globalAlpha = 1;
     }
-    pen.fillStyle = colour(piece.given && !coloured ? "faint" : "ink");
+    pen.fillStyle = piece.given && !coloured ? faint : ink;
     pen.fillText(piece.text, MARGIN + x, middle);
   }
   return canvas;

@@ -3,6 +3,8 @@
 const corpusHashes = described.lines ? new Set(new Uint32Array(bytesOf(described.lines).buffer)) : new Set();
 const kept = new Set(JSON.parse(remembered(`kept-${described.name}`) ?? "[]"));
 
+const encoder = new TextEncoder();
+
 function bytesOf(base64) {
   return Uint8Array.from(atob(base64), (one) => one.charCodeAt(0));
 }
@@ -10,7 +12,7 @@ function bytesOf(base64) {
 /** Return 32 bits of a text, its FNV-1a hash. */
 function hashOf(text) {
   let hash = 0x811c9dc5;
-  for (const byte of new TextEncoder().encode(text)) hash = Math.imul(hash ^ byte, 0x01000193);
+  for (const byte of encoder.encode(text)) hash = Math.imul(hash ^ byte, 0x01000193);
   return hash >>> 0;
 }
 

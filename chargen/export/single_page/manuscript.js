@@ -146,7 +146,7 @@ class Manuscript {
     try {
       for (let written = 0; written < count; ) {
         const before = this.drawn;
-        yield* this.span(count - written, settings, pace(), shown);
+        yield* this.span(count - written, settings, pace, shown);
         written += this.drawn - before;
         if (this.drawn === before) throw new Refused("The network wrote nothing.");
       }
@@ -155,9 +155,10 @@ class Manuscript {
     }
   }
 
-  /** Write until the answer ends or the settings change. */
-  *span(count, settings, rate, shown) {
+  /** Write until the answer ends or the settings change. A step is a token, or all that have arrived if there is no limit. */
+  *span(count, settings, pace, shown) {
     const chosen = settings();
+    const rate = pace();
     const text = this.textBefore(null);
     const answer = new Answer("complete", {
       ...text,
@@ -171,12 +172,17 @@ class Manuscript {
     });
     try {
       for (let event; (event = yield* answer.next()); ) {
-        for (const [place, [id, text, bits]] of event.tokens.entries()) {
-          if (settings() !== chosen) return;
-          this.put(id, text, bits);
-          if (place === event.tokens.length - 1) this.expect(event.next, chosen.temperature);
+        const { ids, texts, bits, next } = event;
+        const limited = pace() !== Infinity;
+        if (settings() !== chosen) return;
+        for (let place = 0; place < ids.length; place++) {
+          this.put(ids[place], texts[place], bits[place]);
+          if (!limited || place === ids.length - 1) continue;
           yield;
+          if (settings() !== chosen) return;
         }
+        this.expect(next, chosen.temperature);
+        yield;
       }
     } finally {
       answer.close();
@@ -234,7 +240,7 @@ class Answer {
   *next() {
     for (;;) {
       const event = this.events.shift();
-      if (event) return event.tokens ? event : null;
+      if (event) return event.ids ? event : null;
       if (this.error) throw this.error;
       if (this.ended) return null;
       yield WAITING;

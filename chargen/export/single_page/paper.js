@@ -32,8 +32,8 @@ class Paper {
     for (; this.shown < pieces.length; this.shown++) {
       const number = this.shown;
       const piece = pieces[number];
-      const kind = [piece.given ? "given" : "written", cursor !== null && number >= cursor ? (number === cursor ? "looked-at" : "after") : ""];
-      const name = kind.filter(Boolean).join(" ");
+      const place = cursor === null || number < cursor ? "" : number === cursor ? " looked-at" : " after";
+      const name = (piece.given ? "given" : "written") + place;
       if (piece.text === "\n") {
         flush();
         if (number === cursor) this.start("looked-at", number).append("\u21b5");

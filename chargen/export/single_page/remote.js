@@ -15,8 +15,14 @@ async function ask(name, body, signal, heard) {
     if (done) return null;
     const events = (rest + value).split("\n\n");
     rest = events.pop();
-    for (const event of events) heard(JSON.parse(event.slice("data: ".length)));
+    for (const event of events) heard(inColumns(JSON.parse(event.slice("data: ".length))));
   }
+}
+
+/** Return an event with the numbers, the texts and the bits of its tokens apart. */
+function inColumns({ tokens, ...event }) {
+  const column = (place) => tokens.map((token) => token[place]);
+  return tokens ? { ...event, ids: column(0), texts: column(1), bits: column(2) } : event;
 }
 
 /** Send a request and return the response; if the server is busy, try again when it says so. Throws Refused. */

@@ -12,12 +12,17 @@ function softmax(logits, temperature = 1) {
   return weights;
 }
 
-/** Return the bits of a token at temperature 1. */
-function bitsOf(logits, token) {
+/** Return the bits that a logit of 0 has at temperature 1. */
+function bitsOfZero(logits) {
   const largest = logits[argmax(logits)];
   let sum = 0;
-  for (let other = 0; other < logits.length; other++) sum += Math.exp(logits[other] - largest);
-  return Math.log2(sum) - (logits[token] - largest) / Math.LN2;
+  for (let token = 0; token < logits.length; token++) sum += Math.exp(logits[token] - largest);
+  return Math.log2(sum) + largest / Math.LN2;
+}
+
+/** Return the bits of a token at temperature 1. */
+function bitsOf(logits, token) {
+  return bitsOfZero(logits) - logits[token] / Math.LN2;
 }
 
 /** Return the probabilities at a temperature, (V,); at 0 the most probable token has all. */

@@ -51,20 +51,3 @@ function openAddress() {
   if (["top_k", "top_p", "repetition_penalty"].some((name) => values.has(name))) document.querySelector(".more").open = true;
   chosen = readChosen();
 }
-
-/** Return what the browser remembers under a name, or null; a browser may remember nothing. */
-function remembered(name) {
-  try {
-    return localStorage.getItem(`chargen-${name}`);
-  } catch {
-    return null;
-  }
-}
-
-function remember(name, value) {
-  try {
-    localStorage.setItem(`chargen-${name}`, value);
-  } catch {
-    // it is forgotten when the page is closed
-  }
-}

@@ -1,6 +1,7 @@
 // Run the page's work in slices of time, between which the browser draws.
 
 const SLICE = 12; // milliseconds of work a frame
+const UPDATE = 30; // milliseconds between two updates of the page, where there is no limit of speed
 const WAITING = Symbol("waiting"); // the value of a step that has to wait
 
 /** An error whose message is shown in the page. */
@@ -13,6 +14,7 @@ class Slices {
     const job = (this.job = { steps, ended });
     let before = performance.now();
     let allowance = 1;
+    let updated = -Infinity;
     const slice = () => {
       if (this.job !== job) return;
       const now = performance.now();
@@ -33,7 +35,10 @@ class Slices {
         failed(error.message);
         return;
       }
-      shown();
+      if (done || rate !== Infinity || now - updated > UPDATE) {
+        updated = now;
+        shown();
+      }
       if (done) this.end();
       else requestAnimationFrame(slice);
     };

@@ -1,6 +1,7 @@
 // Run the engine in a worker: one request after another, in slices of time between which new messages are read.
 
 const SLICE = 12; // milliseconds
+const CLOCK = 8; // tokens between two looks at the clock
 
 let engine = null;
 const queue = []; // requests, each { id, steps, body }
@@ -28,16 +29,19 @@ function work() {
   if (queue.length) bell.port2.postMessage(null);
 }
 
-/** Do a slice of a job and send its tokens, at most `every` at a time, with the next ones. */
+/** Do a slice of a job and send its tokens in columns, at most `every` at a time, with the next ones. */
 function slice({ id, steps, body }) {
   const end = performance.now() + SLICE;
-  const tokens = [];
+  const [ids, texts, bits] = [[], [], []];
   let step;
   do {
     step = steps.next();
-    if (step.value && !step.done) tokens.push(step.value);
-  } while (!step.done && performance.now() < end && tokens.length !== body.every);
-  if (tokens.length) postMessage({ id, event: { tokens, next: engine.best(body.temperature, body.top) } });
+    if (!step.value || step.done) continue;
+    ids.push(step.value[0]);
+    texts.push(step.value[1]);
+    bits.push(step.value[2]);
+  } while (!step.done && (ids.length % CLOCK || performance.now() < end) && ids.length !== body.every);
+  if (ids.length) postMessage({ id, event: { ids, texts, bits: Float64Array.from(bits), next: engine.best(body.temperature, body.top) } });
   if (!step.done) return;
   queue.shift();
   postMessage({ id, value: step.value });

@@ -1,72 +1,68 @@
-"use strict";
-const data = JSON.parse(document.getElementById("data").textContent);
-const bytes = (text) => Uint8Array.from(atob(text), (one) => one.charCodeAt(0)).buffer;
-const bits = new Uint16Array(bytes(data.bits));
-const choices = new { 1: Uint8Array, 2: Uint16Array, 4: Uint32Array }[data.size](bytes(data.choices));
-const chances = new Uint16Array(bytes(data.chances));
+// Show the bits of each token, and a card of the token at the cursor: its candidates, and its other occurrences.
 
-const text = document.getElementById("text");
-const panel = document.getElementById("panel");
-const cells = [...text.querySelectorAll("i")];
-const places = new Map(cells.map((cell, place) => [cell, place]));
-let current = null;
+const bits = numbersOf(data.bits, 2);
+const most = data.most * 100; // of the last colour, in hundredths of a bit
+const occurrences = occurrencesOf();
 
-const SIGNS = { "\n": "\u21b5", "\t": "\u21e5", " ": "\u2423" };
-function shown(name) {
-  if (name === null) return "(end)";
-  return name.replace(/[\n\t ]/g, (one) => SIGNS[one]);
+reader.heatAt = (place) => Math.min(1, bits[place] / most);
+reader.chosen = showCard;
+
+/** Return for each token how often it occurs, and the sum of its bits. */
+function occurrencesOf() {
+  const ids = numbersOf(data.ids, data.size);
+  const found = { counts: new Uint32Array(data.tokens.length), sums: new Float64Array(data.tokens.length) };
+  ids.forEach((id, place) => {
+    found.counts[id]++;
+    found.sums[id] += bits[place] / 100;
+  });
+  return found;
 }
 
-function element(kind, content) {
-  const made = document.createElement(kind);
-  made.textContent = content;
-  return made;
+/** Return the most probable tokens at a place, each [token, probability]; their numbers are unpacked when they are shown. */
+function candidatesAt(place) {
+  const [from, to] = [place * data.width, (place + 1) * data.width];
+  const chances = numbersOf(data.chances, 2, from, to);
+  const choices = numbersOf(data.choices, data.choiceSize, from, to);
+  return Array.from(choices, (choice, rank) => [data.names[choice], chances[rank] / 10000]).filter(([, chance]) => chance);
 }
 
-function showPlace(place) {
-  if (current) current.classList.remove("on");
-  current = cells[place];
-  current.classList.add("on");
-  const first = document.createElement("div");
-  first.append(element("code", shown(current.textContent)), ` ${(bits[place] / 100).toFixed(2)} bits, expected`);
-  const list = document.createElement("ol");
-  for (let rank = place * data.width; rank < (place + 1) * data.width; rank++) {
-    if (!chances[rank]) continue;
-    const item = document.createElement("li");
-    item.append(element("code", shown(data.names[choices[rank]])), ` ${(chances[rank] / 100).toFixed(1)}%`);
-    list.append(item);
-  }
-  panel.replaceChildren(first, list);
+const percent = (share) => (share < 0.001 ? "<0.1%" : `${(100 * share).toFixed(1)}%`);
+const ORDER = ["the most probable token", "the second most probable", "the third most probable", "the fourth most probable", "the fifth most probable"];
+
+function showCard(place) {
+  const token = reader.tokenAt(place);
+  const candidates = candidatesAt(place);
+  const own = candidates.findIndex(([name]) => name === token);
+  const [best] = candidates.map(([, chance]) => chance);
+  const line = above(reader.starts, place) - 1;
+  const column = Array.from(reader.ids.subarray(reader.starts[line], place)).reduce((sum, id) => sum + reader.lengths[id], 1);
+  const [count, sum] = [occurrences.counts, occurrences.sums].map((all) => all[reader.ids[place]]);
+  $("panel").replaceChildren(
+    element("h2", "token", element("kbd", "", shown(token)), ` ${(bits[place] / 100).toFixed(2)} bits`),
+    element("p", "", around(place)),
+    element("p", "dim", `Line ${reader.numbers[line].toLocaleString("en")}, column ${column}; ${own < 0 ? `not among the ${candidates.length} most probable` : ORDER[own]}.`),
+    element("h3", "", "Expected here"),
+    bars(candidates.map(([name, chance], rank) => [shown(name), chance / best, percent(chance), rank === own])),
+    element("p", "dim", `In this text ${shown(token)} occurs ${count.toLocaleString("en")} ${count === 1 ? "time" : "times"}, with ${(sum / count).toFixed(2)} bits on average.`),
+  );
 }
 
-function pointed(event) {
-  const place = places.get(event.target);
-  if (place !== undefined) showPlace(place);
-}
-text.addEventListener("pointerover", pointed);
-text.addEventListener("click", pointed);
-
-function lineStep(place, down) {
-  const line = cells[place].parentElement;
-  const next = down ? line.nextElementSibling : line.previousElementSibling;
-  const own = [...line.querySelectorAll("i")].indexOf(cells[place]);
-  const there = next ? [...next.querySelectorAll("i")] : [];
-  return there.length ? places.get(there[Math.min(own, there.length - 1)]) : place;
+function showThreshold() {
+  reader.threshold = Number($("threshold").value) / data.most;
+  const from = `${$("threshold").value} ${$("threshold").value === "1" ? "bit" : "bits"}`;
+  $("threshold").setAttribute("aria-valuetext", from);
+  $("threshold-value").textContent = from;
+  reader.recolour();
+  $("count").textContent = `${reader.count().toLocaleString("en")} of ${reader.ids.length.toLocaleString("en")} tokens`;
 }
 
-text.addEventListener("keydown", (event) => {
-  const place = current ? places.get(current) : -1;
-  const last = cells.length - 1;
-  const moves = {
-    ArrowRight: () => Math.min(place + 1, last),
-    ArrowLeft: () => Math.max(place - 1, 0),
-    ArrowDown: () => (place < 0 ? 0 : lineStep(place, true)),
-    ArrowUp: () => (place < 0 ? 0 : lineStep(place, false)),
-    Home: () => 0,
-    End: () => last,
-  };
-  if (!(event.key in moves) || event.ctrlKey || event.metaKey || event.altKey) return;
+document.querySelector("nav").addEventListener("click", (event) => {
+  const link = event.target.closest("a");
+  if (!link) return;
   event.preventDefault();
-  showPlace(moves[event.key]());
-  current.scrollIntoView({ block: "nearest" });
+  reader.go(Number(link.dataset.place), { centred: true });
+  reader.text.focus({ preventScroll: true });
 });
+$("threshold").addEventListener("input", showThreshold);
+reader.begin();
+showThreshold();
