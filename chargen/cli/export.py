@@ -7,7 +7,7 @@ import click
 
 from chargen.cli.completing import complete_runs
 from chargen.cli.options import common_options, runs_dir_option, write_output
-from chargen.cli.sampling import carry_option, member_option
+from chargen.cli.sampling import carry_option, member_option, memory_option
 from chargen.errors import ChargenError, ConfigError
 from chargen.terminal import echo
 
@@ -16,6 +16,7 @@ if TYPE_CHECKING:
 
 SUFFIXES = {"html": ".html", "keras": ".keras", "onnx": ".onnx", "script": ".py"}
 ONE_NETWORK = ("keras", "onnx")  # the formats of other programs
+WITH_MEMORY = ("html", "script")
 HALVED = ("html",)  # pages are sent to others, so they are small by default
 
 
@@ -42,6 +43,7 @@ HALVED = ("html",)  # pages are sent to others, so they are small by default
 )
 @member_option
 @carry_option
+@memory_option
 @runs_dir_option
 @common_options
 def command(
@@ -51,6 +53,7 @@ def command(
     precision: str | None,
     member: int | None,
     carry: bool | None,
+    memory: float | None,
     runs_dir: Path,
     verbosity: int,
 ) -> None:
@@ -72,13 +75,14 @@ def command(
         raise ConfigError("a .keras file has float32 weights", hint="--precision float16 is for html, script and onnx")
     path = find_model(run_spec, runs_dir)
     if read_metadata(path)["task"] == "classify":
-        model, content = _classifier(path, kind, carry)
+        model, content = _classifier(path, kind, {"--carry": carry, "--memory": memory})
     else:
-        model = load_model(path).member(member).with_carry(carry)
+        model = load_model(path).member(member).with_carry(carry).with_memory(memory)
         if kind in ONE_NETWORK and len(model.network.members) > 1:
             raise ConfigError(f"a {SUFFIXES[kind]} file holds one network, {path} several", hint="choose one with --member")
-        if model.has_memory and verbosity:
-            echo(f"{output} leaves out the n-gram memory of the model: it writes with the network alone", err=True)
+        model, note = _with_exported_memory(model, kind)
+        if note and verbosity:
+            echo(note, err=True)
         content = _maker(kind, path)(model, precision)
     write_output(output, content)
     if verbosity:
@@ -97,13 +101,31 @@ def _kind(given: str | None, output: Path) -> str:
     return given or by_suffix[suffix]
 
 
-def _classifier(path: Path, kind: str, carry: bool | None) -> tuple[Any, str | bytes]:
+def _with_exported_memory(model: "TextModel", kind: str) -> "tuple[TextModel, str]":
+    """Return a model with the n-gram memory that its file will hold, and a line about it."""
+    from chargen.export.contents import with_short_memory
+
+    whole = model.memory
+    if whole is None:
+        return model, ""
+    if kind not in WITH_MEMORY:
+        return model, f"a {SUFFIXES[kind]} file holds the network alone, without the n-gram memory of the model"
+    model = with_short_memory(model)
+    assert model.memory
+    count, order = f"{model.memory.nowhere:,}", str(model.memory.order)
+    if model.memory is not whole:  # without the longest ones
+        count, order = f"{count} of {whole.nowhere:,}", f"{order} of {whole.order}"
+    size = f"{model.memory.num_bytes / 1000:,.0f} kB"
+    return model, f"n-gram memory: {count} n-grams of up to {order} tokens, {size} (--memory 0 leaves it out)"
+
+
+def _classifier(path: Path, kind: str, for_text: dict[str, Any]) -> tuple[Any, str | bytes]:
     """Return a classifier and the content of its .keras file. Raises ConfigError for another format."""
     if kind != "keras":
         hint = "export a .keras file, or use it with chargen classify"
         raise ConfigError(f"{path} holds a classifier, which a {SUFFIXES[kind]} file cannot run", hint=hint)
-    if carry is not None:
-        raise ConfigError(f"--carry is for runs that write text, but {path} holds a classifier", hint="leave it out")
+    for option in (name for name, value in for_text.items() if value is not None):
+        raise ConfigError(f"{option} is for runs that write text, but {path} holds a classifier", hint="leave it out")
     from chargen.writing.classifier import load_classifier
 
     model = load_classifier(path)

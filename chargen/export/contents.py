@@ -16,6 +16,7 @@ Precision = Literal["float32", "float16"]
 PRECISIONS: tuple[Precision, ...] = get_args(Precision)
 
 LONGEST_NAME = 60  # characters of a corpus's name
+LARGEST_MEMORY = 1_500_000  # bytes of an n-gram memory; a file in ASCII holds a third more
 STORED = {"float32": "<f4", "float16": "<f2"}
 
 
@@ -47,6 +48,29 @@ def describe(model: TextModel, precision: Precision) -> dict[str, Any]:
         "tensors": [[name, list(weight.shape)] for name, weight in _weights(model)],
         **({"members": members} if len(members) > 1 else {}),
     }
+
+
+def with_short_memory(model: TextModel) -> TextModel:
+    """Return a model whose n-gram memory, if it has one, is small enough for a file that is sent to others."""
+    return dataclasses.replace(model, memory=model.memory.shortened(LARGEST_MEMORY) if model.memory else None)
+
+
+def describe_memory(model: TextModel) -> dict[str, Any]:
+    """Return plain values that describe the n-gram memory of a model, in a dictionary; an empty one without a memory.
+
+    tokens, children: the dtypes of the arrays of these names, which `packed_memory` joins.
+    """
+    if model.memory is None:
+        return {}
+    facts = {name: getattr(model.memory, name) for name in ("weight", "order", "first_label")}
+    dtypes = {name: array.dtype.name for name, array in model.memory.arrays.items() if name != "kept"}
+    return {"memory": facts | dtypes | {"size": len(model.memory.tokens)}}
+
+
+def packed_memory(model: TextModel) -> bytes:
+    """Return the arrays tokens, children and kept of a model's n-gram memory concatenated, little-endian."""
+    arrays = model.memory.arrays.values() if model.memory else ()
+    return b"".join(array.astype(array.dtype.newbyteorder("<")).tobytes() for array in arrays)
 
 
 def _weights(model: TextModel) -> Iterator[tuple[str, Floats]]:

@@ -9,7 +9,7 @@ from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import Any, NamedTuple
 
-from chargen.export.contents import Precision, describe, packed
+from chargen.export.contents import Precision, describe, describe_memory, packed, packed_memory
 from chargen.export.corpus_lines import packed_lines
 from chargen.export.samples import sample_texts
 from chargen.export.simd_module import assemble
@@ -23,6 +23,7 @@ SERVED_SCRIPTS = ("remote.js", *PAGE)
 ENGINE = (
     "arithmetic.js",
     "network.js",
+    "memory.js",
     "tokens.js",
     "sampling.js",
     "engine.js",
@@ -52,7 +53,7 @@ def make_page(model: TextModel, precision: Precision, *, lines: Iterable[str] = 
         for name, content in (("engine", engine), ("weights", numbers))
     )
     more = {"samples": sample_texts(model), "lines": packed_lines(lines), "simd": b64encode(assemble()).decode("ascii")}
-    described = describe(model, precision) | more
+    described = describe(model, precision) | more | page_memory(model)
     size, page = 0, ""
     while not page or len(page) != size:  # which is part of it
         size = len(page)
@@ -65,6 +66,12 @@ def make_page(model: TextModel, precision: Precision, *, lines: Iterable[str] = 
             sources=" 'wasm-unsafe-eval'",
         ).html
     return page
+
+
+def page_memory(model: TextModel) -> dict[str, Any]:
+    """Return what `describe_memory` does, with the arrays in base64."""
+    grams = b64encode(packed_memory(model)).decode("ascii")
+    return {name: one | {"grams": grams} for name, one in describe_memory(model).items()}
 
 
 def make_served_page(described: Mapping[str, Any]) -> ServedPage:

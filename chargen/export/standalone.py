@@ -261,6 +261,65 @@ class Window:
         return CarriedState(self.network).read(self.tokens)
 
 
+class Memory:
+    """The n-grams of the training text: a tree, level by level, siblings in the order of their tokens; 0 is the root.
+
+    p(token | context) = kept(token, context) + rest(context) p(token | context without its first token)
+    """
+
+    def __init__(self, described: dict[str, Any], numbers: str) -> None:
+        size, content = described["size"], base64.b64decode(numbers)
+        arrays, end = [], 0
+        for dtype in (described["tokens"], described["children"], "float16"):
+            arrays.append(np.frombuffer(content, np.dtype(dtype).newbyteorder("<"), size, end))
+            end += arrays[-1].nbytes
+        self.tokens, children, self.kept = arrays[0].astype(np.intp), arrays[1].astype(np.intp), arrays[2].astype(np.float32)
+        self.weight, self.first_label, self.nowhere = described["weight"], described["first_label"], size
+        self.firsts = np.concatenate([[1], 1 + np.cumsum(children), [size]])
+        sums = np.bincount(np.repeat(np.arange(size), children), self.kept[1:], size)
+        self.rest = np.append(np.clip(1 - sums, 0, 1), 1).astype(np.float32)
+        self.start = [0, *[size] * (described["order"] - 1)]
+
+    def after(self, contexts: list[int], token: int) -> list[int]:
+        """Return the nodes of the last 0, 1, ... tokens after one more token; `nowhere` for those that are not in the tree."""
+        begins = token == BOUNDARY or token >= self.first_label  # a document
+        kept = contexts[:1] if begins else contexts[:-1]
+        found = [0, *[self._child(node, token) for node in kept]]
+        return [*found, *[self.nowhere] * (len(contexts) - len(found))]
+
+    def _child(self, node: int, token: int) -> int:
+        first, end = self.firsts[node], self.firsts[node + 1]
+        place = int(first + self.tokens[first:end].searchsorted(token))
+        return place if place < end and self.tokens[place] == token else self.nowhere
+
+    def mixed(self, logits: Any, contexts: list[int]) -> Any:
+        """Return the logarithms of the mixture with a network's logits, (V,)."""
+        found: Any = np.full(len(logits), 1 / len(logits))
+        for node in contexts:
+            children = slice(self.firsts[node], self.firsts[node + 1])
+            found = found * self.rest[node]
+            found[self.tokens[children]] += self.kept[children]
+        network = np.exp(logits.astype(np.float64) - logits.max())
+        return np.log((1 - self.weight) / network.sum() * network + self.weight * found)
+
+
+class Mixture:
+    """Reads tokens with a network and a memory."""
+
+    def __init__(self, place: CarriedState | Window, memory: Memory, contexts: list[int]) -> None:
+        self.place, self.memory, self.contexts = place, memory, contexts
+
+    def copy(self) -> "Mixture":
+        """Return an independent copy."""
+        return Mixture(self.place.copy(), self.memory, self.contexts)
+
+    def read(self, tokens: Sequence[int]) -> Any:
+        """Read tokens and return the logits of the next, (V,)."""
+        for token in tokens:
+            self.contexts = self.memory.after(self.contexts, token)
+        return self.memory.mixed(self.place.read(tokens), self.contexts)
+
+
 class Writer:
     """Reads a prompt with a network, and writes any number of texts from there."""
 
@@ -274,7 +333,8 @@ class Writer:
         empty = (
             CarriedState(network) if model["carried"] else Window(network, [start_id] * length, int(bool(vocabulary.labels)))
         )
-        self.place: CarriedState | Window = empty
+        memory = Memory(model["memory"], MEMORY) if "memory" in model else None
+        self.place = Mixture(empty, memory, memory.start) if memory else empty
         self.logits = self.place.read([*(primer[-room:] if room else []), *prompt])
 
     def write(self, temperature: float, length: int, rng: np.random.Generator) -> Iterator[int]:
@@ -402,6 +462,7 @@ def say(text: str) -> None:
 
 MODEL = ""
 WEIGHTS = ""
+MEMORY = ""
 
 if __name__ == "__main__":
     main()

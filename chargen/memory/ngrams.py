@@ -88,6 +88,18 @@ class NgramMemory:
         other.__dict__.pop("struct", None)
         return other
 
+    def shortened(self, num_bytes: int) -> "NgramMemory":
+        """Return the memory without its longest n-grams, as far as its stored arrays are to have at most so many bytes."""
+        ends = [1]  # of the root and of each level
+        while ends[-1] < self.nowhere:
+            ends.append(int(self._firsts[ends[-1]]))
+        kept = max([1, *(length for length, end in enumerate(ends) if end * self.num_bytes <= num_bytes * self.nowhere)])
+        if ends[kept] == self.nowhere:
+            return self
+        grams = {name: array[: ends[kept]].copy() for name, array in self.arrays.items()}
+        grams["children"][ends[kept - 1] :] = 0
+        return NgramMemory(grams, vocab_size=self.vocab_size, first_label=self.first_label, weight=self.weight)
+
     @cached_property
     def struct(self) -> MemoryStruct:
         """What the kernels read; it is valid as long as this memory."""

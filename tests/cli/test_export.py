@@ -1,6 +1,7 @@
 """`chargen export`: what it writes, under which names, and what it refuses."""
 
 import json
+import re
 import subprocess
 import sys
 from collections.abc import Callable
@@ -10,10 +11,11 @@ from typing import Any
 import pytest
 from click.testing import Result
 
+from chargen.export import contents
 from chargen.export.corpus_lines import packed_lines
 from chargen.network.model_file import save_model
 from chargen.settings.schema import NetworkConfig
-from tests.export.forms import make_model
+from tests.export.forms import make_model, with_memory
 
 Invoke = Callable[..., Result]
 WriteRun = Callable[..., Path]
@@ -37,6 +39,23 @@ def test_the_newest_run_goes_into_a_file(name: str, begins: str, invoke: Invoke,
     assert content.startswith(begins.encode())
     assert content.isascii()
     assert result.stderr == f"{name}: {len(content) / 1000:,.0f} kB, 270 weights in float{16 if 'html' in name else 32}\n"
+
+
+def test_the_ngram_memory_goes_into_the_file(invoke: Invoke, in_folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    save_model(in_folder / "model.safetensors", with_memory(make_model(NetworkConfig(hidden_size=5))))
+    lines, sizes = [], []
+    for options in ((), ("--memory", 0), ("--precision", "float32")):
+        result = invoke("export", "model.safetensors", "--output", "page.html", *options)
+        assert result.exit_code == 0
+        lines.append(result.stderr.splitlines()[:-1])
+        sizes.append((in_folder / "page.html").stat().st_size)
+    whole = r"n-gram memory: (\d+) n-grams of up to 8 tokens, \d kB \(--memory 0 leaves it out\)"
+    assert re.fullmatch(whole, *lines[0])
+    assert (lines[1], lines[2]) == ([], lines[0])
+    assert sizes[1] < sizes[0] < sizes[2]
+    monkeypatch.setattr(contents, "LARGEST_MEMORY", 100)
+    (line,) = invoke("export", "model.safetensors", "--output", "page.py").stderr.splitlines()[:-1]
+    assert re.fullmatch(r"n-gram memory: \d+ of \d+ n-grams of up to \d of 8 tokens, 0 kB \(--memory 0 leaves it out\)", line)
 
 
 def test_a_run_by_name_path_and_file_gives_the_same(invoke: Invoke, write_run: WriteRun, in_folder: Path) -> None:

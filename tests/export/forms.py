@@ -6,7 +6,11 @@ from typing import Any
 
 import numpy as np
 
+from chargen.corpus.documents import Document
 from chargen.corpus.vocabulary import CharacterVocabulary, Vocabulary
+from chargen.corpus.windows import tokenize
+from chargen.memory.building import build_grams
+from chargen.memory.ngrams import NgramMemory
 from chargen.network.average import NetworkAverage
 from chargen.network.model_file import TextModel
 from chargen.network.network import Network, weight_shapes
@@ -60,6 +64,18 @@ def several(**fields: Any) -> TextModel:
     """Make a model of three networks of different forms."""
     models = [make_model(config, **fields) for config in FORMS[1:24:9]]
     return replace(models[0], network=NetworkAverage([one.one_network for one in models]))
+
+
+def with_memory(model: TextModel, *, weight: float = 0.4) -> TextModel:
+    """Return a model with an n-gram memory of some text of its characters."""
+    vocabulary = model.vocabulary
+    known = "".join(text for text in vocabulary if len(text) == 1)
+    labels = vocabulary.labels or (None,)
+    texts = [Document((known + known[::-1]) * 3, label=labels[-1]), Document(known[:2] * 4, label=labels[0])]
+    stream = tokenize(texts, vocabulary)
+    grams = build_grams([stream], len(vocabulary), fewest=(0,) * 9)
+    first_label = len(vocabulary) - len(vocabulary.labels)
+    return replace(model, memory=NgramMemory(grams, vocab_size=len(vocabulary), first_label=first_label, weight=weight))
 
 
 def halved(model: TextModel) -> Network:

@@ -4,6 +4,7 @@ import subprocess
 import sys
 from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -16,7 +17,8 @@ from chargen.export.standalone import CONTROLS
 from chargen.network.model_file import TextModel, save_model
 from chargen.settings.schema import NetworkConfig
 from chargen.terminal import ACTIVE
-from tests.export.forms import FORMS, E, H, halved, make_model, name_of, several, some_ids
+from chargen.writing.prediction import begin
+from tests.export.forms import FORMS, E, H, halved, make_model, name_of, several, some_ids, with_memory
 
 Invoke = Callable[..., Result]
 Program = Callable[..., subprocess.CompletedProcess[bytes]]
@@ -98,6 +100,35 @@ def test_it_writes_what_sample_writes(
     assert expected.exit_code == 0
     asked = [part for one in arguments for part in (["--temp", "0"] if one == "--greedy" else [one])]
     assert written(program, model, "--seed", prompt, *asked) == expected.stdout
+
+
+@pytest.mark.parametrize("fields", [{}, {"carried": False}, LINES], ids=str)
+@pytest.mark.parametrize(("vocabulary", "prompt"), KINDS, ids=[one.kind for one, _ in KINDS])
+def test_it_writes_with_the_memory(
+    vocabulary: Vocabulary, prompt: str, fields: dict[str, object], invoke: Invoke, program: Program, in_folder: Path
+) -> None:
+    alone = make_model(LSTM, vocabulary=vocabulary, **fields)
+    model = with_memory(alone)
+    save_model(in_folder / "model.safetensors", model)
+    asked = ["--seed", prompt, "--random-seed", "7", "--length", "60", "--count", "1"]
+    text = written(program, model, *asked)
+    assert text == invoke("sample", "--run", "model.safetensors", *asked).stdout
+    assert text != written(program, alone, *asked)
+
+
+@pytest.mark.parametrize("labels", [(), ("x", "y")])
+def test_probabilities_with_the_memory(labels: tuple[str, ...]) -> None:
+    model = with_memory(make_model(LSTM, vocabulary=CharacterVocabulary("abc", labels)))
+    names: dict[str, Any] = {"__name__": "program"}
+    exec(make_script(model, "float32"), names)
+    described = names["json"].loads(names["MODEL"])
+    weights = names["unpack"](described["tensors"], "float32", names["WEIGHTS"])
+    label = labels[0] if labels else ""
+    ids = [1, 2, 3, 3, 2, 1, 2, 1, 2]
+    for place in range(len(ids)):
+        writer = names["Writer"](described, weights, names["Vocabulary"](described["vocabulary"]), ids[:place], label)
+        expected, _ = begin(model.with_label(label) if label else model, np.array(ids[:place], np.intp), 1)
+        np.testing.assert_allclose(np.exp(writer.logits), np.exp(expected[0]), atol=1e-6)
 
 
 def test_prompts_and_lengths_of_words(program: Program) -> None:

@@ -26,7 +26,7 @@ from chargen.settings.writing import SamplingOptions
 from chargen.writing.generation import stream_text
 from chargen.writing.prediction import guesses, most_probable, next_probabilities
 from chargen.writing.sampling import Sampler
-from tests.export.forms import FORMS, E, H, halved, make_model, name_of, several, some_ids
+from tests.export.forms import FORMS, E, H, halved, make_model, name_of, several, some_ids, with_memory
 from tests.export.pages import begin, engine_of, text_of, wait_until, watch, write
 from tests.writing.samplers import sampler_of
 
@@ -136,7 +136,7 @@ def test_a_network_that_cannot_write_has_no_samples(open_page: Open) -> None:
 
 
 def greedy(model: TextModel, prompt: str, length: int) -> str:
-    ids = model.vocabulary.encode(prompt)
+    ids = model.vocabulary.encode_prompt(prompt)
     drawn = stream_text(model, ids, length=length, sampler=sampler_of(temperature=0), rng=np.random.default_rng())
     return prompt + "".join(drawn)
 
@@ -216,9 +216,14 @@ BY_KIND = pytest.mark.parametrize(("vocabulary", "prompt"), KINDS, ids=[one.kind
 
 
 @BY_KIND
-def test_what_it_writes_at_temperature_zero_is_what_sample_writes(vocabulary: Vocabulary, prompt: str, open_page: Open) -> None:
+@pytest.mark.parametrize("remembers", [False, True])
+def test_what_it_writes_at_temperature_zero_is_what_sample_writes(
+    vocabulary: Vocabulary, prompt: str, remembers: bool, open_page: Open
+) -> None:
     model = make_model(LSTM, vocabulary=vocabulary)
+    model = with_memory(model, weight=0.7) if remembers else model
     page = open_page(model)
+    assert ("n-grams" in page.inner_text("#size")) == remembers
     for given in ("", prompt[:1], prompt * 3):
         begin(page, given)
         text = write(page, 60)

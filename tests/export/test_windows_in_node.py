@@ -1,4 +1,4 @@
-"""The exported page reads windows like the network; run by node, without a browser."""
+"""The exported page reads windows, and mixes n-grams, like the NumPy network; run by node, without a browser."""
 
 import json
 import shutil
@@ -10,11 +10,11 @@ import pytest
 
 from chargen.corpus.vocabulary import CharacterVocabulary
 from chargen.export.contents import describe, packed
-from chargen.export.single_page import ENGINE, FOLDER
+from chargen.export.single_page import ENGINE, FOLDER, page_memory
 from chargen.network.model_file import TextModel
 from chargen.settings.schema import NetworkConfig
 from chargen.writing.prediction import begin
-from tests.export.forms import E, H, make_model
+from tests.export.forms import E, H, make_model, with_memory
 
 NODE = shutil.which("node")
 # Reads a prompt and more tokens with the page's code, and prints the logits after each.
@@ -37,7 +37,8 @@ console.log(JSON.stringify(rows));
 def read_in_node(model: TextModel, prompt: list[int], after: list[int], label: str = "") -> list[list[float]]:
     from base64 import b64encode
 
-    described = json.dumps(describe(model, "float32"))
+    memory = page_memory(model)
+    described = json.dumps(describe(model, "float32") | memory)
     given = {"model": described, "weights": b64encode(packed(model, "float32")).decode(), "label": label}
     given_json: dict[str, Any] = {**given, "prompt": prompt, "after": after}
     scripts = [(FOLDER / name).read_text(encoding="ascii") for name in ENGINE if name != "worker.js"]
@@ -53,7 +54,8 @@ def read_in_node(model: TextModel, prompt: list[int], after: list[int], label: s
 @pytest.mark.parametrize("carried", [False, True])
 @pytest.mark.parametrize("labels", [(), ("x", "y")])
 @pytest.mark.parametrize("prompt", [[], [1], [1, 2, 3, 2, 1, 2, 3, 1, 1]])
-def test_logits_are_those_of_the_network(prompt: list[int], labels: tuple[str, ...], carried: bool) -> None:
+@pytest.mark.parametrize("remembers", [False, True])
+def test_logits_are_those_of_the_network(prompt: list[int], labels: tuple[str, ...], carried: bool, remembers: bool) -> None:
     primer = (0,) * 4 if labels else (3, 2, 1, 2)
     model = make_model(
         NetworkConfig(hidden_size=H, embedding_size=E, num_layers=2),
@@ -62,6 +64,7 @@ def test_logits_are_those_of_the_network(prompt: list[int], labels: tuple[str, .
         primer=primer,
         carried=carried,
     )
+    model = with_memory(model) if remembers else model
     label = labels[1] if labels else ""
     after = [2, 3, 1, 1, 2]
     found = read_in_node(model, prompt, after, label)
@@ -69,4 +72,6 @@ def test_logits_are_those_of_the_network(prompt: list[int], labels: tuple[str, .
     logits, predictor = begin(reading, np.array(prompt, np.intp), 1)
     first = logits[0].copy()
     expected = [first, *[predictor.step(np.array([token]))[0].copy() for token in after], first]
+    if remembers:  # these are logarithms of probabilities
+        np.testing.assert_allclose(np.exp(found), np.exp(expected), atol=1e-5)
     np.testing.assert_allclose(found, expected, atol=1e-4)

@@ -75,6 +75,20 @@ def test_rare_grams_are_left_out_and_the_rest_is_still_a_distribution() -> None:
     np.testing.assert_allclose(pruned.probabilities(after(pruned, "abcbbca")).sum(axis=1), 1, atol=1e-6)
 
 
+def test_a_shortened_memory_has_no_long_grams() -> None:
+    whole = memory_of("abcabcab", "acb", "bbca", order=5)
+    assert whole.shortened(whole.num_bytes) is whole
+    shorter = whole.shortened(whole.num_bytes - 1)
+    assert (whole.order, shorter.order) == (5, 4)
+    contexts = after(whole, "abcbbca")
+    np.testing.assert_array_equal(
+        after(shorter, "abcbbca"), np.where(contexts[:, :4] == whole.nowhere, shorter.nowhere, contexts[:, :4])
+    )
+    np.testing.assert_allclose(shorter.probabilities(after(shorter, "abcbbca")).sum(axis=1), 1, atol=1e-6)
+    least = whole.shortened(0)
+    assert (least.order, least.nowhere) == (1, 1 + V)  # the tokens themselves are left
+
+
 def test_no_context_reaches_back_over_the_start_of_a_document() -> None:
     memory = memory_of("abc", "cab", "abb")
     ids = np.array([[0, 1, 2, 0, 3, 1]])

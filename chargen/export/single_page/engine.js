@@ -174,7 +174,9 @@ function makeEngine(described, numbers, module) {
   const vocabulary = new Vocabulary(described.vocabulary);
   const network = makeNetwork(described, numbers, module);
   const kept = vocabulary.labels.length ? 1 : 0;
-  return new Engine(described, vocabulary, described.carried ? network : new WindowNetwork(network, described.context_length, kept));
+  const alone = described.carried ? network : new WindowNetwork(network, described.context_length, kept);
+  const memory = described.memory && new NgramMemory(described.memory, described.vocab_size);
+  return new Engine(described, vocabulary, memory ? new MixedNetwork(alone, memory) : alone);
 }
 
 function makeNetwork(described, numbers, module) {

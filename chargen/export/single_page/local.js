@@ -37,5 +37,6 @@ function ask(name, body, signal, heard) {
 function aboutSize() {
   const number = described.tensors.reduce((sum, [, shape]) => sum + shape.reduce((product, one) => product * one, 1), 0);
   const half = described.precision === "float16" ? " of half precision" : "";
-  return `${format(number)} weights${half}, ${format(described.bytes / 1000)} kB for the whole page.`;
+  const grams = described.memory ? ` and ${format(described.memory.size - 1)} n-grams` : "";
+  return `${format(number)} weights${half}${grams}, ${format(described.bytes / 1000)} kB for the whole page.`;
 }
