@@ -22,6 +22,8 @@ from chargen.serving.limits import Limits
 from chargen.serving.server import Server, Site, make_app
 from chargen.serving.service import Service
 
+LONGEST_SECONDS = 60  # of anything that a test waits for
+
 
 class Answer(NamedTuple):
     status: int
@@ -64,7 +66,7 @@ class Served(NamedTuple):
         return int(self.address.listener.getsockname()[1])
 
     def open(self, method: str, path: str, content: bytes | None = None, **headers: str) -> HTTPResponse:
-        connection = HTTPConnection("127.0.0.1", self.port, timeout=30)
+        connection = HTTPConnection("127.0.0.1", self.port, timeout=LONGEST_SECONDS)
         named = {name.replace("_", "-"): value for name, value in headers.items()}
         connection.request(method, path, body=content, headers=named | {"Connection": "close"})
         return connection.getresponse()
@@ -76,16 +78,19 @@ class Served(NamedTuple):
         content = body if isinstance(body, bytes) else json.dumps(body).encode()
         return _answer(self.open("POST", path, content, **headers))
 
+    def connect(self) -> socket.socket:
+        return socket.create_connection(("127.0.0.1", self.port), timeout=LONGEST_SECONDS)
+
     def begin(self, body: Any) -> socket.socket:
         """Ask for a completion, and read nothing."""
         content = json.dumps(body).encode()
-        opened = socket.create_connection(("127.0.0.1", self.port), timeout=30)
+        opened = self.connect()
         head = f"POST /api/complete HTTP/1.1\r\nHost: 127.0.0.1\r\nContent-Length: {len(content)}\r\n\r\n"
         opened.sendall(head.encode() + content)
         return opened
 
     def until(self, condition: Callable[[], bool]) -> None:
-        deadline = monotonic() + 30
+        deadline = monotonic() + LONGEST_SECONDS
         while not condition():
             assert monotonic() < deadline
             sleep(0.01)
@@ -109,12 +114,13 @@ def served(
     site, address, logged = Site(list(zip("abcd", models, strict=False)), Limits(**limits), novelty), listen(host, 0), []
     application = make_app(site, Access(address=address, **access), log=logged.append, verbose=True)
     server = Server(site, application, most=most)
-    thread = Thread(target=server.run, args=([address.listener],))
+    thread = Thread(target=server.run, args=([address.listener],), daemon=True)
     thread.start()
     try:
         yield Served(site, server, address, logged)
     finally:
         site.stop()
         server.should_exit = True
-        thread.join()
+        thread.join(LONGEST_SECONDS)
+        assert not thread.is_alive(), "the server does not stop"
         site.close()

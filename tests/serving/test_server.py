@@ -305,7 +305,7 @@ def test_time_is_limited() -> None:
 
 
 def test_a_client_that_sends_half_is_let_go() -> None:
-    with served(make_model(LSTM), seconds=0.1) as server, socket.create_connection(("127.0.0.1", server.port)) as half:
+    with served(make_model(LSTM), seconds=0.1) as server, server.connect() as half:
         half.sendall(b"POST /api/next HTTP/1.1\r\nHost: 127.0.0.1\r\nContent-Length: 9\r\n\r\n{")
         assert half.recv(1000).startswith(b"HTTP/1.1 408 ")
         server.until(lambda: server.working == 0)
@@ -367,7 +367,7 @@ def test_a_hundred_clients_at_once() -> None:
 def test_the_log_is_one_line_a_request_in_which_nothing_is_active(at_work: Served) -> None:
     at_work.logged.clear()
     assert at_work.get("/%1b%5b31m%0a").status == 404
-    with socket.create_connection(("127.0.0.1", at_work.port)) as opened:
+    with at_work.connect() as opened:
         opened.sendall(b"GET /\x1b[31m\x9b HTTP/1.1\r\nHost: 127.0.0.1\r\nConnection: close\r\n\r\n")
         opened.recv(1000)
     at_work.until(lambda: bool(at_work.logged))
