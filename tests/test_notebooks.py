@@ -2,8 +2,10 @@
 
 import json
 import os
+import re
 import subprocess
 import sys
+import tomllib
 from pathlib import Path
 
 import pytest
@@ -13,6 +15,20 @@ from tests.notebooks import ENVIRONMENT, NOTEBOOKS, REPOSITORY, code_cells, fing
 
 each_notebook = pytest.mark.parametrize("path", NOTEBOOKS, ids=lambda path: path.stem)
 LARGEST = 64 * 1024  # bytes of a file
+
+
+def test_the_first_cell_on_a_gpu_works(tmp_path: Path) -> None:
+    """Without a GPU, in NumPy; what it installs exists."""
+    page = (REPOSITORY / "docs" / "notebooks" / "index.md").read_text(encoding="utf-8")
+    extras = tomllib.loads((REPOSITORY / "pyproject.toml").read_text(encoding="utf-8"))["project"]["optional-dependencies"]
+    assert set(re.findall(r"chargen\[(\w+)\]", page)) <= extras.keys()
+    install, cell = re.findall(r"```text\n(%pip install [^\n]+)\n(.*?)```", page, re.DOTALL)[0]
+    assert install == "%pip install 'chargen[torch]'"
+    small = cell.replace('backend="torch", minutes=5', 'backend="numpy", minutes=0.02, hidden_size=4')
+    assert small != cell
+    done = subprocess.run([sys.executable, "-c", small], cwd=tmp_path, capture_output=True, text=True, check=False)
+    assert done.returncode == 0, done.stderr
+    assert "training on CPU" in done.stderr
 
 
 def test_there_are_notebooks() -> None:
