@@ -8,7 +8,7 @@ from concurrent.futures import ThreadPoolExecutor
 from functools import partial
 from pathlib import Path
 from queue import SimpleQueue
-from typing import NamedTuple, TypeVar
+from typing import Any, NamedTuple, TypeVar
 
 import numpy as np
 
@@ -39,33 +39,29 @@ def train(text: Path, *options: object, folder: Path) -> Trained:
     return Trained(Path(run), time.perf_counter() - began)
 
 
-def evaluate(*models: Path, text: Path) -> dict[str, float]:
+def evaluate(*models: Path, text: Path, options: tuple[str, ...] = ()) -> dict[str, float]:
     """Run `chargen evaluate` on one or several models, and return the nats a character by protocol.
 
     Unknown characters are skipped: nietzsche's test part has one.
     """
-    told = json.loads(_chargen("evaluate", *models, text, "--no-baselines", "--on-unknown", "skip", "--json", "-q"))
+    told = json.loads(_chargen("evaluate", *models, text, "--no-baselines", "--on-unknown", "skip", "--json", "-q", *options))
     return {row["name"]: row["cross_entropy"] for row in told["results"]}
 
 
-def novelty(model: Path, weight: float | None) -> float:
-    """Return the share of drawn text that is copied from the corpus; weight: of the n-gram memory, None as in training."""
-    options = ("--temp", 0.8, "--count", 12, "--length", 4000, "--random-seed", 5)
-    return float(json.loads(_chargen("novelty", model, *_memory(weight), *options, "--json"))["copied_share"])
+def novelty(model: Path, *options: object) -> dict[str, Any]:
+    """Return the figures of `chargen novelty` for texts drawn at temperature 0.8."""
+    figures: dict[str, Any] = json.loads(_chargen("novelty", model, "--temp", 0.8, "--random-seed", 5, *options, "--json"))
+    return figures
 
 
-def sample_seconds(model: Path, weight: float | None, *options: object, repetitions: int = 3) -> float:
-    """Return the seconds of `chargen sample`, the least of some repetitions; weight: as for `novelty`."""
+def sample_seconds(model: Path, *options: object, repetitions: int = 3) -> float:
+    """Return the seconds of `chargen sample`, the least of some repetitions."""
     seconds = []
     for _ in range(repetitions):
         began = time.perf_counter()
-        _chargen("sample", "--run", model, *_memory(weight), "--random-seed", 1, *options)
+        _chargen("sample", "--run", model, "--random-seed", 1, *options)
         seconds.append(time.perf_counter() - began)
     return min(seconds)
-
-
-def _memory(weight: float | None) -> tuple[object, ...]:
-    return () if weight is None else ("--memory", weight)
 
 
 def _chargen(*arguments: object) -> str:
