@@ -13,18 +13,22 @@ from chargen.corpus.vocabulary import CharacterVocabulary
 from chargen.corpus.windows import tokenize
 from chargen.memory import cache as caching
 from chargen.memory.cache import DISCOUNT, ORDER, STRENGTHS, Cache, NativeCache, PlainCache, make_cache
-from chargen.native.library import kernels_or_none
+from chargen.native.library import AVX2, Kernels
 from chargen.network.average import log_softmax
 from chargen.network.model_file import TextModel
 from chargen.writing.reading import cached_expectations, expectations
 from chargen.writing.sampling import softmax
+from tests.native.test_kernels import kernels_of
 
 VOCABULARY = CharacterVocabulary("abc")
 V = len(VOCABULARY)
 EVEN = np.zeros((1, V), np.float32)
-KERNELS = kernels_or_none()
-needs_kernels = pytest.mark.skipif(KERNELS is None, reason="there are no kernels for this machine")
 IDS = st.lists(st.integers(0, V - 1), max_size=60)
+
+
+@pytest.fixture(scope="module")
+def kernels() -> Kernels:
+    return kernels_of(AVX2)
 
 
 def plain(rows: int = 1, weight: float = 1.0, window: int = caching.WINDOW) -> PlainCache:
@@ -88,13 +92,11 @@ def test_a_full_window_forgets_its_older_half(ids: list[int], window: int) -> No
     assert full._texts[0]._counts == fresh._texts[0]._counts
 
 
-@needs_kernels
 @settings(deadline=None)
-@given(st.data(), st.integers(1, 4), st.integers(2, 40))
-def test_c_and_python_agree(data: st.DataObject, rows: int, window: int) -> None:
-    assert KERNELS
+@given(data=st.data(), rows=st.integers(1, 4), window=st.integers(2, 40))
+def test_c_and_python_agree(kernels: Kernels, data: st.DataObject, rows: int, window: int) -> None:
     ids = np.array(data.draw(st.lists(st.lists(st.integers(0, V - 1), min_size=rows, max_size=rows), max_size=80)), np.intp)
-    native, python = NativeCache(VOCABULARY, rows, 0.7, window, KERNELS), plain(rows, 0.7, window)
+    native, python = NativeCache(VOCABULARY, rows, 0.7, window, kernels), plain(rows, 0.7, window)
     for token in ids:
         logits = np.random.default_rng(1).normal(size=(rows, V)).astype(np.float32)
         mixed = logits.copy()
@@ -105,14 +107,12 @@ def test_c_and_python_agree(data: st.DataObject, rows: int, window: int) -> None
         np.testing.assert_allclose(np.exp(mixed).sum(axis=1), 1, rtol=1e-5)
 
 
-@needs_kernels
 @settings(deadline=None)
-@given(st.lists(st.tuples(st.integers(0, V - 1), st.booleans()), min_size=1, max_size=80), st.integers(1, 79))
-def test_following_a_text_is_reading_it_token_by_token(tokens: list[tuple[int, bool]], cut: int) -> None:
-    assert KERNELS
+@given(tokens=st.lists(st.tuples(st.integers(0, V - 1), st.booleans()), min_size=1, max_size=80), cut=st.integers(1, 79))
+def test_following_a_text_is_reading_it_token_by_token(kernels: Kernels, tokens: list[tuple[int, bool]], cut: int) -> None:
     ids, mixed = (np.array(one) for one in zip(*tokens, strict=True))
     found = []
-    for cache in (NativeCache(VOCABULARY, 1, 0.7, 50, KERNELS), plain(1, 0.7, 50)):
+    for cache in (NativeCache(VOCABULARY, 1, 0.7, 50, kernels), plain(1, 0.7, 50)):
         parts = []
         for part in (slice(cut), slice(cut, None)):
             logits = np.zeros((int(mixed[part].sum()), V), np.float32)
@@ -123,10 +123,10 @@ def test_following_a_text_is_reading_it_token_by_token(tokens: list[tuple[int, b
     assert len(found[0]) == mixed.sum()
 
 
-@pytest.mark.parametrize("native", [pytest.param(True, marks=needs_kernels), False])
-def test_kernels_are_used_where_they_are(native: bool, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(caching, "find_kernels", lambda: KERNELS if native else None)
-    assert isinstance(make_cache(VOCABULARY, 1, 0.5), NativeCache if native else PlainCache)
+def test_kernels_are_used_where_they_are(kernels: Kernels, monkeypatch: pytest.MonkeyPatch) -> None:
+    for found, kind in ((kernels, NativeCache), (None, PlainCache)):
+        monkeypatch.setattr(caching, "find_kernels", lambda found=found: found)
+        assert isinstance(make_cache(VOCABULARY, 1, 0.5), kind)
 
 
 @pytest.mark.parametrize("reading", ["document", "line"])
