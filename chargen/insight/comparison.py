@@ -137,9 +137,10 @@ def best_figures(history: History, provenance: Mapping[str, Any]) -> dict[str, A
 
 
 def training_seconds(run: RunDirectory) -> float | None:
-    """Return the training time in seconds from the newest checkpoint, or None without one."""
+    """Return the training time in seconds, of all networks of a run, from the newest checkpoints, or None without one."""
+    folders = [*run.members.glob("*/checkpoints")] or [run.checkpoints]
     try:
-        return float(sum(epoch["seconds"] for epoch in (newest_facts(run.checkpoints) or {})["results"]))
+        return float(sum(epoch["seconds"] for one in folders for epoch in (newest_facts(one) or {})["results"]))
     except (KeyError, TypeError, ValueError):
         return None
 

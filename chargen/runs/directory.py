@@ -59,6 +59,15 @@ class RunDirectory:
         return self.path / "checkpoints"
 
     @property
+    def members(self) -> Path:
+        """The folder of the networks' own runs, of a training of several."""
+        return self.path / "members"
+
+    def member(self, number: int) -> "RunDirectory":
+        """Return the run of one network of several, counted from 1."""
+        return RunDirectory(self.members / str(number))
+
+    @property
     def lock(self) -> Path:
         """The lock file that a training holds."""
         return self.path / ".lock"
@@ -155,16 +164,18 @@ def started_run(root: Path, *, corpus: str, cell: str, now: datetime) -> Iterato
 
 def has_progress(run: RunDirectory) -> bool:
     """Tell whether there is a checkpoint of a step after the first."""
-    return any(not path.name.startswith((".", "000000-000000000")) for path in run.checkpoints.glob("*"))
+    found = (*run.checkpoints.glob("*"), *run.members.glob("*/checkpoints/*"))
+    return any(not path.name.startswith((".", "000000-000000000")) for path in found)
 
 
 def find_resumable(spec: str | None, root: Path) -> RunDirectory:
     """Return the run of a name or path, or the newest one that has checkpoints. Raises RunError if there is none."""
     if spec is None:
-        found = sorted(root.glob("*/checkpoints"), key=lambda path: path.stat().st_mtime_ns)
-        if not found:
+        own, of_members = root.glob("*/checkpoints"), root.glob("*/members/*/checkpoints")
+        places = [(path, path.parent) for path in own] + [(path, path.parents[2]) for path in of_members]
+        if not places:
             raise RunError(f"no run with a checkpoint in {root}", hint="--resume goes on with a training that was stopped")
-        return RunDirectory(found[-1].parent)
+        return RunDirectory(max(places, key=lambda place: place[0].stat().st_mtime_ns)[1])
     for path in (Path(spec), root / spec):
         if path.is_dir():
             if not RunDirectory(path).config.is_file():

@@ -107,7 +107,9 @@ def _readings(config: CorpusConfig) -> Iterator[FoundText]:
 def _candidates(config: CorpusConfig, run: RunDirectory) -> Iterator[CorpusConfig]:
     """Yield the corpus with the paths of the config, then with paths from the folder where the run was made."""
     yield config
-    folder = run.path.resolve().parent.parent
+    path = run.path.resolve()
+    whole = path.parents[1] if path.parent.name == run.members.name else path  # of one of several networks
+    folder = whole.parent.parent
     if folder != Path.cwd():
         there = [tuple(_seen_from(folder, name) for name in names) for names in (config.files, config.mix)]
         yield replace(config, files=there[0], mix=there[1])

@@ -23,6 +23,7 @@ def check_together(settings: Settings) -> None:
     if training.jitter and not training.stateful:
         raise ConfigError("training.jitter needs training.stateful", hint="add --stateful, or leave out --jitter")
     _check_schedule(training)
+    _check_members(training)
     _check_task(settings)
     if training.stateful and settings.network.cell == "dense":
         raise ConfigError(
@@ -66,6 +67,11 @@ def _check_task(settings: Settings) -> None:
     for name, value in at_odds.items():
         if value:
             raise ConfigError(f"{name} is for writing text, but training.task = classify predicts labels", hint="leave it out")
+
+
+def _check_members(training: TrainingConfig) -> None:
+    if training.members > 1 and training.task == "classify":
+        raise ConfigError("training.members is for networks that write text, training.task is classify", hint="leave one out")
 
 
 def _check_schedule(training: TrainingConfig) -> None:

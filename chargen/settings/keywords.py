@@ -77,6 +77,7 @@ class TrainKeywords(NetworkKeywords, total=False):
     clip_value: float
     backend: Literal["tensorflow", "jax", "torch", "numpy"]
     precision: Literal["float32", "bfloat16_products", "mixed_bfloat16", "mixed_float16"]
+    members: int
     checkpoint_seconds: float
     checkpoint_steps: int
     random_seed: int

@@ -268,6 +268,13 @@ class TrainingConfig:
         "bfloat16_products, for CPUs, rounds only what layers multiply.",
         choices=("float32", "bfloat16_products", "mixed_bfloat16", "mixed_float16"),
     )
+    members: int = setting(
+        1,
+        "Networks to train one after the other, in an equal share of the time each; their probabilities are averaged.",
+        minimum=1,
+        maximum=16,
+        by_text=True,
+    )
     checkpoint_seconds: float = setting(60.0, "Seconds between two checkpoints; each epoch also ends with one.", above=0.0)
     checkpoint_steps: int = setting(0, "Optimizer steps between two checkpoints; 0 uses only the seconds.", minimum=0)
     random_seed: int = setting(1, "Seed of all random numbers.", minimum=0, maximum=LARGEST_SEED)

@@ -10,7 +10,15 @@ from chargen.settings.layers import Resolved
 from chargen.settings.schema import Settings
 from chargen.training.devices.processor import multiplies_bfloat16
 from chargen.training.planning.pace import Deadline
-from chargen.training.planning.recipes import DEFAULT_PRESET, PRESET_CORES, PRESETS, Chosen, Recipe, choose_recipe
+from chargen.training.planning.recipes import (
+    DEFAULT_PRESET,
+    PRESET_CORES,
+    PRESETS,
+    Chosen,
+    Recipe,
+    choose_members,
+    choose_recipe,
+)
 from chargen.training.planning.text_plan import TextPlan, make_plan
 from chargen.training.planning.transfer import Start
 from chargen.training.recording.display import Display
@@ -92,16 +100,30 @@ def plan_within(
     trains along, whose processor may be another one.
     """
     chosen = Chosen.of(resolved)
+    members = resolved.settings.training.members
+    if alone and not chosen.any("training.members"):
+        members = choose_members(budget.minutes)
+    settings, minutes = _with_members(resolved.settings, members), budget.minutes / members
     cores = num_cores() if budget.exact else PRESET_CORES
     bfloat16 = alone and multiplies_bfloat16(resolved.settings.training.backend)
-    recipe = choose_recipe(corpus, chosen, minutes=budget.minutes, cores=cores, exact=budget.exact, bfloat16=bfloat16)
-    plan = make_plan(_applied(recipe, resolved.settings), corpus, start=start, passes=recipe.passes)
-    plan = replace(plan, reasons=recipe.reasons)
+    recipe = choose_recipe(corpus, chosen, minutes=minutes, cores=cores, exact=budget.exact, bfloat16=bfloat16)
+    plan = make_plan(_applied(recipe, settings), corpus, start=start, passes=recipe.passes)
+    plan = replace(plan, reasons=(*_reason_for(members), *recipe.reasons))
     if chosen.any("training.epochs"):
         return plan
     if not (budget.exact and measured):
         return plan.lasting(max(1, round(recipe.passes * plan.training.num_steps)), epochs=epochs)
     return fit_into(plan, seconds=budget.seconds_left, most_passes=recipe.most_passes, epochs=epochs, verbosity=verbosity)
+
+
+def _with_members(settings: Settings, members: int) -> Settings:
+    return replace(settings, training=replace(settings.training, members=members))
+
+
+def _reason_for(members: int) -> tuple[str, ...]:
+    """Return a line about the number of networks, if there are several."""
+    several = f"{members} networks, one after the other, each in an equal share of the time; they are averaged (--members)"
+    return (several,) if members > 1 else ()
 
 
 def _applied(recipe: Recipe, settings: Settings) -> Settings:
@@ -112,14 +134,18 @@ def _applied(recipe: Recipe, settings: Settings) -> Settings:
 def fit_into(plan: TextPlan, *, seconds: float, most_passes: float, epochs: int | None = None, verbosity: int = 1) -> TextPlan:
     """Measure the speed of this machine and return the plan with as many steps as fit into so many seconds from now on.
 
-    The steps are divided into so many `epochs`, or into a number that suits them. A training that turns out slower or faster
-    takes fewer or more (`chargen.training.planning.pace`).
+    The steps are divided into so many `epochs`, or into a number that suits them. Several networks (training.members) have
+    equal shares of the time, and the plan is that of the first. A training that turns out slower or faster takes fewer or more
+    steps (`chargen.training.planning.pace`).
     """
     Display(verbosity=verbosity).note("measuring how fast this machine is")
     ends_by = time.perf_counter() + seconds
     trainer = TextTask(plan).make_trainer(Display(verbosity=0))
-    per_epoch = seconds_per_epoch(trainer, plan, seconds=min(FIT_SECONDS, FIT_SHARE * seconds))
-    passes = max(0.0, ends_by - seconds_after_training(plan) - time.perf_counter()) / per_epoch
+    members = plan.settings.training.members
+    per_epoch = seconds_per_epoch(trainer, plan, seconds=min(FIT_SECONDS, FIT_SHARE * seconds / members))
+    left = (ends_by - time.perf_counter()) / members
+    ends_by -= (members - 1) * left
+    passes = max(0.0, left - seconds_after_training(plan)) / per_epoch
     if epochs:  # `per_epoch` has a validation for each pass, there will be one for each epoch
         validation = validation_work(plan) / plan.training.num_steps  # in passes
         passes = max(0.0, passes * (1 + validation) - epochs * validation)

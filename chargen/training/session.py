@@ -29,22 +29,30 @@ def run_session(
     verbosity: int = 1,
     ranks: Ranks = ALONE,
     callbacks: Sequence[Any] = (),
+    introduced: bool = False,
 ) -> TrainingOutcome[ResultT_co]:
     """Train as planned and print progress on stderr. Raises what `chargen.training.loop.train` raises.
 
-    Of several ranks only the first one writes and prints.
+    Of several ranks only the first one writes and prints. introduced: whether the caller prints the plan and the outcome.
     """
     plan, display = task.plan, Display(verbosity=verbosity if ranks.leads else 0)
-    for line in (*plan.corpus.notes, *plan.reasons, *plan.describe(), *plan.warnings, *ranks.describe()):
-        display.note(line)
+    if not introduced:
+        introduce(plan, display, ranks)
     trainer = task.make_trainer(display, ranks)
     tracker = make_tracker(plan.settings, display) if ranks.leads else Trackers({})
     recorder = task.make_recorder(run, display, tracker, leads=ranks.leads)
     pace = find_pace(plan, checkpoint)
     interrupted_by = train(trainer, plan, recorder, checkpoint=checkpoint, pace=pace, ranks=ranks, callbacks=callbacks)
     outcome = recorder.outcome(interrupted_by)
-    display.note(f"{outcome.describe()}; {task.next_command(run)}")
+    if not introduced:
+        display.note(f"{outcome.describe()}; {task.next_command(run)}")
     return outcome
+
+
+def introduce(plan: Plan, display: Display, ranks: Ranks = ALONE) -> None:
+    """Print the plan of a training."""
+    for line in (*plan.corpus.notes, *plan.reasons, *plan.describe(), *plan.warnings, *ranks.describe()):
+        display.note(line)
 
 
 def find_pace(plan: Plan, checkpoint: Checkpoint | None) -> Pace | None:
@@ -69,12 +77,14 @@ def find_pace(plan: Plan, checkpoint: Checkpoint | None) -> Pace | None:
 def forecast_session(task: Task[EpochResult], *, began: float, verbosity: int = 1) -> dict[str, Any]:
     """Return the plan of a training and an estimate of its time since it `began`, by `time.perf_counter`."""
     plan, display, quiet = task.plan, Display(verbosity=verbosity), Display(verbosity=0)
+    members = plan.settings.training.members
     for line in (*plan.corpus.notes, *plan.reasons, *plan.warnings):
         display.note(line)
     trainer = task.make_trainer(display)
     found = forecast(trainer, plan, lambda run: task.make_recorder(run, quiet, Trackers({})), began)
     if plan.deadline is not None:
         found = found._replace(total=min(found.total, plan.deadline.ends_by - began + SECONDS_TO_END))
+    found = found._replace(total=found.start + members * (found.total - found.start))
     display.note(found.describe(at_most=plan.settings.training.may_end_early))
     return plan.summary() | plan.speed(found.step) | found.figures()
 

@@ -15,6 +15,7 @@ GRACE_SECONDS = 4.0  # for the step under way; compiling a large network can tak
 TOGETHER_SECONDS = 60.0  # the same, of several processes: if one leaves in a step, the others cannot write a checkpoint
 
 _patient: ContextVar[bool] = ContextVar("patient", default=False)
+_late: ContextVar[list[int] | None] = ContextVar("late", default=None)
 
 
 class TrainingInterrupted(Exception):  # noqa: N818
@@ -41,6 +42,12 @@ class RequestedSignal:
             self.noticed.set()
             raise TrainingInterrupted(number)
 
+    def note_late(self) -> None:
+        """Add a signal that came after the last check to the list of `late_signals`."""
+        late = _late.get()
+        if late is not None and self._number is not None:
+            late.append(self._number)
+
     def handle(self, number: int, frame: FrameType | None) -> None:
         """Remember the first signal; pass the second to the handler that was installed before."""
         if self._number is None:
@@ -58,6 +65,17 @@ def unlimited_grace() -> Iterator[None]:
         yield
     finally:
         _patient.reset(token)
+
+
+@contextmanager
+def late_signals() -> Iterator[list[int]]:
+    """Yield a list of the signals that come within too late to end a training, which has just finished."""
+    late: list[int] = []
+    token = _late.set(late)
+    try:
+        yield late
+    finally:
+        _late.reset(token)
 
 
 @contextmanager
@@ -80,6 +98,7 @@ def deferred_signals(ranks: Ranks = ALONE) -> Iterator[RequestedSignal]:
         else:
             with _watched(requested.noticed, GRACE_SECONDS if ranks.count == 1 else TOGETHER_SECONDS):
                 yield requested
+        requested.note_late()
     except TrainingInterrupted:
         if ranks.count > 1:
             requested.handlers = dict.fromkeys(requested.handlers, signal.SIG_IGN)

@@ -21,6 +21,7 @@ from chargen.training.classifying.plan import make_classifier_plan
 from chargen.training.classifying.task import ClassifierTask
 from chargen.training.devices.distribution import check_distributable, joined
 from chargen.training.devices.ranks import ALONE, Ranks
+from chargen.training.members import MembersTraining, check_resumable, is_complete
 from chargen.training.planning.plan import Plan
 from chargen.training.planning.text_plan import make_plan
 from chargen.training.planning.token_settings import token_layers
@@ -71,7 +72,7 @@ class PlannedTraining:
     """A training whose settings and text have been checked.
 
     resumed: the run to go on with, None for a new one. distribute: whether other processes train along. began: when the command
-    began, by `time.perf_counter`.
+    began, by `time.perf_counter`. ends_by: when it must end, None if it may take as long as it needs.
     """
 
     task: Task[EpochResult]
@@ -81,6 +82,7 @@ class PlannedTraining:
     began: float
     verbosity: int
     callbacks: Sequence[Any] = ()
+    ends_by: float | None = None
 
     @property
     def plan(self) -> Plan:
@@ -105,7 +107,8 @@ class PlannedTraining:
         run, outcome = self._train_new(ranks) if self.resumed is None else self._train_on(self.resumed, ranks)
         if outcome is None or outcome.best is None or outcome.interrupted_by is not None:
             return Trained(run=run, outcome=outcome)
-        return Trained(run=run, outcome=outcome, baselines=self._compare(outcome.best.quality), test=self._test(run))
+        quality = outcome.quality or outcome.best.quality
+        return Trained(run=run, outcome=outcome, baselines=self._compare(quality), test=self._test(run))
 
     def _train_new(self, ranks: Ranks) -> tuple[RunDirectory, Outcome]:
         corpus, settings = self.plan.corpus, self.plan.settings
@@ -115,6 +118,8 @@ class PlannedTraining:
 
     def _train_on(self, run: RunDirectory, ranks: Ranks) -> tuple[RunDirectory, Outcome | None]:
         """Go on in a run directory; the outcome is None if its training is finished."""
+        if self.plan.settings.training.members > 1:
+            return self._train_members_on(run)
         with locked(run):
             checkpoint, notes = find_checkpoint(run, self.plan)
             finished = is_finished(checkpoint, self.plan)
@@ -124,8 +129,23 @@ class PlannedTraining:
                 write_config(run, self.plan.settings, [*read_comments(run), *notes])
             return run, None if finished else self._run(run, ranks, checkpoint)
 
+    def _train_members_on(self, run: RunDirectory) -> tuple[RunDirectory, Outcome | None]:
+        """Go on in the run of several networks; the outcome is None if all are trained."""
+        with locked(run):
+            check_resumable(run, self.plan.settings)
+            if is_complete(run):
+                self._print([f"{run.path} is finished"])
+                return run, None
+            return run, self._run(run, ALONE)
+
     def _run(self, run: RunDirectory, ranks: Ranks, checkpoint: Checkpoint | None = None) -> Outcome:
-        check_room(run, BYTES_PER_WEIGHT * self.plan.num_parameters)
+        members = self.plan.settings.training.members
+        check_room(run, BYTES_PER_WEIGHT * self.plan.num_parameters * members)
+        if members > 1:
+            assert isinstance(self.task, TextTask)
+            return MembersTraining(
+                self.task, run, ends_by=self.ends_by, verbosity=self.verbosity, callbacks=self.callbacks
+            ).train()
         return run_session(
             self.task, run, checkpoint=checkpoint, verbosity=self.verbosity, ranks=ranks, callbacks=self.callbacks
         )
@@ -193,6 +213,7 @@ def plan_training(
         began=began,
         verbosity=verbosity,
         callbacks=callbacks,
+        ends_by=began + 60 * minutes if minutes is not None else None,
     )
 
 

@@ -1,14 +1,21 @@
 """Several networks of one text: seeds of their own, and one held-out text."""
 
+import json
+import signal
+from collections.abc import Callable
 from pathlib import Path
 
 import numpy as np
 import pytest
+from click.testing import Result
 
 import chargen
+from chargen.errors import ConfigError
 from chargen.network.model_file import load_model
 from chargen.runs.directory import RunDirectory
 from chargen.runs.trained_text import read_trained_text
+
+Invoke = Callable[..., Result]
 
 TEXT = (
     "".join(f"The {animal} {verb}.\n" for animal in ("cat", "dog", "hen", "cow") for verb in ("sat", "ran", "hid", "ate")) * 6
@@ -32,3 +39,108 @@ def test_another_network_seed_changes_the_network_but_not_what_is_held_out(text:
     weights = [model.one_network.weights["output.kernel"] for model in (same, also, other)]
     np.testing.assert_array_equal(weights[0], weights[1])
     assert np.abs(weights[0] - weights[2]).max() > 0.01
+
+
+MEMBERS = TINY | {"members": 3, "memory": True, "sample_every": 2, "sample_length": 20}
+
+
+def model_bytes(run: chargen.Run) -> bytes:
+    return (run.path / "model.safetensors").read_bytes()
+
+
+def test_members_are_trained_one_after_the_other_and_averaged(text: str, invoke: Invoke) -> None:
+    run = chargen.train(text, **MEMBERS)
+    model = load_model(run.path / "model.safetensors")
+    members = [chargen.Run(run.path / "members" / str(number)) for number in (1, 2, 3)]
+    for number, member in enumerate(members, start=1):
+        own, found = (load_model(path) for path in (run.path / "model.safetensors", member.path / "model.safetensors"))
+        np.testing.assert_array_equal(
+            own.member(number).one_network.weights["output.kernel"], found.one_network.weights["output.kernel"]
+        )
+    alone = chargen.train(text, **TINY)
+    np.testing.assert_array_equal(
+        model.member(1).one_network.weights["output.kernel"],
+        load_model(alone.path / "model.safetensors").one_network.weights["output.kernel"],
+    )
+    assert [row["epoch"] for row in run.history] == [1, 2, 3, 4, 5, 6]
+    assert [row["bits_per_character"] for row in run.history[2:4]] == [row["bits_per_character"] for row in members[1].history]
+    assert model.has_memory
+    for command in (
+        ["runs"],
+        ["report", run.path],
+        ["plot", run.path],
+        ["compare", run.path, alone.path],
+        ["summary", run.path],
+    ):
+        done = invoke(*command)
+        assert done.exit_code == 0, done.stderr
+
+
+def test_the_reported_figure_is_that_of_the_average_and_of_evaluate(text: str, invoke: Invoke) -> None:
+    options = ["--members", 2, "--backend", "numpy", "--cell", "gru", "--hidden-size", 6, "--epochs", 2, "--no-memory"]
+    done = invoke("train", text, *options, "--json")
+    assert done.exit_code == 0, done.stderr
+    assert "network 2 of 2" in done.stderr
+    trained = json.loads(done.stdout)
+    assert trained["networks"] == 2
+    measured = json.loads(invoke("evaluate", trained["run"], "--no-baselines", "--json").stdout)["results"][0]
+    assert trained["bits_per_character"] == pytest.approx(measured["bits_per_character"], rel=1e-9)
+    assert f"2 networks together {measured['bits_per_character']:.3f} bits/char" in done.stderr
+
+
+class Interrupt:
+    """A Keras callback, by its methods, that sends SIGINT at the end of an epoch of all networks, counted from 1."""
+
+    def __init__(self, epoch: int) -> None:
+        self._left = epoch
+
+    def __getattr__(self, name: str) -> Callable[..., None]:
+        return lambda *_, **__: None
+
+    def on_epoch_end(self, epoch: int, logs: dict[str, float]) -> None:
+        self._left -= 1
+        if not self._left:
+            signal.raise_signal(signal.SIGINT)
+
+
+@pytest.mark.parametrize("epoch", [1, 2, 3, 6])
+def test_a_stopped_training_goes_on_to_the_same_bytes(epoch: int, text: str) -> None:
+    whole = chargen.train(text, **MEMBERS)
+    with pytest.raises(KeyboardInterrupt):
+        chargen.train(text, **MEMBERS, callbacks=[Interrupt(epoch)])
+    stopped = next(path for path in Path("runs").iterdir() if path != whole.path)
+    assert len(load_model(stopped / "model.safetensors").network.members) == (epoch + 1) // 2
+    resumed = chargen.resume(quiet=True)
+    assert resumed.path.name == stopped.name
+    assert model_bytes(resumed) == model_bytes(whole)
+    for name in ("metrics.csv", "samples.jsonl"):
+        assert (resumed.path / name).read_bytes() == (whole.path / name).read_bytes()
+    assert chargen.resume(quiet=True) == resumed
+    assert model_bytes(resumed) == model_bytes(whole)
+
+
+def test_other_settings_cannot_go_on(text: str) -> None:
+    run = chargen.train(text, **MEMBERS)
+    with pytest.raises(ConfigError, match="epochs cannot change for several networks"):
+        chargen.resume(run.path, epochs=9, quiet=True)
+
+
+def test_time_is_shared_by_the_networks(text: str, invoke: Invoke) -> None:
+    shown = [
+        invoke("config", "show", text, "--minutes", minutes, *options)
+        for minutes, options in ((30, ["--members", 3]), (10, []))
+    ]
+    together, alone = (done.stdout for done in shown)
+    assert "members = 3" in together
+    assert "3 networks, one after the other" in together
+    assert [line for line in together.splitlines() if "members" not in line] == [
+        line for line in alone.splitlines() if "members" not in line
+    ]
+
+
+@pytest.mark.parametrize(
+    ("options", "reason"), [(["--task", "classify"], "training.members is for"), (["--distribute"], "--distribute trains one")]
+)
+def test_what_trains_one_network_refuses_several(options: list[str], reason: str, text: str, invoke: Invoke) -> None:
+    done = invoke("train", text, "--members", 2, *options)
+    assert (done.exit_code, reason in done.stderr) == (2, True)

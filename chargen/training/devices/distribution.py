@@ -75,6 +75,8 @@ def check_distributable(settings: Settings, *, minutes: float | None) -> None:
         )
     if settings.training.task == "classify":
         raise ConfigError("--distribute is for writing text, but training.task = classify predicts labels", hint="leave it out")
+    if settings.training.members > 1:
+        raise ConfigError("--distribute trains one network, --members several", hint="leave one of them out")
     if settings.training.backend != "jax":
         raise ConfigError(
             f"--distribute needs training.backend = jax, not {settings.training.backend}", hint="give --backend jax"

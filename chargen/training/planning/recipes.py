@@ -33,6 +33,7 @@ TINY_TEXT_WEIGHT_DECAY = 0.5
 MOST_PASSES = 60.0  # over the text; more only overfit
 VOCABULARY = {"char": 80, "byte": 200, "word": 10_000, "bpe": 1_000}  # tokens, before they are counted
 CHARACTERS_PER_TOKEN = {"char": 1, "byte": 1, "word": 5, "bpe": 3}
+MEMBERS = ((math.inf, 1),)  # up to so many minutes, so many networks are trained
 # Up to so many passes, these shares of the outputs and of the recurrent weights.
 DROPPED_BY_PASSES = ((2, 0.0, 0.0), (5, 0.1, 0.1), (10, 0.2, 0.1), (40, 0.3, 0.2), (math.inf, 0.4, 0.4))
 MOST_DROPPED_OF_LINES = 0.1  # they are too short for more dropout
@@ -74,6 +75,11 @@ class Chosen(NamedTuple):
     def any(self, *names: str) -> bool:
         """Tell whether the user has given one of these settings."""
         return any(name in self.names for name in names)
+
+
+def choose_members(minutes: float) -> int:
+    """Return how many networks share a training of so many minutes, unless the user says."""
+    return next(members for most, members in MEMBERS if minutes <= most)
 
 
 def choose_recipe(

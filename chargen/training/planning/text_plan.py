@@ -24,7 +24,7 @@ from chargen.errors import ConfigError
 from chargen.network.model_file import TextModel
 from chargen.network.network import Network, weight_shapes
 from chargen.settings.conflicts import check_together
-from chargen.settings.schema import Settings
+from chargen.settings.schema import Settings, TrainingConfig
 from chargen.training.planning.memory import check_memory, choose_steps_per_execution, estimate_memory
 from chargen.training.planning.pace import Deadline, even_parts
 from chargen.training.planning.transfer import Start, check_fits, describe_transfer
@@ -95,6 +95,13 @@ class TextPlan:
         settings = replace(self.settings, training=training)
         shortened = replace(self, settings=settings, training=_epochs(self.training, settings))
         return replace(shortened, validation=shortened.planned_validation())
+
+    def with_training(self, training: TrainingConfig) -> "TextPlan":
+        """Return the plan with other settings of the training of the same network and windows."""
+        settings = replace(self.settings, training=training)
+        batches = _mixed_batches(self.parts.training, self.corpus.proportions, self.windows, settings)
+        changed = replace(self, settings=settings, training=_epochs(batches, settings))
+        return replace(changed, validation=changed.planned_validation())
 
     def within(self, deadline: Deadline, steps: int) -> "TextPlan":
         """Return the plan with a schedule over about so many steps, of which more or fewer are taken to end in time."""

@@ -29,18 +29,34 @@ class Chosen(NamedTuple):
     saved: float | None = None
 
 
-def add_memory(plan: TextPlan, run: RunDirectory, bits_per_character: float) -> str:
+def add_memory_to_run(plan: TextPlan, run: RunDirectory, bits_per_character: float) -> str:
     """Add an n-gram memory of the training text to the models of a run, and return a line about it.
 
     bits_per_character: the figure of the best model without it. Raises OSError.
     """
-    memory, more, saved = _choose(plan, load_model(run.model))
-    if memory is None:
-        return "no n-gram memory: it does not improve this network (--no-memory skips it)"
-    for path in (run.model, run.last_model):
-        save_model(path, dataclasses.replace(load_model(path), memory=memory))
+    model, line = add_memory(plan, load_model(run.model), bits_per_character)
+    if model.memory:
+        for path in (run.model, run.last_model):
+            save_model(path, dataclasses.replace(load_model(path), memory=model.memory))
+    return line
+
+
+def add_memory(plan: TextPlan, model: TextModel, bits_per_character: float | None) -> tuple[TextModel, str]:
+    """Return a model with an n-gram memory of the training text, if that improves it, and a line about it.
+
+    bits_per_character: the model's figure without it; None if nothing is held out.
+    """
+    chosen = _choose(plan, model)
+    if chosen.memory is None:
+        return model, "no n-gram memory: it does not improve this network (--no-memory skips it)"
+    return dataclasses.replace(model, memory=chosen.memory), _describe(plan, chosen.memory, chosen, bits_per_character)
+
+
+def _describe(plan: TextPlan, memory: NgramMemory, chosen: Chosen, bits_per_character: float | None) -> str:
+    """Return a line about a memory: its size and what it gains."""
     size = f"n-gram memory: {memory.nowhere:,} n-grams of up to {memory.order} tokens, {memory.num_bytes / 1000:,.0f} kB"
-    if more is None or saved is None:
+    _, more, saved = chosen
+    if more is None or saved is None or bits_per_character is None:
         return f"{size}; weight {memory.weight:g} (--no-memory leaves it out)"
     alone, both = (
         bits_per_character + plan.conversion.bits_per_character(nats) - plan.conversion.bits_per_character(0)

@@ -133,7 +133,7 @@ def numbered(epoch: int, epochs: int) -> str:
 
 def time_left(seconds: float, *, at_most: bool) -> str:
     """Return how long training goes on, for the line of an epoch; at_most: whether it may end earlier."""
-    return f"{'at most ' if at_most else ''}{timedelta(seconds=round(seconds))} left"
+    return f"{'at most ' if at_most else ''}{timedelta(seconds=round(max(seconds, 0)))} left"
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -147,6 +147,11 @@ class TrainingOutcome(ABC, Generic[ResultT_co]):
     def best(self) -> ResultT_co | None:
         """The epoch whose model is model.safetensors."""
         return min(self.results, key=attrgetter("monitored"), default=None)
+
+    @property
+    def quality(self) -> float | None:
+        """The quality of the model, by which it is compared with baselines; None where no epoch finished."""
+        return self.best.quality if self.best else None
 
     @property
     def exit_code(self) -> int:
@@ -197,3 +202,28 @@ class TextOutcome(TrainingOutcome[TextEpoch]):
             found += f" on {best.validation_share:.0%} of the held-out text"
             found += f", {self.whole:.3f} on all of it" if self.whole else "; chargen evaluate measures all of it"
         return found
+
+
+@dataclass(frozen=True, kw_only=True)
+class MembersOutcome(TextOutcome):
+    """The outcome of training several networks, with the epochs of all, one network after the other.
+
+    members: how many were begun. whole: bits a character of their average. share: of the held-out text that was measured.
+    """
+
+    members: int
+    share: float = 1.0
+
+    @property
+    def quality(self) -> float | None:
+        return self.whole or super().quality
+
+    def summary(self) -> dict[str, Any]:
+        return super().summary() | {"networks": self.members}
+
+    def best_in_words(self) -> str:
+        alone = f"the best of them alone {self.best.bits_per_character:.3f}" if self.best else ""
+        if self.whole is None:
+            return f"{self.members} networks, {alone}"
+        part = f" on {self.share:.0%} of the held-out text; chargen evaluate measures all of it" if self.share < 1 else ""
+        return f"{self.members} networks together {self.whole:.3f} bits/char{part}, {alone}"

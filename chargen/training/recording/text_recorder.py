@@ -14,7 +14,7 @@ from chargen.tracking.tracker import Tracker
 from chargen.training.planning.text_plan import TextPlan
 from chargen.training.recording.display import Display
 from chargen.training.recording.gradients import GradientLog
-from chargen.training.recording.ngram_memory import add_memory
+from chargen.training.recording.ngram_memory import add_memory_to_run
 from chargen.training.recording.recorder import EpochRecorder
 from chargen.training.recording.results import Figures, TextEpoch, TextOutcome
 from chargen.training.recording.samples import SampleLog
@@ -106,7 +106,7 @@ class TextRecorder(EpochRecorder[TextEpoch]):
             return
         bits = min(one.bits_per_character for one in self.results) if self._whole is None else self._whole
         with self.explained_failure("the models"):
-            self.display.note(add_memory(self.plan, self.run, bits))
+            self.display.note(add_memory_to_run(self.plan, self.run, bits))
 
     def outcome(self, interrupted_by: int | None) -> TextOutcome:
         return TextOutcome(results=tuple(self.results), interrupted_by=interrupted_by, whole=self._whole)
