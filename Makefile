@@ -8,11 +8,11 @@ SEEDS ?= 3
 WHEELS := gpu-wheels
 COUNT ?= 300
 
-.PHONY: help setup demo test test-backends fuzz sanitize torture mutate lint format docs docs-serve notebooks bench quality gpu-wheels gpu-check models corpora clean
+.PHONY: help setup demo test test-backends test-instructions fuzz sanitize torture mutate lint format docs docs-serve notebooks bench quality gpu-wheels gpu-check models corpora clean
 .DEFAULT_GOAL := help
 
 help: ## list the targets
-	@sed -n 's/^\([a-z-]*\):.*## /\1|/p' Makefile | awk -F'|' '{ printf "  make %-13s  %s\n", $$1, $$2 }'
+	@sed -n 's/^\([a-z-]*\):.*## /\1|/p' Makefile | awk -F'|' '{ printf "  make %-17s  %s\n", $$1, $$2 }'
 
 setup: $(READY) ## make the environment in .venv
 
@@ -33,13 +33,17 @@ test-backends: $(READY) ## install JAX and PyTorch and test training with them
 	$(BIN)/python -m pip install --quiet --disable-pip-version-check --constraint constraints.txt --editable '.[dev,jax,torch]'
 	$(BIN)/python -m pytest -n auto tests/training/test_backends.py tests/training/test_clusters.py tests/training/test_distribution.py tests/training/test_gpu.py tests/training/test_jax_program.py tests/training/test_torch_layers.py tests/keras/test_backends.py tests/test_benchmarks.py
 
+test-instructions: $(READY) ## test networks and writing in NumPy, and with the C code for processors that have only AVX2
+	CHARGEN_NATIVE=0 $(BIN)/python -m pytest -n auto tests/network tests/writing
+	CHARGEN_NATIVE=avx2 $(BIN)/python -m pytest -n auto tests/network tests/writing
+
 fuzz: $(READY) ## damage model files for ten minutes (MINUTES=10): each must load, or be refused in one line
 	$(BIN)/python -m tests.hostile.fuzz_model_file --minutes $(MINUTES)
 
 sanitize: $(READY) ## test the C kernels with the compiler's sanitizers of addresses and of undefined behaviour
 	LD_PRELOAD="$$($${CC:-cc} -print-file-name=libasan.so)" ASAN_OPTIONS=detect_leaks=0:allocator_may_return_null=1 \
 		KERNEL_TEST_FLAGS="-g -O1 -fsanitize=address,undefined -fno-sanitize-recover=all" \
-		$(BIN)/python -m pytest -n 0 tests/native/test_kernels.py tests/native/test_dense.py tests/memory/test_cache.py
+		$(BIN)/python -m pytest -n 0 tests/native/test_kernels.py tests/native/test_dense.py tests/native/test_writing.py tests/memory/test_cache.py
 
 torture: $(READY) ## run the long loops: kill, resume, faults, attacks, terminal, several processes (some 40 minutes)
 	$(BIN)/python -m pip install --quiet --disable-pip-version-check --constraint constraints.txt --editable '.[dev,jax,torture]'

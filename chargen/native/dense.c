@@ -23,7 +23,18 @@ static void copy_out(const float *sums, long rows, long wide, float *to, long ne
     for (long b = 0; b < rows; b++) EACH(u, BLOCK) store_part(to + b * next + u, load(sums + b * BLOCK + u), wide - u);
 }
 
-/* outputs (N, H) of inputs (N, D); with `relu` none is negative. */
+/* Blocks of the outputs (N, H), from the first to before the end, of inputs that are a left operand; with `relu` none is
+ * negative. sums: room for N * 32 numbers. */
+static void dense_blocks(const Dense *d, long first, long end, long N, const word *left, long relu, float *sums, float *outputs) {
+    for (long j = first; j < end; j++) {
+        for (long b = 0; b < N; b++) copy_block(sums + b * BLOCK, d->bias + j * BLOCK, WIDE(j, d->H));
+        product(left, N, (word *)d->packed + j * BLOCKS(d->D) * WORDS * BLOCK, BLOCKS(d->D), sums);
+        if (relu) EACH(u, N * BLOCK) store(sums + u, positive(load(sums + u)));
+        copy_out(sums, N, WIDE(j, d->H), outputs + j * BLOCK, d->H);
+    }
+}
+
+/* outputs (N, H) of inputs (N, D). */
 EXPORT int dense_forward(const Dense *d, long N, const float *inputs, float *outputs, long relu) {
     Space space = {NULL, 0};
     Dense own = *d;
@@ -36,12 +47,7 @@ EXPORT int dense_forward(const Dense *d, long N, const float *inputs, float *out
     });
     if (!d->packed) pack_dense(&own);
     spread_all(inputs, d->D, N, left, NULL);
-    for (long j = 0; j < BLOCKS(d->H); j++) {
-        for (long b = 0; b < N; b++) copy_block(sums + b * BLOCK, d->bias + j * BLOCK, WIDE(j, d->H));
-        product(left, N, (word *)own.packed + j * BLOCKS(d->D) * WORDS * BLOCK, BLOCKS(d->D), sums);
-        if (relu) EACH(u, N * BLOCK) store(sums + u, positive(load(sums + u)));
-        copy_out(sums, N, WIDE(j, d->H), outputs + j * BLOCK, d->H);
-    }
+    dense_blocks(&own, 0, BLOCKS(d->H), N, left, relu, sums, outputs);
     free(space.start);
     return DONE;
 }

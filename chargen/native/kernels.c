@@ -55,7 +55,7 @@ INLINE vec reciprocal(vec x) { /* relative error 2^-27 */
 }
 INLINE vec rounded(vec x) { return (vec)_mm512_roundscale_ps((__m512)x, _MM_FROUND_TO_NEAREST_INT | _MM_FROUND_NO_EXC); }
 INLINE vec times_power_of_2(vec x, vec n) { return (vec)_mm512_scalef_ps((__m512)x, (__m512)n); }
-INLINE vec positive(vec x) { return (vec)_mm512_max_ps((__m512)all(0), (__m512)x); }
+INLINE vec larger(vec a, vec b) { return (vec)_mm512_max_ps((__m512)a, (__m512)b); } /* b if one is NaN */
 INLINE __mmask16 first(long count) { return count < 0 ? 0 : count < WIDTH ? (1 << count) - 1 : -1; }
 INLINE vec load_part(const float *from, long count) { return (vec)_mm512_maskz_loadu_ps(first(count), from); }
 INLINE void store_part(float *to, vec values, long count) { _mm512_mask_storeu_ps(to, first(count), (__m512)values); }
@@ -66,11 +66,12 @@ INLINE vec within(vec x, float limit) {
 INLINE vec reciprocal(vec x) { return 1 / x; }
 INLINE vec rounded(vec x) { return (vec)_mm256_round_ps((__m256)x, _MM_FROUND_TO_NEAREST_INT | _MM_FROUND_NO_EXC); }
 INLINE vec times_power_of_2(vec x, vec n) { return (vec)((ints)x + (__builtin_convertvector(n, ints) << 23)); }
-INLINE vec positive(vec x) { return (vec)_mm256_max_ps((__m256)all(0), (__m256)x); }
+INLINE vec larger(vec a, vec b) { return (vec)_mm256_max_ps((__m256)a, (__m256)b); }
 INLINE __m256i first(long count) { return (__m256i)((ints){0, 1, 2, 3, 4, 5, 6, 7} < (int32_t)count - (ints){}); }
 INLINE vec load_part(const float *from, long count) { return (vec)_mm256_maskload_ps(from, first(count)); }
 INLINE void store_part(float *to, vec values, long count) { _mm256_maskstore_ps(to, first(count), (__m256)values); }
 #endif
+INLINE vec positive(vec x) { return larger(all(0), x); }
 
 INLINE vec power_of_2(vec x) { /* |x| < 126; a minimax polynomial of 2^f for |f| <= 0.5, relative error 8e-8 */
     vec n = rounded(x), f = x - n;
@@ -272,7 +273,8 @@ static void pack_transposed(const float *from, long high, long next, long H, wor
 /* ---------- cells ---------- */
 
 /* The pointwise part of a cell, for n numbers: some rows of a block of units. `before` and `after` are the state that is kept
- * in float32 from step to step: an LSTM's cell state, or the hidden state of the others. The sums become the gates, in place.
+ * in float32 from step to step: an LSTM's cell state, or the hidden state of the others; they may be the same array. The sums
+ * become the gates, in place.
  * Backward, `d_carried` holds the gradient of `after`, without what comes by `d_hidden`, and then that of `before`. */
 #define FORWARD(name) void name(long n, float *gates, const float *before, float *after, float *hidden)
 #define BACKWARD(name) \
@@ -412,7 +414,8 @@ static const Cell CELLS[] = {
 /* What a caller gives; chargen/native/layer.py has the same fields. With `ids` the products of the inputs are looked up in a
  * table, otherwise computed from x. Arrays of all steps have `all_rows` rows a step, of which B belong to this call. */
 typedef struct {
-    long cell, T, B, all_rows, D, H, V, threads;  /* D is 0 with ids, V without; rows are shared among so many threads */
+    long cell, T, B, all_rows, D, H, V;           /* D is 0 with ids, V without */
+    long threads, together;                       /* that share the rows; or, forward, the units of each step if above 1 */
     const int32_t *ids;                           /* (T, all_rows) */
     const float *table;                           /* (V, gates H), with the bias in it */
     const float *x, *kernel, *bias;               /* (T, all_rows, D), (D, gates H), (gates H) */
@@ -442,12 +445,12 @@ static void *take(Space *space, long count) { /* numbers of 4 bytes, aligned to 
     } while (0)
 enum { DONE, NO_MEMORY };
 
-/* What forward keeps for backward, or else the gates of one step and two states. hidden: rows of the state before a step. */
+/* What forward keeps for backward, or else the gates and the state of one step. hidden: rows of the state before a step. */
 typedef struct { float *gates, *carried; word *hidden, *inputs, *reset; } Kept;
 static void lay_out_kept(Kept *kept, Space *space, const Layer *l, const Cell *cell, int keep) {
     long steps = keep ? l->T : 1, n = BLOCKS(l->H) * BLOCK * l->B, words = l->T * EVEN(l->B) / PER_WORD;
     kept->gates = take(space, steps * cell->slots * n);
-    kept->carried = take(space, (steps + 1) * n);
+    kept->carried = take(space, keep ? (steps + 1) * n : n);
     kept->hidden = keep ? take(space, words * BLOCKS(l->H) * BLOCK) : NULL;
     kept->inputs = keep ? take(space, words * BLOCKS(l->D) * BLOCK) : NULL;
     kept->reset = keep && cell->reset ? take(space, words * BLOCKS(l->H) * BLOCK) : NULL;
@@ -509,14 +512,13 @@ INLINE long id_at(const Layer *l, long t, long b) { /* the nearest one that is i
     return id < 0 ? 0 : id < l->V ? id : l->V - 1;
 }
 
-/* (B, H) -> [block][B][32], and back */
+/* (B, H) -> [block][B][32], and a block of it back */
 static void to_blocks(const float *from, long B, long H, float *to) {
     for (long j = 0; j < BLOCKS(H); j++)
         for (long b = 0; b < B; b++, to += BLOCK) copy_block(to, from + b * H + j * BLOCK, WIDE(j, H));
 }
-static void from_blocks(const float *from, long B, long H, float *to) {
-    for (long j = 0; j < BLOCKS(H); j++)
-        for (long b = 0; b < B; b++, from += BLOCK) memcpy(to + b * H + j * BLOCK, from, 4 * WIDE(j, H));
+static void from_block(const float *from, long B, long H, long j, float *to) {
+    for (long b = 0; b < B; b++, from += BLOCK) memcpy(to + b * H + j * BLOCK, from, 4 * WIDE(j, H));
 }
 
 /* Left operands: the hidden states before and after a step, the inputs, the reset state. A block of a hidden state. */
@@ -534,6 +536,7 @@ typedef struct {
     const Layer *l;
     const Cell *cell;
     long units, inputs; /* blocks */
+    long first, end;    /* the blocks of units that this call computes; all unless threads share the units of a step */
     long words, count;  /* of a column of `rows`, a step and in all */
     long n;             /* numbers of a block of a state */
     long operand, panel; /* words of a block of a left operand, of a panel of the recurrent kernel */
@@ -544,6 +547,7 @@ typedef struct {
 } Run;
 static Run new_run(const Layer *l, int keep) {
     Run run = {.l = l, .cell = &CELLS[l->cell], .units = BLOCKS(l->H), .inputs = BLOCKS(l->D), .keep = keep};
+    run.end = run.units;
     run.words = EVEN(l->B) / PER_WORD, run.count = l->T * run.words;
     run.n = l->B * BLOCK, run.operand = EVEN(l->B) * WORDS, run.panel = run.units * WORDS * BLOCK;
     return run;
@@ -552,7 +556,7 @@ static float *gates_at(const Run *run, long t, long j) {
     return run->kept.gates + ((run->keep ? t : 0) * run->units + j) * run->cell->slots * run->n;
 }
 static float *carried_at(const Run *run, long t, long j) {
-    return run->kept.carried + ((run->keep ? t : t % 2) * run->units + j) * run->n;
+    return run->kept.carried + ((run->keep ? t : 0) * run->units + j) * run->n;
 }
 /* A block of rows, at a step; NULL where nothing is kept, or after the last step. */
 static word *rows_at(const Run *run, word *rows, long block, long t) {
@@ -599,7 +603,7 @@ static void step_forward(const Run *run, long t) {
     for (long q = 0; q < run->inputs; q++)
         spread(l->x + t * l->all_rows * l->D + q * BLOCK, l->D, WIDE(q, l->D), l->B, run->work.input + q * run->operand,
                rows_at(run, run->kept.inputs, q, t), run->count);
-    for (long j = 0; j < run->units; j++) {
+    for (long j = run->first; j < run->end; j++) {
         float *sums = gates_at(run, t, j);
         const word *panel = run->weights.input + j * cell->gates * run->inputs * WORDS * BLOCK;
         begin_sums(run, t, j, sums);
@@ -624,22 +628,44 @@ static void step_forward(const Run *run, long t) {
         }
 }
 
-static int forward_rows(const Layer *l) {
-    Run run = new_run(l, l->kept != NULL);
-    Space space = {NULL, 0}, kept = {(char *)l->kept, 0}, packed = {(char *)l->packed, 0};
-    IN_NEW_MEMORY(space, {
-        lay_out_weights(&run.weights, l->packed ? &packed : &space, l, run.cell);
-        lay_out_work(&run.work, &space, l, run.cell);
-        lay_out_kept(&run.kept, run.keep ? &kept : &space, l, run.cell, run.keep);
+/* Begin at the states that the layer has; `space` holds what the steps need, and has to be freed. */
+static int start_forward(Run *run, Space *space, const Layer *l) {
+    *run = new_run(l, l->kept != NULL);
+    Space kept = {(char *)l->kept, 0}, packed = {(char *)l->packed, 0};
+    IN_NEW_MEMORY((*space), {
+        lay_out_weights(&run->weights, l->packed ? &packed : space, l, run->cell);
+        lay_out_work(&run->work, space, l, run->cell);
+        lay_out_kept(&run->kept, run->keep ? &kept : space, l, run->cell, run->keep);
         kept.used = packed.used = 0;
     });
-    if (!l->packed) pack_weights(&run.weights, l, run.cell);
-    for (long j = 0; j < run.units; j++)
-        spread(l->h0 + j * BLOCK, l->H, WIDE(j, l->H), l->B, run.work.left[0] + j * run.operand,
-               rows_at(&run, run.kept.hidden, j, 0), run.count);
-    to_blocks(run.cell->has_cell ? l->c0 : l->h0, l->B, l->H, carried_at(&run, 0, 0));
+    if (!l->packed) pack_weights(&run->weights, l, run->cell);
+    for (long j = 0; j < run->units; j++)
+        spread(l->h0 + j * BLOCK, l->H, WIDE(j, l->H), l->B, run->work.left[0] + j * run->operand,
+               rows_at(run, run->kept.hidden, j, 0), run->count);
+    to_blocks(run->cell->has_cell ? l->c0 : l->h0, l->B, l->H, carried_at(run, 0, 0));
+    return DONE;
+}
+/* Read the units that others have computed in a step. */
+static void take_others(const Run *run, long t) {
+    const Layer *l = run->l;
+    const float *hidden = l->h + t * l->all_rows * l->H;
+    word *left = run->work.left[(t + 1) % 2];
+    for (long j = 0; j < run->units; j++)
+        if (j < run->first || j >= run->end)
+            spread(hidden + j * BLOCK, l->H, WIDE(j, l->H), l->B, left + j * run->operand, NULL, 0);
+}
+static void finish_forward(const Run *run) {
+    const Layer *l = run->l;
+    if (!run->cell->has_cell) return;
+    for (long j = run->first; j < run->end; j++) from_block(carried_at(run, l->T, j), l->B, l->H, j, l->last_cell);
+}
+
+static int forward_rows(const Layer *l) {
+    Run run;
+    Space space = {NULL, 0};
+    if (start_forward(&run, &space, l) != DONE) return NO_MEMORY;
     for (long t = 0; t < l->T; t++) step_forward(&run, t);
-    if (run.cell->has_cell) from_blocks(carried_at(&run, l->T, 0), l->B, l->H, l->last_cell);
+    finish_forward(&run);
     free(space.start);
     return DONE;
 }
@@ -793,7 +819,8 @@ static int backward_rows(const Layer *l) {
         start_hidden(&run, &back, -1, j);
         for (long b = 0; b < l->B; b++) memcpy(l->d_h0 + b * l->H + j * BLOCK, back.d_hidden + b * BLOCK, 4 * WIDE(j, l->H));
     }
-    if (run.cell->has_cell) from_blocks(back.d_carried, l->B, l->H, l->d_c0);
+    for (long j = 0; run.cell->has_cell && j < run.units; j++)
+        from_block(back.d_carried + j * run.n, l->B, l->H, j, l->d_c0);
     kernel_gradients(&run, &back);
     bias_gradients(&run, &back);
     free(space.start);

@@ -20,7 +20,7 @@ CellName = Literal["tanh", "relu", "lstm", "gru", "gru_reset_before"]
 CELLS: tuple[CellName, ...] = ("tanh", "relu", "lstm", "gru", "gru_reset_before")  # as CELLS of kernels.c has them
 
 # The fields of the struct `Layer` of kernels.c
-SIZES = ("cell", "T", "B", "all_rows", "D", "H", "V", "threads")
+SIZES = ("cell", "T", "B", "all_rows", "D", "H", "V", "threads", "together")
 WEIGHTS = ("table", "x", "kernel", "bias", "recurrent_kernel", "recurrent_bias", "h0", "c0")
 RESULTS = ("packed", "kept", "h", "last_cell", "d_h", "d_last_cell")
 FIELDS = ("ids", *WEIGHTS, *RESULTS, *(f"d_{name}" for name in WEIGHTS))

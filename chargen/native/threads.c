@@ -1,6 +1,46 @@
 /* Share the rows of a layer among threads. Each reads the same weights, and has gradients of them of its own that are added up
  * in the order of the threads, so that the results depend on the number of threads alone. */
 #include <pthread.h>
+#include <sched.h>
+#include <time.h>
+
+/* Threads that do the same steps, each a part of every step, and meet after it. On a busy machine one of them may not run, and
+ * keeps the others waiting: then all of them leave, at the same step. */
+typedef struct { long count, arrived, meetings; int late, leaving; } Team;
+#define SPINS 2000 /* some 50 microseconds */
+#define LATE_SECONDS 1e-3
+
+static double seconds(void) {
+    struct timespec now;
+    clock_gettime(CLOCK_MONOTONIC, &now);
+    return now.tv_sec + 1e-9 * now.tv_nsec;
+}
+static void wait_for_next(const long *meetings, long number, int *late) {
+    double began = 0;
+    for (long spins = 0; __atomic_load_n(meetings, __ATOMIC_ACQUIRE) == number; spins++) {
+        if (spins == SPINS) began = seconds();
+        if (spins < SPINS) _mm_pause();
+        else sched_yield();
+    }
+    if (began && seconds() - began > LATE_SECONDS) __atomic_store_n(late, 1, __ATOMIC_RELAXED);
+}
+/* Return when all members have called this; NULL is a team of one. */
+static void meet(Team *team) {
+    if (!team || team->count == 1) return;
+    long number = __atomic_load_n(&team->meetings, __ATOMIC_RELAXED);
+    if (__atomic_add_fetch(&team->arrived, 1, __ATOMIC_ACQ_REL) < team->count) {
+        wait_for_next(&team->meetings, number, &team->late);
+        return;
+    }
+    team->arrived = 0, team->leaving = __atomic_load_n(&team->late, __ATOMIC_RELAXED);
+    __atomic_store_n(&team->meetings, number + 1, __ATOMIC_RELEASE);
+}
+static void join(const Team *team) { /* once it is known how many members there are */
+    while (team && !__atomic_load_n(&team->count, __ATOMIC_ACQUIRE)) sched_yield();
+}
+static long share_of(const Team *team, long member, long blocks) { /* the first block of a member's */
+    return blocks * member / (team ? team->count : 1);
+}
 
 typedef int Task(void *part);
 typedef struct { Task *task; void *part; pthread_t thread; int started, result; } Job;
@@ -10,13 +50,16 @@ static void *run_job(void *given) {
     job->result = job->task(job->part);
     return NULL;
 }
-/* Do a task on some parts of `size` bytes each: the first on this thread, and any that gets no thread, too. */
-static int run_jobs(Task *task, void *parts, size_t size, long count) {
+/* Do a task on some parts of `size` bytes each: the first on this thread, and any that gets no thread, too. A team has as many
+ * members as there are threads. */
+static int run_jobs(Task *task, void *parts, size_t size, long count, Team *team) {
     Job jobs[count];
     for (long k = 0; k < count; k++) {
         jobs[k] = (Job){.task = task, .part = (char *)parts + k * size};
         if (k > 0) jobs[k].started = !pthread_create(&jobs[k].thread, NULL, run_job, &jobs[k]);
+        if (k > 0 && !jobs[k].started && team) count = k;
     }
+    if (team) __atomic_store_n(&team->count, count, __ATOMIC_RELEASE);
     int result = DONE;
     for (long k = 0; k < count; k++) {
         if (jobs[k].started) pthread_join(jobs[k].thread, NULL);
@@ -91,13 +134,58 @@ static int share(const Layer *l, Pass *pass) {
     Part parts[count];
     Space space = {NULL, 0};
     IN_NEW_MEMORY(space, lay_out_parts(parts, count, &space, l, pass));
-    int result = run_jobs(run_part, parts, sizeof *parts, count);
+    int result = run_jobs(run_part, parts, sizeof *parts, count, NULL);
     for (long k = 1; result == DONE && k < count; k++) add_gradients(&parts[0].layer, &parts[k].layer);
     free(space.start);
     return result;
 }
 
+/* ---------- units of a layer ---------- */
+
+typedef struct { Run run; Space space; Team *team; long member, steps; } Member;
+
+static void choose_units(Run *run, const Team *team, long member) {
+    run->first = share_of(team, member, run->units), run->end = share_of(team, member + 1, run->units);
+}
+static int run_member(void *given) {
+    Member *m = given;
+    join(m->team);
+    choose_units(&m->run, m->team, m->member);
+    for (; m->steps < m->run.l->T && !m->team->leaving; m->steps++) {
+        step_forward(&m->run, m->steps);
+        meet(m->team);
+        take_others(&m->run, m->steps);
+    }
+    finish_forward(&m->run);
+    return DONE;
+}
+/* Do the first steps of a layer, all unless the threads have to wait for each other. */
+static int forward_together(const Layer *l, long *steps) {
+    Team team = {0};
+    Member members[l->together];
+    int result = DONE;
+    for (long k = 0; k < l->together; k++) members[k] = (Member){.team = &team, .member = k};
+    for (long k = 0; k < l->together && result == DONE; k++) result = start_forward(&members[k].run, &members[k].space, l);
+    if (result == DONE) result = run_jobs(run_member, members, sizeof *members, l->together, &team);
+    *steps = members[0].steps;
+    for (long k = 0; k < l->together; k++) free(members[k].space.start);
+    return result;
+}
+static Layer steps_after(const Layer *l, long t) { /* of rows that are all of this call's */
+    Layer layer = *l;
+    layer.T -= t;
+    MOVE(ids, t * l->B), MOVE(x, t * l->B * l->D), MOVE(h, t * l->B * l->H);
+    layer.h0 = layer.h - l->B * l->H, layer.c0 = l->last_cell;
+    return layer;
+}
+
 /* Write h, last_cell and, unless it is NULL, kept. */
-EXPORT int layer_forward(const Layer *l) { return share(l, forward_rows); }
+EXPORT int layer_forward(const Layer *l) {
+    long done = 0;
+    if (l->together > 1 && !l->kept && !CELLS[l->cell].reset && forward_together(l, &done) != DONE) return NO_MEMORY;
+    if (!done) return share(l, forward_rows);
+    Layer rest = steps_after(l, done);
+    return rest.T ? share(&rest, forward_rows) : DONE;
+}
 /* Write the gradients of all that the layer has: table, or x, kernel and bias; recurrent kernel and bias; states. */
 EXPORT int layer_backward(const Layer *l) { return share(l, backward_rows); }

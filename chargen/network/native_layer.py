@@ -30,11 +30,19 @@ KINDS: dict[type[Cell[Any]], CellName] = {
     GRUResetBeforeCell: "gru_reset_before",
 }
 WORTH_A_THREAD = 1 << 22  # multiplications
+WORTH_TOGETHER = 1 << 18  # multiplications of a step for each thread that shares its units
+FEW_ROWS = 8  # fewer than these share units
+FEW_STEPS = 16  # fewer than these are not worth starting threads
 
 
-def num_threads(work: int) -> int:
-    """Return how many threads so many multiplications are worth; there are as many as cores."""
-    return max(1, min(num_cores(), work // WORTH_A_THREAD))
+def num_threads(work: int, worth_one: int = WORTH_A_THREAD) -> int:
+    """Return how many threads so many multiplications are worth, at most as many as there are cores."""
+    return max(1, min(num_cores(), work // worth_one))
+
+
+def threads_together(rows: int, weights: int) -> int:
+    """Return how many threads should share the units of each step, 1 for steps of many rows, whose rows are shared."""
+    return num_threads(rows * weights, WORTH_TOGETHER) if rows < FEW_ROWS else 1
 
 
 class NativeLayer:
@@ -69,9 +77,14 @@ class NativeLayer:
         return layer
 
     @property
-    def token(self) -> npt.NDArray[np.int32]:
-        """The array from which the kernels read the ids of a step, (1, B)."""
-        return self._ids
+    def num_rows(self) -> int:
+        """The number of rows."""
+        return len(self._hidden)
+
+    @property
+    def weights(self) -> int:
+        """The number of weights that each step multiplies."""
+        return self.cell.recurrent_kernel.size + (self.cell.kernel.size if self._table is None else 0)
 
     @property
     def state(self) -> Any:
@@ -114,10 +127,11 @@ class NativeLayer:
         layer, outputs = self.layer, np.empty((len(array), *self._hidden.shape), np.float32)
         setattr(layer, name, array.ctypes.data)
         layer.T, layer.h = len(array), outputs.ctypes.data
+        layer.together = threads_together(len(self._hidden), self.weights) if layer.T >= FEW_STEPS else 1
         self._forward()
         if isinstance(self.cell, ReluRNNCell):
             check_bounded(outputs)
-        layer.T, layer.h = 1, self._hidden.ctypes.data
+        layer.T, layer.together, layer.h = 1, 1, self._hidden.ctypes.data
         self._hidden[:] = outputs[-1]
         return outputs
 

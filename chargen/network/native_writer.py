@@ -11,7 +11,7 @@ from chargen.memory.cache import NativeCache
 from chargen.memory.ngrams import Contexts, NgramMemory
 from chargen.native.library import Kernels
 from chargen.network.cells import Floats
-from chargen.network.native_layer import NativeLayer, num_threads
+from chargen.network.native_layer import NativeLayer, num_threads, threads_together
 
 Doubles = npt.NDArray[np.float64]
 
@@ -39,7 +39,7 @@ class Writer(ctypes.Structure):
     """The struct `Writer` of writing.c."""
 
     _fields_: ClassVar = [
-        *((n, ctypes.c_long) for n in ("rows", "threads", "num_nets", "V", "num_temperatures", "stop")),
+        *((n, ctypes.c_long) for n in ("rows", "threads", "num_nets", "V", "num_temperatures", "stop", "together")),
         *((n, ctypes.c_void_p) for n in ("nets", "logits", "mask", "temperatures", "memory", "contexts", "cache", "stopped")),
     ]
 
@@ -52,7 +52,7 @@ class NativeNetwork:
         self.library, self.layers = kernels.library, layers
         for layer, before in zip(layers[1:], layers, strict=False):
             layer.layer.x = before.layer.h
-        rows = layers[0].token.shape[1]
+        rows = layers[0].num_rows
         dense = [self._packed(kernel, bias) for kernel, bias in head]
         self.outputs = [np.empty((rows, len(bias)), np.float32) for _, bias in head]
         tables = [
@@ -61,7 +61,7 @@ class NativeNetwork:
             _pointers([one.ctypes.data for one in self.outputs]),
         ]
         self.net = Net(len(layers), len(head), *[ctypes.addressof(one) for one in tables])
-        self.work = sum(layer.cell.recurrent_kernel.size for layer in layers)  # multiplications of a row and step, about
+        self.work = sum(layer.weights for layer in layers)  # multiplications of a row and step, about
         self._alive = (dense, tables)  # keeps the memory of the struct alive
 
     def _packed(self, kernel: Floats, bias: Floats) -> tuple[Any, ...]:
@@ -75,8 +75,10 @@ class NativeNetwork:
 
 
 class NativeWriter:
-    """Networks of B rows that continue from the current states and logits, (B, V); the cores share the rows.
+    """Networks of B rows that continue from the current states and logits, (B, V).
 
+    The cores share the rows. Few rows read all weights for each token, which takes longer than computing with them; there, the
+    cores share the units of each layer, so that each reads its own part of the weights.
     The probabilities of several networks are averaged. mask: added to the logits, (V,): minus infinity for tokens that must not
     be drawn. temperatures: used in turn, one per token. stop: the id after which a row draws nothing else. stopped: the rows
     that have drawn it, (B,), changed in place.
@@ -97,16 +99,16 @@ class NativeWriter:
         cache: NativeCache | None = None,
     ) -> None:
         self._cache = cache
-        self._library, self._token = networks[0].library, networks[0].layers[0].token
+        self._library, self._work = networks[0].library, sum(one.work for one in networks)
         last = networks[0].outputs[-1] if len(networks) == 1 else np.empty_like(logits)
         last[:] = logits
         self._turns, nets = np.array(temperatures, np.float64), _pointers([ctypes.addressof(one.net) for one in networks])
-        sizes = (len(logits), 1, len(networks), len(mask), len(temperatures), -1 if stop is None else stop)
+        together = threads_together(len(logits), self._work)
+        sizes = (len(logits), 1, len(networks), len(mask), len(temperatures), -1 if stop is None else stop, together)
         addresses = (ctypes.addressof(nets), *(array.ctypes.data for array in (last, mask, self._turns)))
         remembered = [ctypes.addressof(memory[0].struct), memory[1].ctypes.data] if memory else [None, None]
         counted = ctypes.addressof(cache.struct) if cache else None
         self._writer = Writer(*sizes, *addresses, *remembered, counted, stopped.ctypes.data)
-        self._work = sum(one.work for one in networks)
         self._alive = (networks, nets, last, mask, memory, stopped)  # keeps the memory of the struct alive
 
     def write(self, points: Doubles) -> npt.NDArray[np.int64]:
@@ -118,7 +120,7 @@ class NativeWriter:
             self._cache.reserve(len(points))
         ids = np.empty(points.shape, np.int64)
         self._writer.threads = num_threads(points.size * self._work)
-        arrays = [ctypes.c_void_p(one.ctypes.data) for one in (points, self._token, ids)]
+        arrays = [ctypes.c_void_p(one.ctypes.data) for one in (points, ids)]
         if self._library.write_tokens(ctypes.byref(self._writer), ctypes.c_long(len(points)), *arrays):
             raise MemoryError("there is not enough memory to write")
         ended = (ids == self._writer.stop).all(axis=1)

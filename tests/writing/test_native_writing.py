@@ -109,6 +109,7 @@ def test_the_same_rows_are_drawn(
 ) -> None:
     """Some rows stop before others, and draw the boundary from then on."""
     monkeypatch.setattr(native_writer, "num_threads", lambda work: cores)
+    monkeypatch.setattr(native_writer, "threads_together", lambda rows, weights: cores)
     model, sampler = model_of(CONFIGS[1], ends=ends), sampler_of(temperature=(0.8, 1.2), cache=cache)
     model = with_memory(model) if remembers else model
     expected = in_numpy(monkeypatch, lambda: drawn(model, sampler, length=300, count=5))
@@ -122,6 +123,7 @@ def test_several_networks_draw_from_their_average(
     cores: int, remembers: bool, written: list[int], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(native_writer, "num_threads", lambda work: cores)
+    monkeypatch.setattr(native_writer, "threads_together", lambda rows, weights: cores)
     networks = [model_of(config).one_network for config in CONFIGS[:3]]
     for count in (1, 4):
         model = replace(model_of(CONFIGS[0], ends=count > 1), network=NetworkAverage(networks))
