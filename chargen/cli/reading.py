@@ -76,6 +76,11 @@ def run_and_file(without_file: str | None = None) -> Callable[[Command], Command
     return add
 
 
+def model_name(path: Path) -> str:
+    """Return the name of a model: the folder of its run, or the name of its file."""
+    return path.resolve().parent.name if path.name == "model.safetensors" else path.stem
+
+
 def given_text(file: str, model: Any = None) -> tuple[str, str]:
     """Return the name and the text of a file, a shipped text or, for -, stdin, as a model can read it. Raises CorpusError."""
     from chargen.corpus.reading import read_texts

@@ -8,6 +8,7 @@ import click
 from chargen.cli.completing import complete_runs
 from chargen.cli.measuring import use_one_thread
 from chargen.cli.options import common_options, runs_dir_option
+from chargen.cli.reading import model_name
 from chargen.cli.sampling import carry_option, memory_option
 from chargen.errors import ConfigError
 from chargen.terminal import echo
@@ -148,7 +149,7 @@ def _find(run_specs: Sequence[str], runs_dir: Path) -> dict[str, Path]:
     paths: dict[str, Path] = {}
     for spec in run_specs or (None,):
         path = find_model(spec, runs_dir)
-        name = path.resolve().parent.name if path.name == "model.safetensors" else path.stem
+        name = model_name(path)
         if name in paths:
             raise ConfigError(f"two models are called {name}", hint="serve one of them, or rename its file")
         paths[name] = path

@@ -6,7 +6,7 @@ import click
 from chargen.cli.json_text import json_text
 from chargen.cli.measuring import use_one_thread
 from chargen.cli.options import write_output
-from chargen.cli.reading import given_text, html_option, load_reader, reading_options, run_and_file, shown_token
+from chargen.cli.reading import given_text, html_option, load_reader, model_name, reading_options, run_and_file, shown_token
 from chargen.cli.sampling import memory_option
 from chargen.errors import ConfigError
 from chargen.terminal import echo
@@ -72,7 +72,7 @@ def command(
         )
     surprise = measure_surprise(model, read_passages(model, text, on_unknown=on_unknown), cache=cache)
     if html:
-        write_output(html, _page(surprise, name, path.parent.name), option="--html")
+        write_output(html, _page(surprise, name, model_name(path)), option="--html")
     if as_json:
         echo(json_text(_mapping(surprise)))
     elif not html:

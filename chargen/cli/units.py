@@ -7,7 +7,7 @@ from chargen.cli.embedding import show_embedding
 from chargen.cli.json_text import json_text
 from chargen.cli.measuring import use_one_thread
 from chargen.cli.options import write_output
-from chargen.cli.reading import given_text, html_option, load_reader, reading_options, run_and_file
+from chargen.cli.reading import given_text, html_option, load_reader, model_name, reading_options, run_and_file
 from chargen.cli.sampling import member_option
 from chargen.errors import ConfigError
 from chargen.terminal import echo
@@ -90,7 +90,7 @@ def command(
     if wanted:
         chosen = activations.ranked(wanted)[0].unit
     if html:
-        write_output(html, _page(activations, chosen, name, path.parent.name), option="--html")
+        write_output(html, _page(activations, chosen, name, model_name(path)), option="--html")
     if as_json:
         echo(json_text(_mapping(activations, chosen, wanted, top)))
     elif not html:

@@ -582,6 +582,28 @@ def test_pieces_are_found_without_elements_of_their_own(open_page: Open) -> None
     assert page.evaluate("cursor") == 7
 
 
+def test_elements_are_made_in_a_bounded_time(open_page: Open) -> None:
+    page = open_page(make_model(LSTM))
+    shown = page.evaluate("""() => {
+      const pieces = Array.from({ length: 5000 }, () => ({ text: "a", bits: 1, given: false }));
+      paper.clear();
+      const begun = paper.add(pieces, { each: true, cursor: null, budget: -1 });
+      return [begun, paper.shown, paper.add(pieces, { each: true, cursor: null }), paper.shown];
+    }""")
+    assert shown == [False, 0, True, 5000]
+    assert page.locator("#text span").count() == 5000
+
+
+def test_all_is_shown_after_writing_at_full_speed(open_page: Open) -> None:
+    page = open_page(make_model(LSTM))
+    page.get_by_role("switch", name="Show surprise").check()
+    begin(page, "ab", temperature="1")
+    page.evaluate("$('length').value = '7000'; start()")
+    wait_until(page, "!writing")
+    assert page.evaluate("[manuscript.drawn, paper.shown === manuscript.pieces.length]") == [7000, True]
+    assert page.locator("#text").text_content() == text_of(page).replace("\n", "")
+
+
 def test_the_text_depends_on_the_seed_and_not_on_the_speed(open_page: Open) -> None:
     page = open_page(make_model(LSTM))
     page.locator(".more summary").click()

@@ -182,7 +182,7 @@ class Manuscript {
           if (settings() !== chosen) return;
         }
         this.expect(next, chosen.temperature);
-        yield;
+        yield limited ? 1 : ids.length;
       }
     } finally {
       answer.close();

@@ -1,6 +1,7 @@
 // Handle the input and the display of the page. The scripts before this one define everything else.
 
 const BARS_EVERY = 100; // milliseconds
+const BUDGET = 4; // milliseconds a frame for new elements of the text
 const READ_AFTER = 150; // milliseconds without a key
 const STARTS = 3; // prompts to try
 const TEXTS = 20; // earlier texts
@@ -178,17 +179,18 @@ function redraw() {
   show(true);
 }
 
-/** Update the page. */
+/** Update the page, and return whether all of the text is shown. whole: take the time that this needs. */
 function show(whole) {
   const pane = $("text");
   const follows = cursor === null && (writing || pane.scrollHeight - pane.scrollTop - pane.clientHeight < 60);
-  paper.add(manuscript.pieces, { each: $("surprise").checked, cursor });
+  const complete = paper.add(manuscript.pieces, { each: $("surprise").checked, cursor, budget: whole ? Infinity : BUDGET });
   $("keep").hidden = !manuscript.drawn;
   $("earlier").hidden = !earlier.length;
   $("later").hidden = !later.length;
   $("samples").hidden = !described.samples.length || manuscript.drawn > 0;
   if (follows) pane.scrollTop = pane.scrollHeight;
   if (whole || performance.now() - barsAt > BARS_EVERY) showFigures();
+  return complete;
 }
 
 /** On a phone, show the text rather than what is above it. */
@@ -231,6 +233,7 @@ function showDials() {
     $(`${id}-value`).textContent = value;
     $(id).setAttribute("aria-valuetext", value);
   }
+  document.body.classList.toggle("fast", pace() === Infinity);
   const at = temperature === 0 ? "0: always the most probable" : temperature.toFixed(2);
   const here = cursor === null ? "Click one to append it." : "Click one to go on from here with it.";
   $("next-note").textContent = `At temperature ${at}. ${here}`;

@@ -1,6 +1,7 @@
 // Show the text in lines, each piece with its surprise, and find the piece at a place of the screen.
 
 const LINES = 40; // lines laid out together
+const CLOCK = 64; // pieces between two looks at the clock
 const LEVELS = 7; // colours above the lowest
 const MOST_BITS = ["character", "byte"].includes(described.vocabulary.kind) ? 7 : 14; // of the last colour
 const GRID_LETTERS = 24; // lines up to this length stand in columns
@@ -21,9 +22,11 @@ class Paper {
 
   /**
    * Append the pieces that are not shown yet: each in its own element while surprise is shown, else pieces of one kind together.
-   * cursor: the number of the piece that is looked at, or null; later ones are pale.
+   * cursor: the number of the piece that is looked at, or null; later ones are pale. budget: milliseconds after which the rest is
+   * left for the next call. Return whether all pieces are shown.
    */
-  add(pieces, { each, cursor }) {
+  add(pieces, { each, cursor, budget = Infinity }) {
+    const end = performance.now() + budget;
     let text = "";
     const flush = () => {
       if (text) this.last.append(text);
@@ -31,6 +34,7 @@ class Paper {
     };
     for (; this.shown < pieces.length; this.shown++) {
       const number = this.shown;
+      if (number % CLOCK === 0 && performance.now() > end) break;
       const piece = pieces[number];
       const place = cursor === null || number < cursor ? "" : number === cursor ? " looked-at" : " after";
       const name = (piece.given ? "given" : "written") + place;
@@ -50,6 +54,7 @@ class Paper {
       if (each) this.last.title = Number.isNaN(piece.bits) ? "" : `${piece.bits.toFixed(1)} bits`;
     }
     flush();
+    return this.shown === pieces.length;
   }
 
   /** Start an element for pieces of a kind, from a number on. */

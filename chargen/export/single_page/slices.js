@@ -2,6 +2,7 @@
 
 const SLICE = 12; // milliseconds of work a frame
 const UPDATE = 30; // milliseconds between two updates of the page, where there is no limit of speed
+const MOST = 4000; // tokens between two updates
 const WAITING = Symbol("waiting"); // the value of a step that has to wait
 
 /** An error whose message is shown in the page. */
@@ -9,12 +10,14 @@ class Refused extends Error {}
 
 /** Runs a generator in slices of time, at a given speed, until it ends, fails or is replaced. */
 class Slices {
+  /** shown: updates the page; if it returns false, it is called again before the next step. A step is one token or the number it yields. */
   run(steps, { pace = () => Infinity, shown, ended, failed }) {
     this.job?.steps.return();
     const job = (this.job = { steps, ended });
     let before = performance.now();
     let allowance = 1;
     let updated = -Infinity;
+    let [complete, tokens] = [true, 0]; // whether all is shown, and what came since the last update
     const slice = () => {
       if (this.job !== job) return;
       const now = performance.now();
@@ -23,11 +26,12 @@ class Slices {
       before = now;
       let done = false;
       try {
-        while (!done && allowance >= 1 && performance.now() < now + SLICE) {
+        while (!done && complete && allowance >= 1 && tokens < MOST && performance.now() < now + SLICE) {
           const step = steps.next();
           done = step.done;
           if (step.value === WAITING) break;
           allowance--;
+          tokens += step.value ?? 1;
         }
       } catch (error) {
         if (!(error instanceof Refused)) throw error;
@@ -36,8 +40,8 @@ class Slices {
         return;
       }
       if (done || rate !== Infinity || now - updated > UPDATE) {
-        updated = now;
-        shown();
+        [updated, tokens] = [now, 0];
+        complete = shown() !== false;
       }
       if (done) this.end();
       else requestAnimationFrame(slice);
