@@ -14,6 +14,7 @@ from typing import Any
 import click
 
 from benchmarks import (
+    budget,
     classic_time,
     cost,
     distribute,
@@ -124,6 +125,14 @@ def measure_startup(as_json: bool = False) -> None:
 def measure_estimates(repetitions: int = 1, as_json: bool = False) -> None:
     """Ratios of the training times that chargen estimates to the real times; for an idle machine."""
     _report("estimates", lambda: estimates.measure(repetitions=repetitions), as_json)
+
+
+@main.command("budget")
+@click.option("--repetitions", default=1, show_default=True, help="Trainings of each kind.")
+@as_json
+def measure_budget(repetitions: int = 1, as_json: bool = False) -> None:
+    """Shares of --minutes that whole commands take, alone and beside other work of this benchmark; for an idle machine."""
+    _report("budget", lambda: budget.measure(repetitions=repetitions), as_json)
 
 
 @main.command("serve")
