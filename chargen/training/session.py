@@ -46,6 +46,8 @@ def run_session(
     outcome = recorder.outcome(interrupted_by)
     if not introduced:
         display.note(f"{outcome.describe()}; {task.next_command(run)}")
+    if outlook := outcome.outlook():
+        display.note(outlook)
     return outcome
 
 

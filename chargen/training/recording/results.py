@@ -10,7 +10,9 @@ from typing import Any, Generic, TypeVar
 
 from chargen.network.model_file import LEAST_DRIFT
 from chargen.training.planning.text_plan import CharacterConversion
+from chargen.training.recording.extrapolation import extrapolate
 
+LONGER = 2.0  # times as long as a training was, for the estimate of what more time would bring
 EXIT_SIGNAL = 128  # plus the signal's number, as shells report it
 
 Figures = Mapping[str, float]  # "cross_entropy" in nats a token or text, and what else was measured
@@ -173,6 +175,10 @@ class TrainingOutcome(ABC, Generic[ResultT_co]):
         found = self.best_in_words() if self.best else "no epoch finished"
         return f"interrupted, everything is saved; {found}" if self.interrupted_by else found
 
+    def outlook(self) -> str | None:
+        """Return what a longer training would reach, as a sentence; None if the epochs do not tell."""
+        return None
+
     @abstractmethod
     def best_figures(self) -> dict[str, float | None]:
         """Return the figures of the best epoch, None where no epoch finished."""
@@ -193,6 +199,18 @@ class TextOutcome(TrainingOutcome[TextEpoch]):
 
     def best_figures(self) -> dict[str, float | None]:
         return {"bits_per_character": self.whole or self.best.bits_per_character if self.best else None}
+
+    def outlook(self) -> str | None:
+        if self.interrupted_by or not self.results or self.results[-1].validation_cross_entropy is None:
+            return None
+        bits = [one.bits_per_character for one in self.results]
+        expected = extrapolate(bits, [one.learning_rate for one in self.results], LONGER)
+        if expected is None or bits[-1] - expected.value <= expected.error:
+            return None
+        return (
+            f"twice as long (--minutes or --epochs), it would reach about {expected.value:.2f} bits/char, "
+            f"give or take {max(expected.error, 0.01):.2f}, by the curve of its epochs"
+        )
 
     def best_in_words(self) -> str:
         best = self.best
