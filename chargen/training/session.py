@@ -44,10 +44,11 @@ def run_session(
     pace = find_pace(plan, checkpoint)
     interrupted_by = train(trainer, plan, recorder, checkpoint=checkpoint, pace=pace, ranks=ranks, callbacks=callbacks)
     outcome = recorder.outcome(interrupted_by)
-    if not introduced:
-        display.note(f"{outcome.describe()}; {task.next_command(run)}")
+    if introduced:
+        return outcome
     if outlook := outcome.outlook():
         display.note(outlook)
+    display.note(f"{outcome.describe()}; {task.next_command(run)}")
     return outcome
 
 
