@@ -34,6 +34,11 @@ class RunDirectory:
         return self.path.name
 
     @property
+    def title(self) -> str:
+        """The name by which a tracker shows the run; that of a network of several begins with that of their run."""
+        return f"{self.path.parents[1].name}-{self.name}" if self.path.parent.name == self.members.name else self.name
+
+    @property
     def config(self) -> Path:
         """All settings."""
         return self.path / "config.toml"

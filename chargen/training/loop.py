@@ -45,7 +45,7 @@ def train(
     if ranks.leads:
         write_versions(run.versions, versions)
     facts = {"corpus_sha256": plan.corpus.sha256, "versions": versions}
-    tracker.start(run.name, run.path, plan.settings.to_mapping(), facts)
+    tracker.start(run.title, run.path, plan.settings.to_mapping(), facts)
     interrupted_by, finished = None, False
     try:
         with recorder.display.running(), deferred_signals(ranks) as requested:

@@ -182,7 +182,7 @@ def test_every_form_computes_what_the_network_does(config: NetworkConfig) -> Non
 
 @pytest.mark.parametrize("carried", [True, False])
 def test_several_networks_write_the_average(carried: bool, invoke: Invoke, program: Program, in_folder: Path) -> None:
-    model = several(carried=carried)
+    model = with_memory(several(carried=carried))
     save_model(in_folder / "model.safetensors", model)
     assert program(model, "--seed", "ab", "--length", "20", precision="float16").returncode == 0
     asked = ["--seed", "ab", "--length", "40", "--random-seed", "3"]

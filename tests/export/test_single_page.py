@@ -189,8 +189,9 @@ def test_logits_of_several_networks_are_the_average(simd: str, anywhere: Any) ->
     np.testing.assert_allclose(given, all_logits(model.network), atol=1e-5)
 
 
-def test_a_page_of_several_networks_writes_what_sample_writes(open_page: Open) -> None:
-    model = several()
+@pytest.mark.parametrize("remembers", [False, True])
+def test_a_page_of_several_networks_writes_what_sample_writes(remembers: bool, open_page: Open) -> None:
+    model = with_memory(several()) if remembers else several()
     page = open_page(model)
     assert "(one of 3 networks, whose predictions are averaged)" in page.locator("#about").inner_text()
     begin(page, "ab")

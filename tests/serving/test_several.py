@@ -12,7 +12,7 @@ from chargen.network.model_file import TextModel
 from chargen.settings.schema import NetworkConfig
 from chargen.settings.writing import WritingOptions
 from chargen.writing.request import make_request
-from tests.export.forms import make_model
+from tests.export.forms import make_model, several, with_memory
 from tests.serving.served import Served, served
 
 LSTM = NetworkConfig(hidden_size=5, embedding_size=4)
@@ -51,6 +51,14 @@ def test_a_cache_writes_what_sample_writes(server: Served, path: str) -> None:
     found = ask(server, path, **asked, cache=0.9)["text"]
     assert "abcab" + found == "".join(expected.stream())
     assert path == "/api/complete" or found != ask(server, path, **asked)["text"]  # a name is too short for a difference
+
+
+def test_a_model_of_several_networks_writes_what_sample_writes() -> None:
+    with served(with_memory(several())) as server:
+        assert server.get("/api/model").json["networks"] == 3
+        model = server.site.services["a"].model
+        expected = make_request(model, "ab", WritingOptions(count=1, random_seed=3, length=60))
+        assert "ab" + ask(server, prompt="ab", random_seed=3, length=60)["text"] == "".join(expected.stream())
 
 
 def test_texts_satisfy_the_conditions(server: Served) -> None:

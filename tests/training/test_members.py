@@ -144,3 +144,8 @@ def test_time_is_shared_by_the_networks(text: str, invoke: Invoke) -> None:
 def test_what_trains_one_network_refuses_several(options: list[str], reason: str, text: str, invoke: Invoke) -> None:
     done = invoke("train", text, "--members", 2, *options)
     assert (done.exit_code, reason in done.stderr) == (2, True)
+
+
+def test_a_tracker_shows_each_network_with_the_name_of_its_run(tmp_path: Path) -> None:
+    run = RunDirectory(tmp_path / "text-lstm-1")
+    assert (run.title, run.member(2).title, run.member(2).name) == ("text-lstm-1", "text-lstm-1-2", "2")
