@@ -240,3 +240,18 @@ def test_the_theme_is_that_of_the_other_pages(make: Any, open_page: Open) -> Non
     page.reload()
     assert page.evaluate("document.documentElement.dataset.theme") == "dark"
     assert page.evaluate("colourOf('ground')") == page.evaluate("getComputedStyle(document.body).backgroundColor")
+
+
+@pytest.mark.parametrize("width", [320, 390, 900])
+@PAGES
+def test_narrow_screens_show_text_overview_and_card(make: Any, width: int, open_page: Open) -> None:
+    page = open_page(make(list("The cat sat on a mat.\n" * 200)))
+    page.set_viewport_size({"width": width, "height": 800})
+    page.evaluate("reader.go(2000, { centred: true })")
+    wait_for_colours(page)
+    assert page.evaluate("document.documentElement.scrollWidth") <= width
+    cell, card, overview = (page.locator(one).bounding_box() for one in ("#text i.on", "#panel", "#map"))
+    for box in (cell, card, overview):
+        assert 0 <= box["y"] < 800
+        assert box["x"] + box["width"] <= width
+    assert card["y"] >= cell["y"] + cell["height"] or card["x"] >= cell["x"] + cell["width"]  # the card does not cover the text
