@@ -126,6 +126,8 @@ def make_task(
         )
     if training.start_from:
         raise ConfigError("trials start from random weights, but training.start_from is given", hint="leave out --from")
+    if training.members > 1:
+        raise ConfigError("a trial trains one network, --members several", hint="give --members to chargen train")
     if "-" in resolved.settings.corpus.files:
         raise ConfigError("stdin can be read only once, but every trial reads the text", hint="save the text in a file")
     for name in requested:
@@ -135,7 +137,7 @@ def make_task(
         minutes = DEFAULT_MINUTES
     find_budget(None, minutes, resolved, began=0.0, new=True, configured=configured)  # raises for invalid minutes
     # Epochs of trials differ in length, so figures are comparable only on the whole validation split.
-    whole: tuple[str, Mapped] = (TUNE, {"training": {"validate_whole": True}})
+    whole: tuple[str, Mapped] = (TUNE, {"training": {"validate_whole": True, "members": 1}})
     return TuningTask(layers=[whole, *layers], minutes=minutes, configured=configured, requested=requested)
 
 

@@ -89,6 +89,7 @@ def test_trials_of_so_many_minutes_are_measured_at_the_same_shares_of_them(
     [
         ({"training": {"task": "classify"}}, "only networks that write text"),
         ({"training": {"start_from": "other"}}, "trials start from random weights"),
+        ({"training": {"members": 3}}, "a trial trains one network"),
         ({"corpus": {"files": ["-"]}}, "stdin can be read only once"),
         ({"network": {"cell": "gru"}}, r"network.cell is both searched and given \(command line\)"),
     ],
