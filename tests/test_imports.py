@@ -36,7 +36,7 @@ MAY_IMPORT: dict[str, set[str]] = {
     "writing": LIGHT | {"settings", "native", "corpus", "memory", "network"},
     "tracking": LIGHT,
     "scratch": LIGHT | {"settings", "corpus", "network"},
-    "export": LIGHT | {"settings", "corpus", "network", "writing"},
+    "export": LIGHT | {"settings", "corpus", "memory", "network", "writing"},
     "serving": LIGHT | {"settings", "corpus", "memory", "network", "writing", "export"},
     "insight": LIGHT | {"settings", "corpus", "memory", "network", "runs", "writing", "scratch"},
     "pages": LIGHT | {"settings", "runs", "insight"},

@@ -103,20 +103,20 @@ def _kind(given: str | None, output: Path) -> str:
 
 def _with_exported_memory(model: "TextModel", kind: str) -> "tuple[TextModel, str]":
     """Return a model with the n-gram memory that its file will hold, and a line about it."""
-    from chargen.export.contents import with_short_memory
+    from chargen.export.contents import with_small_memory
 
     whole = model.memory
     if whole is None:
         return model, ""
     if kind not in WITH_MEMORY:
         return model, f"a {SUFFIXES[kind]} file holds the network alone, without the n-gram memory of the model"
-    model = with_short_memory(model)
+    model = with_small_memory(model)
     assert model.memory
-    count, order = f"{model.memory.nowhere:,}", str(model.memory.order)
-    if model.memory is not whole:  # without the longest ones
-        count, order = f"{count} of {whole.nowhere:,}", f"{order} of {whole.order}"
+    count = f"{model.memory.nowhere:,}"
+    if model.memory is not whole:
+        count += f" of {whole.nowhere:,}"
     size = f"{model.memory.num_bytes / 1000:,.0f} kB"
-    return model, f"n-gram memory: {count} n-grams of up to {order} tokens, {size} (--memory 0 leaves it out)"
+    return model, f"n-gram memory: {count} n-grams of up to {model.memory.order} tokens, {size} (--memory 0 leaves it out)"
 
 
 def _classifier(path: Path, kind: str, for_text: dict[str, Any]) -> tuple[Any, str | bytes]:

@@ -9,6 +9,7 @@ import numpy as np
 import numpy.typing as npt
 
 from chargen.errors import ConfigError
+from chargen.memory.pruning import prune
 from chargen.network.cells import Floats
 from chargen.network.model_file import TextModel, member_prefixes
 
@@ -50,9 +51,9 @@ def describe(model: TextModel, precision: Precision) -> dict[str, Any]:
     }
 
 
-def with_short_memory(model: TextModel) -> TextModel:
+def with_small_memory(model: TextModel) -> TextModel:
     """Return a model whose n-gram memory, if it has one, is small enough for a file that is sent to others."""
-    return dataclasses.replace(model, memory=model.memory.shortened(LARGEST_MEMORY) if model.memory else None)
+    return dataclasses.replace(model, memory=prune(model.memory, LARGEST_MEMORY) if model.memory else None)
 
 
 def describe_memory(model: TextModel) -> dict[str, Any]:

@@ -44,7 +44,8 @@ class NgramMemory:
     """An n-gram model over ids, and its weight in a mixture with a network.
 
     tokens: (N,) the last token of each node. children: (N,) how many nodes follow it. kept: (N,) float16, see above. weight:
-    the share of the n-grams in the mixture, from 0 to 1. first_label: ids from here on are labels.
+    the share of the n-grams in the mixture, from 0 to 1. first_label: ids from here on are labels. rest: (N + 1,) what the
+    children of each node, and of `nowhere`, leave over.
     """
 
     def __init__(self, grams: Mapping[str, npt.NDArray[Any]], *, vocab_size: int, first_label: int, weight: float) -> None:
@@ -64,12 +65,12 @@ class NgramMemory:
         sums = np.bincount(parents, self._kept[1:], self.nowhere)
         if not (self._kept.min() >= 0 and sums.max() <= LARGEST_SUM):  # also for nan
             raise ValueError("its memory holds numbers that are not probabilities")
-        self._rest = np.append(np.clip(1 - sums, 0, 1), 1).astype(np.float32)
+        self.rest = np.append(np.clip(1 - sums, 0, 1), 1).astype(np.float32)
         self._tokens = self.tokens.astype(np.int32)
         self._keys = parents * vocab_size + self._tokens[1:]
         if (np.diff(self._keys) <= 0).any():
             raise ValueError("the n-grams of its memory are not in order")
-        self._root = self._kept[1 : 1 + vocab_size].astype(np.float64) + float(self._rest[0]) / vocab_size
+        self._root = self._kept[1 : 1 + vocab_size].astype(np.float64) + float(self.rest[0]) / vocab_size
 
     @property
     def arrays(self) -> dict[str, npt.NDArray[Any]]:
@@ -88,22 +89,10 @@ class NgramMemory:
         other.__dict__.pop("struct", None)
         return other
 
-    def shortened(self, num_bytes: int) -> "NgramMemory":
-        """Return the memory without its longest n-grams, as far as its stored arrays are to have at most so many bytes."""
-        ends = [1]  # of the root and of each level
-        while ends[-1] < self.nowhere:
-            ends.append(int(self._firsts[ends[-1]]))
-        kept = max([1, *(length for length, end in enumerate(ends) if end * self.num_bytes <= num_bytes * self.nowhere)])
-        if ends[kept] == self.nowhere:
-            return self
-        grams = {name: array[: ends[kept]].copy() for name, array in self.arrays.items()}
-        grams["children"][ends[kept - 1] :] = 0
-        return NgramMemory(grams, vocab_size=self.vocab_size, first_label=self.first_label, weight=self.weight)
-
     @cached_property
     def struct(self) -> MemoryStruct:
         """What the kernels read; it is valid as long as this memory."""
-        arrays = (self._firsts, self._tokens, self._kept, self._rest)
+        arrays = (self._firsts, self._tokens, self._kept, self.rest)
         sizes = (self.vocab_size, self.order, self.nowhere, self.first_label)
         return MemoryStruct(*sizes, self.weight, *(array.ctypes.data for array in arrays))
 
@@ -123,12 +112,12 @@ class NgramMemory:
         begins = (ids == BOUNDARY) | (ids >= self.first_label)
         for length in range(1, self.order):
             before = np.concatenate([contexts[:, None, length - 1], found[:, :-1, length - 1]], axis=1)
-            found[..., length] = self._child(before, ids)
+            found[..., length] = self.child(before, ids)
             if length > 1:
                 found[..., length][begins] = self.nowhere
         return found
 
-    def _child(self, nodes: TokenIds, ids: TokenIds) -> TokenIds:
+    def child(self, nodes: TokenIds, ids: TokenIds) -> TokenIds:
         """Return the node of each id after a node, or `nowhere`."""
         wanted = nodes.astype(np.int64) * self.vocab_size + ids
         places = np.searchsorted(self._keys, wanted)
@@ -137,7 +126,7 @@ class NgramMemory:
 
     def probabilities(self, contexts: Contexts) -> Doubles:
         """Return the probability of each next token, (N, V), after contexts, (N, order)."""
-        rest = self._rest[contexts].astype(np.float64)
+        rest = self.rest[contexts].astype(np.float64)
         longer = np.ones_like(rest)  # what all longer contexts leave over
         longer[:, :-1] = np.cumprod(rest[:, :0:-1], axis=1)[:, ::-1]
         found = longer[:, :1] * self._root
@@ -175,8 +164,8 @@ class NgramMemory:
         found = self._root[targets]
         for length in range(1, self.order):
             nodes = contexts[:, length]
-            kept = np.append(self._kept, np.float32(0))[self._child(nodes, targets)]
-            found = kept + self._rest[nodes] * found
+            kept = np.append(self._kept, np.float32(0))[self.child(nodes, targets)]
+            found = kept + self.rest[nodes] * found
         return found
 
     def mixed_nats(self, nats: Doubles, contexts: Contexts, targets: TokenIds) -> Doubles:

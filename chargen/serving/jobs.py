@@ -25,6 +25,7 @@ from chargen.writing.sampling import Logits, Sampler
 from chargen.writing.scoring import IdArray
 
 SLICE = 0.005  # seconds
+CACHE_WINDOW = 1 << 14  # tokens of a text that its cache remembers: 3 MB at most
 
 
 class Drawn(NamedTuple):
@@ -221,17 +222,15 @@ class Writing(Reading):
     def _begin_cache(self, ids: IdArray) -> Cache | None:
         """Return a cache that has read ids, mixed into the logits, or None if there is to be none."""
         weight = self._sampler.options.cache
-        cache = make_cache(self.model.vocabulary, 1, weight) if weight else None
+        cache = make_cache(self.model.vocabulary, 1, weight, window=CACHE_WINDOW) if weight else None
         self._mix(cache, *ids.tolist())
         return cache
 
     def _mix(self, cache: Cache | None, *ids: int) -> None:
-        """Read ids with a cache, if there is one, and mix it into the logits."""
-        if cache:
-            for token in ids:
-                cache.step(np.array([token]))
+        """Read ids with a cache, if there is one, and mix it into the logits that follow the last."""
+        if cache and ids:
             self.logits = np.ascontiguousarray(self.logits, np.float32)
-            cache.mix(self.logits)
+            cache.follow(np.array(ids), np.arange(len(ids)) == len(ids) - 1, self.logits)
 
     def _added(self, token: int) -> Drawn:
         """Return a drawn token with the text that it adds."""

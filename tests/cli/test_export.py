@@ -55,7 +55,7 @@ def test_the_ngram_memory_goes_into_the_file(invoke: Invoke, in_folder: Path, mo
     assert sizes[1] < sizes[0] < sizes[2]
     monkeypatch.setattr(contents, "LARGEST_MEMORY", 100)
     (line,) = invoke("export", "model.safetensors", "--output", "page.py").stderr.splitlines()[:-1]
-    assert re.fullmatch(r"n-gram memory: \d+ of \d+ n-grams of up to \d of 8 tokens, 0 kB \(--memory 0 leaves it out\)", line)
+    assert re.fullmatch(r"n-gram memory: \d+ of \d+ n-grams of up to \d tokens, 0 kB \(--memory 0 leaves it out\)", line)
 
 
 def test_a_run_by_name_path_and_file_gives_the_same(invoke: Invoke, write_run: WriteRun, in_folder: Path) -> None:

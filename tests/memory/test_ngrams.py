@@ -16,6 +16,7 @@ from chargen.insight.evaluation import EncodedText, evaluate_as_read, evaluate_b
 from chargen.memory import ngrams
 from chargen.memory.building import FEWEST, build_grams, choose_weight
 from chargen.memory.ngrams import NgramMemory
+from chargen.memory.pruning import prune
 from chargen.native.library import kernels_or_none
 from chargen.network.average import log_softmax
 from chargen.network.model_file import TextModel
@@ -75,18 +76,23 @@ def test_rare_grams_are_left_out_and_the_rest_is_still_a_distribution() -> None:
     np.testing.assert_allclose(pruned.probabilities(after(pruned, "abcbbca")).sum(axis=1), 1, atol=1e-6)
 
 
-def test_a_shortened_memory_has_no_long_grams() -> None:
-    whole = memory_of("abcabcab", "acb", "bbca", order=5)
-    assert whole.shortened(whole.num_bytes) is whole
-    shorter = whole.shortened(whole.num_bytes - 1)
-    assert (whole.order, shorter.order) == (5, 4)
-    contexts = after(whole, "abcbbca")
-    np.testing.assert_array_equal(
-        after(shorter, "abcbbca"), np.where(contexts[:, :4] == whole.nowhere, shorter.nowhere, contexts[:, :4])
-    )
-    np.testing.assert_allclose(shorter.probabilities(after(shorter, "abcbbca")).sum(axis=1), 1, atol=1e-6)
-    least = whole.shortened(0)
-    assert (least.order, least.nowhere) == (1, 1 + V)  # the tokens themselves are left
+def test_a_pruned_memory_is_one_of_its_most_useful_grams() -> None:
+    whole = memory_of("abcabcabc" * 5, "acb", "bbca", "cab", order=5)
+    assert prune(whole, whole.num_bytes) is whole
+    size = whole.num_bytes // len(whole.tokens)
+    for count in (1 + V, 10, 20, len(whole.tokens) - 1):
+        pruned = prune(whole, count * size)
+        assert pruned.nowhere == count
+        np.testing.assert_allclose(pruned.probabilities(after(pruned, "abcbbca")).sum(axis=1), 1, atol=1e-6)
+    assert prune(whole, 0).order == 1  # the tokens themselves are left
+    costs = [-np.log(text_of(one, "abcabcabcabc")).mean() for one in (whole, prune(whole, 20 * size), prune(whole, 0))]
+    assert costs[1] - costs[0] < (costs[2] - costs[0]) / 4
+
+
+def text_of(memory: NgramMemory, text: str) -> np.ndarray:
+    """Return the probability of each character of a text."""
+    ids = VOCABULARY.encode(text)
+    return memory.target_probabilities(after(memory, text)[:-1], ids)
 
 
 def test_no_context_reaches_back_over_the_start_of_a_document() -> None:
