@@ -4,6 +4,7 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 from chargen.inline import light_colour
+from chargen.insight.layers import describe_networks
 from chargen.pages.page import escaped
 from chargen.runs.config import read_settings
 from chargen.runs.directory import RunDirectory
@@ -25,8 +26,8 @@ def run_card(run: RunDirectory) -> str:
     losses, held_out = [one.cross_entropy for one in epochs], [one.validation_cross_entropy for one in epochs]
     facts = {
         "text": ", ".join(settings.corpus.files),
-        "network": f"{network.cell} {network.num_layers}x{network.hidden_size}",
-        "learning": f"{training.optimizer} at {training.learning_rate:g}, {len(epochs)} of {training.epochs} epochs",
+        "network": describe_networks([network] * training.members),
+        "learning": f"{training.optimizer} at {training.learning_rate:g}, {len(epochs)} of {training.epochs_of_all} epochs",
     }
     if losses:
         facts["loss"] = f"{losses[-1]:.3f}"

@@ -171,7 +171,7 @@ def _facts(record: RunRecord) -> Iterator[tuple[str, str]]:
     yield "optimizer", f"{training.optimizer}, learning rate {training.learning_rate:g}, {training.schedule}"
     if record.history:
         best = f", the best after {record.best['best_epoch']:,}" if record.best.get("best_epoch") else ""
-        yield "epochs", f"{record.history.epochs[-1].epoch:,} of {training.epochs:,} at most{best}"
+        yield "epochs", f"{record.history.epochs[-1].epoch:,} of {training.epochs_of_all:,} at most{best}"
     if record.seconds is not None:
         yield "training time", f"{timedelta(seconds=round(record.seconds))}, without validation and sample texts"
     yield "trained by", f"{training.backend}, random seed {training.random_seed}"

@@ -292,6 +292,11 @@ class TrainingConfig:
         return self.random_seed if self.network_seed is None else self.network_seed
 
     @property
+    def epochs_of_all(self) -> int:
+        """The epochs of all networks, at most."""
+        return self.epochs * self.members
+
+    @property
     def rate_is_scheduled(self) -> bool:
         """Whether the learning rate depends on the optimizer step."""
         return self.schedule in ("cosine", "step") or self.warmup_epochs > 0

@@ -65,6 +65,8 @@ def test_members_are_trained_one_after_the_other_and_averaged(text: str, invoke:
     assert [row["epoch"] for row in run.history] == [1, 2, 3, 4, 5, 6]
     assert [row["bits_per_character"] for row in run.history[2:4]] == [row["bits_per_character"] for row in members[1].history]
     assert model.has_memory
+    assert "3 networks, each gru 1x6" in run._repr_html_()
+    assert "6 of 6 epochs" in run._repr_html_()
     for command in (
         ["runs"],
         ["report", run.path],
@@ -101,6 +103,21 @@ class Interrupt:
         self._left -= 1
         if not self._left:
             signal.raise_signal(signal.SIGINT)
+
+
+def test_a_network_is_a_run_of_its_own(text: str, in_folder: Path, invoke: Invoke, monkeypatch: pytest.MonkeyPatch) -> None:
+    run = chargen.train(text, **MEMBERS)
+    (in_folder / "elsewhere").mkdir()
+    monkeypatch.chdir(in_folder / "elsewhere")  # from where the text is found beside `runs`
+    member = in_folder / run.path / "members" / "2"
+    figures = [
+        json.loads(invoke("evaluate", *one, "--no-baselines", "--json").stdout)["results"]
+        for one in ([member], [in_folder / run.path, "--member", 2, "--memory", 0])
+    ]
+    assert figures[0] == figures[1]
+    monkeypatch.chdir(in_folder)
+    repeated = chargen.train(config=member / "config.toml", quiet=True)
+    assert model_bytes(repeated) == (member / "model.safetensors").read_bytes()
 
 
 @pytest.mark.parametrize("epoch", [1, 2, 3, 6])
