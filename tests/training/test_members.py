@@ -2,6 +2,7 @@
 
 import json
 import signal
+import time
 from collections.abc import Callable
 from pathlib import Path
 
@@ -14,6 +15,10 @@ from chargen.errors import ConfigError
 from chargen.network.model_file import load_model
 from chargen.runs.directory import RunDirectory
 from chargen.runs.trained_text import read_trained_text
+from chargen.settings.layers import keyword_layer
+from chargen.training import budget
+from chargen.training.speed import seconds_after_training
+from chargen.training.start import plan_training
 
 Invoke = Callable[..., Result]
 
@@ -153,6 +158,20 @@ def test_time_is_shared_by_the_networks(text: str, invoke: Invoke) -> None:
     assert [line for line in together.splitlines() if "members" not in line] == [
         line for line in alone.splitlines() if "members" not in line
     ]
+
+
+@pytest.mark.parametrize("members", [1, 3])
+def test_each_network_has_its_share_of_the_minutes(members: int, text: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Here a pass over the text takes 4 s, whatever the network is."""
+    monkeypatch.setattr(budget, "seconds_per_epoch", lambda trainer, plan, seconds: 4.0)
+    layer = keyword_layer([text], {"members": members, "backend": "numpy", "hidden_size": 4})
+    began = time.perf_counter()
+    plan = plan_training([layer], runs_dir=Path("runs"), minutes=3, verbosity=0).plan
+    steps = len(plan.parts.training[0].ids) / (plan.windows.batch_size * plan.windows.context_length)  # of a pass
+    passes = (180 / members - seconds_after_training(plan)) / 4
+    assert sum(plan.settings.training.schedule_steps) / steps == pytest.approx(passes, rel=0.1)
+    assert plan.deadline
+    assert plan.deadline.ends_by - began == pytest.approx(180 / members, rel=0.1)
 
 
 @pytest.mark.parametrize(
