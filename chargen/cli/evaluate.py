@@ -147,7 +147,7 @@ def command(
         found = list(rows)
         echo(json_text(facts | {"block_length": block_length, "results": [row.to_mapping() for row in found]}))
     else:
-        part = ", training part" if with_training else ", memory" if subject.model.has_memory else ""
+        part = ", training part" if with_training else ", memory" if cache or subject.model.has_memory else ""
         longest = f"blocks of {block_length}{part}" if part else f"blocks of {block_length:5}"
         found = _print_table(rows, width=len(longest))
     warnings = [*warn_if_worse(subject, found), carried_state_warning(found)]
