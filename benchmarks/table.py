@@ -66,11 +66,12 @@ def _distribute(rows: list[dict[str, Any]]) -> str:
     for row in rows:
         if "loss" in row:
             figures = (
-                f"{_number(row['median'])} | {row['collective_share']:.0%} | {row['loss']:.6f} | {row['loss_differs_by']:.1e}"
+                f"{_number(row['median'])} | {row['collective_share']:.0%} | {row['loss']:.6f} | {row['loss_differs_by']:.1g}"
             )
             blocks[1] += f"\n| {row['what']} | {figures} |"
         else:
-            blocks[2] += f"\n| {row['what']} | {row['median']:.1f} | {row['min']:.1f} to {row['max']:.1f} |"
+            spread = f"{row['min']:.1f} to {row['max']:.1f}" if row["min"] < row["max"] else ""
+            blocks[2] += f"\n| {row['what']} | {row['median']:.1f} | {spread} |"
     return "\n\n".join(blocks)
 
 
