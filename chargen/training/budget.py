@@ -100,24 +100,21 @@ def plan_within(
     trains along, whose processor may be another one.
     """
     chosen = Chosen.of(resolved)
-    members = resolved.settings.training.members
-    if alone and not chosen.any("training.members"):
-        members = choose_members(budget.minutes)
-    settings, minutes = _with_members(resolved.settings, members), budget.minutes / members
+    minutes = budget.minutes / resolved.settings.training.members
     cores = num_cores() if budget.exact else PRESET_CORES
     bfloat16 = alone and multiplies_bfloat16(resolved.settings.training.backend)
     recipe = choose_recipe(corpus, chosen, minutes=minutes, cores=cores, exact=budget.exact, bfloat16=bfloat16)
-    plan = make_plan(_applied(recipe, settings), corpus, start=start, passes=recipe.passes)
-    plan = replace(plan, reasons=(*_reason_for(members), *recipe.reasons))
+    plan = make_plan(_applied(recipe, resolved.settings), corpus, start=start, passes=recipe.passes)
+    plan = replace(plan, reasons=(*_reason_for(resolved.settings.training.members), *recipe.reasons))
     if chosen.any("training.epochs"):
         return plan
     if not (budget.exact and measured):
         return plan.lasting(max(1, round(recipe.passes * plan.training.num_steps)), epochs=epochs)
-    return fit_into(plan, seconds=budget.seconds_left, most_passes=recipe.most_passes, epochs=epochs, verbosity=verbosity)
-
-
-def _with_members(settings: Settings, members: int) -> Settings:
-    return replace(settings, training=replace(settings.training, members=members))
+    several = alone and epochs is None and not chosen.any("training.members")
+    most_passes = recipe.most_passes
+    return fit_into(
+        plan, seconds=budget.seconds_left, most_passes=most_passes, epochs=epochs, several=several, verbosity=verbosity
+    )
 
 
 def _reason_for(members: int) -> tuple[str, ...]:
@@ -126,23 +123,43 @@ def _reason_for(members: int) -> tuple[str, ...]:
     return (several,) if members > 1 else ()
 
 
+def _reason_for_more(members: int) -> tuple[str, ...]:
+    """Return a line about a number of networks that was chosen, if there are several."""
+    more = f"more passes would only overfit, so there is time for {members} networks, which are averaged (--members)"
+    return (more,) if members > 1 else ()
+
+
 def _applied(recipe: Recipe, settings: Settings) -> Settings:
     sections = {section: replace(getattr(settings, section), **values) for section, values in recipe.layer.items()}
     return replace(settings, **sections)
 
 
-def fit_into(plan: TextPlan, *, seconds: float, most_passes: float, epochs: int | None = None, verbosity: int = 1) -> TextPlan:
+def fit_into(
+    plan: TextPlan,
+    *,
+    seconds: float,
+    most_passes: float,
+    epochs: int | None = None,
+    several: bool = False,
+    verbosity: int = 1,
+) -> TextPlan:
     """Measure the speed of this machine and return the plan with as many steps as fit into so many seconds from now on.
 
-    The steps are divided into so many `epochs`, or into a number that suits them. Several networks (training.members) have
-    equal shares of the time, and the plan is that of the first. A training that turns out slower or faster takes fewer or more
-    steps (`chargen.training.planning.pace`).
+    The steps are divided into so many `epochs`, or into a number that suits them. Several networks (training.members; with
+    `several`, their number is chosen) have equal shares of the time, and the plan is that of the first. A training that turns
+    out slower or faster takes fewer or more steps (`chargen.training.planning.pace`).
     """
     Display(verbosity=verbosity).note("measuring how fast this machine is")
     ends_by = time.perf_counter() + seconds
     trainer = TextTask(plan).make_trainer(Display(verbosity=0))
     members = plan.settings.training.members
     per_epoch = seconds_per_epoch(trainer, plan, seconds=min(FIT_SECONDS, FIT_SHARE * seconds / members))
+    if several:
+        members = choose_members((ends_by - time.perf_counter()) / per_epoch, most_passes)
+        plan = replace(
+            plan.with_training(replace(plan.settings.training, members=members)),
+            reasons=(*_reason_for_more(members), *plan.reasons),
+        )
     left = (ends_by - time.perf_counter()) / members
     ends_by -= (members - 1) * left
     passes = max(0.0, left - seconds_after_training(plan)) / per_epoch

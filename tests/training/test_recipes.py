@@ -1,3 +1,4 @@
+import time
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -17,7 +18,7 @@ from chargen.settings.schema import Settings, TrainingConfig, declared_settings
 from chargen.training.budget import Budget, find_budget, plan_within
 from chargen.training.devices import processor
 from chargen.training.devices.processor import multiplies_bfloat16
-from chargen.training.planning.recipes import PRESETS, Chosen, Recipe, choose_recipe
+from chargen.training.planning.recipes import PRESETS, Chosen, Recipe, choose_members, choose_recipe
 from chargen.training.planning.text_plan import TextPlan, make_plan
 from chargen.training.planning.validation import _spread
 from chargen.training.trainer import resets_state
@@ -329,3 +330,20 @@ def test_only_jittered_streams_reset_the_state_and_seldom() -> None:
     assert share == pytest.approx(0.15, abs=0.025)  # a standard error is 0.0056
     assert np.mean([resets_state(jittered, 3, step, 40) for step in range(400)]) > 0.8
     assert not any(resets_state(TrainingConfig(stateful=True), 3, step, 40) for step in range(400))
+
+
+def test_time_that_would_only_overfit_goes_into_more_networks() -> None:
+    assert [choose_members(passes, 20.0) for passes in (3, 20, 39.9, 40, 65, 1000)] == [1, 1, 1, 2, 3, 3]
+
+
+def test_several_networks_are_chosen_from_the_measured_speed(monkeypatch: pytest.MonkeyPatch) -> None:
+    """An option decides, where it is given, and a preset has one network."""
+    monkeypatch.setattr("chargen.training.budget.FIT_SECONDS", 0.0)
+    text = corpus("anna\nhanna\njohanna\n" * 20, reading="line")
+
+    def members(**given: Any) -> int:
+        budget = Budget(minutes=2, exact=given.pop("exact", True), began=time.perf_counter())
+        training = {"backend": "numpy"} | given
+        return plan_within(budget, resolved(network={"hidden_size": 4}, training=training), text).settings.training.members
+
+    assert [members(), members(members=2), members(exact=False)] == [3, 2, 1]

@@ -33,7 +33,7 @@ TINY_TEXT_WEIGHT_DECAY = 0.5
 MOST_PASSES = 60.0  # over the text; more only overfit
 VOCABULARY = {"char": 80, "byte": 200, "word": 10_000, "bpe": 1_000}  # tokens, before they are counted
 CHARACTERS_PER_TOKEN = {"char": 1, "byte": 1, "word": 5, "bpe": 3}
-MEMBERS = ((math.inf, 1),)  # up to so many minutes, so many networks are trained
+MOST_MEMBERS = 3  # networks that are trained unless the user says; writing takes as long as with all of them
 # Up to so many passes, these shares of the outputs and of the recurrent weights.
 DROPPED_BY_PASSES = ((2, 0.0, 0.0), (5, 0.1, 0.1), (10, 0.2, 0.1), (40, 0.3, 0.2), (math.inf, 0.4, 0.4))
 MOST_DROPPED_OF_LINES = 0.1  # they are too short for more dropout
@@ -77,9 +77,12 @@ class Chosen(NamedTuple):
         return any(name in self.names for name in names)
 
 
-def choose_members(minutes: float) -> int:
-    """Return how many networks share a training of so many minutes, unless the user says."""
-    return next(members for most, members in MEMBERS if minutes <= most)
+def choose_members(passes: float, most_passes: float) -> int:
+    """Return how many networks to train in a time in which one could read the text so many times.
+
+    More than `most_passes` only overfit, but the average of several networks is better than each of them.
+    """
+    return max(1, min(int(passes / most_passes), MOST_MEMBERS))
 
 
 def choose_recipe(
