@@ -150,12 +150,14 @@ def fit_into(
     out slower or faster takes fewer or more steps (`chargen.training.planning.pace`).
     """
     Display(verbosity=verbosity).note("measuring how fast this machine is")
-    ends_by = time.perf_counter() + seconds
+    began, members = time.perf_counter(), plan.settings.training.members
+    ends_by = began + seconds
     trainer = TextTask(plan).make_trainer(Display(verbosity=0))
-    members = plan.settings.training.members
+    trainer.prepare()
+    to_start = time.perf_counter() - began
     per_epoch = seconds_per_epoch(trainer, plan, seconds=min(FIT_SECONDS, FIT_SHARE * seconds / members))
     if several:
-        members = choose_members((ends_by - time.perf_counter()) / per_epoch, most_passes)
+        members = choose_members(ends_by - time.perf_counter(), to_start + most_passes * per_epoch)
         plan = replace(
             plan.with_training(replace(plan.settings.training, members=members)),
             reasons=(*_reason_for_more(members), *plan.reasons),

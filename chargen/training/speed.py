@@ -2,6 +2,7 @@
 
 import time
 from collections.abc import Callable
+from statistics import median
 
 from chargen.memory.building import MOST_TOKENS
 from chargen.training.planning.plan import Plan
@@ -48,5 +49,5 @@ def seconds_per_step(
 
 
 def seconds_per_epoch(trainer: Trainer, plan: Plan, *, seconds: float) -> float:
-    """Return the shortest time of an epoch with its validation, in seconds, measured for some seconds."""
-    return seconds_per_step(trainer, plan, seconds=seconds) * (plan.training.num_steps + validation_work(plan))
+    """Return the usual time of an epoch with its validation, in seconds, measured for some seconds."""
+    return seconds_per_step(trainer, plan, seconds=seconds, choose=median) * (plan.training.num_steps + validation_work(plan))

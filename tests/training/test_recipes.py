@@ -333,7 +333,7 @@ def test_only_jittered_streams_reset_the_state_and_seldom() -> None:
 
 
 def test_time_that_would_only_overfit_goes_into_more_networks() -> None:
-    assert [choose_members(passes, 20.0) for passes in (3, 20, 39.9, 40, 65, 1000)] == [1, 1, 1, 2, 3, 3]
+    assert [choose_members(seconds, 20.0) for seconds in (3, 20, 39.9, 40, 65, 1000)] == [1, 1, 1, 2, 3, 3]
 
 
 def test_several_networks_are_chosen_from_the_measured_speed(monkeypatch: pytest.MonkeyPatch) -> None:

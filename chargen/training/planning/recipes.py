@@ -77,12 +77,12 @@ class Chosen(NamedTuple):
         return any(name in self.names for name in names)
 
 
-def choose_members(passes: float, most_passes: float) -> int:
-    """Return how many networks to train in a time in which one could read the text so many times.
+def choose_members(seconds: float, seconds_of_one: float) -> int:
+    """Return how many networks to train in a time, where one needs so many seconds to read the text as often as is useful.
 
-    More than `most_passes` only overfit, but the average of several networks is better than each of them.
+    More passes only overfit, but the average of several networks is better than each of them.
     """
-    return max(1, min(int(passes / most_passes), MOST_MEMBERS))
+    return max(1, min(int(seconds / seconds_of_one), MOST_MEMBERS))
 
 
 def choose_recipe(
