@@ -32,7 +32,7 @@ DRAWN_IN_BATCHES = ("beam", "max_length", "must_contain", "novel")  # options th
 COMMON = {
     "Model": ("--run", "--label"),
     "Prompt": ("--seed", "--seed-file"),
-    "Draw": ("--temp", "--top-k", "--top-p", "--greedy", "--repetition-penalty", "--cache", "--random-seed", "--beam"),
+    "Draw": ("--temp", "--top-k", "--top-p", "--greedy", "--repetition-penalty", "--random-seed", "--beam"),
     "Texts": ("--length", "--count", "--until", "--min-length", "--max-length", "--must-contain", "--novel"),
     "Output": ("--output", "--json", *ABOUT_THE_CALL),
 }

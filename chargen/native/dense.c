@@ -25,7 +25,8 @@ static void copy_out(const float *sums, long rows, long wide, float *to, long ne
 
 /* Blocks of the outputs (N, H), from the first to before the end, of inputs that are a left operand; with `relu` none is
  * negative. sums: room for N * 32 numbers. */
-static void dense_blocks(const Dense *d, long first, long end, long N, const word *left, long relu, float *sums, float *outputs) {
+static void dense_blocks(const Dense *d, long first, long end, long N, const word *left, long relu, float *sums,
+                         float *outputs) {
     for (long j = first; j < end; j++) {
         for (long b = 0; b < N; b++) copy_block(sums + b * BLOCK, d->bias + j * BLOCK, WIDE(j, d->H));
         product(left, N, (word *)d->packed + j * BLOCKS(d->D) * WORDS * BLOCK, BLOCKS(d->D), sums);

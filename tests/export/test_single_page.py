@@ -560,11 +560,11 @@ def test_arrow_keys_go_back_in_the_text(open_page: Open) -> None:
     page.locator("#text").focus()
     for _ in range(2):
         page.keyboard.press("ArrowLeft")
-    assert page.locator("#text .looked-at").inner_text() == "c"
-    assert page.locator("#text .after").inner_text() == "d"
+    page.wait_for_function("document.querySelector('#text .looked-at')?.innerText === 'c'")
+    page.wait_for_function("document.querySelector('#text .after')?.innerText === 'd'")
     assert page.locator("#next .drawn").count() == 1
     page.keyboard.press("Escape")
-    assert page.locator("#text .looked-at").count() == 0
+    page.wait_for_function("!document.querySelector('#text .looked-at')")
 
 
 def test_pieces_are_found_without_elements_of_their_own(open_page: Open) -> None:

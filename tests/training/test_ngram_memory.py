@@ -91,5 +91,5 @@ def test_surprise_and_next_read_it(run: RunDirectory, prose: Path) -> None:
     assert found[0] != found[1]
 
 
-def test_exported_files_say_that_they_leave_it_out(run: RunDirectory) -> None:
-    assert "leaves out the n-gram memory" in chargen("export", run.path, "--output", "page.html").stderr
+def test_exported_pages_say_that_they_hold_it(run: RunDirectory) -> None:
+    assert "(--memory 0 leaves it out)" in chargen("export", run.path, "--output", "page.html").stderr
