@@ -560,11 +560,11 @@ def test_arrow_keys_go_back_in_the_text(open_page: Open) -> None:
     page.locator("#text").focus()
     for _ in range(2):
         page.keyboard.press("ArrowLeft")
-    page.wait_for_function("document.querySelector('#text .looked-at')?.innerText === 'c'")
-    page.wait_for_function("document.querySelector('#text .after')?.innerText === 'd'")
+    wait_until(page, "document.querySelector('#text .looked-at')?.innerText === 'c'")
+    wait_until(page, "document.querySelector('#text .after')?.innerText === 'd'")
     assert page.locator("#next .drawn").count() == 1
     page.keyboard.press("Escape")
-    page.wait_for_function("!document.querySelector('#text .looked-at')")
+    wait_until(page, "!document.querySelector('#text .looked-at')")
 
 
 def test_pieces_are_found_without_elements_of_their_own(open_page: Open) -> None:

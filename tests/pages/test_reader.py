@@ -9,6 +9,7 @@ import pytest
 
 from chargen.pages.surprise import surprise_page
 from chargen.pages.units import units_page
+from tests.export.pages import wait_until
 from tests.pages.test_page import HOSTILE, Line, a_surprise_page, a_units_page
 
 Open = Callable[[str], Any]
@@ -69,11 +70,7 @@ def coloured(page: Any, kind: str) -> list[str]:
 
 
 def wait_for_colours(page: Any) -> None:
-    for _ in range(500):
-        if page.evaluate("!reader.asked && !overview.asked && reader.near.size > 0"):
-            return
-        page.wait_for_timeout(10)
-    raise AssertionError("never coloured")
+    wait_until(page, "!reader.asked && !overview.asked && reader.near.size > 0")
 
 
 def test_all_of_a_long_text_is_there_with_elements_for_what_is_on_the_screen(open_page: Open) -> None:
@@ -82,8 +79,8 @@ def test_all_of_a_long_text_is_there_with_elements_for_what_is_on_the_screen(ope
     assert "\n".join(page.evaluate("[...document.querySelectorAll('#text p')].map((one) => one.textContent)")) + "\n" == LONG
     assert 0 < page.locator("#text i").count() < 10_000 < len(LONG)
     page.evaluate("scrollTo(0, document.documentElement.scrollHeight)")
-    last_line = len("this is line 5000 of a storyx\n")
-    page.wait_for_function(f"document.querySelector('#text').lastElementChild.querySelectorAll('i').length === {last_line}")
+    letters = "[...document.querySelectorAll('#text p')].at(-1).querySelectorAll('i').length"
+    wait_until(page, f"{letters} === {len('this is line 5000 of a storyx') + 1}")
     assert page.locator("#text p").first.locator("i").count() == 0
     assert page.locator("#text p").last.get_attribute("data-line") == "5000"
 
@@ -159,12 +156,12 @@ def test_the_overview_goes_to_a_part_of_the_text(open_page: Open) -> None:
     box = page.locator("#map").bounding_box()
     page.mouse.click(box["x"] + 5, box["y"] + 0.5 * box["height"])
     shown = "Number(document.getElementById('map').getAttribute('aria-valuenow'))"
-    page.wait_for_function(f"2350 < {shown} && {shown} < 2600")
+    wait_until(page, f"2350 < {shown} && {shown} < 2600")
     page.locator("#map").focus()
     page.keyboard.press("Home")
-    page.wait_for_function(f"{shown} === 1")
+    wait_until(page, f"{shown} === 1")
     page.keyboard.press("PageDown")
-    page.wait_for_function(f"400 < {shown} && {shown} < 700")
+    wait_until(page, f"400 < {shown} && {shown} < 700")
 
 
 def test_the_overview_has_a_point_for_each_coloured_letter(open_page: Open) -> None:
