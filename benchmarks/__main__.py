@@ -24,6 +24,7 @@ from benchmarks import (
     min_cells,
     ngram_memory,
     options,
+    page_speed,
     picture,
     plot,
     precision,
@@ -140,6 +141,13 @@ def measure_budget(repetitions: int = 1, as_json: bool = False) -> None:
 def measure_serve(as_json: bool = False) -> None:
     """Seconds and memory of a server with a hundred clients at once."""
     _report("serve", serve.measure, as_json)
+
+
+@main.command("page")
+@as_json
+def measure_page(as_json: bool = False) -> None:
+    """Characters a second that an exported page writes in headless Chromium; for an idle machine."""
+    _report("page", page_speed.measure, as_json)
 
 
 @main.command("memory")

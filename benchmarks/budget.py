@@ -1,6 +1,5 @@
 """Measure how well `chargen train --minutes` keeps its time, on a quiet machine and beside other work."""
 
-import os
 import subprocess
 import sys
 import tempfile
@@ -12,6 +11,7 @@ from statistics import median
 from typing import Any
 
 from benchmarks.commands import SHARED_TEXTS, train
+from chargen.cores import num_cores
 
 Rows = list[dict[str, Any]]
 
@@ -39,8 +39,7 @@ def _share(minutes: float, *, busy: bool) -> float:
 def _load(busy: bool) -> Iterator[None]:
     """Let as many processes as there are cores compute within, for `BUSY` of each `BUSY` + `QUIET` seconds."""
     script = f"import time\nwhile True:\n    e = time.time() + {BUSY}\n    while time.time() < e: pass\n    time.sleep({QUIET})"
-    count = len(os.sched_getaffinity(0)) if busy else 0
-    processes = [subprocess.Popen([sys.executable, "-c", script]) for _ in range(count)]
+    processes = [subprocess.Popen([sys.executable, "-c", script]) for _ in range(num_cores() if busy else 0)]
     try:
         time.sleep(1)
         yield

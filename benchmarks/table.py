@@ -10,7 +10,7 @@ def markdown(results: dict[str, Any]) -> str:
         blocks.append(_training(results["train"]["rows"]))
     rows = [
         row
-        for kind in ("startup", "sample", "serve", "memory", "classic", "precision", "keras")
+        for kind in ("startup", "sample", "page", "budget", "serve", "memory", "classic", "precision", "keras")
         if kind in results
         for row in results[kind]["rows"]
     ]
