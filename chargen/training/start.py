@@ -2,7 +2,7 @@
 
 import time
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import datetime
 from functools import partial
 from pathlib import Path
@@ -21,8 +21,10 @@ from chargen.training.classifying.plan import make_classifier_plan
 from chargen.training.classifying.task import ClassifierTask
 from chargen.training.devices.distribution import check_distributable, joined
 from chargen.training.devices.ranks import ALONE, Ranks
+from chargen.training.fitting import name_of_gpu
 from chargen.training.members import MembersTraining, check_resumable, is_complete
 from chargen.training.planning.plan import Plan
+from chargen.training.planning.recipes import DEFAULT_PRESET
 from chargen.training.planning.text_plan import make_plan
 from chargen.training.planning.token_settings import token_layers
 from chargen.training.planning.transfer import Start, find_start
@@ -204,6 +206,8 @@ def plan_training(
     check = partial(check_distributable, minutes=minutes) if distribute else None
     resolved, start = _resolved(layers, runs_dir, verbosity, check=check)
     budget = find_budget(preset, minutes, resolved, began=began, new=resumed is None, configured=configured)
+    if budget and not distribute:
+        budget = _for_gpu(budget, resolved, verbosity)
     task = _plan_task(resolved, budget, start, verbosity, alone=not distribute)
     return PlannedTraining(
         task=task,
@@ -213,8 +217,18 @@ def plan_training(
         began=began,
         verbosity=verbosity,
         callbacks=callbacks,
-        ends_by=began + 60 * minutes if minutes is not None else None,
+        ends_by=budget.ends_by if budget and budget.exact else None,
     )
+
+
+def _for_gpu(budget: Budget, resolved: Resolved, verbosity: int) -> Budget:
+    """Return the budget; where a GPU trains and the user has given no length, it is the usual minutes of that GPU."""
+    if budget.given or resolved.origin["training.epochs"] != "default" or (gpu := name_of_gpu(resolved.settings)) is None:
+        return budget
+    if verbosity:
+        usual = f"{budget.minutes:g} minutes on it (--minutes); --preset {DEFAULT_PRESET} takes the settings of a CPU"
+        echo(f"training on {gpu}: as much as fits into {usual}", err=True)
+    return replace(budget, exact=True)
 
 
 def choose_settings(
@@ -241,7 +255,7 @@ def choose_settings(
     }
     reasons = (*plan.corpus.notes, *plan.reasons, *plan.warnings)
     if budget and budget.exact:
-        reasons += ("how many epochs fit into --minutes is measured when training begins; here it is an estimate",)
+        reasons += ("with --minutes, training measures how fast this machine is before it chooses; here that is an estimate",)
     return Resolved(plan.settings, origin), reasons
 
 

@@ -113,7 +113,10 @@ def test_config_show_measures_nothing(invoke: Invoke) -> None:
     Path("prose.txt").write_text(PROSE * 9, encoding="utf-8")
     shown = invoke("config", "show", "prose.txt", "--minutes", 3)
     assert shown.exit_code == 0
-    assert "# how many epochs fit into --minutes is measured when training begins; here it is an estimate" in shown.stdout
+    assert (
+        "# with --minutes, training measures how fast this machine is before it chooses; here that is an estimate"
+        in shown.stdout
+    )
     few = invoke("config", "show", "prose.txt", "--epochs", 2, "--batch-size", 8)
     assert "# only 4 optimizer steps" in few.stdout
 

@@ -16,7 +16,7 @@ from chargen.network.model_file import load_model
 from chargen.runs.directory import RunDirectory
 from chargen.runs.trained_text import read_trained_text
 from chargen.settings.layers import keyword_layer
-from chargen.training import budget
+from chargen.training import fitting
 from chargen.training.speed import seconds_after_training
 from chargen.training.start import plan_training
 
@@ -163,7 +163,7 @@ def test_time_is_shared_by_the_networks(text: str, invoke: Invoke) -> None:
 @pytest.mark.parametrize("members", [1, 3])
 def test_each_network_has_its_share_of_the_minutes(members: int, text: str, monkeypatch: pytest.MonkeyPatch) -> None:
     """Here a pass over the text takes 4 s, whatever the network is."""
-    monkeypatch.setattr(budget, "seconds_per_epoch", lambda trainer, plan, seconds: 4.0)
+    monkeypatch.setattr(fitting, "seconds_per_epoch", lambda trainer, plan, seconds: 4.0)
     layer = keyword_layer([text], {"members": members, "backend": "numpy", "hidden_size": 4})
     began = time.perf_counter()
     plan = plan_training([layer], runs_dir=Path("runs"), minutes=3, verbosity=0).plan

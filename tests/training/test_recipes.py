@@ -1,4 +1,3 @@
-import time
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -18,11 +17,13 @@ from chargen.settings.schema import Settings, TrainingConfig, declared_settings
 from chargen.training.budget import Budget, find_budget, plan_within
 from chargen.training.devices import processor
 from chargen.training.devices.processor import multiplies_bfloat16
-from chargen.training.planning.recipes import PRESETS, Chosen, Recipe, choose_members, choose_recipe
+from chargen.training.planning.machine import assumed_cores
+from chargen.training.planning.recipes import PRESETS, Chosen, Recipe, choose_recipe
 from chargen.training.planning.text_plan import TextPlan, make_plan
 from chargen.training.planning.validation import _spread
 from chargen.training.trainer import resets_state
 
+TWO_CORES = assumed_cores(2, "lstm")
 PROSE = "It was a dark night, and the rain fell in torrents.\n"
 NAMES = "\n".join(["Ada", "Alan", "Grace", "Barbara"] * 50)
 
@@ -39,7 +40,7 @@ def resolved(**sections: dict[str, Any]) -> Resolved:
 def recipe(text: str, *, minutes: float = 5.0, reading: str = "document", **sections: dict[str, Any]) -> Recipe:
     found = resolved(**sections)
     chosen = Chosen(found.settings, [name for name, origin in found.origin.items() if origin != "default"])
-    return choose_recipe(corpus(text, reading=reading), chosen, minutes=minutes, cores=2)
+    return choose_recipe(corpus(text, reading=reading), chosen, minutes=minutes, machine=TWO_CORES)
 
 
 def planned(text: str, *, minutes: float = 5.0, reading: str = "document", **sections: dict[str, Any]) -> TextPlan:
@@ -211,7 +212,7 @@ def budget(
 
 
 def test_a_budget_is_taken_unless_everything_is_decided() -> None:
-    assert budget(found=resolved()) == Budget(minutes=PRESETS["balanced"], exact=False, began=0.0)
+    assert budget(found=resolved()) == Budget(minutes=PRESETS["balanced"], exact=False, began=0.0, given=False)
     assert budget("fast", found=resolved()) == Budget(minutes=1, exact=False, began=0.0)
     assert budget(None, 2.5, found=resolved()) == Budget(minutes=2.5, exact=True, began=0.0)
     assert budget(found=resolved(), configured=True) is None
@@ -299,9 +300,10 @@ def test_a_plan_within_a_budget_keeps_what_was_given() -> None:
 )
 def test_products_of_bfloat16_are_chosen_where_they_save_time(sections: dict[str, Any], chosen: str | None) -> None:
     given = Chosen.of(resolved(**sections))
-    found = choose_recipe(corpus(PROSE * 100), given, minutes=5, cores=2, bfloat16=True)
+    machine = assumed_cores(2, given.settings.network.cell, bfloat16=True)
+    found = choose_recipe(corpus(PROSE * 100), given, minutes=5, machine=machine)
     assert found.layer["training"].get("precision") == chosen
-    assert "precision" not in choose_recipe(corpus(PROSE * 100), given, minutes=5, cores=2).layer["training"]
+    assert "precision" not in choose_recipe(corpus(PROSE * 100), given, minutes=5, machine=TWO_CORES).layer["training"]
 
 
 @pytest.mark.parametrize("alone", [True, False])
@@ -330,20 +332,3 @@ def test_only_jittered_streams_reset_the_state_and_seldom() -> None:
     assert share == pytest.approx(0.15, abs=0.025)  # a standard error is 0.0056
     assert np.mean([resets_state(jittered, 3, step, 40) for step in range(400)]) > 0.8
     assert not any(resets_state(TrainingConfig(stateful=True), 3, step, 40) for step in range(400))
-
-
-def test_time_that_would_only_overfit_goes_into_more_networks() -> None:
-    assert [choose_members(seconds, 20.0) for seconds in (3, 20, 39.9, 40, 65, 1000)] == [1, 1, 1, 2, 3, 3]
-
-
-def test_several_networks_are_chosen_from_the_measured_speed(monkeypatch: pytest.MonkeyPatch) -> None:
-    """An option decides, where it is given, and a preset has one network."""
-    monkeypatch.setattr("chargen.training.budget.FIT_SECONDS", 0.0)
-    text = corpus("anna\nhanna\njohanna\n" * 20, reading="line")
-
-    def members(**given: Any) -> int:
-        budget = Budget(minutes=2, exact=given.pop("exact", True), began=time.perf_counter())
-        training = {"backend": "numpy"} | given
-        return plan_within(budget, resolved(network={"hidden_size": 4}, training=training), text).settings.training.members
-
-    assert [members(), members(members=2), members(exact=False)] == [3, 2, 1]

@@ -6,7 +6,7 @@ import pytest
 from chargen.errors import ConfigError
 from chargen.settings.layers import resolve
 from chargen.settings.schema import COMMAND_LINE, Mapped
-from chargen.training import budget
+from chargen.training import fitting
 from chargen.tuning.space import Range, sections
 from chargen.tuning.task import DEFAULT_MINUTES, TRIAL_EPOCHS, TuningTask, check_same, make_task
 
@@ -75,7 +75,7 @@ def test_trials_of_so_many_minutes_are_measured_at_the_same_shares_of_them(
     prose: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """And on the same text, with any number of steps per epoch. Here a weight costs 10 ms in each pass over the text."""
-    monkeypatch.setattr(budget, "seconds_per_epoch", lambda _, plan, seconds: plan.num_parameters / 100)
+    monkeypatch.setattr(fitting, "seconds_per_epoch", lambda _, plan, seconds: plan.num_parameters / 100)
     task = task_of(prose, minutes=10, training={"backend": "numpy"})
     plans = [task.plan({"network": {"hidden_size": size}}) for size in (4, 64)]
     assert [plan.settings.training.epochs for plan in plans] == [TRIAL_EPOCHS] * 2

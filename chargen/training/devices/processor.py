@@ -10,5 +10,9 @@ GPU_DEVICES = ("nvidia[0-9]*", "kfd")  # of NVIDIA's and AMD's drivers
 
 def multiplies_bfloat16(backend: str) -> bool:
     """Tell whether recurrent layers are faster with products of bfloat16 numbers: on a CPU whose kernels have them."""
-    on_gpu = any(any(DEVICES.glob(pattern)) for pattern in GPU_DEVICES)
-    return backend != "numpy" and not on_gpu and kernels_or_none("bfloat16") is not None
+    return backend != "numpy" and not may_have_gpu() and kernels_or_none("bfloat16") is not None
+
+
+def may_have_gpu() -> bool:
+    """Tell whether the system has a GPU that a backend may train on, if it was built for it."""
+    return any(any(DEVICES.glob(pattern)) for pattern in GPU_DEVICES)

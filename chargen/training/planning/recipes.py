@@ -14,6 +14,7 @@ from chargen.corpus.corpus import Corpus
 from chargen.network.network import weight_shapes
 from chargen.settings.layers import Resolved
 from chargen.settings.schema import Mapped, NetworkConfig, Settings
+from chargen.training.planning.machine import OPERATIONS_PER_WEIGHT, Machine, assumed_cores
 from chargen.training.planning.text_plan import FEWEST_EPOCHS, WARMUP_SHARE
 from chargen.training.planning.windows import LONGEST_LINE_WINDOW, usual_length
 
@@ -21,12 +22,9 @@ PRESETS = {"fast": 1.0, "balanced": 5.0, "best": 30.0}  # minutes on `PRESET_COR
 PRESET_CORES = 2
 DEFAULT_PRESET = "balanced"
 
-OPERATIONS_PER_WEIGHT = 6  # and position: three products (forward, two backward), each a multiplication and an addition
-OPERATIONS_PER_SECOND = 7e10  # of one core, with all overhead: the same on every machine, so that presets are too
-DENSE_SPEED = 0.1  # of a graph of Dense layers, relative to the other cells
 CHARACTERS_PER_WEIGHT = 7
 WEIGHTS_PER_CHARACTER = 7
-HIDDEN_SIZES = (64, 128, 256, 512, 768, 1024)
+HIDDEN_SIZES = (64, 128, 256, 512, 768, 1024, 1536, 2048)
 SMALLEST_FED = 128  # units for any text but a tiny one: with much dropout they are better than fewer units
 TINY_TEXT = 700  # characters; a shorter text that is no list needs fewer units, and more weight decay
 TINY_TEXT_WEIGHT_DECAY = 0.5
@@ -34,8 +32,9 @@ MOST_PASSES = 60.0  # over the text; more only overfit
 VOCABULARY = {"char": 80, "byte": 200, "word": 10_000, "bpe": 1_000}  # tokens, before they are counted
 CHARACTERS_PER_TOKEN = {"char": 1, "byte": 1, "word": 5, "bpe": 3}
 MOST_MEMBERS = 3  # networks that are trained unless the user says; writing takes as long as with all of them
+PASSES_OF_A_MEMBER = 18.0  # from which on another network gains more than reading the text once more
 # Up to so many passes, these shares of the outputs and of the recurrent weights.
-DROPPED_BY_PASSES = ((2, 0.0, 0.0), (5, 0.1, 0.1), (10, 0.2, 0.1), (40, 0.3, 0.2), (math.inf, 0.4, 0.4))
+DROPPED_BY_PASSES = ((2, 0.0, 0.0), (5, 0.1, 0.1), (20, 0.2, 0.1), (40, 0.3, 0.2), (math.inf, 0.4, 0.4))
 MOST_DROPPED_OF_LINES = 0.1  # they are too short for more dropout
 ADAMW = {"optimizer": "adamw", "weight_decay": 0.05, "beta_2": 0.98, "schedule": "cosine", "patience": 0}
 LEARNING_RATES = {"lstm": 0.004, "gru": 0.004, "simplernn": 0.001, "dense": 0.001}
@@ -43,9 +42,6 @@ SHORT_TEXT = 100_000  # characters; a shorter text overfits less with a higher l
 MOST_DROPPED = 0.6
 STEPS_OF_A_LIST = 400  # of the optimizer, at least, with one line in a batch
 MOST_TIMES_THE_RATE = 4.0
-FEWEST_UNITS_IN_BFLOAT16 = (
-    128  # from here on products of bfloat16 numbers save time, and lose nothing (benchmarks/precision.py)
-)
 
 
 class Recipe(NamedTuple):
@@ -77,26 +73,29 @@ class Chosen(NamedTuple):
         return any(name in self.names for name in names)
 
 
-def choose_members(seconds: float, seconds_of_one: float) -> int:
-    """Return how many networks to train in a time, where one needs so many seconds to read the text as often as is useful.
+def choose_members(corpus: Corpus, chosen: Chosen, *, seconds: float, machine: Machine) -> int:
+    """Return how many networks to train in a time, one after the other.
 
-    More passes only overfit, but the average of several networks is better than each of them.
+    The average of several networks is better than each of them, but each has only a share of the time. There are as many as
+    can still read the text often.
     """
-    return max(1, min(int(seconds / seconds_of_one), MOST_MEMBERS))
+    for members in range(MOST_MEMBERS, 1, -1):
+        minutes = (seconds / members - machine.seconds_to_start) / 60
+        if minutes > 0:
+            recipe = choose_recipe(corpus, chosen, minutes=minutes, machine=machine)
+            if recipe.passes >= min(PASSES_OF_A_MEMBER, recipe.most_passes):
+                return members
+    return 1
 
 
-def choose_recipe(
-    corpus: Corpus, chosen: Chosen, *, minutes: float, cores: int, exact: bool = True, bfloat16: bool = False
-) -> Recipe:
-    """Choose the settings that the user has not given, for a training of so many minutes on so many cores.
+def choose_recipe(corpus: Corpus, chosen: Chosen, *, minutes: float, machine: Machine, exact: bool = True) -> Recipe:
+    """Choose the settings that the user has not given, for a training of so many minutes on a machine.
 
-    exact: whether training ends in time; if not, minutes and cores only set the amount of work, and the reasons say "about".
-    bfloat16: whether this machine is faster with products of bfloat16 numbers.
+    exact: whether training ends in time; if not, minutes and machine only set the amount of work, and the reasons say "about".
     """
-    speed = OPERATIONS_PER_SECOND * (DENSE_SPEED if chosen.settings.network.cell == "dense" else 1)
-    operations = minutes * 60 * cores * speed
+    operations = minutes * 60 * machine.operations
     text = _TextSize.of(corpus, chosen.settings)
-    network: dict[str, Any] = dict(_network_size(chosen, text, operations))
+    network: dict[str, Any] = dict(_network_size(chosen, text, operations, machine.largest_size))
     weights = _num_weights(_with_network(chosen.settings, network), text)
     most_passes = _most_passes(corpus, text)
     passes = min(operations / (OPERATIONS_PER_WEIGHT * weights * text.positions), most_passes)
@@ -107,12 +106,12 @@ def choose_recipe(
     network |= _regularisation(chosen, passes, text)
     training = _reading(corpus, chosen) | _optimization(chosen, passes, text)
     settled = _with_network(chosen.settings, _left_open({"network": network}, chosen)["network"]).network
-    if bfloat16 and settled.cell != "dense" and settled.hidden_size >= FEWEST_UNITS_IN_BFLOAT16:
-        training["precision"] = "bfloat16_products"
+    if precision := machine.precision_of(settled.cell, settled.hidden_size):
+        training["precision"] = precision
     layer = _left_open({"network": network, "training": training}, chosen)
     times = "once" if f"{passes:.2g}" == "1" else f"{passes:.2g} times"
     size, seen = f"{settled.num_layers}x{settled.hidden_size}", passes * text.characters / weights
-    time = f"{_counted(minutes, 'minute')} on {_counted(cores, 'core')}"
+    time = f"{_counted(minutes, 'minute')} on {machine.name}"
     work = f"{time} (--minutes)" if exact else f"about {time} (--preset, --minutes)"
     reasons = (
         f"settings for {work}: {settled.cell} {size} reads the text {times}, {seen:.2g} characters for each weight",
@@ -124,7 +123,8 @@ def choose_recipe(
 
 def default_reasons(corpus: Corpus, resolved: Resolved) -> tuple[str, ...]:
     """Return the settings that the default preset chooses for a corpus, as lines that give the reasons."""
-    return choose_recipe(corpus, Chosen.of(resolved), minutes=PRESETS[DEFAULT_PRESET], cores=PRESET_CORES).reasons
+    machine = assumed_cores(PRESET_CORES, resolved.settings.network.cell)
+    return choose_recipe(corpus, Chosen.of(resolved), minutes=PRESETS[DEFAULT_PRESET], machine=machine).reasons
 
 
 class _TextSize(NamedTuple):
@@ -162,12 +162,12 @@ def _most_passes(corpus: Corpus, text: _TextSize) -> float:
     return float(round(min(max(MOST_PASSES / text.shortness ** (1 / 3), for_steps), MOST_PASSES)))
 
 
-def _network_size(chosen: Chosen, text: _TextSize, operations: float) -> dict[str, int]:
+def _network_size(chosen: Chosen, text: _TextSize, operations: float, largest: int) -> dict[str, int]:
     """Return the largest size for which the time and the text are enough."""
     if chosen.any("network.hidden_size"):
         return {}
     best: dict[str, int] = {}
-    for hidden_size in HIDDEN_SIZES:
+    for hidden_size in (size for size in HIDDEN_SIZES if size <= largest):
         size = {"hidden_size": hidden_size}
         if not chosen.any("network.embedding_size"):
             size["embedding_size"] = 64 if hidden_size < 512 else 128
@@ -227,7 +227,7 @@ def _left_open(layer: Mapped, chosen: Chosen) -> Mapped:
 
 
 def _counted(number: float, unit: str) -> str:
-    return f"{number:g} {unit}" if number == 1 else f"{number:g} {unit}s"
+    return f"{number:.3g} {unit}" if number == 1 else f"{number:.3g} {unit}s"
 
 
 def _dropping_in_words(network: NetworkConfig) -> str:

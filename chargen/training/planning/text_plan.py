@@ -25,6 +25,7 @@ from chargen.network.model_file import TextModel
 from chargen.network.network import Network, weight_shapes
 from chargen.settings.conflicts import check_together
 from chargen.settings.schema import Settings, TrainingConfig
+from chargen.training.planning.machine import LARGEST_BATCH
 from chargen.training.planning.memory import check_memory, choose_steps_per_execution, estimate_memory
 from chargen.training.planning.pace import Deadline, even_parts
 from chargen.training.planning.transfer import Start, check_fits, describe_transfer
@@ -190,10 +191,18 @@ class TextPlan:
         ]
 
 
-def make_plan(settings: Settings, corpus: Corpus, *, start: Start | None = None, passes: float | None = None) -> TextPlan:
+def make_plan(
+    settings: Settings,
+    corpus: Corpus,
+    *,
+    start: Start | None = None,
+    passes: float | None = None,
+    largest_batch: int = LARGEST_BATCH,
+) -> TextPlan:
     """Choose the settings that are open from the corpus, cut the corpus into batches and estimate the memory.
 
-    passes: how often the text will be read, by default training.epochs times. Raises ConfigError for settings that conflict,
+    passes: how often the text will be read, by default training.epochs times. largest_batch: windows of a batch, unless the
+    settings say. Raises ConfigError for settings that conflict,
     need more memory than the machine has, do not fit the weights to start from, or leave nothing to predict, and CorpusError
     for a text that is shorter than a window.
     """
@@ -208,7 +217,7 @@ def make_plan(settings: Settings, corpus: Corpus, *, start: Start | None = None,
             f"the weights of {start.name} are for tokens that {corpus.name} does not have", hint="give the text, not its tokens"
         )
     parts = TextParts(tokenized.training, tokenized.validation)
-    windows = choose_windows(settings, corpus, parts, passes or settings.training.epochs)
+    windows = choose_windows(settings, corpus, parts, passes or settings.training.epochs, largest=largest_batch)
     settings = _chosen_settings(settings, corpus, windows)
     check_together(settings)
     check_length(corpus, parts, windows.context_length)

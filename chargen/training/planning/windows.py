@@ -11,6 +11,7 @@ from chargen.corpus.corpus import Corpus
 from chargen.corpus.windows import BatchPlan, SlidingWindows, TokenStream
 from chargen.errors import ConfigError, CorpusError
 from chargen.settings.schema import Settings
+from chargen.training.planning.machine import LARGEST_BATCH
 
 MANY, FEW, FAR = 10, 0.02, 4  # from 10 entries on, leave out up to 2 % of them that are 4 times as long as the others
 LONGEST_LINE_WINDOW = 200  # tokens; a longer line is cut into several windows
@@ -21,7 +22,6 @@ FEWEST_STEPS = 3000  # of the optimizer in a training; a short text gets smaller
 FEWEST_STEPS_OF_A_PASS = 4  # of any text
 # Context lengths, each with the number of tokens in a step from which it is chosen.
 CONTEXT_LENGTHS = ((128, 2048), (64, 512), (32, 0))
-LARGEST_BATCH = 32
 SMALLEST_BATCH_OF_ONE_TARGET, LARGEST_BATCH_OF_ONE_TARGET = 8, 128  # where a window has one target
 
 
@@ -55,12 +55,15 @@ class TextParts(NamedTuple):
         return min(stream.span for stream in self.all)
 
 
-def choose_windows(settings: Settings, corpus: Corpus, parts: TextParts, passes: float) -> WindowSizes:
+def choose_windows(
+    settings: Settings, corpus: Corpus, parts: TextParts, passes: float, *, largest: int = LARGEST_BATCH
+) -> WindowSizes:
     """Return the window sizes in the settings; choose the others for a number of passes over the text.
 
     Lines and short rows: one window each, or one for every token with targets "last". Documents: windows side by side, or the
     classic 40 tokens every 3 with targets "last". Windows of labelled documents overlap by the token whose place the label
-    takes. Batches and windows are small enough for `FEWEST_STEPS` optimizer steps in the training.
+    takes. Batches and windows are small enough for `FEWEST_STEPS` optimizer steps in the training, and batches have at most
+    `largest` windows.
     """
     training, last = settings.training, settings.network.targets == "last"
     lines, one_target = corpus.is_list, last and not training.stateful
@@ -71,7 +74,7 @@ def choose_windows(settings: Settings, corpus: Corpus, parts: TextParts, passes:
         stride = max(1, context_length - 1) if corpus.labels and not training.stateful else context_length
     stride = training.stride or stride
     windows = _count_windows(parts.training, context_length, stride, one_target=one_target)
-    most, fewest = (LARGEST_BATCH_OF_ONE_TARGET, SMALLEST_BATCH_OF_ONE_TARGET) if one_target else (LARGEST_BATCH, 1)
+    most, fewest = (LARGEST_BATCH_OF_ONE_TARGET, SMALLEST_BATCH_OF_ONE_TARGET) if one_target else (largest, 1)
     batch_size = max(fewest, min(passes * windows / FEWEST_STEPS, most))
     if training.stateful and last:
         batch_size = min(batch_size, largest_batch(parts.shortest, context_length))
