@@ -42,6 +42,7 @@ RECORDS = (
     Record("tinyshakespeare-best", "tinyshakespeare", minutes=30),
     Record("names", "names", minutes=5),
     Record("nietzsche", "nietzsche", minutes=3),
+    Record("nietzsche-best", "nietzsche", minutes=25),
     Record("nietzsche-classic", "nietzsche", config="wandb-video", epochs=12),
     Record("nietzsche-example", "nietzsche", config="keras-example", epochs=40),
     Record("nietzsche-lesson", "nietzsche", config="nietzsche", epochs=20),
