@@ -19,6 +19,7 @@ from benchmarks import (
     cost,
     distribute,
     estimates,
+    grid,
     keras_layers,
     memory,
     min_cells,
@@ -264,6 +265,15 @@ def measure_short_texts(
     )
 
 
+@main.command("grid")
+@scale_option
+@runs_dir_option
+@as_json
+def measure_grid(scale: float = 1.0, runs_dir: Path | None = None, as_json: bool = False) -> None:
+    """Nats a character of the settings that --minutes chooses, compared with fixed ones; for an idle machine."""
+    _report("grid", lambda: grid.measure(scale=scale, runs_dir=runs_dir), as_json, keep=scale == 1)
+
+
 @main.command("ablation")
 @seeds_option
 @scale_option
@@ -299,6 +309,7 @@ APART = (
     measure_quality,
     measure_ngram_memory,
     measure_short_texts,
+    measure_grid,
     measure_ablation,
     measure_min_cells,
     measure_precision,

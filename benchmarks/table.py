@@ -26,6 +26,8 @@ def markdown(results: dict[str, Any]) -> str:
             blocks.append(table(heading, results[kind]["rows"]))
     if "short-texts" in results:
         blocks.append(_short_texts(results["short-texts"]["rows"]))
+    if "grid" in results:
+        blocks.append(_grid(results["grid"]["rows"]))
     if "distribute" in results:
         blocks.append(_distribute(results["distribute"]["rows"]))
     machines = dict.fromkeys(report["machine"] for report in results.values())
@@ -52,6 +54,23 @@ def _short_texts(rows: list[dict[str, Any]]) -> str:
     if grids:
         blocks.append("\n".join(["| a text of | bits as chosen | as in the grid |", "| --- | ---: | ---: |", *grids]))
     return "\n\n".join(blocks)
+
+
+def _grid(rows: list[dict[str, Any]]) -> str:
+    """Return a table of the texts, each with the chosen settings and the best of the others."""
+    lines = ["| text, minutes on one core | chosen | nats a character | the best of the others | nats a character |"]
+    lines.append("| --- | --- | ---: | --- | ---: |")
+    for case in dict.fromkeys(row["what"].partition(":")[0] for row in rows):
+        chosen, *others = (row for row in rows if row["what"].startswith(f"{case}:"))
+        best = min(others, key=lambda row: row["median"])
+        figures = f"{chosen['median']:.3f} | {best['setting']} ({_settings(best)}) | {best['median']:.3f}"
+        lines.append(f"| {case} | {_settings(chosen)} | {figures} |")
+    return "\n".join(lines)
+
+
+def _settings(row: dict[str, Any]) -> str:
+    networks = f"{row['members']} x " if row["members"] > 1 else ""
+    return f"{networks}{row['size']}, dropout {row['dropout']:g} and {row['weight_drop']:g}"
 
 
 def _distribute(rows: list[dict[str, Any]]) -> str:

@@ -71,7 +71,8 @@ class Fitting:
         if machine.gpu:
             machine, measured = self._with_precision(machine, measured, members)
         for _ in range(MOST_MEASUREMENTS - 1):
-            machine = machine._replace(operations=measured.operations, seconds_to_start=measured.to_start)
+            overhead = measured.to_start + seconds_after_training(plan)
+            machine = machine._replace(operations=measured.operations, overhead=overhead)
             members, recipe, plan = self._planned(machine, several)
             if measured.holds_for(plan):
                 break
@@ -88,8 +89,9 @@ class Fitting:
     def _planned(self, machine: Machine, several: bool) -> tuple[int, Recipe, TextPlan]:
         """Return how many networks to train, and the settings and the plan of one."""
         given = self._chosen.settings.training.members
-        seconds = self._ends_by - time.perf_counter()
-        members = choose_members(self._corpus, self._chosen, seconds=seconds, machine=machine) if several else given
+        members = given
+        if several:
+            members = choose_members(self._corpus, self._chosen, minutes=self._minutes, machine=machine)
         recipe = choose_recipe(self._corpus, self._chosen, minutes=self._minutes / members, machine=machine)
         plan = plan_recipe(recipe, self._chosen, self._corpus, start=self._start, machine=machine)
         return members, recipe, plan.with_training(replace(plan.settings.training, members=members))

@@ -107,13 +107,13 @@ def test_several_networks_are_trained_if_each_reads_the_text_often(
 def test_each_of_several_networks_reads_the_text_often_enough(corpus: Corpus) -> None:
     chosen, counts = Chosen.of(resolved()), []
     for exponent in range(6, 17):
-        machine = Machine("a machine", 10.0**exponent, seconds_to_start=1.0)
-        members = choose_members(corpus, chosen, seconds=120, machine=machine)
+        machine = Machine("a machine", 10.0**exponent, overhead=1.0)
+        members = choose_members(corpus, chosen, minutes=2, machine=machine)
         recipe = choose_recipe(corpus, chosen, minutes=2 / members, machine=machine)
         assert members == 1 or recipe.passes >= min(PASSES_OF_A_MEMBER, recipe.most_passes) * 0.9
         counts.append(members)
     assert (counts[0], counts[-1]) == (1, 3)
-    assert choose_members(corpus, chosen, seconds=1, machine=Machine("a machine", 1e16, seconds_to_start=1.0)) == 1
+    assert choose_members(corpus, chosen, minutes=0.01, machine=Machine("a machine", 1e16, overhead=1.0)) == 1
 
 
 def test_an_option_decides_how_many_networks_there_are(pretend: Callable[..., TextPlan]) -> None:

@@ -16,14 +16,14 @@ class Machine(NamedTuple):
     """A machine that trains.
 
     name: in words, as "2 cores". operations: floating-point operations a second of a training. gpu: whether it is a GPU's.
-    precision: what saves time there, "" if nothing does. seconds_to_start: of a training, before its first step.
+    precision: what saves time there, "" if nothing does. overhead: seconds of a training in which it takes no steps.
     """
 
     name: str
     operations: float
     gpu: bool = False
     precision: str = ""
-    seconds_to_start: float = 0.0
+    overhead: float = 0.0
 
     def precision_of(self, cell: str, hidden_size: int) -> str:
         """Return the precision to choose for a network, "" for the usual one."""

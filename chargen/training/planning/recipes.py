@@ -73,18 +73,16 @@ class Chosen(NamedTuple):
         return any(name in self.names for name in names)
 
 
-def choose_members(corpus: Corpus, chosen: Chosen, *, seconds: float, machine: Machine) -> int:
-    """Return how many networks to train in a time, one after the other.
+def choose_members(corpus: Corpus, chosen: Chosen, *, minutes: float, machine: Machine) -> int:
+    """Return how many networks to train in so many minutes, one after the other.
 
     The average of several networks is better than each of them, but each has only a share of the time. There are as many as
     can still read the text often.
     """
     for members in range(MOST_MEMBERS, 1, -1):
-        minutes = (seconds / members - machine.seconds_to_start) / 60
-        if minutes > 0:
-            recipe = choose_recipe(corpus, chosen, minutes=minutes, machine=machine)
-            if recipe.passes >= min(PASSES_OF_A_MEMBER, recipe.most_passes):
-                return members
+        recipe = choose_recipe(corpus, chosen, minutes=minutes / members, machine=machine)
+        if recipe.passes >= min(PASSES_OF_A_MEMBER, recipe.most_passes):
+            return members
     return 1
 
 
@@ -93,7 +91,7 @@ def choose_recipe(corpus: Corpus, chosen: Chosen, *, minutes: float, machine: Ma
 
     exact: whether training ends in time; if not, minutes and machine only set the amount of work, and the reasons say "about".
     """
-    operations = minutes * 60 * machine.operations
+    operations = max(1.0, minutes * 60 - machine.overhead) * machine.operations
     text = _TextSize.of(corpus, chosen.settings)
     network: dict[str, Any] = dict(_network_size(chosen, text, operations, machine.largest_size))
     weights = _num_weights(_with_network(chosen.settings, network), text)
