@@ -17,6 +17,7 @@ from benchmarks import (
     budget,
     classic_time,
     cost,
+    distillation,
     distribute,
     estimates,
     grid,
@@ -304,6 +305,14 @@ def measure_min_cells(scale: float = 1.0, as_json: bool = False) -> None:
     _report("min-cells", lambda: min_cells.measure(scale=scale), as_json, keep=scale == 1)
 
 
+@main.command("distillation")
+@scale_option
+@as_json
+def measure_distillation(scale: float = 1.0, as_json: bool = False) -> None:
+    """Nats a character of a network that learns from the average of several."""
+    _report("distillation", lambda: distillation.measure(scale=scale), as_json, keep=scale == 1)
+
+
 APART = (
     measure_distribute,
     measure_quality,
@@ -312,6 +321,7 @@ APART = (
     measure_grid,
     measure_ablation,
     measure_min_cells,
+    measure_distillation,
     measure_precision,
 )  # they take hours, or need JAX
 

@@ -21,6 +21,7 @@ def markdown(results: dict[str, Any]) -> str:
         ("quality", "the defaults, in so many minutes", _quality),
         ("ablation", "without one part", _ablation),
         ("min-cells", "another cell", _quality),
+        ("distillation", "learning from several networks", _quality),
     ):
         if kind in results:
             blocks.append(table(heading, results[kind]["rows"]))

@@ -56,8 +56,9 @@ class TextTask:
         return f"to write text: chargen sample --run {run.path}"
 
     def compare(self, quality: float) -> Comparison:
-        """Compare the bits a character with those of n-grams that learnt from the same text."""
+        """Compare the bits a character with those of n-grams that learnt from the same text, and of other texts of its size."""
         from chargen.insight.unigram import cross_entropies, describe_worse
+        from chargen.insight.usual import describe_usual
 
         plan = self.plan
         assert plan.validation is not None
@@ -66,7 +67,8 @@ class TextTask:
             return Comparison({}, [])
         nats = cross_entropies(plan.parts.training, plan.validation.stream, len(plan.vocabulary))
         baselines = {name: plan.conversion.bits_per_character(one) for name, one in nats.items()}
-        return Comparison(baselines, list(describe_worse("validation", quality, baselines, part="held out")))
+        worse = describe_worse("validation", quality, baselines, part="held out")
+        return Comparison(baselines, [*worse, *describe_usual(plan.corpus)])
 
     def test(self, run: RunDirectory) -> None:
         """Measure nothing: only classifiers take texts to test on."""
