@@ -1,11 +1,21 @@
+"""Measure characters a second in writing, and the share of what the machine can do at most.
+
+Many texts cost products; one text of a network reads all weights for each character, apart from those that stay in a core's
+own cache.
+"""
+
 import time
 from statistics import median
 from typing import Any
 
 import numpy as np
 
+from benchmarks.engines import Size
 from benchmarks.models import random_model
+from benchmarks.products import flops_per_character, kernel_rate, reading_rate
+from benchmarks.train import GATES
 from chargen.network.model_file import TextModel
+from chargen.training.speed import FORWARD_SHARE
 from chargen.writing.generation import sample_texts
 from chargen.writing.sampling import Sampler
 
@@ -28,9 +38,22 @@ def measure() -> list[dict[str, Any]]:
                     "median": median(rates),
                     "min": min(rates),
                     "max": max(rates),
+                    **_share(model, count, median(rates)),
                 }
             )
     return rows
+
+
+def _share(model: TextModel, count: int, rate: float) -> dict[str, float]:
+    """Return the share of the machine's products or, for one text, of the rate at which it reads so many weights."""
+    config = model.network.config
+    size = Size(config.num_layers, config.hidden_size, context_length=1, batch_size=count)
+    operations = flops_per_character(GATES["lstm"], size) / FORWARD_SHARE
+    if count == 1:
+        num_bytes = round(4 * operations / 2)  # each weight is multiplied and added once
+        return {"share_of_reading": num_bytes * rate / reading_rate(num_bytes)}
+    products = kernel_rate("float32")
+    return {"share_of_products": operations * rate / products} if products else {}
 
 
 def _rate(model: TextModel, count: int, length: int) -> float:

@@ -15,7 +15,7 @@ def markdown(results: dict[str, Any]) -> str:
         for row in results[kind]["rows"]
     ]
     if rows:
-        lines = [f"| {row['what']} | {_number(row['median'])} {row['unit']} |" for row in rows]
+        lines = [f"| {row['what']} | {_number(row['median'])} {row['unit']}{_share(row)} |" for row in rows]
         blocks.append("\n".join(["| what | median |", "| --- | ---: |", *lines]))
     for kind, heading, table in (
         ("quality", "the defaults, in so many minutes", _quality),
@@ -33,6 +33,13 @@ def markdown(results: dict[str, Any]) -> str:
         blocks.append(_distribute(results["distribute"]["rows"]))
     machines = dict.fromkeys(report["machine"] for report in results.values())
     return "\n\n".join([*blocks, f"Measured on: {'; '.join(machines)}."])
+
+
+def _share(row: dict[str, Any]) -> str:
+    """Return the share of what the machine can do at most, if it was measured and this is not a table of trainings."""
+    if "share_of_reading" in row:
+        return f", {row['share_of_reading']:.0%} of reading its weights"
+    return f", {row['share_of_products']:.0%} of the products" if "share_of_products" in row else ""
 
 
 def _quality(heading: str, rows: list[dict[str, Any]]) -> str:
