@@ -34,7 +34,7 @@ CHARACTERS_PER_TOKEN = {"char": 1, "byte": 1, "word": 5, "bpe": 3}
 MOST_MEMBERS = 3  # networks that are trained unless the user says; writing takes as long as with all of them
 PASSES_OF_A_MEMBER = 18.0  # from which on another network gains more than reading the text once more
 # Up to so many passes, these shares of the outputs and of the recurrent weights.
-DROPPED_BY_PASSES = ((2, 0.0, 0.0), (5, 0.1, 0.1), (20, 0.2, 0.1), (40, 0.3, 0.2), (math.inf, 0.4, 0.4))
+DROPPED_BY_PASSES = ((2, 0.0, 0.0), (5, 0.1, 0.1), (30, 0.2, 0.1), (40, 0.3, 0.2), (math.inf, 0.4, 0.4))
 MOST_DROPPED_OF_LINES = 0.1  # they are too short for more dropout
 ADAMW = {"optimizer": "adamw", "weight_decay": 0.05, "beta_2": 0.98, "schedule": "cosine", "patience": 0}
 LEARNING_RATES = {"lstm": 0.004, "gru": 0.004, "simplernn": 0.001, "dense": 0.001}
