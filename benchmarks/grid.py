@@ -26,8 +26,6 @@ FIXED: dict[str, tuple[object, ...]] = {
     "128 units": ("--hidden-size", 128, "--members", 1),
     "256 units": ("--hidden-size", 256, "--members", 1),
     "512 units": ("--hidden-size", 512, "--members", 1),
-    "no dropout": ("--dropout", 0, "--weight-drop", 0),
-    "much dropout": ("--dropout", 0.4, "--weight-drop", 0.4),
     "three networks": ("--members", 3),
 }
 CHOSEN = "as chosen"

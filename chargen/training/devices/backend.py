@@ -16,6 +16,8 @@ INSTALLED_BY = {"tensorflow": "tensorflow", "jax": "'chargen[jax]'", "torch": "'
 
 M_TRIM_THRESHOLD, M_MMAP_MAX, M_ARENA_MAX = -1, -4, -8  # of glibc's malloc.h
 LARGEST_INT = 2**31 - 1
+MADV_HUGEPAGE, LARGE_PAGE = 14, 1 << 21  # of Linux's mman.h; bytes
+HEAP_BYTES = 3 << 29  # as much as most trainings use, and less than M_TRIM_THRESHOLD, so that it stays
 LONGEST_WAIT_SECONDS = 7 * 24 * 3600
 
 
@@ -154,12 +156,27 @@ def muted_stderr() -> Iterator[None]:
 
 
 def keep_freed_memory() -> None:
-    """Make glibc, if it is the allocator, keep freed memory instead of returning it to the system.
+    """Make glibc, if it is the allocator, keep freed memory instead of returning it to the system, and take large pages.
 
     XLA allocates its buffers for each step. If they go back to the system in between, the kernel clears every page of them
-    again, which takes as long as the step itself.
+    again, which takes as long as the step itself. The processor remembers the places of few pages: with pages of 2 MB instead
+    of 4 kB a small network trains up to a tenth faster, a large one some percent.
     """
     with suppress(OSError, AttributeError):
-        mallopt = ctypes.CDLL(None).mallopt
+        library = ctypes.CDLL(None)
         for parameter, value in ((M_ARENA_MAX, 1), (M_MMAP_MAX, 0), (M_TRIM_THRESHOLD, LARGEST_INT)):
-            mallopt(parameter, value)
+            library.mallopt(parameter, value)
+        _take_large_pages(library)
+
+
+def _take_large_pages(library: ctypes.CDLL) -> None:
+    """Extend the heap by room that nothing occupies yet, and ask the system for large pages wherever it is used.
+
+    Memory counts only once it is used.
+    """
+    library.malloc.restype = ctypes.c_void_p
+    room = library.malloc(ctypes.c_size_t(HEAP_BYTES))
+    if room:
+        start = -(-room // LARGE_PAGE) * LARGE_PAGE
+        library.madvise(ctypes.c_void_p(start), ctypes.c_size_t(HEAP_BYTES - LARGE_PAGE), MADV_HUGEPAGE)
+        library.free(ctypes.c_void_p(room))
