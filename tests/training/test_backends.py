@@ -121,3 +121,24 @@ def test_a_process_has_one_backend() -> None:
     load_backend()
     with pytest.raises(ConfigError, match=r"training\.backend is torch, but this process has loaded Keras on tensorflow"):
         load_backend("torch")
+
+
+LARGE_PAGES = Path("/sys/kernel/mm/transparent_hugepage/enabled")
+SHARE_OF_LARGE_PAGES = """
+import re
+from pathlib import Path
+from chargen.training.devices.backend import keep_freed_memory
+keep_freed_memory()
+keep_freed_memory()  # as for a second training
+used = bytearray(1 << 28)
+rollup = Path("/proc/self/smaps_rollup").read_text()
+print(int(re.search(r"AnonHugePages: *(\\d+)", rollup)[1]) * 1024 / len(used))
+"""
+
+
+@pytest.mark.skipif(
+    not LARGE_PAGES.is_file() or "[never]" in LARGE_PAGES.read_text(), reason="this system gives no large pages to a program"
+)
+def test_memory_is_in_large_pages() -> None:
+    done = subprocess.run([sys.executable, "-c", SHARE_OF_LARGE_PAGES], capture_output=True, text=True, check=True)
+    assert float(done.stdout) > 0.5
