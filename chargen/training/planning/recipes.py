@@ -22,7 +22,7 @@ PRESETS = {"fast": 1.0, "balanced": 5.0, "best": 30.0}  # minutes on `PRESET_COR
 PRESET_CORES = 2
 DEFAULT_PRESET = "balanced"
 
-CHARACTERS_PER_WEIGHT = 7
+CHARACTERS_PER_WEIGHT = 1
 WEIGHTS_PER_CHARACTER = 7
 HIDDEN_SIZES = (64, 128, 256, 512, 768, 1024, 1536, 2048)
 SMALLEST_FED = 128  # units for any text but a tiny one: with much dropout they are better than fewer units
@@ -76,12 +76,13 @@ class Chosen(NamedTuple):
 def choose_members(corpus: Corpus, chosen: Chosen, *, minutes: float, machine: Machine) -> int:
     """Return how many networks to train in so many minutes, one after the other.
 
-    The average of several networks is better than each of them, but each has only a share of the time. There are as many as
-    can still read the text often.
+    The average of several networks is better than each of them, but not than a larger network. So there are as many as can
+    have the size of a single one, and still read the text often.
     """
+    size = _size_of(choose_recipe(corpus, chosen, minutes=minutes, machine=machine))
     for members in range(MOST_MEMBERS, 1, -1):
         recipe = choose_recipe(corpus, chosen, minutes=minutes / members, machine=machine)
-        if recipe.passes >= min(PASSES_OF_A_MEMBER, recipe.most_passes):
+        if _size_of(recipe) == size and recipe.passes >= min(PASSES_OF_A_MEMBER, recipe.most_passes):
             return members
     return 1
 
@@ -117,6 +118,12 @@ def choose_recipe(corpus: Corpus, chosen: Chosen, *, minutes: float, machine: Ma
         _learning_in_words(training),
     )
     return Recipe(layer, passes, most_passes, reasons)
+
+
+def _size_of(recipe: Recipe) -> int | None:
+    """Return the units that were chosen, None if they are given."""
+    size: int | None = recipe.layer["network"].get("hidden_size")
+    return size
 
 
 def default_reasons(corpus: Corpus, resolved: Resolved) -> tuple[str, ...]:
