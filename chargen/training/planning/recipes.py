@@ -22,7 +22,7 @@ PRESETS = {"fast": 1.0, "balanced": 5.0, "best": 30.0}  # minutes on `PRESET_COR
 PRESET_CORES = 2
 DEFAULT_PRESET = "balanced"
 
-CHARACTERS_PER_WEIGHT = 1
+CHARACTERS_PER_WEIGHT = 1.4
 WEIGHTS_PER_CHARACTER = 7
 HIDDEN_SIZES = (64, 128, 256, 512, 768, 1024, 1536, 2048)
 SMALLEST_FED = 128  # units for any text but a tiny one: with much dropout they are better than fewer units
