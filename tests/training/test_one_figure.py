@@ -49,7 +49,7 @@ def first_bits(*arguments: object) -> float:
 def test_all_commands_agree(form: tuple[object, ...], lines: bool, train: Train, prose: Path, names: Path) -> None:
     trained = train(names if lines else prose, *SETTINGS, *form)
     run, model = trained.run, load_model(trained.run.model)
-    told = float(re.findall(r"([\d.]+) bits/char", trained.stderr)[-1])
+    told = float(re.findall(r"best ([\d.]+) bits/char", trained.stderr)[-1])
     bits = first_bits(run.path)
     assert told == pytest.approx(bits, abs=1e-3)
     assert model.provenance["bits_per_character"] == pytest.approx(bits, abs=1e-5)
