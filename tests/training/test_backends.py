@@ -100,7 +100,7 @@ def test_a_run_of_one_backend_is_the_start_of_another(
     assert done.returncode == 0, done.stderr
     chatter = [line for line in done.stderr.splitlines() if "training on " in line]
     assert chatter[0].endswith(f", {backend}")
-    lines = ("text", "network", "start", "few steps", "device", "ready", "epoch", "memory", "farewell", "worse")
+    lines = ("text", "network", "start", "few steps", "device", "ready", "epoch", "memory", "farewell", "worse", "usual")
     assert len(done.stderr.splitlines()) == len(lines), done.stderr
     run = RunDirectory(tmp_path / done.stdout.strip())
     before, after = load_model(start.last_model).network.weights, load_model(run.model).network.weights
