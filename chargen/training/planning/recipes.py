@@ -22,7 +22,8 @@ PRESETS = {"fast": 1.0, "balanced": 5.0, "best": 30.0}  # minutes on `PRESET_COR
 PRESET_CORES = 2
 DEFAULT_PRESET = "balanced"
 
-CHARACTERS_PER_WEIGHT = 1.4
+# Up to so many units, how many characters each weight has to see for a network to be better than a smaller one.
+CHARACTERS_PER_WEIGHT = ((512, 1.4), (math.inf, 5.0))
 WEIGHTS_PER_CHARACTER = 7
 HIDDEN_SIZES = (64, 128, 256, 512, 768, 1024, 1536, 2048)
 SMALLEST_FED = 128  # units for any text but a tiny one: with much dropout they are better than fewer units
@@ -32,6 +33,7 @@ MOST_PASSES = 60.0  # over the text; more only overfit
 VOCABULARY = {"char": 80, "byte": 200, "word": 10_000, "bpe": 1_000}  # tokens, before they are counted
 CHARACTERS_PER_TOKEN = {"char": 1, "byte": 1, "word": 5, "bpe": 3}
 MOST_MEMBERS = 3  # networks that are trained unless the user says; writing takes as long as with all of them
+ENOUGH_UNITS = 512  # from which on another network gains more than more units
 PASSES_OF_A_MEMBER = 18.0  # from which on another network gains more than reading the text once more
 # Up to so many passes, these shares of the outputs and of the recurrent weights.
 DROPPED_BY_PASSES = ((2, 0.0, 0.0), (5, 0.1, 0.1), (30, 0.2, 0.1), (40, 0.3, 0.2), (math.inf, 0.4, 0.4))
@@ -76,13 +78,14 @@ class Chosen(NamedTuple):
 def choose_members(corpus: Corpus, chosen: Chosen, *, minutes: float, machine: Machine) -> int:
     """Return how many networks to train in so many minutes, one after the other.
 
-    The average of several networks is better than each of them, but not than a larger network. So there are as many as can
-    have the size of a single one, and still read the text often.
+    The average of several networks is better than each of them, but not than a much larger network. So there are as many as
+    can have the size of a single one, or `ENOUGH_UNITS`, and still read the text often.
     """
     size = _size_of(choose_recipe(corpus, chosen, minutes=minutes, machine=machine))
     for members in range(MOST_MEMBERS, 1, -1):
         recipe = choose_recipe(corpus, chosen, minutes=minutes / members, machine=machine)
-        if _size_of(recipe) == size and recipe.passes >= min(PASSES_OF_A_MEMBER, recipe.most_passes):
+        as_large = _size_of(recipe) == size or (_size_of(recipe) or 0) >= ENOUGH_UNITS
+        if as_large and recipe.passes >= min(PASSES_OF_A_MEMBER, recipe.most_passes):
             return members
     return 1
 
@@ -177,7 +180,8 @@ def _network_size(chosen: Chosen, text: _TextSize, operations: float, largest: i
         if not chosen.any("network.embedding_size"):
             size["embedding_size"] = 64 if hidden_size < 512 else 128
         weights = _num_weights(_with_network(chosen.settings, size), text)
-        worth_it = operations / (OPERATIONS_PER_WEIGHT * weights) >= CHARACTERS_PER_WEIGHT * weights
+        needed = next(needed for most, needed in CHARACTERS_PER_WEIGHT if hidden_size <= most)
+        worth_it = operations / (OPERATIONS_PER_WEIGHT * weights) >= needed * weights
         fed = (hidden_size <= SMALLEST_FED and not text.is_tiny) or weights <= WEIGHTS_PER_CHARACTER * text.characters
         if not best or (worth_it and fed):
             best = size
