@@ -23,6 +23,12 @@ class Trained(NamedTuple):
     run: Path
     seconds: float
 
+    @property
+    def last_model(self) -> Path:
+        """The model of the last epoch; of several networks, the model of all."""
+        last = self.run / "last.safetensors"
+        return last if last.is_file() else self.run / "model.safetensors"
+
 
 class Split(NamedTuple):
     """Two text files."""

@@ -99,9 +99,8 @@ def _row(case: Case, setting: str, folder: Path, scale: float) -> dict[str, Any]
     own.mkdir(parents=True, exist_ok=True)
     split = case.split(own)
     options = ("--minutes", case.minutes * scale, *LAST_WEIGHTS, "--no-memory", *FIXED.get(setting, ()))
-    run, _ = trained_once(split, (*options, "--random-seed", 1), own)
-    model = "last.safetensors" if (run / "last.safetensors").is_file() else "model.safetensors"
-    nats = next(iter(evaluate(run / model, text=split.test).values()))
+    trained = trained_once(split, (*options, "--random-seed", 1), own)
+    nats = next(iter(evaluate(trained.last_model, text=split.test).values()))
     return {
         "what": f"{case.what}: {setting}",
         "unit": "nats",
@@ -110,7 +109,7 @@ def _row(case: Case, setting: str, folder: Path, scale: float) -> dict[str, Any]
         "max": nats,
         "case": case._asdict(),
         "setting": setting,
-        **facts(run),
+        **facts(trained.run),
     }
 
 

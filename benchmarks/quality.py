@@ -92,7 +92,7 @@ def measure_record(record: Record, *more: object, seeds: int, scale: float = 1.0
         folder.mkdir(parents=True, exist_ok=True)
         split = split_of(record.text, folder)
         runs = [trained_once(split, (*options, "--random-seed", seed), folder) for seed in range(1, seeds + 1)]
-        models = [run / "last.safetensors" for run, _ in runs]
+        models = [trained.last_model for trained in runs]
         by_run, together = [evaluate(model, text=split.test) for model in models], evaluate(*models, text=split.test)
     once = ", one seed" if seeds == 1 else ""
     what = f"{record.text}, {record.what(scale)} ({max(seconds for _, seconds in runs):,.0f} s{once})"
@@ -128,7 +128,7 @@ def measure_ablation(*, seeds: int = 3, scale: float = 1.0) -> Rows:
 
 def _ablated(split: Split, what: str, seed: int, folder: Path) -> float:
     trained = train(split.training, *ABLATION, *ABLATED[what], "--random-seed", seed, folder=folder)
-    return evaluate(trained.run / "last.safetensors", text=split.test)["stream"]
+    return evaluate(trained.last_model, text=split.test)["stream"]
 
 
 def split_of(text: str, folder: Path) -> Split:

@@ -27,7 +27,7 @@ def test_usual_figures_of_short_texts_are_those_that_were_measured(size: int, bi
     assert bits == pytest.approx(np.interp(np.log(size), np.log(sizes), [row["median"] for row in rows]), abs=0.1)
 
 
-@pytest.mark.parametrize(("size", "bits", "text"), [(540_000, 2.0, "nietzsche"), (1_000_000, 2.0, "tinyshakespeare")])
+@pytest.mark.parametrize(("size", "bits", "text"), [(540_000, 1.8, "nietzsche"), (1_000_000, 2.0, "tinyshakespeare")])
 def test_usual_figures_of_long_texts_are_those_that_were_measured(size: int, bits: float, text: str) -> None:
     assert (size, bits) in USUAL_BITS
     row = next(row for row in RESULTS["quality"]["rows"] if row["text"] == text and row["what"].endswith("stream"))
