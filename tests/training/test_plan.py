@@ -45,7 +45,7 @@ def plan(text: str = TEXT, **sections: dict[str, Any]) -> TextPlan:
         ("abcde\nab\n" * 999 + "ab", "line", "last", False, WindowSizes(6, 1, 128)),
         (TEXT * 9, "document", "all", False, WindowSizes(32, 32, 2)),
         (TEXT * 50, "document", "all", False, WindowSizes(64, 64, 8)),
-        (TEXT * 999, "document", "all", False, WindowSizes(128, 128, 32)),
+        (TEXT * 999, "document", "all", False, WindowSizes(128, 128, 16)),
         (TEXT * 9, "document", "last", False, WindowSizes(40, 3, 32)),
         (TEXT * 9, "document", "last", True, WindowSizes(40, 40, 2)),
         (TEXT * 99, "document", "last", True, WindowSizes(40, 40, 16)),

@@ -9,7 +9,7 @@ OF_A_CORE, OF_A_GPU = 7e10, 1e13
 DENSE_SPEED = 0.1  # of a graph of Dense layers, relative to the other cells
 FEWEST_UNITS_IN_BFLOAT16 = 128  # from here on products of bfloat16 numbers save time on a CPU, and lose nothing
 LARGEST_SIZE, LARGEST_SIZE_ON_GPU = 1024, 2048  # units of a layer
-LARGEST_BATCH, LARGEST_BATCH_ON_GPU = 32, 128  # a GPU takes about as long for one window as for many
+LARGEST_BATCH, LARGEST_BATCH_ON_GPU = 32, 256  # lines; a GPU takes about as long for one window as for many
 
 
 class Machine(NamedTuple):
