@@ -22,6 +22,6 @@ def _looks_english(corpus: Corpus) -> bool:
     """Tell whether a text is prose or verse whose letters are those of English."""
     if corpus.is_list or corpus.labels:
         return False
-    beginning = str(next(iter(corpus.documents)).text[:LOOKED_AT])
+    beginning = str(max((document.text for document in corpus.documents), key=len)[:LOOKED_AT])
     plain = sum(character.isascii() and (character.isalpha() or character.isspace()) for character in beginning)
     return plain >= MOSTLY * len(beginning)

@@ -40,3 +40,7 @@ def test_a_usual_figure_is_shown_for_english_of_a_size_that_was_measured() -> No
     assert line == "English texts of about 30,000 characters usually reach 2.1 bits/char with the automatic settings"
     others = [corpus(sentence), corpus(sentence * 500, reading="line"), corpus("if (x[0] += 1) { y(); }\n" * 1000)]
     assert [describe_usual(one) for one in [*others, corpus("Темна была ночь. " * 2000)]] == [[]] * 4
+    after_an_empty_one = Corpus(
+        "text", Documents.of([Document(""), Document("Темна была ночь. " * 2000)]), "document", "0" * 64
+    )
+    assert describe_usual(after_an_empty_one) == []

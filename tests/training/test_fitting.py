@@ -119,6 +119,11 @@ def test_an_option_decides_how_many_networks_there_are(pretend: Callable[..., Te
     assert pretend(lambda plan: 1e-6, minutes=2, training={"members": 2}).settings.training.members == 2
 
 
+def test_a_preset_trains_one_network() -> None:
+    budget = Budget(minutes=1e5, exact=False, began=0.0)
+    assert plan_within(budget, resolved(network={"hidden_size": 4}), NAMES).settings.training.members == 1
+
+
 def launches(plan: TextPlan) -> float:
     """Return the seconds of a step on a GPU that waits for the host at each token, however large the network is."""
     return 1e-5 * plan.windows.context_length

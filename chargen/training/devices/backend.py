@@ -159,8 +159,7 @@ def keep_freed_memory() -> None:
     """Make glibc, if it is the allocator, keep freed memory instead of returning it to the system, and take large pages.
 
     XLA allocates its buffers for each step. If they go back to the system in between, the kernel clears every page of them
-    again, which takes as long as the step itself. The processor remembers the places of few pages: with pages of 2 MB instead
-    of 4 kB a small network trains up to a tenth faster, a large one some percent.
+    again, which takes as long as the step itself. With pages of 2 MB instead of 4 kB the processor looks up fewer addresses.
     """
     with suppress(OSError, AttributeError):
         library = ctypes.CDLL(None)

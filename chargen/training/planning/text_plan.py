@@ -201,10 +201,9 @@ def make_plan(
 ) -> TextPlan:
     """Choose the settings that are open from the corpus, cut the corpus into batches and estimate the memory.
 
-    passes: how often the text will be read, by default training.epochs times. largest_batch: windows of a batch, unless the
-    settings say. Raises ConfigError for settings that conflict,
-    need more memory than the machine has, do not fit the weights to start from, or leave nothing to predict, and CorpusError
-    for a text that is shorter than a window.
+    passes: how often the text will be read, by default training.epochs times. largest_batch: as `choose_windows` takes it.
+    Raises ConfigError for settings that conflict, need more memory than the machine has, do not fit the weights to start from,
+    or leave nothing to predict, and CorpusError for a text that is shorter than a window.
     """
     if start:
         check_fits(start, settings.network)

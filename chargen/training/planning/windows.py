@@ -62,8 +62,8 @@ def choose_windows(
 
     Lines and short rows: one window each, or one for every token with targets "last". Documents: windows side by side, or the
     classic 40 tokens every 3 with targets "last". Windows of labelled documents overlap by the token whose place the label
-    takes. Batches and windows are small enough for `FEWEST_STEPS` optimizer steps in the training, and batches have at most
-    `largest` windows, of lines; half as many of the longer windows of documents, which learn more from smaller batches.
+    takes. Batches and windows are small enough for `FEWEST_STEPS` optimizer steps in the training. A batch has at most
+    `largest` lines, or half as many windows of documents, which learn more from smaller batches.
     """
     training, last = settings.training, settings.network.targets == "last"
     lines, one_target = corpus.is_list, last and not training.stateful
@@ -74,9 +74,9 @@ def choose_windows(
         stride = max(1, context_length - 1) if corpus.labels and not training.stateful else context_length
     stride = training.stride or stride
     windows = _count_windows(parts.training, context_length, stride, one_target=one_target)
-    most, fewest = (
-        (LARGEST_BATCH_OF_ONE_TARGET, SMALLEST_BATCH_OF_ONE_TARGET) if one_target else (largest if lines else largest // 2, 1)
-    )
+    most, fewest = largest if lines else largest // 2, 1
+    if one_target:
+        most, fewest = LARGEST_BATCH_OF_ONE_TARGET, SMALLEST_BATCH_OF_ONE_TARGET
     batch_size = max(fewest, min(passes * windows / FEWEST_STEPS, most))
     if training.stateful and last:
         batch_size = min(batch_size, largest_batch(parts.shortest, context_length))
