@@ -14,6 +14,7 @@ from benchmarks.engines import Size
 from benchmarks.models import random_model
 from benchmarks.products import flops_per_character, kernel_rate, reading_rate
 from benchmarks.train import GATES
+from chargen.native.library import kernels_or_none
 from chargen.network.model_file import TextModel
 from chargen.training.speed import FORWARD_SHARE
 from chargen.writing.generation import sample_texts
@@ -26,6 +27,7 @@ SINGLE, BATCH = (1, 2000), (512, 100)  # texts, characters of each
 
 def measure() -> list[dict[str, Any]]:
     """Measure characters a second, for one text at a time and for many in a batch."""
+    kernels_or_none()  # sampling uses them only if they are already built
     rows = []
     for num_layers, hidden_size in SIZES:
         model = random_model(num_layers=num_layers, hidden_size=hidden_size)

@@ -4,32 +4,39 @@
 #include <sched.h>
 #include <time.h>
 
-/* Threads that do the same steps, each a part of every step, and meet after it. On a busy machine one of them may not run, and
- * keeps the others waiting: then all of them leave, at the same step. */
-typedef struct { long count, arrived, meetings; int late, leaving; } Team;
-#define SPINS 2000 /* some 50 microseconds */
-#define LATE_SECONDS 1e-3
+/* Threads that do the same steps, each a part of every step, and meet after it. On a busy machine one of them does not run for
+ * much of the time, and keeps the others waiting: then all of them leave, at the same step. Some waiting is no reason, because
+ * on any machine a thread is stopped now and then. */
+typedef struct { long count, arrived, meetings, began, waited; int late, leaving; } Team; /* began, waited: in nanoseconds */
+#define SPINS 2000 /* some 50 microseconds, which do not count as waiting */
+#define MOST_WAITING 8 /* an eighth of the time may be waiting, and so many nanoseconds more: */
+#define PATIENCE 5000000
 
-static double seconds(void) {
+static long nanoseconds(void) {
     struct timespec now;
     clock_gettime(CLOCK_MONOTONIC, &now);
-    return now.tv_sec + 1e-9 * now.tv_nsec;
+    return now.tv_sec * 1000000000L + now.tv_nsec;
 }
-static void wait_for_next(const long *meetings, long number, int *late) {
-    double began = 0;
-    for (long spins = 0; __atomic_load_n(meetings, __ATOMIC_ACQUIRE) == number; spins++) {
-        if (spins == SPINS) began = seconds();
+static long waiting_allowed(const Team *team, long now) { return (now - team->began) / MOST_WAITING; }
+static void note_wait(Team *team, long began) {
+    long now = nanoseconds(), waited = __atomic_add_fetch(&team->waited, now - began, __ATOMIC_RELAXED);
+    if (waited > PATIENCE + waiting_allowed(team, now)) __atomic_store_n(&team->late, 1, __ATOMIC_RELAXED);
+}
+static void wait_for_next(Team *team, long number) {
+    long began = 0;
+    for (long spins = 0; __atomic_load_n(&team->meetings, __ATOMIC_ACQUIRE) == number; spins++) {
+        if (spins == SPINS) began = nanoseconds();
         if (spins < SPINS) _mm_pause();
         else sched_yield();
     }
-    if (began && seconds() - began > LATE_SECONDS) __atomic_store_n(late, 1, __ATOMIC_RELAXED);
+    if (began) note_wait(team, began);
 }
 /* Return when all members have called this; NULL is a team of one. */
 static void meet(Team *team) {
     if (!team || team->count == 1) return;
     long number = __atomic_load_n(&team->meetings, __ATOMIC_RELAXED);
     if (__atomic_add_fetch(&team->arrived, 1, __ATOMIC_ACQ_REL) < team->count) {
-        wait_for_next(&team->meetings, number, &team->late);
+        wait_for_next(team, number);
         return;
     }
     team->arrived = 0, team->leaving = __atomic_load_n(&team->late, __ATOMIC_RELAXED);
@@ -161,7 +168,7 @@ static int run_member(void *given) {
 }
 /* Do the first steps of a layer, all unless the threads have to wait for each other. */
 static int forward_together(const Layer *l, long *steps) {
-    Team team = {0};
+    Team team = {.began = nanoseconds()};
     Member members[l->together];
     int result = DONE;
     for (long k = 0; k < l->together; k++) members[k] = (Member){.team = &team, .member = k};
