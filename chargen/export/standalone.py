@@ -293,14 +293,14 @@ class Memory:
         return place if place < end and self.tokens[place] == token else self.nowhere
 
     def mixed(self, logits: Any, contexts: list[int]) -> Any:
-        """Return the logarithms of the mixture with a network's logits, (V,)."""
+        """Return the logits of the mixture with a network, (V,): square roots of probabilities are averaged."""
         found: Any = np.full(len(logits), 1 / len(logits))
         for node in contexts:
             children = slice(self.firsts[node], self.firsts[node + 1])
             found = found * self.rest[node]
             found[self.tokens[children]] += self.kept[children]
-        network = np.exp(logits.astype(np.float64) - logits.max())
-        return np.log((1 - self.weight) / network.sum() * network + self.weight * found)
+        network = np.exp((logits.astype(np.float64) - logits.max()) / 2)
+        return 2 * np.log((1 - self.weight) / np.linalg.norm(network) * network + self.weight * np.sqrt(found))
 
 
 class Mixture:

@@ -12,9 +12,9 @@ from chargen.memory.counting import Integers, Level, count_grams
 from chargen.memory.ngrams import Doubles, pack_grams
 
 ORDER = 8
-FEWEST = (0, 0, 1, 1, 2, 2, 2, 2, 2)  # occurrences of an n-gram, by its length, to be kept
+FEWEST = (0, 0, 1, 1, 1, 1, 2, 2, 2)  # occurrences of an n-gram, by its length, to be kept
 MOST_TOKENS = 5_000_000  # to learn from; n-grams of more take gigabytes while they are counted
-WEIGHT = 0.2  # where there is no held-out text to choose it
+WEIGHT = 0.25  # where there is no held-out text to choose it
 WEIGHTS = np.arange(0, 100) / 100  # to choose from
 
 
@@ -58,11 +58,19 @@ def _documents(stream: TokenStream, most: int) -> tuple[Integers, Integers]:
     return tokens, np.repeat(np.cumsum(lengths) - lengths, lengths)
 
 
-def choose_weight(network: Doubles, memory: Doubles) -> tuple[float, float]:
+def choose_weight(network: Doubles, memory: Doubles, overlap: Doubles) -> tuple[float, float]:
     """Return the weight of the memory for which a text costs least, and the nats a token that it then saves.
 
-    network, memory: the probabilities of its tokens, (N,), under each.
+    network, memory: the probabilities of its tokens, (N,), under each. overlap: (N,), the sum over all tokens of the square
+    root of the product of both.
     """
-    costs = [-float(np.log((1 - weight) * network + weight * memory).mean()) for weight in WEIGHTS]
+    roots = np.sqrt(network), np.sqrt(memory)
+    costs = [_cost(*roots, overlap, weight) for weight in WEIGHTS]
     best = int(np.argmin(costs))
     return float(WEIGHTS[best]), costs[0] - costs[best]
+
+
+def _cost(network: Doubles, memory: Doubles, overlap: Doubles, weight: float) -> float:
+    """Return the nats a token under the mixture, given the roots of both probabilities; see chargen/memory/ngrams.py."""
+    total = (1 - weight) ** 2 + 2 * weight * (1 - weight) * overlap + weight**2
+    return float((np.log(total) - 2 * np.log((1 - weight) * network + weight * memory)).mean())

@@ -39,14 +39,15 @@ static void memory_probabilities(const Memory *m, const int32_t *contexts, doubl
     }
 }
 
-/* Replace logits, (rows, V), by the logarithms of the mixture; `room` has V numbers. */
+/* Replace logits, (rows, V), by those of the mixture, in which square roots are averaged; `room` has V numbers. */
 EXPORT void memory_mix(const Memory *m, long rows, const int32_t *contexts, float *logits, double *room) {
     for (long b = 0; b < rows; b++, contexts += m->order, logits += m->V) {
         float highest = -INFINITY;
         double sum = 0;
         memory_probabilities(m, contexts, room);
         for (long v = 0; v < m->V; v++) highest = logits[v] > highest ? logits[v] : highest;
-        for (long v = 0; v < m->V; v++) sum += logits[v] = expf(logits[v] - highest);
-        for (long v = 0; v < m->V; v++) logits[v] = logf((1 - m->weight) / sum * logits[v] + m->weight * room[v]);
+        for (long v = 0; v < m->V; v++) logits[v] = expf((logits[v] - highest) / 2), sum += logits[v] * logits[v];
+        double share = (1 - m->weight) / sqrt(sum);
+        for (long v = 0; v < m->V; v++) logits[v] = 2 * logf(share * logits[v] + m->weight * sqrt(room[v]));
     }
 }

@@ -35,10 +35,9 @@ class Scorer:
         costs, after = [], []
         for (model, there), (state, contexts) in zip(self._members, states, strict=True):
             read, wanted = (ids, targets) if there is None else (there[ids], there[targets])
-            cost, state = token_nats(model.network, read, wanted, state)
-            if model.memory and contexts is not None:
-                found = model.memory.read(read, contexts)
-                cost, contexts = model.memory.mixed_nats(cost, found, wanted), found[:, -1]
+            found = None if model.memory is None or contexts is None else model.memory.read(read, contexts)
+            cost, state = token_nats(model.network, read, wanted, state, memory=model.memory, contexts=found)
+            contexts = None if found is None else found[:, -1]
             costs.append(-cost)
             after.append((state, contexts))
         return np.log(len(costs)) - np.logaddexp.reduce(costs), tuple(after)

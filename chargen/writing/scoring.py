@@ -7,6 +7,7 @@ the recurrent product stays in the loop. B is the rows, T the tokens of each, V 
 import numpy as np
 import numpy.typing as npt
 
+from chargen.memory.ngrams import Contexts, NgramMemory
 from chargen.network.average import AnyNetwork
 from chargen.network.cells import Floats
 from chargen.network.network import NetworkState
@@ -18,17 +19,27 @@ IdArray = npt.NDArray[np.integer]
 Doubles = npt.NDArray[np.float64]
 
 
-def token_nats(network: AnyNetwork, ids: IdArray, targets: IdArray, state: NetworkState) -> tuple[Doubles, NetworkState]:
+def token_nats(
+    network: AnyNetwork,
+    ids: IdArray,
+    targets: IdArray,
+    state: NetworkState,
+    *,
+    memory: NgramMemory | None = None,
+    contexts: Contexts | None = None,
+) -> tuple[Doubles, NetworkState]:
     """Read (B, T) ids from a state, and return the cross-entropy of every target, (B, T), and the state after the last.
 
-    Nats in float64, from logits in float32, at temperature 1. targets: (B, T), the token that follows each.
+    Nats in float64, from logits in float32, at temperature 1. targets: (B, T), the token that follows each. memory: mixed with
+    the network. contexts: of the memory, after each id, (B, T, order).
     """
     nats = np.empty(ids.shape)
     steps = max(1, TOKENS_AT_ONCE // len(ids))
     for first in range(0, ids.shape[1], steps):
         part = slice(first, first + steps)
         outputs, state = read_outputs(network, ids[:, part], state)
-        nats[:, part] = _cross_entropies(network, outputs, targets[:, part].T).T
+        after = None if contexts is None else contexts[:, part].swapaxes(0, 1)
+        nats[:, part] = _cross_entropies(network, outputs, targets[:, part].T, memory, after).T
     return nats, state
 
 
@@ -49,14 +60,19 @@ def window_outputs(network: AnyNetwork, windows: IdArray) -> Floats:
     return found
 
 
-def _cross_entropies(network: AnyNetwork, outputs: Floats, targets: IdArray) -> Doubles:
-    """Return the cross-entropy of targets, (T, B), given the recurrent outputs before them, (T, B, H)."""
+def _cross_entropies(
+    network: AnyNetwork, outputs: Floats, targets: IdArray, memory: NgramMemory | None, contexts: Contexts | None
+) -> Doubles:
+    """Return the cross-entropy of targets, (T, B), given the recurrent outputs, (T, B, H), and contexts before them."""
     rows, wanted = outputs.reshape(-1, outputs.shape[-1]), targets.reshape(-1)
     nats = np.empty(len(rows))
     at_once = max(1, LOGITS_AT_ONCE // network.vocab_size)
     for first in range(0, len(rows), at_once):
         part = slice(first, first + at_once)
-        nats[part] = cross_entropies(network.head(rows[part]), wanted[part])
+        logits = network.head(rows[part])
+        if memory and contexts is not None:
+            memory.mix(logits, contexts.reshape(len(rows), -1)[part])
+        nats[part] = cross_entropies(logits, wanted[part])
     return nats.reshape(targets.shape)
 
 

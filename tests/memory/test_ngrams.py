@@ -57,12 +57,10 @@ def test_unpruned_it_is_the_baseline(documents: list[str], order: int, context: 
 
 @settings(deadline=None)
 @given(MANY, st.text("abc", min_size=1, max_size=9), st.integers(1, 3))
-def test_targets_and_steps_agree_with_whole_distributions(documents: list[str], text: str, fewest: int) -> None:
+def test_reading_a_text_and_steps_find_the_same_contexts(documents: list[str], text: str, fewest: int) -> None:
     memory = memory_of(*documents, fewest=(0, 0, *[fewest] * 20))
     contexts = after(memory, text)
     ids = VOCABULARY.encode(text)
-    wanted = memory.probabilities(contexts[:-1])[np.arange(len(ids)), ids]
-    np.testing.assert_allclose(memory.target_probabilities(contexts[:-1], ids), wanted, rtol=1e-9)
     state = memory.start(1)
     for token, expected in zip([0, *ids], contexts, strict=True):
         memory.step(np.array([token]), state)
@@ -92,7 +90,7 @@ def test_a_pruned_memory_is_one_of_its_most_useful_grams() -> None:
 def text_of(memory: NgramMemory, text: str) -> np.ndarray:
     """Return the probability of each character of a text."""
     ids = VOCABULARY.encode(text)
-    return memory.target_probabilities(after(memory, text)[:-1], ids)
+    return memory.probabilities(after(memory, text)[:-1])[np.arange(len(ids)), ids]
 
 
 def test_no_context_reaches_back_over_the_start_of_a_document() -> None:
@@ -126,8 +124,14 @@ def test_c_and_numpy_agree(monkeypatch: pytest.MonkeyPatch) -> None:
         both.append((contexts, mixed))
     np.testing.assert_array_equal(both[0][0], both[1][0])
     np.testing.assert_allclose(both[0][1], both[1][1], rtol=1e-5)
-    expected = 0.7 * softmax(logits) + 0.3 * memory.probabilities(both[0][0])
-    np.testing.assert_allclose(np.exp(both[0][1]), expected, rtol=1e-5)
+    expected = mixture(logits, memory.probabilities(both[0][0]), 0.3)
+    np.testing.assert_allclose(softmax(both[0][1]), expected, rtol=1e-5)
+
+
+def mixture(logits: np.ndarray, found: np.ndarray, weight: float) -> np.ndarray:
+    """Return the mixture of a network and a memory by its formula, (N, V)."""
+    mixed = ((1 - weight) * np.sqrt(softmax(logits)) + weight * np.sqrt(found)) ** 2
+    return np.asarray(mixed / mixed.sum(axis=1, keepdims=True))
 
 
 def damaged(change: Callable[[dict[str, np.ndarray]], object]) -> dict[str, np.ndarray]:
@@ -170,12 +174,19 @@ def test_only_weights_of_a_mixture_are_taken(weight: float) -> None:
 def test_the_weight_is_the_one_for_which_the_text_costs_least() -> None:
     rng = np.random.default_rng(0)
     first = rng.random(5000) < 0.7  # the network is right about these, the memory about the others
-    network, memory = np.where(first, 0.9, 0.1), np.where(first, 0.1, 0.9)
-    weight, gain = choose_weight(network, memory)
-    costs = [-np.log((1 - w) * network + w * memory).mean() for w in (weight - 0.02, weight, weight + 0.02)]
-    assert costs[1] == min(costs)
-    assert gain == pytest.approx(-np.log(network).mean() - costs[1])
-    assert choose_weight(network, network * 0.9) == (0.0, 0.0)
+    logits = 2 * np.eye(V)[np.where(first, 1, 2)] + rng.normal(size=(5000, V))
+    found = softmax(2 * np.eye(V)[np.where(first, 2, 1)])
+    rows = np.arange(5000)
+
+    def chosen(network: np.ndarray, memory: np.ndarray) -> tuple[float, float]:
+        return choose_weight(network[rows, 1], memory[rows, 1], np.sqrt(network * memory).sum(axis=1))
+
+    weight, gain = chosen(softmax(logits), found)
+    costs = [-np.log(mixture(logits, found, w)[:, 1]).mean() for w in (0, weight - 0.02, weight, weight + 0.02)]
+    assert 0 < weight < 1
+    assert costs[2] == min(costs)
+    assert gain == pytest.approx(costs[0] - costs[2])
+    assert chosen(softmax(logits), softmax(logits * [1, 0.5, 1, 1])) == (0.0, 0.0)
 
 
 @pytest.fixture
@@ -193,8 +204,8 @@ def test_all_ways_of_reading_predict_the_same(model: TextModel, carried: bool) -
     ids, contexts = VOCABULARY.encode(text), after(memory, text)
     (expected,) = expectations(model, stream_of(text))
     (network,) = expectations(alone, stream_of(text))
-    mixed = 0.6 * softmax(network.logits) + 0.4 * memory.probabilities(contexts)
-    np.testing.assert_allclose(np.exp(expected.logits), mixed, rtol=1e-5)
+    mixed = mixture(network.logits, memory.probabilities(contexts), 0.4)
+    np.testing.assert_allclose(softmax(expected.logits), mixed, rtol=1e-5)
     logits, predictor = begin(model, ids[:0], 2)
     for token, wanted in zip(ids, mixed, strict=False):
         np.testing.assert_allclose(log_softmax(logits), np.log([wanted, wanted]), rtol=1e-4)

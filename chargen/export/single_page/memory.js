@@ -62,7 +62,7 @@ class NgramMemory {
   }
 }
 
-/** A network with a memory; its logits are the logarithms of the mixture. */
+/** A network with a memory; its logits are those of the mixture, in which square roots of probabilities are averaged. */
 class MixedNetwork {
   constructor(network, memory) {
     Object.assign(this, { network, memory, contexts: memory.start, mixture: new Float32Array(memory.found.length) });
@@ -80,7 +80,7 @@ class MixedNetwork {
       const network = softmax(this.network.logits);
       const found = this.memory.probabilities(this.contexts);
       for (let token = 0; token < found.length; token++) {
-        this.mixture[token] = Math.log((1 - weight) * network[token] + weight * found[token]);
+        this.mixture[token] = 2 * Math.log((1 - weight) * Math.sqrt(network[token]) + weight * Math.sqrt(found[token]));
       }
       this.mixed = true;
     }

@@ -7,14 +7,16 @@ import numpy as np
 
 from chargen.corpus.windows import TokenStream
 from chargen.memory.building import WEIGHT, build_grams, choose_weight
-from chargen.memory.ngrams import Contexts, NgramMemory
+from chargen.memory.ngrams import Contexts, Doubles, NgramMemory
 from chargen.network.model_file import TextModel, load_model, save_model
 from chargen.runs.directory import RunDirectory
 from chargen.training.planning.text_plan import TextPlan
 from chargen.training.planning.validation import part_of
 from chargen.writing.reading import expectations
+from chargen.writing.sampling import softmax
 
 MOST_MEASURED = 50_000  # held-out tokens by which the weight is chosen
+MOST_PROBABILITIES = 1 << 25  # of all tokens after these; fewer tokens are measured where a vocabulary is large
 
 
 class Chosen(NamedTuple):
@@ -80,20 +82,21 @@ def _choose(plan: TextPlan, model: TextModel) -> Chosen:
     held_out = plan.parts.validation
     if held_out is None:
         return Chosen(memory)
-    network, grams = _predicted(model, memory, part_of(held_out, MOST_MEASURED))
-    weight, saved = choose_weight(network, grams)
+    measured = part_of(held_out, min(MOST_MEASURED, MOST_PROBABILITIES // len(vocabulary)))
+    network, grams, overlap = _predicted(model, memory, measured)
+    weight, saved = choose_weight(network, grams, overlap)
     more = float(np.log(network).mean() - np.log(grams).mean())
     return Chosen(memory.weighted(weight) if weight else None, more, saved)
 
 
-def _predicted(model: TextModel, memory: NgramMemory, stream: TokenStream) -> tuple[np.ndarray, np.ndarray]:
-    """Return the probabilities of the tokens of a stream under the network and under the memory, (N,) each."""
+def _predicted(model: TextModel, memory: NgramMemory, stream: TokenStream) -> tuple[Doubles, ...]:
+    """Return the probabilities of a stream's tokens under the network and the memory, and the overlap of both, (N,) each."""
     alone = dataclasses.replace(model, memory=None)
     ids = np.asarray(stream.ids[: stream.span])[None]
     contexts: Contexts = memory.read(ids, memory.start(1))[0]
-    some = [
-        (np.exp(-one.nats), memory.target_probabilities(contexts[one.places], one.targets))
-        for one in expectations(alone, stream)
-    ]
-    network, grams = map(np.concatenate, zip(*some, strict=True))
-    return network, grams
+    some = []
+    for one in expectations(alone, stream):
+        network, grams = softmax(one.logits), memory.probabilities(contexts[one.places])
+        wanted = np.arange(len(one.targets)), one.targets
+        some.append((network[wanted], grams[wanted], np.sqrt(network * grams).sum(axis=1)))
+    return tuple(map(np.concatenate, zip(*some, strict=True)))
