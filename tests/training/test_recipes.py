@@ -83,6 +83,36 @@ def test_a_text_that_is_read_once_loses_nothing_and_one_that_is_read_often_does(
     assert often.layer["network"]["locked_dropout"]
 
 
+@pytest.mark.parametrize(
+    ("text", "reading", "minutes"),
+    [(PROSE * 6000, "document", 6), (PROSE * 20_000, "document", 20), (NAMES * 10, "line", 2), (NAMES * 40, "line", 2)],
+)
+def test_the_weights_of_a_text_that_is_read_often_decay_as_much_however_long_it_is(
+    text: str, reading: str, minutes: float
+) -> None:
+    assert recipe(text, reading=reading, minutes=minutes).passes >= 18
+    plan = planned(text, reading=reading, minutes=minutes)
+    training, steps = plan.settings.training, plan.settings.training.epochs * plan.training.num_steps
+    decayed = training.learning_rate / 2 * steps * training.weight_decay  # the mean rate of a cosine is half of the highest
+    assert 1.4 < decayed < 2.2
+
+
+def test_weights_decay_more_than_usual_only_where_a_text_is_read_often() -> None:
+    def decay(text: str, **options: Any) -> float:
+        return float(recipe(text, **options).layer["training"]["weight_decay"])
+
+    often = decay(PROSE * 6000, minutes=6)
+    assert often > 0.1
+    assert decay(PROSE * 6000, minutes=6, training={"learning_rate": 0.008}) == pytest.approx(often / 2, rel=0.1)
+    assert decay(PROSE * 6000, minutes=6, network={"targets": "last"}) == 0.05
+    assert decay(PROSE * 6000, minutes=6, network={"weight_drop": 0.4}) == 0.05
+    assert decay(PROSE * 300_000, minutes=1) == decay(PROSE * 40_000, minutes=3) == 0.05
+    assert [decay(PROSE * count) for count in (4, 60, 1000)] == [0.5, 0.1, 0.05]  # of these, many weights are dropped
+    chosen = recipe(PROSE * 6000, minutes=6, training={"weight_decay": 0.03})
+    assert "weight_decay" not in chosen.layer["training"]
+    assert chosen.reasons[-1].endswith("weight decay 0.03 (--weight-decay)")
+
+
 @given(
     st.sampled_from(["lstm", "gru", "simplernn", "dense"]),
     st.sampled_from(["all", "last"]),

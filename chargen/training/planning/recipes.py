@@ -16,7 +16,7 @@ from chargen.settings.layers import Resolved
 from chargen.settings.schema import Mapped, NetworkConfig, Settings
 from chargen.training.planning.machine import OPERATIONS_PER_WEIGHT, Machine, assumed_cores
 from chargen.training.planning.text_plan import FEWEST_EPOCHS, WARMUP_SHARE
-from chargen.training.planning.windows import LONGEST_LINE_WINDOW, usual_length
+from chargen.training.planning.windows import LONGEST_LINE_WINDOW, estimate_steps, usual_length
 
 PRESETS = {"fast": 1.0, "balanced": 5.0, "best": 30.0}  # minutes on `PRESET_CORES` cores, on any machine
 PRESET_CORES = 2
@@ -27,8 +27,14 @@ CHARACTERS_PER_WEIGHT = ((512, 1.4), (math.inf, 5.0))
 WEIGHTS_PER_CHARACTER = 7
 HIDDEN_SIZES = (64, 128, 256, 512, 768, 1024, 1536, 2048)
 SMALLEST_FED = 128  # units for any text but a tiny one: with much dropout they are better than fewer units
-TINY_TEXT = 700  # characters; a shorter text that is no list needs fewer units, and more weight decay
-TINY_TEXT_WEIGHT_DECAY = 0.5
+TINY_TEXT = 700  # characters; a shorter text that is no list needs fewer units
+VERY_SHORT_TEXT = 30_000  # characters; in a shorter text weights decay more, at most twice as much
+WEIGHT_DECAY, MOST_WEIGHT_DECAY = 0.05, 0.5
+# How many times the weights decay by e in a training of `LAST_DECAYING` passes or more; by less, more of the text is learnt by
+# heart. In one of fewer passes they need not decay as much, and not more than with `WEIGHT_DECAY` up to `FIRST_DECAYING` or
+# where more than `MOST_DROPPED_AND_DECAYED` of the recurrent weights are dropped.
+DECAYED, FIRST_DECAYING, LAST_DECAYING = 1.75, 9, 18
+MOST_DROPPED_AND_DECAYED = 0.2
 MOST_PASSES = 60.0  # over the text; more only overfit
 VOCABULARY = {"char": 80, "byte": 200, "word": 10_000, "bpe": 1_000}  # tokens, before they are counted
 CHARACTERS_PER_TOKEN = {"char": 1, "byte": 1, "word": 5, "bpe": 3}
@@ -37,8 +43,8 @@ ENOUGH_UNITS = 512  # from which on another network gains more than more units
 PASSES_OF_A_MEMBER = 18.0  # from which on another network gains more than reading the text once more
 # Up to so many passes, these shares of the outputs and of the recurrent weights.
 DROPPED_BY_PASSES = ((2, 0.0, 0.0), (5, 0.1, 0.1), (30, 0.2, 0.1), (40, 0.3, 0.2), (math.inf, 0.4, 0.4))
-MOST_DROPPED_OF_LINES = 0.1  # they are too short for more dropout
-ADAMW = {"optimizer": "adamw", "weight_decay": 0.05, "beta_2": 0.98, "schedule": "cosine", "patience": 0}
+DROPPED_OF_LINES_BY_PASSES = ((2, 0.0, 0.0), (15, 0.1, 0.1), (math.inf, 0.1, 0.2))  # too short for more dropout of outputs
+ADAMW = {"optimizer": "adamw", "beta_2": 0.98, "schedule": "cosine", "patience": 0}
 LEARNING_RATES = {"lstm": 0.004, "gru": 0.004, "simplernn": 0.001, "dense": 0.001}
 SHORT_TEXT = 100_000  # characters; a shorter text overfits less with a higher learning rate (noisier steps) and more dropout
 MOST_DROPPED = 0.6
@@ -106,18 +112,19 @@ def choose_recipe(corpus: Corpus, chosen: Chosen, *, minutes: float, machine: Ma
     elif passes >= FEWEST_EPOCHS:
         passes = float(round(passes))
     network |= _regularisation(chosen, passes, text)
-    training = _reading(corpus, chosen) | _optimization(chosen, passes, text)
-    settled = _with_network(chosen.settings, _left_open({"network": network}, chosen)["network"]).network
-    if precision := machine.precision_of(settled.cell, settled.hidden_size):
+    settled = _with_network(chosen.settings, _left_open({"network": network}, chosen)["network"])
+    optimization = _optimization(chosen, settled, passes, text, largest_batch=machine.largest_batch)
+    training = _reading(corpus, chosen) | optimization
+    if precision := machine.precision_of(settled.network.cell, settled.network.hidden_size):
         training["precision"] = precision
     layer = _left_open({"network": network, "training": training}, chosen)
     times = "once" if f"{passes:.2g}" == "1" else f"{passes:.2g} times"
-    size, seen = f"{settled.num_layers}x{settled.hidden_size}", passes * text.characters / weights
+    size, seen = f"{settled.network.num_layers}x{settled.network.hidden_size}", passes * text.characters / weights
     time = f"{_counted(minutes, 'minute')} on {machine.name}"
     work = f"{time} (--minutes)" if exact else f"about {time} (--preset, --minutes)"
     reasons = (
-        f"settings for {work}: {settled.cell} {size} reads the text {times}, {seen:.2g} characters for each weight",
-        _dropping_in_words(settled),
+        f"settings for {work}: {settled.network.cell} {size} reads the text {times}, {seen:.2g} characters for each weight",
+        _dropping_in_words(settled.network),
         _learning_in_words(training),
     )
     return Recipe(layer, passes, most_passes, reasons)
@@ -136,20 +143,28 @@ def default_reasons(corpus: Corpus, resolved: Resolved) -> tuple[str, ...]:
 
 
 class _TextSize(NamedTuple):
-    """The size of the text to train on. positions: tokens in all windows of a pass, with the padding of short lines."""
+    """The size of the text to train on.
+
+    positions: tokens in all windows of a pass, with the padding of short lines. line: those of a line, None for documents.
+    """
 
     characters: float
     positions: float
-    is_list: bool
+    line: float | None
 
     @classmethod
     def of(cls, corpus: Corpus, settings: Settings) -> "_TextSize":
         share, per_token = 1 - settings.corpus.validation_split, CHARACTERS_PER_TOKEN[settings.corpus.tokens]
-        positions = corpus.num_characters / per_token
+        positions, line = corpus.num_characters / per_token, None
         if corpus.is_list:
-            longest = usual_length(corpus.documents.lengths)
-            positions = len(corpus.documents) * min(longest / per_token + 1, LONGEST_LINE_WINDOW)
-        return cls(share * corpus.num_characters, share * positions, corpus.is_list)
+            line = min(usual_length(corpus.documents.lengths) / per_token + 1, LONGEST_LINE_WINDOW)
+            positions = len(corpus.documents) * line
+        return cls(share * corpus.num_characters, share * positions, line)
+
+    @property
+    def is_list(self) -> bool:
+        """Whether each line is a text of its own."""
+        return self.line is not None
 
     @property
     def is_tiny(self) -> bool:
@@ -199,9 +214,10 @@ def _num_weights(settings: Settings, text: _TextSize) -> int:
 
 
 def _regularisation(chosen: Chosen, passes: float, text: _TextSize) -> dict[str, Any]:
-    shares = next(shares for most, *shares in DROPPED_BY_PASSES if passes <= most)
-    most = MOST_DROPPED_OF_LINES if text.is_list else MOST_DROPPED
-    outputs, weights = (min(round(20 * share * text.shortness**0.125) / 20, most) for share in shares)
+    table = DROPPED_OF_LINES_BY_PASSES if text.is_list else DROPPED_BY_PASSES
+    more = 1 if text.is_list else text.shortness**0.125
+    shares = next(shares for most, *shares in table if passes <= most)
+    outputs, weights = (min(round(20 * share * more) / 20, MOST_DROPPED) for share in shares)
     dropped = chosen.settings.network.dropout if chosen.any("network.dropout") else outputs
     by_hand, cell = chosen.settings.training.backend == "numpy", chosen.settings.network.cell
     weight_drop = {} if cell == "dense" or by_hand else {"weight_drop": weights}
@@ -218,13 +234,30 @@ def _reading(corpus: Corpus, chosen: Chosen) -> dict[str, Any]:
     return {"stateful": True, "jitter": True} if stateful else {}
 
 
-def _optimization(chosen: Chosen, passes: float, text: _TextSize) -> dict[str, Any]:
+def _optimization(chosen: Chosen, settings: Settings, passes: float, text: _TextSize, *, largest_batch: int) -> dict[str, Any]:
+    """Choose the optimizer's settings. settings: those of the user, with the network's."""
     if chosen.any("training.optimizer", "training.schedule"):
         return {}
     warmup = {"warmup_epochs": WARMUP_SHARE * passes} if chosen.any("training.epochs") else {}
     rate = LEARNING_RATES[chosen.settings.network.cell] * (1 if text.is_list else min(text.shortness**0.8, MOST_TIMES_THE_RATE))
-    decay = {"weight_decay": TINY_TEXT_WEIGHT_DECAY} if text.is_tiny else {}
-    return ADAMW | {"learning_rate": float(f"{rate:.2g}")} | decay | warmup
+    if chosen.any("training.learning_rate"):
+        rate = chosen.settings.training.learning_rate
+    steps = estimate_steps(settings, text.positions, passes, line=text.line, largest=largest_batch)
+    decay = _weight_decay(settings, text, passes, steps * rate)
+    if chosen.any("training.weight_decay"):
+        decay = chosen.settings.training.weight_decay
+    return ADAMW | {"learning_rate": float(f"{rate:.2g}"), "weight_decay": decay} | warmup
+
+
+def _weight_decay(settings: Settings, text: _TextSize, passes: float, distance: float) -> float:
+    """Return a weight decay. distance: the steps times the highest learning rate, which falls along a cosine."""
+    if text.is_tiny:
+        return MOST_WEIGHT_DECAY
+    decay = WEIGHT_DECAY * (1 if text.is_list else min(max(1.0, VERY_SHORT_TEXT / text.characters) ** 0.3, 2.0))
+    if settings.network.weight_drop <= MOST_DROPPED_AND_DECAYED and settings.network.targets == "all":
+        share = (min(max(passes, FIRST_DECAYING), LAST_DECAYING) - FIRST_DECAYING) / (LAST_DECAYING - FIRST_DECAYING)
+        decay = max(decay, share * DECAYED / (distance / 2))
+    return float(f"{min(decay, MOST_WEIGHT_DECAY):.2g}")
 
 
 def _left_open(layer: Mapped, chosen: Chosen) -> Mapped:
@@ -250,5 +283,7 @@ def _dropping_in_words(network: NetworkConfig) -> str:
 def _learning_in_words(training: dict[str, Any]) -> str:
     streams = "the state is carried from batch to batch (--no-stateful)"
     reading = streams if training.get("stateful") else "each window starts from a zero state"
-    adamw = "optimizer" in training and f"adamw at {training['learning_rate']:g}, falling to 0 along a cosine (--learning-rate)"
-    return f"{reading}; {adamw or 'the optimizer is as given'}"
+    if "optimizer" not in training:
+        return f"{reading}; the optimizer is as given"
+    rate, decay = f"adamw at {training['learning_rate']:g}", f"weight decay {training['weight_decay']:g} (--weight-decay)"
+    return f"{reading}; {rate}, falling to 0 along a cosine (--learning-rate), {decay}"

@@ -80,7 +80,29 @@ def choose_windows(
     batch_size = max(fewest, min(passes * windows / FEWEST_STEPS, most))
     if training.stateful and last:
         batch_size = min(batch_size, largest_batch(parts.shortest, context_length))
-    return WindowSizes(context_length, stride, training.batch_size or 2 ** int(math.log2(batch_size)))
+    return WindowSizes(context_length, stride, training.batch_size or power_of_two(batch_size))
+
+
+def power_of_two(number: float) -> int:
+    """Return the largest power of two that is not above a number."""
+    return 2 ** int(math.log2(number))
+
+
+def estimate_steps(settings: Settings, positions: float, passes: float, *, line: float | None, largest: int) -> float:
+    """Return about how many optimizer steps a training takes that reads so many positions `passes` times.
+
+    line: the positions of a line, None for documents. largest: as `choose_windows` takes it.
+    """
+    training = settings.training
+    context_length = training.context_length or line or _usual_context(passes * positions)
+    most = largest if line else largest // 2
+    batch_size = training.batch_size or power_of_two(max(1, min(passes * positions / context_length / FEWEST_STEPS, most)))
+    return passes * positions / (context_length * batch_size)
+
+
+def _usual_context(positions: float) -> int:
+    """Return the context length of documents for a training that reads so many positions."""
+    return next(length for length, fewest in CONTEXT_LENGTHS if positions / FEWEST_STEPS >= fewest)
 
 
 def _context_length(settings: Settings, parts: TextParts, passes: float, *, lines: bool) -> int:
@@ -93,9 +115,7 @@ def _context_length(settings: Settings, parts: TextParts, passes: float, *, line
         if training.stateful:
             context_length = min(context_length, longest_context(parts.shortest, training.batch_size or 1))
     else:
-        per_step = passes * positions / FEWEST_STEPS
-        context_length = next(length for length, fewest in CONTEXT_LENGTHS if per_step >= fewest)
-        context_length = min(context_length, max(positions // FEWEST_STEPS_OF_A_PASS, SHORTEST_CONTEXT))
+        context_length = min(_usual_context(passes * positions), max(positions // FEWEST_STEPS_OF_A_PASS, SHORTEST_CONTEXT))
         if settings.network.cell == "dense":
             context_length = min(context_length, LONGEST_DENSE_WINDOW)
     return max(1, min(context_length, min(stream.longest for stream in parts.training) - 1))
