@@ -6,6 +6,7 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 from benchmarks.commands import Split, evaluate, novelty, sample_seconds
+from benchmarks.mixtures import mixture_rows
 from benchmarks.quality import split_of, trained_once
 
 Rows = list[dict[str, Any]]
@@ -61,6 +62,7 @@ def measure(*, texts: tuple[str, ...] = TEXTS, runs_dir: Path | None = None) -> 
 def _measured(one: Measured, model: Path, split: Split) -> Rows:
     figures = evaluate(model, text=split.test, options=("--cache",))
     rows = [_row(f"{one.text}, {way}", nats, "nats") for way, nats in figures.items()]
+    rows += mixture_rows(one.text, model, split.test)
     for way, options in WAYS.items():
         found = novelty(model, *options, *one.drawn)
         if one.text == "names":

@@ -30,13 +30,14 @@ EXPORT void memory_read(const Memory *m, long rows, const int32_t *ids, int32_t 
 }
 
 static void memory_probabilities(const Memory *m, const int32_t *contexts, double *found) {
-    for (long v = 0; v < m->V; v++) found[v] = m->kept[1 + v] + (double)m->rest[0] / m->V;
-    for (long length = 1; length < m->order; length++) {
+    double left = 1; /* what longer contexts leave over */
+    memset(found, 0, m->V * sizeof *found);
+    for (long length = m->order - 1; length > 0; length--) {
         int32_t node = contexts[length];
-        if (m->firsts[node] == m->firsts[node + 1]) continue;
-        for (long v = 0; v < m->V; v++) found[v] *= m->rest[node];
-        for (long k = m->firsts[node]; k < m->firsts[node + 1]; k++) found[m->tokens[k]] += m->kept[k];
+        for (long k = m->firsts[node]; k < m->firsts[node + 1]; k++) found[m->tokens[k]] += left * m->kept[k];
+        left *= m->rest[node];
     }
+    for (long v = 0; v < m->V; v++) found[v] += left * (m->kept[1 + v] + (double)m->rest[0] / m->V);
 }
 
 /* Replace logits, (rows, V), by those of the mixture, in which square roots are averaged; `room` has V numbers. */

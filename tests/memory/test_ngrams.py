@@ -8,6 +8,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from benchmarks.mixtures import POWERS, _nats
 from chargen.corpus.documents import Document
 from chargen.corpus.vocabulary import CharacterVocabulary
 from chargen.corpus.windows import TokenStream, tokenize
@@ -126,6 +127,16 @@ def test_c_and_numpy_agree(monkeypatch: pytest.MonkeyPatch) -> None:
     np.testing.assert_allclose(both[0][1], both[1][1], rtol=1e-5)
     expected = mixture(logits, memory.probabilities(both[0][0]), 0.3)
     np.testing.assert_allclose(softmax(both[0][1]), expected, rtol=1e-5)
+
+
+def test_the_benchmark_of_means_measures_what_a_memory_computes() -> None:
+    rng = np.random.default_rng(3)
+    memory, logits, targets = memory_of("abcabcabacbbca", weight=0.3), rng.normal(size=(9, V)), rng.integers(0, V, 9)
+    contexts = after(memory, "abcacbab")
+    mixed = logits.astype(np.float32)
+    memory.mix(mixed, contexts)
+    found = _nats(log_softmax(logits), np.log(memory.probabilities(contexts)), targets, 0.3, POWERS["square roots"])
+    assert found == pytest.approx(-np.log(softmax(mixed)[np.arange(9), targets]).mean(), rel=1e-5)
 
 
 def mixture(logits: np.ndarray, found: np.ndarray, weight: float) -> np.ndarray:
