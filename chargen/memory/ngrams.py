@@ -12,7 +12,7 @@ The mixture of both at weight w is the mean of the square roots of their probabi
     p(token) ~ ((1 - w) sqrt(p_network(token)) + w sqrt(p_ngrams(token)))^2,
 
 which is between the arithmetic and the geometric mean (Amari 2007, Integration of stochastic models by minimizing
-alpha-divergence, with alpha 0) and predicts text better than either.
+alpha-divergence, with alpha 0). benchmarks/mixtures.py compares the three.
 """
 
 import ctypes
