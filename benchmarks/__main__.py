@@ -372,8 +372,6 @@ def _report(kind: str, measure: Callable[[], Rows], as_json: bool, *, keep: bool
         spread = f"({row['min']:,.3f} to {row['max']:,.3f})"
         if "share_of_products" in row:
             ratio += f"  {row['share_of_products']:.0%} of the machine's products"
-        if "share_of_reading" in row:
-            ratio += f"  {row['share_of_reading']:.0%} of the rate at which it reads so many weights"
         click.echo(f"{row['what']:48}  {row['median']:>11,.3f} {row['unit']:8}  {spread}{ratio}")
 
 

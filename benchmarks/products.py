@@ -1,10 +1,9 @@
-"""Measure how fast this machine multiplies matrices and reads weights, which bounds how fast it can train and write."""
+"""Measure how fast this machine multiplies matrices, which bounds how fast it can train and write."""
 
 import ctypes
 import time
 from concurrent.futures import ThreadPoolExecutor
 from statistics import median
-from typing import Any
 
 import numpy as np
 
@@ -16,7 +15,6 @@ from chargen.network.native_writer import Dense
 ROWS, WIDTH = 56, 1024  # of a product whose weights stay in the cache, as those of a recurrent layer do at best
 REPETITIONS = 5
 SECONDS = 0.2
-LEAST_READ = 1 << 28  # bytes between two meetings of the cores
 
 
 def flops_per_character(gates: int, size: Size) -> float:
@@ -51,20 +49,6 @@ def kernel_rate(products: str) -> float | None:
 
     with ThreadPoolExecutor(cores) as pool:
         return _rate(lambda: list(pool.map(run, range(cores))), 2 * cores * ROWS * WIDTH**2)
-
-
-def reading_rate(num_bytes: int) -> float:
-    """Return the bytes a second that all cores together read of float32 numbers of so many bytes, each its own part."""
-    cores = num_cores()
-    parts = [np.ones(num_bytes // 4 // cores, np.float32) for _ in range(cores)]
-    times = max(1, LEAST_READ // num_bytes)
-
-    def run(part: Any) -> None:
-        for _ in range(times):
-            part @ part
-
-    with ThreadPoolExecutor(cores) as pool:
-        return _rate(lambda: list(pool.map(run, parts)), times * num_bytes)
 
 
 def _rate(work: object, operations: float) -> float:

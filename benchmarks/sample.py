@@ -1,8 +1,4 @@
-"""Measure characters a second in writing, and the share of what the machine can do at most.
-
-Many texts cost products; one text of a network reads all weights for each character, apart from those that stay in a core's
-own cache.
-"""
+"""Measure characters a second in writing and, for many texts, the share of the machine's products."""
 
 import time
 from statistics import median
@@ -12,7 +8,7 @@ import numpy as np
 
 from benchmarks.engines import Size
 from benchmarks.models import random_model
-from benchmarks.products import flops_per_character, kernel_rate, reading_rate
+from benchmarks.products import flops_per_character, kernel_rate
 from benchmarks.train import GATES
 from chargen.native.library import kernels_or_none
 from chargen.network.model_file import TextModel
@@ -47,15 +43,12 @@ def measure() -> list[dict[str, Any]]:
 
 
 def _share(model: TextModel, count: int, rate: float) -> dict[str, float]:
-    """Return the share of the machine's products or, for one text, of the rate at which it reads so many weights."""
-    config = model.network.config
+    """Return the share of the machine's products; a single text is limited by reading the weights instead."""
+    config, products = model.network.config, kernel_rate("float32")
+    if count == 1 or products is None:
+        return {}
     size = Size(config.num_layers, config.hidden_size, context_length=1, batch_size=count)
-    operations = flops_per_character(GATES["lstm"], size) / FORWARD_SHARE
-    if count == 1:
-        num_bytes = round(4 * operations / 2)  # each weight is multiplied and added once
-        return {"share_of_reading": num_bytes * rate / reading_rate(num_bytes)}
-    products = kernel_rate("float32")
-    return {"share_of_products": operations * rate / products} if products else {}
+    return {"share_of_products": flops_per_character(GATES["lstm"], size) / FORWARD_SHARE * rate / products}
 
 
 def _rate(model: TextModel, count: int, length: int) -> float:

@@ -37,8 +37,6 @@ def markdown(results: dict[str, Any]) -> str:
 
 def _share(row: dict[str, Any]) -> str:
     """Return the share of what the machine can do at most, if it was measured and this is not a table of trainings."""
-    if "share_of_reading" in row:
-        return f", {row['share_of_reading']:.0%} of reading its weights"
     return f", {row['share_of_products']:.0%} of the products" if "share_of_products" in row else ""
 
 

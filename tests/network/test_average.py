@@ -159,5 +159,8 @@ def test_a_damaged_file_of_several_networks_is_refused_in_a_line(path: Path, cha
 
 def test_the_memory_is_mixed_with_the_average_once(path: Path, average: NetworkAverage) -> None:
     model, ids = replace(load_model(path), ends=True), np.array([1, 2, 1, 2])
-    apart = [next_probabilities(replace(model, network=one), ids) for one in average.members]
-    np.testing.assert_allclose(next_probabilities(model, ids), np.mean(apart, axis=0), atol=1e-6)
+    assert model.memory is not None
+    apart = [next_probabilities(replace(model, network=one, memory=None), ids) for one in average.members]
+    networks, grams, weight = np.mean(apart, axis=0), next_probabilities(model.with_memory(1), ids), model.memory.weight
+    mixed = ((1 - weight) * np.sqrt(networks) + weight * np.sqrt(grams)) ** 2
+    np.testing.assert_allclose(next_probabilities(model, ids), mixed / mixed.sum(), atol=1e-6)
