@@ -4,7 +4,6 @@ The weight of each is chosen on the first half of a held-out text, and the figur
 """
 
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 import numpy.typing as npt
@@ -29,8 +28,8 @@ def compare_means(model_file: Path, text: Path) -> dict[str, tuple[float, float]
     first, second = ([one[part] for one in (network, memory, targets)] for part in (slice(half), slice(half, None)))
     found = {"network alone": (0.0, _nats(*second, 0.0, 0.0))}
     for name, power in POWERS.items():
-        weight = min(WEIGHTS, key=lambda one, power=power: _nats(*first, float(one), power))  # type: ignore[misc]
-        found[f"mean of {name}"] = float(weight), _nats(*second, float(weight), power)
+        weight = float(WEIGHTS[np.argmin([_nats(*first, weight, power) for weight in WEIGHTS])])
+        found[f"mean of {name}"] = weight, _nats(*second, weight, power)
     return found
 
 
@@ -58,11 +57,3 @@ def _nats(network: Doubles, memory: Doubles, targets: npt.NDArray[np.integer], w
     else:
         mixed = (1 - weight) * network + weight * memory
     return float(-log_softmax(mixed)[np.arange(len(targets)), targets].mean())
-
-
-def mixture_rows(name: str, model_file: Path, text: Path) -> list[dict[str, Any]]:
-    """Return rows of the comparison for a table."""
-    return [
-        {"what": f"{name}, second half, {how}, weight {weight:.2f}", "unit": "nats", "median": nats, "min": nats, "max": nats}
-        for how, (weight, nats) in compare_means(model_file, text).items()
-    ]

@@ -6,7 +6,7 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 from benchmarks.commands import Split, evaluate, novelty, sample_seconds
-from benchmarks.mixtures import mixture_rows
+from benchmarks.mixtures import compare_means
 from benchmarks.quality import split_of, trained_once
 
 Rows = list[dict[str, Any]]
@@ -62,7 +62,10 @@ def measure(*, texts: tuple[str, ...] = TEXTS, runs_dir: Path | None = None) -> 
 def _measured(one: Measured, model: Path, split: Split) -> Rows:
     figures = evaluate(model, text=split.test, options=("--cache",))
     rows = [_row(f"{one.text}, {way}", nats, "nats") for way, nats in figures.items()]
-    rows += mixture_rows(one.text, model, split.test)
+    means = compare_means(model, split.test)
+    rows += [
+        _row(f"{one.text}, second half, {how}, weight {weight:.2f}", nats, "nats") for how, (weight, nats) in means.items()
+    ]
     for way, options in WAYS.items():
         found = novelty(model, *options, *one.drawn)
         if one.text == "names":

@@ -44,9 +44,10 @@ def measure() -> list[dict[str, Any]]:
 
 def _share(model: TextModel, count: int, rate: float) -> dict[str, float]:
     """Return the share of the machine's products; a single text is limited by reading the weights instead."""
-    config, products = model.network.config, kernel_rate("float32")
-    if count == 1 or products is None:
+    products = None if count == 1 else kernel_rate("float32")
+    if products is None:
         return {}
+    config = model.network.config
     size = Size(config.num_layers, config.hidden_size, context_length=1, batch_size=count)
     return {"share_of_products": flops_per_character(GATES["lstm"], size) / FORWARD_SHARE * rate / products}
 

@@ -30,9 +30,9 @@ SMALLEST_FED = 128  # units for any text but a tiny one: with much dropout they 
 TINY_TEXT = 700  # characters; a shorter text that is no list needs fewer units
 VERY_SHORT_TEXT = 30_000  # characters; in a shorter text weights decay more, at most twice as much
 WEIGHT_DECAY, MOST_WEIGHT_DECAY = 0.05, 0.5
-# In a training of `LAST_DECAYING` passes or more, a weight without a gradient would decay to exp(-DECAYED), about a sixth; if
-# weights decay less, more of the text is learnt by heart. In fewer passes they need not decay as much, and not more than with
-# `WEIGHT_DECAY` up to `FIRST_DECAYING` or where more than `MOST_DROPPED_AND_DECAYED` of the recurrent weights are dropped.
+# In a training of `LAST_DECAYING` passes or more, a weight without a gradient would decay to exp(-DECAYED), about a sixth; with
+# less decay the network memorizes more of the text. Fewer passes need less decay: `WEIGHT_DECAY` up to `FIRST_DECAYING` passes,
+# and also where more than `MOST_DROPPED_AND_DECAYED` of the recurrent weights are dropped.
 DECAYED, FIRST_DECAYING, LAST_DECAYING = 1.75, 9, 18
 MOST_DROPPED_AND_DECAYED = 0.2
 MOST_PASSES = 60.0  # over the text; more only overfit
