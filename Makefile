@@ -45,7 +45,7 @@ sanitize: $(READY) ## test the C kernels with the compiler's sanitizers of addre
 		KERNEL_TEST_FLAGS="-g -O1 -fsanitize=address,undefined -fno-sanitize-recover=all" \
 		$(BIN)/python -m pytest -n 0 tests/native/test_kernels.py tests/native/test_dense.py tests/native/test_writing.py tests/memory/test_cache.py
 
-torture: $(READY) ## run the long loops: kill, resume, faults, attacks, terminal, several processes (some 40 minutes)
+torture: $(READY) ## run the long loops: kill, resume, faults, attacks, terminal, several processes (about an hour)
 	$(BIN)/python -m pip install --quiet --disable-pip-version-check --constraint constraints.txt --editable '.[dev,jax,torture]'
 	$(BIN)/python -m tests.torture
 

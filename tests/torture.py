@@ -34,7 +34,7 @@ TEXT = "the cat sat on the mat.\nthe dog sat on the log.\n" * 25
 SIZES = ["--hidden-size", "7", "--embedding", "5", "--sample-length", "20", "--batch-size", "4", "--context-length", "9"]
 MEMORY = "chargen.training.planning.memory"
 FILES = ("model.safetensors", "last.safetensors", "metrics.csv", "gradients.csv", "samples.jsonl", "samples.txt")
-STOPS_EACH, KILLS, INTERRUPTS, STARTS, TOGETHER = 20, 200, 20, 20, 100
+STOPS_EACH, KILLS, INTERRUPTS, STARTS, TOGETHER = 20, 200, 20, 20, 204
 SECONDS_TO_END = 5.0
 
 
