@@ -382,7 +382,8 @@ class Model:
 
         Its inputs are ids, (B, T), its outputs logits, (B, T, V), or probabilities with softmax; (B, V) of a network that
         predicts the last token only. It is compiled with the loss of its training, and with its optimizer where the run is at
-        hand, else with Adam, so that `fit` goes on training it. `chargen.keras.save` makes a model file of it again.
+        hand (AdamW instead of Muon), else with Adam, so that `fit` goes on training it. `chargen.keras.save` makes a model file
+        of it again.
 
         >>> type(model.keras_model().layers[-1]).__name__
         'Dense'

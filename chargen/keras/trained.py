@@ -14,7 +14,8 @@ from chargen.training.stock_keras import set_weights, stock_model
 def trained_model(model: TextModel, training: TrainingConfig, *, softmax: bool) -> keras.Model:
     """Return a trained network in Keras's own layers, compiled with the loss and the optimizer of its training.
 
-    The optimizer has the training's learning rate at its highest, and begins without the averages of that training.
+    The optimizer has the training's learning rate at its highest, and begins without the averages of that training. Instead of
+    Muon, which is not one of Keras's as we compute it, it is AdamW.
     """
     network = model.one_network.config
     length = model.context_length if network.cell == "dense" else None
@@ -25,7 +26,8 @@ def trained_model(model: TextModel, training: TrainingConfig, *, softmax: bool) 
             f"trained with --weight-drop {network.weight_drop:g}, which Keras's layers do not have: `fit` goes without",
             err=True,
         )
-    constant = replace(training, schedule="constant", warmup_epochs=0.0, precision="float32")
+    optimizer = "adamw" if training.optimizer == "muon" else training.optimizer
+    constant = replace(training, optimizer=optimizer, schedule="constant", warmup_epochs=0.0, precision="float32")
     built.compile(
         make_optimizer(constant), keras.losses.SparseCategoricalCrossentropy(from_logits=not softmax), metrics=["accuracy"]
     )

@@ -155,14 +155,17 @@ static RowProduct *const ROW_PRODUCTS[MAX_ROWS + 1] = {
 #endif
 };
 
-/* The same for any number of rows, in groups as even as can be; the inner dimension is so many blocks. */
-static void product(const word *left, long rows, const word *panel, long blocks, float *sums) {
+/* The same for some of a left operand's rows, in groups as even as can be; the inner dimension is so many blocks. */
+static void product_of_some(const word *left, long next, long rows, const word *panel, long blocks, float *sums) {
     long groups = (rows + MAX_ROWS - 1) / MAX_ROWS;
     for (long group = 0, first = 0; group < groups; group++) {
         long count = (rows - first + groups - group - 1) / (groups - group);
-        ROW_PRODUCTS[count](left + first * 16, EVEN(rows) * 16, panel, blocks * CHUNKS, sums + first * BLOCK);
+        ROW_PRODUCTS[count](left + first * 16, next, panel, blocks * CHUNKS, sums + first * BLOCK);
         first += count;
     }
+}
+static void product(const word *left, long rows, const word *panel, long blocks, float *sums) { /* of all its rows */
+    product_of_some(left, EVEN(rows) * 16, rows, panel, blocks, sums);
 }
 
 /* to (columns of a, 32) += the sum over count words of a's columns * b's; the two halves of b are `apart` */

@@ -2,6 +2,7 @@
 #include "kernels.c"
 #include "threads.c"
 #include "dense.c"
+#include "muon.c"
 #include "adam.c"
 #include "memory.c"
 #include "cache.c"

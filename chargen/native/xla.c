@@ -46,7 +46,7 @@ static int asks_for_version(const CallFrame *call) { /* XLA asks once which vers
 }
 static void *answer(const CallFrame *call, int result) {
     if (result == DONE) return NULL;
-    NewError error = {sizeof error, NULL, "there is not enough memory for a layer", RESOURCE_EXHAUSTED};
+    NewError error = {sizeof error, NULL, "there is not enough memory for a step of training", RESOURCE_EXHAUSTED};
     return call->api->create_error(&error);
 }
 #define ARG(n) (call->args.items[n]->data)
@@ -111,20 +111,23 @@ EXPORT void *xla_cross_entropy(CallFrame *call) {
     return NULL;
 }
 
-/* the fields of Adam, then for all arrays of weights: gradients of each shard, weights, momentum, velocity -> the last three */
+/* the fields of Adam; the number of threads, and of gates of each array of weights, or 0; then for all arrays: gradients of each
+ * shard, weights, momentum, velocity -> the last three */
 EXPORT void *xla_adam(CallFrame *call) {
     if (asks_for_version(call)) return NULL;
-    long count = call->rets.count / 3, given = call->args.count - 1, sizes[count];
+    long count = call->rets.count / 3, given = call->args.count - 2;
+    const int32_t *numbers = ARG(1);
     const float *before[given];
     float *after[3 * count];
-    for (long n = 0; n < given; n++) before[n] = ARG(n + 1);
+    Weight weights[count];
+    for (long n = 0; n < given; n++) before[n] = ARG(n + 2);
     for (long n = 0; n < 3 * count; n++) after[n] = RET(n);
     for (long n = 0; n < count; n++) {
         const Buffer *one = call->rets.items[n];
-        sizes[n] = num_rows(one) * (one->rank ? one->dims[one->rank - 1] : 1);
+        weights[n] = (Weight){num_rows(one) * (one->rank ? one->dims[one->rank - 1] : 1), num_rows(one), numbers[n + 1]};
     }
-    adam(ARG(0), count, sizes, given / count - 3, before, before + given - 3 * count, after);
-    return NULL;
+    const float *const *state = before + given - 3 * count;
+    return answer(call, adam(ARG(0), count, weights, numbers[0], given / count - 3, before, state, after));
 }
 
 /* Register a handler with TensorFlow's XLA, whose XLA_FFI_GetApi() is given. Return NULL, or what XLA says. */

@@ -64,7 +64,7 @@ class TrainKeywords(NetworkKeywords, total=False):
     until_loss: float | None
     epoch_steps: int | None
     validate_whole: bool
-    optimizer: Literal["adam", "adamw", "rmsprop", "adagrad", "sgd"]
+    optimizer: Literal["adam", "adamw", "muon", "rmsprop", "adagrad", "sgd"]
     learning_rate: float
     weight_decay: float
     beta_2: float

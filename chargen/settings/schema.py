@@ -233,11 +233,15 @@ class TrainingConfig:
     validate_whole: bool = setting(
         False, "Measure all held-out text after each epoch, even if --epoch-steps makes epochs short."
     )
-    optimizer: str = setting("adam", "Optimizer.", choices=("adam", "adamw", "rmsprop", "adagrad", "sgd"), by_text=True)
+    optimizer: str = setting("adam", "Optimizer.", choices=("adam", "adamw", "muon", "rmsprop", "adagrad", "sgd"), by_text=True)
     learning_rate: float = setting(0.003, "Highest learning rate.", above=0.0, maximum=100.0, by_text=True)
-    weight_decay: float = setting(0.004, "Weight decay of AdamW.", minimum=0.0, by_text=True)
+    weight_decay: float = setting(0.004, "Weight decay of AdamW and Muon.", minimum=0.0, by_text=True)
     beta_2: float = setting(
-        0.999, "Decay rate of the squared gradients in Adam and AdamW (beta_2).", minimum=0.0, maximum=0.999999, by_text=True
+        0.999,
+        "Decay rate of the squared gradients in Adam, AdamW and Muon (beta_2).",
+        minimum=0.0,
+        maximum=0.999999,
+        by_text=True,
     )
     schedule: str = setting(
         "constant",

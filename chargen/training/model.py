@@ -11,6 +11,7 @@ from chargen.errors import ConfigError
 from chargen.native.library import Products
 from chargen.settings.schema import NetworkConfig, TrainingConfig
 from chargen.training.devices.backend import accelerated
+from chargen.training.engines.muon import Muon
 from chargen.training.layers.dense import NativeDense
 from chargen.training.layers.dense_recurrent import DenseRecurrent
 from chargen.training.layers.dropout import HashedDropout, HashedWeightDropout
@@ -195,15 +196,18 @@ def make_optimizer(training: TrainingConfig, *, steps_per_epoch: int = 1) -> ker
     kinds = {
         "adam": keras.optimizers.Adam,
         "adamw": keras.optimizers.AdamW,
+        "muon": Muon,
         "rmsprop": keras.optimizers.RMSprop,
         "adagrad": keras.optimizers.Adagrad,
         "sgd": keras.optimizers.SGD,
     }
     rate = PlannedRate(training, steps_per_epoch) if training.rate_is_scheduled else training.learning_rate
     clipping = {"global_clipnorm": training.clip_norm or None, "clipvalue": training.clip_value or None}
-    own = {
+    decaying = {"beta_2": training.beta_2, "weight_decay": training.weight_decay}
+    own: dict[str, dict[str, Any]] = {
         "adam": {"beta_2": training.beta_2},
-        "adamw": {"beta_2": training.beta_2, "weight_decay": training.weight_decay},
+        "adamw": decaying,
+        "muon": decaying | {"products": computing_in(training.precision)[1]},
     }
     optimizer = kinds[training.optimizer](rate, **clipping, **own.get(training.optimizer, {}))
     if training.precision != "mixed_float16":

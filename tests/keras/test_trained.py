@@ -11,7 +11,7 @@ from click.testing import Result
 import chargen
 from chargen.corpus.vocabulary import CharacterVocabulary
 from chargen.network.model_file import load_model, save_model
-from chargen.settings.schema import NetworkConfig
+from chargen.settings.schema import NetworkConfig, TrainingConfig
 from chargen.training.devices.backend import load_backend
 from tests.export.forms import FORMS, NUM_MORE, E, H, T, expected_logits, make_model, name_of, some_ids
 
@@ -20,6 +20,7 @@ load_backend()
 import keras  # noqa: E402
 
 from chargen.keras import save, windows  # noqa: E402
+from chargen.keras.trained import trained_model  # noqa: E402
 
 SOME = [*FORMS[:-NUM_MORE:3], *FORMS[-NUM_MORE:]]
 TEXT = "the cat sat on the mat.\nthe dog sat on the log.\n" * 8
@@ -55,6 +56,13 @@ def test_the_model_is_compiled_as_it_was_trained(run: chargen.Run) -> None:
     assert not model.loss.get_config()["from_logits"]
     np.testing.assert_allclose(np.asarray(model(np.zeros((2, 3)))).sum(axis=-1), 1, atol=1e-5)
     assert all(type(layer).__module__.startswith("keras.") for layer in model.layers)
+
+
+def test_a_model_trained_with_muon_has_an_optimizer_that_keras_knows() -> None:
+    training = TrainingConfig(optimizer="muon", weight_decay=0.2)
+    optimizer = trained_model(make_model(NetworkConfig(hidden_size=5)), training, softmax=False).optimizer
+    assert type(optimizer) is keras.optimizers.AdamW
+    assert optimizer.weight_decay == 0.2
 
 
 def test_fit_goes_on_and_the_commands_take_the_outcome(run: chargen.Run, invoke: Callable[..., Result]) -> None:

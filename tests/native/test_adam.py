@@ -1,4 +1,4 @@
-"""The kernel of Adam computes what NumPy does in float64."""
+"""The kernel of Adam and Muon computes what NumPy does in float64."""
 
 import ctypes
 
@@ -7,7 +7,9 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from chargen.native.library import AVX2, AVX512, Instructions, Kernels
+from chargen.native.library import AVX2, AVX512, BFLOAT16, Instructions, Kernels
+from chargen.scratch.optimizers import RATE as OF_MUON
+from chargen.scratch.optimizers import Muon
 from tests.native.test_kernels import kernels_of
 
 BETA_1, BETA_2, EPSILON, RATE = 0.9, 0.995, 1e-7, 0.01
@@ -23,17 +25,32 @@ def places(arrays: list[np.ndarray]) -> ctypes.Array[ctypes.c_void_p]:
     return (ctypes.c_void_p * len(arrays))(*(one.ctypes.data for one in arrays))
 
 
-def step(kernels: Kernels, gradients: list[list[np.ndarray]], before: list[np.ndarray], **numbers: float) -> list[np.ndarray]:
+class Weight(ctypes.Structure):
+    """The struct of adam.c."""
+
+    _fields_ = [(name, ctypes.c_long) for name in ("size", "rows", "gates")]
+
+
+def step(
+    kernels: Kernels,
+    gradients: list[list[np.ndarray]],
+    before: list[np.ndarray],
+    *,
+    gates: list[int] | None = None,
+    threads: int = 1,
+    **numbers: float,
+) -> list[np.ndarray]:
     """Return weights, momentum and velocity after a step."""
     named = {"share": 1, "clip_norm": 0, "clip_value": 0, "alpha": RATE, "decay": 0} | numbers
-    given = np.array([*named.values(), 1 - BETA_1, 1 - BETA_2, EPSILON], np.float32)
+    given = np.array([*named.values(), 1 - BETA_1, 1 - BETA_2, EPSILON, RATE * OF_MUON], np.float32)
     after, count = [np.empty_like(one) for one in before], len(before) // 3
-    sizes = (ctypes.c_long * count)(*(one.size for one in before[:count]))
+    sizes = [(one.size, len(one), number) for one, number in zip(before, gates or [0] * count, strict=False)]
     flat = places([one for shard in gradients for one in shard])
     kernels.library.adam(
         ctypes.c_void_p(given.ctypes.data),
         ctypes.c_long(count),
-        sizes,
+        (Weight * count)(*sizes),
+        ctypes.c_long(threads),
         ctypes.c_long(len(gradients)),
         flat,
         places(before),
@@ -99,3 +116,36 @@ def test_a_zero_gradient_changes_nothing(kernels: Kernels) -> None:
     weights, zeros = arrays([9], 1)[0], np.zeros(9, np.float32)
     after = step(kernels, [[zeros]], [weights, zeros, zeros], clip_norm=1)
     np.testing.assert_array_equal(after, [weights, zeros, zeros])
+
+
+SHAPES = {"kernel": (7, 4 * 33), "recurrent_kernel": (33, 4 * 33), "2_recurrent_kernel": (139, 139), "embedding": (3, 5)}
+GATES = [4, 4, 1, 0]
+
+
+@pytest.mark.parametrize(
+    ("instructions", "error"), [(AVX512, 1e-5), (AVX2, 1e-5), (BFLOAT16, 6e-3)], ids=["AVX-512", "AVX2", "bfloat16"]
+)
+@pytest.mark.parametrize("threads", [1, 3])
+def test_a_step_of_muon(instructions: Instructions, error: float, threads: int) -> None:
+    """With products of bfloat16 numbers, singular values near 1 have other values near 1."""
+    drawn = [{name: rng.normal(size=shape) for name, shape in SHAPES.items()} for rng in map(np.random.default_rng, range(3))]
+    weights, gradients, momentum = drawn
+    before = [one.astype(np.float32) for one in (*weights.values(), *momentum.values(), *map(np.zeros, SHAPES.values()))]
+    first = [one.astype(np.float32) for one in gradients.values()]
+    after = step(kernels_of(instructions), [first], before, gates=GATES, threads=threads, decay=RATE * 0.1)
+    optimizer = Muon(RATE, weight_decay=0.1, beta_2=BETA_2)
+    optimizer.num_steps = 10**9  # whose moments are not corrected
+    optimizer.slots = {name: [momentum[name], np.zeros(shape)] for name, shape in SHAPES.items()}
+    optimizer.update(weights, gradients)
+    for found, expected in zip(after, weights.values(), strict=False):
+        np.testing.assert_allclose(found, expected, rtol=0, atol=error)
+    for gates, velocity in zip(GATES, after[2 * len(SHAPES) :], strict=True):
+        assert velocity.any() == (gates == 0)  # Muon needs none
+
+
+def test_muon_takes_no_step_without_momentum_and_any_of_one_that_is_not_finite() -> None:
+    weights, zeros = np.ones((6, 8), np.float32), np.zeros((6, 8), np.float32)
+    after = step(kernels_of(AVX2), [[zeros]], [weights, zeros, zeros], gates=[4])
+    np.testing.assert_array_equal(after[0], weights)
+    after = step(kernels_of(AVX2), [[np.full_like(zeros, np.nan)]], [weights, zeros, zeros], gates=[4], clip_norm=1)
+    assert np.isnan(after[0]).all()

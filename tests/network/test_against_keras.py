@@ -181,7 +181,7 @@ def test_one_hot_and_sparse_targets_give_the_same_loss(shape: tuple[int, ...]) -
     assert sparse == pytest.approx(-(chosen * weights).sum() / weights.sum(), abs=1e-6)
 
 
-@pytest.mark.parametrize("name", ["adam", "adamw", "rmsprop", "adagrad", "sgd"])
+@pytest.mark.parametrize("name", ["adam", "adamw", "muon", "rmsprop", "adagrad", "sgd"])
 def test_the_configured_optimizer_is_used(name: str) -> None:
     optimizer = make_optimizer(TrainingConfig(optimizer=name, learning_rate=0.25, clip_norm=5.0))
     assert type(optimizer).__name__.lower() == name

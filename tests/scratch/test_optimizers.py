@@ -6,17 +6,23 @@ from hypothesis import given
 from hypothesis import strategies as st
 from hypothesis.extra.numpy import arrays
 
-from chargen.scratch.optimizers import SGD, Adam, clip_by_norm, clip_by_value, optimizer_type
+from chargen.network.network import weight_shapes
+from chargen.scratch.optimizers import SGD, Adam, clip_by_norm, clip_by_value, muon_gates, optimizer_type, orthogonal
+from chargen.settings.schema import NetworkConfig
 from chargen.training.devices.backend import load_backend
 
 load_backend()
 
 import keras  # noqa: E402
 
-SHAPES = {"kernel": (3, 4), "bias": (5,)}
+from chargen.training.engines.muon import Muon  # noqa: E402
+from chargen.training.model import build_model  # noqa: E402
+
+SHAPES = {"embedding": (4, 3), "kernel": (3, 20), "recurrent_kernel": (5, 20), "bias": (20,), "2_recurrent_kernel": (131, 131)}
 KERAS = {
     "adam": keras.optimizers.Adam,
     "adamw": keras.optimizers.AdamW,
+    "muon": Muon,
     "rmsprop": keras.optimizers.RMSprop,
     "adagrad": keras.optimizers.Adagrad,
     "sgd": keras.optimizers.SGD,
@@ -32,7 +38,7 @@ limits = st.floats(1e-3, 1e3)
 def test_several_steps_equal_those_of_keras(name: str, ours: dict[str, float], theirs: dict[str, float]) -> None:
     rng = np.random.default_rng(1)
     weights = {key: rng.normal(size=shape).astype(np.float32) for key, shape in SHAPES.items()}
-    variables = [keras.Variable(one) for one in weights.values()]
+    variables = [keras.Variable(one, name=name) for name, one in weights.items()]
     optimizer, reference = optimizer_type(name)(0.03, **ours), KERAS[name](0.03, **theirs)
     for step in range(6):
         drawn = {key: (10.0 ** (step % 3 - 1) * rng.normal(size=shape)).astype(np.float32) for key, shape in SHAPES.items()}
@@ -99,3 +105,28 @@ def test_clipping_hides_no_number_that_is_none(wrong: float) -> None:
     with np.errstate(invalid="ignore"):
         clip_by_norm(drawn, 1.0)
     assert not np.isfinite(drawn[0]).all()
+
+
+@pytest.mark.parametrize("shape", [(5, 5), (3, 9), (9, 3), (64, 40)])
+def test_an_orthogonal_step_keeps_the_singular_vectors_and_has_singular_values_near_one(shape: tuple[int, int]) -> None:
+    matrix = np.random.default_rng(1).normal(size=shape)
+    found = orthogonal(matrix)
+    left, values, right = np.linalg.svd(matrix, full_matrices=False)
+    diagonal = left.T @ found @ right.T
+    np.testing.assert_allclose(diagonal, np.diag(np.diag(diagonal)), atol=1e-9)
+    large = values > values.max() / 20  # smaller ones have not come near 1 yet
+    assert np.diag(diagonal)[large].min() > 0.6
+    assert np.diag(diagonal).max() < 1.3
+
+
+@pytest.mark.parametrize(("cell", "gates"), [("lstm", 4), ("gru", 3), ("simplernn", 1)])
+@pytest.mark.parametrize("embedding", [0, 6])
+def test_muon_is_for_the_kernels_of_recurrent_layers(cell: str, gates: int, embedding: int) -> None:
+    """By their names in our networks and in Keras."""
+    config = NetworkConfig(cell=cell, hidden_size=8, num_layers=2, embedding_size=embedding, dense_size=7)
+    kernels = [f"recurrent.{layer}.{kernel}" for layer in (0, 1) for kernel in ("kernel", "recurrent_kernel")]
+    assert muon_gates(weight_shapes(config, 11)) == dict.fromkeys(kernels, gates)
+    variables = build_model(config, vocab_size=11, context_length=9).trainable_variables
+    found = muon_gates({one.path: tuple(one.shape) for one in variables})
+    assert sorted(found.values()) == [gates] * 4
+    assert all("recurrent_" in path.split("/")[-3] for path in found)

@@ -17,21 +17,22 @@ from chargen.training.engines.adam import adam_kernel  # noqa: E402
 from chargen.training.layers.native import native_adam  # noqa: E402
 from chargen.training.model import make_optimizer  # noqa: E402
 
-SHAPES, SHARDS, TOTAL, STEPS = [(3, 4), (5,), (2, 7)], 2, 6.0, 4
+SHAPES = {"kernel": (3, 20), "recurrent_kernel": (5, 20), "bias": (20,), "embedding": (2, 7)}
+SHARDS, TOTAL, STEPS = 2, 6.0, 4
 
 
 def gradients(step: int) -> list[list[tf.Tensor]]:
     rng = np.random.default_rng(step)
-    return [[tf.constant(rng.normal(size=shape), tf.float32) for shape in SHAPES] for _ in range(SHARDS)]
+    return [[tf.constant(rng.normal(size=shape), tf.float32) for shape in SHAPES.values()] for _ in range(SHARDS)]
 
 
 def trained(training: TrainingConfig, *, native: bool) -> list[np.ndarray]:
     """Return the weights and the optimizer's variables after some steps."""
     rng = np.random.default_rng(9)
-    weights = [keras.Variable(rng.normal(size=shape).astype(np.float32)) for shape in SHAPES]
+    weights = [keras.Variable(rng.normal(size=shape).astype(np.float32), name=name) for name, shape in SHAPES.items()]
     optimizer = make_optimizer(training, steps_per_epoch=2)
     optimizer.build(weights)
-    kernel = adam_kernel(optimizer)
+    kernel = adam_kernel(optimizer, threads=2)
     assert kernel is not None
 
     def update(by_shard: Any, total: tf.Tensor) -> None:
@@ -54,6 +55,7 @@ def trained(training: TrainingConfig, *, native: bool) -> list[np.ndarray]:
         {"clip_norm": 0.0},
         {"clip_norm": 0.0, "clip_value": 0.1},
         {"optimizer": "adamw", "weight_decay": 0.1, "beta_2": 0.99},
+        {"optimizer": "muon", "weight_decay": 0.1},
         {"schedule": "cosine", "warmup_epochs": 1.0, "epochs": 3},
     ],
     ids=str,
@@ -67,5 +69,5 @@ def test_it_is_the_step_of_keras(changed: dict[str, Any]) -> None:
 
 
 def test_other_optimizers_have_none() -> None:
-    assert adam_kernel(keras.optimizers.SGD()) is None
-    assert adam_kernel(keras.optimizers.LossScaleOptimizer(keras.optimizers.Adam())) is None
+    assert adam_kernel(keras.optimizers.SGD(), threads=1) is None
+    assert adam_kernel(keras.optimizers.LossScaleOptimizer(keras.optimizers.Adam()), threads=1) is None

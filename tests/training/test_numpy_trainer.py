@@ -32,7 +32,7 @@ def test_every_cell_and_form_learns(train: Train, prose: Path, cell: str, form: 
     assert trained.validation[-1] < trained.validation[0]
 
 
-@pytest.mark.parametrize("optimizer", ["adam", "adamw", "rmsprop", "adagrad", "sgd"])
+@pytest.mark.parametrize("optimizer", ["adam", "adamw", "muon", "rmsprop", "adagrad", "sgd"])
 def test_every_optimizer_learns(train: Train, prose: Path, optimizer: str) -> None:
     rate = 1.0 if optimizer == "sgd" else 0.02
     options = ("--optimizer", optimizer, "--learning-rate", rate, "--clip-norm", 0, "--clip-value", 5)

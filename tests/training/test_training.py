@@ -158,7 +158,7 @@ def test_training_stops_at_a_loss(train: Train, prose: Path) -> None:
     assert losses[-1] <= 2.5 < min(losses[:-1])
 
 
-@pytest.mark.parametrize("optimizer", ["adam", "adamw", "rmsprop", "adagrad", "sgd"])
+@pytest.mark.parametrize("optimizer", ["adam", "adamw", "muon", "rmsprop", "adagrad", "sgd"])
 def test_every_optimizer_learns(train: Train, prose: Path, optimizer: str) -> None:
     rate = 1.0 if optimizer == "sgd" else 0.02
     trained = train(prose, "--optimizer", optimizer, "--epochs", 3, "--batch-size", 4, "--learning-rate", rate)

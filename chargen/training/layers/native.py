@@ -47,10 +47,11 @@ NativeDenseRun = Callable[[Tensor, Tensor, Tensor], Tensor]
 # Returns the cross-entropy in nats, weighed and summed, of logits, (..., V), targets, (...), and weights, (...).
 NativeLoss = Callable[[Tensor, Tensor, Tensor], Tensor]
 
-# Takes a step of Adam: the fields of the struct `Adam` of adam.c, the gradients of each shard, weights, momentum and velocity.
-# Returns the last three after the step.
+# Takes a step of Adam or Muon: the fields of the struct `Adam` of adam.c; the number of threads, and of gates of each
+# array of weights, or 0; the gradients of each shard, weights, momentum and velocity. Returns the last three after the step.
 NativeAdam = Callable[
-    [Tensor, Sequence[Sequence[Tensor]], Sequence[Tensor], Sequence[Tensor], Sequence[Tensor]], Sequence[Tensor]
+    [Tensor, Sequence[int], Sequence[Sequence[Tensor]], Sequence[Tensor], Sequence[Tensor], Sequence[Tensor]],
+    Sequence[Tensor],
 ]
 
 Shape = tuple[int | None, ...]  # None is the number of rows where it is not known yet
@@ -77,9 +78,9 @@ def native_cross_entropy() -> NativeLoss | None:
     return outcome.cross_entropy if isinstance(outcome, XlaLayers) else None
 
 
-def native_adam() -> NativeAdam | None:
-    """Return what takes the steps of Adam on the kernels within XLA, or None if nothing does."""
-    outcome = _connected("float32")
+def native_adam(products: Products = "float32") -> NativeAdam | None:
+    """Return what takes the steps of Adam and Muon on the kernels within XLA, or None if nothing does."""
+    outcome = _connected(products)
     return outcome.adam if isinstance(outcome, XlaLayers) else None
 
 
@@ -157,6 +158,7 @@ class XlaLayers:
     def adam(
         self,
         numbers: Tensor,
+        counts: Sequence[int],
         gradients: Sequence[Sequence[Tensor]],
         weights: Sequence[Tensor],
         momentum: Sequence[Tensor],
@@ -164,7 +166,8 @@ class XlaLayers:
     ) -> Sequence[Tensor]:
         """Take a step; see `NativeAdam`."""
         state = [*weights, *momentum, *velocity]
-        arguments = [numbers, *(one for shard in gradients for one in shard), *state]
+        threads_and_gates = ops.convert_to_tensor(list(counts), "int32")
+        arguments = [numbers, threads_and_gates, *(one for shard in gradients for one in shard), *state]
         return self._call(self._names["xla_adam"], arguments, [tuple(one.shape) for one in state])
 
     def __call__(

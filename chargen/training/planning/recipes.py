@@ -44,7 +44,8 @@ PASSES_OF_A_MEMBER = 18.0  # from which on another network gains more than readi
 # Up to so many passes, these shares of the outputs and of the recurrent weights.
 DROPPED_BY_PASSES = ((2, 0.0, 0.0), (5, 0.1, 0.1), (30, 0.2, 0.1), (40, 0.3, 0.2), (math.inf, 0.4, 0.4))
 DROPPED_OF_LINES_BY_PASSES = ((2, 0.0, 0.0), (15, 0.1, 0.1), (math.inf, 0.1, 0.2))  # too short for more dropout of outputs
-ADAMW = {"optimizer": "adamw", "beta_2": 0.98, "schedule": "cosine", "patience": 0}
+OPTIMIZERS = ("muon", "adamw")  # the first is chosen; with both, all the rest of the settings is
+LEARNING = {"beta_2": 0.98, "schedule": "cosine", "patience": 0}
 LEARNING_RATES = {"lstm": 0.004, "gru": 0.004, "simplernn": 0.001, "dense": 0.001}
 SHORT_TEXT = 100_000  # characters; a shorter text overfits less with a higher learning rate (noisier steps) and more dropout
 MOST_DROPPED = 0.6
@@ -236,7 +237,8 @@ def _reading(corpus: Corpus, chosen: Chosen) -> dict[str, Any]:
 
 def _optimization(chosen: Chosen, settings: Settings, passes: float, text: _TextSize, *, largest_batch: int) -> dict[str, Any]:
     """Choose the optimizer's settings. settings: those of the user, with the network's."""
-    if chosen.any("training.optimizer", "training.schedule"):
+    optimizer = _optimizer(chosen)
+    if optimizer not in OPTIMIZERS or chosen.any("training.schedule"):
         return {}
     warmup = {"warmup_epochs": WARMUP_SHARE * passes} if chosen.any("training.epochs") else {}
     rate = LEARNING_RATES[chosen.settings.network.cell] * (1 if text.is_list else min(text.shortness**0.8, MOST_TIMES_THE_RATE))
@@ -246,7 +248,14 @@ def _optimization(chosen: Chosen, settings: Settings, passes: float, text: _Text
     decay = _weight_decay(settings, text, passes, steps * rate)
     if chosen.any("training.weight_decay"):
         decay = chosen.settings.training.weight_decay
-    return ADAMW | {"learning_rate": float(f"{rate:.2g}"), "weight_decay": decay} | warmup
+    return LEARNING | {"optimizer": optimizer, "learning_rate": float(f"{rate:.2g}"), "weight_decay": decay} | warmup
+
+
+def _optimizer(chosen: Chosen) -> str:
+    """Return the optimizer that is given, or else the best one: Muon's steps are for recurrent layers."""
+    training = chosen.settings.training
+    best = "adamw" if chosen.settings.network.cell == "dense" else OPTIMIZERS[0]
+    return training.optimizer if chosen.any("training.optimizer") else best
 
 
 def _weight_decay(settings: Settings, text: _TextSize, passes: float, distance: float) -> float:
@@ -285,5 +294,5 @@ def _learning_in_words(training: dict[str, Any]) -> str:
     reading = streams if training.get("stateful") else "each window starts from a zero state"
     if "optimizer" not in training:
         return f"{reading}; the optimizer is as given"
-    rate, decay = f"adamw at {training['learning_rate']:g}", f"weight decay {training['weight_decay']:g} (--weight-decay)"
-    return f"{reading}; {rate}, falling to 0 along a cosine (--learning-rate), {decay}"
+    optimizer, decay = f"{training['optimizer']} (--optimizer)", f"weight decay {training['weight_decay']:g} (--weight-decay)"
+    return f"{reading}; {optimizer} at {training['learning_rate']:g}, falling to 0 along a cosine (--learning-rate), {decay}"
