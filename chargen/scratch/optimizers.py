@@ -16,7 +16,7 @@ from chargen.scratch.layers import Array
 EPSILON = 1e-7  # avoids division by zero
 # Of Muon. Groups of 128 columns are a fifth of the work of whole gates with 512 units, and train as well (docs/quality.md).
 QUINTIC, ITERATIONS, MOST_COLUMNS = (3.4445, -4.7750, 2.0315), 5, 128
-RATE = 12.0  # times the learning rate
+RATE = 10.0  # times the learning rate
 
 
 class Optimizer(ABC):
@@ -121,10 +121,10 @@ class AdamW(Adam):
 
 
 class Muon(AdamW):
-    """AdamW, but for the kernels of recurrent layers with H units: m as in Adam,  w = w - n λ w - 12 n sqrt(k / H) o.
+    """AdamW, but for the kernels of recurrent layers with H units: m as in Adam,  w = w - n λ w - 10 n sqrt(k / H) o.
 
     o: the momentum m of a gate's columns, in groups of at most `MOST_COLUMNS`, with singular values near 1 (Jordan et al.
-    2024). k: the longer side of o. So a step changes a weight by about 12 n / sqrt(H).
+    2024). k: the longer side of o. So a step changes a weight by about 10 n / sqrt(H).
     """
 
     def update(self, weights: Mapping[str, Array], gradients: Mapping[str, Array]) -> None:

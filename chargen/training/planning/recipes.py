@@ -44,13 +44,14 @@ PASSES_OF_A_MEMBER = 18.0  # from which on another network gains more than readi
 # Up to so many passes, these shares of the outputs and of the recurrent weights.
 DROPPED_BY_PASSES = ((2, 0.0, 0.0), (5, 0.1, 0.1), (30, 0.2, 0.1), (40, 0.3, 0.2), (math.inf, 0.4, 0.4))
 DROPPED_OF_LINES_BY_PASSES = ((2, 0.0, 0.0), (15, 0.1, 0.1), (math.inf, 0.1, 0.2))  # too short for more dropout of outputs
-OPTIMIZERS = ("muon", "adamw")  # the first is chosen; with both, all the rest of the settings is
+OPTIMIZERS = ("muon", "adamw")  # with any other no rate and no schedule is chosen
+ENOUGH_FOR_MUON = 25_000  # characters; for shorter texts it is not better than AdamW, and gets lost in the shortest
 LEARNING = {"beta_2": 0.98, "schedule": "cosine", "patience": 0}
-LEARNING_RATES = {"lstm": 0.004, "gru": 0.004, "simplernn": 0.001, "dense": 0.001}
+LEARNING_RATES = {"lstm": 0.004, "gru": 0.003, "simplernn": 0.002, "dense": 0.001}
+HIGHEST_RATES = {"lstm": 0.016, "gru": 0.012, "simplernn": 0.0026, "dense": 0.004}  # for short texts
 SHORT_TEXT = 100_000  # characters; a shorter text overfits less with a higher learning rate (noisier steps) and more dropout
 MOST_DROPPED = 0.6
 STEPS_OF_A_LIST = 400  # of the optimizer, at least, with one line in a batch
-MOST_TIMES_THE_RATE = 4.0
 
 
 class Recipe(NamedTuple):
@@ -237,11 +238,12 @@ def _reading(corpus: Corpus, chosen: Chosen) -> dict[str, Any]:
 
 def _optimization(chosen: Chosen, settings: Settings, passes: float, text: _TextSize, *, largest_batch: int) -> dict[str, Any]:
     """Choose the optimizer's settings. settings: those of the user, with the network's."""
-    optimizer = _optimizer(chosen)
+    optimizer = _optimizer(chosen, text)
     if optimizer not in OPTIMIZERS or chosen.any("training.schedule"):
         return {}
     warmup = {"warmup_epochs": WARMUP_SHARE * passes} if chosen.any("training.epochs") else {}
-    rate = LEARNING_RATES[chosen.settings.network.cell] * (1 if text.is_list else min(text.shortness**0.8, MOST_TIMES_THE_RATE))
+    cell = chosen.settings.network.cell
+    rate = min(LEARNING_RATES[cell] * (1 if text.is_list else text.shortness**0.8), HIGHEST_RATES[cell])
     if chosen.any("training.learning_rate"):
         rate = chosen.settings.training.learning_rate
     steps = estimate_steps(settings, text.positions, passes, line=text.line, largest=largest_batch)
@@ -251,11 +253,12 @@ def _optimization(chosen: Chosen, settings: Settings, passes: float, text: _Text
     return LEARNING | {"optimizer": optimizer, "learning_rate": float(f"{rate:.2g}"), "weight_decay": decay} | warmup
 
 
-def _optimizer(chosen: Chosen) -> str:
-    """Return the optimizer that is given, or else the best one: Muon's steps are for recurrent layers."""
-    training = chosen.settings.training
-    best = "adamw" if chosen.settings.network.cell == "dense" else OPTIMIZERS[0]
-    return training.optimizer if chosen.any("training.optimizer") else best
+def _optimizer(chosen: Chosen, text: _TextSize) -> str:
+    """Return the optimizer that is given, or else the best one. Muon's steps are for recurrent layers."""
+    if chosen.any("training.optimizer"):
+        return chosen.settings.training.optimizer
+    muon, adamw = OPTIMIZERS
+    return muon if text.characters >= ENOUGH_FOR_MUON and chosen.settings.network.cell != "dense" else adamw
 
 
 def _weight_decay(settings: Settings, text: _TextSize, passes: float, distance: float) -> float:
