@@ -43,7 +43,7 @@ fuzz: $(READY) ## damage model files for ten minutes (MINUTES=10): each must loa
 sanitize: $(READY) ## test the C kernels with the compiler's sanitizers of addresses and of undefined behaviour
 	LD_PRELOAD="$$($${CC:-cc} -print-file-name=libasan.so)" ASAN_OPTIONS=detect_leaks=0:allocator_may_return_null=1 \
 		KERNEL_TEST_FLAGS="-g -O1 -fsanitize=address,undefined -fno-sanitize-recover=all" \
-		$(BIN)/python -m pytest -n 0 tests/native/test_kernels.py tests/native/test_dense.py tests/native/test_writing.py tests/memory/test_cache.py
+		$(BIN)/python -m pytest -n 0 tests/native/test_kernels.py tests/native/test_dense.py tests/native/test_adam.py tests/native/test_writing.py tests/memory/test_cache.py
 
 torture: $(READY) ## run the long loops: kill, resume, faults, attacks, terminal, several processes (about an hour)
 	$(BIN)/python -m pip install --quiet --disable-pip-version-check --constraint constraints.txt --editable '.[dev,jax,torture]'
