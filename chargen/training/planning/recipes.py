@@ -24,7 +24,7 @@ DEFAULT_PRESET = "balanced"
 
 # Up to so many units, how many characters each weight has to see for a network to be better than a smaller one.
 CHARACTERS_PER_WEIGHT = ((512, 1.4), (math.inf, 5.0))
-WEIGHTS_PER_CHARACTER = 7
+WEIGHTS_PER_CHARACTER = ((512, 7.0), (math.inf, 2.0))  # at most; with more, larger networks only overfit
 HIDDEN_SIZES = (64, 128, 256, 512, 768, 1024, 1536, 2048)
 SMALLEST_FED = 128  # units for any text but a tiny one: with much dropout they are better than fewer units
 TINY_TEXT = 700  # characters; a shorter text that is no list needs fewer units
@@ -40,7 +40,7 @@ VOCABULARY = {"char": 80, "byte": 200, "word": 10_000, "bpe": 1_000}  # tokens, 
 CHARACTERS_PER_TOKEN = {"char": 1, "byte": 1, "word": 5, "bpe": 3}
 MOST_MEMBERS = 3  # networks that are trained unless the user says; writing takes as long as with all of them
 ENOUGH_UNITS = 512  # from which on another network gains more than more units
-PASSES_OF_A_MEMBER = 18.0  # from which on another network gains more than reading the text once more
+PASSES_OF_A_MEMBER = 14.0  # from which on another network gains more than reading the text once more
 # Up to so many passes, these shares of the outputs and of the recurrent weights.
 DROPPED_BY_PASSES = ((2, 0.0, 0.0), (5, 0.1, 0.1), (30, 0.2, 0.1), (40, 0.3, 0.2), (math.inf, 0.4, 0.4))
 DROPPED_OF_LINES_BY_PASSES = ((2, 0.0, 0.0), (15, 0.1, 0.1), (math.inf, 0.1, 0.2))  # too short for more dropout of outputs
@@ -197,12 +197,17 @@ def _network_size(chosen: Chosen, text: _TextSize, operations: float, largest: i
         if not chosen.any("network.embedding_size"):
             size["embedding_size"] = 64 if hidden_size < 512 else 128
         weights = _num_weights(_with_network(chosen.settings, size), text)
-        needed = next(needed for most, needed in CHARACTERS_PER_WEIGHT if hidden_size <= most)
-        worth_it = operations / (OPERATIONS_PER_WEIGHT * weights) >= needed * weights
-        fed = (hidden_size <= SMALLEST_FED and not text.is_tiny) or weights <= WEIGHTS_PER_CHARACTER * text.characters
+        worth_it = operations / (OPERATIONS_PER_WEIGHT * weights) >= _up_to(hidden_size, CHARACTERS_PER_WEIGHT) * weights
+        fed = weights <= _up_to(hidden_size, WEIGHTS_PER_CHARACTER) * text.characters
+        fed = fed or (hidden_size <= SMALLEST_FED and not text.is_tiny)
         if not best or (worth_it and fed):
             best = size
     return best
+
+
+def _up_to(hidden_size: int, table: tuple[tuple[float, float], ...]) -> float:
+    """Return the figure of a table for networks of a size."""
+    return next(figure for most, figure in table if hidden_size <= most)
 
 
 def _with_network(settings: Settings, network: dict[str, Any]) -> Settings:
