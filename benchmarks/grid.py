@@ -28,7 +28,6 @@ FIXED: dict[str, tuple[object, ...]] = {
     "256 units": ("--hidden-size", 256, "--members", 1),
     "512 units": ("--hidden-size", 512, "--members", 1),
     "three networks": ("--members", 3),
-    "AdamW": ("--optimizer", "adamw"),
 }
 CHOSEN = "as chosen"
 
