@@ -4,7 +4,7 @@ import sys
 import tempfile
 from pathlib import Path
 
-from benchmarks.commands import evaluate, split_tail, train
+from benchmarks.commands import Trained, evaluate, split_tail, train
 from benchmarks.on_gpu.telling import tell
 from benchmarks.quality import LAST_WEIGHTS
 
@@ -15,7 +15,7 @@ def main(backend: str, minutes: float, corpus: Path) -> None:
         split = split_tail(corpus.stem, Path(name), texts=corpus.parent)
         options = ("--minutes", minutes, "--backend", backend, *LAST_WEIGHTS, "--random-seed", 1)
         run, seconds = train(split.training, *options, folder=Path(name))
-        for protocol, nats in evaluate(run / "last.safetensors", text=split.test).items():
+        for protocol, nats in evaluate(Trained(run, seconds).last_model, text=split.test).items():
             tell(backend=backend, text=corpus.stem, minutes=minutes, protocol=protocol, nats=nats, seconds=seconds)
 
 

@@ -54,8 +54,8 @@ static void update(const Adam *a, const Weight *w, float scale, const float *con
     }
 }
 
-/* Of `count` arrays of weights: gradients of each shard (shards * count), then weights, momentum and velocity (3 * count) before
- * and after the step. */
+/* Of `count` arrays of weights: gradients of each shard (shards * count), then weights, momentum and velocity (3 * count)
+ * before and after the step. */
 EXPORT int adam(const Adam *a, long count, const Weight *weights, long threads, long shards, const float *const *gradients,
                 const float *const *before, float *const *after) {
     double squares = 0;

@@ -1,5 +1,5 @@
-/* The steps of Muon (Jordan et al. 2024): bring the singular values of the momentum near 1, by the Newton-Schulz iteration. Each
- * gate's columns are taken in groups, which is a fifth of the work for 512 units, and trains as well. */
+/* The steps of Muon (Jordan et al. 2024): bring the singular values of the momentum near 1, by the Newton-Schulz iteration.
+ * Each gate's columns are taken in groups, which is a fifth of the work for 512 units, and trains as well. */
 
 static const float QUINTIC[3] = {3.4445f, -4.7750f, 2.0315f};
 enum { ITERATIONS = 5, MOST_COLUMNS = 128 };
@@ -7,7 +7,7 @@ enum { ITERATIONS = 5, MOST_COLUMNS = 128 };
 /* An array of weights. gates: in its columns, if the steps are Muon's, else 0. */
 typedef struct { long size, rows, gates; } Weight;
 
-/* Some columns of the momentum, (high, wide) with rows `next` apart, and the weights that times * the step is subtracted from. */
+/* Some columns of the momentum, (high, wide) with rows `next` apart, and weights, from which times * the step is subtracted. */
 typedef struct { const float *momentum; float *weights; long high, wide, next; float times; } Group;
 
 /* x: (short side, long side). gram, polynomial: (short side, short side). The rest are operands of products, and their sums. */
@@ -22,7 +22,8 @@ static void lay_out_iteration(Iteration *it, Space *space, long small, long larg
 }
 
 /* to (n, n) = old times to_old + matrix matrix^T times to_new, for (n, k); as it is symmetric, a half is computed. */
-static void squared(Iteration *it, const float *matrix, long n, long k, const float *old, float to_old, float to_new, float *to) {
+static void squared(Iteration *it, const float *matrix, long n, long k, const float *old, float to_old, float to_new,
+                    float *to) {
     spread_all(matrix, k, n, it->left, NULL);
     for (long first = 0; first < n; first += BLOCK) {
         long wide = n - first < BLOCK ? n - first : BLOCK;
@@ -47,7 +48,10 @@ static void iterate(Iteration *it, long small, long large) {
         float *column = it->x + j * BLOCK;
         pack_panel(column, small, large, WIDE(j, large), it->panel);
         for (long row = 0; row < small; row++)
-            EACH(u, BLOCK) store(it->sums + row * BLOCK + u, QUINTIC[0] * load_part(column + row * large + u, WIDE(j, large) - u));
+            EACH(u, BLOCK) {
+                vec part = load_part(column + row * large + u, WIDE(j, large) - u);
+                store(it->sums + row * BLOCK + u, QUINTIC[0] * part);
+            }
         product(it->left, small, it->panel, BLOCKS(small), it->sums);
         copy_out(it->sums, small, WIDE(j, large), column, large);
     }

@@ -111,8 +111,8 @@ EXPORT void *xla_cross_entropy(CallFrame *call) {
     return NULL;
 }
 
-/* the fields of Adam; the number of threads, and of gates of each array of weights, or 0; then for all arrays: gradients of each
- * shard, weights, momentum, velocity -> the last three */
+/* the fields of Adam; the number of threads, and of gates of each array of weights, or 0; then for all arrays: gradients of
+ * each shard, weights, momentum, velocity -> the last three */
 EXPORT void *xla_adam(CallFrame *call) {
     if (asks_for_version(call)) return NULL;
     long count = call->rets.count / 3, given = call->args.count - 2;
