@@ -10,6 +10,7 @@ from collections.abc import Sequence
 from dataclasses import replace
 from typing import Any, final
 
+from chargen.corpus.windows import TokenStream
 from chargen.errors import ConfigError
 from chargen.network.model_file import TextModel, load_model, read_metadata, save_model
 from chargen.runs.checkpoints import newest_facts
@@ -112,9 +113,20 @@ class MembersTraining:
     def _deadline(self, first: Deadline, number: int) -> Deadline:
         """Return the deadline of a network: its share of the time that is left before all are measured."""
         assert self._ends_by is not None
+        measuring = self._longest_measuring(number, self._ends_by - time.perf_counter())
         now = time.perf_counter()
-        after = seconds_after_training(self._plan) + SHARE_TO_MEASURE * (self._ends_by - now)
-        return first._replace(ends_by=now + (self._ends_by - after - now) / (self._count - number + 1))
+        left = self._ends_by - now - seconds_after_training(self._plan) - measuring
+        return first._replace(ends_by=now + left / (self._count - number + 1))
+
+    def _longest_measuring(self, number: int, left: float) -> float:
+        """Return how many seconds measuring all networks may take at the end, when so many are left before one of them."""
+        held_out, most = self._plan.parts.validation, SHARE_TO_MEASURE * left
+        if held_out is None:
+            return 0.0
+        if number == 1:
+            return most
+        networks = self._count / (number - 1)  # for each of those that can be measured now
+        return min(most, networks * self._seconds_per_token(self._combined(), held_out) * held_out.num_targets)
 
     def _record(self, *, finished: bool) -> tuple[float | None, float]:
         """Write the model of all networks so far and the figures of their epochs.
@@ -164,13 +176,16 @@ class MembersTraining:
         held_out = self._plan.parts.validation
         if held_out is None:
             return None, 1.0
-        began = time.perf_counter()
-        few = part_of(held_out, FEW_TOKENS)
-        sum(float(one.nats.sum()) for one in expectations(model, few))
-        per_token = (time.perf_counter() - began) / few.num_targets
+        per_token = self._seconds_per_token(model, held_out)
         part = part_of(held_out, max(FEW_TOKENS, int(self._seconds_to_measure(results) / per_token)))
         nats = sum(float(one.nats.sum()) for one in expectations(model, part))
         return self._plan.conversion.bits_per_character(nats / part.num_targets), part.num_targets / held_out.num_targets
+
+    @staticmethod
+    def _seconds_per_token(model: TextModel, held_out: TokenStream) -> float:
+        began, few = time.perf_counter(), part_of(held_out, FEW_TOKENS)
+        sum(float(one.nats.sum()) for one in expectations(model, few))
+        return (time.perf_counter() - began) / few.num_targets
 
     def _seconds_to_measure(self, results: Sequence[TextEpoch]) -> float:
         trained = sum(one.seconds for one in results)

@@ -17,8 +17,11 @@ from chargen.runs.directory import RunDirectory
 from chargen.runs.trained_text import read_trained_text
 from chargen.settings.layers import keyword_layer
 from chargen.training import fitting
+from chargen.training.members import MembersTraining
+from chargen.training.planning.text_plan import TextPlan
 from chargen.training.speed import seconds_after_training
 from chargen.training.start import plan_training
+from chargen.training.text_task import TextTask
 
 Invoke = Callable[..., Result]
 
@@ -172,6 +175,25 @@ def test_each_network_has_its_share_of_the_minutes(members: int, text: str, monk
     assert sum(plan.settings.training.schedule_steps) / steps == pytest.approx(passes, rel=0.1)
     assert plan.deadline
     assert plan.deadline.ends_by - began == pytest.approx(180 / members, rel=0.1)
+
+
+@pytest.mark.parametrize("share", [0.0, 0.1])
+def test_the_last_network_takes_the_time_that_measuring_all_does_not(
+    share: float, text: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Here a token of one network takes 2 ms to measure."""
+    monkeypatch.setattr(MembersTraining, "_combined", lambda training: None)
+    monkeypatch.setattr(MembersTraining, "_seconds_per_token", lambda *_: 0.002)
+    layer = keyword_layer([text], {"members": 2, "backend": "numpy", "hidden_size": 4, "validation_split": share})
+    prepared = plan_training([layer], runs_dir=Path("runs"), minutes=3, verbosity=0)
+    plan, ends_by = prepared.plan, time.perf_counter() + 180
+    assert isinstance(plan, TextPlan)
+    assert plan.deadline
+    training = MembersTraining(TextTask(plan), RunDirectory(Path("run")), ends_by=ends_by, verbosity=0)
+    held_out = plan.parts.validation.num_targets if plan.parts.validation else 0
+    assert (held_out > 0) == (share > 0)
+    expected = ends_by - seconds_after_training(plan) - 2 * 0.002 * held_out
+    assert training._deadline(plan.deadline, 2).ends_by == pytest.approx(expected, abs=0.1)
 
 
 @pytest.mark.parametrize(
