@@ -227,6 +227,8 @@ def test_reasons_name_the_optimizer_only_where_it_was_chosen() -> None:
     assert "muon (--optimizer) at 0.004, falling to 0 along a cosine (--learning-rate)" in recipe(PROSE * 5000).reasons[-1]
     for short_or_dense in (recipe(PROSE * 20), recipe(PROSE * 5000, network={"cell": "dense"})):
         assert "adamw (--optimizer) at" in short_or_dense.reasons[-1]
+    small_batches = recipe(PROSE * 5000, training={"batch_size": 2})
+    assert "adamw (--optimizer) at" in small_batches.reasons[-1]
     adamw = recipe(PROSE * 5000, training={"optimizer": "adamw"})
     assert "adamw (--optimizer) at 0.004, falling to 0" in adamw.reasons[-1]
     assert adamw.layer["training"]["schedule"] == "cosine"

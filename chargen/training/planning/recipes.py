@@ -45,7 +45,9 @@ PASSES_OF_A_MEMBER = 14.0  # from which on another network gains more than readi
 DROPPED_BY_PASSES = ((2, 0.0, 0.0), (5, 0.1, 0.1), (30, 0.2, 0.1), (40, 0.3, 0.2), (math.inf, 0.4, 0.4))
 DROPPED_OF_LINES_BY_PASSES = ((2, 0.0, 0.0), (15, 0.1, 0.1), (math.inf, 0.1, 0.2))  # too short for more dropout of outputs
 OPTIMIZERS = ("muon", "adamw")  # with any other no rate and no schedule is chosen
-ENOUGH_FOR_MUON = 25_000  # characters; for shorter texts it is not better than AdamW, and gets lost in the shortest
+# Muon is not better than AdamW for shorter texts, and gets lost in the shortest. Its steps take so long that each has to read
+# so many tokens.
+ENOUGH_FOR_MUON, TOKENS_OF_A_STEP = 25_000, 512
 LEARNING = {"beta_2": 0.98, "schedule": "cosine", "patience": 0}
 LEARNING_RATES = {"lstm": 0.004, "gru": 0.003, "simplernn": 0.002, "dense": 0.001}
 HIGHEST_RATES = {"lstm": 0.016, "gru": 0.012, "simplernn": 0.0026, "dense": 0.004}  # for short texts
@@ -243,7 +245,8 @@ def _reading(corpus: Corpus, chosen: Chosen) -> dict[str, Any]:
 
 def _optimization(chosen: Chosen, settings: Settings, passes: float, text: _TextSize, *, largest_batch: int) -> dict[str, Any]:
     """Choose the optimizer's settings. settings: those of the user, with the network's."""
-    optimizer = _optimizer(chosen, text)
+    steps = estimate_steps(settings, text.positions, passes, line=text.line, largest=largest_batch)
+    optimizer = _optimizer(chosen, text, text.positions * passes / steps)
     if optimizer not in OPTIMIZERS or chosen.any("training.schedule"):
         return {}
     warmup = {"warmup_epochs": WARMUP_SHARE * passes} if chosen.any("training.epochs") else {}
@@ -251,19 +254,19 @@ def _optimization(chosen: Chosen, settings: Settings, passes: float, text: _Text
     rate = min(LEARNING_RATES[cell] * (1 if text.is_list else text.shortness**0.8), HIGHEST_RATES[cell])
     if chosen.any("training.learning_rate"):
         rate = chosen.settings.training.learning_rate
-    steps = estimate_steps(settings, text.positions, passes, line=text.line, largest=largest_batch)
     decay = _weight_decay(settings, text, passes, steps * rate)
     if chosen.any("training.weight_decay"):
         decay = chosen.settings.training.weight_decay
     return LEARNING | {"optimizer": optimizer, "learning_rate": float(f"{rate:.2g}"), "weight_decay": decay} | warmup
 
 
-def _optimizer(chosen: Chosen, text: _TextSize) -> str:
+def _optimizer(chosen: Chosen, text: _TextSize, tokens_of_a_step: float) -> str:
     """Return the optimizer that is given, or else the best one. Muon's steps are for recurrent layers."""
     if chosen.any("training.optimizer"):
         return chosen.settings.training.optimizer
     muon, adamw = OPTIMIZERS
-    return muon if text.characters >= ENOUGH_FOR_MUON and chosen.settings.network.cell != "dense" else adamw
+    enough = text.characters >= ENOUGH_FOR_MUON and tokens_of_a_step >= TOKENS_OF_A_STEP
+    return muon if enough and chosen.settings.network.cell != "dense" else adamw
 
 
 def _weight_decay(settings: Settings, text: _TextSize, passes: float, distance: float) -> float:
