@@ -15,7 +15,7 @@ def trained_model(model: TextModel, training: TrainingConfig, *, softmax: bool) 
     """Return a trained network in Keras's own layers, compiled with the loss and the optimizer of its training.
 
     The optimizer has the training's learning rate at its highest, and begins without the averages of that training. Instead of
-    Muon, which is not one of Keras's as we compute it, it is AdamW.
+    Muon it is AdamW, because a saved model would need our Muon to be loaded.
     """
     network = model.one_network.config
     length = model.context_length if network.cell == "dense" else None

@@ -45,8 +45,8 @@ PASSES_OF_A_MEMBER = 14.0  # from which on another network gains more than readi
 DROPPED_BY_PASSES = ((2, 0.0, 0.0), (5, 0.1, 0.1), (30, 0.2, 0.1), (40, 0.3, 0.2), (math.inf, 0.4, 0.4))
 DROPPED_OF_LINES_BY_PASSES = ((2, 0.0, 0.0), (15, 0.1, 0.1), (math.inf, 0.1, 0.2))  # too short for more dropout of outputs
 OPTIMIZERS = ("muon", "adamw")  # with any other no rate and no schedule is chosen
-# Muon is not better than AdamW for shorter texts, and gets lost in the shortest. Its steps take so long that each has to read
-# so many tokens.
+# For texts of fewer characters Muon is not better than AdamW, and it fails on the shortest. Its steps take so long that each
+# has to read so many tokens.
 ENOUGH_FOR_MUON, TOKENS_OF_A_STEP = 25_000, 512
 LEARNING = {"beta_2": 0.98, "schedule": "cosine", "patience": 0}
 LEARNING_RATES = {"lstm": 0.004, "gru": 0.003, "simplernn": 0.002, "dense": 0.001}
