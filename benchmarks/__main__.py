@@ -23,9 +23,9 @@ from benchmarks import (
     grid,
     keras_layers,
     memory,
-    min_cells,
     ngram_memory,
     options,
+    other_cells,
     page_speed,
     picture,
     plot,
@@ -297,12 +297,12 @@ def measure_precision(
     _report("precision", work, as_json, keep=not epochs)
 
 
-@main.command("min-cells")
+@main.command("other-cells")
 @scale_option
 @as_json
-def measure_min_cells(scale: float = 1.0, as_json: bool = False) -> None:
-    """Nats a character of minGRU, minLSTM and an LSTM after the same time."""
-    _report("min-cells", lambda: min_cells.measure(scale=scale), as_json, keep=scale == 1)
+def measure_other_cells(scale: float = 1.0, as_json: bool = False) -> None:
+    """Nats a character of other recurrent cells and an LSTM, after the same time or the same steps."""
+    _report("other-cells", lambda: other_cells.measure(scale=scale), as_json, keep=scale == 1)
 
 
 @main.command("distillation")
@@ -320,7 +320,7 @@ APART = (
     measure_short_texts,
     measure_grid,
     measure_ablation,
-    measure_min_cells,
+    measure_other_cells,
     measure_distillation,
     measure_precision,
 )  # they take hours, or need JAX

@@ -20,7 +20,7 @@ def markdown(results: dict[str, Any]) -> str:
     for kind, heading, table in (
         ("quality", "the defaults, in so many minutes", _quality),
         ("ablation", "without one part", _ablation),
-        ("min-cells", "another cell", _quality),
+        ("other-cells", "another cell", _quality),
         ("distillation", "learning from several networks", _quality),
     ):
         if kind in results:

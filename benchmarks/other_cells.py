@@ -1,0 +1,223 @@
+"""Compare other recurrent cells with an LSTM, after the same time and after as many optimizer steps.
+
+- minGRU and minLSTM (Feng et al. 2024): the gates depend only on the input, so all products are computed at once and the
+  loop is an element-wise sum.
+- The multiplicative LSTM (Krause et al. 2016): a product of projections of the input and of the state takes the state's place.
+- The mogrifier LSTM (Melis et al. 2020): before each step the input and the state scale each other some rounds.
+
+The last two run in Keras's own loop, the LSTM on the kernels of `chargen.native`, so their loss after the same steps tells more
+than their speed. Each network is trained with the same optimizer and schedule, and measured on the same tail of a text, in
+blocks of the training's context length from a zero state.
+"""
+
+import math
+import time
+from typing import Any, NamedTuple
+
+from benchmarks.commands import SHARED_TEXTS
+
+Rows = list[dict[str, Any]]
+
+T, B, EMBEDDING, RATE, WARMUP_STEPS = 128, 32, 128, 4e-3, 50
+SECONDS = 120.0
+ROUNDS = 5  # of a mogrifier: three of the input, two of the state
+
+
+class Shape(NamedTuple):
+    """A cell, its layers and its units."""
+
+    cell: str
+    num_layers: int
+    hidden_size: int
+
+    def __str__(self) -> str:
+        return f"{self.cell} {self.num_layers}x{self.hidden_size}"
+
+
+LSTM = Shape("lstm", 1, 512)
+IN_THE_SAME_TIME = (LSTM, Shape("minGRU", 1, 512), Shape("minGRU", 3, 512), Shape("minLSTM", 3, 512))
+AFTER_AS_MANY_STEPS = (Shape("mLSTM", 1, 512), Shape("mogrifier LSTM", 1, 512))  # with these an LSTM is trained again
+
+
+class Trial(NamedTuple):
+    """A training: its steps, its characters a second, and the nats a character on the last tenth."""
+
+    steps: int
+    speed: float
+    nats: float
+
+
+def measure(*, scale: float = 1.0) -> Rows:
+    """Train each shape for `scale` times two minutes, not counting compilation; return nats a character on the last tenth."""
+    import numpy as np
+
+    from chargen.training.devices.backend import load_backend
+
+    load_backend("tensorflow")
+    text = (SHARED_TEXTS / "tinyshakespeare.txt").read_text(encoding="utf-8")
+    tokens = {character: number for number, character in enumerate(sorted(set(text)))}
+    ids = np.array([tokens[character] for character in text], np.int32)
+    cut = int(0.9 * len(ids))
+    seconds = SECONDS * scale
+
+    def trial(shape: Shape, steps: int | None = None) -> Trial:
+        return _trial(shape, ids[:cut], ids[cut:], len(tokens), seconds=seconds, steps=steps)
+
+    rows = [_row(shape, trial(shape), seconds) for shape in IN_THE_SAME_TIME]
+    for shape in AFTER_AS_MANY_STEPS:
+        found = trial(shape)
+        rows += [_row(shape, found, seconds), _row(LSTM, trial(LSTM, found.steps), f"as many steps as the {shape.cell}")]
+    return rows
+
+
+def _row(shape: Shape, trial: Trial, trained: float | str) -> dict[str, Any]:
+    how = trained if isinstance(trained, str) else f"{trained:g} s, {trial.speed:,.0f} chars/s"
+    return {"what": f"{shape}, {how}", "unit": "nats", "median": trial.nats, "min": trial.nats, "max": trial.nats}
+
+
+def _trial(shape: Shape, training: Any, test: Any, vocab_size: int, *, seconds: float, steps: int | None) -> Trial:
+    """Train for so many seconds, or for so many steps if they are given."""
+    import keras
+    import numpy as np
+
+    from chargen.training.devices.backend import num_shards
+    from chargen.training.engines.losses import FIGURES_OF_TEXT
+    from chargen.training.engines.tensorflow_engine import TensorFlowEngine
+
+    keras.utils.set_random_seed(1)
+    optimizer = keras.optimizers.AdamW(RATE, weight_decay=0.05, beta_2=0.98, global_clipnorm=1.0)
+    model, first = _model(shape, vocab_size), _batch(training[: T + 1][None].repeat(B, axis=0))
+    engine = TensorFlowEngine(model, optimizer, FIGURES_OF_TEXT, shards=num_shards(B), largest=first)
+    steps, speed = _train(engine, training, seconds=seconds, steps=steps)
+    blocks = np.stack([test[place : place + T + 1] for place in range(0, len(test) - T, T)])
+    loss = _evaluated(engine, blocks[: len(blocks) // B * B])
+    return Trial(steps, speed, loss)
+
+
+def _train(engine: Any, ids: Any, *, seconds: float, steps: int | None) -> tuple[int, float]:
+    """Take optimizer steps along a cosine schedule. Return their number and the characters a second."""
+    import numpy as np
+
+    rng, rate = np.random.default_rng(1), engine.optimizer.learning_rate
+
+    def batch() -> Any:
+        return _batch(ids[rng.integers(0, len(ids) - T - 1, B)[:, None] + np.arange(T + 1)])
+
+    engine.train(batch())  # compiles
+    began, taken = time.perf_counter(), 0
+    while True:
+        elapsed = time.perf_counter() - began
+        progress = taken / steps if steps else elapsed / seconds
+        if progress >= 1:
+            return taken, taken * B * T / elapsed
+        rise = min(1.0, (taken + 1) / WARMUP_STEPS)
+        rate.assign(RATE * rise * 0.5 * (1 + math.cos(math.pi * progress)))
+        engine.train(batch())
+        taken += 1
+
+
+def _evaluated(engine: Any, blocks: Any) -> float:
+    engine.reset_figures()
+    for first in range(0, len(blocks), B):
+        engine.test(_batch(blocks[first : first + B]))
+    return engine.figures()["cross_entropy"]
+
+
+def _batch(windows: Any) -> Any:
+    """Return the inputs, targets and weights of one optimizer step, (1, B, T) each, of windows of T + 1 ids."""
+    import numpy as np
+
+    from chargen.corpus.windows import Batch
+
+    return Batch(windows[None, :, :-1], windows[None, :, 1:], np.ones((1, B, T), np.float32))
+
+
+def _model(shape: Shape, vocab_size: int) -> Any:
+    import keras
+    from keras import layers
+
+    from chargen.training.layers.recurrent import FusedLSTM
+
+    values = ids = keras.Input((T,), dtype="int32")
+    values = layers.Embedding(vocab_size, EMBEDDING)(values)
+    for _ in range(shape.num_layers):
+        if shape == LSTM:
+            values = FusedLSTM(shape.hidden_size, return_sequences=True)(values)
+        elif shape in AFTER_AS_MANY_STEPS:
+            values = layers.RNN(_cell(shape), return_sequences=True)(values)
+        else:
+            before = values if values.shape[-1] == shape.hidden_size else layers.Dense(shape.hidden_size)(values)
+            values = before + _min_layer(shape)(layers.LayerNormalization()(before))
+    return keras.Model(ids, layers.Dense(vocab_size)(values))
+
+
+def _cell(shape: Shape) -> Any:
+    """Return the cell of a multiplicative or a mogrifier LSTM: something comes before each step of an LSTM."""
+    from keras import layers, ops
+
+    def product(units: int) -> Any:
+        return layers.Dense(units, use_bias=False)
+
+    class MultiplicativeCell(layers.LSTMCell):
+        def build(self, input_shape: Any) -> None:
+            super().build(input_shape)
+            self.of_input, self.of_state = product(self.units), product(self.units)
+            self.of_input.build(input_shape)
+            self.of_state.build((None, self.units))
+
+        def call(self, inputs: Any, states: Any, training: bool = False) -> Any:
+            output, carry = states
+            return super().call(inputs, [self.of_input(inputs) * self.of_state(output), carry], training=training)
+
+    class MogrifierCell(layers.LSTMCell):
+        def build(self, input_shape: Any) -> None:
+            super().build(input_shape)
+            self.scales = [product(self.units if number % 2 else input_shape[-1]) for number in range(ROUNDS)]
+            for number, scale in enumerate(self.scales):
+                scale.build((None, input_shape[-1] if number % 2 else self.units))
+
+        def call(self, inputs: Any, states: Any, training: bool = False) -> Any:
+            output, carry = states
+            for number, scale in enumerate(self.scales):
+                if number % 2:
+                    output = 2 * ops.sigmoid(scale(inputs)) * output
+                else:
+                    inputs = 2 * ops.sigmoid(scale(output)) * inputs
+            return super().call(inputs, [output, carry], training=training)
+
+    return (MultiplicativeCell if shape.cell == "mLSTM" else MogrifierCell)(shape.hidden_size)
+
+
+def _min_layer(shape: Shape) -> Any:
+    """Return the layer of a minimal cell: h = f h + i c at every step; f, i and the candidate c depend on the input."""
+    from keras import layers, ops
+
+    class MinCell(layers.Layer):
+        def __init__(self) -> None:
+            super().__init__()
+            self.gates = layers.Dense((2 if shape.cell == "minGRU" else 3) * shape.hidden_size)
+
+        def call(self, inputs: Any) -> Any:
+            candidate, *gates = ops.split(self.gates(inputs), self.gates.units // shape.hidden_size, axis=-1)
+            if shape.cell == "minGRU":
+                forget = ops.sigmoid(gates[0])
+                given = 1 - forget
+            else:
+                forget, given = (ops.sigmoid(gate) for gate in gates)
+                forget, given = forget / (forget + given), given / (forget + given)
+            return _scanned(forget, given * candidate)
+
+    return MinCell()
+
+
+def _scanned(factors: Any, addends: Any) -> Any:
+    """Return all h of h = factor * h + addend, starting from 0, (B, T, H), by a parallel scan (Hillis and Steele 1986)."""
+    from keras import ops
+
+    shift = 1
+    while shift < T:
+        before = ((0, 0), (shift, 0), (0, 0))
+        addends = addends + factors * ops.pad(addends[:, :-shift], before)
+        factors = factors * ops.pad(factors[:, :-shift], before, constant_values=1)
+        shift *= 2
+    return addends
