@@ -63,6 +63,26 @@ def test_windows_of_prose_are_as_many_as_streams_would_be(training: dict[str, An
     assert windows.jitter == training.get("stateful", False)
 
 
+def test_a_network_with_many_weights_for_each_character_loses_more_in_as_many_passes() -> None:
+    def dropped(units: int, epochs: int) -> tuple[float, float]:
+        network = recipe(PROSE * 6000, network={"hidden_size": units}, training={"epochs": epochs}).layer["network"]
+        return network["dropout"], network["weight_drop"]
+
+    assert dropped(256, 17) == (0.2, 0.1)
+    assert dropped(512, 17) == dropped(1024, 17) == (0.3, 0.2)
+    assert dropped(512, 5) == (0.2, 0.1)
+    assert dropped(512, 2) == (0.1, 0.1)
+
+
+def test_muon_is_for_batches_of_many_tokens_and_padding_is_none() -> None:
+    def optimizer(line: str, reading: str) -> Any:
+        return recipe("\n".join([line] * 20_000), reading=reading).layer["training"]["optimizer"]
+
+    assert optimizer("Barbara", "line") == "adamw"
+    assert optimizer("A line as long as those of a poem or of a play", "line") == "muon"
+    assert optimizer("Barbara", "document") == "muon"
+
+
 @given(st.sampled_from([1, 30, 3000]), st.floats(0.1, 100), st.floats(1, 20))
 def test_more_minutes_never_give_a_smaller_network(length: int, minutes: float, factor: float) -> None:
     less, more = (recipe(PROSE * length, minutes=one).layer["network"]["hidden_size"] for one in (minutes, minutes * factor))

@@ -6,9 +6,9 @@ Settings that the user gives are kept, and no setting is chosen that conflicts w
 """
 
 import math
-from collections.abc import Collection
+from collections.abc import Collection, Sequence
 from dataclasses import replace
-from typing import Any, NamedTuple
+from typing import Any, NamedTuple, TypeVar
 
 from chargen.corpus.corpus import Corpus
 from chargen.network.network import weight_shapes
@@ -17,6 +17,8 @@ from chargen.settings.schema import Mapped, NetworkConfig, Settings
 from chargen.training.planning.machine import OPERATIONS_PER_WEIGHT, Machine, assumed_cores
 from chargen.training.planning.text_plan import FEWEST_EPOCHS, WARMUP_SHARE
 from chargen.training.planning.windows import LONGEST_LINE_WINDOW, estimate_steps, usual_length
+
+Entry = TypeVar("Entry")
 
 PRESETS = {"fast": 1.0, "balanced": 5.0, "best": 30.0}  # minutes on `PRESET_CORES` cores, on any machine
 PRESET_CORES = 2
@@ -42,11 +44,18 @@ MOST_MEMBERS = 3  # networks that are trained unless the user says; writing take
 ENOUGH_UNITS = 512  # from which on another network gains more than more units
 PASSES_OF_A_MEMBER = 14.0  # from which on another network gains more than reading the text once more
 # Up to so many passes, these shares of the outputs and of the recurrent weights.
-DROPPED_BY_PASSES = ((2, 0.0, 0.0), (5, 0.1, 0.1), (30, 0.2, 0.1), (40, 0.3, 0.2), (math.inf, 0.4, 0.4))
-DROPPED_OF_LINES_BY_PASSES = ((2, 0.0, 0.0), (15, 0.1, 0.1), (math.inf, 0.1, 0.2))  # too short for more dropout of outputs
+DROPPED_BY_PASSES = ((2, (0.0, 0.0)), (5, (0.1, 0.1)), (30, (0.2, 0.1)), (40, (0.3, 0.2)), (math.inf, (0.4, 0.4)))
+# A network with more weights for each character overfits in fewer passes: with twice as many weights, in half of them. Because
+# of its weights at most so many passes are counted.
+WEIGHTS_THAT_OVERFIT, MOST_COUNTED = 2.0, 40
+DROPPED_OF_LINES_BY_PASSES = (
+    (2, (0.0, 0.0)),
+    (15, (0.1, 0.1)),
+    (math.inf, (0.1, 0.2)),
+)  # too short for more dropout of outputs
 OPTIMIZERS = ("muon", "adamw")  # with any other no rate and no schedule is chosen
 # For texts of fewer characters Muon is not better than AdamW, and it fails on the shortest. Its steps take so long that each
-# has to read so many tokens.
+# has to read so many tokens: those of short lines do not.
 ENOUGH_FOR_MUON, TOKENS_OF_A_STEP = 25_000, 512
 LEARNING = {"beta_2": 0.98, "schedule": "cosine", "patience": 0}
 LEARNING_RATES = {"lstm": 0.004, "gru": 0.003, "simplernn": 0.002, "dense": 0.001}
@@ -115,7 +124,7 @@ def choose_recipe(corpus: Corpus, chosen: Chosen, *, minutes: float, machine: Ma
         passes = float(chosen.settings.training.epochs)
     elif passes >= FEWEST_EPOCHS:
         passes = float(round(passes))
-    network |= _regularisation(chosen, passes, text)
+    network |= _regularisation(chosen, passes, weights, text)
     settled = _with_network(chosen.settings, _left_open({"network": network}, chosen)["network"])
     optimization = _optimization(chosen, settled, passes, text, largest_batch=machine.largest_batch)
     training = _reading(corpus, chosen) | optimization
@@ -149,10 +158,11 @@ def default_reasons(corpus: Corpus, resolved: Resolved) -> tuple[str, ...]:
 class _TextSize(NamedTuple):
     """The size of the text to train on.
 
-    positions: tokens in all windows of a pass, with the padding of short lines. line: those of a line, None for documents.
+    tokens: those of a pass. positions: the same with the padding of short lines. line: those of a line, None for documents.
     """
 
     characters: float
+    tokens: float
     positions: float
     line: float | None
 
@@ -163,7 +173,8 @@ class _TextSize(NamedTuple):
         if corpus.is_list:
             line = min(usual_length(corpus.documents.lengths) / per_token + 1, LONGEST_LINE_WINDOW)
             positions = len(corpus.documents) * line
-        return cls(share * corpus.num_characters, share * positions, line)
+        characters = share * corpus.num_characters
+        return cls(characters, characters / per_token, share * positions, line)
 
     @property
     def is_list(self) -> bool:
@@ -207,9 +218,9 @@ def _network_size(chosen: Chosen, text: _TextSize, operations: float, largest: i
     return best
 
 
-def _up_to(hidden_size: int, table: tuple[tuple[float, float], ...]) -> float:
-    """Return the figure of a table for networks of a size."""
-    return next(figure for most, figure in table if hidden_size <= most)
+def _up_to(found: float, table: Sequence[tuple[float, Entry]]) -> Entry:
+    """Return the first entry of a table that holds for so many units or passes."""
+    return next(entry for most, entry in table if found <= most)
 
 
 def _with_network(settings: Settings, network: dict[str, Any]) -> Settings:
@@ -222,15 +233,23 @@ def _num_weights(settings: Settings, text: _TextSize) -> int:
     return sum(math.prod(shape) for shape in weight_shapes(settings.network, vocab_size).values())
 
 
-def _regularisation(chosen: Chosen, passes: float, text: _TextSize) -> dict[str, Any]:
-    table = DROPPED_OF_LINES_BY_PASSES if text.is_list else DROPPED_BY_PASSES
-    more = 1 if text.is_list else text.shortness**0.125
-    shares = next(shares for most, *shares in table if passes <= most)
-    outputs, weights = (min(round(20 * share * more) / 20, MOST_DROPPED) for share in shares)
+def _regularisation(chosen: Chosen, passes: float, num_weights: int, text: _TextSize) -> dict[str, Any]:
+    outputs, weights = _dropped(passes, num_weights, text)
     dropped = chosen.settings.network.dropout if chosen.any("network.dropout") else outputs
     by_hand, cell = chosen.settings.training.backend == "numpy", chosen.settings.network.cell
     weight_drop = {} if cell == "dense" or by_hand else {"weight_drop": weights}
     return {"dropout": dropped, "locked_dropout": dropped > 0 and not (text.is_list or by_hand)} | weight_drop
+
+
+def _dropped(passes: float, num_weights: int, text: _TextSize) -> tuple[float, float]:
+    """Return the shares of the outputs and of the recurrent weights to drop."""
+    if text.is_list:
+        return _up_to(passes, DROPPED_OF_LINES_BY_PASSES)
+    sooner = num_weights / (WEIGHTS_THAT_OVERFIT * text.characters)
+    counted = max(passes, min(passes * sooner, MOST_COUNTED))
+    more = text.shortness**0.125
+    outputs, weights = (min(round(20 * share * more) / 20, MOST_DROPPED) for share in _up_to(counted, DROPPED_BY_PASSES))
+    return outputs, weights
 
 
 def _reading(corpus: Corpus, chosen: Chosen) -> dict[str, Any]:
@@ -246,7 +265,7 @@ def _reading(corpus: Corpus, chosen: Chosen) -> dict[str, Any]:
 def _optimization(chosen: Chosen, settings: Settings, passes: float, text: _TextSize, *, largest_batch: int) -> dict[str, Any]:
     """Choose the optimizer's settings. settings: those of the user, with the network's."""
     steps = estimate_steps(settings, text.positions, passes, line=text.line, largest=largest_batch)
-    optimizer = _optimizer(chosen, text, text.positions * passes / steps)
+    optimizer = _optimizer(chosen, text, text.tokens * passes / steps)
     if optimizer not in OPTIMIZERS or chosen.any("training.schedule"):
         return {}
     warmup = {"warmup_epochs": WARMUP_SHARE * passes} if chosen.any("training.epochs") else {}
