@@ -89,7 +89,8 @@ quality: $(READY) ## measure the quality of the defaults, and the effect of each
 	$(BIN)/python -m benchmarks short-texts --seeds $(SEEDS)
 	$(BIN)/python -m benchmarks grid --scale $(SCALE)
 	$(BIN)/python -m benchmarks ngram-memory
-	$(BIN)/python -m benchmarks other-cells --scale $(SCALE)
+	$(BIN)/python -m benchmarks min-cells --scale $(SCALE)
+	$(BIN)/python -m benchmarks mogrifier --scale $(SCALE)
 	$(BIN)/python -m benchmarks distillation --scale $(SCALE)
 
 gpu-wheels: $(READY) ## download what a GPU machine without a network needs in addition to JAX or PyTorch

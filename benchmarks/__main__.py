@@ -297,12 +297,20 @@ def measure_precision(
     _report("precision", work, as_json, keep=not epochs)
 
 
-@main.command("other-cells")
+@main.command("min-cells")
 @scale_option
 @as_json
-def measure_other_cells(scale: float = 1.0, as_json: bool = False) -> None:
-    """Nats a character of other recurrent cells and an LSTM, after the same time or the same steps."""
-    _report("other-cells", lambda: other_cells.measure(scale=scale), as_json, keep=scale == 1)
+def measure_min_cells(scale: float = 1.0, as_json: bool = False) -> None:
+    """Nats a character of minGRU, minLSTM and an LSTM after the same time."""
+    _report("min-cells", lambda: other_cells.measure(scale=scale), as_json, keep=scale == 1)
+
+
+@main.command("mogrifier")
+@scale_option
+@as_json
+def measure_mogrifier(scale: float = 1.0, as_json: bool = False) -> None:
+    """Nats a character of a mogrifier LSTM, a multiplicative LSTM and an LSTM after the same steps."""
+    _report("mogrifier", lambda: other_cells.measure_by_steps(scale=scale), as_json, keep=scale == 1)
 
 
 @main.command("distillation")
@@ -320,7 +328,8 @@ APART = (
     measure_short_texts,
     measure_grid,
     measure_ablation,
-    measure_other_cells,
+    measure_min_cells,
+    measure_mogrifier,
     measure_distillation,
     measure_precision,
 )  # they take hours, or need JAX

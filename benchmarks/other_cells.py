@@ -1,7 +1,7 @@
-"""Compare other recurrent cells with an LSTM, after the same time and after as many optimizer steps.
+"""Compare other recurrent cells with an LSTM: some after the same time, some after as many optimizer steps.
 
 - minGRU and minLSTM (Feng et al. 2024): the gates depend only on the input, so all products are computed at once and the
-  loop is an element-wise sum.
+  loop is an element-wise sum. They are judged by the time.
 - The multiplicative LSTM (Krause et al. 2016): a product of projections of the input and of the state takes the state's place.
 - The mogrifier LSTM (Melis et al. 2020): before each step the input and the state scale each other some rounds.
 
@@ -19,7 +19,7 @@ from benchmarks.commands import SHARED_TEXTS
 Rows = list[dict[str, Any]]
 
 T, B, EMBEDDING, RATE, WARMUP_STEPS = 128, 32, 128, 4e-3, 50
-SECONDS = 120.0
+SECONDS, STEPS = 120.0, 1000
 ROUNDS = 5  # of a mogrifier: three of the input, two of the state
 
 
@@ -30,25 +30,22 @@ class Shape(NamedTuple):
     num_layers: int
     hidden_size: int
 
-    def __str__(self) -> str:
-        return f"{self.cell} {self.num_layers}x{self.hidden_size}"
 
-
-LSTM = Shape("lstm", 1, 512)
-IN_THE_SAME_TIME = (LSTM, Shape("minGRU", 1, 512), Shape("minGRU", 3, 512), Shape("minLSTM", 3, 512))
-AFTER_AS_MANY_STEPS = (Shape("mLSTM", 1, 512), Shape("mogrifier LSTM", 1, 512))  # with these an LSTM is trained again
-
-
-class Trial(NamedTuple):
-    """A training: its steps, its characters a second, and the nats a character on the last tenth."""
-
-    steps: int
-    speed: float
-    nats: float
+IN_THE_SAME_TIME = (Shape("lstm", 1, 512), Shape("minGRU", 1, 512), Shape("minGRU", 3, 512), Shape("minLSTM", 3, 512))
+AFTER_AS_MANY_STEPS = (Shape("lstm", 1, 256), Shape("mLSTM", 1, 256), Shape("mogrifier LSTM", 1, 256))
 
 
 def measure(*, scale: float = 1.0) -> Rows:
-    """Train each shape for `scale` times two minutes, not counting compilation; return nats a character on the last tenth."""
+    """Train for `scale` times two minutes each, not counting compilation; return nats a character on the last tenth."""
+    return _measured(IN_THE_SAME_TIME, seconds=SECONDS * scale)
+
+
+def measure_by_steps(*, scale: float = 1.0) -> Rows:
+    """Train for `scale` times a thousand optimizer steps each; return nats a character on the last tenth."""
+    return _measured(AFTER_AS_MANY_STEPS, steps=max(1, round(STEPS * scale)))
+
+
+def _measured(shapes: tuple[Shape, ...], *, seconds: float = math.inf, steps: int = 0) -> Rows:
     import numpy as np
 
     from chargen.training.devices.backend import load_backend
@@ -58,25 +55,11 @@ def measure(*, scale: float = 1.0) -> Rows:
     tokens = {character: number for number, character in enumerate(sorted(set(text)))}
     ids = np.array([tokens[character] for character in text], np.int32)
     cut = int(0.9 * len(ids))
-    seconds = SECONDS * scale
-
-    def trial(shape: Shape, steps: int | None = None) -> Trial:
-        return _trial(shape, ids[:cut], ids[cut:], len(tokens), seconds=seconds, steps=steps)
-
-    rows = [_row(shape, trial(shape), seconds) for shape in IN_THE_SAME_TIME]
-    for shape in AFTER_AS_MANY_STEPS:
-        found = trial(shape)
-        rows += [_row(shape, found, seconds), _row(LSTM, trial(LSTM, found.steps), f"as many steps as the {shape.cell}")]
-    return rows
+    return [_trial(shape, ids[:cut], ids[cut:], len(tokens), seconds=seconds, steps=steps) for shape in shapes]
 
 
-def _row(shape: Shape, trial: Trial, trained: float | str) -> dict[str, Any]:
-    how = trained if isinstance(trained, str) else f"{trained:g} s, {trial.speed:,.0f} chars/s"
-    return {"what": f"{shape}, {how}", "unit": "nats", "median": trial.nats, "min": trial.nats, "max": trial.nats}
-
-
-def _trial(shape: Shape, training: Any, test: Any, vocab_size: int, *, seconds: float, steps: int | None) -> Trial:
-    """Train for so many seconds, or for so many steps if they are given."""
+def _trial(shape: Shape, training: Any, test: Any, vocab_size: int, *, seconds: float, steps: int) -> dict[str, Any]:
+    """Train a network for so many seconds, or for so many steps unless they are 0."""
     import keras
     import numpy as np
 
@@ -88,14 +71,16 @@ def _trial(shape: Shape, training: Any, test: Any, vocab_size: int, *, seconds: 
     optimizer = keras.optimizers.AdamW(RATE, weight_decay=0.05, beta_2=0.98, global_clipnorm=1.0)
     model, first = _model(shape, vocab_size), _batch(training[: T + 1][None].repeat(B, axis=0))
     engine = TensorFlowEngine(model, optimizer, FIGURES_OF_TEXT, shards=num_shards(B), largest=first)
-    steps, speed = _train(engine, training, seconds=seconds, steps=steps)
+    speed = _train(engine, training, seconds=seconds, steps=steps)
     blocks = np.stack([test[place : place + T + 1] for place in range(0, len(test) - T, T)])
     loss = _evaluated(engine, blocks[: len(blocks) // B * B])
-    return Trial(steps, speed, loss)
+    length = f"{steps:,} steps" if steps else f"{seconds:g} s, {speed:,.0f} chars/s"
+    what = f"{shape.cell} {shape.num_layers}x{shape.hidden_size}, {length}"
+    return {"what": what, "unit": "nats", "median": loss, "min": loss, "max": loss}
 
 
-def _train(engine: Any, ids: Any, *, seconds: float, steps: int | None) -> tuple[int, float]:
-    """Take optimizer steps along a cosine schedule. Return their number and the characters a second."""
+def _train(engine: Any, ids: Any, *, seconds: float, steps: int) -> float:
+    """Take optimizer steps along a cosine schedule. Return the characters a second."""
     import numpy as np
 
     rng, rate = np.random.default_rng(1), engine.optimizer.learning_rate
@@ -109,7 +94,7 @@ def _train(engine: Any, ids: Any, *, seconds: float, steps: int | None) -> tuple
         elapsed = time.perf_counter() - began
         progress = taken / steps if steps else elapsed / seconds
         if progress >= 1:
-            return taken, taken * B * T / elapsed
+            return taken * B * T / elapsed
         rise = min(1.0, (taken + 1) / WARMUP_STEPS)
         rate.assign(RATE * rise * 0.5 * (1 + math.cos(math.pi * progress)))
         engine.train(batch())
@@ -141,7 +126,7 @@ def _model(shape: Shape, vocab_size: int) -> Any:
     values = ids = keras.Input((T,), dtype="int32")
     values = layers.Embedding(vocab_size, EMBEDDING)(values)
     for _ in range(shape.num_layers):
-        if shape == LSTM:
+        if shape.cell == "lstm":
             values = FusedLSTM(shape.hidden_size, return_sequences=True)(values)
         elif shape in AFTER_AS_MANY_STEPS:
             values = layers.RNN(_cell(shape), return_sequences=True)(values)

@@ -20,7 +20,8 @@ def markdown(results: dict[str, Any]) -> str:
     for kind, heading, table in (
         ("quality", "the defaults, in so many minutes", _quality),
         ("ablation", "without one part", _ablation),
-        ("other-cells", "another cell", _quality),
+        ("min-cells", "another cell", _quality),
+        ("mogrifier", "another cell after as many steps", _quality),
         ("distillation", "learning from several networks", _quality),
     ):
         if kind in results:
