@@ -74,6 +74,16 @@ def test_a_network_with_many_weights_for_each_character_loses_more_in_as_many_pa
     assert dropped(512, 2) == (0.1, 0.1)
 
 
+def test_a_long_list_loses_more_of_a_large_network_a_short_list_does_not() -> None:
+    def dropped(count: int, units: int) -> tuple[float, float]:
+        chosen = {"network": {"hidden_size": units}, "training": {"epochs": 20}}
+        network = recipe("\n".join(["Barbara"] * count), reading="line", **chosen).layer["network"]
+        return network["dropout"], network["weight_drop"]
+
+    assert dropped(30_000, 256) == dropped(1000, 256) == dropped(1000, 512) == (0.1, 0.2)
+    assert dropped(30_000, 512) == (0.2, 0.3)
+
+
 def test_muon_is_for_batches_of_many_tokens_and_padding_is_none() -> None:
     def optimizer(line: str, reading: str) -> Any:
         return recipe("\n".join([line] * 20_000), reading=reading).layer["training"]["optimizer"]

@@ -26,7 +26,7 @@ DEFAULT_PRESET = "balanced"
 
 # Up to so many units, how many characters each weight has to see for a network to be better than a smaller one.
 CHARACTERS_PER_WEIGHT = ((512, 1.4), (math.inf, 5.0))
-WEIGHTS_PER_CHARACTER = ((512, 7.0), (math.inf, 2.0))  # at most; with more, larger networks only overfit
+WEIGHTS_PER_CHARACTER = ((512, 8.0), (math.inf, 2.0))  # at most; with more, larger networks only overfit
 HIDDEN_SIZES = (64, 128, 256, 512, 768, 1024, 1536, 2048)
 SMALLEST_FED = 128  # units for any text but a tiny one: with much dropout they are better than fewer units
 TINY_TEXT = 700  # characters; a shorter text that is no list needs fewer units
@@ -48,11 +48,7 @@ DROPPED_BY_PASSES = ((2, (0.0, 0.0)), (5, (0.1, 0.1)), (30, (0.2, 0.1)), (40, (0
 # A network with more weights for each character overfits in fewer passes: with twice as many weights, in half of them. Because
 # of its weights at most so many passes are counted.
 WEIGHTS_THAT_OVERFIT, MOST_COUNTED = 2.0, 40
-DROPPED_OF_LINES_BY_PASSES = (
-    (2, (0.0, 0.0)),
-    (15, (0.1, 0.1)),
-    (math.inf, (0.1, 0.2)),
-)  # too short for more dropout of outputs
+DROPPED_OF_LINES_BY_PASSES = ((2, (0.0, 0.0)), (15, (0.1, 0.1)), (25, (0.1, 0.2)), (math.inf, (0.2, 0.3)))
 OPTIMIZERS = ("muon", "adamw")  # with any other no rate and no schedule is chosen
 # For texts of fewer characters Muon is not better than AdamW, and it fails on the shortest. Its steps take so long that each
 # has to read so many tokens: those of short lines do not.
@@ -243,10 +239,10 @@ def _regularisation(chosen: Chosen, passes: float, num_weights: int, text: _Text
 
 def _dropped(passes: float, num_weights: int, text: _TextSize) -> tuple[float, float]:
     """Return the shares of the outputs and of the recurrent weights to drop."""
-    if text.is_list:
-        return _up_to(passes, DROPPED_OF_LINES_BY_PASSES)
     sooner = num_weights / (WEIGHTS_THAT_OVERFIT * text.characters)
     counted = max(passes, min(passes * sooner, MOST_COUNTED))
+    if text.is_list:  # short lists gain nothing from more
+        return _up_to(counted if text.characters >= SHORT_TEXT else passes, DROPPED_OF_LINES_BY_PASSES)
     more = text.shortness**0.125
     outputs, weights = (min(round(20 * share * more) / 20, MOST_DROPPED) for share in _up_to(counted, DROPPED_BY_PASSES))
     return outputs, weights
