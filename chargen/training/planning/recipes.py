@@ -48,6 +48,7 @@ DROPPED_BY_PASSES = ((2, (0.0, 0.0)), (5, (0.1, 0.1)), (30, (0.2, 0.1)), (40, (0
 # A network with more weights for each character overfits in fewer passes: with twice as many weights, in half of them. Because
 # of its weights at most so many passes are counted.
 WEIGHTS_THAT_OVERFIT, MOST_COUNTED = 2.0, 40
+MOST_COUNTED_OF_A_SHORT_LIST = 25  # passes; with more dropout they are no better
 DROPPED_OF_LINES_BY_PASSES = ((2, (0.0, 0.0)), (15, (0.1, 0.1)), (25, (0.1, 0.2)), (math.inf, (0.2, 0.3)))
 OPTIMIZERS = ("muon", "adamw")  # with any other no rate and no schedule is chosen
 # For texts of fewer characters Muon is not better than AdamW, and it fails on the shortest. Its steps take so long that each
@@ -241,8 +242,9 @@ def _dropped(passes: float, num_weights: int, text: _TextSize) -> tuple[float, f
     """Return the shares of the outputs and of the recurrent weights to drop."""
     sooner = num_weights / (WEIGHTS_THAT_OVERFIT * text.characters)
     counted = max(passes, min(passes * sooner, MOST_COUNTED))
-    if text.is_list:  # short lists gain nothing from more
-        return _up_to(counted if text.characters >= SHORT_TEXT else passes, DROPPED_OF_LINES_BY_PASSES)
+    if text.is_list:
+        most = MOST_COUNTED_OF_A_SHORT_LIST if text.characters < SHORT_TEXT else math.inf
+        return _up_to(min(counted, most), DROPPED_OF_LINES_BY_PASSES)
     more = text.shortness**0.125
     outputs, weights = (min(round(20 * share * more) / 20, MOST_DROPPED) for share in _up_to(counted, DROPPED_BY_PASSES))
     return outputs, weights
