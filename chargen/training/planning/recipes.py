@@ -45,11 +45,11 @@ ENOUGH_UNITS = 512  # from which on another network gains more than more units
 PASSES_OF_A_MEMBER = 14.0  # from which on another network gains more than reading the text once more
 # Up to so many passes, these shares of the outputs and of the recurrent weights.
 DROPPED_BY_PASSES = ((2, (0.0, 0.0)), (5, (0.1, 0.1)), (30, (0.2, 0.1)), (40, (0.3, 0.2)), (math.inf, (0.4, 0.4)))
-# A network with more weights for each character overfits in fewer passes: with twice as many weights, in half of them. Because
-# of its weights at most so many passes are counted.
+# A network with more weights for each character overfits in fewer passes: with twice as many weights, in half of them. So more
+# passes are counted for it, but in texts no more than 40: more dropout was not measured there.
 WEIGHTS_THAT_OVERFIT, MOST_COUNTED = 2.0, 40
 MOST_COUNTED_OF_A_SHORT_LIST = 25  # passes; with more dropout they are no better
-DROPPED_OF_LINES_BY_PASSES = ((2, (0.0, 0.0)), (15, (0.1, 0.1)), (25, (0.1, 0.2)), (math.inf, (0.2, 0.3)))
+DROPPED_OF_LINES_BY_PASSES = ((2, (0.0, 0.0)), (15, (0.1, 0.1)), (25, (0.1, 0.2)), (40, (0.2, 0.3)), (math.inf, (0.2, 0.4)))
 OPTIMIZERS = ("muon", "adamw")  # with any other no rate and no schedule is chosen
 # For texts of fewer characters Muon is not better than AdamW, and it fails on the shortest. Its steps take so long that each
 # has to read so many tokens: those of short lines do not.
@@ -240,11 +240,11 @@ def _regularisation(chosen: Chosen, passes: float, num_weights: int, text: _Text
 
 def _dropped(passes: float, num_weights: int, text: _TextSize) -> tuple[float, float]:
     """Return the shares of the outputs and of the recurrent weights to drop."""
-    sooner = num_weights / (WEIGHTS_THAT_OVERFIT * text.characters)
-    counted = max(passes, min(passes * sooner, MOST_COUNTED))
+    counted = passes * max(1.0, num_weights / (WEIGHTS_THAT_OVERFIT * text.characters))
     if text.is_list:
         most = MOST_COUNTED_OF_A_SHORT_LIST if text.characters < SHORT_TEXT else math.inf
         return _up_to(min(counted, most), DROPPED_OF_LINES_BY_PASSES)
+    counted = max(passes, min(counted, MOST_COUNTED))
     more = text.shortness**0.125
     outputs, weights = (min(round(20 * share * more) / 20, MOST_DROPPED) for share in _up_to(counted, DROPPED_BY_PASSES))
     return outputs, weights
