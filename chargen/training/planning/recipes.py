@@ -26,7 +26,7 @@ DEFAULT_PRESET = "balanced"
 
 # Up to so many units, how many characters each weight has to see for a network to be better than a smaller one.
 CHARACTERS_PER_WEIGHT = ((512, 1.4), (math.inf, 5.0))
-WEIGHTS_PER_CHARACTER = ((512, 8.0), (math.inf, 2.0))  # at most; with more, larger networks only overfit
+WEIGHTS_PER_CHARACTER = ((512, 7.0), (math.inf, 2.0))  # at most; with more, larger networks only overfit
 HIDDEN_SIZES = (64, 128, 256, 512, 768, 1024, 1536, 2048)
 SMALLEST_FED = 128  # units for any text but a tiny one: with much dropout they are better than fewer units
 TINY_TEXT = 700  # characters; a shorter text that is no list needs fewer units
