@@ -105,18 +105,6 @@ def test_a_step(kernels: Kernels, sizes: list[int], shards: int, clipping: tuple
         np.testing.assert_allclose(found, expected, rtol=1e-6, atol=1e-6)
 
 
-@pytest.mark.parametrize("threads", [2, 3, 7])
-def test_threads_that_share_a_step_take_the_same_one(kernels: Kernels, threads: int) -> None:
-    sizes = [5, 40 * 4096 + 7, 4090, 30 * 4096, 1]
-    gradients, numbers = [arrays(sizes, 1), arrays(sizes, 2)], {"share": 0.5, "clip_norm": 0.7, "clip_value": 0, "decay": 1e-3}
-    before = [*arrays(sizes, 10), *arrays(sizes, 11), *map(np.abs, arrays(sizes, 12))]
-    alone = step(kernels, gradients, before, **numbers)
-    together = step(kernels, gradients, before, threads=threads, **numbers)
-    for found, same, expected in zip(together, alone, reference(gradients, before, **numbers), strict=True):
-        np.testing.assert_array_equal(found, same)
-        np.testing.assert_allclose(found, expected, rtol=1e-6, atol=1e-6)
-
-
 def test_a_gradient_that_is_not_finite_stays_so(kernels: Kernels) -> None:
     """Keras, too, clips an infinite norm to NaN; training then stops with an error."""
     before = [*arrays([5], 1), *arrays([5], 2), *map(np.abs, arrays([5], 3))]
