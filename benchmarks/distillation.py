@@ -1,8 +1,7 @@
 """Try distillation (Hinton et al. 2015): train a network on the averaged predictions of several, in place of the text's tokens.
 
 It writes as fast as one network. Whether it is worth its training is judged against the networks that it learnt from,
-their average, and one network that is trained for as long as all of them together. The text is so short that each
-network learns nearly all that it can. All read windows of 128 characters from a
+their average, and one network that is trained for as long as all of them together. All read windows of 128 characters from a
 zero state, and are measured so on the last tenth of the text; no setting is chosen by it.
 """
 
@@ -15,7 +14,7 @@ Rows = list[dict[str, Any]]
 
 TEXT, CHARACTERS = "nietzsche", 100_000
 T, B, UNITS, EMBEDDING, RATE, DROPOUT = 128, 32, 256, 64, 4e-3, 0.3
-NETWORKS, EPOCHS = 3, 30  # more would overfit
+NETWORKS, EPOCHS = 3, 30
 SHARES = (0.5, 1.0)  # of the networks' predictions in what a distilled network learns; the rest is the text
 
 

@@ -71,7 +71,7 @@ def test_a_network_with_many_weights_for_each_character_loses_more_in_as_many_pa
     assert dropped(256, 17) == (0.2, 0.1)
     assert dropped(512, 17) == dropped(1024, 17) == (0.3, 0.2)
     assert dropped(512, 5) == (0.2, 0.1)
-    assert dropped(512, 2) == (0.1, 0.1)
+    assert dropped(1024, 2) == (0, 0)
 
 
 def test_a_long_list_loses_more_of_a_large_network_a_short_list_does_not() -> None:

@@ -43,13 +43,20 @@ CHARACTERS_PER_TOKEN = {"char": 1, "byte": 1, "word": 5, "bpe": 3}
 MOST_MEMBERS = 3  # networks that are trained unless the user says; writing takes as long as with all of them
 ENOUGH_UNITS = 512  # from which on another network gains more than more units
 PASSES_OF_A_MEMBER = 14.0  # from which on another network gains more than reading the text once more
+HARDLY_READ = 2  # passes, which do not overfit
 # Up to so many passes, these shares of the outputs and of the recurrent weights.
-DROPPED_BY_PASSES = ((2, (0.0, 0.0)), (5, (0.1, 0.1)), (30, (0.2, 0.1)), (40, (0.3, 0.2)), (math.inf, (0.4, 0.4)))
+DROPPED_BY_PASSES = ((HARDLY_READ, (0.0, 0.0)), (5, (0.1, 0.1)), (30, (0.2, 0.1)), (40, (0.3, 0.2)), (math.inf, (0.4, 0.4)))
 # A network with more weights for each character overfits in fewer passes: with twice as many weights, in half of them. So more
 # passes are counted for it, but in texts no more than 40: more dropout was not measured there.
 WEIGHTS_THAT_OVERFIT, MOST_COUNTED = 2.0, 40
 MOST_COUNTED_OF_A_SHORT_LIST = 25  # passes; with more dropout they are no better
-DROPPED_OF_LINES_BY_PASSES = ((2, (0.0, 0.0)), (15, (0.1, 0.1)), (25, (0.1, 0.2)), (40, (0.2, 0.3)), (math.inf, (0.2, 0.4)))
+DROPPED_OF_LINES_BY_PASSES = (
+    (HARDLY_READ, (0.0, 0.0)),
+    (15, (0.1, 0.1)),
+    (25, (0.1, 0.2)),
+    (40, (0.2, 0.3)),
+    (math.inf, (0.2, 0.4)),
+)
 OPTIMIZERS = ("muon", "adamw")  # with any other no rate and no schedule is chosen
 # For texts of fewer characters Muon is not better than AdamW, and it fails on the shortest. Its steps take so long that each
 # has to read so many tokens: those of short lines do not.
@@ -240,7 +247,8 @@ def _regularisation(chosen: Chosen, passes: float, num_weights: int, text: _Text
 
 def _dropped(passes: float, num_weights: int, text: _TextSize) -> tuple[float, float]:
     """Return the shares of the outputs and of the recurrent weights to drop."""
-    counted = passes * max(1.0, num_weights / (WEIGHTS_THAT_OVERFIT * text.characters))
+    sooner = max(1.0, num_weights / (WEIGHTS_THAT_OVERFIT * text.characters))
+    counted = passes * sooner if passes > HARDLY_READ else passes
     if text.is_list:
         most = MOST_COUNTED_OF_A_SHORT_LIST if text.characters < SHORT_TEXT else math.inf
         return _up_to(min(counted, most), DROPPED_OF_LINES_BY_PASSES)
