@@ -13,6 +13,7 @@ from chargen.corpus.documents import Documents
 from chargen.corpus.examples import ExampleBatches, fixed_rows, load_test_examples, split_examples
 from chargen.corpus.tokens import build_vocabulary
 from chargen.corpus.vocabulary import Vocabulary
+from chargen.corpus.wording import counted
 from chargen.network.model_file import num_class_outputs
 from chargen.network.network import weight_shapes
 from chargen.settings.schema import Settings
@@ -88,7 +89,7 @@ class ClassifierPlan:
             f"{self.corpus.name}: {len(self.documents):,} texts to learn from, {len(self.held_out):,} held out, "
             f"{len(self.vocabulary.pieces):,} {self.settings.corpus.tokens} tokens, {len(self.labels)} labels: {labels}",
             f"{network.cell} {network.num_layers}x{network.hidden_size}, {inputs}, {self.num_parameters:,} parameters; "
-            f"{self.training.num_steps:,} steps an epoch of {self.training.batch_size} texts cut to their last "
+            f"{counted(self.training.num_steps, 'step')} an epoch of {self.training.batch_size} texts cut to their last "
             f"{self.context_length} tokens, which hold {self.whole_share:.0%} of the texts whole (--context-length); "
             f"about {self.memory_bytes / 1e6:,.0f} MB besides the backend",
         ]

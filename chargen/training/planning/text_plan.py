@@ -148,7 +148,7 @@ class TextPlan:
             return ()
         cure = "more --minutes" if self.deadline is not None else "more --epochs"
         smaller = " or a smaller --batch-size" if self.windows.batch_size > 1 else ""
-        return (f"only {steps} optimizer steps: the network learns little; give {cure}{smaller}",)
+        return (f"only {counted(steps, 'optimizer step')}: the network learns little; give {cure}{smaller}",)
 
     def summary(self) -> dict[str, Any]:
         """Return the figures that `chargen train --dry-run` prints."""
@@ -185,7 +185,7 @@ class TextPlan:
             f"{corpus.name}: {count:,} {unit}{'s' if count > 1 else ''}, {corpus.num_characters:,} characters, "
             f"{len(self.vocabulary.pieces):,} {tokens[self.settings.corpus.tokens]}{labels}",
             f"{network.cell} {network.num_layers}x{network.hidden_size}, {inputs}, {self.num_parameters:,} parameters; "
-            f"{self.training.num_steps:,} steps an epoch of {batch}; "
+            f"{counted(self.training.num_steps, 'step')} an epoch of {batch}; "
             f"about {self.memory_bytes / 1e6:,.0f} MB besides the backend",
             *([describe_transfer(self.start, self.vocabulary)] if self.start else []),
         ]
