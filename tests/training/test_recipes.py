@@ -75,12 +75,14 @@ def test_a_network_with_many_weights_for_each_character_loses_more_in_as_many_pa
 
 
 def test_a_long_list_loses_more_of_a_large_network_a_short_list_does_not() -> None:
-    def dropped(count: int, units: int) -> tuple[float, float]:
-        chosen = {"network": {"hidden_size": units}, "training": {"epochs": 20}}
+    def dropped(count: int, units: int, epochs: int = 20) -> tuple[float, float]:
+        chosen = {"network": {"hidden_size": units}, "training": {"epochs": epochs}}
         network = recipe("\n".join(["Barbara"] * count), reading="line", **chosen).layer["network"]
         return network["dropout"], network["weight_drop"]
 
     assert dropped(30_000, 256) == dropped(1000, 256) == dropped(1000, 512) == (0.1, 0.2)
+    assert dropped(30_000, 256, 33) == (0.2, 0.3)
+    assert dropped(1000, 256, 33) == (0.1, 0.2)
     assert dropped(30_000, 512) == (0.2, 0.4)
 
 
