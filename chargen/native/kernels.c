@@ -283,21 +283,24 @@ static void pack_transposed(const float *from, long high, long next, long H, wor
 #define BACKWARD(name) \
     void name(long n, const float *gates, const float *before, const float *after, const float *d_hidden, float *d_carried, \
               float *d_sums)
-#define RESET(name) void name(long n, float *gates, const float *hidden, float *reset_hidden)
-#define RESET_BACKWARD(name) \
-    void name(long n, const float *gates, const float *hidden, const float *d_reset_hidden, float *d_carried, float *d_sums)
+/* Some cells have a middle state, which follows from the sums and `before`, and adds to sums by products of its own. */
+#define MIDDLE(name) void name(long n, float *gates, const float *before, float *middle)
+#define MIDDLE_BACKWARD(name) \
+    void name(long n, const float *gates, const float *before, const float *d_middle, float *d_carried, float *d_sums)
 
 typedef struct {
     long slots;     /* what a unit adds up */
     long gates;     /* of a kernel; the first so many slots are what the inputs add to */
     long first;     /* slot of those that the hidden state adds to */
-    long recurrent; /* how many of them; a reset state adds to slot 0 */
-    long gate[4];   /* which of a kernel's gates, in Keras's order, a slot belongs to */
+    long recurrent; /* how many of them */
+    long middle;    /* the first so many slots are what a middle state adds to; 0 without one */
+    long gate[6];   /* which of a kernel's gates, in the order of the layer's weights, a slot belongs to */
     int has_cell;   /* a state beside the hidden one */
     FORWARD((*forward));
-    BACKWARD((*backward));
-    RESET((*reset)); /* NULL but where the reset gate comes before the product, which has to wait for it */
-    RESET_BACKWARD((*reset_backward));
+    BACKWARD((*backward)); /* with a middle state, of the slots that its own backward leaves out */
+    MIDDLE((*to_middle));
+    MIDDLE_BACKWARD((*middle_backward)); /* of the last slots, from `early` on */
+    long early;
 } Cell;
 
 #define EACH(u, n) for (long u = 0; u < (n); u += WIDTH)
@@ -373,12 +376,12 @@ static BACKWARD(gru_backward) {
     }
 }
 
-static RESET(gru_reset) {
+static MIDDLE(gru_reset) {
     EACH(u, n) {
         vec r = sigmoid(load(gates + 2 * n + u));
         store(gates + n + u, sigmoid(load(gates + n + u)));
         store(gates + 2 * n + u, r);
-        store(reset_hidden + u, r * load(hidden + u));
+        store(middle + u, r * load(before + u));
     }
 }
 static FORWARD(gru_after_reset) {
@@ -396,21 +399,40 @@ static BACKWARD(gru_backward_to_reset) {
         store(d_carried + u, dh * z);
     }
 }
-static RESET_BACKWARD(gru_reset_backward) {
+static MIDDLE_BACKWARD(gru_reset_backward) {
     EACH(u, n) {
-        vec r = load(gates + 2 * n + u), d = load(d_reset_hidden + u);
-        store(d_sums + 2 * n + u, d * load(hidden + u) * (r - r * r));
+        vec r = load(gates + 2 * n + u), d = load(d_middle + u);
+        store(d_sums + 2 * n + u, d * load(before + u) * (r - r * r));
         store(d_carried + u, load(d_carried + u) + d * r);
     }
 }
 
+/* A multiplicative LSTM's slots: those of an LSTM, and the two factors of the middle state: of the inputs, of the state. */
+static MIDDLE(mlstm_product) {
+    (void)before;
+    EACH(u, n) store(middle + u, load(gates + 4 * n + u) * load(gates + 5 * n + u));
+}
+static MIDDLE_BACKWARD(mlstm_product_backward) {
+    (void)before, (void)d_carried;
+    EACH(u, n) {
+        vec d = load(d_middle + u);
+        store(d_sums + 4 * n + u, d * load(gates + 5 * n + u));
+        store(d_sums + 5 * n + u, d * load(gates + 4 * n + u));
+    }
+}
+
 static const Cell CELLS[] = {
-    {1, 1, 0, 1, {0}, 0, tanh_forward, tanh_backward, NULL, NULL},
-    {1, 1, 0, 1, {0}, 0, relu_forward, relu_backward, NULL, NULL},
-    {4, 4, 0, 4, {0, 1, 2, 3}, 1, lstm_forward, lstm_backward, NULL, NULL},
-    {4, 3, 1, 3, {2, 0, 1, 2}, 0, gru_forward, gru_backward, NULL, NULL},
-    {3, 3, 1, 2, {2, 0, 1}, 0, gru_after_reset, gru_backward_to_reset, gru_reset, gru_reset_backward},
+    {1, 1, 0, 1, 0, {0}, 0, tanh_forward, tanh_backward, NULL, NULL, 1},
+    {1, 1, 0, 1, 0, {0}, 0, relu_forward, relu_backward, NULL, NULL, 1},
+    {4, 4, 0, 4, 0, {0, 1, 2, 3}, 1, lstm_forward, lstm_backward, NULL, NULL, 4},
+    {4, 3, 1, 3, 0, {2, 0, 1, 2}, 0, gru_forward, gru_backward, NULL, NULL, 4},
+    {3, 3, 1, 2, 1, {2, 0, 1}, 0, gru_after_reset, gru_backward_to_reset, gru_reset, gru_reset_backward, 2},
+    {6, 5, 5, 1, 4, {0, 1, 2, 3, 4, 4}, 1, lstm_forward, lstm_backward, mlstm_product, mlstm_product_backward, 4},
 };
+
+/* Whether the hidden state, or a middle state, adds to a slot. */
+INLINE int joins(const Cell *cell, long slot) { return slot >= cell->first && slot < cell->first + cell->recurrent; }
+INLINE int joins_middle(const Cell *cell, long slot) { return slot < cell->middle; }
 
 /* ---------- a layer ---------- */
 
@@ -449,14 +471,14 @@ static void *take(Space *space, long count) { /* numbers of 4 bytes, aligned to 
 enum { DONE, NO_MEMORY };
 
 /* What forward keeps for backward, or else the gates and the state of one step. hidden: rows of the state before a step. */
-typedef struct { float *gates, *carried; word *hidden, *inputs, *reset; } Kept;
+typedef struct { float *gates, *carried; word *hidden, *inputs, *middle; } Kept;
 static void lay_out_kept(Kept *kept, Space *space, const Layer *l, const Cell *cell, int keep) {
     long steps = keep ? l->T : 1, n = BLOCKS(l->H) * BLOCK * l->B, words = l->T * EVEN(l->B) / PER_WORD;
     kept->gates = take(space, steps * cell->slots * n);
     kept->carried = take(space, keep ? (steps + 1) * n : n);
     kept->hidden = keep ? take(space, words * BLOCKS(l->H) * BLOCK) : NULL;
     kept->inputs = keep ? take(space, words * BLOCKS(l->D) * BLOCK) : NULL;
-    kept->reset = keep && cell->reset ? take(space, words * BLOCKS(l->H) * BLOCK) : NULL;
+    kept->middle = keep && cell->middle ? take(space, words * BLOCKS(l->H) * BLOCK) : NULL;
 }
 EXPORT long kept_floats(const Layer *layer) { /* for a row, of which there is a whole number of words */
     Kept kept;
@@ -467,13 +489,13 @@ EXPORT long kept_floats(const Layer *layer) { /* for a row, of which there is a 
     return space.used / 4 / PER_WORD;
 }
 
-/* Packed weights: panels [block][slot] of the kernel and of the recurrent kernel, those for a reset state apart; biases. */
-typedef struct { word *input, *recurrent, *reset; float *bias; } Weights;
+/* Packed weights: panels [block][slot] of the kernel and of the recurrent kernel, those for a middle state apart; biases. */
+typedef struct { word *input, *recurrent, *middle; float *bias; } Weights;
 static void lay_out_weights(Weights *w, Space *space, const Layer *l, const Cell *cell) {
     long units = BLOCKS(l->H), panel = units * WORDS * BLOCK;
     w->input = take(space, units * cell->gates * BLOCKS(l->D) * WORDS * BLOCK);
     w->recurrent = take(space, units * cell->recurrent * panel);
-    w->reset = take(space, cell->reset ? units * panel : 0);
+    w->middle = take(space, units * cell->middle * panel);
     w->bias = take(space, units * cell->slots * BLOCK);
 }
 
@@ -483,17 +505,17 @@ static void pack_weights(const Weights *w, const Layer *l, const Cell *cell) {
     for (long j = 0; j < units; j++)
         for (long slot = 0; slot < cell->slots; slot++) {
             long at = cell->gate[slot] * l->H + j * BLOCK, wide = WIDE(j, l->H), number = slot - cell->first;
-            int joins = number >= 0 && number < cell->recurrent;
             float *bias = w->bias + (j * cell->slots + slot) * BLOCK;
             memset(bias, 0, 4 * BLOCK);
             if (slot < cell->gates && l->kernel) {
                 pack_panel(l->kernel + at, l->D, width, wide, w->input + (j * cell->gates + slot) * input);
                 for (long u = 0; u < wide; u++) bias[u] += l->bias[at + u];
             }
-            if (joins || cell->reset)
+            if (joins(cell, slot) || joins_middle(cell, slot))
                 pack_panel(l->recurrent_kernel + at, l->H, width, wide,
-                           joins ? w->recurrent + (j * cell->recurrent + number) * panel : w->reset + j * panel);
-            if (joins && l->recurrent_bias) for (long u = 0; u < wide; u++) bias[u] += l->recurrent_bias[at + u];
+                           joins(cell, slot) ? w->recurrent + (j * cell->recurrent + number) * panel
+                                 : w->middle + (j * cell->middle + slot) * panel);
+            if (joins(cell, slot) && l->recurrent_bias) for (long u = 0; u < wide; u++) bias[u] += l->recurrent_bias[at + u];
         }
 }
 
@@ -524,13 +546,13 @@ static void from_block(const float *from, long B, long H, long j, float *to) {
     for (long b = 0; b < B; b++, from += BLOCK) memcpy(to + b * H + j * BLOCK, from, 4 * WIDE(j, H));
 }
 
-/* Left operands: the hidden states before and after a step, the inputs, the reset state. A block of a hidden state. */
-typedef struct { word *left[2], *input, *reset; float *hidden; } Work;
+/* Left operands: the hidden states before and after a step, the inputs, the middle state. A block of a state. */
+typedef struct { word *left[2], *input, *middle; float *hidden; } Work;
 static void lay_out_work(Work *work, Space *space, const Layer *l, const Cell *cell) {
     long operand = EVEN(l->B) * WORDS;
     for (int k = 0; k < 2; k++) work->left[k] = take(space, operand * BLOCKS(l->H));
     work->input = take(space, operand * BLOCKS(l->D));
-    work->reset = take(space, cell->reset ? operand * BLOCKS(l->H) : 0);
+    work->middle = take(space, cell->middle ? operand * BLOCKS(l->H) : 0);
     work->hidden = take(space, l->B * BLOCK);
 }
 
@@ -599,7 +621,8 @@ static void finish_block(const Run *run, long t, long j) {
     hand_on(run, t, j, run->cell->has_cell ? run->work.hidden : after);
 }
 
-static void step_forward(const Run *run, long t) {
+/* Compute the sums of a step and, without a middle state, the states after it. */
+static void begin_step(const Run *run, long t) {
     const Layer *l = run->l;
     const Cell *cell = run->cell;
     const word *hidden = run->work.left[t % 2];
@@ -616,19 +639,24 @@ static void step_forward(const Run *run, long t) {
         panel = run->weights.recurrent + j * cell->recurrent * run->panel;
         for (long slot = cell->first; slot < cell->first + cell->recurrent; slot++, panel += run->panel)
             product(hidden, l->B, panel, run->units, sums + slot * run->n);
-        if (!cell->reset) {
+        if (!cell->middle) {
             finish_block(run, t, j);
             continue;
         }
-        cell->reset(run->n, sums, carried_at(run, t, j), run->work.hidden);
-        spread(run->work.hidden, BLOCK, BLOCK, l->B, run->work.reset + j * run->operand, rows_at(run, run->kept.reset, j, t),
+        cell->to_middle(run->n, sums, carried_at(run, t, j), run->work.hidden);
+        spread(run->work.hidden, BLOCK, BLOCK, l->B, run->work.middle + j * run->operand, rows_at(run, run->kept.middle, j, t),
                run->count);
     }
-    if (cell->reset)
-        for (long j = 0; j < run->units; j++) {
-            product(run->work.reset, l->B, run->weights.reset + j * run->panel, run->units, gates_at(run, t, j));
-            finish_block(run, t, j);
-        }
+}
+/* Finish a step whose middle state is known in all units. */
+static void finish_step(const Run *run, long t) {
+    const Cell *cell = run->cell;
+    for (long j = run->first; cell->middle && j < run->end; j++) {
+        const word *panel = run->weights.middle + j * cell->middle * run->panel;
+        for (long slot = 0; slot < cell->middle; slot++, panel += run->panel)
+            product(run->work.middle, run->l->B, panel, run->units, gates_at(run, t, j) + slot * run->n);
+        finish_block(run, t, j);
+    }
 }
 
 /* Begin at the states that the layer has; `space` holds what the steps need, and has to be freed. */
@@ -667,7 +695,7 @@ static int forward_rows(const Layer *l) {
     Run run;
     Space space = {NULL, 0};
     if (start_forward(&run, &space, l) != DONE) return NO_MEMORY;
-    for (long t = 0; t < l->T; t++) step_forward(&run, t);
+    for (long t = 0; t < l->T; t++) begin_step(&run, t), finish_step(&run, t);
     finish_forward(&run);
     free(space.start);
     return DONE;
@@ -677,7 +705,7 @@ static int forward_rows(const Layer *l) {
 
 /* Left operands of the sums' gradients [slot][block], of a step and the one after it; rows of them; gradients in blocks. */
 typedef struct {
-    word *input, *recurrent, *reset, *left[2], *rows;
+    word *input, *recurrent, *middle, *left[2], *rows;
     float *d_hidden, *d_carried, *d_sums, *d_bias;
 } Back;
 static void lay_out_back(Back *back, Space *space, const Run *run) {
@@ -685,7 +713,7 @@ static void lay_out_back(Back *back, Space *space, const Run *run) {
     long units = run->units;
     back->input = take(space, run->inputs * cell->gates * run->panel);
     back->recurrent = take(space, units * cell->recurrent * run->panel);
-    back->reset = take(space, cell->reset ? units * run->panel : 0);
+    back->middle = take(space, units * cell->middle * run->panel);
     for (int k = 0; k < 2; k++) back->left[k] = take(space, cell->slots * units * run->operand);
     back->rows = take(space, cell->slots * units * BLOCK * run->count);
     back->d_hidden = take(space, run->n);
@@ -707,8 +735,9 @@ static void pack_all_transposed(const Back *back, const Run *run) {
         for (long number = 0; number < cell->recurrent; number++)
             pack_transposed(from + cell->gate[cell->first + number] * l->H, WIDE(j, l->H), width, l->H,
                             back->recurrent + (j * cell->recurrent + number) * run->panel);
-        if (cell->reset)
-            pack_transposed(from + cell->gate[0] * l->H, WIDE(j, l->H), width, l->H, back->reset + j * run->panel);
+        for (long slot = 0; slot < cell->middle; slot++)
+            pack_transposed(from + cell->gate[slot] * l->H, WIDE(j, l->H), width, l->H,
+                            back->middle + (j * cell->middle + slot) * run->panel);
     }
 }
 
@@ -717,8 +746,9 @@ static void hand_back(const Run *run, const Back *back, long t, long j, long slo
     const Layer *l = run->l;
     const float *d_sums = back->d_sums + slot * run->n;
     long block = slot * run->units + j, width = run->cell->gates * l->H, wide = WIDE(j, l->H);
-    spread(d_sums, BLOCK, BLOCK, l->B, back->left[t % 2] + block * run->operand, rows_at(run, back->rows, block, t),
-           run->count);
+    int in_gradient = run->inputs || joins(run->cell, slot) || joins_middle(run->cell, slot); /* of a kernel */
+    spread(d_sums, BLOCK, BLOCK, l->B, back->left[t % 2] + block * run->operand,
+           in_gradient ? rows_at(run, back->rows, block, t) : NULL, run->count);
     if (!l->ids || l->recurrent_bias) EACH(u, BLOCK) {
         float *to = back->d_bias + (j * run->cell->slots + slot) * BLOCK + u;
         vec sum = load(to);
@@ -755,16 +785,16 @@ static void step_backward(const Run *run, const Back *back, long t) {
         start_hidden(run, back, t, j);
         cell->backward(run->n, gates_at(run, t, j), carried_at(run, t, j), carried_at(run, t + 1, j), back->d_hidden,
                        back->d_carried + j * run->n, back->d_sums);
-        for (long slot = 0; slot < (cell->reset ? 2 : cell->slots); slot++) hand_back(run, back, t, j, slot);
+        for (long slot = 0; slot < cell->early; slot++) hand_back(run, back, t, j, slot);
     }
-    if (cell->reset)
-        for (long j = 0; j < run->units; j++) {
-            memset(back->d_hidden, 0, 4 * run->n);
-            product(back->left[t % 2], l->B, back->reset + j * run->panel, run->units, back->d_hidden);
-            cell->reset_backward(run->n, gates_at(run, t, j), carried_at(run, t, j), back->d_hidden,
-                                 back->d_carried + j * run->n, back->d_sums);
-            hand_back(run, back, t, j, 2);
-        }
+    for (long j = 0; cell->middle && j < run->units; j++) {
+        memset(back->d_hidden, 0, 4 * run->n);
+        product(back->left[t % 2], l->B, back->middle + j * cell->middle * run->panel, cell->middle * run->units,
+                back->d_hidden);
+        cell->middle_backward(run->n, gates_at(run, t, j), carried_at(run, t, j), back->d_hidden,
+                              back->d_carried + j * run->n, back->d_sums);
+        for (long slot = cell->early; slot < cell->slots; slot++) hand_back(run, back, t, j, slot);
+    }
     for (long q = 0; q < run->inputs; q++) {
         memset(back->d_hidden, 0, 4 * run->n);
         product(back->left[t % 2], l->B, back->input + q * cell->gates * run->panel, cell->gates * run->units,
@@ -785,9 +815,8 @@ static void kernel_gradients(const Run *run, const Back *back) {
     for (long slot = 0; slot < cell->slots; slot++) {
         const word *rows = back->rows + slot * run->units * BLOCK * run->count;
         long at = cell->gate[slot] * l->H;
-        int joins = slot >= cell->first && slot < cell->first + cell->recurrent;
-        if (joins || cell->reset)
-            weight_gradient(joins ? run->kept.hidden : run->kept.reset, rows, run->count, l->H, l->H,
+        if (joins(cell, slot) || joins_middle(cell, slot))
+            weight_gradient(joins(cell, slot) ? run->kept.hidden : run->kept.middle, rows, run->count, l->H, l->H,
                             l->d_recurrent_kernel + at, width);
         if (run->inputs && slot < cell->gates)
             weight_gradient(run->kept.inputs, rows, run->count, l->D, l->H, l->d_kernel + at, width);

@@ -6,7 +6,7 @@ contiguous float32, ids int32.
 
 import ctypes
 from collections.abc import Mapping
-from typing import Any, ClassVar, Literal
+from typing import Any, ClassVar, Literal, get_args
 
 import numpy as np
 import numpy.typing as npt
@@ -15,9 +15,9 @@ from chargen.native.library import Kernels
 
 Array = npt.NDArray[Any]
 Floats = npt.NDArray[np.float32]
-CellName = Literal["tanh", "relu", "lstm", "gru", "gru_reset_before"]
+CellName = Literal["tanh", "relu", "lstm", "gru", "gru_reset_before", "mlstm"]
 
-CELLS: tuple[CellName, ...] = ("tanh", "relu", "lstm", "gru", "gru_reset_before")  # as CELLS of kernels.c has them
+CELLS: tuple[CellName, ...] = get_args(CellName)  # in the order of CELLS of kernels.c has them
 
 # The fields of the struct `Layer` of kernels.c
 SIZES = ("cell", "T", "B", "all_rows", "D", "H", "V", "threads", "together")

@@ -149,6 +149,15 @@ static int share(const Layer *l, Pass *pass) {
 
 /* ---------- units of a layer ---------- */
 
+/* Compute a step of a member's units, and read those of the others. All members write the same array of a middle state. */
+static void step_together(Run *run, long t, Team *team) {
+    begin_step(run, t);
+    if (run->cell->middle) meet(team);
+    finish_step(run, t);
+    meet(team);
+    take_others(run, t);
+}
+
 typedef struct { Run run; Space space; Team *team; long member, steps; } Member;
 
 static void choose_units(Run *run, const Team *team, long member) {
@@ -159,9 +168,7 @@ static int run_member(void *given) {
     join(m->team);
     choose_units(&m->run, m->team, m->member);
     for (; m->steps < m->run.l->T && !m->team->leaving; m->steps++) {
-        step_forward(&m->run, m->steps);
-        meet(m->team);
-        take_others(&m->run, m->steps);
+        step_together(&m->run, m->steps, m->team);
     }
     finish_forward(&m->run);
     return DONE;
@@ -173,6 +180,7 @@ static int forward_together(const Layer *l, long *steps) {
     int result = DONE;
     for (long k = 0; k < l->together; k++) members[k] = (Member){.team = &team, .member = k};
     for (long k = 0; k < l->together && result == DONE; k++) result = start_forward(&members[k].run, &members[k].space, l);
+    for (long k = 1; result == DONE && k < l->together; k++) members[k].run.work.middle = members[0].run.work.middle;
     if (result == DONE) result = run_jobs(run_member, members, sizeof *members, l->together, &team);
     *steps = members[0].steps;
     for (long k = 0; k < l->together; k++) free(members[k].space.start);
@@ -189,7 +197,7 @@ static Layer steps_after(const Layer *l, long t) { /* of rows that are all of th
 /* Write h, last_cell and, unless it is NULL, kept. */
 EXPORT int layer_forward(const Layer *l) {
     long done = 0;
-    if (l->together > 1 && !l->kept && !CELLS[l->cell].reset && forward_together(l, &done) != DONE) return NO_MEMORY;
+    if (l->together > 1 && !l->kept && forward_together(l, &done) != DONE) return NO_MEMORY;
     if (!done) return share(l, forward_rows);
     Layer rest = steps_after(l, done);
     return rest.T ? share(&rest, forward_rows) : DONE;

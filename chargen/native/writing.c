@@ -155,9 +155,7 @@ static long draw_step(Hand *h) {
 
 /* Compute a step of a layer, and take the other members' units of its output as the next step's input. */
 static void step_layer(const Hand *h, Run *run) {
-    step_forward(run, 0);
-    meet(h->team);
-    take_others(run, 0);
+    step_together(run, 0, h->team);
     word *before = run->work.left[0];
     run->work.left[0] = run->work.left[1], run->work.left[1] = before;
 }
@@ -225,6 +223,10 @@ static int write_hand(void *given) {
     return DONE;
 }
 
+static void share_middle(const Hand *from, const Hand *to) { /* of a team */
+    for (long k = 0; k < from->num_layers; k++) to->runs[k].work.middle = from->runs[k].work.middle;
+}
+
 /* Do the steps that are left of a hand's with so many threads, which share its rows or, as a team, its units. */
 static int write_with(long count, Team *team, Hand *whole) {
     Hand hands[count];
@@ -235,6 +237,7 @@ static int write_with(long count, Team *team, Hand *whole) {
         if (!team) hands[k].first = whole->rows * k / count, hands[k].rows = whole->rows * (k + 1) / count - hands[k].first;
     }
     for (long k = 0; k < count && result == DONE; k++) result = start_hand(&hands[k]);
+    for (long k = 1; k < count && result == DONE && team; k++) share_middle(&hands[0], &hands[k]);
     if (result == DONE) result = run_jobs(write_hand, hands, sizeof *hands, count, team);
     for (long k = 0; k < count; k++) {
         whole->step = hands[k].step; /* all have done as many */
@@ -243,20 +246,13 @@ static int write_with(long count, Team *team, Hand *whole) {
     return result;
 }
 
-static int units_are_apart(const Writer *w) { /* a reset state is computed from all units in the middle of a step */
-    for (long n = 0; n < w->num_nets; n++)
-        for (long k = 0; k < w->nets[n]->num_layers; k++)
-            if (CELLS[w->nets[n]->layers[k]->cell].reset) return 0;
-    return 1;
-}
-
 /* Draw `steps` ids of each row and read them. */
 EXPORT int write_tokens(Writer *w, long steps, const double *points, int64_t *ids) {
     Hand whole = {.w = w, .rows = w->rows, .steps = steps, .points = points, .ids = ids};
     long now = nanoseconds();
     Team team = {.began = w->began ? w->began : now, .waited = w->waited};
     int result = DONE;
-    if (w->together > 1 && units_are_apart(w) && team.waited <= waiting_allowed(&team, now))
+    if (w->together > 1 && team.waited <= waiting_allowed(&team, now))
         result = write_with(w->together, &team, &whole);
     w->began = team.began, w->waited = team.waited;
     if (result == DONE && whole.step < steps) result = write_with(w->threads < w->rows ? w->threads : w->rows, NULL, &whole);

@@ -110,13 +110,19 @@ class LSTMCell(Cell[LSTMState]):
     state_type = LSTMState
 
     def step(self, projected: Floats, state: LSTMState) -> tuple[Floats, LSTMState]:
-        gates = projected + state.hidden @ self.recurrent_kernel  # (B, 4H)
+        return lstm_step(projected + state.hidden @ self.recurrent_kernel, state.cell)
+
+
+class MultiplicativeLSTMCell(Cell[LSTMState]):
+    """An LSTM that reads m = (x W + b) * (h U) in place of h (Krause et al. 2016). Gate order: that of an LSTM, then m."""
+
+    num_gates = 5
+    state_type = LSTMState
+
+    def step(self, projected: Floats, state: LSTMState) -> tuple[Floats, LSTMState]:
         H = self.hidden_size
-        input_and_forget = sigmoid(gates[:, : 2 * H])
-        candidate = np.tanh(gates[:, 2 * H : 3 * H])
-        cell = input_and_forget[:, H:] * state.cell + input_and_forget[:, :H] * candidate  # (B, H)
-        hidden = sigmoid(gates[:, 3 * H :]) * np.tanh(cell)
-        return hidden, LSTMState(hidden, cell)
+        multiplied: Floats = projected[:, 4 * H :] * (state.hidden @ self.recurrent_kernel[:, 4 * H :])  # (B, H)
+        return lstm_step(projected[:, : 4 * H] + multiplied @ self.recurrent_kernel[:, : 4 * H], state.cell)
 
 
 class GRUCell(Cell[HiddenState]):
@@ -156,6 +162,16 @@ class GRUResetBeforeCell(Cell[HiddenState]):
         return hidden, HiddenState(hidden)
 
 
+def lstm_step(gates: Floats, cell: Floats) -> tuple[Floats, LSTMState]:
+    """Return the output, (B, H), and the next state of an LSTM, from the sums of its gates, (B, 4H), and its cell state."""
+    H = cell.shape[1]
+    input_and_forget = sigmoid(gates[:, : 2 * H])
+    candidate = np.tanh(gates[:, 2 * H : 3 * H])
+    after = input_and_forget[:, H:] * cell + input_and_forget[:, :H] * candidate  # (B, H)
+    hidden = sigmoid(gates[:, 3 * H :]) * np.tanh(after)
+    return hidden, LSTMState(hidden, after)
+
+
 def sigmoid(values: Floats) -> Floats:
     """Return 1 / (1 + exp(-values)), computed with tanh so that it cannot overflow."""
     return np.float32(0.5) * np.tanh(np.float32(0.5) * values) + np.float32(0.5)
@@ -167,4 +183,6 @@ def cell_type(config: NetworkConfig) -> type[Cell[Any]]:
         return GRUCell if config.reset_after else GRUResetBeforeCell
     if config.cell == "lstm":
         return LSTMCell
+    if config.cell == "mlstm":
+        return MultiplicativeLSTMCell
     return ReluRNNCell if config.activation == "relu" else SimpleRNNCell

@@ -17,6 +17,7 @@ from chargen.network.cells import (
     HiddenState,
     LSTMCell,
     LSTMState,
+    MultiplicativeLSTMCell,
     ReluRNNCell,
     SimpleRNNCell,
     check_bounded,
@@ -26,6 +27,7 @@ KINDS: dict[type[Cell[Any]], CellName] = {
     SimpleRNNCell: "tanh",
     ReluRNNCell: "relu",
     LSTMCell: "lstm",
+    MultiplicativeLSTMCell: "mlstm",
     GRUCell: "gru",
     GRUResetBeforeCell: "gru_reset_before",
 }
@@ -52,7 +54,7 @@ class NativeLayer:
         self._library, self.cell = kernels.library, cell
         self.hidden_size = cell.hidden_size
         self._hidden = np.zeros((batch_size, cell.hidden_size), np.float32)
-        self._cell_state = np.zeros_like(self._hidden) if isinstance(cell, LSTMCell) else None
+        self._cell_state = np.zeros_like(self._hidden) if cell.state_type is LSTMState else None
         self._ids = np.zeros((1, batch_size), np.int32)
         self._table = None if table is None else np.ascontiguousarray(table)
         self.layer = self._new_layer(batch_size)

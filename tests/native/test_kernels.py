@@ -12,7 +12,16 @@ from hypothesis import strategies as st
 from chargen.native.layer import CellName, LayerPass
 from chargen.native.library import AVX2, AVX512, BFLOAT16, Instructions, Kernels, NoKernelsError, library_path, load_library
 from chargen.native.library import processor_flags as flags_of_processor
-from chargen.network.cells import GRUCell, GRUResetBeforeCell, HiddenState, LSTMCell, LSTMState, ReluRNNCell, SimpleRNNCell
+from chargen.network.cells import (
+    GRUCell,
+    GRUResetBeforeCell,
+    HiddenState,
+    LSTMCell,
+    LSTMState,
+    MultiplicativeLSTMCell,
+    ReluRNNCell,
+    SimpleRNNCell,
+)
 
 KINDS: dict[CellName, Any] = {
     "tanh": SimpleRNNCell,
@@ -20,6 +29,7 @@ KINDS: dict[CellName, Any] = {
     "lstm": LSTMCell,
     "gru": GRUCell,
     "gru_reset_before": GRUResetBeforeCell,
+    "mlstm": MultiplicativeLSTMCell,
 }
 CELLS = get_args(CellName)
 TOLERANCE = {AVX2: 2e-6, AVX512: 2e-6, BFLOAT16: 2e-2}  # of what is near 1
@@ -53,7 +63,7 @@ def random_layer(cell: CellName, sizes: tuple[int, ...], seed: int = 0) -> dict[
     T, B, D, H, V = sizes
     rng, G = np.random.default_rng([seed, *sizes]), KINDS[cell].num_gates * H
     arrays = {"recurrent_kernel": rng.normal(size=(H, G)) / H**0.5, "h0": rng.normal(size=(B, H)) / 2}
-    if cell == "lstm":
+    if KINDS[cell].state_type is LSTMState:
         arrays["c0"] = rng.normal(size=(B, H)) / 2
     if cell == "gru":
         arrays["recurrent_bias"] = rng.normal(size=G) / 3
@@ -74,7 +84,7 @@ def reference(cell: CellName, given: dict[str, np.ndarray]) -> tuple[np.ndarray,
     recurrent_bias = given.get("recurrent_bias")
     bias = np.zeros(1) if recurrent_bias is None else np.stack([recurrent_bias, recurrent_bias])  # the first is projected
     kind = KINDS[cell](np.zeros((1, 1)), given["recurrent_kernel"], bias)
-    state = LSTMState(given["h0"], given["c0"]) if cell == "lstm" else HiddenState(given["h0"])
+    state = LSTMState(given["h0"], given["c0"]) if "c0" in given else HiddenState(given["h0"])
     outputs = []
     for row in projected:
         output, state = kind.step(row, state)
