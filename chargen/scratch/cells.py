@@ -114,12 +114,12 @@ class LSTMPass(RecurrentPass):
     def __init__(self, projected: Array, recurrent_kernel: Array, recurrent_bias: Array | None, state: LSTMState) -> None:
         super().__init__(projected, recurrent_kernel, recurrent_bias, state)
         hiddens = self._hiddens
-        self._gates = projected  # (T, B, 4H), first their sums, then their values
+        self._gates = projected[..., : 4 * hiddens.shape[-1]]  # (T, B, 4H), first their sums, then their values
         self._cells = _after(state.cell, len(projected))  # (T + 1, B, H)
         self._tanh_cells = np.empty_like(self.outputs)
         scale, shift = _activation_scale_and_shift(projected.dtype, hiddens.shape[-1])
-        for t, gates in enumerate(projected):
-            gates += hiddens[t] @ recurrent_kernel
+        for t, gates in enumerate(self._gates):
+            gates += self._recurrent_product(t)
             gates *= scale
             np.tanh(gates, out=gates)
             gates *= scale
@@ -139,6 +139,14 @@ class LSTMPass(RecurrentPass):
         i, f, g, o = _split(self._gates, 4)
         return _saturated_share(sigmoids=[i, f, o], tanh=g)
 
+    def _recurrent_product(self, t: int) -> Array:
+        """Return what the hidden state before a step adds to its gates, (B, 4H)."""
+        return self._hiddens[t] @ self._kernel
+
+    def _gradient_before(self, t: int, transposed: Array) -> Array:
+        """Return the gradient of the hidden state before a step by its gates, (B, H). transposed: the recurrent kernel."""
+        return self._gates[t] @ transposed
+
     def backward(self, d_outputs: Array) -> tuple[Array, Gradients]:
         transposed = np.ascontiguousarray(self._kernel.T)
         forgotten, through_output = self._turn_gates_into_slopes()
@@ -147,7 +155,7 @@ class LSTMPass(RecurrentPass):
         d_cell = np.zeros_like(d_outputs[-1])
         for t in reversed(range(num_steps)):
             if t + 1 < num_steps:
-                d_outputs[t] += d_gates[t + 1] @ transposed
+                d_outputs[t] += self._gradient_before(t + 1, transposed)
             d_cell += d_outputs[t] * through_output[t]
             by_gate[t, :, :3] *= d_cell[:, None]
             by_gate[t, :, 3] *= d_outputs[t]
@@ -168,6 +176,43 @@ class LSTMPass(RecurrentPass):
         g[:] = candidate_slopes
         o *= (1 - o) * tanh_cells
         return forgotten, through_output
+
+
+class MultiplicativeLSTMPass(LSTMPass):
+    """An LSTM that reads a product in place of h (Krause et al. 2016); x has five parts, and U the columns of the last one.
+
+    m = x_m * p,  p = h U_m
+    dm = d[i f g o] Uᵀ
+    dx_m = dm * p,  dp = dm * x_m,  dh = dp U_mᵀ
+    dU = Σ mᵀ d[i f g o],  dU_m = Σ hᵀ dp over the steps
+    """
+
+    def __init__(self, projected: Array, recurrent_kernel: Array, recurrent_bias: Array | None, state: LSTMState) -> None:
+        H = len(recurrent_kernel)
+        self._projected, self._factors = projected, projected[..., 4 * H :]  # the last are x_m, and then dx_m
+        self._products = np.empty((*projected.shape[:2], H), projected.dtype)  # p, and then dp
+        self._multiplied = np.empty_like(self._products)
+        super().__init__(projected, recurrent_kernel, recurrent_bias, state)
+
+    def _recurrent_product(self, t: int) -> Array:
+        split = self._gates.shape[-1]
+        self._products[t] = self._hiddens[t] @ self._kernel[:, split:]
+        np.multiply(self._factors[t], self._products[t], out=self._multiplied[t])
+        return self._multiplied[t] @ self._kernel[:, :split]
+
+    def _gradient_before(self, t: int, transposed: Array) -> Array:
+        split = self._gates.shape[-1]
+        d_multiplied = self._gates[t] @ transposed[:split]
+        d_product = d_multiplied * self._factors[t]
+        np.multiply(d_multiplied, self._products[t], out=self._factors[t])
+        self._products[t] = d_product
+        return d_product @ transposed[split:]
+
+    def backward(self, d_outputs: Array) -> tuple[Array, Gradients]:
+        d_gates, _ = super().backward(d_outputs)
+        self._gradient_before(0, np.ascontiguousarray(self._kernel.T))
+        kernels = _product(self._multiplied, d_gates), _product(self._hiddens[:-1], self._products)
+        return self._projected, {"recurrent_kernel": np.concatenate(kernels, axis=1)}
 
 
 class GRUPass(RecurrentPass):
@@ -298,6 +343,8 @@ def pass_type(config: NetworkConfig) -> type[RecurrentPass]:
         return GRUPass if config.reset_after else GRUResetBeforePass
     if config.cell == "lstm":
         return LSTMPass
+    if config.cell == "mlstm":
+        return MultiplicativeLSTMPass
     return ReluRNNPass if config.activation == "relu" else SimpleRNNPass
 
 

@@ -19,7 +19,7 @@ def initial_weights(
     """
     shapes = weight_shapes(config, vocab_size, num_outputs=num_outputs)
     weights = {name: _initial(name, shape, config, rng) for name, shape in shapes.items()}
-    if config.cell == "lstm" and config.unit_forget_bias:
+    if config.cell in ("lstm", "mlstm") and config.unit_forget_bias:
         H = config.hidden_size
         for layer in range(config.num_layers):
             weights[f"recurrent.{layer}.bias"][H : 2 * H] = 1

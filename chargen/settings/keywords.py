@@ -8,7 +8,7 @@ from typing import Literal, TypedDict
 class NetworkKeywords(TypedDict, total=False):
     """The settings of a network, named as the flags of `chargen train`; `chargen train --help-all` explains each."""
 
-    cell: Literal["simplernn", "dense", "lstm", "gru"]
+    cell: Literal["simplernn", "dense", "lstm", "mlstm", "gru"]
     layers: int
     hidden_size: int
     one_hot: bool

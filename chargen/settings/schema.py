@@ -147,8 +147,9 @@ class NetworkConfig:
 
     cell: str = setting(
         "lstm",
-        "Recurrent cell; dense is a SimpleRNN written out as a graph of shared Dense layers.",
-        choices=("simplernn", "dense", "lstm", "gru"),
+        "Recurrent cell: mlstm is a multiplicative LSTM, dense a SimpleRNN written out as a graph of shared Dense layers.",
+        choices=("simplernn", "dense", "lstm", "mlstm", "gru"),
+        by_text=True,
     )
     num_layers: int = setting(1, "Recurrent layers.", minimum=1, maximum=64, flag="--layers")
     hidden_size: int = setting(128, "Units of each recurrent layer.", minimum=1, maximum=65536, by_text=True)
@@ -186,7 +187,7 @@ class NetworkConfig:
         maximum=0.95,
         by_text=True,
     )
-    unit_forget_bias: bool = setting(True, "Initialise the bias of an LSTM's forget gate to 1.")
+    unit_forget_bias: bool = setting(True, "Initialise the bias of the forget gate of an LSTM, multiplicative or not, to 1.")
     reset_after: bool = setting(True, "Apply a GRU's reset gate after the recurrent product (the cuDNN form).")
 
     def undropped(self) -> "NetworkConfig":

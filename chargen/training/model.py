@@ -16,7 +16,14 @@ from chargen.training.layers.dense import NativeDense
 from chargen.training.layers.dense_recurrent import DenseRecurrent
 from chargen.training.layers.dropout import HashedDropout, HashedWeightDropout
 from chargen.training.layers.native import why_no_kernels
-from chargen.training.layers.recurrent import FusedGRU, FusedLSTM, FusedRecurrent, FusedSimpleRNN, TokenRecurrent
+from chargen.training.layers.recurrent import (
+    FusedGRU,
+    FusedLSTM,
+    FusedMultiplicativeLSTM,
+    FusedRecurrent,
+    FusedSimpleRNN,
+    TokenRecurrent,
+)
 from chargen.training.schedules import scheduled_learning_rate
 
 Recurrent = FusedRecurrent | DenseRecurrent
@@ -154,7 +161,7 @@ def _recurrent_layer(network: NetworkConfig, layer: int, *, return_sequences: bo
     name = f"recurrent_{layer}"
     if network.cell == "dense":
         return DenseRecurrent(network.hidden_size, network.activation, return_sequences=return_sequences, name=name)
-    kinds = {"simplernn": FusedSimpleRNN, "lstm": FusedLSTM, "gru": FusedGRU}
+    kinds = {"simplernn": FusedSimpleRNN, "lstm": FusedLSTM, "mlstm": FusedMultiplicativeLSTM, "gru": FusedGRU}
     options: dict[str, dict[str, object]] = {
         "simplernn": {"activation": network.activation},
         "gru": {"reset_after": network.reset_after},

@@ -16,6 +16,7 @@ CELLS: list[dict[str, Any]] = [
     {"cell": "simplernn"},
     {"cell": "simplernn", "activation": "relu"},
     {"cell": "lstm"},
+    {"cell": "mlstm"},
     {"cell": "gru"},
     {"cell": "gru", "reset_after": False},
 ]

@@ -10,7 +10,7 @@ from chargen.scratch.network import ScratchNetwork
 from chargen.settings.schema import NetworkConfig
 
 B, T, H, V = 3, 9, 5, 7
-CELLS = [("simplernn", True), ("lstm", True), ("gru", True), ("gru", False)]
+CELLS = [("simplernn", True), ("lstm", True), ("mlstm", True), ("gru", True), ("gru", False)]
 
 
 def batch(targets: str = "all") -> Batch:

@@ -119,7 +119,7 @@ def test_an_orthogonal_step_keeps_the_singular_vectors_and_has_singular_values_n
     assert np.diag(diagonal).max() < 1.3
 
 
-@pytest.mark.parametrize(("cell", "gates"), [("lstm", 4), ("gru", 3), ("simplernn", 1)])
+@pytest.mark.parametrize(("cell", "gates"), [("lstm", 4), ("mlstm", 5), ("gru", 3), ("simplernn", 1)])
 @pytest.mark.parametrize("embedding", [0, 6])
 def test_muon_is_for_the_kernels_of_recurrent_layers(cell: str, gates: int, embedding: int) -> None:
     """By their names in our networks and in Keras."""

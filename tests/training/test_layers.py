@@ -19,11 +19,23 @@ from chargen.training.layers import recurrent  # noqa: E402
 from chargen.training.layers.dense import NativeDense, sum_cross_entropies  # noqa: E402
 from chargen.training.layers.dropout import HashedDropout  # noqa: E402
 from chargen.training.layers.loops import look_up  # noqa: E402
+from chargen.training.layers.multiplicative import MultiplicativeLSTM  # noqa: E402
 from chargen.training.layers.native import native_cross_entropy, why_no_kernels  # noqa: E402
-from chargen.training.layers.recurrent import FusedGRU, FusedLSTM, FusedSimpleRNN, TokenRecurrent  # noqa: E402
+from chargen.training.layers.recurrent import (  # noqa: E402
+    FusedGRU,
+    FusedLSTM,
+    FusedMultiplicativeLSTM,
+    FusedSimpleRNN,
+    TokenRecurrent,
+)
 
 B, T, D, H, V = 2, 3, 4, 5, 7
-PAIRS = [(layers.SimpleRNN, FusedSimpleRNN), (layers.LSTM, FusedLSTM), (layers.GRU, FusedGRU)]
+PAIRS = [
+    (layers.SimpleRNN, FusedSimpleRNN),
+    (layers.LSTM, FusedLSTM),
+    (layers.GRU, FusedGRU),
+    (MultiplicativeLSTM, FusedMultiplicativeLSTM),
+]
 TOLERANCE = 1e-5
 
 
@@ -59,7 +71,7 @@ def outputs_and_gradients(layer: layers.RNN, *, compiled: bool = False, **argume
 
 def assert_all_close(given: list[np.ndarray], expected: list[np.ndarray]) -> None:
     for one, other in zip(given, expected, strict=True):
-        np.testing.assert_allclose(one, other, atol=TOLERANCE)
+        np.testing.assert_allclose(one, other, atol=TOLERANCE, rtol=TOLERANCE)
 
 
 RELU = {"activation": "relu"}
@@ -94,7 +106,7 @@ def test_the_kernels_are_used(monkeypatch: pytest.MonkeyPatch) -> None:
         raise AssertionError("the loops were used")
 
     assert why_no_kernels("float32") is None
-    for name in ("run_lstm", "run_gru", "run_simple_rnn"):
+    for name in ("run_lstm", "run_multiplicative_lstm", "run_gru", "run_simple_rnn"):
         monkeypatch.setattr(recurrent, name, refuse)
     for pair in PAIRS:
         outputs_and_gradients(twins(pair, return_sequences=True)[1], compiled=True)

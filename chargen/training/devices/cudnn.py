@@ -15,13 +15,15 @@ def describe_start(settings: Settings) -> list[str]:
     training = settings.training
     lines = [describe_device(training.backend)]
     if accelerated() and (lost := keeps_from_cudnn(settings)):
-        lines.append(f"with {lost} the {settings.network.cell.upper()} cannot use cuDNN and trains more slowly")
+        lines.append(f"with {lost} the network cannot use cuDNN and trains more slowly")
     return lines
 
 
 def keeps_from_cudnn(settings: Settings) -> str | None:
-    """Return the option with which an LSTM or a GRU cannot use cuDNN on a GPU, or None."""
+    """Return the option with which a cell with gates cannot use cuDNN on a GPU, or None."""
     network, backend, precision = settings.network, settings.training.backend, settings.training.precision
+    if network.cell == "mlstm":
+        return "--cell mlstm"
     if network.cell not in ("lstm", "gru"):
         return None
     if network.recurrent_dropout:

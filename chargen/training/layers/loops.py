@@ -7,7 +7,7 @@ Shapes: T steps, B rows, H units, G the columns of a kernel (gates * H), V token
 """
 
 from collections.abc import Callable
-from typing import Any
+from typing import Any, NamedTuple
 
 from keras import ops
 
@@ -58,26 +58,56 @@ def upstream_gradients(args: tuple[Any, ...], upstream: Any) -> tuple[Any, ...]:
     return tuple(given[0] if len(given) == 1 and isinstance(given[0], tuple | list) else given)
 
 
-def run_lstm(projected: Tensor, recurrent_kernel: Tensor, hidden: Tensor, cell: Tensor) -> tuple[Tensor, Tensor, Tensor]:
-    """Run an LSTM over projected inputs, (T, B, 4H), and return its outputs, (T, B, H), and the last hidden and cell state.
+class _LSTMGates(NamedTuple):
+    """The equations of an LSTM's four gates, in the order input, forget, candidate, output."""
 
-    Gate order: input, forget, candidate, output. The sigmoid is written as tanh, so that one pass serves all four gates.
-    """
-    num_steps, batch, width = ops.shape(projected)
-    H = recurrent_kernel.shape[0]
-    is_candidate = ops.cast(ops.arange(4 * H) // H == 2, projected.dtype)
-    scale = 0.5 + 0.5 * is_candidate  # sigmoid(x) = 0.5 tanh(0.5 x) + 0.5
-    shift = 0.5 - 0.5 * is_candidate
+    scale: Tensor  # (4H,); sigmoid(x) = 0.5 tanh(0.5 x) + 0.5, so that one pass serves all four
+    shift: Tensor
+    hidden_size: int
+
+    @classmethod
+    def of(cls, hidden_size: int, dtype: Any) -> "_LSTMGates":
+        is_candidate = ops.cast(ops.arange(4 * hidden_size) // hidden_size == 2, dtype)
+        return cls(0.5 + 0.5 * is_candidate, 0.5 - 0.5 * is_candidate, hidden_size)
+
+    def step(self, sums: Tensor, cell: Tensor) -> tuple[Tensor, Tensor, Tensor]:
+        """Return the gates, (B, 4H), and the hidden and the cell state after a step, (B, H)."""
+        H, now = self.hidden_size, self.scale * ops.tanh(self.scale * sums) + self.shift
+        cell = now[:, H : 2 * H] * cell + now[:, :H] * now[:, 2 * H : 3 * H]
+        return now, now[:, 3 * H :] * ops.tanh(cell), cell
+
+    def back(
+        self, t: Tensor, now: Tensor, cells: Tensor, d_hidden: Tensor, d_cell: Tensor, rows: Tensor
+    ) -> tuple[Tensor, Tensor, Tensor]:
+        """Return the gradients of a step's sums, (B, 4H), and of the cell state before it, and `rows` with the first.
+
+        now: the gates. cells: the states before each step and after the last, (T + 1, B, H). d_hidden, d_cell: the gradients of
+        the states after the step.
+        """
+        H = self.hidden_size
+        i, f, g, o = (now[:, gate * H : (gate + 1) * H] for gate in range(4))
+        tanh_cell = ops.tanh(_row(cells, t + 1))
+        d_cell = d_cell + d_hidden * o * (1 - tanh_cell * tanh_cell)
+        rows = _put(rows, t, d_cell * (g * i * (1 - i)))
+        rows = _put(rows, t, d_cell * (_row(cells, t) * f * (1 - f)), column=H)
+        rows = _put(rows, t, d_cell * (i * (1 - g * g)), column=2 * H)
+        rows = _put(rows, t, d_hidden * (tanh_cell * o * (1 - o)), column=3 * H)
+        return _row(rows, t)[:, : 4 * H], d_cell * f, rows
+
+
+def run_lstm(projected: Tensor, recurrent_kernel: Tensor, hidden: Tensor, cell: Tensor) -> tuple[Tensor, Tensor, Tensor]:
+    """Run an LSTM over projected inputs, (T, B, 4H), and return its outputs, (T, B, H), and the last hidden and cell state."""
+    num_steps = ops.shape(projected)[0]
+    equations = _LSTMGates.of(recurrent_kernel.shape[0], projected.dtype)
 
     @custom_gradient
     def run(projected: Tensor, recurrent_kernel: Tensor, hidden: Tensor, cell: Tensor) -> Any:
         def step(t: Tensor, hidden: Tensor, cell: Tensor, gates: Tensor, cells: Tensor, hiddens: Tensor) -> LoopState:
-            now = scale * ops.tanh(scale * (_row(projected, t) + ops.matmul(hidden, recurrent_kernel))) + shift  # (B, 4H)
-            cell = now[:, H : 2 * H] * cell + now[:, :H] * now[:, 2 * H : 3 * H]
-            hidden = now[:, 3 * H :] * ops.tanh(cell)
+            sums = _row(projected, t) + ops.matmul(hidden, recurrent_kernel)
+            now, hidden, cell = equations.step(sums, cell)
             return hidden, cell, _put(gates, t, now), _put(cells, t + 1, cell), _put(hiddens, t + 1, hidden)
 
-        empty = ops.zeros((num_steps, batch, width), projected.dtype)
+        empty = ops.zeros_like(projected)
         last_hidden, last_cell, gates, cells, hiddens = _loop(
             num_steps, step, hidden, cell, empty, _after(cell, num_steps), _after(hidden, num_steps)
         )
@@ -88,19 +118,65 @@ def run_lstm(projected: Tensor, recurrent_kernel: Tensor, hidden: Tensor, cell: 
 
             def back(step: Tensor, d_hidden: Tensor, d_cell: Tensor, d_gates: Tensor) -> LoopState:
                 t = num_steps - 1 - step
-                now = _row(gates, t)
-                i, f, g, o = (now[:, gate * H : (gate + 1) * H] for gate in range(4))
-                tanh_cell = ops.tanh(_row(cells, t + 1))
                 d_hidden = d_hidden + _row(d_outputs, t)
-                d_cell = d_cell + d_hidden * o * (1 - tanh_cell * tanh_cell)
-                d_gates = _put(d_gates, t, d_cell * (g * i * (1 - i)))
-                d_gates = _put(d_gates, t, d_cell * (_row(cells, t) * f * (1 - f)), column=H)
-                d_gates = _put(d_gates, t, d_cell * (i * (1 - g * g)), column=2 * H)
-                d_gates = _put(d_gates, t, d_hidden * (tanh_cell * o * (1 - o)), column=3 * H)
-                return ops.matmul(_row(d_gates, t), transposed), d_cell * f, d_gates
+                d_sums, d_cell, d_gates = equations.back(t, _row(gates, t), cells, d_hidden, d_cell, d_gates)
+                return ops.matmul(d_sums, transposed), d_cell, d_gates
 
             d_hidden, d_cell, d_gates = _loop(num_steps, back, d_last_hidden, d_last_cell, empty)
             return d_gates, _recurrent_gradient(hiddens[:-1], d_gates), d_hidden, d_cell
+
+        return (hiddens[1:], last_hidden, last_cell), gradient
+
+    return run(projected, recurrent_kernel, hidden, cell)
+
+
+def run_multiplicative_lstm(
+    projected: Tensor, recurrent_kernel: Tensor, hidden: Tensor, cell: Tensor
+) -> tuple[Tensor, Tensor, Tensor]:
+    """Run a multiplicative LSTM over projected inputs, (T, B, 5H); return what `run_lstm` does.
+
+    In place of the hidden state its gates read `middle`: the last H inputs times the product of the hidden state.
+    """
+    num_steps = ops.shape(projected)[0]
+    H = recurrent_kernel.shape[0]
+    equations = _LSTMGates.of(H, projected.dtype)
+
+    @custom_gradient
+    def run(projected: Tensor, recurrent_kernel: Tensor, hidden: Tensor, cell: Tensor) -> Any:
+        of_gates, of_middle, factors = recurrent_kernel[:, : 4 * H], recurrent_kernel[:, 4 * H :], projected[:, :, 4 * H :]
+
+        def step(t: Tensor, hidden: Tensor, cell: Tensor, gates: Tensor, cells: Tensor, hiddens: Tensor) -> LoopState:
+            middle = _row(factors, t) * ops.matmul(hidden, of_middle)
+            now, hidden, cell = equations.step(_row(projected, t)[:, : 4 * H] + ops.matmul(middle, of_gates), cell)
+            return hidden, cell, _put(gates, t, now), _put(cells, t + 1, cell), _put(hiddens, t + 1, hidden)
+
+        empty = ops.zeros_like(projected)
+        last_hidden, last_cell, gates, cells, hiddens = _loop(
+            num_steps, step, hidden, cell, empty[:, :, : 4 * H], _after(cell, num_steps), _after(hidden, num_steps)
+        )
+
+        def gradient(*args: Any, upstream: Any = None) -> LoopState:
+            d_outputs, d_last_hidden, d_last_cell = upstream_gradients(args, upstream)
+            products = ops.matmul(hiddens[:-1], of_middle)  # (T, B, H)
+            from_gates, from_middle = ops.transpose(of_gates), ops.transpose(of_middle)
+
+            def back(step: Tensor, d_hidden: Tensor, d_cell: Tensor, d_projected: Tensor, d_products: Tensor) -> LoopState:
+                t = num_steps - 1 - step
+                d_hidden = d_hidden + _row(d_outputs, t)
+                d_sums, d_cell, d_projected = equations.back(t, _row(gates, t), cells, d_hidden, d_cell, d_projected)
+                d_middle = ops.matmul(d_sums, from_gates)
+                d_projected = _put(d_projected, t, d_middle * _row(products, t), column=4 * H)
+                d_product = d_middle * _row(factors, t)
+                return ops.matmul(d_product, from_middle), d_cell, d_projected, _put(d_products, t, d_product)
+
+            d_hidden, d_cell, d_projected, d_products = _loop(
+                num_steps, back, d_last_hidden, d_last_cell, empty, ops.zeros_like(products)
+            )
+            kernels = (
+                _recurrent_gradient(factors * products, d_projected[:, :, : 4 * H]),
+                _recurrent_gradient(hiddens[:-1], d_products),
+            )
+            return d_projected, ops.concatenate(kernels, axis=1), d_hidden, d_cell
 
         return (hiddens[1:], last_hidden, last_cell), gradient
 

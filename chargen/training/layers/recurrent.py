@@ -18,7 +18,8 @@ from chargen.native.layer import CellName
 from chargen.native.library import Products
 from chargen.training.devices.backend import accelerated
 from chargen.training.layers.dropout import hash_masks
-from chargen.training.layers.loops import Tensor, look_up, run_gru, run_lstm, run_simple_rnn
+from chargen.training.layers.loops import Tensor, look_up, run_gru, run_lstm, run_multiplicative_lstm, run_simple_rnn
+from chargen.training.layers.multiplicative import MultiplicativeLSTM
 from chargen.training.layers.native import Weights, native_run
 
 
@@ -199,6 +200,26 @@ class FusedLSTM(FusedRecurrent, layers.LSTM):
         from chargen.training.layers.torch_recurrent import torch_lstm
 
         return torch_lstm(sequences, *self._weights, *states)
+
+
+@keras.saving.register_keras_serializable(package="chargen")
+class FusedMultiplicativeLSTM(FusedRecurrent, MultiplicativeLSTM):
+    """`MultiplicativeLSTM`, fused; PyTorch has no kernels for it."""
+
+    @property
+    def _gates_are_plain(self) -> bool:
+        return super().plain and self.cell.recurrent_activation is keras.activations.sigmoid
+
+    @property
+    def plain(self) -> bool:
+        return self._gates_are_plain and keras.backend.backend() != "torch"
+
+    @property
+    def native_cell(self) -> CellName | None:
+        return "mlstm" if self._gates_are_plain else None
+
+    def _run(self, projected: Tensor, *states: Tensor) -> tuple[Tensor, ...]:
+        return run_multiplicative_lstm(projected, ops.copy(self.cell.recurrent_kernel), *states)
 
 
 @keras.saving.register_keras_serializable(package="chargen")

@@ -9,7 +9,7 @@ from chargen.training.planning.windows import WindowSizes
 
 FLOAT_BYTES = 4
 BYTES_PER_CHARACTER = 8  # the text, its documents, their ids
-VALUES_PER_UNIT = 6  # gates and states of an LSTM, the largest cell
+VALUES_PER_UNIT = 9  # gates, factors and states of a multiplicative LSTM, the largest cell
 COPIES_OF_WEIGHTS = 4  # the weights, their gradients, two optimizer slots
 COPIES_OF_ACTIVATIONS = 3  # forward values kept for the backward pass, their gradients, temporaries
 WORK_PER_EXECUTION = 4e10  # floating-point operations: some 200 ms, so that Python between two executions costs little
