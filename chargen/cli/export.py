@@ -83,6 +83,8 @@ def command(
         model, note = _with_exported_memory(model, kind)
         if note and verbosity:
             echo(note, err=True)
+        if kind == "keras" and model.one_network.config.cell == "mlstm" and verbosity:
+            echo("Keras has no multiplicative LSTM: import chargen.keras before you load this file", err=True)
         content = _maker(kind, path)(model, precision)
     write_output(output, content)
     if verbosity:

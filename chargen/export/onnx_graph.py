@@ -1,7 +1,7 @@
 """Export a network to ONNX: build the graph node by node from ONNX's recurrent operators.
 
 ONNX has its own gate orders: input, output, forget, cell for LSTM and update, reset, candidate for GRU. Its weights are
-transposed, (gates * H, D).
+transposed, (gates * H, D). A multiplicative LSTM, which ONNX does not have, is a graph of one step within a Scan operator.
 """
 
 from typing import Any
@@ -98,9 +98,11 @@ class _Graph:
     def _recurrent(self, layer: int, cell: Cell[Any], values: str) -> str:
         """Add a recurrent layer over (T, B, D) and return the name of its outputs, (T, B, H)."""
         config = self._network.config
-        names = ["hidden", "cell"] if config.cell == "lstm" else ["hidden"]
-        states = [f"{name}.{layer}" for name in names]
+        states = [f"{name}.{layer}" for name in cell.state_type._fields]
         self._inputs += [self._value(state, self._float, ["B", config.hidden_size]) for state in states]
+        self._outputs += [self._value(f"next_{state}", self._float, ["B", config.hidden_size]) for state in states]
+        if config.cell == "mlstm":
+            return self._scan(layer, values, states)
         first = self._constant("first_axis", np.array([0]))
         inputs = [values, *self._kernels(layer, cell), ""]  # no sequence lengths: all rows have T steps
         inputs += [self._node("Unsqueeze", [state, first]) for state in states]
@@ -108,8 +110,43 @@ class _Graph:
         self._nodes.append(self._helper.make_node(OPERATORS[config.cell], inputs, outputs, **self._attributes()))
         for state, after in zip(states, outputs[1:], strict=True):
             self._node("Squeeze", [after, first], output=f"next_{state}")
-            self._outputs.append(self._value(f"next_{state}", self._float, ["B", config.hidden_size]))
         return self._node("Squeeze", [outputs[0], self._constant("direction_axis", np.array([1]))])
+
+    def _scan(self, layer: int, values: str, states: list[str]) -> str:
+        """Add a multiplicative LSTM over (T, B, D) and return the name of its outputs, (T, B, H)."""
+        projected = self._dense(f"recurrent.{layer}", values)  # (T, B, 5H)
+        of_gates, of_factor = self._split(self._weight(f"recurrent.{layer}.recurrent_kernel"), [4, 1])
+        outside, self._nodes = self._nodes, []
+        before = [f"before_{state}" for state in states]
+        row, after, output = f"projected.{layer}", [f"after_{state}" for state in states], f"output.{layer}"
+        gates, factor = self._split(row, [4, 1])
+        multiplied = self._node("Mul", [factor, self._node("MatMul", [before[0], of_factor], within=row)], within=row)
+        sums = self._node("Add", [gates, self._node("MatMul", [multiplied, of_gates], within=row)], within=row)
+        write, forget, candidate, read = self._split(sums, [1, 1, 1, 1])
+        opened = [self._node("Sigmoid", [one], within=row) for one in (write, forget, read)]
+        written = self._node("Mul", [opened[0], self._node("Tanh", [candidate], within=row)], within=row)
+        kept = self._node("Mul", [opened[1], before[1]], within=row)
+        self._node("Add", [kept, written], output=after[1])
+        self._node("Mul", [opened[2], self._node("Tanh", [after[1]], within=row)], output=after[0])
+        self._node("Identity", [after[0]], output=output)
+        H = self._network.config.hidden_size
+        given = [
+            self._value(name, self._float, ["B", width]) for name, width in zip([*before, row], (H, H, 5 * H), strict=True)
+        ]
+        made = [self._value(name, self._float, ["B", H]) for name in (*after, output)]
+        step = self._helper.make_graph(self._nodes, f"step.{layer}", given, made)
+        self._nodes = outside
+        outputs = [*[f"next_{state}" for state in states], self._fresh("outputs")]
+        self._nodes.append(self._helper.make_node("Scan", [*states, projected], outputs, body=step, num_scan_inputs=1))
+        return outputs[-1]
+
+    def _split(self, values: str, parts: list[int]) -> list[str]:
+        """Split the last axis into parts of so many hidden sizes, and return their names."""
+        sizes = np.array(parts) * self._network.config.hidden_size
+        split = self._constant(f"sizes_{'_'.join(map(str, parts))}", sizes)
+        names = [f"{values}.part_{number}" for number in range(len(parts))]
+        self._nodes.append(self._helper.make_node("Split", [values, split], names, axis=1))
+        return names
 
     def _attributes(self) -> dict[str, Any]:
         config = self._network.config
@@ -150,8 +187,9 @@ class _Graph:
             self._weights.append(numpy_helper.from_array(np.asarray(array, order="C"), name))
         return name
 
-    def _node(self, operator: str, inputs: list[str], *, output: str | None = None, **attributes: Any) -> str:
-        name = output or self._fresh(operator.lower())
+    def _node(self, operator: str, inputs: list[str], *, output: str | None = None, within: str = "", **attributes: Any) -> str:
+        """Add a node and return the name of its output. within: what the names of a graph within this one begin with."""
+        name = output or (f"{within}." if within else "") + self._fresh(operator.lower())
         self._nodes.append(self._helper.make_node(operator, inputs, [name], **attributes))
         return name
 

@@ -48,7 +48,7 @@ class Network:
 
     def zero_state(self) -> State:
         """Return the initial state, all zeros."""
-        kinds = 2 if self.config["cell"] == "lstm" else 1
+        kinds = 2 if self.config["cell"] in ("lstm", "mlstm") else 1
         return [[np.zeros(self.config["hidden_size"], np.float32)] * kinds for _ in self.cells]
 
     def advance(self, token: int, state: State) -> tuple[Any, State]:
@@ -111,6 +111,13 @@ def lstm(config: dict[str, Any], projected: Any, recurrent: Any, bias: Any, hidd
     return [sigmoid(read) * np.tanh(cell), cell]
 
 
+def mlstm(config: dict[str, Any], projected: Any, recurrent: Any, bias: Any, hidden: Any, cell: Any) -> list[Any]:
+    """Return the next hidden state and cell state of a multiplicative LSTM: in place of the hidden state it reads a product."""
+    split = 4 * len(hidden)
+    multiplied = projected[split:] * (hidden @ recurrent[:, split:])
+    return lstm(config, projected[:split], recurrent[:, :split], bias, multiplied, cell)
+
+
 def gru(config: dict[str, Any], projected: Any, recurrent: Any, bias: Any, hidden: Any) -> list[Any]:
     """Return the next hidden state of a GRU. Gate order: update, reset, candidate."""
     H = len(hidden)
@@ -124,7 +131,13 @@ def gru(config: dict[str, Any], projected: Any, recurrent: Any, bias: Any, hidde
     return [candidate + update * (hidden - candidate)]
 
 
-CELLS: dict[str, Callable[..., list[Any]]] = {"simplernn": simple_rnn, "dense": simple_rnn, "lstm": lstm, "gru": gru}
+CELLS: dict[str, Callable[..., list[Any]]] = {
+    "simplernn": simple_rnn,
+    "dense": simple_rnn,
+    "lstm": lstm,
+    "mlstm": mlstm,
+    "gru": gru,
+}
 
 
 def sigmoid(values: Any) -> Any:

@@ -2,15 +2,26 @@
 
 >>> from chargen.keras import LSTM, SampleText, build, save, windows
 
-`LSTM`, `GRU` and `SimpleRNN` replace the layers of `keras.layers`, `windows` cuts a text for `fit`, `SampleText` is a callback
-that writes text after an epoch, `build` makes a model of chargen's settings, and `save` writes a Keras model as a model file,
-which every command of chargen reads. Importing this module imports Keras.
+`LSTM`, `GRU` and `SimpleRNN` replace the layers of `keras.layers`, `MultiplicativeLSTM` is one more, `windows` cuts a text for
+`fit`, `SampleText` is a callback that writes text after an epoch, `build` makes a model of chargen's settings, and `save`
+writes a Keras model as a model file, which every command of chargen reads. Importing this module imports Keras.
 """
 
 from chargen.keras.building import build
-from chargen.keras.layers import GRU, LSTM, SimpleRNN
+from chargen.keras.layers import GRU, LSTM, MultiplicativeLSTM, SimpleRNN
 from chargen.keras.sample_text import SampleText
 from chargen.keras.saving import save
 from chargen.keras.text_windows import WindowDataset, Windows, windows
 
-__all__ = ["GRU", "LSTM", "SampleText", "SimpleRNN", "WindowDataset", "Windows", "build", "save", "windows"]
+__all__ = [
+    "GRU",
+    "LSTM",
+    "MultiplicativeLSTM",
+    "SampleText",
+    "SimpleRNN",
+    "WindowDataset",
+    "Windows",
+    "build",
+    "save",
+    "windows",
+]

@@ -6,14 +6,19 @@ from typing import Any, Unpack
 import keras
 
 from chargen.errors import ConfigError
-from chargen.keras.layers import GRU, LSTM, SimpleRNN
+from chargen.keras.layers import GRU, LSTM, MultiplicativeLSTM, SimpleRNN
 from chargen.keras.vocabularies import AnyVocabulary, as_vocabulary
 from chargen.settings.keywords import NetworkKeywords
 from chargen.settings.layers import check_value, keyword_layer, resolve
 from chargen.settings.schema import NetworkConfig, Setting
 from chargen.training.stock_keras import stock_model
 
-FAST_LAYERS: Mapping[str, type[keras.layers.RNN]] = {"simplernn": SimpleRNN, "lstm": LSTM, "gru": GRU}
+FAST_LAYERS: Mapping[str, type[keras.layers.RNN]] = {
+    "simplernn": SimpleRNN,
+    "lstm": LSTM,
+    "mlstm": MultiplicativeLSTM,
+    "gru": GRU,
+}
 
 
 def build(

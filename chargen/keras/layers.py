@@ -1,7 +1,8 @@
 """Offer Keras's recurrent layers with chargen's loops and kernels, for any Keras model.
 
-They take the same arguments, have the same weights and config, and give the same results. With masks, dropout inside the layer,
-other activations than Keras's defaults, other precisions than float32, or on a GPU, they are Keras's own layers.
+They take the same arguments, have the same weights and config, and give the same results; `MultiplicativeLSTM` is one that
+Keras does not have. With masks, dropout inside the layer, other activations than Keras's defaults, other precisions than
+float32, or on a GPU, they are Keras's own layers, or run in Keras's own loop.
 """
 
 from typing import Any
@@ -9,7 +10,7 @@ from typing import Any
 import keras
 
 from chargen.cores import num_cores
-from chargen.training.layers.recurrent import FusedGRU, FusedLSTM, FusedRecurrent, FusedSimpleRNN
+from chargen.training.layers.recurrent import FusedGRU, FusedLSTM, FusedMultiplicativeLSTM, FusedRecurrent, FusedSimpleRNN
 
 Tensor = Any  # of the backend
 
@@ -62,6 +63,18 @@ class LSTM(_Compiled, FusedLSTM):
 
     >>> LSTM(8, return_sequences=True)(keras.Input((40, 5))).shape
     (None, 40, 8)
+    """
+
+
+@keras.saving.register_keras_serializable(package="chargen")
+class MultiplicativeLSTM(_Compiled, FusedMultiplicativeLSTM):
+    """A multiplicative LSTM (Krause et al. 2016), which Keras does not have, with the arguments of `LSTM`.
+
+    Where an LSTM reads its hidden state, it reads a product of the inputs and of that state, so what is remembered depends more
+    on the token that is read. It has five gates' columns in its kernels: those of an LSTM, then those of the product.
+
+    >>> MultiplicativeLSTM(8)(keras.Input((40, 5))).shape
+    (None, 8)
     """
 
 

@@ -15,6 +15,7 @@ from chargen.network.network import BATCH_NORM_WEIGHTS, LAYER_NORM_WEIGHTS, Netw
 from chargen.network.normalization import EPSILON
 from chargen.settings.schema import NetworkConfig
 from chargen.training.export import find_variable
+from chargen.training.layers.multiplicative import MultiplicativeLSTM
 from chargen.training.layers.recurrent import TokenRecurrent
 from chargen.training.model import OneHot
 
@@ -27,11 +28,12 @@ TRAINING_ONLY = (
     layers.AlphaDropout,
     layers.ActivityRegularization,
 )
-CELLS = {layers.SimpleRNN: "simplernn", layers.LSTM: "lstm", layers.GRU: "gru"}
-ACTIVATIONS = {"simplernn": ("tanh", "relu"), "lstm": ("tanh",), "gru": ("tanh",)}
+CELLS = {layers.SimpleRNN: "simplernn", layers.LSTM: "lstm", MultiplicativeLSTM: "mlstm", layers.GRU: "gru"}
+ACTIVATIONS = {"simplernn": ("tanh", "relu"), "lstm": ("tanh",), "mlstm": ("tanh",), "gru": ("tanh",)}
 NEVER = -100.0  # a logit whose token has no probability
 WHAT_FITS = (
-    "chargen reads Embedding or one-hot inputs, SimpleRNN, LSTM or GRU layers of one size, LayerNormalization between them, "
+    "chargen reads Embedding or one-hot inputs, SimpleRNN, LSTM, MultiplicativeLSTM or GRU layers of one size, "
+    "LayerNormalization between them, "
     "Dropout, a Dense layer with relu, and a Dense output"
 )
 
@@ -242,13 +244,12 @@ def _read_recurrents(
 def _shape_of(layer: layers.RNN) -> dict[str, Any]:
     """Return the settings of a recurrent layer. Raises ConfigError for one that the NumPy cells do not compute."""
     cell = next(cell for kind, cell in CELLS.items() if isinstance(layer, kind))
-    activation = keras.activations.serialize(layer.activation)
+    activation = keras.activations.serialize(layer.cell.activation)
     if activation not in ACTIVATIONS[cell]:
         refuse(layer, f"has the activation {activation}, expected {' or '.join(ACTIVATIONS[cell])}")
-    if cell != "simplernn" and layer.recurrent_activation is not keras.activations.sigmoid:
-        refuse(
-            layer, f"has the recurrent activation {keras.activations.serialize(layer.recurrent_activation)}, expected sigmoid"
-        )
+    gates = None if cell == "simplernn" else layer.cell.recurrent_activation
+    if gates not in (None, keras.activations.sigmoid):
+        refuse(layer, f"has the recurrent activation {keras.activations.serialize(gates)}, expected sigmoid")
     if layer.go_backwards or layer.return_state:
         refuse(layer, "reads backwards" if layer.go_backwards else "returns its states")
     return {

@@ -20,11 +20,11 @@ def save(
 ) -> None:
     """Write a Keras model with its vocabulary as a model file, for `chargen sample --run FILE` and all other commands.
 
-    model: Sequential or functional: an Embedding, or one-hot vectors as inputs; SimpleRNN, LSTM or GRU layers of one size,
-    Keras's or chargen's; LayerNormalization between them; Dropout anywhere; a Dense layer with relu; a Dense output with
-    softmax or none. vocabulary: `windows` of the text, a vocabulary, or characters in the order of their ids, such as
-    `sorted(set(text))`. context_length: the tokens of a window, where neither the model nor `windows` says. Raises ConfigError
-    for other models and for a vocabulary of another size, ModelFileError where the file cannot be written.
+    model: Sequential or functional: an Embedding, or one-hot vectors as inputs; SimpleRNN, LSTM, GRU or MultiplicativeLSTM
+    layers of one size, Keras's or chargen's; LayerNormalization between them; Dropout anywhere; a Dense layer with relu; a
+    Dense output with softmax or none. vocabulary: `windows` of the text, a vocabulary, or characters in the order of their ids,
+    such as `sorted(set(text))`. context_length: the tokens of a window, where neither the model nor `windows` says. Raises
+    ConfigError for other models and for a vocabulary of another size, ModelFileError where the file cannot be written.
 
     >>> data = windows("hello world", context_length=4, stride=1, validation_split=0)
     >>> model = keras.Sequential([keras.Input((4, data.vocab_size)), LSTM(8), keras.layers.Dense(data.vocab_size, "softmax")])

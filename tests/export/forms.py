@@ -18,7 +18,7 @@ from chargen.settings.schema import NetworkConfig
 
 N, T, E, H, V, DENSE = 2, 3, 4, 5, 7, 6  # all different, so that swapped axes fail
 
-CELLS = [("simplernn", True), ("dense", True), ("lstm", True), ("gru", True), ("gru", False)]
+CELLS = [("simplernn", True), ("dense", True), ("lstm", True), ("mlstm", True), ("gru", True), ("gru", False)]
 MORE: list[dict[str, Any]] = [
     {"cell": "simplernn", "activation": "relu", "num_layers": 2},
     {"cell": "dense", "activation": "relu"},

@@ -198,7 +198,7 @@ def test_a_page_of_several_networks_writes_what_sample_writes(remembers: bool, o
     assert write(page, 60).startswith(greedy(model, "ab", 60))
 
 
-@pytest.mark.parametrize("cell", ["simplernn", "lstm", "gru"])
+@pytest.mark.parametrize("cell", ["simplernn", "lstm", "mlstm", "gru"])
 @ARITHMETICS
 def test_logits_equal_in_the_usual_size(simd: str, cell: str, anywhere: Any) -> None:
     model = make_model(NetworkConfig(cell=cell, num_layers=2), scale=0.15)

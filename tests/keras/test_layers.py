@@ -14,6 +14,7 @@ import keras  # noqa: E402
 from keras import layers  # noqa: E402
 
 import chargen.keras  # noqa: E402
+from chargen.training.layers.multiplicative import MultiplicativeLSTM  # noqa: E402
 from chargen.training.layers.recurrent import FusedRecurrent  # noqa: E402
 
 B, T, D, H = 2, 3, 4, 5
@@ -21,6 +22,7 @@ PAIRS = [
     (layers.SimpleRNN, chargen.keras.SimpleRNN),
     (layers.LSTM, chargen.keras.LSTM),
     (layers.GRU, chargen.keras.GRU),
+    (MultiplicativeLSTM, chargen.keras.MultiplicativeLSTM),
 ]
 TOLERANCE = 1e-5
 

@@ -19,7 +19,7 @@ load_backend()
 import keras  # noqa: E402
 from keras import layers  # noqa: E402
 
-from chargen.keras import GRU, LSTM, build, building, sample_text, save, saving, vocabularies, windows  # noqa: E402
+from chargen.keras import GRU, LSTM, MultiplicativeLSTM, build, building, sample_text, save, saving, vocabularies, windows  # noqa: E402
 from chargen.keras import layers as our_layers  # noqa: E402
 
 B, T, E, H, DENSE = 2, 3, 4, 5, 6
@@ -52,6 +52,7 @@ def our_own() -> keras.Model:
 
 MODELS: dict[str, Callable[[], keras.Model]] = {
     "classic": lambda: stack(*ONE_HOT, layers.LSTM(H), layers.Dense(V, activation="softmax")),
+    "multiplicative": lambda: stack(*EMBEDDED, MultiplicativeLSTM(H, dropout=0.1), layers.Dense(V)),
     "embedded": lambda: stack(*EMBEDDED, layers.GRU(H, dropout=0.1), layers.Dense(V)),
     "without biases": lambda: stack(*EMBEDDED, GRU(H, use_bias=False), layers.Dense(V, use_bias=False)),
     "reset before": lambda: stack(*ONE_HOT, layers.GRU(H, reset_after=False), layers.Dense(V), layers.Softmax()),

@@ -83,8 +83,12 @@ class LSTMCell extends Cell {
   }
 
   step() {
+    this.recurrent.addTo(this.sums, this.hidden);
+    this.finish();
+  }
+
+  finish() {
     const { arithmetic, sums, hidden, cell, size } = this;
-    this.recurrent.addTo(sums, hidden);
     arithmetic.sigmoid(sums, 0, 2 * size);
     arithmetic.tanh(sums, 2 * size, 3 * size);
     arithmetic.sigmoid(sums, 3 * size, 4 * size);
@@ -92,6 +96,27 @@ class LSTMCell extends Cell {
     hidden.set(cell);
     arithmetic.tanh(hidden);
     for (let unit = 0; unit < size; unit++) hidden[unit] *= sums[3 * size + unit];
+  }
+}
+
+/** In place of the hidden state the gates read its product times a factor, whose sums come after those of the gates. */
+class MultiplicativeLSTMCell extends LSTMCell {
+  constructor(arithmetic, weights, layer) {
+    super(arithmetic, weights, layer);
+    const recurrent = weights[`recurrent.${layer}.recurrent_kernel`];
+    this.recurrent = arithmetic.product(recurrent, 0, 4 * this.size);
+    this.factor = arithmetic.product(recurrent, 4 * this.size);
+    this.products = arithmetic.vector(this.sums.length); // only the last ones are used
+    this.multiplied = arithmetic.vector(this.size);
+  }
+
+  step() {
+    const { sums, products, multiplied, size } = this;
+    products.fill(0);
+    this.factor.addTo(products, this.hidden);
+    for (let unit = 0; unit < size; unit++) multiplied[unit] = sums[4 * size + unit] * products[4 * size + unit];
+    this.recurrent.addTo(sums, multiplied);
+    this.finish();
   }
 }
 
@@ -149,7 +174,7 @@ class Network {
     this.config = config;
     this.weights = weights;
     const gru = config.reset_after ? GRUCell : GRUResetBeforeCell;
-    const Kind = { lstm: LSTMCell, gru, simplernn: SimpleRNNCell, dense: SimpleRNNCell }[config.cell];
+    const Kind = { lstm: LSTMCell, mlstm: MultiplicativeLSTMCell, gru, simplernn: SimpleRNNCell, dense: SimpleRNNCell }[config.cell];
     this.cells = Array.from({ length: config.num_layers }, (_, layer) => new Kind(arithmetic, weights, layer, config));
     this.embedding = config.embedding_size ? this.normalizedEmbedding() : null;
     this.table = folded ? this.foldedTable(vocabSize) : null;

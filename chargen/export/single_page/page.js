@@ -249,7 +249,7 @@ function showSurprise() {
 /** Describe the model: all of its texts are inserted as text, never as markup. */
 function introduce() {
   const { network: config, name, bits_per_character: bits, samples, ends } = described;
-  const cells = { lstm: "An LSTM", gru: "A GRU", simplernn: "A SimpleRNN", dense: "A SimpleRNN" };
+  const cells = { lstm: "An LSTM", mlstm: "A multiplicative LSTM", gru: "A GRU", simplernn: "A SimpleRNN", dense: "A SimpleRNN" };
   const layers = config.num_layers === 1 ? `${config.hidden_size} units` : `${config.num_layers} layers of ${config.hidden_size} units`;
   const kinds = { character: "one character at a time", byte: "one byte at a time", word: "word by word", bpe: "in parts of words" };
   if (name) {
