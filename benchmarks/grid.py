@@ -28,6 +28,8 @@ FIXED: dict[str, tuple[object, ...]] = {
     "256 units": ("--hidden-size", 256, "--members", 1),
     "512 units": ("--hidden-size", 512, "--members", 1),
     "three networks": ("--members", 3),
+    "lstm": ("--cell", "lstm"),
+    "mlstm": ("--cell", "mlstm"),
 }
 CHOSEN = "as chosen"
 
@@ -121,6 +123,7 @@ def facts(run: Path) -> dict[str, Any]:
     settings = read_settings(one)
     network, training = settings.network, settings.training
     return {
+        "cell": network.cell,
         "size": f"{network.num_layers}x{network.hidden_size}",
         "dropout": network.dropout,
         "weight_drop": network.weight_drop,

@@ -19,7 +19,7 @@ Each error that the caller can fix is a ChargenError that says how:
 >>> chargen.train("tiny.txt", cell="ltsm")
 Traceback (most recent call last):
     ...
-chargen.errors.ConfigError: cell is 'ltsm', expected one of simplernn, dense, lstm, gru
+chargen.errors.ConfigError: cell is 'ltsm', expected one of simplernn, dense, lstm, mlstm, gru
 """
 
 import os

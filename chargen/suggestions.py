@@ -52,7 +52,7 @@ OPTIONS: Table = (
     ("FILE --file --seed-file", "file files f i input inputs input-file filename path source src corpus corpus-file"),
     ("FILE --file --seed-file", "data dataset data-file data-path data-dir train-file train-data train text-file textfile txt"),
     # The network
-    ("--cell", "cell-type rnn rnn-type model-type arch architecture network layer-type lstm gru simplernn simple-rnn"),
+    ("--cell", "cell-type rnn rnn-type model-type arch architecture network layer-type lstm mlstm gru simplernn simple-rnn"),
     ("--hidden-size", "units num-units n-units hidden-units hidden hidden-dim hidden-layer-size n-hidden nhid num-hidden"),
     ("--hidden-size", "rnn-size rnn-units lstm-size lstm-units gru-units state-size neurons width"),
     ("--layers", "num-layers n-layers nlayers n-layer depth"),

@@ -45,7 +45,7 @@ def test_later_layers_win_and_origins_are_told() -> None:
         ({"training": {"learning_rate": "fast"}}, "expected a number", None),
         ({"samples": {"diversity": {}}}, "is {}, expected a number", None),
         ({"samples": {"diversity": [0.5, "hot"]}}, "is 'hot', expected a number", None),
-        ({"network": {"cell": "lstn"}}, "is 'lstn', expected one of simplernn, dense, lstm, gru", None),
+        ({"network": {"cell": "lstn"}}, "is 'lstn', expected one of simplernn, dense, lstm, mlstm, gru", None),
         ({"network": {"num_layers": 0}}, "is 0, expected 1 or more", None),
         ({"network": {"dropout": 0.96}}, "is 0.96, expected 0.95 or less", None),
         ({"training": {"learning_rate": 0}}, "is 0.0, expected more than 0", None),

@@ -48,7 +48,7 @@ class Outcome(NamedTuple):
 def resume() -> Outcome:
     """Stop trainings of every cell at random checks for a signal, resume them, and compare all files with an unstopped run."""
     rng, survived = np.random.default_rng(1), 0
-    for cell in ("simplernn", "lstm", "gru"):
+    for cell in ("simplernn", "lstm", "mlstm", "gru"):
         for form in ([], ["--stateful"]):
             options = ["--cell", cell, *form, "--dropout", "0.2", "--epochs", "3", "--patience", "0"]
             with (

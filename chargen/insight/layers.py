@@ -7,7 +7,7 @@ from typing import NamedTuple
 from chargen.network.network import weight_shapes
 from chargen.settings.schema import NetworkConfig
 
-KERAS_NAMES = {"simplernn": "SimpleRNN", "lstm": "LSTM", "gru": "GRU"}
+KERAS_NAMES = {"simplernn": "SimpleRNN", "lstm": "LSTM", "mlstm": "MultiplicativeLSTM", "gru": "GRU"}
 NOT_TRAINED = ("moving_mean", "moving_variance")  # of a batch normalisation
 
 Shape = tuple[int, ...]  # without the batch

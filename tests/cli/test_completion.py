@@ -79,7 +79,7 @@ def test_texts_are_offered_with_the_files_that_lie_here(
 def test_commands_options_and_choices_are_offered(in_folder: Path) -> None:
     assert offered("") == list(COMMANDS)
     assert offered("train", "--hid") == ["--hidden-size"]
-    assert offered("train", "--cell", "") == ["simplernn", "dense", "lstm", "gru"]
+    assert offered("train", "--cell", "") == ["simplernn", "dense", "lstm", "mlstm", "gru"]
     assert offered("completion", "") == ["bash", "zsh", "fish"]
     assert offered("config", "") == ["list", "show"]
     assert offered("smaple", "--t") == []

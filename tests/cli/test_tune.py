@@ -119,7 +119,7 @@ def test_a_loss_that_is_no_longer_finite_is_given_up(invoke: Invoke) -> None:
 @pytest.mark.parametrize(
     ("options", "told"),
     [
-        (["--search", "network.cell=transformer"], "expected one of simplernn, dense, lstm, gru"),
+        (["--search", "network.cell=transformer"], "expected one of simplernn, dense, lstm, mlstm, gru"),
         (["--search", "network.cell=lstm,gru", "--cell", "gru"], "network.cell is both searched and given (command line)"),
         (["--minutes", "0"], "--minutes is 0, expected a number above 0"),
         (["--minutes", "1", "--epochs", "3"], "--minutes and training.epochs both set the length of training"),

@@ -53,7 +53,7 @@ def text_models() -> dict[str, TextModel]:
 
 
 def _several(vocabulary: Vocabulary) -> TextModel:
-    members = [_text_model(vocabulary, cell=cell, hidden_size=3).one_network for cell in ("lstm", "gru")]
+    members = [_text_model(vocabulary, cell=cell, hidden_size=3).one_network for cell in ("lstm", "mlstm")]
     return replace(_text_model(vocabulary), network=NetworkAverage(members))
 
 

@@ -55,14 +55,14 @@ def activations(values: list[list[float]], **properties: list[float]) -> Activat
     )
 
 
-@pytest.mark.parametrize("cell", ["simplernn", "lstm", "gru"])
+@pytest.mark.parametrize("cell", ["simplernn", "lstm", "mlstm", "gru"])
 def test_units_are_those_of_a_step_by_step_run(cell: str, layered: Callable[..., TextModel]) -> None:
     model, text = layered(cell), "aHb\nab\u00e9c"
     result = recorded(model, text)
     stepper = model.network.stepper(model.network.zero_state(1))
     for token in model.primer[-model.context_length :]:
         stepper.step(np.array([token]))
-    states = ("hidden", "cell") if cell == "lstm" else ("hidden",)
+    states = ("hidden", "cell") if cell in ("lstm", "mlstm") else ("hidden",)
     assert len(result.units) == 2 * 3 * len(states)
     for place, token in enumerate(model.vocabulary.encode(text)):
         stepper.step(np.array([token]))

@@ -23,7 +23,7 @@ from chargen.training.model import build_model, make_optimizer  # noqa: E402
 N, T, E, H, V, DENSE = 2, 3, 4, 5, 7, 6  # all different, so that swapped axes fail
 TOLERANCE = 1e-5
 
-CELLS = [("simplernn", True), ("lstm", True), ("gru", True), ("gru", False)]
+CELLS = [("simplernn", True), ("lstm", True), ("mlstm", True), ("gru", True), ("gru", False)]
 FORMS = [
     NetworkConfig(
         cell=cell,

@@ -27,7 +27,7 @@ def way(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> str:
 
 CONFIGS = [
     NetworkConfig(cell=cell, num_layers=layers, embedding_size=embedding, hidden_size=H, dense_size=dense, reset_after=after)
-    for cell, after in (("simplernn", True), ("lstm", True), ("gru", True), ("gru", False))
+    for cell, after in (("simplernn", True), ("lstm", True), ("mlstm", True), ("gru", True), ("gru", False))
     for layers, embedding, dense in product((1, 2, 3), (0, E), (0, 6))
 ]
 CONFIGS += [

@@ -36,7 +36,7 @@ from chargen.training.export import export_network, find_variable  # noqa: E402
 
 N, T, E, H, V = 2, 3, 4, 5, 7  # all different, so that swapped axes cannot pass
 TOLERANCE = 1e-5
-CELLS = [("simplernn", True), ("lstm", True), ("gru", True), ("gru", False), ("dense", True)]
+CELLS = [("simplernn", True), ("lstm", True), ("mlstm", True), ("gru", True), ("gru", False), ("dense", True)]
 FORMS = [
     NetworkConfig(cell=cell, reset_after=reset_after, num_layers=depth, hidden_size=H, embedding_size=size, targets="last")
     for (cell, reset_after), depth, size in product(CELLS, (1, 2), (0, E))

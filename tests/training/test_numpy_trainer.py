@@ -20,7 +20,7 @@ Train = Callable[..., Any]
 BY_HAND = ("--backend", "numpy")
 
 
-@pytest.mark.parametrize("cell", ["simplernn", "dense", "lstm", "gru"])
+@pytest.mark.parametrize("cell", ["simplernn", "dense", "lstm", "mlstm", "gru"])
 @pytest.mark.parametrize(
     "form", [("--targets", "all"), ("--targets", "last", "--context-length", 9, "--stride", 5), ("--stateful",)]
 )

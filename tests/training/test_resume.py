@@ -72,7 +72,7 @@ def assert_resumed_equals_whole(
     assert contents(run) == contents(RunDirectory(Path(whole.stdout.strip())))
 
 
-FORMS = list(product(("simplernn", "lstm", "gru"), ((), ("--stateful",))))
+FORMS = list(product(("simplernn", "lstm", "mlstm", "gru"), ((), ("--stateful",))))
 
 
 @pytest.mark.parametrize(("cell", "form"), FORMS)

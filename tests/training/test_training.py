@@ -32,7 +32,7 @@ def rows(run: RunDirectory) -> list[dict[str, str]]:
         return list(csv.DictReader(file))
 
 
-@pytest.mark.parametrize("cell", ["simplernn", "lstm", "gru"])
+@pytest.mark.parametrize("cell", ["simplernn", "lstm", "mlstm", "gru"])
 @pytest.mark.parametrize(
     "form", [("--targets", "all"), ("--targets", "last", "--context-length", 9, "--stride", 5), ("--stateful",)]
 )

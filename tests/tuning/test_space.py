@@ -56,7 +56,7 @@ def test_what_a_range_holds() -> None:
         ("network.cell", "--search network.cell has no values"),
         (
             "network.cell=lstm,transformer",
-            "--search network.cell is 'transformer', expected one of simplernn, dense, lstm, gru",
+            "--search network.cell is 'transformer', expected one of simplernn, dense, lstm, mlstm, gru",
         ),
         ("network.hidden_size=many", "'many' is given, expected a whole number"),
         ("network.hidden_size=8.5,9", "'8.5' is given, expected a whole number"),

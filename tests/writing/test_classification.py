@@ -16,7 +16,7 @@ from chargen.writing.classifier import TextClassifier, label_probabilities
 TwoDice = Callable[..., TextModel]
 HasAnA = Callable[..., TextClassifier]
 
-CELLS = [("simplernn", True), ("lstm", True), ("gru", True), ("gru", False)]
+CELLS = [("simplernn", True), ("lstm", True), ("mlstm", True), ("gru", True), ("gru", False)]
 TEXTS = ["b", "abba", "ab", "aaaaaaa", "ba", "abb"]
 
 

@@ -11,7 +11,7 @@ from chargen.writing.scoring import read_outputs, token_nats
 B, T, E, H, V = 2, 6, 3, 5, 7
 CONFIGS = [
     NetworkConfig(cell=cell, num_layers=layers, embedding_size=embedding, hidden_size=H, reset_after=after)
-    for cell, after in (("simplernn", True), ("lstm", True), ("gru", True), ("gru", False))
+    for cell, after in (("simplernn", True), ("lstm", True), ("mlstm", True), ("gru", True), ("gru", False))
     for layers, embedding in ((1, 0), (1, E), (3, E))
 ]
 CONFIGS += [

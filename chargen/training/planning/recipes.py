@@ -26,6 +26,7 @@ DEFAULT_PRESET = "balanced"
 
 # Up to so many units, how many characters each weight has to see for a network to be better than a smaller one.
 CHARACTERS_PER_WEIGHT = ((512, 1.4), (math.inf, 5.0))
+FOR_PRODUCTS = 0.64  # of them are enough for a multiplicative LSTM, so that it has as many units in the same time as an LSTM
 WEIGHTS_PER_CHARACTER = ((512, 7.0), (math.inf, 2.0))  # at most; with more, larger networks only overfit
 HIDDEN_SIZES = (64, 128, 256, 512, 768, 1024, 1536, 2048)
 SMALLEST_FED = 128  # units for any text but a tiny one: with much dropout they are better than fewer units
@@ -58,12 +59,15 @@ DROPPED_OF_LINES_BY_PASSES = (
     (math.inf, (0.2, 0.4)),
 )
 OPTIMIZERS = ("muon", "adamw")  # with any other no rate and no schedule is chosen
+# A multiplicative LSTM learns so much more from each pass than an LSTM that it is better in the same time, too, but not where
+# each line is a text of its own, nor in shorter texts. A GPU and PyTorch have fast kernels of their own for an LSTM alone.
+ENOUGH_FOR_PRODUCTS = 25_000  # characters
 # For texts of fewer characters Muon is not better than AdamW, and it fails on the shortest. Its steps take so long that each
 # has to read so many tokens: those of short lines do not.
 ENOUGH_FOR_MUON, TOKENS_OF_A_STEP = 25_000, 512
 LEARNING = {"beta_2": 0.98, "schedule": "cosine", "patience": 0}
-LEARNING_RATES = {"lstm": 0.004, "gru": 0.003, "simplernn": 0.002, "dense": 0.001}
-HIGHEST_RATES = {"lstm": 0.016, "gru": 0.012, "simplernn": 0.0026, "dense": 0.004}  # for short texts
+LEARNING_RATES = {"lstm": 0.004, "mlstm": 0.003, "gru": 0.003, "simplernn": 0.002, "dense": 0.001}
+HIGHEST_RATES = {"lstm": 0.016, "mlstm": 0.012, "gru": 0.012, "simplernn": 0.0026, "dense": 0.004}  # for short texts
 SHORT_TEXT = 100_000  # characters; a shorter text overfits less with a higher learning rate (noisier steps) and more dropout
 MOST_DROPPED = 0.6
 STEPS_OF_A_LIST = 400  # of the optimizer, at least, with one line in a batch
@@ -120,7 +124,9 @@ def choose_recipe(corpus: Corpus, chosen: Chosen, *, minutes: float, machine: Ma
     """
     operations = max(1.0, minutes * 60 - machine.overhead) * machine.operations
     text = _TextSize.of(corpus, chosen.settings)
-    network: dict[str, Any] = dict(_network_size(chosen, text, operations, machine.largest_size))
+    cell = _cell(chosen, text, machine)
+    chosen = Chosen(_with_network(chosen.settings, {"cell": cell}), chosen.names)
+    network: dict[str, Any] = {"cell": cell} | dict(_network_size(chosen, text, operations, machine.largest_size))
     weights = _num_weights(_with_network(chosen.settings, network), text)
     most_passes = _most_passes(corpus, text)
     passes = min(operations / (OPERATIONS_PER_WEIGHT * weights * text.positions), most_passes)
@@ -137,10 +143,11 @@ def choose_recipe(corpus: Corpus, chosen: Chosen, *, minutes: float, machine: Ma
     layer = _left_open({"network": network, "training": training}, chosen)
     times = "once" if f"{passes:.2g}" == "1" else f"{passes:.2g} times"
     size, seen = f"{settled.network.num_layers}x{settled.network.hidden_size}", passes * text.characters / weights
+    what = f"{cell} {size} (--cell, --hidden-size)"
     time = f"{_counted(minutes, 'minute')} on {machine.name}"
     work = f"{time} (--minutes)" if exact else f"about {time} (--preset, --minutes)"
     reasons = (
-        f"settings for {work}: {settled.network.cell} {size} reads the text {times}, {seen:.2g} characters for each weight",
+        f"settings for {work}: {what} reads the text {times}, {seen:.2g} characters for each weight",
         _dropping_in_words(settled.network),
         _learning_in_words(training),
     )
@@ -204,17 +211,28 @@ def _most_passes(corpus: Corpus, text: _TextSize) -> float:
     return float(round(min(max(MOST_PASSES / text.shortness ** (1 / 3), for_steps), MOST_PASSES)))
 
 
+def _cell(chosen: Chosen, text: _TextSize, machine: Machine) -> str:
+    """Return the cell that is given, or else the best one."""
+    network, backend = chosen.settings.network, chosen.settings.training.backend
+    if chosen.any("network.cell"):
+        return network.cell
+    enough = text.characters >= ENOUGH_FOR_PRODUCTS and not text.is_list
+    return "mlstm" if enough and not machine.gpu and backend != "torch" else network.cell
+
+
 def _network_size(chosen: Chosen, text: _TextSize, operations: float, largest: int) -> dict[str, int]:
     """Return the largest size for which the time and the text are enough."""
     if chosen.any("network.hidden_size"):
         return {}
     best: dict[str, int] = {}
+    fewer = FOR_PRODUCTS if chosen.settings.network.cell == "mlstm" else 1.0
     for hidden_size in (size for size in HIDDEN_SIZES if size <= largest):
         size = {"hidden_size": hidden_size}
         if not chosen.any("network.embedding_size"):
             size["embedding_size"] = 64 if hidden_size < 512 else 128
         weights = _num_weights(_with_network(chosen.settings, size), text)
-        worth_it = operations / (OPERATIONS_PER_WEIGHT * weights) >= _up_to(hidden_size, CHARACTERS_PER_WEIGHT) * weights
+        needed = fewer * _up_to(hidden_size, CHARACTERS_PER_WEIGHT) * weights
+        worth_it = operations / (OPERATIONS_PER_WEIGHT * weights) >= needed
         fed = weights <= _up_to(hidden_size, WEIGHTS_PER_CHARACTER) * text.characters
         fed = fed or (hidden_size <= SMALLEST_FED and not text.is_tiny)
         if not best or (worth_it and fed):
