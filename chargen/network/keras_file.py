@@ -22,7 +22,7 @@ DESCRIPTION, CONFIG, WEIGHTS = "chargen.json", "config.json", "model.weights.h5"
 LAYERS = frozenset(
     {
         *("InputLayer", "OneHot", "Embedding", "BatchNormalization", "LayerNormalization", "Dense"),
-        *("SimpleRNN", "LSTM", "MultiplicativeLSTM", "GRU"),
+        *("SimpleRNN", "LSTM", "FusedMultiplicativeLSTM", "GRU"),
         *("GetItem", "Add", "Tanh", "ReLU", "Stack"),  # of an RNN of Dense layers
     }
 )

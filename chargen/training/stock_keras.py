@@ -25,14 +25,15 @@ from chargen.network.model_file import TextModel, num_class_outputs
 from chargen.settings.schema import NetworkConfig
 from chargen.training.export import find_variable
 from chargen.training.layers.dense_recurrent import DenseRecurrent
+from chargen.training.layers.recurrent import FusedMultiplicativeLSTM
 from chargen.writing.classifier import TextClassifier
 
-
-def stock_layers() -> dict[str, type[layers.RNN]]:
-    """Return Keras's own layers by cell. Of a multiplicative LSTM, which Keras does not have, it is chargen's."""
-    from chargen.keras.layers import MultiplicativeLSTM  # its package needs this module
-
-    return {"simplernn": layers.SimpleRNN, "lstm": layers.LSTM, "mlstm": MultiplicativeLSTM, "gru": layers.GRU}
+STOCK_LAYERS: Mapping[str, type[layers.RNN]] = {
+    "simplernn": layers.SimpleRNN,
+    "lstm": layers.LSTM,
+    "mlstm": FusedMultiplicativeLSTM,  # Keras has none
+    "gru": layers.GRU,
+}
 
 
 def stock_file(model: TextModel) -> bytes:
@@ -122,7 +123,7 @@ def stock_model(
     network: NetworkConfig,
     vocab_size: int,
     *,
-    kinds: Mapping[str, type[layers.RNN]] | None = None,
+    kinds: Mapping[str, type[layers.RNN]] = STOCK_LAYERS,
     context_length: int | None = None,
     batch_size: int | None = None,
     softmax: bool = False,
@@ -133,14 +134,12 @@ def stock_model(
 
     Inputs are ids, (B, T), of any length unless context_length gives it, which a network of Dense layers needs. Outputs are
     float32 logits, or probabilities with `softmax`: (B, T, V), or (B, V) with targets "last";
-    num_outputs stands for V if given. With a `batch_size` the layers are stateful. `kinds` are the recurrent layers by cell,
-    those of `stock_layers` by default.
+    num_outputs stands for V if given. With a `batch_size` the layers are stateful. `kinds` are the recurrent layers by cell.
     `time_distributed` puts TimeDistributed around the Dense layers.
     Weights dropped inside the recurrent kernel (weight_drop) are left out: Keras has no layer for it.
     """
     ids = keras.Input((context_length,), batch_size=batch_size, dtype="int32", name="ids")
     values = _dropped(_inputs(network, ids, vocab_size), network, network.input_dropout)
-    kinds = kinds or stock_layers()
     last = network.num_layers - 1
     for layer in range(network.num_layers):
         every_step = network.targets == "all" or layer < last

@@ -49,7 +49,7 @@ def twins(pair: tuple[type, type], *, weight_drop: Any = None, **options: Any) -
     fused.weight_drop = weight_drop
     for layer in (stock, fused):
         layer.build((B, T, D))
-    stock.set_weights([random(*weight.shape, seed=1).numpy() for weight in stock.get_weights()])
+    stock.set_weights([0.5 * random(*weight.shape, seed=1).numpy() for weight in stock.get_weights()])
     fused.set_weights(stock.get_weights())
     return stock, fused
 
