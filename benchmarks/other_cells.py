@@ -5,9 +5,9 @@
 - The multiplicative LSTM (Krause et al. 2016): a product of projections of the input and of the state takes the state's place.
 - The mogrifier LSTM (Melis et al. 2020): before each step the input and the state scale each other some rounds.
 
-The last two run in Keras's own loop, the LSTM on the kernels of `chargen.native`, so their loss after the same steps tells more
-than their speed. Each network is trained with the same optimizer and schedule, and measured on the same tail of a text, in
-blocks of the training's context length from a zero state.
+The mogrifier runs in Keras's own loop, the others of the last comparison on the kernels of `chargen.native`, so the loss after
+the same steps tells more than the speed. Each network is trained with the same optimizer and schedule, and measured on the same
+tail of a text, in blocks of the training's context length from a zero state.
 """
 
 import math
@@ -121,43 +121,31 @@ def _model(shape: Shape, vocab_size: int) -> Any:
     import keras
     from keras import layers
 
-    from chargen.training.layers.recurrent import FusedLSTM
+    from chargen.training.layers.recurrent import FusedLSTM, FusedMultiplicativeLSTM
 
+    own = {"lstm": FusedLSTM, "mLSTM": FusedMultiplicativeLSTM}
     values = ids = keras.Input((T,), dtype="int32")
     values = layers.Embedding(vocab_size, EMBEDDING)(values)
     for _ in range(shape.num_layers):
-        if shape.cell == "lstm":
-            values = FusedLSTM(shape.hidden_size, return_sequences=True)(values)
+        if shape.cell in own:
+            values = own[shape.cell](shape.hidden_size, return_sequences=True)(values)
         elif shape in AFTER_AS_MANY_STEPS:
-            values = layers.RNN(_cell(shape), return_sequences=True)(values)
+            values = layers.RNN(_mogrifier_cell(shape), return_sequences=True)(values)
         else:
             before = values if values.shape[-1] == shape.hidden_size else layers.Dense(shape.hidden_size)(values)
             values = before + _min_layer(shape)(layers.LayerNormalization()(before))
     return keras.Model(ids, layers.Dense(vocab_size)(values))
 
 
-def _cell(shape: Shape) -> Any:
-    """Return the cell of a multiplicative or a mogrifier LSTM: something comes before each step of an LSTM."""
+def _mogrifier_cell(shape: Shape) -> Any:
+    """Return the cell of a mogrifier LSTM."""
     from keras import layers, ops
-
-    def product(units: int) -> Any:
-        return layers.Dense(units, use_bias=False)
-
-    class MultiplicativeCell(layers.LSTMCell):
-        def build(self, input_shape: Any) -> None:
-            super().build(input_shape)
-            self.of_input, self.of_state = product(self.units), product(self.units)
-            self.of_input.build(input_shape)
-            self.of_state.build((None, self.units))
-
-        def call(self, inputs: Any, states: Any, training: bool = False) -> Any:
-            output, carry = states
-            return super().call(inputs, [self.of_input(inputs) * self.of_state(output), carry], training=training)
 
     class MogrifierCell(layers.LSTMCell):
         def build(self, input_shape: Any) -> None:
             super().build(input_shape)
-            self.scales = [product(self.units if number % 2 else input_shape[-1]) for number in range(ROUNDS)]
+            sizes = [self.units if number % 2 else input_shape[-1] for number in range(ROUNDS)]
+            self.scales = [layers.Dense(size, use_bias=False) for size in sizes]
             for number, scale in enumerate(self.scales):
                 scale.build((None, input_shape[-1] if number % 2 else self.units))
 
@@ -170,7 +158,7 @@ def _cell(shape: Shape) -> Any:
                     inputs = 2 * ops.sigmoid(scale(output)) * inputs
             return super().call(inputs, [output, carry], training=training)
 
-    return (MultiplicativeCell if shape.cell == "mLSTM" else MogrifierCell)(shape.hidden_size)
+    return MogrifierCell(shape.hidden_size)
 
 
 def _min_layer(shape: Shape) -> Any:

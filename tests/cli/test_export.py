@@ -41,6 +41,14 @@ def test_the_newest_run_goes_into_a_file(name: str, begins: str, invoke: Invoke,
     assert result.stderr == f"{name}: {len(content) / 1000:,.0f} kB, 270 weights in float{16 if 'html' in name else 32}\n"
 
 
+def test_a_keras_file_of_a_layer_that_keras_lacks_says_what_it_needs(invoke: Invoke, in_folder: Path) -> None:
+    save_model(in_folder / "model.safetensors", make_model(NetworkConfig(cell="mlstm", hidden_size=5)))
+    note, written = invoke("export", "model.safetensors", "--output", "model.keras").stderr.splitlines()
+    assert note == "Keras has no multiplicative LSTM: import chargen.keras before you load this file"
+    assert written.startswith("model.keras: ")
+    assert len(invoke("export", "model.safetensors", "--output", "model.py").stderr.splitlines()) == 1
+
+
 def test_the_ngram_memory_goes_into_the_file(invoke: Invoke, in_folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     save_model(in_folder / "model.safetensors", with_memory(make_model(NetworkConfig(hidden_size=5))))
     lines, sizes = [], []
