@@ -65,7 +65,7 @@ def chargen_trainer(
     from chargen.training.devices.backend import accelerated
     from chargen.training.engines.dataset import Executions
     from chargen.training.engines.losses import FIGURES_OF_TEXT
-    from chargen.training.keras_trainer import choose_shards, engine_type
+    from chargen.training.keras_trainer import choose_sharing, engine_type
     from chargen.training.model import build_model, make_optimizer
     from chargen.training.planning.memory import choose_steps_per_execution
 
@@ -84,8 +84,8 @@ def chargen_trainer(
     tokens = size.batch_size * size.context_length
     together = min(choose_steps_per_execution(model.count_params(), tokens, gpu=accelerated()), plan.num_steps)
     executions, step = Executions(plan, steps=together), 0
-    shards = choose_shards(network, size.batch_size, size.context_length)
-    engine = engine_type()(model, optimizer, FIGURES_OF_TEXT, shards=shards, largest=plan.batches(0, 0, together))
+    sharing = choose_sharing(network, size.batch_size, size.context_length, precision=precision)
+    engine = engine_type()(model, optimizer, FIGURES_OF_TEXT, **sharing._asdict(), largest=plan.batches(0, 0, together))
 
     def train(steps: int) -> int:
         nonlocal step

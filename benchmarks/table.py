@@ -77,7 +77,7 @@ def _grid(rows: list[dict[str, Any]]) -> str:
 
 def _settings(row: dict[str, Any]) -> str:
     networks = f"{row['members']} x " if row["members"] > 1 else ""
-    return f"{networks}{row['cell']} {row['size']}, dropout {row['dropout']:g} and {row['weight_drop']:g}"
+    return f"{networks}{row['size']}, dropout {row['dropout']:g} and {row['weight_drop']:g}"
 
 
 def _distribute(rows: list[dict[str, Any]]) -> str:

@@ -76,7 +76,7 @@ EXPORT int dense_backward(const Dense *d, long N, const float *inputs, const flo
         copy_out(sums, N, WIDE(q, d->D), d_inputs + q * BLOCK, d->D);
     }
     for (long k = 0; k < d->D * d->H; k++) d_kernel[k] = 0;
-    weight_gradient(rows, d_rows, words, d->D, d->H, d_kernel, d->H);
+    weight_gradient(rows, d_rows, words, d->D, d->H, 0, BLOCKS(d->H), d_kernel, d->H);
     for (long v = 0; v < d->H; v++) d_bias[v] = 0;
     for (long b = 0; b < N; b++)
         for (long v = 0; v < d->H; v++) d_bias[v] += d_outputs[b * d->H + v];

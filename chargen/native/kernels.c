@@ -195,11 +195,12 @@ static void outer_tile(const word *a, const word *b, long apart, long count, flo
 
 #define STAYING 512 /* words of two columns of `rows` that stay in the first cache together */
 
-/* gradient (M, H) += left^T right, each rows of `count` words a column; gradient's rows are `next` apart */
-static void weight_gradient(const word *left, const word *right, long count, long M, long H, float *gradient, long next) {
+/* Blocks of columns of gradient (M, H) += left^T right, each rows of `count` words a column; its rows are `next` apart. */
+static void weight_gradient(const word *left, const word *right, long count, long M, long H, long first, long end,
+                            float *gradient, long next) {
     for (long k = 0; k < count; k += STAYING) {
         long words = count - k < STAYING ? count - k : STAYING;
-        for (long j = 0; j < BLOCKS(H); j++)
+        for (long j = first; j < end; j++)
             for (long m = 0; m < M; m += 16) {
                 const word *a = left + (m / 16 * count + k) * 16, *b = right + (2 * j * count + k) * 16;
                 float *to = gradient + m * next + j * BLOCK, edge[16 * BLOCK];
@@ -409,11 +410,9 @@ static MIDDLE_BACKWARD(gru_reset_backward) {
 
 /* A multiplicative LSTM's slots: those of an LSTM, and the two factors of the middle state: of the inputs, of the state. */
 static MIDDLE(mlstm_product) {
-    (void)before;
     EACH(u, n) store(middle + u, load(gates + 4 * n + u) * load(gates + 5 * n + u));
 }
 static MIDDLE_BACKWARD(mlstm_product_backward) {
-    (void)before, (void)d_carried;
     EACH(u, n) {
         vec d = load(d_middle + u);
         store(d_sums + 4 * n + u, d * load(gates + 5 * n + u));
@@ -440,7 +439,7 @@ INLINE int joins_middle(const Cell *cell, long slot) { return slot < cell->middl
  * table, otherwise computed from x. Arrays of all steps have `all_rows` rows a step, of which B belong to this call. */
 typedef struct {
     long cell, T, B, all_rows, D, H, V;           /* D is 0 with ids, V without */
-    long threads, together;                       /* that share the rows; or, forward, the units of each step if above 1 */
+    long threads, together;                       /* that share the rows; or the units of each step if above 1 */
     const int32_t *ids;                           /* (T, all_rows) */
     const float *table;                           /* (V, gates H), with the bias in it */
     const float *x, *kernel, *bias;               /* (T, all_rows, D), (D, gates H), (gates H) */
@@ -468,7 +467,6 @@ static void *take(Space *space, long count) { /* numbers of 4 bytes, aligned to 
         if (!space.start) return NO_MEMORY; \
         lay_out; \
     } while (0)
-enum { DONE, NO_MEMORY };
 
 /* What forward keeps for backward, or else the gates and the state of one step. hidden: rows of the state before a step. */
 typedef struct { float *gates, *carried; word *hidden, *inputs, *middle; } Kept;
@@ -499,10 +497,11 @@ static void lay_out_weights(Weights *w, Space *space, const Layer *l, const Cell
     w->bias = take(space, units * cell->slots * BLOCK);
 }
 
-static void pack_weights(const Weights *w, const Layer *l, const Cell *cell) {
+/* Pack those of some blocks of units. */
+static void pack_weights(const Weights *w, const Layer *l, const Cell *cell, long first, long end) {
     long units = BLOCKS(l->H), width = cell->gates * l->H;
     long input = BLOCKS(l->D) * WORDS * BLOCK, panel = units * WORDS * BLOCK;
-    for (long j = 0; j < units; j++)
+    for (long j = first; j < end; j++)
         for (long slot = 0; slot < cell->slots; slot++) {
             long at = cell->gate[slot] * l->H + j * BLOCK, wide = WIDE(j, l->H), number = slot - cell->first;
             float *bias = w->bias + (j * cell->slots + slot) * BLOCK;
@@ -529,7 +528,7 @@ EXPORT void pack_layer(const Layer *layer) { /* for many forward calls with the 
     Weights weights;
     Space space = {(char *)layer->packed, 0};
     lay_out_weights(&weights, &space, layer, &CELLS[layer->cell]);
-    pack_weights(&weights, layer, &CELLS[layer->cell]);
+    pack_weights(&weights, layer, &CELLS[layer->cell], 0, BLOCKS(layer->H));
 }
 
 INLINE long id_at(const Layer *l, long t, long b) { /* the nearest one that is in the table */
@@ -537,10 +536,9 @@ INLINE long id_at(const Layer *l, long t, long b) { /* the nearest one that is i
     return id < 0 ? 0 : id < l->V ? id : l->V - 1;
 }
 
-/* (B, H) -> [block][B][32], and a block of it back */
-static void to_blocks(const float *from, long B, long H, float *to) {
-    for (long j = 0; j < BLOCKS(H); j++)
-        for (long b = 0; b < B; b++, to += BLOCK) copy_block(to, from + b * H + j * BLOCK, WIDE(j, H));
+/* A block of (B, H) -> (B, 32), and back */
+static void to_block(const float *from, long B, long H, long j, float *to) {
+    for (long b = 0; b < B; b++, to += BLOCK) copy_block(to, from + b * H + j * BLOCK, WIDE(j, H));
 }
 static void from_block(const float *from, long B, long H, long j, float *to) {
     for (long b = 0; b < B; b++, from += BLOCK) memcpy(to + b * H + j * BLOCK, from, 4 * WIDE(j, H));
@@ -561,7 +559,8 @@ typedef struct {
     const Layer *l;
     const Cell *cell;
     long units, inputs; /* blocks */
-    long first, end;    /* the blocks of units that this call computes; all unless threads share the units of a step */
+    long first, end;    /* the blocks of units that this thread computes; all unless threads share the units of a step */
+    long first_input, end_input; /* and of inputs, whose rows and gradients it writes */
     long words, count;  /* of a column of `rows`, a step and in all */
     long n;             /* numbers of a block of a state */
     long operand, panel; /* words of a block of a left operand, of a panel of the recurrent kernel */
@@ -572,7 +571,7 @@ typedef struct {
 } Run;
 static Run new_run(const Layer *l, int keep) {
     Run run = {.l = l, .cell = &CELLS[l->cell], .units = BLOCKS(l->H), .inputs = BLOCKS(l->D), .keep = keep};
-    run.end = run.units;
+    run.end = run.units, run.end_input = run.inputs;
     run.words = EVEN(l->B) / PER_WORD, run.count = l->T * run.words;
     run.n = l->B * BLOCK, run.operand = EVEN(l->B) * WORDS, run.panel = run.units * WORDS * BLOCK;
     return run;
@@ -628,7 +627,7 @@ static void begin_step(const Run *run, long t) {
     const word *hidden = run->work.left[t % 2];
     for (long q = 0; q < run->inputs; q++)
         spread(l->x + t * l->all_rows * l->D + q * BLOCK, l->D, WIDE(q, l->D), l->B, run->work.input + q * run->operand,
-               rows_at(run, run->kept.inputs, q, t), run->count);
+               q >= run->first_input && q < run->end_input ? rows_at(run, run->kept.inputs, q, t) : NULL, run->count);
     for (long j = run->first; j < run->end; j++) {
         float *sums = gates_at(run, t, j);
         const word *panel = run->weights.input + j * cell->gates * run->inputs * WORDS * BLOCK;
@@ -659,22 +658,29 @@ static void finish_step(const Run *run, long t) {
     }
 }
 
-/* Begin at the states that the layer has; `space` holds what the steps need, and has to be freed. */
-static int start_forward(Run *run, Space *space, const Layer *l) {
+/* Lay out all that the steps need. `space` has to be freed; it holds what is not `shared` with another thread of a team. */
+static int start_forward(Run *run, Space *space, const Layer *l, const Run *shared) {
     *run = new_run(l, l->kept != NULL);
     Space kept = {(char *)l->kept, 0}, packed = {(char *)l->packed, 0};
     IN_NEW_MEMORY((*space), {
-        lay_out_weights(&run->weights, l->packed ? &packed : space, l, run->cell);
+        if (!shared) lay_out_weights(&run->weights, l->packed ? &packed : space, l, run->cell);
+        if (!shared) lay_out_kept(&run->kept, run->keep ? &kept : space, l, run->cell, run->keep);
         lay_out_work(&run->work, space, l, run->cell);
-        lay_out_kept(&run->kept, run->keep ? &kept : space, l, run->cell, run->keep);
         kept.used = packed.used = 0;
     });
-    if (!l->packed) pack_weights(&run->weights, l, run->cell);
-    for (long j = 0; j < run->units; j++)
-        spread(l->h0 + j * BLOCK, l->H, WIDE(j, l->H), l->B, run->work.left[0] + j * run->operand,
-               rows_at(run, run->kept.hidden, j, 0), run->count);
-    to_blocks(run->cell->has_cell ? l->c0 : l->h0, l->B, l->H, carried_at(run, 0, 0));
+    if (shared) run->weights = shared->weights, run->kept = shared->kept, run->work.middle = shared->work.middle;
     return DONE;
+}
+/* Begin at the states that the layer has. */
+static void begin_forward(const Run *run) {
+    const Layer *l = run->l;
+    if (!l->packed) pack_weights(&run->weights, l, run->cell, run->first, run->end);
+    for (long j = 0; j < run->units; j++) {
+        int own = j >= run->first && j < run->end;
+        spread(l->h0 + j * BLOCK, l->H, WIDE(j, l->H), l->B, run->work.left[0] + j * run->operand,
+               own ? rows_at(run, run->kept.hidden, j, 0) : NULL, run->count);
+        if (own) to_block(run->cell->has_cell ? l->c0 : l->h0, l->B, l->H, j, carried_at(run, 0, j));
+    }
 }
 /* Read the units that others have computed in a step. */
 static void take_others(const Run *run, long t) {
@@ -691,22 +697,13 @@ static void finish_forward(const Run *run) {
     for (long j = run->first; j < run->end; j++) from_block(carried_at(run, l->T, j), l->B, l->H, j, l->last_cell);
 }
 
-static int forward_rows(const Layer *l) {
-    Run run;
-    Space space = {NULL, 0};
-    if (start_forward(&run, &space, l) != DONE) return NO_MEMORY;
-    for (long t = 0; t < l->T; t++) begin_step(&run, t), finish_step(&run, t);
-    finish_forward(&run);
-    free(space.start);
-    return DONE;
-}
-
 /* ---------- backward ---------- */
 
-/* Left operands of the sums' gradients [slot][block], of a step and the one after it; rows of them; gradients in blocks. */
+/* Left operands of the sums' gradients [slot][block], of a step and the one after it; rows of them; gradients in blocks.
+ * Threads that share the units have the last two of their own. */
 typedef struct {
     word *input, *recurrent, *middle, *left[2], *rows;
-    float *d_hidden, *d_carried, *d_sums, *d_bias;
+    float *d_carried, *d_bias, *d_hidden, *d_sums;
 } Back;
 static void lay_out_back(Back *back, Space *space, const Run *run) {
     const Cell *cell = run->cell;
@@ -716,21 +713,23 @@ static void lay_out_back(Back *back, Space *space, const Run *run) {
     back->middle = take(space, units * cell->middle * run->panel);
     for (int k = 0; k < 2; k++) back->left[k] = take(space, cell->slots * units * run->operand);
     back->rows = take(space, cell->slots * units * BLOCK * run->count);
-    back->d_hidden = take(space, run->n);
     back->d_carried = take(space, units * run->n);
-    back->d_sums = take(space, cell->slots * run->n);
     back->d_bias = take(space, units * cell->slots * BLOCK);
 }
+static void lay_out_own_back(Back *back, Space *space, const Run *run) {
+    back->d_hidden = take(space, run->n);
+    back->d_sums = take(space, run->cell->slots * run->n);
+}
 
-static void pack_all_transposed(const Back *back, const Run *run) {
+static void pack_units_transposed(const Back *back, const Run *run) {
     const Layer *l = run->l;
     const Cell *cell = run->cell;
     long width = cell->gates * l->H;
-    for (long q = 0; q < run->inputs; q++)
+    for (long q = run->first_input; q < run->end_input; q++)
         for (long slot = 0; slot < cell->gates; slot++)
             pack_transposed(l->kernel + q * BLOCK * width + cell->gate[slot] * l->H, WIDE(q, l->D), width, l->H,
                             back->input + (q * cell->gates + slot) * run->panel);
-    for (long j = 0; j < run->units; j++) {
+    for (long j = run->first; j < run->end; j++) {
         const float *from = l->recurrent_kernel + j * BLOCK * width;
         for (long number = 0; number < cell->recurrent; number++)
             pack_transposed(from + cell->gate[cell->first + number] * l->H, WIDE(j, l->H), width, l->H,
@@ -778,24 +777,31 @@ static void start_hidden(const Run *run, const Back *back, long t, long j) {
                 back->recurrent + j * cell->recurrent * run->panel, cell->recurrent * run->units, back->d_hidden);
 }
 
-static void step_backward(const Run *run, const Back *back, long t) {
-    const Layer *l = run->l;
+/* Compute the gradients of a step's sums and, with a middle state, of those that add to it in `finish_step_back`. */
+static void begin_step_back(const Run *run, const Back *back, long t) {
     const Cell *cell = run->cell;
-    for (long j = 0; j < run->units; j++) {
+    for (long j = run->first; j < run->end; j++) {
         start_hidden(run, back, t, j);
         cell->backward(run->n, gates_at(run, t, j), carried_at(run, t, j), carried_at(run, t + 1, j), back->d_hidden,
                        back->d_carried + j * run->n, back->d_sums);
         for (long slot = 0; slot < cell->early; slot++) hand_back(run, back, t, j, slot);
     }
-    for (long j = 0; cell->middle && j < run->units; j++) {
+}
+static void finish_step_back(const Run *run, const Back *back, long t) {
+    const Cell *cell = run->cell;
+    for (long j = run->first; cell->middle && j < run->end; j++) {
         memset(back->d_hidden, 0, 4 * run->n);
-        product(back->left[t % 2], l->B, back->middle + j * cell->middle * run->panel, cell->middle * run->units,
+        product(back->left[t % 2], run->l->B, back->middle + j * cell->middle * run->panel, cell->middle * run->units,
                 back->d_hidden);
         cell->middle_backward(run->n, gates_at(run, t, j), carried_at(run, t, j), back->d_hidden,
                               back->d_carried + j * run->n, back->d_sums);
         for (long slot = cell->early; slot < cell->slots; slot++) hand_back(run, back, t, j, slot);
     }
-    for (long q = 0; q < run->inputs; q++) {
+}
+static void hand_inputs_back(const Run *run, const Back *back, long t) {
+    const Layer *l = run->l;
+    const Cell *cell = run->cell;
+    for (long q = run->first_input; q < run->end_input; q++) {
         memset(back->d_hidden, 0, 4 * run->n);
         product(back->left[t % 2], l->B, back->input + q * cell->gates * run->panel, cell->gates * run->units,
                 back->d_hidden);
@@ -810,23 +816,21 @@ static void kernel_gradients(const Run *run, const Back *back) {
     const Layer *l = run->l;
     const Cell *cell = run->cell;
     long width = cell->gates * l->H;
-    memset(l->d_recurrent_kernel, 0, 4 * l->H * width);
-    if (run->inputs) memset(l->d_kernel, 0, 4 * l->D * width);
     for (long slot = 0; slot < cell->slots; slot++) {
         const word *rows = back->rows + slot * run->units * BLOCK * run->count;
         long at = cell->gate[slot] * l->H;
         if (joins(cell, slot) || joins_middle(cell, slot))
-            weight_gradient(joins(cell, slot) ? run->kept.hidden : run->kept.middle, rows, run->count, l->H, l->H,
-                            l->d_recurrent_kernel + at, width);
+            weight_gradient(joins(cell, slot) ? run->kept.hidden : run->kept.middle, rows, run->count, l->H, l->H, run->first,
+                            run->end, l->d_recurrent_kernel + at, width);
         if (run->inputs && slot < cell->gates)
-            weight_gradient(run->kept.inputs, rows, run->count, l->D, l->H, l->d_kernel + at, width);
+            weight_gradient(run->kept.inputs, rows, run->count, l->D, l->H, run->first, run->end, l->d_kernel + at, width);
     }
 }
 
 static void bias_gradients(const Run *run, const Back *back) {
     const Layer *l = run->l;
     const Cell *cell = run->cell;
-    for (long j = 0; j < run->units; j++)
+    for (long j = run->first; j < run->end; j++)
         for (long slot = 0; slot < cell->slots; slot++) {
             const float *from = back->d_bias + (j * cell->slots + slot) * BLOCK;
             long at = cell->gate[slot] * l->H + j * BLOCK;
@@ -835,26 +839,33 @@ static void bias_gradients(const Run *run, const Back *back) {
         }
 }
 
-static int backward_rows(const Layer *l) {
-    Run run = new_run(l, 1);
-    Back back;
-    Space space = {NULL, 0}, kept = {(char *)l->kept, 0};
-    IN_NEW_MEMORY(space, lay_out_back(&back, &space, &run));
-    lay_out_kept(&run.kept, &kept, l, run.cell, 1);
-    pack_all_transposed(&back, &run);
-    memset(back.d_bias, 0, 4 * run.units * run.cell->slots * BLOCK);
-    memset(back.d_carried, 0, 4 * run.units * run.n);
-    if (run.cell->has_cell) to_blocks(l->d_last_cell, l->B, l->H, back.d_carried);
-    if (l->ids) memset(l->d_table, 0, 4 * l->V * run.cell->gates * l->H);
-    for (long t = l->T - 1; t >= 0; t--) step_backward(&run, &back, t);
-    for (long j = 0; j < run.units; j++) {
-        start_hidden(&run, &back, -1, j);
-        for (long b = 0; b < l->B; b++) memcpy(l->d_h0 + b * l->H + j * BLOCK, back.d_hidden + b * BLOCK, 4 * WIDE(j, l->H));
+static void start_backward(Run *run, const Layer *l) {
+    Space kept = {(char *)l->kept, 0};
+    *run = new_run(l, 1);
+    lay_out_kept(&run->kept, &kept, l, run->cell, 1);
+}
+static void clear_gradients(const Run *run, const Back *back) { /* that are added up, of all units */
+    const Layer *l = run->l;
+    long width = 4 * run->cell->gates * l->H;
+    memset(back->d_bias, 0, 4 * run->units * run->cell->slots * BLOCK);
+    memset(back->d_carried, 0, 4 * run->units * run->n);
+    memset(l->d_recurrent_kernel, 0, l->H * width);
+    if (run->inputs) memset(l->d_kernel, 0, l->D * width);
+    if (l->ids) memset(l->d_table, 0, l->V * width);
+}
+static void begin_backward(const Run *run, const Back *back) {
+    const Layer *l = run->l;
+    pack_units_transposed(back, run);
+    for (long j = run->first; run->cell->has_cell && j < run->end; j++)
+        to_block(l->d_last_cell, l->B, l->H, j, back->d_carried + j * run->n);
+}
+static void finish_backward(const Run *run, const Back *back) {
+    const Layer *l = run->l;
+    for (long j = run->first; j < run->end; j++) {
+        start_hidden(run, back, -1, j);
+        for (long b = 0; b < l->B; b++) memcpy(l->d_h0 + b * l->H + j * BLOCK, back->d_hidden + b * BLOCK, 4 * WIDE(j, l->H));
+        if (run->cell->has_cell) from_block(back->d_carried + j * run->n, l->B, l->H, j, l->d_c0);
     }
-    for (long j = 0; run.cell->has_cell && j < run.units; j++)
-        from_block(back.d_carried + j * run.n, l->B, l->H, j, l->d_c0);
-    kernel_gradients(&run, &back);
-    bias_gradients(&run, &back);
-    free(space.start);
-    return DONE;
+    kernel_gradients(run, back);
+    bias_gradients(run, back);
 }

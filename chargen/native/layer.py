@@ -44,18 +44,22 @@ def kept_floats(kernels: Kernels, cell: CellName, *, T: int, D: int, H: int) -> 
 
 
 class LayerPass:
-    """One pass of a layer over all steps, forward and then backward, its rows shared among some threads.
+    """One pass of a layer over all steps, forward and then backward.
+
+    Some `threads` share its rows; or if more than one are `together`, they share the units of each step.
 
     given: by the names of the struct's fields, `ids` and `table` or `x`, `kernel` and `bias`; `recurrent_kernel`,
     `recurrent_bias` if the cell has one, `h0`, and `c0` of an LSTM.
     """
 
-    def __init__(self, kernels: Kernels, cell: CellName, given: Mapping[str, Array], *, threads: int = 1) -> None:
+    def __init__(
+        self, kernels: Kernels, cell: CellName, given: Mapping[str, Array], *, threads: int = 1, together: int = 1
+    ) -> None:
         self._library, self._given = kernels.library, given
         T, B = given["ids" if "ids" in given else "x"].shape[:2]
         D, H = given["x"].shape[2] if "x" in given else 0, given["h0"].shape[1]
         V = len(given["table"]) if "table" in given else 0
-        self._layer = Layer(cell=CELLS.index(cell), T=T, B=B, all_rows=B, D=D, H=H, V=V, threads=threads)
+        self._layer = Layer(cell=CELLS.index(cell), T=T, B=B, all_rows=B, D=D, H=H, V=V, threads=threads, together=together)
         self._kept = np.empty((B + B % 2, kept_floats(kernels, cell, T=T, D=D, H=H)), np.float32)
         self._point_to({**given, "kept": self._kept})
 

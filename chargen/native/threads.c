@@ -1,80 +1,6 @@
-/* Share the rows of a layer among threads. Each reads the same weights, and has gradients of them of its own that are added up
- * in the order of the threads, so that the results depend on the number of threads alone. */
-#include <pthread.h>
-#include <sched.h>
-#include <time.h>
-
-/* Threads that do the same steps, each a part of every step, and meet after it. On a busy machine one of them does not run for
- * much of the time, and keeps the others waiting: then all of them leave, at the same step. Some waiting is no reason, because
- * on any machine a thread is stopped now and then. */
-typedef struct { long count, arrived, meetings, began, waited; int late, leaving; } Team; /* began, waited: in nanoseconds */
-#define SPINS 2000 /* some 50 microseconds, which do not count as waiting */
-#define MOST_WAITING 8 /* an eighth of the time may be waiting, and so many nanoseconds more: */
-#define PATIENCE 5000000
-
-static long nanoseconds(void) {
-    struct timespec now;
-    clock_gettime(CLOCK_MONOTONIC, &now);
-    return now.tv_sec * 1000000000L + now.tv_nsec;
-}
-static long waiting_allowed(const Team *team, long now) { return (now - team->began) / MOST_WAITING; }
-static void note_wait(Team *team, long began) {
-    long now = nanoseconds(), waited = __atomic_add_fetch(&team->waited, now - began, __ATOMIC_RELAXED);
-    if (waited > PATIENCE + waiting_allowed(team, now)) __atomic_store_n(&team->late, 1, __ATOMIC_RELAXED);
-}
-static void wait_for_next(Team *team, long number) {
-    long began = 0;
-    for (long spins = 0; __atomic_load_n(&team->meetings, __ATOMIC_ACQUIRE) == number; spins++) {
-        if (spins == SPINS) began = nanoseconds();
-        if (spins < SPINS) _mm_pause();
-        else sched_yield();
-    }
-    if (began) note_wait(team, began);
-}
-/* Return when all members have called this; NULL is a team of one. */
-static void meet(Team *team) {
-    if (!team || team->count == 1) return;
-    long number = __atomic_load_n(&team->meetings, __ATOMIC_RELAXED);
-    if (__atomic_add_fetch(&team->arrived, 1, __ATOMIC_ACQ_REL) < team->count) {
-        wait_for_next(team, number);
-        return;
-    }
-    team->arrived = 0, team->leaving = __atomic_load_n(&team->late, __ATOMIC_RELAXED);
-    __atomic_store_n(&team->meetings, number + 1, __ATOMIC_RELEASE);
-}
-static void join(const Team *team) { /* once it is known how many members there are */
-    while (team && !__atomic_load_n(&team->count, __ATOMIC_ACQUIRE)) sched_yield();
-}
-static long share_of(const Team *team, long member, long blocks) { /* the first block of a member's */
-    return blocks * member / (team ? team->count : 1);
-}
-
-typedef int Task(void *part);
-typedef struct { Task *task; void *part; pthread_t thread; int started, result; } Job;
-
-static void *run_job(void *given) {
-    Job *job = given;
-    job->result = job->task(job->part);
-    return NULL;
-}
-/* Do a task on some parts of `size` bytes each: the first on this thread, and any that gets no thread, too. A team has as many
- * members as there are threads. */
-static int run_jobs(Task *task, void *parts, size_t size, long count, Team *team) {
-    Job jobs[count];
-    for (long k = 0; k < count; k++) {
-        jobs[k] = (Job){.task = task, .part = (char *)parts + k * size};
-        if (k > 0) jobs[k].started = !pthread_create(&jobs[k].thread, NULL, run_job, &jobs[k]);
-        if (k > 0 && !jobs[k].started && team) count = k;
-    }
-    if (team) __atomic_store_n(&team->count, count, __ATOMIC_RELEASE);
-    int result = DONE;
-    for (long k = 0; k < count; k++) {
-        if (jobs[k].started) pthread_join(jobs[k].thread, NULL);
-        else run_job(&jobs[k]);
-        if (jobs[k].result != DONE) result = jobs[k].result;
-    }
-    return result;
-}
+/* Share a layer among threads: its rows, or the units of each step. With its rows, each thread reads all weights, and has
+ * gradients of them of its own, which are added up in the order of the threads: the results depend on the number of threads
+ * alone. With its units, each thread reads its part of the weights for all rows; the results are those of one thread. */
 
 /* ---------- rows of a layer ---------- */
 
@@ -149,7 +75,13 @@ static int share(const Layer *l, Pass *pass) {
 
 /* ---------- units of a layer ---------- */
 
-/* Compute a step of a member's units, and read those of the others. All members write the same array of a middle state. */
+static void choose_units(Run *run, const Team *team, long member) {
+    run->first = share_of(team, member, run->units), run->end = share_of(team, member + 1, run->units);
+    run->first_input = share_of(team, member, run->inputs), run->end_input = share_of(team, member + 1, run->inputs);
+}
+static void choose_all(Run *run) { choose_units(run, NULL, 0); }
+
+/* Compute a step of a member's units, and read those of the others. */
 static void step_together(Run *run, long t, Team *team) {
     begin_step(run, t);
     if (run->cell->middle) meet(team);
@@ -157,50 +89,90 @@ static void step_together(Run *run, long t, Team *team) {
     meet(team);
     take_others(run, t);
 }
-
-typedef struct { Run run; Space space; Team *team; long member, steps; } Member;
-
-static void choose_units(Run *run, const Team *team, long member) {
-    run->first = share_of(team, member, run->units), run->end = share_of(team, member + 1, run->units);
+static void step_back_together(Run *run, const Back *back, long t, Team *team) {
+    begin_step_back(run, back, t);
+    if (run->cell->middle) meet(team);
+    finish_step_back(run, back, t);
+    meet(team);
+    hand_inputs_back(run, back, t);
 }
-static int run_member(void *given) {
+/* Whether a member goes on: all of them, or the first one alone for all units when the others have left. */
+static int goes_on(Run *run, Team **team, long member) {
+    if (!*team || !(*team)->leaving) return 1;
+    *team = NULL;
+    choose_all(run);
+    return member == 0;
+}
+
+typedef struct { Run run; Back back; Space space; Team *team; long member; } Member;
+
+static int forward_member(void *given) {
     Member *m = given;
-    join(m->team);
-    choose_units(&m->run, m->team, m->member);
-    for (; m->steps < m->run.l->T && !m->team->leaving; m->steps++) {
-        step_together(&m->run, m->steps, m->team);
-    }
-    finish_forward(&m->run);
+    Team *team = m->team;
+    join(team);
+    choose_units(&m->run, team, m->member);
+    begin_forward(&m->run);
+    meet(team); /* all have read the states before the first step, which may be where it writes */
+    long t = 0;
+    for (; t < m->run.l->T && goes_on(&m->run, &team, m->member); t++) step_together(&m->run, t, team);
+    if (t == m->run.l->T) finish_forward(&m->run);
     return DONE;
 }
-/* Do the first steps of a layer, all unless the threads have to wait for each other. */
-static int forward_together(const Layer *l, long *steps) {
-    Team team = {.began = nanoseconds()};
-    Member members[l->together];
+static int backward_member(void *given) {
+    Member *m = given;
+    Team *team = m->team;
+    join(team);
+    choose_units(&m->run, team, m->member);
+    begin_backward(&m->run, &m->back);
+    long t = m->run.l->T - 1;
+    for (; t >= 0 && goes_on(&m->run, &team, m->member); t--) step_back_together(&m->run, &m->back, t, team);
+    if (t < 0) finish_backward(&m->run, &m->back);
+    return DONE;
+}
+
+static Member *first_members(Member *members, long count, Team *team) {
+    *team = (Team){.began = nanoseconds()};
+    for (long k = 0; k < count; k++) members[k] = (Member){.team = count > 1 ? team : NULL, .member = k};
+    return members;
+}
+static int forward_units(const Layer *l, long count) {
+    Team team;
+    Member found[count], *members = first_members(found, count, &team);
     int result = DONE;
-    for (long k = 0; k < l->together; k++) members[k] = (Member){.team = &team, .member = k};
-    for (long k = 0; k < l->together && result == DONE; k++) result = start_forward(&members[k].run, &members[k].space, l);
-    for (long k = 1; result == DONE && k < l->together; k++) members[k].run.work.middle = members[0].run.work.middle;
-    if (result == DONE) result = run_jobs(run_member, members, sizeof *members, l->together, &team);
-    *steps = members[0].steps;
-    for (long k = 0; k < l->together; k++) free(members[k].space.start);
+    for (long k = 0; k < count && result == DONE; k++)
+        result = start_forward(&members[k].run, &members[k].space, l, k > 0 ? &members[0].run : NULL);
+    if (result == DONE) result = run_jobs(forward_member, members, sizeof *members, count, members[0].team);
+    for (long k = 0; k < count; k++) free(members[k].space.start);
     return result;
 }
-static Layer steps_after(const Layer *l, long t) { /* of rows that are all of this call's */
-    Layer layer = *l;
-    layer.T -= t;
-    MOVE(ids, t * l->B), MOVE(x, t * l->B * l->D), MOVE(h, t * l->B * l->H);
-    layer.h0 = layer.h - l->B * l->H, layer.c0 = l->last_cell;
-    return layer;
+static void lay_out_members(Member *members, long count, Space *space) {
+    lay_out_back(&members[0].back, space, &members[0].run);
+    for (long k = 0; k < count; k++) {
+        members[k].back = members[0].back;
+        lay_out_own_back(&members[k].back, space, &members[0].run);
+    }
 }
+static int backward_units(const Layer *l, long count) {
+    Team team;
+    Member found[count], *members = first_members(found, count, &team);
+    Space space = {NULL, 0};
+    for (long k = 0; k < count; k++) start_backward(&members[k].run, l);
+    IN_NEW_MEMORY(space, lay_out_members(members, count, &space));
+    clear_gradients(&members[0].run, &members[0].back);
+    int result = run_jobs(backward_member, members, sizeof *members, count, members[0].team);
+    free(space.start);
+    return result;
+}
+
+static int forward_rows(const Layer *l) { return forward_units(l, 1); }
+static int backward_rows(const Layer *l) { return backward_units(l, 1); }
+static long num_members(const Layer *l) { return l->together < BLOCKS(l->H) ? l->together : BLOCKS(l->H); }
 
 /* Write h, last_cell and, unless it is NULL, kept. */
 EXPORT int layer_forward(const Layer *l) {
-    long done = 0;
-    if (l->together > 1 && !l->kept && forward_together(l, &done) != DONE) return NO_MEMORY;
-    if (!done) return share(l, forward_rows);
-    Layer rest = steps_after(l, done);
-    return rest.T ? share(&rest, forward_rows) : DONE;
+    return l->together > 1 ? forward_units(l, num_members(l)) : share(l, forward_rows);
 }
 /* Write the gradients of all that the layer has: table, or x, kernel and bias; recurrent kernel and bias; states. */
-EXPORT int layer_backward(const Layer *l) { return share(l, backward_rows); }
+EXPORT int layer_backward(const Layer *l) {
+    return l->together > 1 ? backward_units(l, num_members(l)) : share(l, backward_rows);
+}

@@ -120,7 +120,7 @@ static void place_layers(const Hand *h) {
         layers += net->num_layers;
     }
 }
-static int start_hand(Hand *h) {
+static int start_hand(Hand *h, const Hand *leader) { /* of a team, or NULL */
     const Writer *w = h->w;
     int result = DONE;
     IN_NEW_MEMORY(h->own, lay_out_hand(h, &h->own));
@@ -129,7 +129,7 @@ static int start_hand(Hand *h) {
     for (long v = 0; v < PADDED(w->V); v++) h->mask[v] = v < w->V ? w->mask[v] : -INFINITY;
     place_layers(h);
     for (long k = 0; k < h->num_layers && result == DONE; k++)
-        result = start_forward(&h->runs[k], &h->spaces[k], &h->layers[k]);
+        result = start_forward(&h->runs[k], &h->spaces[k], &h->layers[k], leader ? &leader->runs[k] : NULL);
     return result;
 }
 static void free_hand(Hand *h) {
@@ -215,16 +215,16 @@ static void read_tokens(const Hand *h) {
 static int write_hand(void *given) {
     Hand *h = given;
     join(h->team);
-    for (long k = 0; k < h->num_layers; k++) choose_units(&h->runs[k], h->team, h->member);
+    for (long k = 0; k < h->num_layers; k++) {
+        choose_units(&h->runs[k], h->team, h->member);
+        begin_forward(&h->runs[k]);
+    }
+    meet(h->team); /* all have read the states, which a step overwrites */
     while (h->step < h->steps && !(h->team && h->team->leaving))
         if (draw_step(h)) read_tokens(h);
     for (long k = 0; k < h->num_layers; k++) finish_forward(&h->runs[k]);
     if (h->member == 0) memcpy(h->w->stopped + h->first, h->stopped, h->rows);
     return DONE;
-}
-
-static void share_middle(const Hand *from, const Hand *to) { /* of a team */
-    for (long k = 0; k < from->num_layers; k++) to->runs[k].work.middle = from->runs[k].work.middle;
 }
 
 /* Do the steps that are left of a hand's with so many threads, which share its rows or, as a team, its units. */
@@ -236,8 +236,7 @@ static int write_with(long count, Team *team, Hand *whole) {
         hands[k].team = team, hands[k].member = team ? k : 0;
         if (!team) hands[k].first = whole->rows * k / count, hands[k].rows = whole->rows * (k + 1) / count - hands[k].first;
     }
-    for (long k = 0; k < count && result == DONE; k++) result = start_hand(&hands[k]);
-    for (long k = 1; k < count && result == DONE && team; k++) share_middle(&hands[0], &hands[k]);
+    for (long k = 0; k < count && result == DONE; k++) result = start_hand(&hands[k], team && k > 0 ? hands : NULL);
     if (result == DONE) result = run_jobs(write_hand, hands, sizeof *hands, count, team);
     for (long k = 0; k < count; k++) {
         whole->step = hands[k].step; /* all have done as many */

@@ -53,13 +53,13 @@ static void *answer(const CallFrame *call, int result) {
 #define RET(n) (call->rets.items[n]->data)
 #define DIM(n, d) (call->args.items[n]->dims[d])
 
-/* cell and threads (2), ids (T, B) or x (T, B, D), table or kernel, bias, recurrent kernel, recurrent bias, h0, c0
+/* cell, threads and together (3), ids (T, B) or x (T, B, D), table or kernel, bias, recurrent kernel, recurrent bias, h0, c0
  * -> h, last cell, kept (B, even, ...). What a layer lacks has no elements. */
 EXPORT void *xla_forward(CallFrame *call) {
     if (asks_for_version(call)) return NULL;
     int tokens = call->args.items[1]->dtype == INT32;
     Layer layer = {.cell = *(int32_t *)ARG(0), .T = DIM(1, 0), .B = DIM(1, 1), .all_rows = DIM(1, 1), .H = DIM(4, 0)};
-    layer.threads = ((int32_t *)ARG(0))[1];
+    layer.threads = ((int32_t *)ARG(0))[1], layer.together = ((int32_t *)ARG(0))[2];
     if (tokens) layer.ids = ARG(1), layer.table = ARG(2), layer.V = DIM(2, 0);
     else layer.x = ARG(1), layer.D = DIM(1, 2), layer.kernel = ARG(2), layer.bias = ARG(3);
     layer.recurrent_kernel = ARG(4), layer.recurrent_bias = DIM(5, 0) ? ARG(5) : NULL, layer.h0 = ARG(6), layer.c0 = ARG(7);
@@ -67,13 +67,13 @@ EXPORT void *xla_forward(CallFrame *call) {
     return answer(call, layer_forward(&layer));
 }
 
-/* cell and threads, ids or nothing, kernel or nothing, recurrent kernel, recurrent bias, kept, d_h (T, B, H), d_last_cell ->
- * d_x, d_table or d_kernel, d_bias, d_recurrent_kernel, d_recurrent_bias, d_h0, d_c0 */
+/* cell, threads and together, ids or nothing, kernel or nothing, recurrent kernel, recurrent bias, kept, d_h (T, B, H),
+ * d_last_cell -> d_x, d_table or d_kernel, d_bias, d_recurrent_kernel, d_recurrent_bias, d_h0, d_c0 */
 EXPORT void *xla_backward(CallFrame *call) {
     if (asks_for_version(call)) return NULL;
     int tokens = DIM(1, 0) > 0;
     Layer layer = {.cell = *(int32_t *)ARG(0), .T = DIM(6, 0), .B = DIM(6, 1), .all_rows = DIM(6, 1), .H = DIM(6, 2)};
-    layer.threads = ((int32_t *)ARG(0))[1];
+    layer.threads = ((int32_t *)ARG(0))[1], layer.together = ((int32_t *)ARG(0))[2];
     if (tokens) layer.ids = ARG(1), layer.V = call->rets.items[1]->dims[0], layer.d_table = RET(1);
     else layer.kernel = ARG(2), layer.D = DIM(2, 0), layer.d_x = RET(0), layer.d_kernel = RET(1), layer.d_bias = RET(2);
     layer.recurrent_kernel = ARG(3), layer.recurrent_bias = DIM(4, 0) ? ARG(4) : NULL;

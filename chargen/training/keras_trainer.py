@@ -3,10 +3,12 @@
 import random
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import replace
+from typing import NamedTuple
 
 import keras
 import numpy as np
 
+from chargen.cores import num_cores
 from chargen.network.cells import Floats
 from chargen.network.network import Network, weight_shapes
 from chargen.runs.checkpoints import Arrays
@@ -19,7 +21,7 @@ from chargen.training.engines.engine import Engine
 from chargen.training.engines.losses import FIGURES_OF_TEXT, Summed
 from chargen.training.export import export_network, find_variable
 from chargen.training.measurer import Measurer, steps_at_once
-from chargen.training.model import build_model, make_optimizer
+from chargen.training.model import build_model, make_optimizer, runs_on_kernels
 from chargen.training.planning.plan import Plan
 from chargen.training.planning.text_plan import TextPlan
 from chargen.training.planning.validation import Validation
@@ -27,6 +29,8 @@ from chargen.training.recording.results import Figures
 from chargen.training.signals import RequestedSignal
 from chargen.training.trainer import resets_state
 
+# For threads to share the units of layers: so many units for each of them at least, and so many rows at most.
+UNITS_OF_A_CORE, ROWS_OF_A_CORE = 256, 8
 SMALL_STEP = 2_000_000  # multiply-adds of a recurrent product and one gate, over all positions
 
 Build = Callable[[int], keras.Model]  # makes a model for so many rows
@@ -117,6 +121,7 @@ class KerasTrainer:
             keras.optimizers.SGD(),  # which is never used
             self._figures,
             shards=shards,
+            together=self._engine.threads // shards,
             largest=validation.batches.batches(0, 0, steps),
         )
         return Measurer(engine, validation, tuple(self._figures), steps=steps)
@@ -142,25 +147,43 @@ def _engine(plan: Plan, build: Callable[[int], keras.Model], figures: Mapping[st
     """Return the engine of the loaded backend, for executions of at most so many steps."""
     network, training = plan.settings.network, plan.settings.training
     random.seed(training.seed_of_network)  # Keras's random layers draw seeds from it
-    shards = ranks.num_devices or choose_shards(network, plan.training.batch_size, plan.training.context_length)
-    model = build(plan.training.batch_size // shards)
+    sharing = (
+        Sharing(shards=ranks.num_devices)
+        if ranks.num_devices
+        else choose_sharing(network, plan.training.batch_size, plan.training.context_length, precision=training.precision)
+    )
+    model = build(plan.training.batch_size // sharing.shards)
     optimizer = make_optimizer(training, steps_per_epoch=plan.training.num_steps)
     largest = plan.training.batches(0, 0, steps)
-    return engine_type(distributed=ranks.num_devices is not None)(model, optimizer, figures, shards=shards, largest=largest)
+    engine = engine_type(distributed=ranks.num_devices is not None)
+    return engine(model, optimizer, figures, **sharing._asdict(), largest=largest)
 
 
-def choose_shards(network: NetworkConfig, batch_size: int, context_length: int) -> int:
-    """Return the number of shards of a batch: one for each core, with three exceptions.
+class Sharing(NamedTuple):
+    """How the cores share a batch: so many shards of its rows, or threads that share the units of each recurrent layer."""
 
-    Batch normalization needs the whole batch. A small step takes longer if it is shared among cores. PyTorch uses all cores
-    without shards, and needs them only to drop the same values as the other backends.
+    shards: int = 1
+    together: int = 1
+
+
+def choose_sharing(network: NetworkConfig, batch_size: int, context_length: int, *, precision: str = "float32") -> Sharing:
+    """Return how to share batches among the cores.
+
+    A small step takes longer if it is shared. In the kernels in C, threads share the units of large layers in small batches:
+    each reads its part of the weights for all rows, instead of all weights for its rows. Otherwise there is a shard for each
+    core, with two exceptions: batch normalization needs the whole batch, and PyTorch uses all cores without shards, and needs
+    them only to drop the same values as the other backends.
     """
     if network.num_layers * network.hidden_size**2 * batch_size * context_length < SMALL_STEP:
-        return 1
+        return Sharing()
+    cores = num_cores()
+    few_rows = network.hidden_size >= UNITS_OF_A_CORE * cores and batch_size <= ROWS_OF_A_CORE * cores
+    if few_rows and runs_on_kernels(network, precision):
+        return Sharing(together=cores)
     draws_nothing = network == network.undropped()
     if network.embedding_norm == "batch" or (keras.backend.backend() == "torch" and draws_nothing):
-        return 1
-    return num_shards(batch_size)
+        return Sharing()
+    return Sharing(shards=num_shards(batch_size))
 
 
 def engine_type(*, distributed: bool = False) -> type[Engine]:

@@ -89,6 +89,13 @@ def computing_in(precision: str) -> tuple[str, Products]:
     return precision, "float32"
 
 
+def runs_on_kernels(network: NetworkConfig, precision: str) -> bool:
+    """Tell whether the kernels run a network's recurrent layers on this device. Raises ConfigError as `computing_in` does."""
+    policy, products = computing_in(precision)
+    plain = network.cell != "dense" and not network.recurrent_dropout and policy == "float32"
+    return plain and not accelerated() and why_no_kernels(products) is None
+
+
 def describe_computing(precision: str) -> tuple[list[str], list[str]]:
     """Say what a precision means on this device, and what recurrent layers run on. Raises ConfigError as `computing_in` does.
 

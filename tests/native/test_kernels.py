@@ -102,6 +102,33 @@ def slope(loss: Callable[[dict[str, np.ndarray]], float], given: dict[str, np.nd
     return (ahead - behind) / (2 * STEP)
 
 
+@pytest.mark.parametrize("together", [2, 3])
+@pytest.mark.parametrize("sizes", SIZES, ids=str)
+@pytest.mark.parametrize("cell", CELLS)
+def test_threads_that_share_units_compute_the_same_bytes_as_one(
+    cell: CellName, sizes: tuple[int, ...], together: int, instructions: Instructions
+) -> None:
+    check_together(kernels_of(instructions), cell, sizes, together)
+
+
+def test_threads_that_wait_for_each_other_too_long_leave_the_rest_to_one() -> None:
+    """There are more threads than any core can run, so most of them wait."""
+    check_together(kernels_of(AVX2), "mlstm", (300, 4, 40, 1000, 0), 30)
+
+
+def check_together(kernels: Kernels, cell: CellName, sizes: tuple[int, ...], together: int) -> None:
+    given = random_layer(cell, sizes)
+    rng, results = np.random.default_rng(1), []
+    d_hidden = rng.normal(size=(sizes[0], sizes[1], sizes[3])).astype(np.float32)
+    d_last_cell = rng.normal(size=d_hidden.shape[1:]).astype(np.float32) if "c0" in given else None
+    for count in (1, together):
+        layer = LayerPass(kernels, cell, given, together=count)
+        forward = [one for one in layer.forward() if one is not None]
+        results.append([*forward, *layer.backward(d_hidden, d_last_cell).values()])
+    for one, other in zip(*results, strict=True):
+        np.testing.assert_array_equal(one, other)
+
+
 @pytest.mark.parametrize("threads", [1, 2])
 @pytest.mark.parametrize("sizes", SIZES, ids=str)
 @pytest.mark.parametrize("cell", CELLS)

@@ -1,6 +1,7 @@
 """A batch trained in shards is a batch trained at once, and both are what Keras makes of it."""
 
 import os
+from dataclasses import replace
 
 import numpy as np
 import pytest
@@ -15,10 +16,11 @@ load_backend()
 import keras  # noqa: E402
 import tensorflow as tf  # noqa: E402
 
+from chargen.training import keras_trainer  # noqa: E402
 from chargen.training.engines.losses import FIGURES_OF_TEXT  # noqa: E402
 from chargen.training.engines.tensorflow_engine import TensorFlowEngine  # noqa: E402
 from chargen.training.export import find_variable  # noqa: E402
-from chargen.training.keras_trainer import choose_shards  # noqa: E402
+from chargen.training.keras_trainer import Sharing, choose_sharing  # noqa: E402
 from chargen.training.model import build_model, make_optimizer  # noqa: E402
 
 K, B, T, V = 3, 4, 5, 7
@@ -34,9 +36,10 @@ def initialized(config: NetworkConfig, *, batch_size: int | None = None) -> kera
     return model
 
 
-def engine(config: NetworkConfig = CONFIG, *, shards: int, stateful: bool = False) -> TensorFlowEngine:
+def engine(config: NetworkConfig = CONFIG, *, shards: int, together: int = 1, stateful: bool = False) -> TensorFlowEngine:
     model = initialized(config, batch_size=B // shards if stateful else None)
-    return TensorFlowEngine(model, make_optimizer(TRAINING), FIGURES_OF_TEXT, shards=shards, largest=data())
+    optimizer = make_optimizer(TRAINING)
+    return TensorFlowEngine(model, optimizer, FIGURES_OF_TEXT, shards=shards, together=together, largest=data())
 
 
 def data(seed: int = 0) -> Batch:
@@ -155,5 +158,24 @@ def test_one_shard_takes_executions_of_any_length() -> None:
 
 def test_a_small_step_is_not_shared() -> None:
     small, large = NetworkConfig(hidden_size=8), NetworkConfig(hidden_size=512)
-    assert choose_shards(small, batch_size=4, context_length=5) == 1
-    assert choose_shards(large, batch_size=64, context_length=50) == num_shards(64)
+    assert choose_sharing(small, batch_size=4, context_length=5) == Sharing()
+    assert choose_sharing(large, batch_size=64, context_length=50) == Sharing(shards=num_shards(64))
+
+
+def test_the_units_of_large_layers_are_shared_where_rows_are_few(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(keras_trainer, "num_cores", lambda: 2)
+    monkeypatch.setattr(keras_trainer, "runs_on_kernels", lambda network, precision: network.cell != "dense")
+    large = NetworkConfig(hidden_size=512)
+    assert choose_sharing(large, batch_size=16, context_length=50) == Sharing(together=2)
+    assert choose_sharing(replace(large, embedding_norm="batch"), batch_size=16, context_length=50) == Sharing(together=2)
+    for other in ({"hidden_size": 511}, {"cell": "dense"}):
+        assert choose_sharing(replace(large, **other), batch_size=16, context_length=50).together == 1
+    assert choose_sharing(large, batch_size=17, context_length=50).together == 1
+
+
+def test_threads_that_share_units_take_the_same_steps_as_one() -> None:
+    wide = replace(CONFIG, hidden_size=40)  # two blocks of units
+    one, two = engine(wide, shards=1), engine(wide, shards=1, together=2)
+    assert trained(one) == trained(two)
+    for own, other in zip(weights_of(one.model), weights_of(two.model), strict=True):
+        np.testing.assert_array_equal(own, other)

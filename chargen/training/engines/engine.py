@@ -13,6 +13,7 @@ from keras import ops
 from chargen.corpus.windows import Batch
 from chargen.runs.checkpoints import Arrays
 from chargen.training.engines.losses import Summed
+from chargen.training.layers.recurrent import share_units
 
 Tensor = Any  # of the backend
 Tensors = list[Tensor]
@@ -35,13 +36,17 @@ class Engine(ABC):
         figures: Mapping[str, Summed],
         *,
         shards: int,
+        together: int = 1,
         largest: Batch,
     ) -> None:
         """Take a model for the rows of a shard, its optimizer, and the figures to measure, the loss first.
 
-        `largest` holds the batches of the longest execution.
+        So many threads `together` share the units of its recurrent layers, where the kernels run them. `largest` holds the
+        batches of the longest execution.
         """
         self.model, self.optimizer, self.shards = model, optimizer, shards
+        self.threads = shards * together
+        share_units(model, together)
         self._figures = figures
         optimizer.build(model.trainable_variables)
         # The variables of a Keras model do not include the recurrent states of its layers.

@@ -33,7 +33,7 @@ class NativeRun(Protocol):
     """Runs layers on the kernels."""
 
     def __call__(
-        self, cell: CellName, inputs: Tensor, weights: Weights, states: Sequence[Tensor], *, threads: int
+        self, cell: CellName, inputs: Tensor, weights: Weights, states: Sequence[Tensor], *, threads: int, together: int
     ) -> tuple[Tensor, ...]:
         """Run all steps of a cell on ids, (T, B), or on rows, (T, B, D), with the states, (B, H), before them.
 
@@ -171,11 +171,11 @@ class XlaLayers:
         return self._call(self._names["xla_adam"], arguments, [tuple(one.shape) for one in state])
 
     def __call__(
-        self, cell: CellName, inputs: Tensor, weights: Weights, states: Sequence[Tensor], *, threads: int
+        self, cell: CellName, inputs: Tensor, weights: Weights, states: Sequence[Tensor], *, threads: int, together: int
     ) -> tuple[Tensor, ...]:
         """Run all steps; see `NativeRun`."""
         reads_ids, none = len(inputs.shape) == 2, ops.zeros((0,), "float32")
-        settings, ids = ops.convert_to_tensor([CELLS.index(cell), threads], "int32"), ops.zeros((0,), "int32")
+        settings, ids = ops.convert_to_tensor([CELLS.index(cell), threads, together], "int32"), ops.zeros((0,), "int32")
         if reads_ids:
             ids = ops.cast(inputs, "int32")
         T, B = inputs.shape[:2]

@@ -39,7 +39,7 @@ def _try(forward: str) -> None:
     """Run one step of a SimpleRNN of one unit, with an open number of rows. Raises NoKernelsError if the result is wrong."""
 
     def run(x: Tensor) -> Tensor:
-        settings, one, empty = tf.constant([CELLS.index("relu"), 1]), tf.ones((1, 1)), tf.zeros((0,))
+        settings, one, empty = tf.constant([CELLS.index("relu"), 1, 1]), tf.ones((1, 1)), tf.zeros((0,))
         arguments = [settings, x, one, tf.ones((1,)), one, empty, one, empty]
         return custom_call(forward, arguments, [(1, None, 1), (0,), (None, 4096)])[0]
 

@@ -18,7 +18,7 @@ def torch_run(kernels: Kernels) -> "NativeRun":
     """Return what runs all steps of a layer."""
 
     def run(
-        cell: CellName, inputs: Tensor, weights: "Weights", states: Sequence[Tensor], *, threads: int
+        cell: CellName, inputs: Tensor, weights: "Weights", states: Sequence[Tensor], *, threads: int, together: int
     ) -> tuple[Tensor, ...]:
         reads_ids = inputs.ndim == 2
         given = {"table" if reads_ids else "kernel": weights.kernel, "bias": weights.bias}
@@ -26,7 +26,7 @@ def torch_run(kernels: Kernels) -> "NativeRun":
         given |= dict(zip(("h0", "c0"), states, strict=False)) | ({} if reads_ids else {"x": inputs})
         given = {name: tensor for name, tensor in given.items() if tensor is not None}
         ids = {"ids": inputs.detach().to(torch.int32).contiguous().numpy()} if reads_ids else {}
-        hidden, *last_cell = _Layer.apply(kernels, cell, threads, ids, tuple(given), *given.values())
+        hidden, *last_cell = _Layer.apply(kernels, cell, (threads, together), ids, tuple(given), *given.values())
         return hidden, hidden[-1], *last_cell
 
     return run
@@ -37,10 +37,10 @@ class _Layer(torch.autograd.Function):
 
     @staticmethod
     def forward(
-        ctx: Any, kernels: Kernels, cell: CellName, threads: int, ids: Any, names: tuple[str, ...], *tensors: Tensor
+        ctx: Any, kernels: Kernels, cell: CellName, shared: tuple[int, int], ids: Any, names: tuple[str, ...], *tensors: Tensor
     ) -> Any:
         arrays = {name: one.detach().contiguous().numpy() for name, one in zip(names, tensors, strict=True)}
-        ctx.names, ctx.layer = names, LayerPass(kernels, cell, ids | arrays, threads=threads)
+        ctx.names, ctx.layer = names, LayerPass(kernels, cell, ids | arrays, threads=shared[0], together=shared[1])
         return tuple(torch.from_numpy(one) for one in ctx.layer.forward() if one is not None)
 
     @staticmethod

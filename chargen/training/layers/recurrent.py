@@ -26,13 +26,15 @@ from chargen.training.layers.native import Weights, native_run
 class FusedRecurrent(layers.Layer):
     """What the fused layers share; stands before a Keras layer in the bases of each.
 
-    products: what the kernels round the operands of products to. table: within a call of `TokenRecurrent`, what the layer adds
+    products: what the kernels round the operands of products to. together: how many threads share the units of each step in the
+    kernels, unless it is 1. table: within a call of `TokenRecurrent`, what the layer adds
     up for each token, (V, G); the layer then reads ids, (B, T, 1).
     """
 
     activations: tuple[Callable[[Tensor], Tensor], ...] = (keras.activations.tanh,)
     products: Products = "float32"
     table: Tensor | None = None
+    together: int = 1
 
     def __init__(self, *arguments: Any, **options: Any) -> None:
         super().__init__(*arguments, **options)
@@ -78,13 +80,15 @@ class FusedRecurrent(layers.Layer):
         run = native_run(self.products)
         if run is None:
             return None
-        states = tuple(ops.copy(state) for state in states)
+        states, sharing = tuple(ops.copy(state) for state in states), {"threads": self.threads, "together": self.together}
         recurrent_kernel, recurrent_bias = ops.copy(self.cell.recurrent_kernel), self.recurrent_bias
         if self.table is not None:
             ids, weights = _ids(sequences), Weights(self.table, None, recurrent_kernel, recurrent_bias)
-            return lambda: run(cell, ids, weights, states, threads=self.threads)
+            return lambda: run(cell, ids, weights, states, **sharing)
         weights = Weights(ops.copy(self.cell.kernel), self.input_bias, recurrent_kernel, recurrent_bias)
-        return lambda: run(cell, ops.transpose(sequences, (1, 0, 2)), weights, states, threads=self.threads)
+        return lambda: run(
+            cell, ops.transpose(sequences, (1, 0, 2)), weights, states, threads=self.threads, together=self.together
+        )
 
     def _takes_shape(self, shape: tuple[Any, ...]) -> bool:
         """Tell whether the kernels take sequences of this shape, (B, T, D).
@@ -152,6 +156,13 @@ class FusedRecurrent(layers.Layer):
     def _weights(self) -> tuple[Tensor, ...]:
         """Kernel, recurrent kernel and bias, in the type that the layer computes in."""
         return tuple(ops.copy(one) for one in (self.cell.kernel, self.cell.recurrent_kernel, self.cell.bias))
+
+
+def share_units(model: keras.Model, threads: int) -> None:
+    """Have so many threads share the units of each recurrent layer of a model, where the kernels run it."""
+    for layer in model._flatten_layers():
+        if isinstance(layer, FusedRecurrent):
+            layer.together = threads
 
 
 @keras.saving.register_keras_serializable(package="chargen")

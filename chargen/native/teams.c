@@ -1,0 +1,79 @@
+/* Threads that do parts of a task, and may meet after each step of it. */
+#include <immintrin.h>
+#include <pthread.h>
+#include <sched.h>
+#include <time.h>
+
+enum { DONE, NO_MEMORY };
+
+/* Threads that do the same steps, each a part of every step, and meet after it. On a busy machine one of them does not run for
+ * much of the time, and keeps the others waiting: then all of them leave, at the same step. Some waiting is no reason, because
+ * on any machine a thread is stopped now and then. */
+typedef struct { long count, arrived, meetings, began, waited; int late, leaving; } Team; /* began, waited: in nanoseconds */
+#define SPINS 2000 /* some 50 microseconds, which do not count as waiting */
+#define MOST_WAITING 8 /* an eighth of the time may be waiting, and so many nanoseconds more: */
+#define PATIENCE 5000000
+
+static long nanoseconds(void) {
+    struct timespec now;
+    clock_gettime(CLOCK_MONOTONIC, &now);
+    return now.tv_sec * 1000000000L + now.tv_nsec;
+}
+static long waiting_allowed(const Team *team, long now) { return (now - team->began) / MOST_WAITING; }
+static void note_wait(Team *team, long began) {
+    long now = nanoseconds(), waited = __atomic_add_fetch(&team->waited, now - began, __ATOMIC_RELAXED);
+    if (waited > PATIENCE + waiting_allowed(team, now)) __atomic_store_n(&team->late, 1, __ATOMIC_RELAXED);
+}
+static void wait_for_next(Team *team, long number) {
+    long began = 0;
+    for (long spins = 0; __atomic_load_n(&team->meetings, __ATOMIC_ACQUIRE) == number; spins++) {
+        if (spins == SPINS) began = nanoseconds();
+        if (spins < SPINS) _mm_pause();
+        else sched_yield();
+    }
+    if (began) note_wait(team, began);
+}
+/* Return when all members have called this; NULL is a team of one. */
+static void meet(Team *team) {
+    if (!team || team->count == 1) return;
+    long number = __atomic_load_n(&team->meetings, __ATOMIC_RELAXED);
+    if (__atomic_add_fetch(&team->arrived, 1, __ATOMIC_ACQ_REL) < team->count) {
+        wait_for_next(team, number);
+        return;
+    }
+    team->arrived = 0, team->leaving = __atomic_load_n(&team->late, __ATOMIC_RELAXED);
+    __atomic_store_n(&team->meetings, number + 1, __ATOMIC_RELEASE);
+}
+static void join(const Team *team) { /* once it is known how many members there are */
+    while (team && !__atomic_load_n(&team->count, __ATOMIC_ACQUIRE)) sched_yield();
+}
+static long share_of(const Team *team, long member, long blocks) { /* the first block of a member's */
+    return blocks * member / (team ? team->count : 1);
+}
+
+typedef int Task(void *part);
+typedef struct { Task *task; void *part; pthread_t thread; int started, result; } Job;
+
+static void *run_job(void *given) {
+    Job *job = given;
+    job->result = job->task(job->part);
+    return NULL;
+}
+/* Do a task on some parts of `size` bytes each: the first on this thread, and any that gets no thread, too. A team has as many
+ * members as there are threads. */
+static int run_jobs(Task *task, void *parts, size_t size, long count, Team *team) {
+    Job jobs[count];
+    for (long k = 0; k < count; k++) {
+        jobs[k] = (Job){.task = task, .part = (char *)parts + k * size};
+        if (k > 0) jobs[k].started = !pthread_create(&jobs[k].thread, NULL, run_job, &jobs[k]);
+        if (k > 0 && !jobs[k].started && team) count = k;
+    }
+    if (team) __atomic_store_n(&team->count, count, __ATOMIC_RELEASE);
+    int result = DONE;
+    for (long k = 0; k < count; k++) {
+        if (jobs[k].started) pthread_join(jobs[k].thread, NULL);
+        else run_job(&jobs[k]);
+        if (jobs[k].result != DONE) result = jobs[k].result;
+    }
+    return result;
+}
