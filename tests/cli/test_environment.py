@@ -90,7 +90,8 @@ def test_other_commands_have_variables_too(invoke: Invoke, write_run: WriteRun) 
         (
             "CELL",
             "gur",
-            "invalid value for {}: 'gur' is not one of 'simplernn', 'dense', 'lstm', 'gru' (chargen train -h explains)",
+            "invalid value for {}: 'gur' is not one of 'simplernn', 'dense', 'lstm', 'mlstm', 'gru' "
+            "(chargen train -h explains)",
         ),
         ("HIDDEN_SIZE", "0", "environment {}: network.hidden_size is 0, expected 1 or more"),
         ("MINUTES", "-1", "--minutes is -1, expected a number above 0; such as --minutes 10 ({} is set)"),

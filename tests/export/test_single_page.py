@@ -198,10 +198,12 @@ def test_a_page_of_several_networks_writes_what_sample_writes(remembers: bool, o
     assert write(page, 60).startswith(greedy(model, "ab", 60))
 
 
-@pytest.mark.parametrize("cell", ["simplernn", "lstm", "mlstm", "gru"])
+@pytest.mark.parametrize(
+    ("cell", "after"), [("simplernn", True), ("lstm", True), ("mlstm", True), ("gru", True), ("gru", False)]
+)
 @ARITHMETICS
-def test_logits_equal_in_the_usual_size(simd: str, cell: str, anywhere: Any) -> None:
-    model = make_model(NetworkConfig(cell=cell, num_layers=2), scale=0.15)
+def test_logits_equal_in_the_usual_size(simd: str, cell: str, after: bool, anywhere: Any) -> None:
+    model = make_model(NetworkConfig(cell=cell, reset_after=after, num_layers=2), scale=0.15)
     numbers = b64encode(packed(model, "float32")).decode("ascii")
     given = anywhere.evaluate(READ_IDS, [some_ids().tolist(), describe(model, "float32"), numbers, simd])
     np.testing.assert_allclose(given, all_logits(model.network), atol=1e-5)

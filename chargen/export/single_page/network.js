@@ -38,13 +38,16 @@ function wholeFromHalf(view) {
 
 /** A recurrent layer and its state. At the start of a step `sums` hold the inputs' contribution to every gate. */
 class Cell {
+  /** How many gates, the first ones, are in the product `recurrent`; subclasses have the others in a product of their own. */
+  static gatesTogether = Infinity;
+
   constructor(arithmetic, weights, layer) {
     this.arithmetic = arithmetic;
     const [kernel, recurrent, bias] = ["kernel", "recurrent_kernel", "bias"].map((name) => weights[`recurrent.${layer}.${name}`]);
     const gates = kernel.shape[1];
     this.size = recurrent.shape[0];
     this.kernel = arithmetic.product(kernel);
-    this.recurrent = arithmetic.product(recurrent);
+    this.recurrent = arithmetic.product(recurrent, 0, Math.min(gates, this.constructor.gatesTogether * this.size));
     this.bias = bias.values.subarray(0, gates);
     this.recurrentBias = bias.values.subarray(gates); // of a GRU with reset_after, else empty
     this.sums = arithmetic.vector(gates);
@@ -101,11 +104,11 @@ class LSTMCell extends Cell {
 
 /** In place of the hidden state the gates read its product times a factor, whose sums come after those of the gates. */
 class MultiplicativeLSTMCell extends LSTMCell {
+  static gatesTogether = 4;
+
   constructor(arithmetic, weights, layer) {
     super(arithmetic, weights, layer);
-    const recurrent = weights[`recurrent.${layer}.recurrent_kernel`];
-    this.recurrent = arithmetic.product(recurrent, 0, 4 * this.size);
-    this.factor = arithmetic.product(recurrent, 4 * this.size);
+    this.factor = arithmetic.product(weights[`recurrent.${layer}.recurrent_kernel`], 4 * this.size);
     this.products = arithmetic.vector(this.sums.length); // only the last ones are used
     this.multiplied = arithmetic.vector(this.size);
   }
@@ -149,11 +152,11 @@ class GRUCell extends Cell {
 
 /** The reset gate is applied before the recurrent product. */
 class GRUResetBeforeCell extends GRUCell {
+  static gatesTogether = 2;
+
   constructor(arithmetic, weights, layer) {
     super(arithmetic, weights, layer);
-    const recurrent = weights[`recurrent.${layer}.recurrent_kernel`];
-    this.recurrent = arithmetic.product(recurrent, 0, 2 * this.size);
-    this.candidate = arithmetic.product(recurrent, 2 * this.size);
+    this.candidate = arithmetic.product(weights[`recurrent.${layer}.recurrent_kernel`], 2 * this.size);
     this.kept = arithmetic.vector(this.size);
   }
 
