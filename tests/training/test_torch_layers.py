@@ -47,4 +47,4 @@ def test_outputs_states_and_gradients_are_those_of_keras(
     for one, other in zip(outputs, expected, strict=True):
         np.testing.assert_allclose(one.detach(), other, atol=1e-5)
     for one, other in zip(given, tape.gradient(loss, sources), strict=True):
-        np.testing.assert_allclose(one.grad, other, atol=1e-5)
+        np.testing.assert_allclose(one.grad, other, atol=1e-5, rtol=1e-5)
