@@ -63,11 +63,13 @@ def test_windows_of_prose_are_as_many_as_streams_would_be(training: dict[str, An
     assert windows.jitter == training.get("stateful", False)
 
 
-def test_texts_that_are_long_enough_get_a_multiplicative_lstm_unless_told() -> None:
+def test_long_texts_that_are_read_often_get_a_multiplicative_lstm_unless_told() -> None:
     def cell(text: str, **options: Any) -> str:
         return str(recipe(text, **options).layer["network"].get("cell"))
 
-    assert [cell(PROSE * count) for count in (10, 400, 800, 20_000)] == ["lstm", "lstm", "mlstm", "mlstm"]
+    assert [cell(PROSE * count) for count in (10, 400, 800, 20_000)] == ["lstm", "lstm", "mlstm", "lstm"]
+    assert [cell(PROSE * 20_000, minutes=minutes) for minutes in (10, 40)] == ["lstm", "mlstm"]
+    assert [cell(PROSE * 800, training={"epochs": epochs}) for epochs in (13, 14)] == ["lstm", "mlstm"]
     assert cell("\n".join(["Barbara"] * 30_000), reading="line") == "lstm"
     assert cell(PROSE * 800, training={"backend": "torch"}) == "lstm"
     assert cell(PROSE * 800, network={"cell": "gru"}) == "None"

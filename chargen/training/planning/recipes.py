@@ -59,9 +59,9 @@ DROPPED_OF_LINES_BY_PASSES = (
     (math.inf, (0.2, 0.4)),
 )
 OPTIMIZERS = ("muon", "adamw")  # with any other no rate and no schedule is chosen
-# A multiplicative LSTM learns so much more from each pass than an LSTM that it is better in the same time, too, but not where
-# each line is a text of its own, nor in shorter texts. A GPU and PyTorch have fast kernels of their own for an LSTM alone.
-ENOUGH_FOR_PRODUCTS = 25_000  # characters
+# A multiplicative LSTM is better where an LSTM has the time to read the text so often, but not where each line is a text of its
+# own, nor in shorter texts. A GPU and PyTorch have fast kernels of their own for an LSTM alone.
+PASSES_FOR_PRODUCTS, ENOUGH_FOR_PRODUCTS = 14.0, 25_000  # passes, characters
 # For texts of fewer characters Muon is not better than AdamW, and it fails on the shortest. Its steps take so long that each
 # has to read so many tokens: those of short lines do not.
 ENOUGH_FOR_MUON, TOKENS_OF_A_STEP = 25_000, 512
@@ -124,16 +124,15 @@ def choose_recipe(corpus: Corpus, chosen: Chosen, *, minutes: float, machine: Ma
     """
     operations = max(1.0, minutes * 60 - machine.overhead) * machine.operations
     text = _TextSize.of(corpus, chosen.settings)
-    cell = _cell(chosen, text, machine)
+    cell = _cell(chosen, text, operations, machine)
     chosen = Chosen(_with_network(chosen.settings, {"cell": cell}), chosen.names)
     network: dict[str, Any] = {"cell": cell} | dict(_network_size(chosen, text, operations, machine.largest_size))
     weights = _num_weights(_with_network(chosen.settings, network), text)
     most_passes = _most_passes(corpus, text)
-    passes = min(operations / (OPERATIONS_PER_WEIGHT * weights * text.positions), most_passes)
-    if chosen.any("training.epochs"):
-        passes = float(chosen.settings.training.epochs)
-    elif passes >= FEWEST_EPOCHS:
-        passes = float(round(passes))
+    passes = _passes(chosen, text, operations, weights)
+    if not chosen.any("training.epochs"):
+        passes = min(passes, most_passes)
+        passes = float(round(passes)) if passes >= FEWEST_EPOCHS else passes
     network |= _regularisation(chosen, passes, weights, text)
     settled = _with_network(chosen.settings, _left_open({"network": network}, chosen)["network"])
     optimization = _optimization(chosen, settled, passes, text, largest_batch=machine.largest_batch)
@@ -211,13 +210,22 @@ def _most_passes(corpus: Corpus, text: _TextSize) -> float:
     return float(round(min(max(MOST_PASSES / text.shortness ** (1 / 3), for_steps), MOST_PASSES)))
 
 
-def _cell(chosen: Chosen, text: _TextSize, machine: Machine) -> str:
+def _passes(chosen: Chosen, text: _TextSize, operations: float, weights: int) -> float:
+    """Return how often a network of so many weights reads the text, unless the user limits it."""
+    given = chosen.any("training.epochs")
+    return float(chosen.settings.training.epochs) if given else operations / (OPERATIONS_PER_WEIGHT * weights * text.positions)
+
+
+def _cell(chosen: Chosen, text: _TextSize, operations: float, machine: Machine) -> str:
     """Return the cell that is given, or else the best one."""
     network, backend = chosen.settings.network, chosen.settings.training.backend
-    if chosen.any("network.cell"):
+    if chosen.any("network.cell") or machine.gpu or backend == "torch":
         return network.cell
-    enough = text.characters >= ENOUGH_FOR_PRODUCTS and not text.is_list
-    return "mlstm" if enough and not machine.gpu and backend != "torch" else network.cell
+    if text.is_list or text.characters < ENOUGH_FOR_PRODUCTS:
+        return network.cell
+    size = _network_size(chosen, text, operations, machine.largest_size)
+    passes = _passes(chosen, text, operations, _num_weights(_with_network(chosen.settings, size), text))
+    return "mlstm" if passes >= PASSES_FOR_PRODUCTS else network.cell
 
 
 def _network_size(chosen: Chosen, text: _TextSize, operations: float, largest: int) -> dict[str, int]:
