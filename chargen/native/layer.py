@@ -17,7 +17,7 @@ Array = npt.NDArray[Any]
 Floats = npt.NDArray[np.float32]
 CellName = Literal["tanh", "relu", "lstm", "gru", "gru_reset_before", "mlstm"]
 
-CELLS: tuple[CellName, ...] = get_args(CellName)  # in the order of CELLS of kernels.c has them
+CELLS: tuple[CellName, ...] = get_args(CellName)  # in the order of CELLS in kernels.c
 
 # The fields of the struct `Layer` of kernels.c
 SIZES = ("cell", "T", "B", "all_rows", "D", "H", "V", "threads", "together")

@@ -130,14 +130,14 @@ static int backward_member(void *given) {
     return DONE;
 }
 
-static Member *first_members(Member *members, long count, Team *team) {
+static void form_team(Team *team, Member *members, long count) { /* without a team if there is one member */
     *team = (Team){.began = nanoseconds()};
     for (long k = 0; k < count; k++) members[k] = (Member){.team = count > 1 ? team : NULL, .member = k};
-    return members;
 }
 static int forward_units(const Layer *l, long count) {
     Team team;
-    Member found[count], *members = first_members(found, count, &team);
+    Member members[count];
+    form_team(&team, members, count);
     int result = DONE;
     for (long k = 0; k < count && result == DONE; k++)
         result = start_forward(&members[k].run, &members[k].space, l, k > 0 ? &members[0].run : NULL);
@@ -154,7 +154,8 @@ static void lay_out_members(Member *members, long count, Space *space) {
 }
 static int backward_units(const Layer *l, long count) {
     Team team;
-    Member found[count], *members = first_members(found, count, &team);
+    Member members[count];
+    form_team(&team, members, count);
     Space space = {NULL, 0};
     for (long k = 0; k < count; k++) start_backward(&members[k].run, l);
     IN_NEW_MEMORY(space, lay_out_members(members, count, &space));

@@ -12,25 +12,10 @@ from hypothesis import strategies as st
 from chargen.native.layer import CellName, LayerPass
 from chargen.native.library import AVX2, AVX512, BFLOAT16, Instructions, Kernels, NoKernelsError, library_path, load_library
 from chargen.native.library import processor_flags as flags_of_processor
-from chargen.network.cells import (
-    GRUCell,
-    GRUResetBeforeCell,
-    HiddenState,
-    LSTMCell,
-    LSTMState,
-    MultiplicativeLSTMCell,
-    ReluRNNCell,
-    SimpleRNNCell,
-)
+from chargen.network import native_layer
+from chargen.network.cells import HiddenState, LSTMState
 
-KINDS: dict[CellName, Any] = {
-    "tanh": SimpleRNNCell,
-    "relu": ReluRNNCell,
-    "lstm": LSTMCell,
-    "gru": GRUCell,
-    "gru_reset_before": GRUResetBeforeCell,
-    "mlstm": MultiplicativeLSTMCell,
-}
+KINDS: dict[CellName, Any] = {name: cell for cell, name in native_layer.KINDS.items()}
 CELLS = get_args(CellName)
 TOLERANCE = {AVX2: 2e-6, AVX512: 2e-6, BFLOAT16: 2e-2}  # of what is near 1
 STEP = 1e-5

@@ -71,6 +71,10 @@ def test_long_texts_that_are_read_often_get_a_multiplicative_lstm_unless_told() 
     assert [cell(PROSE * 20_000, minutes=minutes) for minutes in (10, 40)] == ["lstm", "mlstm"]
     assert [cell(PROSE * 800, training={"epochs": epochs}) for epochs in (13, 14)] == ["lstm", "mlstm"]
     assert cell("\n".join(["Barbara"] * 30_000), reading="line") == "lstm"
+    as_large = recipe(PROSE * 1100).layer[
+        "network"
+    ]  # of a multiplicative LSTM 1x256 each character would have too many weights
+    assert (as_large["cell"], as_large["hidden_size"]) == ("lstm", 256)
     assert cell(PROSE * 800, training={"backend": "torch"}) == "lstm"
     assert cell(PROSE * 800, network={"cell": "gru"}) == "None"
     on_gpu = choose_recipe(corpus(PROSE * 800), Chosen.of(resolved()), minutes=5, machine=assumed_gpu("a GPU", "lstm"))
@@ -271,13 +275,13 @@ def test_few_steps_are_warned_of_with_what_would_give_more() -> None:
 
 
 def test_reasons_name_the_optimizer_only_where_it_was_chosen() -> None:
-    assert "muon (--optimizer) at 0.003, falling to 0 along a cosine (--learning-rate)" in recipe(PROSE * 5000).reasons[-1]
+    assert "muon (--optimizer) at 0.004, falling to 0 along a cosine (--learning-rate)" in recipe(PROSE * 5000).reasons[-1]
     for short_or_dense in (recipe(PROSE * 20), recipe(PROSE * 5000, network={"cell": "dense"})):
         assert "adamw (--optimizer) at" in short_or_dense.reasons[-1]
     small_batches = recipe(PROSE * 5000, training={"batch_size": 2})
     assert "adamw (--optimizer) at" in small_batches.reasons[-1]
     adamw = recipe(PROSE * 5000, training={"optimizer": "adamw"})
-    assert "adamw (--optimizer) at 0.003, falling to 0" in adamw.reasons[-1]
+    assert "adamw (--optimizer) at 0.004, falling to 0" in adamw.reasons[-1]
     assert adamw.layer["training"]["schedule"] == "cosine"
     assert "optimizer" not in adamw.layer["training"]
     assert recipe(PROSE * 20, training={"optimizer": "adam"}).reasons[-1].endswith("; the optimizer is as given")

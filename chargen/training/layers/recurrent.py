@@ -86,9 +86,7 @@ class FusedRecurrent(layers.Layer):
             ids, weights = _ids(sequences), Weights(self.table, None, recurrent_kernel, recurrent_bias)
             return lambda: run(cell, ids, weights, states, **sharing)
         weights = Weights(ops.copy(self.cell.kernel), self.input_bias, recurrent_kernel, recurrent_bias)
-        return lambda: run(
-            cell, ops.transpose(sequences, (1, 0, 2)), weights, states, threads=self.threads, together=self.together
-        )
+        return lambda: run(cell, ops.transpose(sequences, (1, 0, 2)), weights, states, **sharing)
 
     def _takes_shape(self, shape: tuple[Any, ...]) -> bool:
         """Tell whether the kernels take sequences of this shape, (B, T, D).
