@@ -31,11 +31,13 @@
 #define MAX_TURNS 8
 #define MAX_ROWS 14 /* of a product at once: 28 sums, 2 vectors of weights and a number in 32 registers */
 #define COLUMNS 32
+#define DEPTH 16 /* chunks of a panel that stay in the first cache for all rows: 32 kB */
 #else
 #define WIDTH 8
 #define MAX_TURNS 4
 #define MAX_ROWS 6 /* 12 sums, 2 vectors of weights and a number in 16 registers */
 #define COLUMNS 16
+#define DEPTH 8
 #endif
 typedef float vec __attribute__((vector_size(4 * WIDTH)));
 typedef int32_t ints __attribute__((vector_size(4 * WIDTH)));
@@ -69,7 +71,10 @@ INLINE vec times_power_of_2(vec x, vec n) { return (vec)((ints)x + (__builtin_co
 INLINE vec larger(vec a, vec b) { return (vec)_mm256_max_ps((__m256)a, (__m256)b); }
 INLINE __m256i first(long count) { return (__m256i)((ints){0, 1, 2, 3, 4, 5, 6, 7} < (int32_t)count - (ints){}); }
 INLINE vec load_part(const float *from, long count) { return (vec)_mm256_maskload_ps(from, first(count)); }
-INLINE void store_part(float *to, vec values, long count) { _mm256_maskstore_ps(to, first(count), (__m256)values); }
+INLINE void store_part(float *to, vec values, long count) { /* some processors take ten times as long for a masked store */
+    if (count >= WIDTH) store(to, values);
+    else _mm256_maskstore_ps(to, first(count), (__m256)values);
+}
 #endif
 INLINE vec positive(vec x) { return larger(all(0), x); }
 
@@ -118,20 +123,27 @@ INLINE void copy_block(float *to, const float *from, long wide) {
 
 /* ---------- products ---------- */
 
+/* Weights that are read next, as lines of 64 bytes: a product brings so many at each chunk into the second cache. */
+typedef struct { const word *from; long lines; } Ahead;
+#define LINE (64 / sizeof(word))
+
 /* sums (rows, 32) += left operand (rows, words) * panel (words, 32). Few rows have several sums each, which take turns, so that
  * none waits for the one before it. */
-INLINE void row_product(int rows, int turns, const word *left, long next, const word *panel, long chunks, float *sums) {
+INLINE void row_product(int rows, int turns, const word *left, long next, const word *panel, long chunks, float *sums,
+                        Ahead ahead) {
     for (int first = 0; first < BLOCK; first += COLUMNS) {
         vec sum[MAX_ROWS][COLUMNS / WIDTH][8] = {};
         UNROLL for (int r = 0; r < rows; r++)
             UNROLL for (int v = 0; v < COLUMNS / WIDTH; v++) sum[r][v][0] = load(sums + r * BLOCK + first + v * WIDTH);
         const word *a = left, *b = panel + first;
-        for (long chunk = 0; chunk < chunks; chunk++, a += next)
+        for (long chunk = 0; chunk < chunks; chunk++, a += next) {
+            for (long line = 0; line < ahead.lines; line++, ahead.from += LINE) _mm_prefetch(ahead.from, _MM_HINT_T1);
             for (int k = 0; k < 16; k += turns, b += turns * BLOCK)
                 UNROLL for (int turn = 0; turn < turns; turn++)
                     UNROLL for (int r = 0; r < rows; r++)
                         UNROLL for (int v = 0; v < COLUMNS / WIDTH; v++)
                             sum[r][v][turn] = multiply_add(a[r * 16 + k + turn], b + turn * BLOCK + v * WIDTH, sum[r][v][turn]);
+        }
         UNROLL for (int r = 0; r < rows; r++)
             UNROLL for (int v = 0; v < COLUMNS / WIDTH; v++) {
                 UNROLL for (int turn = 1; turn < turns; turn++) sum[r][v][0] += sum[r][v][turn];
@@ -139,10 +151,10 @@ INLINE void row_product(int rows, int turns, const word *left, long next, const 
             }
     }
 }
-typedef void RowProduct(const word *left, long next, const word *panel, long chunks, float *sums);
+typedef void RowProduct(const word *left, long next, const word *panel, long chunks, float *sums, Ahead ahead);
 #define OF_ROWS(N) \
-    static void product_of_##N(const word *left, long next, const word *panel, long chunks, float *sums) { \
-        row_product(N, N == 1 ? MAX_TURNS : N < 4 ? MAX_TURNS / 2 : 1, left, next, panel, chunks, sums); \
+    static void product_of_##N(const word *left, long next, const word *panel, long chunks, float *sums, Ahead ahead) { \
+        row_product(N, N == 1 ? MAX_TURNS : N < 4 ? MAX_TURNS / 2 : 1, left, next, panel, chunks, sums, ahead); \
     }
 OF_ROWS(1) OF_ROWS(2) OF_ROWS(3) OF_ROWS(4) OF_ROWS(5) OF_ROWS(6)
 #if MAX_ROWS > 6
@@ -155,13 +167,24 @@ static RowProduct *const ROW_PRODUCTS[MAX_ROWS + 1] = {
 #endif
 };
 
-/* The same for some of a left operand's rows, in groups as even as can be; the inner dimension is so many blocks. */
-static void product_of_some(const word *left, long next, long rows, const word *panel, long blocks, float *sums) {
-    long groups = (rows + MAX_ROWS - 1) / MAX_ROWS;
+/* The same for more rows, in groups as even as can be. All groups but the first find the panel in the first cache, and bring in
+ * what follows it: as many chunks of the weights. */
+static void product_of_groups(const word *left, long next, long rows, const word *panel, long chunks, float *sums) {
+    long groups = (rows + MAX_ROWS - 1) / MAX_ROWS, passes = (groups - 1) * (BLOCK / COLUMNS);
+    Ahead ahead = {panel + chunks * 16 * BLOCK, passes ? (16 * BLOCK / LINE + passes - 1) / passes : 0};
     for (long group = 0, first = 0; group < groups; group++) {
         long count = (rows - first + groups - group - 1) / (groups - group);
-        ROW_PRODUCTS[count](left + first * 16, next, panel, blocks * CHUNKS, sums + first * BLOCK);
+        ROW_PRODUCTS[count](left + first * 16, next, panel, chunks, sums + first * BLOCK, group ? ahead : (Ahead){});
+        if (group) ahead.from += ahead.lines * chunks * (BLOCK / COLUMNS) * LINE;
         first += count;
+    }
+}
+/* The same for some of a left operand's rows; the inner dimension is so many blocks. */
+static void product_of_some(const word *left, long next, long rows, const word *panel, long blocks, float *sums) {
+    long depth = rows > MAX_ROWS ? DEPTH : blocks * CHUNKS; /* a single group reads each weight once */
+    for (long left_over = blocks * CHUNKS; left_over > 0; left_over -= depth) {
+        product_of_groups(left, next, rows, panel, left_over < depth ? left_over : depth, sums);
+        left += depth * next, panel += depth * 16 * BLOCK;
     }
 }
 static void product(const word *left, long rows, const word *panel, long blocks, float *sums) { /* of all its rows */
