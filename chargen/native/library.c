@@ -1,4 +1,5 @@
 /* All that a library of ours consists of. */
+#define _GNU_SOURCE
 #include "teams.c"
 #include "kernels.c"
 #include "threads.c"

@@ -52,20 +52,35 @@ static long share_of(const Team *team, long member, long blocks) { /* the first 
 }
 
 typedef int Task(void *part);
-typedef struct { Task *task; void *part; pthread_t thread; int started, result; } Job;
+typedef struct { Task *task; void *part; pthread_t thread; int started, result; const cpu_set_t *processors; } Job;
 
 static void *run_job(void *given) {
     Job *job = given;
+    if (job->processors) pthread_setaffinity_np(pthread_self(), sizeof *job->processors, job->processors);
     job->result = job->task(job->part);
     return NULL;
+}
+/* Start a thread on another processor than this one, which is busy; from then on the system may move it to any of those that
+ * this thread may use. Left to itself the system starts it here if another thread is about to end on the other processors, and
+ * moves it only after some milliseconds. */
+static void start_elsewhere(Job *job, const cpu_set_t *processors) {
+    pthread_attr_t attributes;
+    cpu_set_t others = *processors;
+    pthread_attr_init(&attributes);
+    CPU_CLR(sched_getcpu(), &others);
+    if (CPU_COUNT(&others) && !pthread_attr_setaffinity_np(&attributes, sizeof others, &others)) job->processors = processors;
+    job->started = !pthread_create(&job->thread, &attributes, run_job, job);
+    pthread_attr_destroy(&attributes);
 }
 /* Do a task on some parts of `size` bytes each: the first on this thread, and any that gets no thread, too. A team has as many
  * members as there are threads. */
 static int run_jobs(Task *task, void *parts, size_t size, long count, Team *team) {
     Job jobs[count];
+    cpu_set_t processors;
+    if (sched_getaffinity(0, sizeof processors, &processors)) CPU_ZERO(&processors);
     for (long k = 0; k < count; k++) {
         jobs[k] = (Job){.task = task, .part = (char *)parts + k * size};
-        if (k > 0) jobs[k].started = !pthread_create(&jobs[k].thread, NULL, run_job, &jobs[k]);
+        if (k > 0) start_elsewhere(&jobs[k], &processors);
         if (k > 0 && !jobs[k].started && team) count = k;
     }
     if (team) __atomic_store_n(&team->count, count, __ATOMIC_RELEASE);
