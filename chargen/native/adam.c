@@ -9,12 +9,6 @@ typedef struct {
     float orthogonal;            /* what orthogonal matrices of Muon are multiplied by */
 } Adam;
 
-#ifdef __AVX512F__
-INLINE vec root(vec x) { return (vec)_mm512_sqrt_ps((__m512)x); }
-#else
-INLINE vec root(vec x) { return (vec)_mm256_sqrt_ps((__m256)x); }
-#endif
-
 enum { PIECE = 4096 }; /* numbers whose squares are added up in float32 */
 
 /* Write the sum of some arrays times a number, and return the sum of its squares. */

@@ -13,83 +13,20 @@
  *   left operand   [16 words][B, even][16]           of the products of a step: all rows' first 16 words, their next 16, ...
  *   rows           [16 columns][words][16]           of the weight gradients, whose inner dimension is all rows of all steps
  */
-#include <immintrin.h>
-#include <stddef.h>
-#include <stdint.h>
 #include <stdlib.h>
 #include <string.h>
 
-#define INLINE static inline __attribute__((always_inline))
-#define UNROLL _Pragma("GCC unroll 32")
-#define EXPORT __attribute__((visibility("default")))
-
-/* ---------- vectors of floats ---------- */
-
-/* Of a vector, *_part reads and writes the first `count` numbers, none to all; the others are read as zeros. */
 #ifdef __AVX512F__
-#define WIDTH 16
 #define MAX_TURNS 8
 #define MAX_ROWS 14 /* of a product at once: 28 sums, 2 vectors of weights and a number in 32 registers */
 #define COLUMNS 32
 #define DEPTH 16 /* chunks of a panel that stay in the first cache for all rows: 32 kB */
 #else
-#define WIDTH 8
 #define MAX_TURNS 4
 #define MAX_ROWS 6 /* 12 sums, 2 vectors of weights and a number in 16 registers */
 #define COLUMNS 16
 #define DEPTH 8
 #endif
-typedef float vec __attribute__((vector_size(4 * WIDTH)));
-typedef int32_t ints __attribute__((vector_size(4 * WIDTH)));
-typedef float loose __attribute__((vector_size(4 * WIDTH), aligned(4), may_alias)); /* anywhere in memory */
-
-INLINE vec load(const float *from) { return *(const loose *)from; }
-INLINE void store(float *to, vec values) { *(loose *)to = values; }
-INLINE vec all(float value) { return value - (vec){}; }
-
-#ifdef __AVX512F__
-INLINE vec within(vec x, float limit) { /* NaN stays NaN */
-    return (vec)_mm512_max_ps((__m512)all(-limit), _mm512_min_ps((__m512)all(limit), (__m512)x));
-}
-INLINE vec reciprocal(vec x) { /* relative error 2^-27 */
-    vec r = (vec)_mm512_rcp14_ps((__m512)x);
-    return r * (2 - x * r);
-}
-INLINE vec rounded(vec x) { return (vec)_mm512_roundscale_ps((__m512)x, _MM_FROUND_TO_NEAREST_INT | _MM_FROUND_NO_EXC); }
-INLINE vec times_power_of_2(vec x, vec n) { return (vec)_mm512_scalef_ps((__m512)x, (__m512)n); }
-INLINE vec larger(vec a, vec b) { return (vec)_mm512_max_ps((__m512)a, (__m512)b); } /* b if one is NaN */
-INLINE __mmask16 first(long count) { return count < 0 ? 0 : count < WIDTH ? (1 << count) - 1 : -1; }
-INLINE vec load_part(const float *from, long count) { return (vec)_mm512_maskz_loadu_ps(first(count), from); }
-INLINE void store_part(float *to, vec values, long count) { _mm512_mask_storeu_ps(to, first(count), (__m512)values); }
-#else
-INLINE vec within(vec x, float limit) {
-    return (vec)_mm256_max_ps((__m256)all(-limit), _mm256_min_ps((__m256)all(limit), (__m256)x));
-}
-INLINE vec reciprocal(vec x) { return 1 / x; }
-INLINE vec rounded(vec x) { return (vec)_mm256_round_ps((__m256)x, _MM_FROUND_TO_NEAREST_INT | _MM_FROUND_NO_EXC); }
-INLINE vec times_power_of_2(vec x, vec n) { return (vec)((ints)x + (__builtin_convertvector(n, ints) << 23)); }
-INLINE vec larger(vec a, vec b) { return (vec)_mm256_max_ps((__m256)a, (__m256)b); }
-INLINE __m256i first(long count) { return (__m256i)((ints){0, 1, 2, 3, 4, 5, 6, 7} < (int32_t)count - (ints){}); }
-INLINE vec load_part(const float *from, long count) { return (vec)_mm256_maskload_ps(from, first(count)); }
-INLINE void store_part(float *to, vec values, long count) { /* some processors take ten times as long for a masked store */
-    if (count >= WIDTH) store(to, values);
-    else _mm256_maskstore_ps(to, first(count), (__m256)values);
-}
-#endif
-INLINE vec positive(vec x) { return larger(all(0), x); }
-
-INLINE vec power_of_2(vec x) { /* |x| < 126; a minimax polynomial of 2^f for |f| <= 0.5, relative error 8e-8 */
-    vec n = rounded(x), f = x - n;
-    vec p = f * 1.32764515e-3f + 9.67554096e-3f;
-    p = p * f + 5.55071346e-2f;
-    p = p * f + 2.40221202e-1f;
-    p = p * f + 6.93146944e-1f;
-    p = p * f + 1.00000012f;
-    return times_power_of_2(p, n);
-}
-#define LOG2_E 1.44269504f
-INLINE vec sigmoid(vec x) { return reciprocal(1 + power_of_2(within(x * -LOG2_E, 60))); }
-INLINE vec hyperbolic_tangent(vec x) { return 1 - 2 * reciprocal(1 + power_of_2(within(x * (2 * LOG2_E), 60))); }
 
 /* ---------- words ---------- */
 
@@ -292,8 +229,7 @@ static void pack_transposed(const float *from, long high, long next, long H, wor
             copy_block(block[n], row, wide);
 #endif
         }
-        for (long k = 0; k < WORDS; k++)
-            for (long n = 0; n < BLOCK; n++) to[k * BLOCK + n] = block[n][k];
+        transpose((float *)block, BLOCK, WORDS, WORDS, (float *)to, BLOCK); /* words, whatever they are */
     }
 }
 

@@ -1,6 +1,7 @@
 /* All that a library of ours consists of. */
 #define _GNU_SOURCE
 #include "teams.c"
+#include "vectors.c"
 #include "kernels.c"
 #include "threads.c"
 #include "dense.c"

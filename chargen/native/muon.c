@@ -10,10 +10,12 @@ typedef struct { long size, rows, gates; } Weight;
 /* Some columns of the momentum, (high, wide) with rows `next` apart, and weights, from which times * the step is subtracted. */
 typedef struct { const float *momentum; float *weights; long high, wide, next; float times; } Group;
 
-/* x: (short side, long side). gram, polynomial: (short side, short side). The rest are operands of products, and their sums. */
-typedef struct { float *x, *gram, *polynomial, *sums; word *left, *panel; } Iteration;
+/* x: (short side, long side); upright: its transpose at last. gram, polynomial: (short side, short side). The rest are operands
+ * of products, and their sums. */
+typedef struct { float *x, *upright, *gram, *polynomial, *sums; word *left, *panel; } Iteration;
 static void lay_out_iteration(Iteration *it, Space *space, long small, long large) {
     it->x = take(space, small * large);
+    it->upright = take(space, small * large);
     it->gram = take(space, small * small);
     it->polynomial = take(space, small * small);
     it->sums = take(space, small * BLOCK);
@@ -31,10 +33,15 @@ static void squared(Iteration *it, const float *matrix, long n, long k, const fl
         memset(it->sums, 0, 4 * (n - first) * BLOCK);
         product_of_some(it->left + first * 16, EVEN(n) * 16, n - first, it->panel, BLOCKS(k), it->sums);
         for (long row = first; row < n; row++)
-            for (long u = 0; u < wide; u++) {
-                float value = it->sums[(row - first) * BLOCK + u] * to_new + (old ? old[row * n + first + u] * to_old : 0);
-                to[row * n + first + u] = value;
-                to[(first + u) * n + row] = value;
+            EACH(u, BLOCK) {
+                const float *from = it->sums + (row - first) * BLOCK + u;
+                long at = row * n + first + u, left = wide - u;
+                store_part(to + at, load(from) * to_new + (old ? load_part(old + at, left) * to_old : (vec){}), left);
+            }
+        for (long u = 0; u < wide; u++)
+            for (long row = first + BLOCK; row < n; row++) {
+                long at = (first + u) * n + row;
+                to[at] = it->sums[(row - first) * BLOCK + u] * to_new + (old ? old[at] * to_old : 0);
             }
     }
 }
@@ -57,21 +64,32 @@ static void iterate(Iteration *it, long small, long large) {
     }
 }
 
+static double sum_of_squares(const float *values, long count) {
+    double total = 0;
+    for (long first = 0; first < count; first += 1024) {
+        vec sums = {};
+        for (long k = first; k < count && k < first + 1024; k += WIDTH) {
+            vec part = load_part(values + k, count - k);
+            sums += part * part;
+        }
+        for (int lane = 0; lane < WIDTH; lane++) total += sums[lane];
+    }
+    return total;
+}
+
 static void take_step(const Group *group, Iteration *it) {
     int upright = group->high > group->wide;
     long small = upright ? group->wide : group->high, large = upright ? group->high : group->wide;
-    double squares = 0;
-#define AT(row, column) (upright ? (column) * large + (row) : (row) * large + (column)) /* in x */
-    for (long row = 0; row < group->high; row++)
-        for (long u = 0; u < group->wide; u++) {
-            float value = group->momentum[row * group->next + u];
-            squares += value * value, it->x[AT(row, u)] = value;
-        }
-    float scale = 1 / (sqrt(squares) + 1e-12);
+    const float *momentum = group->momentum;
+    if (upright) transpose(momentum, large, small, group->next, it->x, large);
+    else for (long row = 0; row < small; row++) memcpy(it->x + row * large, momentum + row * group->next, 4 * large);
+    float scale = 1 / (sqrt(sum_of_squares(it->x, small * large)) + 1e-12);
     for (long k = 0; k < small * large; k++) it->x[k] *= scale;
     for (int k = 0; k < ITERATIONS; k++) iterate(it, small, large);
-    for (long row = 0; row < group->high; row++)
-        for (long u = 0; u < group->wide; u++) group->weights[row * group->next + u] -= group->times * it->x[AT(row, u)];
+    float *step = it->x;
+    if (upright) transpose(it->x, small, large, large, step = it->upright, small);
+    for (long row = 0; row < group->high; row++, step += group->wide)
+        for (long u = 0; u < group->wide; u++) group->weights[row * group->next + u] -= group->times * step[u];
 }
 
 /* What some threads take groups from, one after the other. */
