@@ -7,22 +7,41 @@
 enum { DONE, NO_MEMORY };
 
 /* Threads that do the same steps, each a part of every step, and meet after it. On a busy machine one of them does not run for
- * much of the time, and keeps the others waiting: then all of them leave, at the same step. Some waiting is no reason, because
- * on any machine a thread is stopped now and then. */
-typedef struct { long count, arrived, meetings, began, waited; int late, leaving; } Team; /* began, waited: in nanoseconds */
+ * much of the time, and keeps the others waiting: then all of them leave, at the same step, and for a while there is no team. */
+typedef struct { long count, arrived, meetings; int late, leaving; } Team;
 #define SPINS 2000 /* some 50 microseconds, which do not count as waiting */
-#define MOST_WAITING 8 /* an eighth of the time may be waiting, and so many nanoseconds more: */
-#define PATIENCE 5000000
 
 static long nanoseconds(void) {
     struct timespec now;
     clock_gettime(CLOCK_MONOTONIC, &now);
     return now.tv_sec * 1000000000L + now.tv_nsec;
 }
-static long waiting_allowed(const Team *team, long now) { return (now - team->began) / MOST_WAITING; }
+
+/* How long the members of this process's teams have waited since `began`, and until when no team is formed, in nanoseconds. It
+ * decides who works, not what the results are. */
+static struct { long began, waited, alone_until; } lately;
+enum { LATELY = 200000000 };  /* nanoseconds that are looked at */
+enum { HALF = 2 };            /* of the time each of the others may have waited: then one alone is as fast as two, */
+enum { PATIENCE = 5000000 };  /* and some nanoseconds, because on any machine a thread is stopped now and then */
+enum { TIMES_ALONE = 20 };    /* as long as was waited: so little time is lost by trying again */
+#define GET(value) __atomic_load_n(&(value), __ATOMIC_RELAXED)
+#define SET(value, to) __atomic_store_n(&(value), to, __ATOMIC_RELAXED)
+
+static void begin_lately(long now) {
+    SET(lately.began, now);
+    SET(lately.waited, 0);
+}
+static int worth_meeting(void) { /* whether to form a team now */
+    long now = nanoseconds();
+    if (now - GET(lately.began) > LATELY) begin_lately(now);
+    return now >= GET(lately.alone_until);
+}
 static void note_wait(Team *team, long began) {
-    long now = nanoseconds(), waited = __atomic_add_fetch(&team->waited, now - began, __ATOMIC_RELAXED);
-    if (waited > PATIENCE + waiting_allowed(team, now)) __atomic_store_n(&team->late, 1, __ATOMIC_RELAXED);
+    long now = nanoseconds(), waited = __atomic_add_fetch(&lately.waited, now - began, __ATOMIC_RELAXED);
+    if (waited <= (team->count - 1) * (PATIENCE + (now - GET(lately.began)) / HALF)) return;
+    SET(team->late, 1);
+    SET(lately.alone_until, now + TIMES_ALONE * waited);
+    begin_lately(now);
 }
 static void wait_for_next(Team *team, long number) {
     long began = 0;
@@ -36,12 +55,12 @@ static void wait_for_next(Team *team, long number) {
 /* Return when all members have called this; NULL is a team of one. */
 static void meet(Team *team) {
     if (!team || team->count == 1) return;
-    long number = __atomic_load_n(&team->meetings, __ATOMIC_RELAXED);
+    long number = GET(team->meetings);
     if (__atomic_add_fetch(&team->arrived, 1, __ATOMIC_ACQ_REL) < team->count) {
         wait_for_next(team, number);
         return;
     }
-    team->arrived = 0, team->leaving = __atomic_load_n(&team->late, __ATOMIC_RELAXED);
+    team->arrived = 0, team->leaving = GET(team->late);
     __atomic_store_n(&team->meetings, number + 1, __ATOMIC_RELEASE);
 }
 static void join(const Team *team) { /* once it is known how many members there are */

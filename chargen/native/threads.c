@@ -131,7 +131,7 @@ static int backward_member(void *given) {
 }
 
 static void form_team(Team *team, Member *members, long count) { /* without a team if there is one member */
-    *team = (Team){.began = nanoseconds()};
+    *team = (Team){};
     for (long k = 0; k < count; k++) members[k] = (Member){.team = count > 1 ? team : NULL, .member = k};
 }
 static int forward_units(const Layer *l, long count) {
@@ -167,7 +167,10 @@ static int backward_units(const Layer *l, long count) {
 
 static int forward_rows(const Layer *l) { return forward_units(l, 1); }
 static int backward_rows(const Layer *l) { return backward_units(l, 1); }
-static long num_members(const Layer *l) { return l->together < BLOCKS(l->H) ? l->together : BLOCKS(l->H); }
+static long num_members(const Layer *l) {
+    if (!worth_meeting()) return 1;
+    return l->together < BLOCKS(l->H) ? l->together : BLOCKS(l->H);
+}
 
 /* Write h, last_cell and, unless it is NULL, kept. */
 EXPORT int layer_forward(const Layer *l) {

@@ -60,7 +60,6 @@ typedef struct {
 typedef struct {
     long rows, threads, num_nets, V, num_temperatures, stop; /* stop: the id that ends a row, or -1 */
     long together; /* how many threads may share the units of a step, unless they have to wait for each other too long */
-    long began, waited; /* when they first did, and how long they have waited, in nanoseconds; 0 before */
     const Net *const *nets;
     float *logits;              /* (rows, V); of one network, its last outputs */
     const float *mask;          /* (V); what is added to logits */
@@ -248,12 +247,8 @@ static int write_with(long count, Team *team, Hand *whole) {
 /* Draw `steps` ids of each row and read them. */
 EXPORT int write_tokens(Writer *w, long steps, const double *points, int64_t *ids) {
     Hand whole = {.w = w, .rows = w->rows, .steps = steps, .points = points, .ids = ids};
-    long now = nanoseconds();
-    Team team = {.began = w->began ? w->began : now, .waited = w->waited};
-    int result = DONE;
-    if (w->together > 1 && team.waited <= waiting_allowed(&team, now))
-        result = write_with(w->together, &team, &whole);
-    w->began = team.began, w->waited = team.waited;
+    Team team = {};
+    int result = w->together > 1 && worth_meeting() ? write_with(w->together, &team, &whole) : DONE;
     if (result == DONE && whole.step < steps) result = write_with(w->threads < w->rows ? w->threads : w->rows, NULL, &whole);
     return result;
 }

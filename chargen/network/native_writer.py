@@ -39,10 +39,7 @@ class Writer(ctypes.Structure):
     """The struct `Writer` of writing.c."""
 
     _fields_: ClassVar = [
-        *(
-            (n, ctypes.c_long)
-            for n in ("rows", "threads", "num_nets", "V", "num_temperatures", "stop", "together", "began", "waited")
-        ),
+        *((n, ctypes.c_long) for n in ("rows", "threads", "num_nets", "V", "num_temperatures", "stop", "together")),
         *((n, ctypes.c_void_p) for n in ("nets", "logits", "mask", "temperatures", "memory", "contexts", "cache", "stopped")),
     ]
 
@@ -107,7 +104,7 @@ class NativeWriter:
         last[:] = logits
         self._turns, nets = np.array(temperatures, np.float64), _pointers([ctypes.addressof(one.net) for one in networks])
         together = threads_together(len(logits), self._work)
-        sizes = (len(logits), 1, len(networks), len(mask), len(temperatures), -1 if stop is None else stop, together, 0, 0)
+        sizes = (len(logits), 1, len(networks), len(mask), len(temperatures), -1 if stop is None else stop, together)
         addresses = (ctypes.addressof(nets), *(array.ctypes.data for array in (last, mask, self._turns)))
         remembered = [ctypes.addressof(memory[0].struct), memory[1].ctypes.data] if memory else [None, None]
         counted = ctypes.addressof(cache.struct) if cache else None

@@ -30,7 +30,7 @@ from chargen.training.signals import RequestedSignal
 from chargen.training.trainer import resets_state
 
 # For threads to share the units of layers: so many units for each of them at least, and so many rows at most.
-UNITS_OF_A_CORE, ROWS_OF_A_CORE = 256, 8
+UNITS_OF_A_CORE, ROWS_OF_A_CORE = 64, 8
 SMALL_STEP = 2_000_000  # multiply-adds of a recurrent product and one gate, over all positions
 
 Build = Callable[[int], keras.Model]  # makes a model for so many rows
@@ -169,9 +169,9 @@ class Sharing(NamedTuple):
 def choose_sharing(network: NetworkConfig, batch_size: int, context_length: int, *, precision: str = "float32") -> Sharing:
     """Return how to share batches among the cores.
 
-    A small step takes longer if it is shared. In the kernels in C, threads share the units of large layers in small batches:
-    each reads its part of the weights for all rows, instead of all weights for its rows. Otherwise there is a shard for each
-    core, with two exceptions: batch normalization needs the whole batch, and PyTorch uses all cores without shards, and needs
+    A small step takes longer if it is shared. In the kernels in C, threads share the units of layers in small batches: each
+    reads its part of the weights for all rows, instead of all weights for its rows, and all steps of an execution stay one
+    computation of XLA. Otherwise there is a shard for each core, with two exceptions: batch normalization needs the whole batch, and PyTorch uses all cores without shards, and needs
     them only to drop the same values as the other backends.
     """
     if network.num_layers * network.hidden_size**2 * batch_size * context_length < SMALL_STEP:

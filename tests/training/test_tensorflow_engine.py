@@ -162,13 +162,13 @@ def test_a_small_step_is_not_shared() -> None:
     assert choose_sharing(large, batch_size=64, context_length=50) == Sharing(shards=num_shards(64))
 
 
-def test_the_units_of_large_layers_are_shared_where_rows_are_few(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_the_units_of_layers_are_shared_where_rows_are_few(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(keras_trainer, "num_cores", lambda: 2)
     monkeypatch.setattr(keras_trainer, "runs_on_kernels", lambda network, precision: network.cell != "dense")
-    large = NetworkConfig(hidden_size=512)
+    large = NetworkConfig(hidden_size=128)
     assert choose_sharing(large, batch_size=16, context_length=50) == Sharing(together=2)
     assert choose_sharing(replace(large, embedding_norm="batch"), batch_size=16, context_length=50) == Sharing(together=2)
-    for other in ({"hidden_size": 511}, {"cell": "dense"}):
+    for other in ({"hidden_size": 127}, {"cell": "dense"}):
         assert choose_sharing(replace(large, **other), batch_size=16, context_length=50).together == 1
     assert choose_sharing(large, batch_size=17, context_length=50).together == 1
 
