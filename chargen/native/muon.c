@@ -64,7 +64,7 @@ static void iterate(Iteration *it, long small, long large) {
     }
 }
 
-static double sum_of_squares(const float *values, long count) {
+static double length_of(const float *values, long count) {
     double total = 0;
     for (long first = 0; first < count; first += 1024) {
         vec sums = {};
@@ -74,7 +74,7 @@ static double sum_of_squares(const float *values, long count) {
         }
         for (int lane = 0; lane < WIDTH; lane++) total += sums[lane];
     }
-    return total;
+    return sqrt(total);
 }
 
 static void take_step(const Group *group, Iteration *it) {
@@ -83,7 +83,7 @@ static void take_step(const Group *group, Iteration *it) {
     const float *momentum = group->momentum;
     if (upright) transpose(momentum, large, small, group->next, it->x, large);
     else for (long row = 0; row < small; row++) memcpy(it->x + row * large, momentum + row * group->next, 4 * large);
-    float scale = 1 / (sqrt(sum_of_squares(it->x, small * large)) + 1e-12);
+    float scale = 1 / (length_of(it->x, small * large) + 1e-12);
     for (long k = 0; k < small * large; k++) it->x[k] *= scale;
     for (int k = 0; k < ITERATIONS; k++) iterate(it, small, large);
     float *step = it->x;

@@ -7,7 +7,7 @@
 enum { DONE, NO_MEMORY };
 
 /* Threads that do the same steps, each a part of every step, and meet after it. On a busy machine one of them does not run for
- * much of the time, and keeps the others waiting: then all of them leave, at the same step, and for a while there is no team. */
+ * much of the time, and keeps the others waiting: then all leave, at the same step, and no team is formed for a while. */
 typedef struct { long count, arrived, meetings; int late, leaving; } Team;
 #define SPINS 2000 /* some 50 microseconds, which do not count as waiting */
 

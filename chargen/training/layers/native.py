@@ -113,8 +113,13 @@ def _connected(products: Products) -> NativeRun | NoKernelsError:
 class CustomCall(Protocol):
     """Calls a handler that XLA knows by name."""
 
-    def __call__(self, target: str, arguments: Sequence[Tensor], shapes: Sequence[Shape]) -> Sequence[Tensor]:
-        """Return the handler's float32 results, of these shapes."""
+    def __call__(
+        self, target: str, arguments: Sequence[Tensor], shapes: Sequence[Shape], *, replaced: int | None = None
+    ) -> Sequence[Tensor]:
+        """Return the handler's float32 results, of these shapes.
+
+        They may take the memory of the arguments from number `replaced` on, unless these are used elsewhere, too.
+        """
 
 
 class XlaLayers:
@@ -167,8 +172,9 @@ class XlaLayers:
         """Take a step; see `NativeAdam`."""
         state = [*weights, *momentum, *velocity]
         threads_and_gates = ops.convert_to_tensor(list(counts), "int32")
-        arguments = [numbers, threads_and_gates, *(one for shard in gradients for one in shard), *state]
-        return self._call(self._names["xla_adam"], arguments, [tuple(one.shape) for one in state])
+        before = [numbers, threads_and_gates, *(one for shard in gradients for one in shard)]
+        shapes = [tuple(one.shape) for one in state]
+        return self._call(self._names["xla_adam"], [*before, *state], shapes, replaced=len(before))
 
     def __call__(
         self, cell: CellName, inputs: Tensor, weights: Weights, states: Sequence[Tensor], *, threads: int, together: int

@@ -17,8 +17,14 @@ def register(kernels: Kernels, names: Mapping[str, str]) -> None:
         jax.ffi.register_ffi_target(name, jax.ffi.pycapsule(getattr(kernels.library, handler)), platform="cpu")
 
 
-def custom_call(target: str, arguments: Sequence[Tensor], shapes: Sequence[tuple[int, ...]]) -> Sequence[Tensor]:
-    """Return the float32 results, of these shapes, of a handler called on some arrays."""
+def custom_call(
+    target: str, arguments: Sequence[Tensor], shapes: Sequence[tuple[int, ...]], *, replaced: int | None = None
+) -> Sequence[Tensor]:
+    """Return the float32 results, of these shapes, of a handler called on some arrays.
+
+    They may take the memory of the arguments from number `replaced` on, unless these are used elsewhere, too.
+    """
     results = [jax.ShapeDtypeStruct(shape, jnp.float32) for shape in shapes]
-    found: Sequence[Tensor] = jax.ffi.ffi_call(target, results)(*arguments)
+    aliases = None if replaced is None else {replaced + number: number for number in range(len(shapes))}
+    found: Sequence[Tensor] = jax.ffi.ffi_call(target, results, input_output_aliases=aliases)(*arguments)
     return found

@@ -50,24 +50,26 @@ def _try(forward: str) -> None:
         raise NoKernelsError("TensorFlow calls them wrongly")
 
 
-def custom_call(target: str, arguments: Sequence[Tensor], shapes: "Sequence[Shape]") -> Sequence[Tensor]:
+def custom_call(
+    target: str, arguments: Sequence[Tensor], shapes: "Sequence[Shape]", *, replaced: int | None = None
+) -> Sequence[Tensor]:
     """Return the float32 results, of these shapes, of a handler called on some tensors.
 
-    Where the number of rows is not known yet, None stands for it in the shapes of the arguments and of the results.
+    They may take the memory of the arguments from number `replaced` on, unless these are used elsewhere, too. Where the number of rows is not known yet, None stands for it in the shapes of the arguments and of the results.
     """
     from tensorflow.compiler.tf2xla.ops import gen_xla_ops
 
     return gen_xla_ops.xla_call_module(
         arguments,
         version=MODULE_VERSION,
-        module=_module(target, arguments, shapes),
+        module=_module(target, arguments, shapes, replaced),
         Sout=[tf.TensorShape(shape) for shape in shapes],
         Tout=[tf.float32] * len(shapes),
         platforms=["CPU"],
     )
 
 
-def _module(target: str, arguments: Sequence[Tensor], shapes: "Sequence[Shape]") -> str:
+def _module(target: str, arguments: Sequence[Tensor], shapes: "Sequence[Shape]", replaced: int | None) -> str:
     """Return the text of a StableHLO module that consists of the call.
 
     XLA replaces unknown sizes by those of the arguments, and takes the results' from operands that follow the arguments.
@@ -86,6 +88,13 @@ def _module(target: str, arguments: Sequence[Tensor], shapes: "Sequence[Shape]")
     numbers = range(len(arguments), len(arguments) + len(operands))
     if operands:
         layouts += f", indices_of_shape_operands = dense<[{', '.join(map(str, numbers))}]> : tensor<{len(operands)}xi64>"
+    if replaced is not None:
+        aliases = [
+            f"#stablehlo.output_operand_alias<output_tuple_indices = [{number}], operand_index = {replaced + number}, "
+            "operand_tuple_indices = []>"
+            for number in range(len(shapes))
+        ]
+        layouts += f", output_operand_aliases = [{', '.join(aliases)}]"
     parameters = ", ".join(f"{name}: {kind}" for name, kind in zip(names, taken, strict=True))
     results = ", ".join(f"%results#{number}" for number in range(len(shapes)))
     before = "\n    ".join(lines)
