@@ -171,8 +171,8 @@ def choose_sharing(network: NetworkConfig, batch_size: int, context_length: int,
 
     A small step takes longer if it is shared. In the kernels in C, threads share the units of layers in small batches: each
     reads its part of the weights for all rows, instead of all weights for its rows, and all steps of an execution stay one
-    computation of XLA. Otherwise there is a shard for each core, with two exceptions: batch normalization needs the whole batch, and PyTorch uses all cores without shards, and needs
-    them only to drop the same values as the other backends.
+    computation of XLA. Otherwise there is a shard for each core, with two exceptions: batch normalization needs the whole
+    batch, and PyTorch uses all cores without shards, and needs them only to drop the same values as the other backends.
     """
     if network.num_layers * network.hidden_size**2 * batch_size * context_length < SMALL_STEP:
         return Sharing()

@@ -55,7 +55,8 @@ def custom_call(
 ) -> Sequence[Tensor]:
     """Return the float32 results, of these shapes, of a handler called on some tensors.
 
-    They may take the memory of the arguments from number `replaced` on, unless these are used elsewhere, too. Where the number of rows is not known yet, None stands for it in the shapes of the arguments and of the results.
+    They may take the memory of the arguments from number `replaced` on, unless these are used elsewhere, too. Where the
+    number of rows is not known yet, None stands for it in the shapes of the arguments and of the results.
     """
     from tensorflow.compiler.tf2xla.ops import gen_xla_ops
 
