@@ -2,12 +2,13 @@ from typing import Any
 
 from benchmarks.train import BFLOAT16
 
+TRAININGS = {"train": "training", "train-avx2": "training with AVX2 alone"}  # headings of benchmarks.train
+
 
 def markdown(results: dict[str, Any]) -> str:
     """Return the tables of the manual, from the newest results of each kind."""
     blocks = []
-    if "train" in results:
-        blocks.append(_training(results["train"]["rows"]))
+    blocks += [_training(heading, results[kind]["rows"]) for kind, heading in TRAININGS.items() if kind in results]
     rows = [
         row
         for kind in ("startup", "sample", "page", "budget", "serve", "memory", "classic", "precision", "keras")
@@ -105,11 +106,11 @@ def _spread(row: dict[str, Any]) -> str:
     return f"{row['min']:.3f} to {row['max']:.3f}" if row["min"] < row["max"] else ""
 
 
-def _training(rows: list[dict[str, Any]]) -> str:
+def _training(heading: str, rows: list[dict[str, Any]]) -> str:
     others = [engine for engine in dict.fromkeys(row["engine"] for row in rows) if engine != "chargen"]
     headings = ["with bfloat16 products" if engine == BFLOAT16 else f"against {engine}" for engine in others]
     lines = [
-        f"| training | chargen, characters a second | {' | '.join(headings)} |",
+        f"| {heading} | chargen, characters a second | {' | '.join(headings)} |",
         f"| --- | ---: | {' | '.join('---:' for _ in others)} |",
     ]
     for ours in (row for row in rows if row["engine"] == "chargen"):
