@@ -84,10 +84,12 @@ static void *run_job(void *given) {
  * moves it only after some milliseconds. */
 static void start_elsewhere(Job *job, const cpu_set_t *processors) {
     pthread_attr_t attributes;
-    cpu_set_t others = *processors;
     pthread_attr_init(&attributes);
+#ifdef __GLIBC__ /* other C libraries have no pthread_attr_setaffinity_np */
+    cpu_set_t others = *processors;
     CPU_CLR(sched_getcpu(), &others);
     if (CPU_COUNT(&others) && !pthread_attr_setaffinity_np(&attributes, sizeof others, &others)) job->processors = processors;
+#endif
     job->started = !pthread_create(&job->thread, &attributes, run_job, job);
     pthread_attr_destroy(&attributes);
 }

@@ -67,19 +67,17 @@ def test_long_texts_that_are_read_often_get_a_multiplicative_lstm_unless_told() 
     def cell(text: str, **options: Any) -> str:
         return str(recipe(text, **options).layer["network"].get("cell"))
 
-    assert [cell(PROSE * count) for count in (10, 400, 800, 20_000)] == ["lstm", "lstm", "mlstm", "lstm"]
+    assert [cell(PROSE * count) for count in (10, 800, 4000, 6000, 20_000)] == ["lstm", "lstm", "lstm", "mlstm", "lstm"]
     assert [cell(PROSE * 20_000, minutes=minutes) for minutes in (10, 40)] == ["lstm", "mlstm"]
-    assert [cell(PROSE * 800, training={"epochs": epochs}) for epochs in (13, 14)] == ["lstm", "mlstm"]
+    assert [cell(PROSE * 6000, training={"epochs": epochs}) for epochs in (13, 14)] == ["lstm", "mlstm"]
     assert cell("\n".join(["Barbara"] * 30_000), reading="line") == "lstm"
-    as_large = recipe(PROSE * 1100).layer[
-        "network"
-    ]  # of a multiplicative LSTM 1x256 each character would have too many weights
-    assert (as_large["cell"], as_large["hidden_size"]) == ("lstm", 256)
-    assert cell(PROSE * 800, training={"backend": "torch"}) == "lstm"
-    assert cell(PROSE * 800, network={"cell": "gru"}) == "None"
-    on_gpu = choose_recipe(corpus(PROSE * 800), Chosen.of(resolved()), minutes=5, machine=assumed_gpu("a GPU", "lstm"))
+    network = recipe(PROSE * 5000).layer["network"]  # in a multiplicative LSTM 1x512 each character would have too many weights
+    assert (network["cell"], network["hidden_size"]) == ("lstm", 512)
+    assert cell(PROSE * 6000, training={"backend": "torch"}) == "lstm"
+    assert cell(PROSE * 6000, network={"cell": "gru"}) == "None"
+    on_gpu = choose_recipe(corpus(PROSE * 6000), Chosen.of(resolved()), minutes=5, machine=assumed_gpu("a GPU", "lstm"))
     assert on_gpu.layer["network"]["cell"] == "lstm"
-    assert "mlstm 1x128 (--cell, --hidden-size) reads" in recipe(PROSE * 800, minutes=0.5).reasons[0]
+    assert "mlstm 1x512 (--cell, --hidden-size) reads" in recipe(PROSE * 6000).reasons[0]
 
 
 def test_a_network_with_many_weights_for_each_character_loses_more_in_as_many_passes() -> None:
@@ -199,7 +197,7 @@ def test_help_says_of_all_that_is_chosen_that_it_is() -> None:
 
 def test_three_reasons_name_the_network_what_is_dropped_and_how_it_learns() -> None:
     size, dropped, learning = recipe(PROSE * 1000).reasons
-    assert "5 minutes on 2 cores (--minutes): mlstm 1x" in size
+    assert "5 minutes on 2 cores (--minutes): lstm 1x" in size
     assert "%" in dropped
     assert "state is carried" in learning
 

@@ -61,7 +61,7 @@ DROPPED_OF_LINES_BY_PASSES = (
 OPTIMIZERS = ("muon", "adamw")  # with any other no rate and no schedule is chosen
 # A multiplicative LSTM of as many units is better where an LSTM has the time to read the text so often, but not where each line
 # is a text of its own, nor in shorter texts. A GPU and PyTorch have fast kernels of their own for an LSTM alone.
-PASSES_FOR_PRODUCTS, ENOUGH_FOR_PRODUCTS = 14.0, 25_000  # passes, characters
+PASSES_FOR_PRODUCTS, ENOUGH_FOR_PRODUCTS = 14.0, 200_000  # passes, characters
 # For texts of fewer characters Muon is not better than AdamW, and it fails on the shortest. Its steps take so long that each
 # has to read so many tokens: those of short lines do not.
 ENOUGH_FOR_MUON, TOKENS_OF_A_STEP = 25_000, 512
