@@ -107,7 +107,8 @@ def measure_train(
 ) -> None:
     """Characters a second in training, chargen and others in turn. Processors with AVX2 alone have a table of their own."""
     kernels = kernels_or_none()
-    _report("train-avx2" if kernels and kernels.instructions == AVX2.name else "train", lambda: train.measure(sizes=sizes, cells=cells, against=against), as_json)
+    kind = "train-avx2" if kernels and kernels.instructions == AVX2.name else "train"
+    _report(kind, lambda: train.measure(sizes=sizes, cells=cells, against=against), as_json)
 
 
 @main.command("sample")
