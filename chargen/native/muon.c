@@ -64,26 +64,14 @@ static void iterate(Iteration *it, long small, long large) {
     }
 }
 
-static double length_of(const float *values, long count) {
-    double total = 0;
-    for (long first = 0; first < count; first += 1024) {
-        vec sums = {};
-        for (long k = first; k < count && k < first + 1024; k += WIDTH) {
-            vec part = load_part(values + k, count - k);
-            sums += part * part;
-        }
-        for (int lane = 0; lane < WIDTH; lane++) total += sums[lane];
-    }
-    return sqrt(total);
-}
-
 static void take_step(const Group *group, Iteration *it) {
     int upright = group->high > group->wide;
     long small = upright ? group->wide : group->high, large = upright ? group->high : group->wide;
     const float *momentum = group->momentum;
     if (upright) transpose(momentum, large, small, group->next, it->x, large);
     else for (long row = 0; row < small; row++) memcpy(it->x + row * large, momentum + row * group->next, 4 * large);
-    float scale = 1 / (length_of(it->x, small * large) + 1e-12);
+    const float *const x[] = {it->x};
+    float scale = 1 / (sqrt(sum_of_squares(&(Sum){x, 1, 1}, small * large, 1)) + 1e-12);
     for (long k = 0; k < small * large; k++) it->x[k] *= scale;
     for (int k = 0; k < ITERATIONS; k++) iterate(it, small, large);
     float *step = it->x;

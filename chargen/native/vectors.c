@@ -97,3 +97,25 @@ static void transpose(const float *from, long high, long wide, long next, float 
                     for (long c = 0; c < wide - column && c < 8; c++) tile_to[c * next_to + r] = tile[r * next + c];
         }
 }
+
+/* The sum of `count` arrays, every `apart`-th of a list. */
+typedef struct { const float *const *arrays; long count, apart; } Sum;
+INLINE vec sum_part(const Sum *sum, long i, long left) { /* of the numbers from i on */
+    vec part = load_part(sum->arrays[0] + i, left);
+    for (long k = 1; k < sum->count; k++) part += load_part(sum->arrays[k * sum->apart] + i, left);
+    return part;
+}
+enum { PIECE = 4096 }; /* numbers whose squares are added up in float32 */
+static double sum_of_squares(const Sum *sum, long size, float times) { /* of the sum times a number */
+    double total = 0;
+    for (long begin = 0; begin < size; begin += PIECE) {
+        long end = size - begin < PIECE ? size : begin + PIECE;
+        vec squares = all(0);
+        for (long i = begin; i < end; i += WIDTH) {
+            vec part = sum_part(sum, i, end - i) * times;
+            squares += part * part;
+        }
+        for (int u = 0; u < WIDTH; u++) total += squares[u];
+    }
+    return total;
+}
