@@ -2,7 +2,7 @@
 
 Each case trains on one core, all cores at a time, and has a row for the settings as chosen and one for each fixed setting. The
 figure is the loss of a part of the text that training did not see. It is cut from the training parts of the texts of
-benchmarks/quality.py, so that no setting is chosen by their test parts. All networks are LSTMs.
+benchmarks/quality.py, so that no setting is chosen by their test parts.
 """
 
 import json
@@ -98,7 +98,7 @@ def _row(case: Case, setting: str, folder: Path, scale: float) -> dict[str, Any]
     own = folder / f"{case.kind}-{case.characters}-{case.minutes:g}" / setting.replace(" ", "-")
     own.mkdir(parents=True, exist_ok=True)
     split = case.split(own)
-    options = ("--minutes", case.minutes * scale, "--cell", "lstm", *LAST_WEIGHTS, "--no-memory", *FIXED.get(setting, ()))
+    options = ("--minutes", case.minutes * scale, *LAST_WEIGHTS, "--no-memory", *FIXED.get(setting, ()))
     trained = trained_once(split, (*options, "--random-seed", 1), own)
     nats = next(iter(evaluate(trained.last_model, text=split.test).values()))
     return {

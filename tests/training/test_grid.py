@@ -47,7 +47,7 @@ def test_what_is_chosen_today_is_about_as_good_as_the_best_fixed_settings(case: 
         pytest.skip(f"the text of {case.kind} is not here: ../shared/data is missing")
     texts, reading = (text.split("\n"), "line") if case.kind == "names" else ([text], "document")
     corpus = Corpus(case.kind, Documents.of(map(Document, texts)), reading, "0" * 64)
-    sections = {"corpus": {"validation_split": 0.0}, "network": {"cell": "lstm"}}  # of the table
+    sections = {"corpus": {"validation_split": 0.0}}  # of the table
     chosen = Chosen.of(resolve(("command line", sections)))
     row = rows[0]
     seconds = case.minutes * 60 / row["members"] - OVERHEAD

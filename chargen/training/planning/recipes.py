@@ -25,9 +25,10 @@ PRESET_CORES = 2
 DEFAULT_PRESET = "balanced"
 
 # Up to so many units, how many characters each weight has to see for a network to be better than a smaller one.
-CHARACTERS_PER_WEIGHT = ((512, 1.4), (math.inf, 5.0))
+CHARACTERS_PER_WEIGHT = ((256, 1.4), (512, 9.0), (math.inf, 15.0))
 FOR_PRODUCTS = 0.64  # of them are enough for a multiplicative LSTM, so that it has as many units in the same time as an LSTM
-WEIGHTS_PER_CHARACTER = ((512, 7.0), (math.inf, 2.0))  # at most; with more, larger networks only overfit
+WEIGHTS_PER_CHARACTER = ((256, 14.0), (512, 7.0), (math.inf, 2.0))  # at most; with more, larger networks only overfit,
+WEIGHTS_PER_CHARACTER_OF_LINES = 7.0  # and in a list already with so many
 HIDDEN_SIZES = (64, 128, 256, 512, 768, 1024, 1536, 2048)
 SMALLEST_FED = 128  # units for any text but a tiny one: with much dropout they are better than fewer units
 TINY_TEXT = 700  # characters; a shorter text that is no list needs fewer units
@@ -43,12 +44,13 @@ VOCABULARY = {"char": 80, "byte": 200, "word": 10_000, "bpe": 1_000}  # tokens, 
 CHARACTERS_PER_TOKEN = {"char": 1, "byte": 1, "word": 5, "bpe": 3}
 MOST_MEMBERS = 3  # networks that are trained unless the user says; writing takes as long as with all of them
 ENOUGH_UNITS = 512  # from which on another network gains more than more units
-PASSES_OF_A_MEMBER = 14.0  # from which on another network gains more than reading the text once more
+PASSES_OF_A_MEMBER = 14.0  # from which on another network gains more than more passes, of which a short text needs more
 HARDLY_READ = 2  # passes, which do not overfit
 # Up to so many passes, these shares of the outputs and of the recurrent weights.
 DROPPED_BY_PASSES = ((HARDLY_READ, (0.0, 0.0)), (5, (0.1, 0.1)), (30, (0.2, 0.1)), (40, (0.3, 0.2)), (math.inf, (0.4, 0.4)))
 # A network with more weights for each character overfits in fewer passes: with twice as many weights, in half of them. So more
-# passes are counted for it, but in texts no more than 40: more dropout was not measured there.
+# passes are counted for it, but in texts no more than 40: more dropout was not measured there. With fewer weights, more
+# than 40 passes need no more dropout.
 WEIGHTS_THAT_OVERFIT, MOST_COUNTED = 2.0, 40
 MOST_COUNTED_OF_A_SHORT_LIST = 25  # passes; with more dropout they are no better
 DROPPED_OF_LINES_BY_PASSES = (
@@ -61,7 +63,7 @@ DROPPED_OF_LINES_BY_PASSES = (
 OPTIMIZERS = ("muon", "adamw")  # with any other no rate and no schedule is chosen
 # A multiplicative LSTM of as many units is better where an LSTM has the time to read the text so often, but not where each line
 # is a text of its own, nor in shorter texts. A GPU and PyTorch have fast kernels of their own for an LSTM alone.
-PASSES_FOR_PRODUCTS, ENOUGH_FOR_PRODUCTS = 14.0, 200_000  # passes, characters
+PASSES_FOR_PRODUCTS, ENOUGH_FOR_PRODUCTS = 20.0, 200_000  # passes, characters
 # For texts of fewer characters Muon is not better than AdamW, and it fails on the shortest. Its steps take so long that each
 # has to read so many tokens: those of short lines do not.
 ENOUGH_FOR_MUON, TOKENS_OF_A_STEP = 25_000, 512
@@ -109,10 +111,11 @@ def choose_members(corpus: Corpus, chosen: Chosen, *, minutes: float, machine: M
     can have the size of a single one, or `ENOUGH_UNITS`, and still read the text often.
     """
     size = _size_of(choose_recipe(corpus, chosen, minutes=minutes, machine=machine))
+    enough = PASSES_OF_A_MEMBER * _TextSize.of(corpus, chosen.settings).shortness ** (1 / 3)
     for members in range(MOST_MEMBERS, 1, -1):
         recipe = choose_recipe(corpus, chosen, minutes=minutes / members, machine=machine)
         as_large = _size_of(recipe) == size or (_size_of(recipe) or 0) >= ENOUGH_UNITS
-        if as_large and recipe.passes >= min(PASSES_OF_A_MEMBER, recipe.most_passes):
+        if as_large and recipe.passes >= min(enough, recipe.most_passes):
             return members
     return 1
 
@@ -243,7 +246,9 @@ def _network_size(chosen: Chosen, text: _TextSize, operations: float, largest: i
         weights = _num_weights(_with_network(chosen.settings, size), text)
         needed = fewer * _up_to(hidden_size, CHARACTERS_PER_WEIGHT) * weights
         worth_it = operations / (OPERATIONS_PER_WEIGHT * weights) >= needed
-        fed = weights <= _up_to(hidden_size, WEIGHTS_PER_CHARACTER) * text.characters
+        most = _up_to(hidden_size, WEIGHTS_PER_CHARACTER)
+        most = min(most, WEIGHTS_PER_CHARACTER_OF_LINES) if text.is_list else most
+        fed = weights <= most * text.characters
         fed = fed or (hidden_size <= SMALLEST_FED and not text.is_tiny)
         if not best or (worth_it and fed):
             best = size
@@ -275,12 +280,12 @@ def _regularisation(chosen: Chosen, passes: float, num_weights: int, text: _Text
 
 def _dropped(passes: float, num_weights: int, text: _TextSize) -> tuple[float, float]:
     """Return the shares of the outputs and of the recurrent weights to drop."""
-    sooner = max(1.0, num_weights / (WEIGHTS_THAT_OVERFIT * text.characters))
-    counted = passes * sooner if passes > HARDLY_READ else passes
+    sooner = num_weights / (WEIGHTS_THAT_OVERFIT * text.characters)
+    counted = passes * max(1.0, sooner) if passes > HARDLY_READ else passes
     if text.is_list:
         most = MOST_COUNTED_OF_A_SHORT_LIST if text.characters < SHORT_TEXT else math.inf
         return _up_to(min(counted, most), DROPPED_OF_LINES_BY_PASSES)
-    counted = max(passes, min(counted, MOST_COUNTED))
+    counted = passes if passes > MOST_COUNTED and sooner > 1 else min(counted, MOST_COUNTED)
     more = text.shortness**0.125
     outputs, weights = (min(round(20 * share * more) / 20, MOST_DROPPED) for share in _up_to(counted, DROPPED_BY_PASSES))
     return outputs, weights

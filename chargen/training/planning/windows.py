@@ -21,7 +21,7 @@ CLASSIC_CONTEXT = 40  # tokens, with targets "last"
 FEWEST_STEPS = 3000  # of the optimizer in a training; a short text gets smaller batches to reach them
 FEWEST_STEPS_OF_A_PASS = 4  # of any text
 # Context lengths, each with the number of tokens in a step from which it is chosen.
-CONTEXT_LENGTHS = ((128, 2048), (64, 512), (32, 0))
+CONTEXT_LENGTHS = ((128, 1024), (64, 512), (32, 0))
 SMALLEST_BATCH_OF_ONE_TARGET, LARGEST_BATCH_OF_ONE_TARGET = 8, 128  # where a window has one target
 
 
