@@ -111,7 +111,7 @@ def choose_members(corpus: Corpus, chosen: Chosen, *, minutes: float, machine: M
     can have the size of a single one, or `ENOUGH_UNITS`, and still read the text often.
     """
     size = _size_of(choose_recipe(corpus, chosen, minutes=minutes, machine=machine))
-    enough = PASSES_OF_A_MEMBER * _TextSize.of(corpus, chosen.settings).shortness ** (1 / 3)
+    enough = PASSES_OF_A_MEMBER * _TextSize.of(corpus, chosen.settings).shortness ** 0.25
     for members in range(MOST_MEMBERS, 1, -1):
         recipe = choose_recipe(corpus, chosen, minutes=minutes / members, machine=machine)
         as_large = _size_of(recipe) == size or (_size_of(recipe) or 0) >= ENOUGH_UNITS
