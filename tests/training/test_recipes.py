@@ -89,6 +89,34 @@ def test_a_network_with_many_weights_for_each_character_loses_more_in_as_many_pa
     assert dropped(1024, 2) == (0, 0)
 
 
+def test_more_than_40_passes_need_more_dropout_only_with_more_than_two_weights_for_each_character() -> None:
+    def dropped(length: int, epochs: int) -> tuple[float, float]:
+        chosen = {"network": {"hidden_size": 256}, "training": {"epochs": epochs}}
+        network = recipe(PROSE * length, **chosen).layer["network"]
+        return network["dropout"], network["weight_drop"]
+
+    assert dropped(6000, 39) == dropped(6000, 60) == (0.3, 0.2)
+    assert (dropped(2000, 39), dropped(2000, 60)) == ((0.3, 0.2), (0.4, 0.4))
+
+
+def test_a_text_may_have_more_weights_for_each_character_than_a_list() -> None:
+    text = "\n".join(["A line of some words"] * 2000)
+    assert [recipe(text, reading=reading).layer["network"]["hidden_size"] for reading in ("document", "line")] == [256, 128]
+
+
+def test_512_units_are_for_a_time_in_which_each_weight_sees_enough_characters() -> None:
+    sizes = [recipe(PROSE * 20_000, minutes=minutes).layer["network"]["hidden_size"] for minutes in (1, 8, 16)]
+    assert sizes == [256, 256, 512]
+
+
+def test_windows_are_long_in_all_but_small_steps() -> None:
+    def windows(minutes: float) -> tuple[int, int]:
+        training = planned(PROSE * 20_000, minutes=minutes).settings.training
+        return training.context_length, training.batch_size
+
+    assert [windows(minutes) for minutes in (0.5, 1, 5)] == [(64, 8), (128, 8), (128, 16)]
+
+
 def test_a_long_list_loses_more_of_a_large_network_a_short_list_does_not() -> None:
     def dropped(count: int, units: int, epochs: int = 20) -> tuple[float, float]:
         chosen = {"network": {"hidden_size": units}, "training": {"epochs": epochs}}

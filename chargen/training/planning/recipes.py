@@ -108,7 +108,7 @@ def choose_members(corpus: Corpus, chosen: Chosen, *, minutes: float, machine: M
     """Return how many networks to train in so many minutes, one after the other.
 
     The average of several networks is better than each of them, but not than a much larger network. So there are as many as
-    can have the size of a single one, or `ENOUGH_UNITS`, and still read the text often.
+    can have the size of a single one, or `ENOUGH_UNITS`, and still read the text often, a short one more often.
     """
     size = _size_of(choose_recipe(corpus, chosen, minutes=minutes, machine=machine))
     enough = PASSES_OF_A_MEMBER * _TextSize.of(corpus, chosen.settings).shortness ** 0.25
