@@ -18,7 +18,7 @@ from chargen.training.budget import Budget, find_budget, plan_within
 from chargen.training.devices import processor
 from chargen.training.devices.processor import multiplies_bfloat16
 from chargen.training.planning.machine import assumed_cores, assumed_gpu
-from chargen.training.planning.recipes import PRESETS, Chosen, Recipe, choose_recipe
+from chargen.training.planning.recipes import PRESETS, Chosen, Recipe, choose_members, choose_recipe
 from chargen.training.planning.text_plan import TextPlan, make_plan
 from chargen.training.planning.validation import _spread
 from chargen.training.trainer import resets_state
@@ -107,6 +107,15 @@ def test_a_text_may_have_more_weights_for_each_character_than_a_list() -> None:
 def test_512_units_are_for_a_time_in_which_each_weight_sees_enough_characters() -> None:
     sizes = [recipe(PROSE * 20_000, minutes=minutes).layer["network"]["hidden_size"] for minutes in (1, 8, 16)]
     assert sizes == [256, 256, 512]
+
+
+def test_each_of_several_networks_reads_a_short_text_more_often_than_a_long_one() -> None:
+    def fewest_passes(length: int) -> float:
+        chosen, text = Chosen.of(resolved(network={"hidden_size": 256})), corpus(PROSE * length)
+        enough = next(m for m in range(1, 2000) if choose_members(text, chosen, minutes=m / 10, machine=TWO_CORES) > 1)
+        return choose_recipe(text, chosen, minutes=enough / 20, machine=TWO_CORES).passes
+
+    assert fewest_passes(4000) < fewest_passes(600)
 
 
 def test_windows_are_long_in_all_but_small_steps() -> None:

@@ -27,8 +27,9 @@ DEFAULT_PRESET = "balanced"
 # Up to so many units, how many characters each weight has to see for a network to be better than a smaller one.
 CHARACTERS_PER_WEIGHT = ((256, 1.4), (512, 9.0), (math.inf, 15.0))
 FOR_PRODUCTS = 0.64  # of them are enough for a multiplicative LSTM, so that it has as many units in the same time as an LSTM
-WEIGHTS_PER_CHARACTER = ((256, 14.0), (512, 7.0), (math.inf, 2.0))  # at most; with more, larger networks only overfit,
-WEIGHTS_PER_CHARACTER_OF_LINES = 7.0  # and in a list already with so many
+# At most, up to so many units; with more, larger networks only overfit. Fewer in a list.
+WEIGHTS_PER_CHARACTER = ((256, 14.0), (512, 7.0), (math.inf, 2.0))
+WEIGHTS_PER_CHARACTER_OF_LINES = 7.0
 HIDDEN_SIZES = (64, 128, 256, 512, 768, 1024, 1536, 2048)
 SMALLEST_FED = 128  # units for any text but a tiny one: with much dropout they are better than fewer units
 TINY_TEXT = 700  # characters; a shorter text that is no list needs fewer units
@@ -44,13 +45,13 @@ VOCABULARY = {"char": 80, "byte": 200, "word": 10_000, "bpe": 1_000}  # tokens, 
 CHARACTERS_PER_TOKEN = {"char": 1, "byte": 1, "word": 5, "bpe": 3}
 MOST_MEMBERS = 3  # networks that are trained unless the user says; writing takes as long as with all of them
 ENOUGH_UNITS = 512  # from which on another network gains more than more units
-PASSES_OF_A_MEMBER = 14.0  # from which on another network gains more than more passes, of which a short text needs more
+PASSES_OF_A_MEMBER = 14.0  # from which on another network gains more than more passes; a short text needs more of them
 HARDLY_READ = 2  # passes, which do not overfit
 # Up to so many passes, these shares of the outputs and of the recurrent weights.
 DROPPED_BY_PASSES = ((HARDLY_READ, (0.0, 0.0)), (5, (0.1, 0.1)), (30, (0.2, 0.1)), (40, (0.3, 0.2)), (math.inf, (0.4, 0.4)))
 # A network with more weights for each character overfits in fewer passes: with twice as many weights, in half of them. So more
-# passes are counted for it, but in texts no more than 40: more dropout was not measured there. With fewer weights, more
-# than 40 passes need no more dropout.
+# passes are counted for it, but in texts no more than 40: more dropout was not measured there. With fewer than two
+# weights for each character, more passes than 40 get the dropout of 40.
 WEIGHTS_THAT_OVERFIT, MOST_COUNTED = 2.0, 40
 MOST_COUNTED_OF_A_SHORT_LIST = 25  # passes; with more dropout they are no better
 DROPPED_OF_LINES_BY_PASSES = (
