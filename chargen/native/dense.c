@@ -16,7 +16,7 @@ EXPORT void pack_dense(const Dense *d) {
 static void spread_all(const float *values, long width, long rows, word *left, word *columns) {
     long words = EVEN(rows) / PER_WORD;
     for (long q = 0; q < BLOCKS(width); q++)
-        spread(values + q * BLOCK, width, WIDE(q, width), rows, left ? left + q * EVEN(rows) * WORDS : NULL,
+        spread(values + q * BLOCK, width, NULL, WIDE(q, width), rows, left ? left + q * EVEN(rows) * WORDS : NULL,
                columns ? columns + q * 2 * words * 16 : NULL, words);
 }
 static void copy_out(const float *sums, long rows, long wide, float *to, long next) {

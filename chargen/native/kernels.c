@@ -179,14 +179,18 @@ static void weight_gradient(const word *left, const word *right, long count, lon
 
 /* ---------- between floats and words ---------- */
 
-/* values (B, wide), `next` apart -> a block of a left operand and of rows with `count` words a column, of those not NULL */
-static void spread(const float *values, long next, long wide, long B, word *left, word *rows, long count) {
-    for (long b = 0; b < B; b += PER_WORD, values += PER_WORD * next) {
+/* values (B, wide), `next` apart -> a block of a left operand and of rows with `count` words a column, of those not NULL.
+ * order: which rows of the values, (B), or NULL for the first ones */
+static void spread(const float *values, long next, const int32_t *order, long wide, long B, word *left, word *rows,
+                   long count) {
+    for (long b = 0; b < B; b += PER_WORD) {
+        const float *first = values + (order ? order[b] : b) * next;
 #ifdef BFLOAT16
+        const float *second = b + 1 < B ? values + (order ? order[b + 1] : b + 1) * next : NULL;
         vec even[2], odd[2];
         UNROLL for (int v = 0; v < 2; v++) {
-            even[v] = load_part(values + v * 16, wide - v * 16);
-            odd[v] = b + 1 < B ? load_part(values + next + v * 16, wide - v * 16) : (vec){};
+            even[v] = load_part(first + v * 16, wide - v * 16);
+            odd[v] = second ? load_part(second + v * 16, wide - v * 16) : (vec){};
         }
         if (left) {
             _mm512_storeu_si512(left + b * 16, halves(even[0], even[1]));
@@ -195,7 +199,7 @@ static void spread(const float *values, long next, long wide, long B, word *left
         if (rows) UNROLL for (int v = 0; v < 2; v++) store_paired(rows + (v * count + b / 2) * 16, even[v], odd[v]);
 #else
         UNROLL for (int u = 0; u < BLOCK; u += WIDTH) {
-            vec part = load_part(values + u, wide - u);
+            vec part = load_part(first + u, wide - u);
             if (left) store(left + (u / 16 * B + b) * 16 + u % 16, part);
             if (rows) store(rows + (u / 16 * count + b) * 16 + u % 16, part);
         }
@@ -399,7 +403,7 @@ INLINE int joins_middle(const Cell *cell, long slot) { return slot < cell->middl
 typedef struct {
     long cell, T, B, all_rows, D, H, V;           /* D is 0 with ids, V without */
     long threads, together;                       /* that share the rows; or the units of each step if above 1 */
-    const int32_t *ids;                           /* (T, all_rows) */
+    const int32_t *ids;                           /* (T, all_rows), ENDED after the end of a row */
     const float *table;                           /* (V, gates H), with the bias in it */
     const float *x, *kernel, *bias;               /* (T, all_rows, D), (D, gates H), (gates H) */
     const float *recurrent_kernel;                /* (H, gates H) */
@@ -490,17 +494,46 @@ EXPORT void pack_layer(const Layer *layer) { /* for many forward calls with the 
     pack_weights(&weights, layer, &CELLS[layer->cell], 0, BLOCKS(layer->H));
 }
 
+/* ---------- rows that end early ---------- */
+
+enum { ENDED = INT32_MIN }; /* the id of the steps after a row's end, which are not computed: its outputs are zeros there */
+
+/* order: the rows in the order in which they are computed, (B), those that end last first: so the ones that have not ended
+ * stand together. active: how many these are at a step, (T + 1). words: how many words of a column of `rows` the steps before
+ * have, (T + 1). ends: when each row ends, (B). */
+typedef struct { int32_t *order, *active, *words, *ends; } Rows;
+static void lay_out_rows(Rows *rows, Space *space, const Layer *l) {
+    rows->order = take(space, l->B), rows->ends = take(space, l->B);
+    rows->active = take(space, l->T + 1), rows->words = take(space, l->T + 1);
+}
+static long end_of(const Layer *l, long b) {
+    long end = l->T;
+    while (l->ids && end && l->ids[(end - 1) * l->all_rows + b] == ENDED) end--;
+    return end;
+}
+static void order_rows(const Rows *rows, const Layer *l) {
+    long placed = 0, words = 0;
+    for (long b = 0; b < l->B; b++) rows->ends[b] = end_of(l, b);
+    for (long t = l->T; t >= 0; t--) {
+        rows->active[t] = placed;
+        for (long b = 0; b < l->B; b++)
+            if (rows->ends[b] == t) rows->order[placed++] = b;
+    }
+    rows->active[l->T] = rows->active[l->T - 1]; /* whose states are those after all steps */
+    for (long t = 0; t <= l->T; words += EVEN(rows->active[t]) / PER_WORD, t++) rows->words[t] = words;
+}
+
 INLINE long id_at(const Layer *l, long t, long b) { /* the nearest one that is in the table */
     long id = l->ids[t * l->all_rows + b];
     return id < 0 ? 0 : id < l->V ? id : l->V - 1;
 }
 
-/* A block of (B, H) -> (B, 32), and back */
-static void to_block(const float *from, long B, long H, long j, float *to) {
-    for (long b = 0; b < B; b++, to += BLOCK) copy_block(to, from + b * H + j * BLOCK, WIDE(j, H));
+/* A block of some rows of (B, H) -> (rows, 32), and back */
+static void to_block(const float *from, const int32_t *order, long rows, long H, long j, float *to) {
+    for (long b = 0; b < rows; b++, to += BLOCK) copy_block(to, from + order[b] * H + j * BLOCK, WIDE(j, H));
 }
-static void from_block(const float *from, long B, long H, long j, float *to) {
-    for (long b = 0; b < B; b++, from += BLOCK) memcpy(to + b * H + j * BLOCK, from, 4 * WIDE(j, H));
+static void from_block(const float *from, const int32_t *order, long rows, long H, long j, float *to) {
+    for (long b = 0; b < rows; b++, from += BLOCK) memcpy(to + order[b] * H + j * BLOCK, from, 4 * WIDE(j, H));
 }
 
 /* Left operands: the hidden states before and after a step, the inputs, the middle state. A block of a state. */
@@ -520,10 +553,10 @@ typedef struct {
     long units, inputs; /* blocks */
     long first, end;    /* the blocks of units that this thread computes; all unless threads share the units of a step */
     long first_input, end_input; /* and of inputs, whose rows and gradients it writes */
-    long words, count;  /* of a column of `rows`, a step and in all */
-    long n;             /* numbers of a block of a state */
-    long operand, panel; /* words of a block of a left operand, of a panel of the recurrent kernel */
+    long n;             /* numbers of a block of a state of all rows */
+    long panel;         /* words of a panel of the recurrent kernel */
     int keep;
+    Rows rows;
     Kept kept;
     Weights weights;
     Work work;
@@ -531,10 +564,14 @@ typedef struct {
 static Run new_run(const Layer *l, int keep) {
     Run run = {.l = l, .cell = &CELLS[l->cell], .units = BLOCKS(l->H), .inputs = BLOCKS(l->D), .keep = keep};
     run.end = run.units, run.end_input = run.inputs;
-    run.words = EVEN(l->B) / PER_WORD, run.count = l->T * run.words;
-    run.n = l->B * BLOCK, run.operand = EVEN(l->B) * WORDS, run.panel = run.units * WORDS * BLOCK;
+    run.n = l->B * BLOCK, run.panel = run.units * WORDS * BLOCK;
     return run;
 }
+static long active(const Run *run, long t) { /* the rows of a step; the first so many of those that are computed */
+    return t < 0 ? run->l->B : run->rows.active[t];
+}
+static long operand(const Run *run, long t) { return EVEN(active(run, t)) * WORDS; } /* words of a block of a left operand */
+static long count(const Run *run) { return run->rows.words[run->l->T]; } /* words of a column of `rows` */
 static float *gates_at(const Run *run, long t, long j) {
     return run->kept.gates + ((run->keep ? t : 0) * run->units + j) * run->cell->slots * run->n;
 }
@@ -543,7 +580,7 @@ static float *carried_at(const Run *run, long t, long j) {
 }
 /* A block of rows, at a step; NULL where nothing is kept, or after the last step. */
 static word *rows_at(const Run *run, word *rows, long block, long t) {
-    return rows && t < run->l->T ? rows + (block * 2 * run->count + t * run->words) * 16 : NULL;
+    return rows && t < run->l->T ? rows + (block * 2 * count(run) + run->rows.words[t]) * 16 : NULL;
 }
 
 /* Set the sums of a block of units to the biases and, with ids, to the rows of the table. */
@@ -554,8 +591,8 @@ static void begin_sums(const Run *run, long t, long j, float *sums) {
     for (long slot = 0; slot < slots; slot++, bias += BLOCK) {
         int looked_up = l->ids && slot < run->cell->gates;
         const float *table = l->table + run->cell->gate[slot] * l->H + j * BLOCK;
-        for (long b = 0; b < l->B; b++, sums += BLOCK) {
-            const float *row = looked_up ? table + id_at(l, t, b) * run->cell->gates * l->H : NULL;
+        for (long b = 0; b < active(run, t); b++, sums += BLOCK) {
+            const float *row = looked_up ? table + id_at(l, t, run->rows.order[b]) * run->cell->gates * l->H : NULL;
             EACH(u, BLOCK) store(sums + u, load(bias + u) + (row ? load_part(row + u, wide - u) : (vec){}));
         }
     }
@@ -566,16 +603,17 @@ static void hand_on(const Run *run, long t, long j, const float *hidden) {
     const Layer *l = run->l;
     long wide = WIDE(j, l->H);
     for (long b = 0; b < l->B; b++) {
-        float *to = l->h + (t * l->all_rows + b) * l->H + j * BLOCK;
-        EACH(u, BLOCK) store_part(to + u, load(hidden + b * BLOCK + u), wide - u);
+        float *to = l->h + (t * l->all_rows + run->rows.order[b]) * l->H + j * BLOCK;
+        int ended = b >= active(run, t);
+        EACH(u, BLOCK) store_part(to + u, ended ? (vec){} : load(hidden + b * BLOCK + u), wide - u);
     }
-    spread(hidden, BLOCK, BLOCK, l->B, run->work.left[(t + 1) % 2] + j * run->operand,
-           rows_at(run, run->kept.hidden, j, t + 1), run->count);
+    spread(hidden, BLOCK, NULL, BLOCK, active(run, t + 1), run->work.left[(t + 1) % 2] + j * operand(run, t + 1),
+           rows_at(run, run->kept.hidden, j, t + 1), count(run));
 }
 
 static void finish_block(const Run *run, long t, long j) {
     float *after = carried_at(run, t + 1, j);
-    run->cell->forward(run->n, gates_at(run, t, j), carried_at(run, t, j), after, run->work.hidden);
+    run->cell->forward(active(run, t) * BLOCK, gates_at(run, t, j), carried_at(run, t, j), after, run->work.hidden);
     hand_on(run, t, j, run->cell->has_cell ? run->work.hidden : after);
 }
 
@@ -584,26 +622,28 @@ static void begin_step(const Run *run, long t) {
     const Layer *l = run->l;
     const Cell *cell = run->cell;
     const word *hidden = run->work.left[t % 2];
+    long rows = active(run, t), n = rows * BLOCK;
     for (long q = 0; q < run->inputs; q++)
-        spread(l->x + t * l->all_rows * l->D + q * BLOCK, l->D, WIDE(q, l->D), l->B, run->work.input + q * run->operand,
-               q >= run->first_input && q < run->end_input ? rows_at(run, run->kept.inputs, q, t) : NULL, run->count);
+        spread(l->x + t * l->all_rows * l->D + q * BLOCK, l->D, run->rows.order, WIDE(q, l->D), rows,
+               run->work.input + q * operand(run, t),
+               q >= run->first_input && q < run->end_input ? rows_at(run, run->kept.inputs, q, t) : NULL, count(run));
     for (long j = run->first; j < run->end; j++) {
         float *sums = gates_at(run, t, j);
         const word *panel = run->weights.input + j * cell->gates * run->inputs * WORDS * BLOCK;
         begin_sums(run, t, j, sums);
         if (run->inputs)
             for (long slot = 0; slot < cell->gates; slot++, panel += run->inputs * WORDS * BLOCK)
-                product(run->work.input, l->B, panel, run->inputs, sums + slot * run->n);
+                product(run->work.input, rows, panel, run->inputs, sums + slot * n);
         panel = run->weights.recurrent + j * cell->recurrent * run->panel;
         for (long slot = cell->first; slot < cell->first + cell->recurrent; slot++, panel += run->panel)
-            product(hidden, l->B, panel, run->units, sums + slot * run->n);
+            product(hidden, rows, panel, run->units, sums + slot * n);
         if (!cell->middle) {
             finish_block(run, t, j);
             continue;
         }
-        cell->to_middle(run->n, sums, carried_at(run, t, j), run->work.hidden);
-        spread(run->work.hidden, BLOCK, BLOCK, l->B, run->work.middle + j * run->operand, rows_at(run, run->kept.middle, j, t),
-               run->count);
+        cell->to_middle(n, sums, carried_at(run, t, j), run->work.hidden);
+        spread(run->work.hidden, BLOCK, NULL, BLOCK, rows, run->work.middle + j * operand(run, t),
+               rows_at(run, run->kept.middle, j, t), count(run));
     }
 }
 /* Finish a step whose middle state is known in all units. */
@@ -612,7 +652,8 @@ static void finish_step(const Run *run, long t) {
     for (long j = run->first; cell->middle && j < run->end; j++) {
         const word *panel = run->weights.middle + j * cell->middle * run->panel;
         for (long slot = 0; slot < cell->middle; slot++, panel += run->panel)
-            product(run->work.middle, run->l->B, panel, run->units, gates_at(run, t, j) + slot * run->n);
+            product(run->work.middle, active(run, t), panel, run->units,
+                    gates_at(run, t, j) + slot * active(run, t) * BLOCK);
         finish_block(run, t, j);
     }
 }
@@ -624,10 +665,14 @@ static int start_forward(Run *run, Space *space, const Layer *l, const Run *shar
     IN_NEW_MEMORY((*space), {
         if (!shared) lay_out_weights(&run->weights, l->packed ? &packed : space, l, run->cell);
         if (!shared) lay_out_kept(&run->kept, run->keep ? &kept : space, l, run->cell, run->keep);
+        if (!shared) lay_out_rows(&run->rows, space, l);
         lay_out_work(&run->work, space, l, run->cell);
         kept.used = packed.used = 0;
     });
-    if (shared) run->weights = shared->weights, run->kept = shared->kept, run->work.middle = shared->work.middle;
+    if (shared) {
+        run->weights = shared->weights, run->kept = shared->kept, run->rows = shared->rows;
+        run->work.middle = shared->work.middle;
+    } else order_rows(&run->rows, l);
     return DONE;
 }
 /* Begin at the states that the layer has. */
@@ -636,9 +681,9 @@ static void begin_forward(const Run *run) {
     if (!l->packed) pack_weights(&run->weights, l, run->cell, run->first, run->end);
     for (long j = 0; j < run->units; j++) {
         int own = j >= run->first && j < run->end;
-        spread(l->h0 + j * BLOCK, l->H, WIDE(j, l->H), l->B, run->work.left[0] + j * run->operand,
-               own ? rows_at(run, run->kept.hidden, j, 0) : NULL, run->count);
-        if (own) to_block(run->cell->has_cell ? l->c0 : l->h0, l->B, l->H, j, carried_at(run, 0, j));
+        spread(l->h0 + j * BLOCK, l->H, run->rows.order, WIDE(j, l->H), active(run, 0), run->work.left[0] + j * operand(run, 0),
+               own ? rows_at(run, run->kept.hidden, j, 0) : NULL, count(run));
+        if (own) to_block(run->cell->has_cell ? l->c0 : l->h0, run->rows.order, l->B, l->H, j, carried_at(run, 0, j));
     }
 }
 /* Read the units that others have computed in a step. */
@@ -648,12 +693,16 @@ static void take_others(const Run *run, long t) {
     word *left = run->work.left[(t + 1) % 2];
     for (long j = 0; j < run->units; j++)
         if (j < run->first || j >= run->end)
-            spread(hidden + j * BLOCK, l->H, WIDE(j, l->H), l->B, left + j * run->operand, NULL, 0);
+            spread(hidden + j * BLOCK, l->H, run->rows.order, WIDE(j, l->H), active(run, t + 1), left + j * operand(run, t + 1),
+                   NULL, 0);
 }
 static void finish_forward(const Run *run) {
     const Layer *l = run->l;
-    if (!run->cell->has_cell) return;
-    for (long j = run->first; j < run->end; j++) from_block(carried_at(run, l->T, j), l->B, l->H, j, l->last_cell);
+    for (long j = run->first; run->cell->has_cell && j < run->end; j++)
+        for (long t = l->T; t >= 0; t--) { /* of the rows that ended there */
+            long first = t < l->T ? active(run, t) : 0, rows = active(run, t - 1) - first;
+            from_block(carried_at(run, t, j) + first * BLOCK, run->rows.order + first, rows, l->H, j, l->last_cell);
+        }
 }
 
 /* ---------- backward ---------- */
@@ -670,8 +719,8 @@ static void lay_out_back(Back *back, Space *space, const Run *run) {
     back->input = take(space, run->inputs * cell->gates * run->panel);
     back->recurrent = take(space, units * cell->recurrent * run->panel);
     back->middle = take(space, units * cell->middle * run->panel);
-    for (int k = 0; k < 2; k++) back->left[k] = take(space, cell->slots * units * run->operand);
-    back->rows = take(space, cell->slots * units * BLOCK * run->count);
+    for (int k = 0; k < 2; k++) back->left[k] = take(space, cell->slots * units * EVEN(run->l->B) * WORDS);
+    back->rows = take(space, cell->slots * units * BLOCK * run->l->T * EVEN(run->l->B) / PER_WORD);
     back->d_carried = take(space, units * run->n);
     back->d_bias = take(space, units * cell->slots * BLOCK);
 }
@@ -702,21 +751,22 @@ static void pack_units_transposed(const Back *back, const Run *run) {
 /* Hand the gradient of a slot's sums back: to the products of the step before, to the weights' gradients. */
 static void hand_back(const Run *run, const Back *back, long t, long j, long slot) {
     const Layer *l = run->l;
-    const float *d_sums = back->d_sums + slot * run->n;
+    long rows = active(run, t);
+    const float *d_sums = back->d_sums + slot * rows * BLOCK;
     long block = slot * run->units + j, width = run->cell->gates * l->H, wide = WIDE(j, l->H);
     int in_gradient = run->inputs || joins(run->cell, slot) || joins_middle(run->cell, slot); /* of a kernel */
-    spread(d_sums, BLOCK, BLOCK, l->B, back->left[t % 2] + block * run->operand,
-           in_gradient ? rows_at(run, back->rows, block, t) : NULL, run->count);
+    spread(d_sums, BLOCK, NULL, BLOCK, rows, back->left[t % 2] + block * operand(run, t),
+           in_gradient ? rows_at(run, back->rows, block, t) : NULL, count(run));
     if (!l->ids || l->recurrent_bias) EACH(u, BLOCK) {
         float *to = back->d_bias + (j * run->cell->slots + slot) * BLOCK + u;
         vec sum = load(to);
-        for (long b = 0; b < l->B; b++) sum += load(d_sums + b * BLOCK + u);
+        for (long b = 0; b < rows; b++) sum += load(d_sums + b * BLOCK + u);
         store(to, sum);
     }
     if (!l->ids || slot >= run->cell->gates) return;
     float *table = l->d_table + run->cell->gate[slot] * l->H + j * BLOCK;
-    for (long b = 0; b < l->B; b++) {
-        float *to = table + id_at(l, t, b) * width;
+    for (long b = 0; b < rows; b++) {
+        float *to = table + id_at(l, t, run->rows.order[b]) * width;
         EACH(u, BLOCK) store_part(to + u, load_part(to + u, wide - u) + load(d_sums + b * BLOCK + u), wide - u);
     }
 }
@@ -726,13 +776,15 @@ static void start_hidden(const Run *run, const Back *back, long t, long j) {
     const Layer *l = run->l;
     const Cell *cell = run->cell;
     const float *carried = cell->has_cell ? NULL : back->d_carried + j * run->n;
-    for (long b = 0; b < l->B; b++)
+    for (long b = 0; b < active(run, t); b++) {
+        const float *from = l->d_h + (t * l->all_rows + run->rows.order[b]) * l->H + j * BLOCK;
         EACH(u, BLOCK) {
-            vec d = t < 0 ? (vec){} : load_part(l->d_h + (t * l->all_rows + b) * l->H + j * BLOCK + u, WIDE(j, l->H) - u);
+            vec d = t < 0 ? (vec){} : load_part(from + u, WIDE(j, l->H) - u);
             store(back->d_hidden + b * BLOCK + u, carried ? d + load(carried + b * BLOCK + u) : d);
         }
+    }
     if (t + 1 < l->T)
-        product(back->left[(t + 1) % 2] + cell->first * run->units * run->operand, l->B,
+        product(back->left[(t + 1) % 2] + cell->first * run->units * operand(run, t + 1), active(run, t + 1),
                 back->recurrent + j * cell->recurrent * run->panel, cell->recurrent * run->units, back->d_hidden);
 }
 
@@ -741,18 +793,19 @@ static void begin_step_back(const Run *run, const Back *back, long t) {
     const Cell *cell = run->cell;
     for (long j = run->first; j < run->end; j++) {
         start_hidden(run, back, t, j);
-        cell->backward(run->n, gates_at(run, t, j), carried_at(run, t, j), carried_at(run, t + 1, j), back->d_hidden,
-                       back->d_carried + j * run->n, back->d_sums);
+        cell->backward(active(run, t) * BLOCK, gates_at(run, t, j), carried_at(run, t, j), carried_at(run, t + 1, j),
+                       back->d_hidden, back->d_carried + j * run->n, back->d_sums);
         for (long slot = 0; slot < cell->early; slot++) hand_back(run, back, t, j, slot);
     }
 }
 static void finish_step_back(const Run *run, const Back *back, long t) {
     const Cell *cell = run->cell;
+    long rows = active(run, t), n = rows * BLOCK;
     for (long j = run->first; cell->middle && j < run->end; j++) {
-        memset(back->d_hidden, 0, 4 * run->n);
-        product(back->left[t % 2], run->l->B, back->middle + j * cell->middle * run->panel, cell->middle * run->units,
+        memset(back->d_hidden, 0, 4 * n);
+        product(back->left[t % 2], rows, back->middle + j * cell->middle * run->panel, cell->middle * run->units,
                 back->d_hidden);
-        cell->middle_backward(run->n, gates_at(run, t, j), carried_at(run, t, j), back->d_hidden,
+        cell->middle_backward(n, gates_at(run, t, j), carried_at(run, t, j), back->d_hidden,
                               back->d_carried + j * run->n, back->d_sums);
         for (long slot = cell->early; slot < cell->slots; slot++) hand_back(run, back, t, j, slot);
     }
@@ -760,12 +813,12 @@ static void finish_step_back(const Run *run, const Back *back, long t) {
 static void hand_inputs_back(const Run *run, const Back *back, long t) {
     const Layer *l = run->l;
     const Cell *cell = run->cell;
+    long rows = active(run, t);
     for (long q = run->first_input; q < run->end_input; q++) {
-        memset(back->d_hidden, 0, 4 * run->n);
-        product(back->left[t % 2], l->B, back->input + q * cell->gates * run->panel, cell->gates * run->units,
-                back->d_hidden);
-        for (long b = 0; b < l->B; b++) {
-            float *to = l->d_x + (t * l->all_rows + b) * l->D + q * BLOCK;
+        memset(back->d_hidden, 0, 4 * rows * BLOCK);
+        product(back->left[t % 2], rows, back->input + q * cell->gates * run->panel, cell->gates * run->units, back->d_hidden);
+        for (long b = 0; b < rows; b++) {
+            float *to = l->d_x + (t * l->all_rows + run->rows.order[b]) * l->D + q * BLOCK;
             EACH(u, BLOCK) store_part(to + u, load(back->d_hidden + b * BLOCK + u), WIDE(q, l->D) - u);
         }
     }
@@ -776,13 +829,13 @@ static void kernel_gradients(const Run *run, const Back *back) {
     const Cell *cell = run->cell;
     long width = cell->gates * l->H;
     for (long slot = 0; slot < cell->slots; slot++) {
-        const word *rows = back->rows + slot * run->units * BLOCK * run->count;
+        const word *rows = back->rows + slot * run->units * BLOCK * count(run);
         long at = cell->gate[slot] * l->H;
         if (joins(cell, slot) || joins_middle(cell, slot))
-            weight_gradient(joins(cell, slot) ? run->kept.hidden : run->kept.middle, rows, run->count, l->H, l->H, run->first,
+            weight_gradient(joins(cell, slot) ? run->kept.hidden : run->kept.middle, rows, count(run), l->H, l->H, run->first,
                             run->end, l->d_recurrent_kernel + at, width);
         if (run->inputs && slot < cell->gates)
-            weight_gradient(run->kept.inputs, rows, run->count, l->D, l->H, run->first, run->end, l->d_kernel + at, width);
+            weight_gradient(run->kept.inputs, rows, count(run), l->D, l->H, run->first, run->end, l->d_kernel + at, width);
     }
 }
 
@@ -816,14 +869,14 @@ static void begin_backward(const Run *run, const Back *back) {
     const Layer *l = run->l;
     pack_units_transposed(back, run);
     for (long j = run->first; run->cell->has_cell && j < run->end; j++)
-        to_block(l->d_last_cell, l->B, l->H, j, back->d_carried + j * run->n);
+        to_block(l->d_last_cell, run->rows.order, l->B, l->H, j, back->d_carried + j * run->n);
 }
 static void finish_backward(const Run *run, const Back *back) {
     const Layer *l = run->l;
     for (long j = run->first; j < run->end; j++) {
         start_hidden(run, back, -1, j);
-        for (long b = 0; b < l->B; b++) memcpy(l->d_h0 + b * l->H + j * BLOCK, back->d_hidden + b * BLOCK, 4 * WIDE(j, l->H));
-        if (run->cell->has_cell) from_block(back->d_carried + j * run->n, l->B, l->H, j, l->d_c0);
+        from_block(back->d_hidden, run->rows.order, l->B, l->H, j, l->d_h0);
+        if (run->cell->has_cell) from_block(back->d_carried + j * run->n, run->rows.order, l->B, l->H, j, l->d_c0);
     }
     kernel_gradients(run, back);
     bias_gradients(run, back);

@@ -17,6 +17,7 @@ Array = npt.NDArray[Any]
 Floats = npt.NDArray[np.float32]
 CellName = Literal["tanh", "relu", "lstm", "gru", "gru_reset_before", "mlstm"]
 
+ENDED = np.iinfo(np.int32).min  # the id of the steps after the end of a row; its outputs are zeros there
 CELLS: tuple[CellName, ...] = get_args(CellName)  # in the order of CELLS in kernels.c
 
 # The fields of the struct `Layer` of kernels.c

@@ -146,8 +146,10 @@ static int forward_units(const Layer *l, long count) {
     return result;
 }
 static void lay_out_members(Member *members, long count, Space *space) {
+    lay_out_rows(&members[0].run.rows, space, members[0].run.l);
     lay_out_back(&members[0].back, space, &members[0].run);
     for (long k = 0; k < count; k++) {
+        members[k].run.rows = members[0].run.rows;
         members[k].back = members[0].back;
         lay_out_own_back(&members[k].back, space, &members[0].run);
     }
@@ -159,6 +161,7 @@ static int backward_units(const Layer *l, long count) {
     Space space = {NULL, 0};
     for (long k = 0; k < count; k++) start_backward(&members[k].run, l);
     IN_NEW_MEMORY(space, lay_out_members(members, count, &space));
+    order_rows(&members[0].run.rows, l);
     clear_gradients(&members[0].run, &members[0].back);
     int result = run_jobs(backward_member, members, sizeof *members, count, members[0].team);
     free(space.start);

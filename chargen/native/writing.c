@@ -124,6 +124,7 @@ static int start_hand(Hand *h, const Hand *leader) { /* of a team, or NULL */
     int result = DONE;
     IN_NEW_MEMORY(h->own, lay_out_hand(h, &h->own));
     memset(h->spaces, 0, h->num_layers * sizeof *h->spaces);
+    memset(h->tokens, 0, h->rows * sizeof *h->tokens); /* no row ends, whatever is drawn later */
     memcpy(h->stopped, w->stopped + h->first, h->rows);
     for (long v = 0; v < PADDED(w->V); v++) h->mask[v] = v < w->V ? w->mask[v] : -INFINITY;
     place_layers(h);

@@ -9,7 +9,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from chargen.native.layer import CellName, LayerPass
+from chargen.native.layer import ENDED, CellName, LayerPass
 from chargen.native.library import AVX2, AVX512, BFLOAT16, Instructions, Kernels, NoKernelsError, library_path, load_library
 from chargen.native.library import processor_flags as flags_of_processor
 from chargen.network import native_layer
@@ -60,8 +60,16 @@ def random_layer(cell: CellName, sizes: tuple[int, ...], seed: int = 0) -> dict[
     return made | ({"ids": rng.integers(-2, V + 2, (T, B)).astype(np.int32)} if V else {})
 
 
+def end_early(given: dict[str, np.ndarray], seed: int = 0) -> dict[str, np.ndarray]:
+    """Return a layer whose rows end at any step, some before the first and some after the last."""
+    steps, rows = given["ids"].shape
+    ends = np.random.default_rng(seed).integers(0, steps + 1, rows)
+    return given | {"ids": np.where(np.arange(steps)[:, None] < ends, given["ids"], np.int32(ENDED))}
+
+
 def reference(cell: CellName, given: dict[str, np.ndarray]) -> tuple[np.ndarray, np.ndarray]:
     """Return the outputs, (T, B, H), and the last cell state in the type of what is given."""
+    ended = given["ids"] == ENDED if "ids" in given else np.zeros(given["x"].shape[:2], bool)
     if "ids" in given:
         projected = given["table"][np.clip(given["ids"], 0, len(given["table"]) - 1)]
     else:
@@ -71,9 +79,10 @@ def reference(cell: CellName, given: dict[str, np.ndarray]) -> tuple[np.ndarray,
     kind = KINDS[cell](np.zeros((1, 1)), given["recurrent_kernel"], bias)
     state = LSTMState(given["h0"], given["c0"]) if "c0" in given else HiddenState(given["h0"])
     outputs = []
-    for row in projected:
-        output, state = kind.step(row, state)
-        outputs.append(output)
+    for row, over in zip(projected, ended[..., None], strict=True):
+        output, after = kind.step(row, state)
+        state = type(state)(*[np.where(over, *pair) for pair in zip(state, after, strict=True)])
+        outputs.append(np.where(over, 0, output))
     return np.stack(outputs), state[-1]
 
 
@@ -93,18 +102,18 @@ def slope(loss: Callable[[dict[str, np.ndarray]], float], given: dict[str, np.nd
 def test_threads_that_share_units_compute_the_same_bytes_as_one(
     cell: CellName, sizes: tuple[int, ...], together: int, instructions: Instructions
 ) -> None:
-    check_together(kernels_of(instructions), cell, sizes, together)
+    check_together(kernels_of(instructions), cell, random_layer(cell, sizes), together)
 
 
 def test_threads_that_wait_for_each_other_too_long_leave_the_rest_to_one() -> None:
     """There are more threads than any core can run, so most of them wait."""
-    check_together(kernels_of(AVX2), "mlstm", (300, 4, 40, 1000, 0), 30)
+    check_together(kernels_of(AVX2), "mlstm", random_layer("mlstm", (300, 4, 40, 1000, 0)), 30)
 
 
-def check_together(kernels: Kernels, cell: CellName, sizes: tuple[int, ...], together: int) -> None:
-    given = random_layer(cell, sizes)
+def check_together(kernels: Kernels, cell: CellName, given: dict[str, np.ndarray], together: int) -> None:
     rng, results = np.random.default_rng(1), []
-    d_hidden = rng.normal(size=(sizes[0], sizes[1], sizes[3])).astype(np.float32)
+    steps = len(given["ids" if "ids" in given else "x"])
+    d_hidden = rng.normal(size=(steps, *given["h0"].shape)).astype(np.float32)
     d_last_cell = rng.normal(size=d_hidden.shape[1:]).astype(np.float32) if "c0" in given else None
     for count in (1, together):
         layer = LayerPass(kernels, cell, given, together=count)
@@ -123,8 +132,22 @@ def test_outputs_and_gradients_are_those_of_the_cell(
     check(kernels_of(instructions), cell, sizes, threads, TOLERANCE[instructions])
 
 
+@pytest.mark.parametrize("sizes", [size for size in SIZES if size[-1]], ids=str)
+@pytest.mark.parametrize("cell", CELLS)
+def test_rows_that_end_early_have_outputs_of_zero_and_their_own_gradients(
+    cell: CellName, sizes: tuple[int, ...], instructions: Instructions
+) -> None:
+    kernels = kernels_of(instructions)
+    check_together(kernels, cell, end_early(random_layer(cell, sizes)), 2)
+    for threads in (1, 2):
+        check_layer(kernels, cell, end_early(random_layer(cell, sizes)), threads, TOLERANCE[instructions])
+
+
 def check(kernels: Kernels, cell: CellName, sizes: tuple[int, ...], threads: int, tolerance: float) -> None:
-    given = random_layer(cell, sizes)
+    check_layer(kernels, cell, random_layer(cell, sizes), threads, tolerance)
+
+
+def check_layer(kernels: Kernels, cell: CellName, given: dict[str, np.ndarray], threads: int, tolerance: float) -> None:
     layer = LayerPass(kernels, cell, given, threads=threads)
     hidden, last_cell = layer.forward()
     expected, expected_cell = reference(cell, in_float64(given))
@@ -154,10 +177,16 @@ def check(kernels: Kernels, cell: CellName, sizes: tuple[int, ...], threads: int
 
 
 @settings(max_examples=30)
-@given(st.sampled_from(CELLS), st.tuples(*[st.integers(1, most) for most in (3, 40, 70, 70)]), st.booleans(), st.integers(1, 3))
-def test_any_shape_will_do(cell: CellName, sizes: tuple[int, int, int, int], reads_ids: bool, threads: int) -> None:
+@given(
+    st.sampled_from(CELLS),
+    st.tuples(*[st.integers(1, most) for most in (3, 40, 70, 70)]),
+    st.sampled_from(["rows", "ids", "ids that end"]),
+    st.integers(1, 3),
+)
+def test_any_shape_will_do(cell: CellName, sizes: tuple[int, int, int, int], reads: str, threads: int) -> None:
     T, B, D, H = sizes
-    check(kernels_of(AVX2), cell, (T, B, 0, H, D) if reads_ids else (T, B, D, H, 0), threads, TOLERANCE[AVX2])
+    given = random_layer(cell, (T, B, D, H, 0) if reads == "rows" else (T, B, 0, H, D))
+    check_layer(kernels_of(AVX2), cell, end_early(given) if reads == "ids that end" else given, threads, TOLERANCE[AVX2])
 
 
 def test_numbers_that_are_too_large_saturate_and_nan_stays(instructions: Instructions) -> None:

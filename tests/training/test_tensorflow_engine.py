@@ -7,6 +7,8 @@ import numpy as np
 import pytest
 
 from chargen.corpus.windows import Batch
+from chargen.native.layer import ENDED
+from chargen.native.library import kernels_or_none
 from chargen.scratch.initializers import initial_weights
 from chargen.settings.schema import NetworkConfig, TrainingConfig
 from chargen.training.devices.backend import load_backend, num_shards
@@ -21,6 +23,7 @@ from chargen.training.engines.losses import FIGURES_OF_TEXT  # noqa: E402
 from chargen.training.engines.tensorflow_engine import TensorFlowEngine  # noqa: E402
 from chargen.training.export import find_variable  # noqa: E402
 from chargen.training.keras_trainer import Sharing, choose_sharing  # noqa: E402
+from chargen.training.layers.recurrent import mark_ends  # noqa: E402
 from chargen.training.model import build_model, make_optimizer  # noqa: E402
 
 K, B, T, V = 3, 4, 5, 7
@@ -154,6 +157,29 @@ def test_one_shard_takes_executions_of_any_length() -> None:
     assert by_one.figures() == at_once.figures()
     for one, other in zip(weights_of(at_once.model), weights_of(by_one.model), strict=True):
         np.testing.assert_array_equal(one, other)
+
+
+def test_steps_after_the_end_of_a_row_are_left_out(monkeypatch: pytest.MonkeyPatch) -> None:
+    if kernels_or_none("float32") is None:
+        pytest.skip("there are no kernels here")
+    config = replace(CONFIG, num_layers=1)
+    marking, whole = engine(config, shards=2), engine(config, shards=2)
+    assert marking._marks_ends
+    assert not engine(config, shards=2, stateful=True)._marks_ends
+    whole._marks_ends = False
+    ids, targets, weights = data()
+    for number, length in enumerate((0, 1, 4, 5)):
+        weights[:, number] = np.arange(T) < length
+    for one in (marking, whole):
+        one.train(Batch(ids, targets, weights))
+    assert marking.figures() == pytest.approx(whole.figures(), abs=1e-6)
+    for own, other in zip(weights_of(marking.model), weights_of(whole.model), strict=True):
+        np.testing.assert_allclose(own, other, atol=1e-5)
+
+
+def test_a_row_ends_after_its_last_position_with_a_weight() -> None:
+    marked = mark_ends(tf.constant([[1, 2, 3], [4, 5, 6], [7, 8, 9]]), tf.constant([[0, 1, 0], [0, 0, 0], [1, 1, 0.5]]))
+    assert marked.numpy().tolist() == [[1, 2, ENDED], [ENDED, ENDED, ENDED], [7, 8, 9]]
 
 
 def test_a_small_step_is_not_shared() -> None:

@@ -13,7 +13,7 @@ from keras import ops
 from chargen.corpus.windows import Batch
 from chargen.runs.checkpoints import Arrays
 from chargen.training.engines.losses import Summed
-from chargen.training.layers.recurrent import share_units
+from chargen.training.layers.recurrent import TokenRecurrent, mark_ends, share_units
 
 Tensor = Any  # of the backend
 Tensors = list[Tensor]
@@ -53,6 +53,8 @@ class Engine(ABC):
         recurrent = [layer for layer in model._flatten_layers() if isinstance(layer, keras.layers.RNN)]
         self._state_variables = [state for layer in recurrent for state in keras.tree.flatten(layer.states or ())]
         self._carried_variables = [*model.non_trainable_variables, *self._state_variables]
+        stops = any(isinstance(layer, TokenRecurrent) and layer.stops_at_ends for layer in model.layers)
+        self._marks_ends = stops and not self._state_variables and largest.targets.ndim == largest.inputs.ndim
 
     @abstractmethod
     def train(self, batches: Batch) -> None:
@@ -130,6 +132,8 @@ class Engine(ABC):
         self, values: Tensors, carried: Tensors, ids: Tensor, targets: Tensor, sample_weights: Tensor, *, training: bool
     ) -> tuple[Tensor, Tensors]:
         """Return the sums of the figures of some rows, (F,), and the new carried variables, without changing any variable."""
+        if self._marks_ends:
+            ids = mark_ends(ids, sample_weights)
         given = zip([*self.model.trainable_variables, *self._carried_variables], [*values, *carried], strict=True)
         with keras.StatelessScope(state_mapping=list(given)) as scope:
             logits = self.model(ids, training=training)

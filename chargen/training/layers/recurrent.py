@@ -14,13 +14,13 @@ from typing import Any
 import keras
 from keras import layers, ops
 
-from chargen.native.layer import CellName
+from chargen.native.layer import ENDED, CellName
 from chargen.native.library import Products
 from chargen.training.devices.backend import accelerated
 from chargen.training.layers.dropout import hash_masks
 from chargen.training.layers.loops import Tensor, look_up, run_gru, run_lstm, run_multiplicative_lstm, run_simple_rnn
 from chargen.training.layers.multiplicative import MultiplicativeLSTM
-from chargen.training.layers.native import Weights, native_run
+from chargen.training.layers.native import NativeRun, Weights, native_run
 
 
 class FusedRecurrent(layers.Layer):
@@ -74,11 +74,8 @@ class FusedRecurrent(layers.Layer):
 
     def _native_run(self, sequences: Tensor, *states: Tensor) -> Callable[[], tuple[Tensor, ...]] | None:
         """Return what runs all steps on the kernels, or None if they cannot: they are for a CPU, and for known shapes."""
-        cell = self.native_cell
-        if cell is None or self.compute_dtype != "float32" or not self._takes_shape(sequences.shape) or accelerated():
-            return None
-        run = native_run(self.products)
-        if run is None:
+        cell, run = self.native_cell, self._kernels
+        if cell is None or run is None or not self._takes_shape(sequences.shape):
             return None
         states, sharing = tuple(ops.copy(state) for state in states), {"threads": self.threads, "together": self.together}
         recurrent_kernel, recurrent_bias = ops.copy(self.cell.recurrent_kernel), self.recurrent_bias
@@ -87,6 +84,13 @@ class FusedRecurrent(layers.Layer):
             return lambda: run(cell, ids, weights, states, **sharing)
         weights = Weights(ops.copy(self.cell.kernel), self.input_bias, recurrent_kernel, recurrent_bias)
         return lambda: run(cell, ops.transpose(sequences, (1, 0, 2)), weights, states, **sharing)
+
+    @property
+    def _kernels(self) -> NativeRun | None:
+        """What runs the layer on the kernels, for sequences of a shape that they take."""
+        if self.native_cell is None or self.compute_dtype != "float32" or accelerated():
+            return None
+        return native_run(self.products)
 
     def _takes_shape(self, shape: tuple[Any, ...]) -> bool:
         """Tell whether the kernels take sequences of this shape, (B, T, D).
@@ -311,6 +315,18 @@ class TokenRecurrent(layers.Layer):
             yield
         finally:
             del attributes["table"]
+
+    @property
+    def stops_at_ends(self) -> bool:
+        """Whether the layer leaves out the steps after the end of a row, which `mark_ends` has marked."""
+        return self.recurrent._kernels is not None
+
+
+def mark_ends(ids: Tensor, sample_weights: Tensor) -> Tensor:
+    """Return ids, (B, T), where those after the last position of a row with a weight say that the row has ended."""
+    places = ops.arange(1, ids.shape[1] + 1)
+    ends = ops.max(ops.where(sample_weights > 0, places, 0), axis=1, keepdims=True)
+    return ops.where(places <= ends, ids, ENDED)
 
 
 def _ids(sequences: Tensor) -> Tensor:
