@@ -62,9 +62,9 @@ DROPPED_OF_LINES_BY_PASSES = (
     (math.inf, (0.2, 0.4)),
 )
 OPTIMIZERS = ("muon", "adamw")  # with any other no rate and no schedule is chosen
-# A multiplicative LSTM of as many units is better where an LSTM has the time to read the text so often, but not where each line
-# is a text of its own, nor in shorter texts. A GPU and PyTorch have fast kernels of their own for an LSTM alone.
-PASSES_FOR_PRODUCTS, ENOUGH_FOR_PRODUCTS = 20.0, 200_000  # passes, characters
+# A multiplicative LSTM of as many units is better where an LSTM has the time to read the text so often, a list more often, but
+# not in shorter texts. A GPU and PyTorch have fast kernels of their own for an LSTM alone.
+PASSES_FOR_PRODUCTS, PASSES_FOR_PRODUCTS_OF_LINES, ENOUGH_FOR_PRODUCTS = 20.0, 40.0, 150_000  # passes, passes, characters
 # For texts of fewer characters Muon is not better than AdamW, and it fails on the shortest. Its steps take so long that each
 # has to read so many tokens: those of short lines do not.
 ENOUGH_FOR_MUON, TOKENS_OF_A_STEP = 25_000, 512
@@ -225,13 +225,14 @@ def _cell(chosen: Chosen, text: _TextSize, operations: float, machine: Machine) 
     network, backend = chosen.settings.network, chosen.settings.training.backend
     if chosen.any("network.cell") or machine.gpu or backend == "torch":
         return network.cell
-    if text.is_list or text.characters < ENOUGH_FOR_PRODUCTS:
+    if text.characters < ENOUGH_FOR_PRODUCTS:
         return network.cell
     size = _network_size(chosen, text, operations, machine.largest_size)
     passes = _passes(chosen, text, operations, _num_weights(_with_network(chosen.settings, size), text))
     other = Chosen(_with_network(chosen.settings, {"cell": "mlstm"}), chosen.names)
     as_large = _network_size(other, text, operations, machine.largest_size) == size
-    return "mlstm" if as_large and passes >= PASSES_FOR_PRODUCTS else network.cell
+    needed = PASSES_FOR_PRODUCTS_OF_LINES if text.is_list else PASSES_FOR_PRODUCTS
+    return "mlstm" if as_large and passes >= needed else network.cell
 
 
 def _network_size(chosen: Chosen, text: _TextSize, operations: float, largest: int) -> dict[str, int]:
