@@ -519,7 +519,7 @@ static void order_rows(const Rows *rows, const Layer *l) {
         for (long b = 0; b < l->B; b++)
             if (rows->ends[b] == t) rows->order[placed++] = b;
     }
-    rows->active[l->T] = rows->active[l->T - 1]; /* whose states are those after all steps */
+    if (l->T) rows->active[l->T] = rows->active[l->T - 1]; /* whose states are those after all steps */
     for (long t = 0; t <= l->T; words += EVEN(rows->active[t]) / PER_WORD, t++) rows->words[t] = words;
 }
 

@@ -129,7 +129,7 @@ def check_together(kernels: Kernels, cell: CellName, given: dict[str, np.ndarray
 def test_outputs_and_gradients_are_those_of_the_cell(
     cell: CellName, sizes: tuple[int, ...], threads: int, instructions: Instructions
 ) -> None:
-    check(kernels_of(instructions), cell, sizes, threads, TOLERANCE[instructions])
+    check(kernels_of(instructions), cell, random_layer(cell, sizes), threads, TOLERANCE[instructions])
 
 
 @pytest.mark.parametrize("sizes", [size for size in SIZES if size[-1]], ids=str)
@@ -140,14 +140,10 @@ def test_rows_that_end_early_have_outputs_of_zero_and_their_own_gradients(
     kernels = kernels_of(instructions)
     check_together(kernels, cell, end_early(random_layer(cell, sizes)), 2)
     for threads in (1, 2):
-        check_layer(kernels, cell, end_early(random_layer(cell, sizes)), threads, TOLERANCE[instructions])
+        check(kernels, cell, end_early(random_layer(cell, sizes)), threads, TOLERANCE[instructions])
 
 
-def check(kernels: Kernels, cell: CellName, sizes: tuple[int, ...], threads: int, tolerance: float) -> None:
-    check_layer(kernels, cell, random_layer(cell, sizes), threads, tolerance)
-
-
-def check_layer(kernels: Kernels, cell: CellName, given: dict[str, np.ndarray], threads: int, tolerance: float) -> None:
+def check(kernels: Kernels, cell: CellName, given: dict[str, np.ndarray], threads: int, tolerance: float) -> None:
     layer = LayerPass(kernels, cell, given, threads=threads)
     hidden, last_cell = layer.forward()
     expected, expected_cell = reference(cell, in_float64(given))
@@ -186,7 +182,7 @@ def check_layer(kernels: Kernels, cell: CellName, given: dict[str, np.ndarray], 
 def test_any_shape_will_do(cell: CellName, sizes: tuple[int, int, int, int], reads: str, threads: int) -> None:
     T, B, D, H = sizes
     given = random_layer(cell, (T, B, D, H, 0) if reads == "rows" else (T, B, 0, H, D))
-    check_layer(kernels_of(AVX2), cell, end_early(given) if reads == "ids that end" else given, threads, TOLERANCE[AVX2])
+    check(kernels_of(AVX2), cell, end_early(given) if reads == "ids that end" else given, threads, TOLERANCE[AVX2])
 
 
 def test_numbers_that_are_too_large_saturate_and_nan_stays(instructions: Instructions) -> None:

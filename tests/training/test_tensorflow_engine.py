@@ -19,6 +19,7 @@ import keras  # noqa: E402
 import tensorflow as tf  # noqa: E402
 
 from chargen.training import keras_trainer  # noqa: E402
+from chargen.training.engines import engine as engines  # noqa: E402
 from chargen.training.engines.losses import FIGURES_OF_TEXT  # noqa: E402
 from chargen.training.engines.tensorflow_engine import TensorFlowEngine  # noqa: E402
 from chargen.training.export import find_variable  # noqa: E402
@@ -164,14 +165,16 @@ def test_steps_after_the_end_of_a_row_are_left_out(monkeypatch: pytest.MonkeyPat
         pytest.skip("there are no kernels here")
     config = replace(CONFIG, num_layers=1)
     marking, whole = engine(config, shards=2), engine(config, shards=2)
-    assert marking._marks_ends
+    marked: list[None] = []
+    monkeypatch.setattr(engines, "mark_ends", lambda *given: marked.append(None) or mark_ends(*given))
     assert not engine(config, shards=2, stateful=True)._marks_ends
     whole._marks_ends = False
     ids, targets, weights = data()
     for number, length in enumerate((0, 1, 4, 5)):
         weights[:, number] = np.arange(T) < length
-    for one in (marking, whole):
+    for one, marks in ((whole, False), (marking, True)):
         one.train(Batch(ids, targets, weights))
+        assert bool(marked) == marks
     assert marking.figures() == pytest.approx(whole.figures(), abs=1e-6)
     for own, other in zip(weights_of(marking.model), weights_of(whole.model), strict=True):
         np.testing.assert_allclose(own, other, atol=1e-5)
