@@ -65,7 +65,8 @@ def chargen_trainer(
     from chargen.training.devices.backend import accelerated
     from chargen.training.engines.dataset import Executions
     from chargen.training.engines.losses import FIGURES_OF_TEXT
-    from chargen.training.keras_trainer import choose_sharing, engine_type
+    from chargen.training.engines.sharing import choose_sharing
+    from chargen.training.keras_trainer import engine_type
     from chargen.training.model import build_model, make_optimizer
     from chargen.training.planning.memory import choose_steps_per_execution
 
@@ -85,7 +86,7 @@ def chargen_trainer(
     together = min(choose_steps_per_execution(model.count_params(), tokens, gpu=accelerated()), plan.num_steps)
     executions, step = Executions(plan, steps=together), 0
     sharing = choose_sharing(network, size.batch_size, size.context_length, precision=precision)
-    engine = engine_type()(model, optimizer, FIGURES_OF_TEXT, **sharing._asdict(), largest=plan.batches(0, 0, together))
+    engine = engine_type()(model, optimizer, FIGURES_OF_TEXT, sharing=sharing, largest=plan.batches(0, 0, together))
 
     def train(steps: int) -> int:
         nonlocal step

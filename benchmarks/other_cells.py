@@ -63,14 +63,14 @@ def _trial(shape: Shape, training: Any, test: Any, vocab_size: int, *, seconds: 
     import keras
     import numpy as np
 
-    from chargen.training.devices.backend import num_shards
     from chargen.training.engines.losses import FIGURES_OF_TEXT
+    from chargen.training.engines.sharing import Sharing, num_shards
     from chargen.training.engines.tensorflow_engine import TensorFlowEngine
 
     keras.utils.set_random_seed(1)
     optimizer = keras.optimizers.AdamW(RATE, weight_decay=0.05, beta_2=0.98, global_clipnorm=1.0)
     model, first = _model(shape, vocab_size), _batch(training[: T + 1][None].repeat(B, axis=0))
-    engine = TensorFlowEngine(model, optimizer, FIGURES_OF_TEXT, shards=num_shards(B), largest=first)
+    engine = TensorFlowEngine(model, optimizer, FIGURES_OF_TEXT, sharing=Sharing(shards=num_shards(B)), largest=first)
     speed = _train(engine, training, seconds=seconds, steps=steps)
     blocks = np.stack([test[place : place + T + 1] for place in range(0, len(test) - T, T)])
     loss = _evaluated(engine, blocks[: len(blocks) // B * B])

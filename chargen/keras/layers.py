@@ -24,11 +24,7 @@ class _Compiled(FusedRecurrent):
     def __init__(self, *arguments: Any, **options: Any) -> None:
         super().__init__(*arguments, **options)
         self._compiled: Any = None
-
-    @property
-    def threads(self) -> int:
-        """All cores share the rows: `fit` does not cut batches into shards."""
-        return num_cores()
+        self.threads = num_cores()
 
     def inner_loop(self, sequences: Tensor, initial_state: Any, mask: Any, training: bool = False) -> Any:
         """Run all steps; return the last output, (B, H), all outputs, (B, T, H), and the last states."""

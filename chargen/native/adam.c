@@ -9,15 +9,36 @@ typedef struct {
     float orthogonal;            /* what orthogonal matrices of Muon are multiplied by */
 } Adam;
 
-/* What is written may be where it was read. */
-static void update(const Adam *a, const Weight *w, float scale, const Sum *gradients, const float *const *before,
-                   float *const *after, long next) {
-    const float *weights = before[0], *momentum = before[next], *velocity = before[2 * next];
-    float *new_weights = after[0], *new_momentum = after[next], *new_velocity = after[2 * next];
-    float alpha = w->gates ? 0 : a->alpha, beta_2_rest = w->gates ? 0 : a->beta_2_rest; /* Muon needs no velocity */
-    for (long i = 0; i < w->size; i += WIDTH) {
-        long left = w->size - i;
-        vec gradient = sum_part(gradients, i, left) * a->share * scale;
+/* What a step reads and writes: `count` arrays of weights. gradients of each shard (shards * count); weights, momentum and
+ * velocity (3 * count) before and after the step, which may be the same arrays. */
+typedef struct {
+    const Adam *adam;
+    long count, shards;
+    const Weight *weights;
+    const float *const *gradients, *const *before;
+    float *const *after;
+} Step;
+
+/* A thread that updates a part of every array; squares: the sum of those of its gradients. */
+typedef struct { const Step *step; Team *team; long member; double squares; } Updater;
+enum { WORTH_A_THREAD = 1 << 18 }; /* weights */
+
+static Range part_of(const Updater *u, long size) { /* of an array; vectors that are not cut */
+    Range vectors = range_of(u->team, u->member, (size + WIDTH - 1) / WIDTH);
+    return (Range){vectors.first * WIDTH, vectors.end * WIDTH < size ? vectors.end * WIDTH : size};
+}
+
+/* Update a part of array n. What is written may be where it was read. */
+static void update(const Step *s, long n, Range part, float scale) {
+    const Adam *a = s->adam;
+    const Sum gradients = {s->gradients + n, s->shards, s->count};
+    const float *weights = s->before[n], *momentum = s->before[n + s->count], *velocity = s->before[n + 2 * s->count];
+    float *new_weights = s->after[n], *new_momentum = s->after[n + s->count], *new_velocity = s->after[n + 2 * s->count];
+    int muon = s->weights[n].gates > 0; /* which needs no velocity */
+    float alpha = muon ? 0 : a->alpha, beta_2_rest = muon ? 0 : a->beta_2_rest;
+    for (long i = part.first; i < part.end; i += WIDTH) {
+        long left = part.end - i;
+        vec gradient = sum_part(&gradients, i, left) * a->share * scale;
         if (a->clip_value > 0 && !(a->clip_norm > 0)) gradient = within(gradient, a->clip_value);
         vec value = load_part(weights + i, left), m = load_part(momentum + i, left), v = load_part(velocity + i, left);
         m += (gradient - m) * a->beta_1_rest;
@@ -29,22 +50,45 @@ static void update(const Adam *a, const Weight *w, float scale, const Sum *gradi
     }
 }
 
-/* Of `count` arrays of weights: gradients of each shard (shards * count), then weights, momentum and velocity (3 * count)
- * before and after the step, which may be the same arrays. */
-EXPORT int adam(const Adam *a, long count, const Weight *weights, long threads, long shards, const float *const *gradients,
-                const float *const *before, float *const *after) {
+/* What clipping multiplies the gradients by, once all threads know their squares. */
+static float clipping(const Adam *a, const Updater *updaters, long count) {
     double squares = 0;
-    long num_groups = 0;
-    for (long n = 0; n < count; n++) {
-        if (a->clip_norm > 0) squares += sum_of_squares(&(Sum){gradients + n, shards, count}, weights[n].size, a->share);
-        num_groups += list_groups(weights + n, 0, NULL, NULL, NULL);
+    for (long k = 0; k < count; k++) squares += updaters[k].squares;
+    float norm = sqrt(squares);
+    return a->clip_norm * fminf(1 / norm, 1 / a->clip_norm) + (norm - norm); /* or NaN */
+}
+static int update_part(void *given) {
+    Updater *u = given;
+    const Step *s = u->step;
+    float scale = 1;
+    join(u->team);
+    for (long n = 0; n < s->count && s->adam->clip_norm > 0; n++) {
+        Range part = part_of(u, s->weights[n].size);
+        Sum gradients = {s->gradients + n, s->shards, s->count};
+        u->squares += sum_of_squares(&gradients, part.first, part.end, s->adam->share);
     }
-    float norm = sqrt(squares), scale = 1;
-    if (a->clip_norm > 0) scale = a->clip_norm * fminf(1 / norm, 1 / a->clip_norm) + (norm - norm); /* or NaN */
+    if (s->adam->clip_norm > 0) {
+        meet(u->team);
+        scale = clipping(s->adam, u - u->member, u->team ? u->team->count : 1);
+    }
+    for (long n = 0; n < s->count; n++) update(s, n, part_of(u, s->weights[n].size), scale);
+    return DONE;
+}
+
+/* Take a step, on so many threads at most. */
+EXPORT int adam(const Step *s, long threads) {
+    long size = 0, num_groups = 0;
+    for (long n = 0; n < s->count; n++) {
+        size += s->weights[n].size;
+        num_groups += list_groups(s->weights + n, 0, NULL, NULL, NULL);
+    }
+    long count = size < WORTH_A_THREAD || threads < 1 ? 1 : threads;
+    Team team = {};
+    Updater updaters[count];
+    for (long k = 0; k < count; k++) updaters[k] = (Updater){s, count > 1 ? &team : NULL, k};
+    run_jobs(update_part, updaters, sizeof *updaters, count, updaters[0].team);
     Group groups[num_groups + 1], *end = groups;
-    for (long n = 0; n < count; n++) {
-        update(a, weights + n, scale, &(Sum){gradients + n, shards, count}, before + n, after + n, count);
-        end += list_groups(weights + n, a->orthogonal, after[count + n], after[n], end);
-    }
+    for (long n = 0; n < s->count; n++)
+        end += list_groups(s->weights + n, s->adam->orthogonal, s->after[s->count + n], s->after[n], end);
     return orthogonal_steps(groups, end - groups, threads);
 }

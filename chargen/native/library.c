@@ -5,6 +5,7 @@
 #include "kernels.c"
 #include "threads.c"
 #include "dense.c"
+#include "loss.c"
 #include "muon.c"
 #include "adam.c"
 #include "memory.c"

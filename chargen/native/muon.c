@@ -71,7 +71,7 @@ static void take_step(const Group *group, Iteration *it) {
     if (upright) transpose(momentum, large, small, group->next, it->x, large);
     else for (long row = 0; row < small; row++) memcpy(it->x + row * large, momentum + row * group->next, 4 * large);
     const float *const x[] = {it->x};
-    float scale = 1 / (sqrt(sum_of_squares(&(Sum){x, 1, 1}, small * large, 1)) + 1e-12);
+    float scale = 1 / (sqrt(sum_of_squares(&(Sum){x, 1, 1}, 0, small * large, 1)) + 1e-12);
     for (long k = 0; k < small * large; k++) it->x[k] *= scale;
     for (int k = 0; k < ITERATIONS; k++) iterate(it, small, large);
     float *step = it->x;

@@ -2,6 +2,7 @@
 #include <immintrin.h>
 #include <pthread.h>
 #include <sched.h>
+#include <string.h>
 #include <time.h>
 
 enum { DONE, NO_MEMORY };
@@ -66,31 +67,82 @@ static void meet(Team *team) {
 static void join(const Team *team) { /* once it is known how many members there are */
     while (team && !__atomic_load_n(&team->count, __ATOMIC_ACQUIRE)) sched_yield();
 }
-static long share_of(const Team *team, long member, long blocks) { /* the first block of a member's */
-    return blocks * member / (team ? team->count : 1);
+static long share_of(const Team *team, long member, long count) { /* the first of so many things that is a member's */
+    return count * member / (team ? team->count : 1);
+}
+typedef struct { long first, end; } Range;
+static Range range_of(const Team *team, long member, long count) {
+    return (Range){share_of(team, member, count), share_of(team, member + 1, count)};
 }
 
 typedef int Task(void *part);
-typedef struct { Task *task; void *part; pthread_t thread; int started, result; const cpu_set_t *processors; } Job;
+typedef struct { Task *task; void *part; int started, done, result; const cpu_set_t *processors; } Job;
 
-static void *run_job(void *given) {
+/* A thread that has done its job lingers for a moment, because the next one often comes at once, and starting a thread takes as
+ * long as half a step of a small layer. Where one lingers there is the address of its `next`, until someone takes it. */
+enum { PLACES = 64, LINGERING = 100000 }; /* nanoseconds */
+static Job **lingering[PLACES];
+static void forget_lingering(void) { memset(lingering, 0, sizeof lingering); }
+__attribute__((constructor)) static void forget_in_children(void) { /* which have none of their parents' threads */
+    pthread_atfork(NULL, NULL, forget_lingering);
+}
+
+static void do_job(Job *job) {
+    job->result = job->task(job->part);
+    __atomic_store_n(&job->done, 1, __ATOMIC_RELEASE); /* after it the job may be gone */
+}
+static int leave_place(Job ***place, Job **own) {
+    return __atomic_compare_exchange_n(place, &(Job **){own}, NULL, 0, __ATOMIC_ACQ_REL, __ATOMIC_RELAXED);
+}
+static Job ***find_place(Job **own) {
+    for (int k = 0; k < PLACES; k++)
+        if (__atomic_compare_exchange_n(lingering + k, &(Job **){NULL}, own, 0, __ATOMIC_ACQ_REL, __ATOMIC_RELAXED))
+            return lingering + k;
+    return NULL;
+}
+/* Return the next job, or NULL if none came. */
+static Job *linger(void) {
+    Job *next = NULL, ***place = find_place(&next);
+    if (!place) return NULL;
+    long until = nanoseconds() + LINGERING;
+    for (long spins = 1;; spins++) {
+        Job *job = __atomic_load_n(&next, __ATOMIC_ACQUIRE);
+        if (job) return job;
+        _mm_pause();
+        if (spins % 64 == 0 && nanoseconds() > until && leave_place(place, &next)) return NULL;
+    }
+}
+static int hand_over(Job *job) { /* to a thread that lingers, if there is one */
+    for (int k = 0; k < PLACES; k++) {
+        Job **next = GET(lingering[k]) ? __atomic_exchange_n(lingering + k, NULL, __ATOMIC_ACQ_REL) : NULL;
+        if (next) {
+            __atomic_store_n(next, job, __ATOMIC_RELEASE);
+            return 1;
+        }
+    }
+    return 0;
+}
+
+static void *work(void *given) {
     Job *job = given;
     if (job->processors) pthread_setaffinity_np(pthread_self(), sizeof *job->processors, job->processors);
-    job->result = job->task(job->part);
+    for (; job; job = linger()) do_job(job);
     return NULL;
 }
 /* Start a thread on another processor than this one, which is busy; from then on the system may move it to any of those that
  * this thread may use. Left to itself the system starts it here if another thread is about to end on the other processors, and
  * moves it only after some milliseconds. */
 static void start_elsewhere(Job *job, const cpu_set_t *processors) {
+    pthread_t thread;
     pthread_attr_t attributes;
     pthread_attr_init(&attributes);
+    pthread_attr_setdetachstate(&attributes, PTHREAD_CREATE_DETACHED);
 #ifdef __GLIBC__ /* other C libraries have no pthread_attr_setaffinity_np */
     cpu_set_t others = *processors;
     CPU_CLR(sched_getcpu(), &others);
     if (CPU_COUNT(&others) && !pthread_attr_setaffinity_np(&attributes, sizeof others, &others)) job->processors = processors;
 #endif
-    job->started = !pthread_create(&job->thread, &attributes, run_job, job);
+    job->started = !pthread_create(&thread, &attributes, work, job);
     pthread_attr_destroy(&attributes);
 }
 /* Do a task on some parts of `size` bytes each: the first on this thread, and any that gets no thread, too. A team has as many
@@ -101,14 +153,16 @@ static int run_jobs(Task *task, void *parts, size_t size, long count, Team *team
     if (sched_getaffinity(0, sizeof processors, &processors)) CPU_ZERO(&processors);
     for (long k = 0; k < count; k++) {
         jobs[k] = (Job){.task = task, .part = (char *)parts + k * size};
-        if (k > 0) start_elsewhere(&jobs[k], &processors);
+        if (k > 0 && !(jobs[k].started = hand_over(&jobs[k]))) start_elsewhere(&jobs[k], &processors);
         if (k > 0 && !jobs[k].started && team) count = k;
     }
     if (team) __atomic_store_n(&team->count, count, __ATOMIC_RELEASE);
     int result = DONE;
     for (long k = 0; k < count; k++) {
-        if (jobs[k].started) pthread_join(jobs[k].thread, NULL);
-        else run_job(&jobs[k]);
+        if (!jobs[k].started) do_job(&jobs[k]);
+        for (long spins = 0; !__atomic_load_n(&jobs[k].done, __ATOMIC_ACQUIRE); spins++)
+            if (spins < SPINS) _mm_pause();
+            else sched_yield();
         if (jobs[k].result != DONE) result = jobs[k].result;
     }
     return result;

@@ -39,15 +39,8 @@ static void take_gradients(Layer *l, Space *space) {
     for (int k = 0; k < NUM_GRADIENTS; k++)
         if (*list[k].values) *list[k].values = take(space, list[k].count);
 }
-static void add_gradients(Layer *to, Layer *from) {
-    Gradient sums[NUM_GRADIENTS], terms[NUM_GRADIENTS];
-    list_gradients(to, sums), list_gradients(from, terms);
-    for (int k = 0; k < NUM_GRADIENTS; k++)
-        if (*sums[k].values)
-            for (long i = 0; i < sums[k].count; i++) (*sums[k].values)[i] += (*terms[k].values)[i];
-}
-
 typedef int Pass(const Layer *);
+static int forward_rows(const Layer *l), backward_rows(const Layer *l);
 typedef struct { Layer layer; Pass *pass; } Part;
 
 static int run_part(void *given) {
@@ -61,14 +54,32 @@ static void lay_out_parts(Part *parts, long count, Space *space, const Layer *l,
         if (k > 0) take_gradients(&parts[k].layer, space);
     }
 }
+/* A thread that adds up a part of the gradients of all parts, into those of the first. */
+typedef struct { Part *parts; long count, number; } Adder;
+static int add_gradients(void *given) {
+    const Adder *a = given;
+    Gradient to[NUM_GRADIENTS], from[NUM_GRADIENTS];
+    list_gradients(&a->parts[0].layer, to);
+    for (long k = 1; k < a->count; k++) {
+        list_gradients(&a->parts[k].layer, from);
+        for (int n = 0; n < NUM_GRADIENTS; n++) {
+            long end = to[n].count * (a->number + 1) / a->count;
+            for (long i = to[n].count * a->number / a->count; *to[n].values && i < end; i++)
+                (*to[n].values)[i] += (*from[n].values)[i];
+        }
+    }
+    return DONE;
+}
 static int share(const Layer *l, Pass *pass) {
     long count = num_parts(l);
     if (count <= 1) return pass(l);
     Part parts[count];
+    Adder adders[count];
+    for (long k = 0; k < count; k++) adders[k] = (Adder){parts, count, k};
     Space space = {NULL, 0};
     IN_NEW_MEMORY(space, lay_out_parts(parts, count, &space, l, pass));
     int result = run_jobs(run_part, parts, sizeof *parts, count, NULL);
-    for (long k = 1; result == DONE && k < count; k++) add_gradients(&parts[0].layer, &parts[k].layer);
+    if (result == DONE && pass == backward_rows) run_jobs(add_gradients, adders, sizeof *adders, count, NULL);
     free(space.start);
     return result;
 }
@@ -76,8 +87,9 @@ static int share(const Layer *l, Pass *pass) {
 /* ---------- units of a layer ---------- */
 
 static void choose_units(Run *run, const Team *team, long member) {
-    run->first = share_of(team, member, run->units), run->end = share_of(team, member + 1, run->units);
-    run->first_input = share_of(team, member, run->inputs), run->end_input = share_of(team, member + 1, run->inputs);
+    Range units = range_of(team, member, run->units), inputs = range_of(team, member, run->inputs);
+    run->first = units.first, run->end = units.end;
+    run->first_input = inputs.first, run->end_input = inputs.end;
 }
 static void choose_all(Run *run) { choose_units(run, NULL, 0); }
 

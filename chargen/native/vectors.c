@@ -33,6 +33,8 @@ INLINE vec root(vec x) { return (vec)_mm512_sqrt_ps((__m512)x); }
 INLINE vec rounded(vec x) { return (vec)_mm512_roundscale_ps((__m512)x, _MM_FROUND_TO_NEAREST_INT | _MM_FROUND_NO_EXC); }
 INLINE vec times_power_of_2(vec x, vec n) { return (vec)_mm512_scalef_ps((__m512)x, (__m512)n); }
 INLINE vec larger(vec a, vec b) { return (vec)_mm512_max_ps((__m512)a, (__m512)b); } /* b if one is NaN */
+INLINE float total(vec x) { return _mm512_reduce_add_ps((__m512)x); }
+INLINE float highest(vec x) { return _mm512_reduce_max_ps((__m512)x); }
 INLINE __mmask16 first(long count) { return count < 0 ? 0 : count < WIDTH ? (1 << count) - 1 : -1; }
 INLINE vec load_part(const float *from, long count) { return (vec)_mm512_maskz_loadu_ps(first(count), from); }
 INLINE void store_part(float *to, vec values, long count) { _mm512_mask_storeu_ps(to, first(count), (__m512)values); }
@@ -45,6 +47,14 @@ INLINE vec root(vec x) { return (vec)_mm256_sqrt_ps((__m256)x); }
 INLINE vec rounded(vec x) { return (vec)_mm256_round_ps((__m256)x, _MM_FROUND_TO_NEAREST_INT | _MM_FROUND_NO_EXC); }
 INLINE vec times_power_of_2(vec x, vec n) { return (vec)((ints)x + (__builtin_convertvector(n, ints) << 23)); }
 INLINE vec larger(vec a, vec b) { return (vec)_mm256_max_ps((__m256)a, (__m256)b); }
+INLINE float total(vec x) {
+    return ((x[0] + x[1]) + (x[2] + x[3])) + ((x[4] + x[5]) + (x[6] + x[7]));
+}
+INLINE float highest(vec x) {
+    float top = x[0];
+    for (int lane = 1; lane < WIDTH; lane++) top = x[lane] > top ? x[lane] : top;
+    return top;
+}
 INLINE __m256i first(long count) { return (__m256i)((ints){0, 1, 2, 3, 4, 5, 6, 7} < (int32_t)count - (ints){}); }
 INLINE vec load_part(const float *from, long count) { return (vec)_mm256_maskload_ps(from, first(count)); }
 INLINE void store_part(float *to, vec values, long count) { /* some processors take ten times as long for a masked store */
@@ -106,16 +116,16 @@ INLINE vec sum_part(const Sum *sum, long i, long left) { /* of the numbers from 
     return part;
 }
 enum { PIECE = 4096 }; /* numbers whose squares are added up in float32 */
-static double sum_of_squares(const Sum *sum, long size, float times) { /* of the sum times a number */
-    double total = 0;
-    for (long begin = 0; begin < size; begin += PIECE) {
-        long end = size - begin < PIECE ? size : begin + PIECE;
+static double sum_of_squares(const Sum *sum, long first, long end, float times) { /* of some of the sum, times a number */
+    double sum_so_far = 0;
+    for (long begin = first; begin < end; begin += PIECE) {
+        long last = end - begin < PIECE ? end : begin + PIECE;
         vec squares = all(0);
-        for (long i = begin; i < end; i += WIDTH) {
-            vec part = sum_part(sum, i, end - i) * times;
+        for (long i = begin; i < last; i += WIDTH) {
+            vec part = sum_part(sum, i, last - i) * times;
             squares += part * part;
         }
-        for (int u = 0; u < WIDTH; u++) total += squares[u];
+        sum_so_far += total(squares);
     }
-    return total;
+    return sum_so_far;
 }

@@ -90,25 +90,13 @@ static long num_rows(const Buffer *buffer) {
     return rows;
 }
 
-/* x (..., D), kernel (D, H), bias (H) -> outputs (..., H) */
-EXPORT void *xla_dense_forward(CallFrame *call) {
-    if (asks_for_version(call)) return NULL;
-    Dense dense = {DIM(1, 0), DIM(1, 1), ARG(1), ARG(2), NULL};
-    return answer(call, dense_forward(&dense, num_rows(call->args.items[0]), ARG(0), RET(0), 0));
-}
-/* x, kernel, d_outputs -> d_x, d_kernel, d_bias */
-EXPORT void *xla_dense_backward(CallFrame *call) {
-    if (asks_for_version(call)) return NULL;
-    Dense dense = {DIM(1, 0), DIM(1, 1), ARG(1), NULL, NULL};
-    return answer(call, dense_backward(&dense, num_rows(call->args.items[0]), ARG(0), ARG(2), RET(0), RET(1), RET(2)));
-}
-
-/* logits (..., V), targets (...), weights (...) -> loss (1), d_logits (..., V) */
+/* threads, x (..., D), kernel (D, V), bias (V), targets (...), weights (...) -> loss (1), d_x, d_kernel, d_bias; the gradients
+ * are without elements if only the loss is asked for */
 EXPORT void *xla_cross_entropy(CallFrame *call) {
     if (asks_for_version(call)) return NULL;
-    const Buffer *logits = call->args.items[0];
-    *(float *)RET(0) = cross_entropy(num_rows(logits), logits->dims[logits->rank - 1], ARG(0), ARG(1), ARG(2), RET(1));
-    return NULL;
+    Head head = {{DIM(2, 0), DIM(2, 1), ARG(2), ARG(3), NULL}, num_rows(call->args.items[1]), ARG(1), ARG(4), ARG(5)};
+    if (call->rets.items[3]->dims[0]) head.d_inputs = RET(1), head.d_kernel = RET(2), head.d_bias = RET(3);
+    return answer(call, cross_entropy(&head, *(int32_t *)ARG(0), RET(0)));
 }
 
 /* the fields of Adam; the number of threads, and of gates of each array of weights, or 0; then for all arrays: gradients of
@@ -126,8 +114,8 @@ EXPORT void *xla_adam(CallFrame *call) {
         const Buffer *one = call->rets.items[n];
         weights[n] = (Weight){num_rows(one) * (one->rank ? one->dims[one->rank - 1] : 1), num_rows(one), numbers[n + 1]};
     }
-    const float *const *state = before + given - 3 * count;
-    return answer(call, adam(ARG(0), count, weights, numbers[0], given / count - 3, before, state, after));
+    Step step = {ARG(0), count, given / count - 3, weights, before, before + given - 3 * count, after};
+    return answer(call, adam(&step, numbers[0]));
 }
 
 /* Register a handler with TensorFlow's XLA, whose XLA_FFI_GetApi() is given. Return NULL, or what XLA says. */

@@ -3,35 +3,30 @@
 import random
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import replace
-from typing import NamedTuple
 
 import keras
 import numpy as np
 
-from chargen.cores import num_cores
 from chargen.network.cells import Floats
 from chargen.network.network import Network, weight_shapes
 from chargen.runs.checkpoints import Arrays
 from chargen.scratch.initializers import initial_weights
 from chargen.settings.schema import NetworkConfig
-from chargen.training.devices.backend import accelerated, num_shards
+from chargen.training.devices.backend import accelerated
 from chargen.training.devices.ranks import ALONE, Ranks
 from chargen.training.engines.dataset import Executions
 from chargen.training.engines.engine import Engine
 from chargen.training.engines.losses import FIGURES_OF_TEXT, Summed
+from chargen.training.engines.sharing import Sharing, choose_sharing
 from chargen.training.export import export_network, find_variable
 from chargen.training.measurer import Measurer, steps_at_once
-from chargen.training.model import build_model, make_optimizer, runs_on_kernels
+from chargen.training.model import build_model, make_optimizer
 from chargen.training.planning.plan import Plan
 from chargen.training.planning.text_plan import TextPlan
 from chargen.training.planning.validation import Validation
 from chargen.training.recording.results import Figures
 from chargen.training.signals import RequestedSignal
 from chargen.training.trainer import resets_state
-
-# For threads to share the units of layers: so many units for each of them at least, and so many rows at most.
-UNITS_OF_A_CORE, ROWS_OF_A_CORE = 64, 8
-SMALL_STEP = 2_000_000  # multiply-adds of a recurrent product and one gate, over all positions
 
 Build = Callable[[int], keras.Model]  # makes a model for so many rows
 BuildMeasured = Callable[[int, bool], keras.Model]  # makes a model that measures so many rows, with a carried state or not
@@ -114,14 +109,13 @@ class KerasTrainer:
         return self._measurers[id(validation)]
 
     def _make_measurer(self, validation: Validation) -> Measurer:
-        shards, rows = self._engine.shards, validation.batches.batch_size
+        sharing, rows = self._engine.sharing, validation.batches.batch_size
         steps = steps_at_once(validation, self._steps)
         engine = engine_type(distributed=self._ranks.num_devices is not None)(
-            self._build_measured(rows // shards, validation.carried),
+            self._build_measured(rows // sharing.shards, validation.carried),
             keras.optimizers.SGD(),  # which is never used
             self._figures,
-            shards=shards,
-            together=self._engine.threads // shards,
+            sharing=sharing,
             largest=validation.batches.batches(0, 0, steps),
         )
         return Measurer(engine, validation, tuple(self._figures), steps=steps)
@@ -156,34 +150,7 @@ def _engine(plan: Plan, build: Callable[[int], keras.Model], figures: Mapping[st
     optimizer = make_optimizer(training, steps_per_epoch=plan.training.num_steps)
     largest = plan.training.batches(0, 0, steps)
     engine = engine_type(distributed=ranks.num_devices is not None)
-    return engine(model, optimizer, figures, **sharing._asdict(), largest=largest)
-
-
-class Sharing(NamedTuple):
-    """How the cores share a batch: so many shards of its rows, or threads that share the units of each recurrent layer."""
-
-    shards: int = 1
-    together: int = 1
-
-
-def choose_sharing(network: NetworkConfig, batch_size: int, context_length: int, *, precision: str = "float32") -> Sharing:
-    """Return how to share batches among the cores.
-
-    A small step takes longer if it is shared. In the kernels in C, threads share the units of layers in small batches: each
-    reads its part of the weights for all rows, instead of all weights for its rows, and all steps of an execution stay one
-    computation of XLA. Otherwise there is a shard for each core, with two exceptions: batch normalization needs the whole
-    batch, and PyTorch uses all cores without shards, and needs them only to drop the same values as the other backends.
-    """
-    if network.num_layers * network.hidden_size**2 * batch_size * context_length < SMALL_STEP:
-        return Sharing()
-    cores = num_cores()
-    few_rows = network.hidden_size >= UNITS_OF_A_CORE * cores and batch_size <= ROWS_OF_A_CORE * cores
-    if few_rows and runs_on_kernels(network, precision):
-        return Sharing(together=cores)
-    draws_nothing = network == network.undropped()
-    if network.embedding_norm == "batch" or (keras.backend.backend() == "torch" and draws_nothing):
-        return Sharing()
-    return Sharing(shards=num_shards(batch_size))
+    return engine(model, optimizer, figures, sharing=sharing, largest=largest)
 
 
 def engine_type(*, distributed: bool = False) -> type[Engine]:

@@ -26,9 +26,19 @@ def places(arrays: list[np.ndarray]) -> ctypes.Array[ctypes.c_void_p]:
 
 
 class Weight(ctypes.Structure):
-    """The struct of adam.c."""
+    """The struct of muon.c."""
 
     _fields_ = [(name, ctypes.c_long) for name in ("size", "rows", "gates")]
+
+
+class Step(ctypes.Structure):
+    """The struct of adam.c."""
+
+    _fields_ = [
+        ("adam", ctypes.c_void_p),
+        *((name, ctypes.c_long) for name in ("count", "shards")),
+        *((name, ctypes.c_void_p) for name in ("weights", "gradients", "before", "after")),
+    ]
 
 
 def step(
@@ -45,17 +55,9 @@ def step(
     given = np.array([*named.values(), 1 - BETA_1, 1 - BETA_2, EPSILON, RATE * OF_MUON], np.float32)
     after, count = [np.empty_like(one) for one in before], len(before) // 3
     sizes = [(one.size, len(one), number) for one, number in zip(before, gates or [0] * count, strict=False)]
-    flat = places([one for shard in gradients for one in shard])
-    kernels.library.adam(
-        ctypes.c_void_p(given.ctypes.data),
-        ctypes.c_long(count),
-        (Weight * count)(*sizes),
-        ctypes.c_long(threads),
-        ctypes.c_long(len(gradients)),
-        flat,
-        places(before),
-        places(after),
-    )
+    tables = [(Weight * count)(*sizes), places([one for shard in gradients for one in shard]), places(before), places(after)]
+    taken = Step(given.ctypes.data, count, len(gradients), *map(ctypes.addressof, tables))
+    assert not kernels.library.adam(ctypes.byref(taken), ctypes.c_long(threads))
     return after
 
 
@@ -103,6 +105,17 @@ def test_a_step(kernels: Kernels, sizes: list[int], shards: int, clipping: tuple
         step(kernels, gradients, before, **numbers), reference(gradients, before, **numbers), strict=True
     ):
         np.testing.assert_allclose(found, expected, rtol=1e-6, atol=1e-6)
+
+
+@pytest.mark.parametrize("threads", [2, 3])
+def test_threads_that_share_many_weights(kernels: Kernels, threads: int) -> None:
+    sizes = [300_001, 5, 20]
+    gradients, before = [arrays(sizes, 1)], [*arrays(sizes, 10), *arrays(sizes, 11), *map(np.abs, arrays(sizes, 12))]
+    numbers = {"share": 0.3, "clip_norm": 0.5}
+    for shared, alone in zip(
+        step(kernels, gradients, before, threads=threads, **numbers), step(kernels, gradients, before, **numbers), strict=True
+    ):
+        np.testing.assert_allclose(shared, alone, rtol=1e-6)
 
 
 def test_a_gradient_that_is_not_finite_stays_so(kernels: Kernels) -> None:

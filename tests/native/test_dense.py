@@ -1,6 +1,7 @@
 """The kernels of Dense layers and of the loss compute what NumPy does in float64."""
 
 import ctypes
+from typing import NamedTuple
 
 import numpy as np
 import pytest
@@ -37,31 +38,93 @@ def near(found: np.ndarray, expected: np.ndarray, tolerance: float) -> bool:
 def test_a_dense_layer(kernels: Kernels, instructions: Instructions, shape: tuple[int, int, int], relu: bool) -> None:
     N, D, H = shape
     rng = np.random.default_rng(shape)
-    inputs, kernel, d_outputs = (rng.normal(size=size).astype(np.float32) for size in ((N, D), (D, H), (N, H)))
+    inputs, kernel = (rng.normal(size=size).astype(np.float32) for size in ((N, D), (D, H)))
     bias, outputs = rng.normal(size=H).astype(np.float32), np.empty((N, H), np.float32)
     dense, tolerance = Dense(D, H, kernel.ctypes.data, bias.ctypes.data), TOLERANCE[instructions]
     library, rows = kernels.library, ctypes.c_long(N)
     assert not library.dense_forward(ctypes.byref(dense), rows, *places(inputs, outputs), ctypes.c_long(relu))
     expected = inputs.astype(np.float64) @ kernel + bias
     assert near(outputs, np.maximum(expected, 0) if relu else expected, tolerance)
-    found = [np.empty_like(one) for one in (inputs, kernel, bias)]
-    assert not library.dense_backward(ctypes.byref(dense), rows, *places(inputs, d_outputs, *found))
-    exact = d_outputs.astype(np.float64)
-    for one, other in zip(found, (exact @ kernel.T, inputs.T @ exact, exact.sum(axis=0)), strict=True):
+
+
+class Head(ctypes.Structure):
+    """The struct of loss.c."""
+
+    _fields_ = [
+        ("dense", Dense),
+        ("N", ctypes.c_long),
+        *((name, ctypes.c_void_p) for name in ("inputs", "targets", "weights", "d_inputs", "d_kernel", "d_bias")),
+    ]
+
+
+class Case(NamedTuple):
+    """An output layer, its inputs, and what is to follow them."""
+
+    inputs: np.ndarray
+    kernel: np.ndarray
+    bias: np.ndarray
+    targets: np.ndarray
+    weights: np.ndarray
+
+    @classmethod
+    def drawn(cls, N: int, D: int, V: int) -> "Case":
+        rng = np.random.default_rng((N, D, V))
+        inputs, kernel, bias = (rng.normal(size=size).astype(np.float32) for size in ((N, D), (D, V), V))
+        targets, weights = rng.integers(0, V, N).astype(np.int32), rng.integers(0, 3, N).astype(np.float32)
+        return cls(inputs, kernel, bias, targets, weights)
+
+    def computed(self, kernels: Kernels, threads: int, *, training: bool = True) -> list[np.ndarray]:
+        """Return the loss and, in training, the gradients of the first three."""
+        dense = Dense(*self.kernel.shape, self.kernel.ctypes.data, self.bias.ctypes.data)
+        loss, gradients = np.empty(1, np.float32), [np.full_like(one, np.nan) for one in self[:3]] if training else []
+        given = [one.ctypes.data for one in (self.inputs, self.targets, self.weights, *gradients)]
+        head = Head(dense, len(self.inputs), *given)
+        assert not kernels.library.cross_entropy(ctypes.byref(head), ctypes.c_long(threads), *places(loss))
+        return [loss, *gradients]
+
+    def expected(self) -> list[np.ndarray]:
+        """Compute the same in float64."""
+        logits = self.inputs.astype(np.float64) @ self.kernel + self.bias
+        shifted = logits - logits.max(axis=1, keepdims=True)
+        logs = shifted - np.log(np.exp(shifted).sum(axis=1, keepdims=True))
+        loss = -(logs[np.arange(len(logs)), self.targets] * self.weights).sum()
+        d_logits = (np.exp(logs) - np.eye(len(self.bias))[self.targets]) * self.weights[:, None]
+        return [np.array([loss]), d_logits @ self.kernel.T, self.inputs.T @ d_logits, d_logits.sum(axis=0)]
+
+
+@settings(max_examples=40)
+@given(N=st.integers(1, 40) | st.integers(500, 600), D=st.integers(1, 70), V=st.integers(1, 70), threads=st.integers(1, 3))
+def test_a_loss_and_its_gradients(kernels: Kernels, instructions: Instructions, N: int, D: int, V: int, threads: int) -> None:
+    case = Case.drawn(N, D, V)
+    found, (loss, *gradients), tolerance = case.computed(kernels, threads), case.expected(), 2 * TOLERANCE[instructions]
+    assert found[0] == pytest.approx(loss, abs=tolerance * (1 + float(case.weights.sum())))
+    for one, other in zip(found[1:], gradients, strict=True):
         assert near(one, other, tolerance)
+    assert not found[1][case.weights == 0].any()
+    assert case.computed(kernels, threads, training=False) == found[:1]
 
 
-@settings(max_examples=25)
-@given(N=st.integers(1, 9), V=st.integers(1, 70))
-def test_a_cross_entropy_and_its_gradient(kernels: Kernels, N: int, V: int) -> None:
-    rng = np.random.default_rng((N, V))
-    logits, weights = rng.normal(0, 9, (N, V)).astype(np.float32), rng.integers(0, 3, N).astype(np.float32)
-    targets, gradient = rng.integers(0, V, N).astype(np.int32), np.empty((N, V), np.float32)
-    sizes = [ctypes.c_long(N), ctypes.c_long(V)]
-    kernels.library.cross_entropy.restype = ctypes.c_float
-    loss = kernels.library.cross_entropy(*sizes, *places(logits, targets, weights, gradient))
-    shifted = logits.astype(np.float64) - logits.max(axis=1, keepdims=True)
-    logs = shifted - np.log(np.exp(shifted).sum(axis=1, keepdims=True))
-    assert loss == pytest.approx(-(logs[np.arange(N), targets] * weights).sum(), rel=2e-6, abs=1e-5)
-    expected = np.exp(logs) - np.eye(V)[targets]
-    np.testing.assert_allclose(gradient, expected * weights[:, None], atol=2e-6)
+def test_a_loss_is_as_exact_as_float32(kernels: Kernels) -> None:
+    """The products are exact here, also of bfloat16 numbers."""
+    case = Case.drawn(50, 1, 67)._replace(inputs=np.ones((50, 1), np.float32), kernel=np.ones((1, 67), np.float32))
+    loss, _, _, d_bias = case.computed(kernels, 2)
+    expected = case.expected()
+    np.testing.assert_allclose(loss, expected[0], rtol=2e-6)
+    np.testing.assert_allclose(d_bias, expected[3], atol=1e-5)
+
+
+def test_large_logits_saturate_and_nan_stays_unless_nothing_weighs(kernels: Kernels) -> None:
+    case = Case.drawn(3, 2, 5)._replace(weights=np.ones(3, np.float32))
+    far = case._replace(bias=np.array([1e4, 0, 0, 0, 0], np.float32), targets=np.zeros(3, np.int32))
+    assert far.computed(kernels, 1)[0] == pytest.approx(0, abs=1e-6)
+    case.inputs[1, 0] = np.nan
+    assert np.isnan(case.computed(kernels, 1)[0])
+    assert np.isfinite(case._replace(weights=np.array([1, 0, 1], np.float32)).computed(kernels, 1)[0])
+
+
+def test_a_target_that_is_no_token_is_taken_for_the_nearest(kernels: Kernels) -> None:
+    case = Case.drawn(4, 3, 5)
+    inside = case._replace(targets=np.array([0, 4, 0, 4], np.int32))
+    outside = case._replace(targets=np.array([-1, 5, -(2**31), 2**31 - 1], np.int32))
+    for one, other in zip(outside.computed(kernels, 1), inside.computed(kernels, 1), strict=True):
+        np.testing.assert_array_equal(one, other)

@@ -11,19 +11,19 @@ from chargen.native.layer import ENDED
 from chargen.native.library import kernels_or_none
 from chargen.scratch.initializers import initial_weights
 from chargen.settings.schema import NetworkConfig, TrainingConfig
-from chargen.training.devices.backend import load_backend, num_shards
+from chargen.training.devices.backend import load_backend
 
 load_backend()
 
 import keras  # noqa: E402
 import tensorflow as tf  # noqa: E402
 
-from chargen.training import keras_trainer  # noqa: E402
 from chargen.training.engines import engine as engines  # noqa: E402
+from chargen.training.engines import sharing  # noqa: E402
 from chargen.training.engines.losses import FIGURES_OF_TEXT  # noqa: E402
+from chargen.training.engines.sharing import Sharing, choose_sharing, num_shards  # noqa: E402
 from chargen.training.engines.tensorflow_engine import TensorFlowEngine  # noqa: E402
 from chargen.training.export import find_variable  # noqa: E402
-from chargen.training.keras_trainer import Sharing, choose_sharing  # noqa: E402
 from chargen.training.layers.recurrent import mark_ends  # noqa: E402
 from chargen.training.model import build_model, make_optimizer  # noqa: E402
 
@@ -40,10 +40,10 @@ def initialized(config: NetworkConfig, *, batch_size: int | None = None) -> kera
     return model
 
 
-def engine(config: NetworkConfig = CONFIG, *, shards: int, together: int = 1, stateful: bool = False) -> TensorFlowEngine:
-    model = initialized(config, batch_size=B // shards if stateful else None)
-    optimizer = make_optimizer(TRAINING)
-    return TensorFlowEngine(model, optimizer, FIGURES_OF_TEXT, shards=shards, together=together, largest=data())
+def engine(config: NetworkConfig = CONFIG, *, stateful: bool = False, **cores: int) -> TensorFlowEngine:
+    shared = Sharing(**cores)
+    model = initialized(config, batch_size=B // shared.shards if stateful else None)
+    return TensorFlowEngine(model, make_optimizer(TRAINING), FIGURES_OF_TEXT, sharing=shared, largest=data())
 
 
 def data(seed: int = 0) -> Batch:
@@ -185,15 +185,26 @@ def test_a_row_ends_after_its_last_position_with_a_weight() -> None:
     assert marked.numpy().tolist() == [[1, 2, ENDED], [ENDED, ENDED, ENDED], [7, 8, 9]]
 
 
+@pytest.fixture
+def two_cores(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(sharing, "num_cores", lambda: 2)
+    monkeypatch.setattr(sharing, "runs_on_kernels", lambda network, precision: network.cell != "dense")
+
+
+@pytest.mark.usefixtures("two_cores")
 def test_a_small_step_is_not_shared() -> None:
-    small, large = NetworkConfig(hidden_size=8), NetworkConfig(hidden_size=512)
-    assert choose_sharing(small, batch_size=4, context_length=5) == Sharing()
-    assert choose_sharing(large, batch_size=64, context_length=50) == Sharing(shards=num_shards(64))
+    assert choose_sharing(NetworkConfig(hidden_size=8), batch_size=4, context_length=5) == Sharing()
 
 
-def test_the_units_of_layers_are_shared_where_rows_are_few(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(keras_trainer, "num_cores", lambda: 2)
-    monkeypatch.setattr(keras_trainer, "runs_on_kernels", lambda network, precision: network.cell != "dense")
+@pytest.mark.usefixtures("two_cores")
+def test_the_rows_are_shared_within_the_kernels_and_otherwise_as_shards() -> None:
+    large = NetworkConfig(hidden_size=512)
+    assert choose_sharing(large, batch_size=64, context_length=50) == Sharing(threads=2)
+    assert choose_sharing(replace(large, cell="dense"), batch_size=64, context_length=50) == Sharing(shards=2)
+
+
+@pytest.mark.usefixtures("two_cores")
+def test_the_units_of_layers_are_shared_where_rows_are_few() -> None:
     large = NetworkConfig(hidden_size=128)
     assert choose_sharing(large, batch_size=16, context_length=50) == Sharing(together=2)
     assert choose_sharing(replace(large, embedding_norm="batch"), batch_size=16, context_length=50) == Sharing(together=2)
@@ -202,9 +213,13 @@ def test_the_units_of_layers_are_shared_where_rows_are_few(monkeypatch: pytest.M
     assert choose_sharing(large, batch_size=17, context_length=50).together == 1
 
 
-def test_threads_that_share_units_take_the_same_steps_as_one() -> None:
+@pytest.mark.parametrize("stateful", [False, True])
+@pytest.mark.parametrize("cores", [{"threads": 3}, {"together": 2}], ids=str)
+def test_threads_take_the_steps_of_one(cores: dict[str, int], stateful: bool) -> None:
     wide = replace(CONFIG, hidden_size=40)  # two blocks of units
-    one, two = engine(wide, shards=1), engine(wide, shards=1, together=2)
-    assert trained(one) == trained(two)
-    for own, other in zip(weights_of(one.model), weights_of(two.model), strict=True):
-        np.testing.assert_array_equal(own, other)
+    one, several = engine(wide, stateful=stateful), engine(wide, stateful=stateful, **cores)
+    for seed in range(2):
+        assert trained(several, seed) == pytest.approx(trained(one, seed), abs=1e-5)
+    for own, other in zip(weights_of(several.model), weights_of(one.model), strict=True):
+        np.testing.assert_allclose(own, other, atol=1e-4)
+    assert measured(several, 2) == pytest.approx(measured(one, 2), abs=1e-4)

@@ -96,13 +96,6 @@ def _prepare_jax() -> None:
         os.environ["XLA_FLAGS"] = given
 
 
-def num_shards(batch_size: int) -> int:
-    """Return into how many equal shards a batch is cut: as many as there are cores, if that divides it."""
-    if accelerated():
-        return 1
-    return next(count for count in range(min(num_cores(), batch_size), 0, -1) if batch_size % count == 0)
-
-
 def accelerated() -> bool:
     """Tell whether the loaded backend computes on a GPU."""
     return gpu_name() is not None

@@ -12,8 +12,10 @@ from keras import ops
 
 from chargen.corpus.windows import Batch
 from chargen.runs.checkpoints import Arrays
-from chargen.training.engines.losses import Summed
-from chargen.training.layers.recurrent import TokenRecurrent, mark_ends, share_units
+from chargen.training.engines.losses import FIGURES_OF_TEXT, Summed
+from chargen.training.engines.sharing import Sharing
+from chargen.training.layers.dense import NativeDense
+from chargen.training.layers.recurrent import TokenRecurrent, mark_ends
 
 Tensor = Any  # of the backend
 Tensors = list[Tensor]
@@ -35,19 +37,18 @@ class Engine(ABC):
         optimizer: keras.optimizers.Optimizer,
         figures: Mapping[str, Summed],
         *,
-        shards: int,
-        together: int = 1,
+        sharing: Sharing,
         largest: Batch,
     ) -> None:
         """Take a model for the rows of a shard, its optimizer, and the figures to measure, the loss first.
 
-        So many threads `together` share the units of its recurrent layers, where the kernels run them. `largest` holds the
-        batches of the longest execution.
+        `largest` holds the batches of the longest execution.
         """
-        self.model, self.optimizer, self.shards = model, optimizer, shards
-        self.threads = shards * together
-        share_units(model, together)
+        self.model, self.optimizer, self.sharing = model, optimizer, sharing
+        sharing.apply(model)
         self._figures = figures
+        self._head = _head_with_loss(model) if list(figures) == list(FIGURES_OF_TEXT) else None
+        self._body = keras.Model(model.inputs, self._head.input) if self._head else None
         optimizer.build(model.trainable_variables)
         # The variables of a Keras model do not include the recurrent states of its layers.
         recurrent = [layer for layer in model._flatten_layers() if isinstance(layer, keras.layers.RNN)]
@@ -82,7 +83,7 @@ class Engine(ABC):
 
     def reset_states(self) -> None:
         """Set the carried states of all recurrent layers to zero."""
-        shapes = [(self.shards * one.shape[0], *one.shape[1:]) for one in self._state_variables]
+        shapes = [(self.sharing.shards * one.shape[0], *one.shape[1:]) for one in self._state_variables]
         dtypes = [keras.backend.standardize_dtype(one.dtype) for one in self._state_variables]
         self._set_states([ops.zeros(shape, dtype) for shape, dtype in zip(shapes, dtypes, strict=True)])
 
@@ -136,6 +137,19 @@ class Engine(ABC):
             ids = mark_ends(ids, sample_weights)
         given = zip([*self.model.trainable_variables, *self._carried_variables], [*values, *carried], strict=True)
         with keras.StatelessScope(state_mapping=list(given)) as scope:
-            logits = self.model(ids, training=training)
+            figures = self._measured_figures(ids, targets, sample_weights, training=training)
             after = [scope.get_current_value(variable) for variable in self._carried_variables]
-        return ops.stack([summed(logits, targets, sample_weights) for summed in self._figures.values()]), after
+        return ops.stack(figures), after
+
+    def _measured_figures(self, ids: Tensor, targets: Tensor, sample_weights: Tensor, *, training: bool) -> Tensors:
+        if self._head and self._body:
+            inputs = self._body(ids, training=training)
+            return [self._head.sum_cross_entropies(inputs, targets, sample_weights, training=training)]
+        logits = self.model(ids, training=training)
+        return [summed(logits, targets, sample_weights) for summed in self._figures.values()]
+
+
+def _head_with_loss(model: keras.Model) -> NativeDense | None:
+    """Return the output layer of a model if the kernels compute it and the cross-entropy in one pass."""
+    last = model.layers[-1]
+    return last if isinstance(last, NativeDense) and last.computes_losses else None

@@ -45,7 +45,7 @@ class JaxEngine(Engine):
     def __init__(self, *arguments: Any, largest: Batch, **options: Any) -> None:
         super().__init__(*arguments, largest=largest, **options)
         self._steps = len(largest.inputs)
-        self._mesh = self._devices(self.shards)
+        self._mesh = self._devices(self.sharing.shards)
         self._train, self._test = self._compiled(self._train_step), self._compiled(self._test_step)
         self._carried_states: Values = []
         self._measured: jax.Array = None

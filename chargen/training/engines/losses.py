@@ -6,17 +6,12 @@ from typing import Any
 import keras
 from keras import ops
 
-from chargen.training.layers.dense import sum_cross_entropies
-
 Tensor = Any  # of the backend
 Summed = Callable[[Tensor, Tensor, Tensor], Tensor]  # (logits, targets, sample weights) to a weighted sum
 
 
 def summed_cross_entropy(logits: Tensor, targets: Tensor, sample_weights: Tensor) -> Tensor:
     """Return the cross-entropy in nats, summed: logits (..., V), targets (...) in [0, V), sample_weights (...)."""
-    native = sum_cross_entropies(logits, targets, sample_weights)
-    if native is not None:
-        return native
     loss = keras.losses.SparseCategoricalCrossentropy(from_logits=True, reduction="sum")
     return loss(targets, logits, sample_weight=sample_weights)
 

@@ -26,14 +26,14 @@ class TensorFlowEngine(Engine):
     def __init__(self, *arguments: Any, largest: Batch, **options: Any) -> None:
         super().__init__(*arguments, largest=largest, **options)
         self._measured = tf.Variable(tf.zeros(len(self._figures) + 1), trainable=False)
-        self._by_shard = [self._carried_variables, *(self._copies() for _ in range(1, self.shards))]
+        self._by_shard = [self._carried_variables, *(self._copies() for _ in range(1, self.sharing.shards))]
         self._set_states(self._states())
         jit = not accelerated() and self.model.compute_dtype == "float32"
-        self._adam = adam_kernel(self.optimizer, threads=self.threads) if jit else None
+        self._adam = adam_kernel(self.optimizer, threads=self.sharing.shards * self.sharing.threads_of_a_shard) if jit else None
         self._compiled_gradients = tf.function(self._shard_gradients, jit_compile=jit, autograph=False)
         self._compiled_figures = tf.function(self._shard_figures, jit_compile=jit, autograph=False)
         self._compiled_update = tf.function(self._apply_gradients, jit_compile=jit, autograph=False)
-        self._longest = len(largest.inputs) if self._adam and self.shards == 1 else None
+        self._longest = len(largest.inputs) if self._adam and self.sharing.shards == 1 else None
         signature = [tf.TensorSpec((self._longest, *array.shape[1:]), array.dtype) for array in largest]
         options = {"input_signature": [tf.TensorSpec((), tf.int32), *signature], "autograph": False}
         options["jit_compile"] = self._longest is not None
@@ -81,7 +81,7 @@ class TensorFlowEngine(Engine):
     def _run(self, shard: Callable[..., tuple[Any, Tensors]], batch: tuple[tf.Tensor, ...]) -> list[Any]:
         """Call `shard(carried, *rows)` for each shard of a batch; store the new carried variables and return the results."""
         results = []
-        for variables, *rows in zip(self._by_shard, *[tf.split(array, self.shards) for array in batch], strict=True):
+        for variables, *rows in zip(self._by_shard, *[tf.split(array, self.sharing.shards) for array in batch], strict=True):
             result, after = shard([tf.convert_to_tensor(one) for one in variables], *rows)
             results.append(result)
             for variable, value in zip(variables, after, strict=True):
@@ -118,7 +118,7 @@ class TensorFlowEngine(Engine):
         return [tf.concat(parts, axis=0) for parts in zip(*by_shard, strict=True)]
 
     def _set_states(self, states: Sequence[Any]) -> None:
-        parts = [tf.split(tf.convert_to_tensor(state), self.shards) for state in states]
+        parts = [tf.split(tf.convert_to_tensor(state), self.sharing.shards) for state in states]
         others = self.model.non_trainable_variables
         for shard, variables in enumerate(self._by_shard):
             seeds = [one.value + tf.cast(shard, one.dtype) if one.name == SEED_STATE else one.value for one in others]

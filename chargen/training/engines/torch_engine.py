@@ -47,7 +47,7 @@ class TorchEngine(Engine):
     def _passes(self, values: Tensors, rows: Tensors, *, training: bool) -> Iterator[Tensor]:
         """Run the network on the rows of each shard and yield their figures; add up the sums and carry the states."""
         others, carried = self.model.non_trainable_variables, []
-        parts = zip(*[torch.chunk(one, self.shards) for one in (*rows, *self._carried_states)], strict=True)
+        parts = zip(*[torch.chunk(one, self.sharing.shards) for one in (*rows, *self._carried_states)], strict=True)
         for shard, (ids, targets, sample_weights, *states) in enumerate(parts):
             seeds = [one.value + shard if one.name == SEED_STATE else one.value for one in others]
             figures, after = self._forward(values, [*seeds, *states], ids, targets, sample_weights, training=training)

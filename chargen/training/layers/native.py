@@ -41,11 +41,17 @@ class NativeRun(Protocol):
         """
 
 
-# Returns the outputs, (..., H), of inputs, (..., D), a kernel, (D, H), and a bias, (H,).
-NativeDenseRun = Callable[[Tensor, Tensor, Tensor], Tensor]
+class NativeLoss(Protocol):
+    """Computes an output layer and its loss on the kernels."""
 
-# Returns the cross-entropy in nats, weighed and summed, of logits, (..., V), targets, (...), and weights, (...).
-NativeLoss = Callable[[Tensor, Tensor, Tensor], Tensor]
+    def __call__(
+        self, inputs: Tensor, kernel: Tensor, bias: Tensor, targets: Tensor, weights: Tensor, *, threads: int, training: bool
+    ) -> Tensor:
+        """Return the cross-entropy in nats, weighed and summed.
+
+        inputs: (..., D). kernel: (D, V). bias: (V,). targets, weights: (...). Without `training` it has no gradients.
+        """
+
 
 # Takes a step of Adam or Muon: the fields of the struct `Adam` of adam.c; the number of threads, and of gates of each
 # array of weights, or 0; the gradients of each shard, weights, momentum and velocity. Returns the last three after the step.
@@ -57,7 +63,7 @@ NativeAdam = Callable[
 Shape = tuple[int | None, ...]  # None is the number of rows where it is not known yet
 
 # of xla.c
-HANDLERS = ("xla_forward", "xla_backward", "xla_dense_forward", "xla_dense_backward", "xla_cross_entropy", "xla_adam")
+HANDLERS = ("xla_forward", "xla_backward", "xla_cross_entropy", "xla_adam")
 
 
 def native_run(products: Products) -> NativeRun | None:
@@ -66,15 +72,9 @@ def native_run(products: Products) -> NativeRun | None:
     return None if isinstance(outcome, NoKernelsError) else outcome
 
 
-def native_dense(products: Products) -> "NativeDenseRun | None":
-    """Return what runs Dense layers on the kernels within XLA, or None if nothing does."""
+def native_loss(products: Products) -> NativeLoss | None:
+    """Return what computes an output layer and its loss on the kernels within XLA, or None if nothing does."""
     outcome = _connected(products)
-    return outcome.dense if isinstance(outcome, XlaLayers) else None
-
-
-def native_cross_entropy() -> NativeLoss | None:
-    """Return what computes cross-entropies on the kernels within XLA, or None if nothing does."""
-    outcome = _connected("float32")
     return outcome.cross_entropy if isinstance(outcome, XlaLayers) else None
 
 
@@ -128,37 +128,25 @@ class XlaLayers:
     def __init__(self, kernels: Kernels, names: Mapping[str, str], call: CustomCall) -> None:
         self._kernels, self._names, self._call = kernels, names, call
 
-    def dense(self, inputs: Tensor, kernel: Tensor, bias: Tensor) -> Tensor:
-        """Return the outputs, (..., H), of inputs, (..., D), a kernel, (D, H), and a bias, (H,)."""
+    def cross_entropy(
+        self, inputs: Tensor, kernel: Tensor, bias: Tensor, targets: Tensor, weights: Tensor, *, threads: int, training: bool
+    ) -> Tensor:
+        """Return the sum over all rows; see `NativeLoss`."""
+        settings = ops.convert_to_tensor([threads], "int32")
 
         @custom_gradient
         def run(*given: Tensor) -> Any:
-            outputs = self._call(self._names["xla_dense_forward"], given, [(*inputs.shape[:-1], kernel.shape[1])])[0]
+            shapes = [tuple(one.shape) if training else (0,) for one in given]
+            arguments = [settings, *given, targets, weights]
+            loss, *gradients = self._call(self._names["xla_cross_entropy"], arguments, [(1,), *shapes])
 
             def gradient(*args: Any, upstream: Any = None) -> tuple[Tensor, ...]:
-                (d_outputs,) = args if upstream is None else (upstream,)
-                arguments, shapes = [*given[:2], d_outputs], [tuple(one.shape) for one in given]
-                return tuple(self._call(self._names["xla_dense_backward"], arguments, shapes))
-
-            return outputs, gradient
-
-        return run(inputs, kernel, bias)
-
-    def cross_entropy(self, logits: Tensor, targets: Tensor, weights: Tensor) -> Tensor:
-        """Return the sum over all rows; see `NativeLoss`."""
-        given = [ops.cast(targets, "int32"), ops.cast(weights, "float32")]
-
-        @custom_gradient
-        def run(logits: Tensor) -> Any:
-            loss, d_logits = self._call(self._names["xla_cross_entropy"], [logits, *given], [(1,), tuple(logits.shape)])
-
-            def gradient(*args: Any, upstream: Any = None) -> Tensor:
                 (d_loss,) = args if upstream is None else (upstream,)
-                return d_logits * d_loss
+                return tuple(one * d_loss for one in gradients)
 
             return loss[0], gradient
 
-        return run(ops.convert_to_tensor(logits))
+        return run(inputs, kernel, bias)
 
     def adam(
         self,

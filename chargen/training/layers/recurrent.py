@@ -26,14 +26,15 @@ from chargen.training.layers.native import NativeRun, Weights, native_run
 class FusedRecurrent(layers.Layer):
     """What the fused layers share; stands before a Keras layer in the bases of each.
 
-    products: what the kernels round the operands of products to. together: how many threads share the units of each step in the
-    kernels, unless it is 1. table: within a call of `TokenRecurrent`, what the layer adds
-    up for each token, (V, G); the layer then reads ids, (B, T, 1).
+    products: what the kernels round the operands of products to. threads: how many share the rows of a batch in the kernels;
+    together: how many share the units of each step instead, unless it is 1. table: within a call of `TokenRecurrent`, what the
+    layer adds up for each token, (V, G); the layer then reads ids, (B, T, 1).
     """
 
     activations: tuple[Callable[[Tensor], Tensor], ...] = (keras.activations.tanh,)
     products: Products = "float32"
     table: Tensor | None = None
+    threads: int = 1
     together: int = 1
 
     def __init__(self, *arguments: Any, **options: Any) -> None:
@@ -100,15 +101,6 @@ class FusedRecurrent(layers.Layer):
         known = [isinstance(size, int) for size in shape]
         return all(known) or (all(known[1:]) and keras.backend.backend() == "tensorflow" and self.products == "float32")
 
-    @property
-    def threads(self) -> int:
-        """How many threads share the rows of a batch in the kernels; the engines for XLA cut batches into shards instead."""
-        if keras.backend.backend() != "torch":
-            return 1
-        import torch
-
-        return torch.get_num_threads()
-
     def _projected(self, sequences: Tensor) -> Tensor:
         """Return the product of the inputs, (T, B, G)."""
         if self.table is not None:
@@ -158,13 +150,6 @@ class FusedRecurrent(layers.Layer):
     def _weights(self) -> tuple[Tensor, ...]:
         """Kernel, recurrent kernel and bias, in the type that the layer computes in."""
         return tuple(ops.copy(one) for one in (self.cell.kernel, self.cell.recurrent_kernel, self.cell.bias))
-
-
-def share_units(model: keras.Model, threads: int) -> None:
-    """Have so many threads share the units of each recurrent layer of a model, where the kernels run it."""
-    for layer in model._flatten_layers():
-        if isinstance(layer, FusedRecurrent):
-            layer.together = threads
 
 
 @keras.saving.register_keras_serializable(package="chargen")

@@ -12,7 +12,7 @@ BYTES_PER_CHARACTER = 8  # the text, its documents, their ids
 VALUES_PER_UNIT = 9  # gates, factors and states of a multiplicative LSTM, the largest cell
 COPIES_OF_WEIGHTS = 4  # the weights, their gradients, two optimizer slots
 COPIES_OF_ACTIVATIONS = 3  # forward values kept for the backward pass, their gradients, temporaries
-WORK_PER_EXECUTION = 4e10  # floating-point operations: some 200 ms, so that Python between two executions costs little
+WORK_PER_EXECUTION = 1.2e11  # floating-point operations: 100 to 800 ms, so that Python between two executions costs little
 WORK_ON_GPU, MOST_STEPS_ON_GPU = 2e12, 32  # a small network waits for each step of its windows, however little it computes
 
 

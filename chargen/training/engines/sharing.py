@@ -1,0 +1,69 @@
+"""Choose how the cores of a CPU share the batches of a training."""
+
+from typing import NamedTuple
+
+import keras
+
+from chargen.cores import num_cores
+from chargen.settings.schema import NetworkConfig
+from chargen.training.devices.backend import accelerated
+from chargen.training.layers.dense import NativeDense
+from chargen.training.layers.recurrent import FusedRecurrent
+from chargen.training.model import runs_on_kernels
+
+# For threads to share the units of layers: so many units for each of them at least, and so many rows at most.
+UNITS_OF_A_CORE, ROWS_OF_A_CORE = 64, 8
+SMALL_STEP = 2_000_000  # multiply-adds of a recurrent product and one gate, over all positions
+
+
+class Sharing(NamedTuple):
+    """How the cores share a batch.
+
+    shards: the parts of its rows that pass through the whole network apart. threads: how many share the rows within each
+    kernel. together: how many share the units of each step of a recurrent layer instead.
+    """
+
+    shards: int = 1
+    threads: int = 1
+    together: int = 1
+
+    @property
+    def threads_of_a_shard(self) -> int:
+        """How many threads compute what belongs to a shard, in the kernels."""
+        return self.threads * self.together
+
+    def apply(self, model: keras.Model) -> None:
+        """Have the layers of a model for the rows of a shard compute with these threads."""
+        for layer in model._flatten_layers():
+            if isinstance(layer, FusedRecurrent):
+                layer.threads, layer.together = self.threads, self.together
+            if isinstance(layer, NativeDense):
+                layer.threads = self.threads_of_a_shard
+
+
+def choose_sharing(network: NetworkConfig, batch_size: int, context_length: int, *, precision: str = "float32") -> Sharing:
+    """Return how to share batches among the cores.
+
+    A small step takes longer if it is shared. In the kernels in C threads share the work, so that all steps of an execution
+    are one computation of XLA: the rows, or in small batches the units of layers, because each thread then reads its part of
+    the weights for all rows, instead of all weights for its rows. Otherwise there is a shard for each core, with two
+    exceptions: batch normalization needs the whole batch, and PyTorch uses all cores without shards, and needs them only to
+    drop the same values as the other backends.
+    """
+    if network.num_layers * network.hidden_size**2 * batch_size * context_length < SMALL_STEP:
+        return Sharing()
+    cores = num_cores()
+    if runs_on_kernels(network, precision):
+        few_rows = network.hidden_size >= UNITS_OF_A_CORE * cores and batch_size <= ROWS_OF_A_CORE * cores
+        return Sharing(together=cores) if few_rows else Sharing(threads=cores)
+    draws_nothing = network == network.undropped()
+    if network.embedding_norm == "batch" or (keras.backend.backend() == "torch" and draws_nothing):
+        return Sharing()
+    return Sharing(shards=num_shards(batch_size))
+
+
+def num_shards(batch_size: int) -> int:
+    """Return into how many equal shards a batch is cut: as many as there are cores, if that divides it."""
+    if accelerated():
+        return 1
+    return next(count for count in range(min(num_cores(), batch_size), 0, -1) if batch_size % count == 0)
