@@ -19,13 +19,24 @@ typedef struct {
     float *const *after;
 } Step;
 
-/* A thread that updates a part of every array; squares: the sum of those of its gradients. */
-typedef struct { const Step *step; Team *team; long member; double squares; } Updater;
+/* A thread's part of every array; squares: the sum of those of its gradients; scale: what clipping multiplies them by. */
+typedef struct { const Step *step; long number, count; double squares; float scale; } Share;
 enum { WORTH_A_THREAD = 1 << 18 }; /* weights */
 
-static Range part_of(const Updater *u, long size) { /* of an array; vectors that are not cut */
-    Range vectors = range_of(u->team, u->member, (size + WIDTH - 1) / WIDTH);
+static Range vectors_of(const Share *share, long size) { /* of an array, none of them cut */
+    Range vectors = part_of(share->number, share->count, (size + WIDTH - 1) / WIDTH);
     return (Range){vectors.first * WIDTH, vectors.end * WIDTH < size ? vectors.end * WIDTH : size};
+}
+
+static int add_squares(void *given) {
+    Share *share = given;
+    const Step *s = share->step;
+    for (long n = 0; n < s->count; n++) {
+        Range part = vectors_of(share, s->weights[n].size);
+        Sum gradients = {s->gradients + n, s->shards, s->count};
+        share->squares += sum_of_squares(&gradients, part.first, part.end, s->adam->share);
+    }
+    return DONE;
 }
 
 /* Update a part of array n. What is written may be where it was read. */
@@ -50,29 +61,20 @@ static void update(const Step *s, long n, Range part, float scale) {
     }
 }
 
-/* What clipping multiplies the gradients by, once all threads know their squares. */
-static float clipping(const Adam *a, const Updater *updaters, long count) {
-    double squares = 0;
-    for (long k = 0; k < count; k++) squares += updaters[k].squares;
-    float norm = sqrt(squares);
-    return a->clip_norm * fminf(1 / norm, 1 / a->clip_norm) + (norm - norm); /* or NaN */
-}
-static int update_part(void *given) {
-    Updater *u = given;
-    const Step *s = u->step;
-    float scale = 1;
-    join(u->team);
-    for (long n = 0; n < s->count && s->adam->clip_norm > 0; n++) {
-        Range part = part_of(u, s->weights[n].size);
-        Sum gradients = {s->gradients + n, s->shards, s->count};
-        u->squares += sum_of_squares(&gradients, part.first, part.end, s->adam->share);
-    }
-    if (s->adam->clip_norm > 0) {
-        meet(u->team);
-        scale = clipping(s->adam, u - u->member, u->team ? u->team->count : 1);
-    }
-    for (long n = 0; n < s->count; n++) update(s, n, part_of(u, s->weights[n].size), scale);
+static int update_share(void *given) {
+    const Share *share = given;
+    const Step *s = share->step;
+    for (long n = 0; n < s->count; n++) update(s, n, vectors_of(share, s->weights[n].size), share->scale);
     return DONE;
+}
+
+static void clip(Share *shares, long count) {
+    float clip_norm = shares[0].step->adam->clip_norm;
+    double squares = 0;
+    run_jobs(add_squares, shares, sizeof *shares, count, NULL);
+    for (long k = 0; k < count; k++) squares += shares[k].squares;
+    float norm = sqrt(squares);
+    for (long k = 0; k < count; k++) shares[k].scale = clip_norm * fminf(1 / norm, 1 / clip_norm) + (norm - norm); /* or NaN */
 }
 
 /* Take a step, on so many threads at most. */
@@ -82,11 +84,11 @@ EXPORT int adam(const Step *s, long threads) {
         size += s->weights[n].size;
         num_groups += list_groups(s->weights + n, 0, NULL, NULL, NULL);
     }
-    long count = size < WORTH_A_THREAD || threads < 1 ? 1 : threads;
-    Team team = {};
-    Updater updaters[count];
-    for (long k = 0; k < count; k++) updaters[k] = (Updater){s, count > 1 ? &team : NULL, k};
-    run_jobs(update_part, updaters, sizeof *updaters, count, updaters[0].team);
+    long count = size < WORTH_A_THREAD ? 1 : threads;
+    Share shares[count];
+    for (long k = 0; k < count; k++) shares[k] = (Share){.step = s, .number = k, .count = count, .scale = 1};
+    if (s->adam->clip_norm > 0) clip(shares, count);
+    run_jobs(update_share, shares, sizeof *shares, count, NULL);
     Group groups[num_groups + 1], *end = groups;
     for (long n = 0; n < s->count; n++)
         end += list_groups(s->weights + n, s->adam->orthogonal, s->after[s->count + n], s->after[n], end);

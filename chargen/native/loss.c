@@ -23,7 +23,7 @@ typedef struct {
     word *left, *columns, *d_left, *d_columns;
     float *logits, *sums, *d_kernel, *d_bias;
 } HeadOwn;
-typedef struct { const HeadShared *shared; HeadOwn own; Team *team; long member; double loss; } HeadThread;
+typedef struct { const HeadShared *shared; HeadOwn own; long number, count; double loss; } HeadThread;
 
 static void lay_out_shared(HeadShared *s, Space *space) {
     const Dense *d = &s->head->dense;
@@ -117,25 +117,27 @@ static void head_gradients(const HeadShared *s, const HeadOwn *own, const int32_
 static void clear_head_gradients(const HeadThread *thread) {
     const Head *head = thread->shared->head;
     long D = head->dense.D, V = head->dense.H;
-    Range rows = range_of(thread->team, thread->member, head->N);
+    Range rows = part_of(thread->number, thread->count, head->N);
     memset(thread->own.d_kernel, 0, 4 * D * V);
     memset(thread->own.d_bias, 0, 4 * BLOCKS(V) * BLOCK);
     for (long b = rows.first; b < rows.end; b++)
         if (head->weights[b] == 0) memset(head->d_inputs + b * D, 0, 4 * D);
 }
-/* Add up a member's part of the kernel's gradients of all threads; the first one does it for the bias, too. */
-static void add_head_gradients(const HeadThread *thread, const HeadThread *all_threads, long count) {
+/* Add up a part of the kernel's gradients of all threads; the first one does it for the bias, too. */
+static int add_head_gradients(void *given) {
+    const HeadThread *thread = given, *all_threads = thread - thread->number;
     const Head *head = thread->shared->head;
-    Range part = range_of(thread->team, thread->member, head->dense.D * head->dense.H);
-    const float *kernels[count];
-    for (long k = 0; k < count; k++) kernels[k] = all_threads[k].own.d_kernel;
-    Sum sum = {kernels, count, 1};
+    Range part = part_of(thread->number, thread->count, head->dense.D * head->dense.H);
+    const float *kernels[thread->count];
+    for (long k = 0; k < thread->count; k++) kernels[k] = all_threads[k].own.d_kernel;
+    Sum sum = {kernels, thread->count, 1};
     for (long i = part.first; i < part.end; i += WIDTH)
         store_part(head->d_kernel + i, sum_part(&sum, i, part.end - i), part.end - i);
-    for (long v = 0; thread->member == 0 && v < head->dense.H; v++) {
+    for (long v = 0; thread->number == 0 && v < head->dense.H; v++) {
         head->d_bias[v] = 0;
-        for (long k = 0; k < count; k++) head->d_bias[v] += all_threads[k].own.d_bias[v];
+        for (long k = 0; k < thread->count; k++) head->d_bias[v] += all_threads[k].own.d_bias[v];
     }
+    return DONE;
 }
 
 static double rows_loss(const HeadThread *thread, const int32_t *rows, long count) {
@@ -153,9 +155,8 @@ static int head_thread(void *given) {
     HeadThread *thread = given;
     const HeadShared *s = thread->shared;
     int training = s->head->d_kernel != NULL;
-    join(thread->team);
     if (training) clear_head_gradients(thread);
-    Range part = range_of(thread->team, thread->member, s->count);
+    Range part = part_of(thread->number, thread->count, s->count);
     for (long first = part.first; first < part.end; first += ROWS_AT_ONCE) {
         const int32_t *rows = s->rows + first;
         long count = part.end - first < ROWS_AT_ONCE ? part.end - first : ROWS_AT_ONCE;
@@ -163,30 +164,27 @@ static int head_thread(void *given) {
         thread->loss += rows_loss(thread, rows, count);
         if (training) head_gradients(s, &thread->own, rows, count);
     }
-    meet(thread->team);
-    if (training) add_head_gradients(thread, thread - thread->member, thread->team ? thread->team->count : 1);
     return DONE;
 }
 
 /* Write the cross-entropy in nats of all rows, weighed and summed, and its gradients unless they are NULL. */
-EXPORT int cross_entropy(const Head *head, long threads, float *loss) {
-    Team team = {};
-    HeadThread members[threads];
+EXPORT int cross_entropy(const Head *head, long count, float *loss) {
+    HeadThread threads[count];
     HeadShared shared = {.head = head};
     Space space = {NULL, 0};
-    for (long k = 0; k < threads; k++)
-        members[k] = (HeadThread){.shared = &shared, .team = threads > 1 ? &team : NULL, .member = k};
+    for (long k = 0; k < count; k++) threads[k] = (HeadThread){.shared = &shared, .number = k, .count = count};
     IN_NEW_MEMORY(space, {
         lay_out_shared(&shared, &space);
-        for (long k = 0; k < threads; k++) lay_out_own(&members[k].own, &space, head);
+        for (long k = 0; k < count; k++) lay_out_own(&threads[k].own, &space, head);
     });
     pack_head(&shared);
     for (long b = 0; b < head->N; b++)
         if (head->weights[b] != 0) shared.rows[shared.count++] = b;
-    int result = run_jobs(head_thread, members, sizeof *members, threads, members[0].team);
+    run_jobs(head_thread, threads, sizeof *threads, count, NULL);
+    if (head->d_kernel) run_jobs(add_head_gradients, threads, sizeof *threads, count, NULL);
     double sum = 0;
-    for (long k = 0; k < threads; k++) sum += members[k].loss;
+    for (long k = 0; k < count; k++) sum += threads[k].loss;
     *loss = sum;
     free(space.start);
-    return result;
+    return DONE;
 }

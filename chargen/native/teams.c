@@ -1,9 +1,12 @@
 /* Threads that do parts of a task, and may meet after each step of it. */
 #include <immintrin.h>
+#include <linux/futex.h>
 #include <pthread.h>
 #include <sched.h>
 #include <string.h>
+#include <sys/syscall.h>
 #include <time.h>
+#include <unistd.h>
 
 enum { DONE, NO_MEMORY };
 
@@ -74,9 +77,13 @@ typedef struct { long first, end; } Range;
 static Range range_of(const Team *team, long member, long count) {
     return (Range){share_of(team, member, count), share_of(team, member + 1, count)};
 }
+static Range part_of(long part, long parts, long count) { /* the same without a team */
+    return range_of(&(Team){.count = parts}, part, count);
+}
 
 typedef int Task(void *part);
-typedef struct { Task *task; void *part; int started, done, result; const cpu_set_t *processors; } Job;
+typedef struct { Task *task; void *part; int started, state, result; const cpu_set_t *processors; } Job;
+enum { OPEN, AWAITED, FINISHED }; /* awaited by a thread that sleeps */
 
 /* A thread that has done its job lingers for a moment, because the next one often comes at once, and starting a thread takes as
  * long as half a step of a small layer. Where one lingers there is the address of its `next`, until someone takes it. */
@@ -89,7 +96,18 @@ __attribute__((constructor)) static void forget_in_children(void) { /* which hav
 
 static void do_job(Job *job) {
     job->result = job->task(job->part);
-    __atomic_store_n(&job->done, 1, __ATOMIC_RELEASE); /* after it the job may be gone */
+    int before = __atomic_exchange_n(&job->state, FINISHED, __ATOMIC_ACQ_REL); /* after it the job may be gone */
+    if (before == AWAITED) syscall(SYS_futex, &job->state, FUTEX_WAKE_PRIVATE, 1, NULL, NULL, 0);
+}
+/* Wait until a job is done. On a busy machine its thread may need this processor: so sleep, if it takes long. */
+static void wait_for(Job *job) {
+    for (long spins = 0; spins < SPINS; spins++) {
+        if (__atomic_load_n(&job->state, __ATOMIC_ACQUIRE) == FINISHED) return;
+        _mm_pause();
+    }
+    __atomic_compare_exchange_n(&job->state, &(int){OPEN}, AWAITED, 0, __ATOMIC_ACQ_REL, __ATOMIC_ACQUIRE);
+    while (__atomic_load_n(&job->state, __ATOMIC_ACQUIRE) == AWAITED)
+        syscall(SYS_futex, &job->state, FUTEX_WAIT_PRIVATE, AWAITED, NULL, NULL, 0);
 }
 static int leave_place(Job ***place, Job **own) {
     return __atomic_compare_exchange_n(place, &(Job **){own}, NULL, 0, __ATOMIC_ACQ_REL, __ATOMIC_RELAXED);
@@ -159,10 +177,8 @@ static int run_jobs(Task *task, void *parts, size_t size, long count, Team *team
     if (team) __atomic_store_n(&team->count, count, __ATOMIC_RELEASE);
     int result = DONE;
     for (long k = 0; k < count; k++) {
-        if (!jobs[k].started) do_job(&jobs[k]);
-        for (long spins = 0; !__atomic_load_n(&jobs[k].done, __ATOMIC_ACQUIRE); spins++)
-            if (spins < SPINS) _mm_pause();
-            else sched_yield();
+        if (jobs[k].started) wait_for(&jobs[k]);
+        else do_job(&jobs[k]);
         if (jobs[k].result != DONE) result = jobs[k].result;
     }
     return result;

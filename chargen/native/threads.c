@@ -63,9 +63,8 @@ static int add_gradients(void *given) {
     for (long k = 1; k < a->count; k++) {
         list_gradients(&a->parts[k].layer, from);
         for (int n = 0; n < NUM_GRADIENTS; n++) {
-            long end = to[n].count * (a->number + 1) / a->count;
-            for (long i = to[n].count * a->number / a->count; *to[n].values && i < end; i++)
-                (*to[n].values)[i] += (*from[n].values)[i];
+            Range part = part_of(a->number, a->count, to[n].count);
+            for (long i = part.first; *to[n].values && i < part.end; i++) (*to[n].values)[i] += (*from[n].values)[i];
         }
     }
     return DONE;

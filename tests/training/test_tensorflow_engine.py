@@ -205,12 +205,12 @@ def test_the_rows_are_shared_within_the_kernels_and_otherwise_as_shards() -> Non
 
 @pytest.mark.usefixtures("two_cores")
 def test_the_units_of_layers_are_shared_where_rows_are_few() -> None:
-    large = NetworkConfig(hidden_size=128)
-    assert choose_sharing(large, batch_size=16, context_length=50) == Sharing(together=2)
+    large = NetworkConfig(hidden_size=384)
+    assert choose_sharing(large, batch_size=32, context_length=50) == Sharing(together=2)
     assert choose_sharing(replace(large, embedding_norm="batch"), batch_size=16, context_length=50) == Sharing(together=2)
-    for other in ({"hidden_size": 127}, {"cell": "dense"}):
+    for other in ({"hidden_size": 383}, {"cell": "dense"}):
         assert choose_sharing(replace(large, **other), batch_size=16, context_length=50).together == 1
-    assert choose_sharing(large, batch_size=17, context_length=50).together == 1
+    assert choose_sharing(large, batch_size=33, context_length=50).together == 1
 
 
 @pytest.mark.parametrize("stateful", [False, True])

@@ -11,8 +11,9 @@ from chargen.training.layers.dense import NativeDense
 from chargen.training.layers.recurrent import FusedRecurrent
 from chargen.training.model import runs_on_kernels
 
-# For threads to share the units of layers: so many units for each of them at least, and so many rows at most.
-UNITS_OF_A_CORE, ROWS_OF_A_CORE = 64, 8
+# For threads to share the units of layers: so many units at least, whose weights do not fit into the cache of a core, so many
+# for each core, and so many rows at most.
+MANY_UNITS, UNITS_OF_A_CORE, ROWS_OF_A_CORE = 384, 64, 16
 SMALL_STEP = 2_000_000  # multiply-adds of a recurrent product and one gate, over all positions
 
 
@@ -45,8 +46,8 @@ def choose_sharing(network: NetworkConfig, batch_size: int, context_length: int,
     """Return how to share batches among the cores.
 
     A small step takes longer if it is shared. In the kernels in C threads share the work, so that all steps of an execution
-    are one computation of XLA: the rows, or in small batches the units of layers, because each thread then reads its part of
-    the weights for all rows, instead of all weights for its rows. Otherwise there is a shard for each core, with two
+    are one computation of XLA: the rows, or in small batches of large layers the units, because each thread then reads its
+    part of the weights for all rows, instead of all weights for its rows. Otherwise there is a shard for each core, with two
     exceptions: batch normalization needs the whole batch, and PyTorch uses all cores without shards, and needs them only to
     drop the same values as the other backends.
     """
@@ -54,8 +55,9 @@ def choose_sharing(network: NetworkConfig, batch_size: int, context_length: int,
         return Sharing()
     cores = num_cores()
     if runs_on_kernels(network, precision):
-        few_rows = network.hidden_size >= UNITS_OF_A_CORE * cores and batch_size <= ROWS_OF_A_CORE * cores
-        return Sharing(together=cores) if few_rows else Sharing(threads=cores)
+        many_units = network.hidden_size >= max(MANY_UNITS, UNITS_OF_A_CORE * cores)
+        few_rows = batch_size <= ROWS_OF_A_CORE * cores
+        return Sharing(together=cores) if many_units and few_rows else Sharing(threads=cores)
     draws_nothing = network == network.undropped()
     if network.embedding_norm == "batch" or (keras.backend.backend() == "torch" and draws_nothing):
         return Sharing()
