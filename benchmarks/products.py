@@ -10,7 +10,7 @@ import numpy as np
 from benchmarks.engines import VOCAB_SIZE, Size
 from chargen.cores import num_cores
 from chargen.native.library import kernels_or_none
-from chargen.network.native_writer import Dense
+from chargen.native.loss import Dense
 
 ROWS, WIDTH = 56, 1024  # of a product whose weights stay in the cache, as those of a recurrent layer do at best
 REPETITIONS = 5

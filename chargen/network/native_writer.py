@@ -10,20 +10,11 @@ import numpy.typing as npt
 from chargen.memory.cache import NativeCache
 from chargen.memory.ngrams import Contexts, NgramMemory
 from chargen.native.library import Kernels
+from chargen.native.loss import Dense
 from chargen.network.cells import Floats
 from chargen.network.native_layer import NativeLayer, num_threads, threads_together
 
 Doubles = npt.NDArray[np.float64]
-
-
-class Dense(ctypes.Structure):
-    """The struct `Dense` of writing.c."""
-
-    _fields_: ClassVar = [
-        ("D", ctypes.c_long),
-        ("H", ctypes.c_long),
-        *((n, ctypes.c_void_p) for n in ("kernel", "bias", "packed")),
-    ]
 
 
 class Net(ctypes.Structure):

@@ -1,12 +1,11 @@
 """The kernel of Adam and Muon computes what NumPy does in float64."""
 
-import ctypes
-
 import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from chargen.native.adam import take_step
 from chargen.native.library import AVX2, AVX512, BFLOAT16, Instructions, Kernels
 from chargen.scratch.optimizers import RATE as OF_MUON
 from chargen.scratch.optimizers import Muon
@@ -21,26 +20,6 @@ def kernels(request: pytest.FixtureRequest) -> Kernels:
     return kernels_of(instructions)
 
 
-def places(arrays: list[np.ndarray]) -> ctypes.Array[ctypes.c_void_p]:
-    return (ctypes.c_void_p * len(arrays))(*(one.ctypes.data for one in arrays))
-
-
-class Weight(ctypes.Structure):
-    """The struct of muon.c."""
-
-    _fields_ = [(name, ctypes.c_long) for name in ("size", "rows", "gates")]
-
-
-class Step(ctypes.Structure):
-    """The struct of adam.c."""
-
-    _fields_ = [
-        ("adam", ctypes.c_void_p),
-        *((name, ctypes.c_long) for name in ("count", "shards")),
-        *((name, ctypes.c_void_p) for name in ("weights", "gradients", "before", "after")),
-    ]
-
-
 def step(
     kernels: Kernels,
     gradients: list[list[np.ndarray]],
@@ -53,11 +32,8 @@ def step(
     """Return weights, momentum and velocity after a step."""
     named = {"share": 1, "clip_norm": 0, "clip_value": 0, "alpha": RATE, "decay": 0} | numbers
     given = np.array([*named.values(), 1 - BETA_1, 1 - BETA_2, EPSILON, RATE * OF_MUON], np.float32)
-    after, count = [np.empty_like(one) for one in before], len(before) // 3
-    sizes = [(one.size, len(one), number) for one, number in zip(before, gates or [0] * count, strict=False)]
-    tables = [(Weight * count)(*sizes), places([one for shard in gradients for one in shard]), places(before), places(after)]
-    taken = Step(given.ctypes.data, count, len(gradients), *map(ctypes.addressof, tables))
-    assert not kernels.library.adam(ctypes.byref(taken), ctypes.c_long(threads))
+    after, gates = [one.copy() for one in before], gates or [0] * (len(before) // 3)
+    take_step(kernels, given, gradients, after, gates=gates, threads=threads)
     return after
 
 

@@ -9,7 +9,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from chargen.native.library import AVX2, AVX512, BFLOAT16, Instructions, Kernels
-from chargen.network.native_writer import Dense
+from chargen.native.loss import Dense, cross_entropy
 from tests.native.test_kernels import TOLERANCE, kernels_of
 
 SHAPES = st.tuples(st.integers(1, 40), st.integers(1, 70), st.integers(1, 70))
@@ -47,16 +47,6 @@ def test_a_dense_layer(kernels: Kernels, instructions: Instructions, shape: tupl
     assert near(outputs, np.maximum(expected, 0) if relu else expected, tolerance)
 
 
-class Head(ctypes.Structure):
-    """The struct of loss.c."""
-
-    _fields_ = [
-        ("dense", Dense),
-        ("N", ctypes.c_long),
-        *((name, ctypes.c_void_p) for name in ("inputs", "targets", "weights", "d_inputs", "d_kernel", "d_bias")),
-    ]
-
-
 class Case(NamedTuple):
     """An output layer, its inputs, and what is to follow them."""
 
@@ -75,12 +65,8 @@ class Case(NamedTuple):
 
     def computed(self, kernels: Kernels, threads: int, *, training: bool = True) -> list[np.ndarray]:
         """Return the loss and, in training, the gradients of the first three."""
-        dense = Dense(*self.kernel.shape, self.kernel.ctypes.data, self.bias.ctypes.data)
-        loss, gradients = np.empty(1, np.float32), [np.full_like(one, np.nan) for one in self[:3]] if training else []
-        given = [one.ctypes.data for one in (self.inputs, self.targets, self.weights, *gradients)]
-        head = Head(dense, len(self.inputs), *given)
-        assert not kernels.library.cross_entropy(ctypes.byref(head), ctypes.c_long(threads), *places(loss))
-        return [loss, *gradients]
+        loss, gradients = cross_entropy(kernels, *self, threads=threads, training=training)
+        return [np.array(loss), *gradients]
 
     def expected(self) -> list[np.ndarray]:
         """Compute the same in float64."""
@@ -89,7 +75,7 @@ class Case(NamedTuple):
         logs = shifted - np.log(np.exp(shifted).sum(axis=1, keepdims=True))
         loss = -(logs[np.arange(len(logs)), self.targets] * self.weights).sum()
         d_logits = (np.exp(logs) - np.eye(len(self.bias))[self.targets]) * self.weights[:, None]
-        return [np.array([loss]), d_logits @ self.kernel.T, self.inputs.T @ d_logits, d_logits.sum(axis=0)]
+        return [np.array(loss), d_logits @ self.kernel.T, self.inputs.T @ d_logits, d_logits.sum(axis=0)]
 
 
 @settings(max_examples=40)

@@ -43,6 +43,8 @@ def load_backend(name: str | None = None) -> None:
             _prepare_tensorflow()
         if name == "jax":
             _prepare_jax()
+        if name == "torch":  # or its threads wait busily after each operation, on the cores that the kernels need
+            os.environ.setdefault("OMP_WAIT_POLICY", "passive")
         import keras  # noqa: F401  # here, where its start-up messages are muted
     if name == "torch":  # a warning about layers on a GPU, where Keras stores each weight on its own
         warnings.filterwarnings("ignore", message="RNN module weights are not part of single contiguous chunk of memory")

@@ -33,6 +33,11 @@ class Sharing(NamedTuple):
         """How many threads compute what belongs to a shard, in the kernels."""
         return self.threads * self.together
 
+    @property
+    def cores(self) -> int:
+        """How many cores compute."""
+        return self.shards * self.threads_of_a_shard
+
     def apply(self, model: keras.Model) -> None:
         """Have the layers of a model for the rows of a shard compute with these threads."""
         for layer in model._flatten_layers():

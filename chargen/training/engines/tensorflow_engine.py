@@ -29,7 +29,7 @@ class TensorFlowEngine(Engine):
         self._by_shard = [self._carried_variables, *(self._copies() for _ in range(1, self.sharing.shards))]
         self._set_states(self._states())
         jit = not accelerated() and self.model.compute_dtype == "float32"
-        self._adam = adam_kernel(self.optimizer, threads=self.sharing.shards * self.sharing.threads_of_a_shard) if jit else None
+        self._adam = adam_kernel(self.optimizer, threads=self.sharing.cores) if jit else None
         self._compiled_gradients = tf.function(self._shard_gradients, jit_compile=jit, autograph=False)
         self._compiled_figures = tf.function(self._shard_figures, jit_compile=jit, autograph=False)
         self._compiled_update = tf.function(self._apply_gradients, jit_compile=jit, autograph=False)

@@ -7,6 +7,8 @@ import torch
 from keras import ops
 
 from chargen.corpus.windows import Batch
+from chargen.training.devices.backend import accelerated
+from chargen.training.engines.adam import adam_kernel
 from chargen.training.engines.engine import SEED_STATE, Engine
 
 Tensor = Any  # of PyTorch
@@ -18,6 +20,8 @@ class TorchEngine(Engine):
 
     def __init__(self, *arguments: Any, **options: Any) -> None:
         super().__init__(*arguments, **options)
+        native = not accelerated() and self.model.compute_dtype == "float32"
+        self._adam = adam_kernel(self.optimizer, threads=self.sharing.cores) if native else None
         self._carried_states: Tensors = []
         self._measured: Tensor = None
         self.reset_states()
@@ -27,11 +31,19 @@ class TorchEngine(Engine):
         variables = self.model.trainable_variables
         for rows in self._batches(batches):
             values = [variable.value for variable in variables]
-            gradients = [torch.zeros_like(value) for value in values]
-            for figures in self._passes(values, rows, training=True):
-                torch._foreach_add_(gradients, torch.autograd.grad(self.optimizer.scale_loss(figures[0]), values))
-            total = torch.clamp(rows[-1].sum(), min=1)
-            self.optimizer.apply([gradient / total for gradient in gradients], variables)
+            by_shard = [
+                torch.autograd.grad(self.optimizer.scale_loss(figures[0]), values)
+                for figures in self._passes(values, rows, training=True)
+            ]
+            self._apply_gradients(by_shard, torch.clamp(rows[-1].sum(), min=1))
+
+    def _apply_gradients(self, by_shard: Sequence[Sequence[Tensor]], total: Tensor) -> None:
+        variables = self.model.trainable_variables
+        if self._adam:
+            with torch.no_grad():
+                self._adam.apply(by_shard, total, variables)
+            return
+        self.optimizer.apply([sum(shares) / total for shares in zip(*by_shard, strict=True)], variables)
 
     def test(self, batches: Batch) -> None:
         values = [variable.value for variable in self.model.trainable_variables]

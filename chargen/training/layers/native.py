@@ -60,6 +60,21 @@ NativeAdam = Callable[
     Sequence[Tensor],
 ]
 
+
+class NativeLayers(NativeRun, Protocol):
+    """All that a backend calls the kernels for."""
+
+    @property
+    def cross_entropy(self) -> NativeLoss:
+        """What computes an output layer and its loss."""
+        ...
+
+    @property
+    def adam(self) -> NativeAdam:
+        """What takes the steps of Adam and Muon."""
+        ...
+
+
 Shape = tuple[int | None, ...]  # None is the number of rows where it is not known yet
 
 # of xla.c
@@ -73,15 +88,15 @@ def native_run(products: Products) -> NativeRun | None:
 
 
 def native_loss(products: Products) -> NativeLoss | None:
-    """Return what computes an output layer and its loss on the kernels within XLA, or None if nothing does."""
+    """Return what computes an output layer and its loss on the kernels, or None if there are no kernels."""
     outcome = _connected(products)
-    return outcome.cross_entropy if isinstance(outcome, XlaLayers) else None
+    return None if isinstance(outcome, NoKernelsError) else outcome.cross_entropy
 
 
 def native_adam(products: Products = "float32") -> NativeAdam | None:
-    """Return what takes the steps of Adam and Muon on the kernels within XLA, or None if nothing does."""
+    """Return what takes the steps of Adam and Muon on the kernels, or None if there are no kernels."""
     outcome = _connected(products)
-    return outcome.adam if isinstance(outcome, XlaLayers) else None
+    return None if isinstance(outcome, NoKernelsError) else outcome.adam
 
 
 def why_no_kernels(products: Products) -> str | None:
@@ -91,15 +106,15 @@ def why_no_kernels(products: Products) -> str | None:
 
 
 @cache
-def _connected(products: Products) -> NativeRun | NoKernelsError:
+def _connected(products: Products) -> NativeLayers | NoKernelsError:
     """Load the kernels and make them known to the loaded backend. A process tries once."""
     backend = keras.backend.backend()
     try:
         kernels = load_kernels(products)
         if backend == "torch":
-            from chargen.training.layers.native_torch import torch_run
+            from chargen.training.layers.native_torch import TorchLayers
 
-            return torch_run(kernels)
+            return TorchLayers(kernels)
         xla = import_module(f"chargen.training.layers.native_{backend}")
         names = {handler: f"chargen_{products}_{handler}" for handler in HANDLERS}
         xla.register(kernels, names)
