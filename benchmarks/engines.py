@@ -67,7 +67,7 @@ def chargen_trainer(
     from chargen.training.engines.losses import FIGURES_OF_TEXT
     from chargen.training.engines.sharing import choose_sharing
     from chargen.training.keras_trainer import engine_type
-    from chargen.training.model import build_model, make_optimizer
+    from chargen.training.model import build_model, make_optimizer, runs_on_kernels
     from chargen.training.planning.memory import choose_steps_per_execution
 
     ids = read_ids()
@@ -85,7 +85,8 @@ def chargen_trainer(
     tokens = size.batch_size * size.context_length
     together = min(choose_steps_per_execution(model.count_params(), tokens, gpu=accelerated()), plan.num_steps)
     executions, step = Executions(plan, steps=together), 0
-    sharing = choose_sharing(network, size.batch_size, size.context_length, precision=precision)
+    on_kernels = runs_on_kernels(network, precision)
+    sharing = choose_sharing(network, size.batch_size, size.context_length, on_kernels=on_kernels)
     engine = engine_type()(model, optimizer, FIGURES_OF_TEXT, sharing=sharing, largest=plan.batches(0, 0, together))
 
     def train(steps: int) -> int:

@@ -20,7 +20,7 @@ from chargen.training.engines.losses import FIGURES_OF_TEXT, Summed
 from chargen.training.engines.sharing import Sharing, choose_sharing
 from chargen.training.export import export_network, find_variable
 from chargen.training.measurer import Measurer, steps_at_once
-from chargen.training.model import build_model, make_optimizer
+from chargen.training.model import build_model, make_optimizer, runs_on_kernels
 from chargen.training.planning.plan import Plan
 from chargen.training.planning.text_plan import TextPlan
 from chargen.training.planning.validation import Validation
@@ -141,11 +141,12 @@ def _engine(plan: Plan, build: Callable[[int], keras.Model], figures: Mapping[st
     """Return the engine of the loaded backend, for executions of at most so many steps."""
     network, training = plan.settings.network, plan.settings.training
     random.seed(training.seed_of_network)  # Keras's random layers draw seeds from it
-    sharing = (
-        Sharing(shards=ranks.num_devices)
-        if ranks.num_devices
-        else choose_sharing(network, plan.training.batch_size, plan.training.context_length, precision=training.precision)
-    )
+    if ranks.num_devices:
+        sharing = Sharing(shards=ranks.num_devices)
+    else:
+        batch_size, context_length = plan.training.batch_size, plan.training.context_length
+        on_kernels = runs_on_kernels(network, training.precision)
+        sharing = choose_sharing(network, batch_size, context_length, on_kernels=on_kernels)
     model = build(plan.training.batch_size // sharing.shards)
     optimizer = make_optimizer(training, steps_per_epoch=plan.training.num_steps)
     largest = plan.training.batches(0, 0, steps)

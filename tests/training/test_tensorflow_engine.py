@@ -188,29 +188,29 @@ def test_a_row_ends_after_its_last_position_with_a_weight() -> None:
 @pytest.fixture
 def two_cores(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(sharing, "num_cores", lambda: 2)
-    monkeypatch.setattr(sharing, "runs_on_kernels", lambda network, precision: network.cell != "dense")
 
 
 @pytest.mark.usefixtures("two_cores")
-def test_a_small_step_is_not_shared() -> None:
-    assert choose_sharing(NetworkConfig(hidden_size=8), batch_size=4, context_length=5) == Sharing()
+@pytest.mark.parametrize("on_kernels", [False, True])
+def test_a_small_step_is_not_shared(on_kernels: bool) -> None:
+    assert choose_sharing(NetworkConfig(hidden_size=8), 4, 5, on_kernels=on_kernels) == Sharing()
 
 
 @pytest.mark.usefixtures("two_cores")
 def test_the_rows_are_shared_within_the_kernels_and_otherwise_as_shards() -> None:
     large = NetworkConfig(hidden_size=512)
-    assert choose_sharing(large, batch_size=64, context_length=50) == Sharing(threads=2)
-    assert choose_sharing(replace(large, cell="dense"), batch_size=64, context_length=50) == Sharing(shards=2)
+    assert choose_sharing(large, 64, 50, on_kernels=True) == Sharing(threads=2)
+    assert choose_sharing(large, 64, 50, on_kernels=False) == Sharing(shards=2)
+    assert choose_sharing(replace(large, embedding_norm="batch"), 64, 50, on_kernels=False) == Sharing()
 
 
 @pytest.mark.usefixtures("two_cores")
-def test_the_units_of_layers_are_shared_where_rows_are_few() -> None:
+def test_the_units_of_large_layers_are_shared_where_rows_are_few() -> None:
     large = NetworkConfig(hidden_size=384)
-    assert choose_sharing(large, batch_size=32, context_length=50) == Sharing(together=2)
-    assert choose_sharing(replace(large, embedding_norm="batch"), batch_size=16, context_length=50) == Sharing(together=2)
-    for other in ({"hidden_size": 383}, {"cell": "dense"}):
-        assert choose_sharing(replace(large, **other), batch_size=16, context_length=50).together == 1
-    assert choose_sharing(large, batch_size=33, context_length=50).together == 1
+    assert choose_sharing(large, 32, 50, on_kernels=True) == Sharing(together=2)
+    assert choose_sharing(large, 33, 50, on_kernels=True) == Sharing(threads=2)
+    assert choose_sharing(replace(large, hidden_size=383), 32, 50, on_kernels=True) == Sharing(threads=2)
+    assert choose_sharing(large, 32, 50, on_kernels=False) == Sharing(shards=2)
 
 
 @pytest.mark.parametrize("stateful", [False, True])

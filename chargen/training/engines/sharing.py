@@ -9,7 +9,6 @@ from chargen.settings.schema import NetworkConfig
 from chargen.training.devices.backend import accelerated
 from chargen.training.layers.dense import NativeDense
 from chargen.training.layers.recurrent import FusedRecurrent
-from chargen.training.model import runs_on_kernels
 
 # For threads to share the units of layers: so many units at least, whose weights do not fit into the cache of a core, so many
 # for each core, and so many rows at most.
@@ -47,8 +46,8 @@ class Sharing(NamedTuple):
                 layer.threads = self.threads_of_a_shard
 
 
-def choose_sharing(network: NetworkConfig, batch_size: int, context_length: int, *, precision: str = "float32") -> Sharing:
-    """Return how to share batches among the cores.
+def choose_sharing(network: NetworkConfig, batch_size: int, context_length: int, *, on_kernels: bool) -> Sharing:
+    """Return how to share batches among the cores; `on_kernels`: whether the kernels run the network's recurrent layers.
 
     A small step takes longer if it is shared. In the kernels in C threads share the work, so that all steps of an execution
     are one computation of XLA: the rows, or in small batches of large layers the units, because each thread then reads its
@@ -59,7 +58,7 @@ def choose_sharing(network: NetworkConfig, batch_size: int, context_length: int,
     if network.num_layers * network.hidden_size**2 * batch_size * context_length < SMALL_STEP:
         return Sharing()
     cores = num_cores()
-    if runs_on_kernels(network, precision):
+    if on_kernels:
         many_units = network.hidden_size >= max(MANY_UNITS, UNITS_OF_A_CORE * cores)
         few_rows = batch_size <= ROWS_OF_A_CORE * cores
         return Sharing(together=cores) if many_units and few_rows else Sharing(threads=cores)
