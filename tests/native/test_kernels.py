@@ -1,7 +1,10 @@
 """The kernels compute what the cells of `chargen.network` do, and their gradients are those of finite differences."""
 
 import os
+import signal
+import threading
 from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
 from typing import Any, get_args
 
 import numpy as np
@@ -121,6 +124,44 @@ def check_together(kernels: Kernels, cell: CellName, given: dict[str, np.ndarray
         results.append([*forward, *layer.backward(d_hidden, d_last_cell).values()])
     for one, other in zip(*results, strict=True):
         np.testing.assert_array_equal(one, other)
+
+
+def shared_layer() -> LayerPass:
+    """Return a layer whose rows some threads share."""
+    return LayerPass(kernels_of(AVX2), "lstm", random_layer("lstm", (6, 12, 40, 20, 0)), threads=3)
+
+
+def test_many_callers_have_threads_of_their_own() -> None:
+    """Some find a thread that lingers after another caller's layer, others start one."""
+    expected = shared_layer().forward()[0]
+    with ThreadPoolExecutor(8) as pool:
+        for hidden, _ in pool.map(lambda _: shared_layer().forward(), range(400)):
+            np.testing.assert_array_equal(hidden, expected)
+
+
+@pytest.mark.filterwarnings("ignore:.*fork:DeprecationWarning")  # of Python 3.12
+def test_a_child_process_does_not_wait_for_the_threads_of_its_parent() -> None:
+    """They linger now and then while another thread computes, so one of many children is born at such a moment."""
+    layer, over = shared_layer(), threading.Event()
+
+    def compute() -> None:
+        other = shared_layer()
+        while not over.is_set():
+            other.forward()
+
+    def exit_status() -> int:
+        child = os.fork()
+        if child == 0:
+            signal.alarm(10)
+            layer.forward()
+            os._exit(0)
+        return os.waitstatus_to_exitcode(os.waitpid(child, 0)[1])
+
+    with ThreadPoolExecutor(1) as pool:
+        pool.submit(compute)
+        statuses = {exit_status() for _ in range(50)}
+        over.set()
+    assert statuses == {0}
 
 
 @pytest.mark.parametrize("threads", [1, 2])

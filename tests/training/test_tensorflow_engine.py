@@ -206,11 +206,12 @@ def test_the_rows_are_shared_within_the_kernels_and_otherwise_as_shards() -> Non
 
 @pytest.mark.usefixtures("two_cores")
 def test_the_units_of_large_layers_are_shared_where_rows_are_few() -> None:
-    large = NetworkConfig(hidden_size=384)
-    assert choose_sharing(large, 32, 50, on_kernels=True) == Sharing(together=2)
-    assert choose_sharing(large, 33, 50, on_kernels=True) == Sharing(threads=2)
-    assert choose_sharing(replace(large, hidden_size=383), 32, 50, on_kernels=True) == Sharing(threads=2)
-    assert choose_sharing(large, 32, 50, on_kernels=False) == Sharing(shards=2)
+    large = NetworkConfig(hidden_size=512)
+    assert choose_sharing(large, 37, 50, on_kernels=True) == Sharing(together=2)
+    assert choose_sharing(large, 38, 50, on_kernels=True) == Sharing(threads=2)
+    assert choose_sharing(replace(large, num_layers=2), 50, 50, on_kernels=True) == Sharing(together=2)
+    assert choose_sharing(replace(large, hidden_size=383), 4, 50, on_kernels=True) == Sharing(threads=2)
+    assert choose_sharing(large, 4, 500, on_kernels=False) == Sharing(shards=2)
 
 
 @pytest.mark.parametrize("stateful", [False, True])

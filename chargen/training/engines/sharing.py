@@ -10,9 +10,9 @@ from chargen.training.devices.backend import accelerated
 from chargen.training.layers.dense import NativeDense
 from chargen.training.layers.recurrent import FusedRecurrent
 
-# For threads to share the units of layers: so many units at least, whose weights do not fit into the cache of a core, so many
-# for each core, and so many rows at most.
-MANY_UNITS, UNITS_OF_A_CORE, ROWS_OF_A_CORE = 384, 64, 16
+# For threads to share the units of layers: so many units at least, whose weights do not fit into the cache of a core, and so
+# many for each core; and for each row of a core so many weights of a layer, which take as long to read as the row to hand over.
+MANY_UNITS, UNITS_OF_A_CORE, WEIGHTS_OF_A_ROW = 384, 64, 14_000
 SMALL_STEP = 2_000_000  # multiply-adds of a recurrent product and one gate, over all positions
 
 
@@ -59,13 +59,19 @@ def choose_sharing(network: NetworkConfig, batch_size: int, context_length: int,
         return Sharing()
     cores = num_cores()
     if on_kernels:
-        many_units = network.hidden_size >= max(MANY_UNITS, UNITS_OF_A_CORE * cores)
-        few_rows = batch_size <= ROWS_OF_A_CORE * cores
-        return Sharing(together=cores) if many_units and few_rows else Sharing(threads=cores)
+        return Sharing(together=cores) if _shares_units(network, batch_size, cores) else Sharing(threads=cores)
     draws_nothing = network == network.undropped()
     if network.embedding_norm == "batch" or (keras.backend.backend() == "torch" and draws_nothing):
         return Sharing()
     return Sharing(shards=num_shards(batch_size))
+
+
+def _shares_units(network: NetworkConfig, batch_size: int, cores: int) -> bool:
+    """Tell whether the units of layers are shared among threads, not the rows: of one gate, weights count."""
+    layers, units = network.num_layers, network.hidden_size
+    weights = units**2 * (2 * layers - 1) / layers  # of a layer, on average; the first looks up its inputs
+    many_units = units >= max(MANY_UNITS, UNITS_OF_A_CORE * cores)
+    return many_units and batch_size / cores <= weights / WEIGHTS_OF_A_ROW
 
 
 def num_shards(batch_size: int) -> int:
