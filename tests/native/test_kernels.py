@@ -139,6 +139,7 @@ def test_many_callers_have_threads_of_their_own() -> None:
             np.testing.assert_array_equal(hidden, expected)
 
 
+@pytest.mark.skipif("KERNEL_TEST_FLAGS" in os.environ, reason="the sanitizer's own locks do not survive a fork")
 @pytest.mark.filterwarnings("ignore:.*fork:DeprecationWarning")  # of Python 3.12
 def test_a_child_process_does_not_wait_for_the_threads_of_its_parent() -> None:
     """They linger now and then while another thread computes, so one of many children is born at such a moment."""

@@ -14,7 +14,7 @@ Tensor = Any  # of the backend
 
 @keras.saving.register_keras_serializable(package="chargen")
 class NativeDense(layers.Dense):
-    """keras.layers.Dense without an activation, which also computes its outputs and their loss as logits in one pass.
+    """keras.layers.Dense without an activation, as an output layer: its outputs and their loss are computed in one pass.
 
     products: what the kernels round the operands of products to. threads: how many of them share the rows.
     """

@@ -1,4 +1,4 @@
-"""Run recurrent layers on the kernels of `chargen.native`, called by XLA or by PyTorch.
+"""Run recurrent layers, an output layer with its loss, and optimizers on the kernels, called by XLA or by PyTorch.
 
 Shapes: T steps, B rows, D inputs, H units, G the columns of a kernel (gates * H), V tokens; time comes first.
 """
