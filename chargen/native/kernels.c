@@ -2,7 +2,8 @@
  *
  * Compiled once for each instruction set: AVX-512 or AVX2 as -march says, with products of float32 numbers; or with -DBFLOAT16
  * (needs AVX512-BF16), with products of numbers rounded to bfloat16. Sums, gates, states and gradients are always float32.
- * Any number of threads may call at once: the only global state is how long some have waited for each other, in teams.c.
+ * Any number of threads may call at once: the only global state, in teams.c, is how long some have waited for each other and
+ * which have nothing to do.
  *
  * Sizes: T steps, B rows, D inputs, H units, V tokens. Inside, units and inputs are padded with zeros to whole blocks of 32.
  * A `word` is what one multiply-add takes of an operand: a float, or two bfloat16 that stand one after the other along the

@@ -26,10 +26,8 @@ class AdamKernel:
         """Take a step with the sum of the gradients of the shards, divided by `total`."""
         optimizer = self._optimizer
         variables = [*weights, *optimizer._momentums, *optimizer._velocities]
-        values, count = [one.value for one in variables], len(weights)
-        parts = [values[first : first + count] for first in range(0, 3 * count, count)]
-        gates = optimizer.gates if isinstance(optimizer, Muon) else [0] * count
-        after = self._run(self._numbers(total), (self._threads, *gates), by_shard, *parts)
+        gates = optimizer.gates if isinstance(optimizer, Muon) else [0] * len(weights)
+        after = self._run(self._numbers(total), (self._threads, *gates), by_shard, [one.value for one in variables])
         for variable, value in zip(variables, after, strict=True):
             variable.assign(value)
         optimizer.iterations.assign_add(1)

@@ -53,12 +53,9 @@ class NativeLoss(Protocol):
         """
 
 
-# Takes a step of Adam or Muon: the fields of the struct `Adam` of adam.c; the number of threads, and of gates of each
-# array of weights, or 0; the gradients of each shard, weights, momentum and velocity. Returns the last three after the step.
-NativeAdam = Callable[
-    [Tensor, Sequence[int], Sequence[Sequence[Tensor]], Sequence[Tensor], Sequence[Tensor], Sequence[Tensor]],
-    Sequence[Tensor],
-]
+# Takes a step of Adam or Muon: the fields of the struct `Adam` of adam.c; the number of threads, and of gates of each array of
+# weights, or 0; the gradients of each shard; all weights, momentum and velocity, which it returns as they are after the step.
+NativeAdam = Callable[[Tensor, Sequence[int], Sequence[Sequence[Tensor]], Sequence[Tensor]], Sequence[Tensor]]
 
 
 class NativeLayers(NativeRun, Protocol):
@@ -164,16 +161,9 @@ class XlaLayers:
         return run(inputs, kernel, bias)
 
     def adam(
-        self,
-        numbers: Tensor,
-        counts: Sequence[int],
-        gradients: Sequence[Sequence[Tensor]],
-        weights: Sequence[Tensor],
-        momentum: Sequence[Tensor],
-        velocity: Sequence[Tensor],
+        self, numbers: Tensor, counts: Sequence[int], gradients: Sequence[Sequence[Tensor]], state: Sequence[Tensor]
     ) -> Sequence[Tensor]:
         """Take a step; see `NativeAdam`."""
-        state = [*weights, *momentum, *velocity]
         threads_and_gates = ops.convert_to_tensor(list(counts), "int32")
         before = [numbers, threads_and_gates, *(one for shard in gradients for one in shard)]
         shapes = [tuple(one.shape) for one in state]

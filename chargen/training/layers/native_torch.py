@@ -47,17 +47,10 @@ class TorchLayers:
         return _Loss.apply(self._kernels, threads, training, targets, weights, inputs, kernel, bias)
 
     def adam(
-        self,
-        numbers: Tensor,
-        counts: Sequence[int],
-        gradients: Sequence[Sequence[Tensor]],
-        weights: Sequence[Tensor],
-        momentum: Sequence[Tensor],
-        velocity: Sequence[Tensor],
+        self, numbers: Tensor, counts: Sequence[int], gradients: Sequence[Sequence[Tensor]], state: Sequence[Tensor]
     ) -> Sequence[Tensor]:
         """Take a step, which changes the tensors in place."""
         threads, *gates = counts
-        state = [*weights, *momentum, *velocity]
         by_shard = [list(map(_array, shard)) for shard in gradients]
         take_step(self._kernels, _array(numbers), by_shard, list(map(_array, state)), gates=gates, threads=threads)
         return state
