@@ -4,7 +4,9 @@ import gzip
 import lzma
 import math
 from collections.abc import Sequence
+from concurrent.futures import ThreadPoolExecutor
 
+from chargen.cores import num_cores
 from chargen.corpus.documents import Document
 
 SMALLEST_DICTIONARY = 1 << 12  # bytes of the smallest dictionary of LZMA2
@@ -16,11 +18,13 @@ def compressed_nats(training: str, held_out: str) -> dict[str, float]:
     xz can refer to the whole training text, gzip only to the last 32 KB, its window.
     """
     before, whole = (_bytes(text) for text in (training, training + held_out))
-    added = {
-        "gzip": len(gzip.compress(whole, mtime=0)) - len(gzip.compress(before, mtime=0)),
-        "xz": len(_xz(whole, len(whole))) - len(_xz(before, len(whole))),
-    }
-    return {name: num_bytes * 8 * math.log(2) for name, num_bytes in added.items()}
+    compressors = {"xz": lambda content: _xz(content, len(whole)), "gzip": lambda content: gzip.compress(content, mtime=0)}
+    with ThreadPoolExecutor(num_cores()) as pool:  # the slow ones first; they run without Python's lock
+        sizes = {
+            name: [pool.submit(compress, content) for content in (whole, before)] for name, compress in compressors.items()
+        }
+    added = {name: len(longer.result()) - len(shorter.result()) for name, (longer, shorter) in sizes.items()}
+    return {name: added[name] * 8 * math.log(2) for name in ("gzip", "xz")}
 
 
 def _bytes(text: str) -> bytes:

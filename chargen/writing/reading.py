@@ -23,11 +23,11 @@ from chargen.network.cells import Floats
 from chargen.network.model_file import TextModel
 from chargen.network.network import NetworkState
 from chargen.network.stepper import TOKENS_AT_ONCE
+from chargen.network.stretches import tokens_at_once
 from chargen.writing.ensemble import AVERAGE, AnyModel, Ensemble, translation
 from chargen.writing.sampling import Logits
 from chargen.writing.scoring import LOGITS_AT_ONCE, Doubles, cross_entropies, read_outputs, window_outputs
 
-STEPS_AT_ONCE = 4096  # tokens of a row between two reports
 ROWS_AT_ONCE = 256  # documents read side by side
 
 Places = npt.NDArray[np.int64]
@@ -76,7 +76,8 @@ def expectations(
     members = model.members if isinstance(model, Ensemble) else (model,)
     readers = [_reader(one, stream, translation(model.vocabulary, one.vocabulary), apart=apart) for one in members]
     at_once = max(1, LOGITS_AT_ONCE // len(model.vocabulary))
-    for piece in _documents_apart(stream, in_order=in_order) if apart else _one_after_another(stream):
+    steps = tokens_at_once(sum(one.network.output_size for one in members))
+    for piece in _documents_apart(stream, in_order=in_order) if apart else _one_after_another(stream, steps):
         for reader in readers:
             reader.read(piece)
         places = piece.places[piece.counts]
@@ -105,10 +106,10 @@ def cached_expectations(model: AnyModel, stream: TokenStream, weight: float = WE
         yield expected._replace(logits=logits)
 
 
-def _one_after_another(stream: TokenStream) -> Iterator[Piece]:
-    """Split a stream into pieces of one row."""
-    for first in range(0, stream.span, STEPS_AT_ONCE):
-        places = np.arange(first, min(first + STEPS_AT_ONCE, stream.span))[None]
+def _one_after_another(stream: TokenStream, steps: int) -> Iterator[Piece]:
+    """Split a stream into pieces of one row, of so many steps."""
+    for first in range(0, stream.span, steps):
+        places = np.arange(first, min(first + steps, stream.span))[None]
         yield Piece(places, stream.predicts(places + 1), begins=first == 0)
 
 

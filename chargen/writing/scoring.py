@@ -12,6 +12,7 @@ from chargen.network.average import AnyNetwork
 from chargen.network.cells import Floats
 from chargen.network.network import NetworkState
 from chargen.network.stepper import TOKENS_AT_ONCE
+from chargen.network.stretches import read_text, read_together
 
 LOGITS_AT_ONCE = 1 << 21  # in float64
 
@@ -45,8 +46,7 @@ def token_nats(
 
 def read_outputs(network: AnyNetwork, ids: IdArray, state: NetworkState) -> tuple[Floats, NetworkState]:
     """Read (B, T) ids and return the last recurrent layer's outputs, (T, B, H), and the state after the last token."""
-    stepper = network.stepper(state)
-    return stepper.outputs(ids), stepper.state
+    return read_text(network, ids, state) if len(ids) == 1 else read_together(network, ids, state)
 
 
 def window_outputs(network: AnyNetwork, windows: IdArray) -> Floats:

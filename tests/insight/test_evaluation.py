@@ -50,7 +50,7 @@ def encoded(model: TextModel, text: str) -> list[int]:
 def test_a_stream_is_one_text_from_boundary_to_boundary(
     piece: int, random_model: RandomModel, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("chargen.writing.reading.STEPS_AT_ONCE", piece)
+    monkeypatch.setattr("chargen.writing.reading.tokens_at_once", lambda _: piece)
     model, reported = random_model(), []
     ids = [BOUNDARY]
     for text in TEXTS:

@@ -89,8 +89,9 @@ def test_the_boundary_after_a_document_that_was_cut_off_is_read_and_not_predicte
 def test_every_token_is_predicted_from_its_window(
     labels: tuple[str | None, ...], reading: str, at_once: int, window_model: RandomModel, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    for name in ("STEPS_AT_ONCE", "TOKENS_AT_ONCE", "LOGITS_AT_ONCE"):
+    for name in ("TOKENS_AT_ONCE", "LOGITS_AT_ONCE"):
         monkeypatch.setattr(f"chargen.writing.reading.{name}", at_once)
+    monkeypatch.setattr("chargen.writing.reading.tokens_at_once", lambda _: at_once)
     model = window_model(reading=reading, labels=("x", "y") if labels[0] else ())
     documents = [Document(text, label) for text, label in zip(TEXTS, labels, strict=True)]
     np.testing.assert_allclose(read_nats(model, documents), expected_nats(model, TEXTS, labels), rtol=1e-5)
