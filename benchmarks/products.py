@@ -1,6 +1,5 @@
 """Measure how fast this machine multiplies matrices, which bounds how fast it can train and write."""
 
-import ctypes
 import time
 from concurrent.futures import ThreadPoolExecutor
 from statistics import median
@@ -10,7 +9,7 @@ import numpy as np
 from benchmarks.engines import VOCAB_SIZE, Size
 from chargen.cores import num_cores
 from chargen.native.library import kernels_or_none
-from chargen.native.loss import Dense
+from chargen.network.dense import PackedDense
 
 ROWS, WIDTH = 56, 1024  # of a product whose weights stay in the cache, as those of a recurrent layer do at best
 REPETITIONS = 5
@@ -36,16 +35,11 @@ def kernel_rate(products: str) -> float | None:
     if kernels is None:
         return None
     cores = num_cores()
-    inputs, outputs = np.ones((cores, ROWS, WIDTH), np.float32), np.empty((cores, ROWS, WIDTH), np.float32)
-    kernel, bias = np.ones((WIDTH, WIDTH), np.float32), np.zeros(WIDTH, np.float32)
-    dense = Dense(WIDTH, WIDTH, kernel.ctypes.data, bias.ctypes.data)
-    packed = np.empty(kernels.library.dense_floats(ctypes.byref(dense)), np.float32)
-    dense.packed = packed.ctypes.data
-    kernels.library.pack_dense(ctypes.byref(dense))
+    inputs = np.ones((cores, ROWS, WIDTH), np.float32)
+    dense = PackedDense(kernels, np.ones((WIDTH, WIDTH), np.float32), np.zeros(WIDTH, np.float32))
 
     def run(core: int) -> None:
-        places = [ctypes.c_void_p(one[core].ctypes.data) for one in (inputs, outputs)]
-        kernels.library.dense_forward(ctypes.byref(dense), ctypes.c_long(ROWS), *places, ctypes.c_long(0))
+        dense(inputs[core], relu=False)
 
     with ThreadPoolExecutor(cores) as pool:
         return _rate(lambda: list(pool.map(run, range(cores))), 2 * cores * ROWS * WIDTH**2)

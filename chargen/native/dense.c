@@ -3,7 +3,7 @@
 typedef struct {
     long D, H;
     const float *kernel, *bias; /* (D, H), (H) */
-    float *packed;              /* the kernel as `pack_dense` has packed it, `dense_floats` numbers, or NULL */
+    float *packed;              /* the kernel as `pack_dense` has packed it, `dense_floats` numbers */
 } Dense;
 
 EXPORT long dense_floats(const Dense *d) { return BLOCKS(d->D) * BLOCKS(d->H) * WORDS * BLOCK; }
@@ -34,20 +34,40 @@ static void dense_blocks(const Dense *d, long first, long end, long N, const wor
     }
 }
 
-/* outputs (N, H) of inputs (N, D). */
-EXPORT int dense_forward(const Dense *d, long N, const float *inputs, float *outputs, long relu) {
-    Space space = {NULL, 0};
-    Dense own = *d;
+enum { ROWS_AT_ONCE = 256 }; /* so that their operands stay in the cache */
+
+/* The rows that a thread computes. */
+typedef struct {
+    const Dense *d;
+    long first, end, relu;
+    const float *inputs;
+    float *outputs, *sums;
     word *left;
-    float *sums;
+} DenseThread;
+static int dense_thread(void *given) {
+    const DenseThread *t = given;
+    for (long b = t->first; b < t->end; b += ROWS_AT_ONCE) {
+        long count = t->end - b < ROWS_AT_ONCE ? t->end - b : ROWS_AT_ONCE;
+        spread_all(t->inputs + b * t->d->D, t->d->D, count, t->left, NULL);
+        dense_blocks(t->d, 0, BLOCKS(t->d->H), count, t->left, t->relu, t->sums, t->outputs + b * t->d->H);
+    }
+    return DONE;
+}
+
+/* outputs (N, H) of inputs (N, D), with so many threads; the kernel is packed. */
+EXPORT int dense_forward(const Dense *d, long N, const float *inputs, float *outputs, long relu, long count) {
+    DenseThread threads[count];
+    Space space = {NULL, 0};
+    long rows = N < ROWS_AT_ONCE ? N : ROWS_AT_ONCE;
+    for (long k = 0; k < count; k++)
+        threads[k] = (DenseThread){d, N * k / count, N * (k + 1) / count, relu, inputs, outputs, NULL, NULL};
     IN_NEW_MEMORY(space, {
-        left = take(&space, BLOCKS(d->D) * EVEN(N) * WORDS);
-        sums = take(&space, N * BLOCK);
-        own.packed = d->packed ? d->packed : take(&space, dense_floats(d));
+        for (long k = 0; k < count; k++) {
+            threads[k].left = take(&space, BLOCKS(d->D) * EVEN(rows) * WORDS);
+            threads[k].sums = take(&space, rows * BLOCK);
+        }
     });
-    if (!d->packed) pack_dense(&own);
-    spread_all(inputs, d->D, N, left, NULL);
-    dense_blocks(&own, 0, BLOCKS(d->H), N, left, relu, sums, outputs);
+    run_jobs(dense_thread, threads, sizeof *threads, count, NULL);
     free(space.start);
     return DONE;
 }

@@ -2,8 +2,6 @@
  * logits and gradients stay in the cache. V: the outputs of the layer. */
 #include <math.h>
 
-enum { ROWS_AT_ONCE = 256 };
-
 /* What a caller gives. Rows without a weight are left out. */
 typedef struct {
     Dense dense;

@@ -10,8 +10,8 @@ import numpy.typing as npt
 from chargen.memory.cache import NativeCache
 from chargen.memory.ngrams import Contexts, NgramMemory
 from chargen.native.library import Kernels
-from chargen.native.loss import Dense
 from chargen.network.cells import Floats
+from chargen.network.dense import Head
 from chargen.network.native_layer import NativeLayer, num_threads, threads_together
 
 Doubles = npt.NDArray[np.float64]
@@ -38,31 +38,22 @@ class Writer(ctypes.Structure):
 class NativeNetwork:
     """The layers of a network for a `NativeWriter`, and its Dense layers with room for their outputs."""
 
-    def __init__(self, kernels: Kernels, layers: Sequence[NativeLayer], head: Sequence[tuple[Floats, Floats]]) -> None:
-        """Take the layers with their current states, and kernel and bias of each Dense layer."""
+    def __init__(self, kernels: Kernels, layers: Sequence[NativeLayer], head: Head) -> None:
+        """Take the layers with their current states, and the Dense layers."""
         self.library, self.layers = kernels.library, layers
         for layer, before in zip(layers[1:], layers, strict=False):
             layer.layer.x = before.layer.h
         rows = layers[0].num_rows
-        dense = [self._packed(kernel, bias) for kernel, bias in head]
-        self.outputs = [np.empty((rows, len(bias)), np.float32) for _, bias in head]
+        dense = head.packed(kernels)
+        self.outputs = [np.empty((rows, one.struct.H), np.float32) for one in dense]
         tables = [
             _pointers([ctypes.addressof(one.layer) for one in layers]),
-            _pointers([ctypes.addressof(one) for one, *_ in dense]),
+            _pointers([ctypes.addressof(one.struct) for one in dense]),
             _pointers([one.ctypes.data for one in self.outputs]),
         ]
-        self.net = Net(len(layers), len(head), *[ctypes.addressof(one) for one in tables])
+        self.net = Net(len(layers), len(dense), *[ctypes.addressof(one) for one in tables])
         self.work = sum(layer.weights for layer in layers)  # multiplications of a row and step, about
         self._alive = (dense, tables)  # keeps the memory of the struct alive
-
-    def _packed(self, kernel: Floats, bias: Floats) -> tuple[Any, ...]:
-        """Return a Dense layer, and the arrays that it refers to."""
-        kernel, bias = np.ascontiguousarray(kernel), np.ascontiguousarray(bias)
-        dense = Dense(*kernel.shape, kernel.ctypes.data, bias.ctypes.data)
-        packed = np.empty(self.library.dense_floats(ctypes.byref(dense)), np.float32)
-        dense.packed = packed.ctypes.data
-        self.library.pack_dense(ctypes.byref(dense))
-        return dense, kernel, bias, packed
 
 
 class NativeWriter:

@@ -7,6 +7,7 @@ import numpy as np
 import numpy.typing as npt
 
 from chargen.network.cells import Cell, Floats, cell_type
+from chargen.network.dense import Head, project
 from chargen.network.normalization import LayerNorm, batch_normalized
 from chargen.network.stepper import Stepper
 from chargen.settings.schema import NetworkConfig
@@ -59,10 +60,15 @@ class Network:
         self.weights = {name: np.ascontiguousarray(weight) for name, weight in weights.items()}  # as the kernels in C read them
         self.cells = [self._cell(layer) for layer in range(config.num_layers)]
         self.norms = [self._norm(layer) for layer in range(config.num_layers - 1)]
+        names = ["dense", "output"] if config.dense_size else ["output"]
+        self.head = Head([(self.weights[f"{name}.kernel"], self.weights[f"{name}.bias"]) for name in names])
         first = self.cells[0]
         self.folded = not config.embedding_size or vocab_size * first.kernel.shape[1] <= LARGEST_TABLE
         inputs = self.embedding if config.embedding_size else None
-        self.table = first.kernel + first.input_bias if inputs is None else first.project(inputs) if self.folded else inputs
+        if inputs is None:
+            self.table = first.kernel + first.input_bias
+        else:
+            self.table = project(inputs, first.kernel, first.input_bias) if self.folded else inputs
 
     @property
     def embedding(self) -> Floats:
@@ -111,12 +117,6 @@ class Network:
             following.append(after)
         return output, tuple(following)
 
-    def head(self, output: Floats) -> Floats:
-        """Return the logits, (..., V), of recurrent outputs, (..., H)."""
-        if self.config.dense_size:
-            output = np.maximum(output @ self.weights["dense.kernel"] + self.weights["dense.bias"], 0)
-        return output @ self.weights["output.kernel"] + self.weights["output.bias"]
-
     def step(self, ids: npt.NDArray[np.integer], state: NetworkState) -> tuple[Floats, NetworkState]:
         """Read one token a row, (B,), and return the next token's logits, (B, V), and the next state."""
         output, state = self.advance(ids, state)
@@ -124,9 +124,7 @@ class Network:
 
     def stepper(self, state: NetworkState) -> Stepper:
         """Return a faster stepper that starts from a copy of the state."""
-        names = ["dense", "output"] if self.config.dense_size else ["output"]
-        head = [(self.weights[f"{name}.kernel"], self.weights[f"{name}.bias"]) for name in names]
-        return Stepper(self.cells, table=self.table, folded=self.folded, norms=self.norms, head=head, state=state)
+        return Stepper(self.cells, table=self.table, folded=self.folded, norms=self.norms, head=self.head, state=state)
 
     def logits(self, ids: npt.NDArray[np.integer], state: NetworkState) -> tuple[Floats, NetworkState]:
         """Read (B, T) ids and return the logits after every position, (B, T, V), and the state after the last."""

@@ -15,6 +15,7 @@ import numpy.typing as npt
 
 from chargen.native.library import find_kernels
 from chargen.network.cells import Cell, Floats, GRUCell, HiddenState, LSTMCell, LSTMState, ReluRNNCell, SimpleRNNCell
+from chargen.network.dense import Head
 from chargen.network.native_layer import NativeLayer
 from chargen.network.native_writer import NativeNetwork, NativeWriter
 from chargen.network.normalization import LayerNorm
@@ -27,8 +28,8 @@ class Stepper:
     """Recurrent layers and a head with their own state of B rows.
 
     table: the first layer's projection of each token, (V, gates * H), or, if it is not folded, each token's inputs, (V, D).
-    norms: the normalisation of the inputs of each layer after the first. head: kernel and bias of each Dense layer after the
-    recurrent ones; the last one's outputs are the logits. state: one cell state per layer, copied.
+    norms: the normalisation of the inputs of each layer after the first. head: the Dense layers after the recurrent ones.
+    state: one cell state per layer, copied.
     """
 
     def __init__(
@@ -38,7 +39,7 @@ class Stepper:
         table: Floats,
         folded: bool = True,
         norms: Sequence[LayerNorm | None],
-        head: Sequence[tuple[Floats, Floats]],
+        head: Head,
         state: Sequence[Any],
     ) -> None:
         batch_size = len(state[0].hidden)
@@ -47,8 +48,7 @@ class Stepper:
         self._layers = [_layer(cell, batch_size, one) for cell, one in zip(cells, tables, strict=True)]
         self.state = tuple(state)
         self._norms = norms
-        *self._dense, (self._kernel, self._bias) = head
-        self._logits = np.empty((batch_size, len(self._bias)), np.float32)
+        self._head = head
 
     @property
     def num_layers(self) -> int:
@@ -77,14 +77,16 @@ class Stepper:
         output = first.step_token(ids) if embedding is None else first.step_inputs(embedding[ids])
         for layer, norm in zip(self._layers[1:], self._norms, strict=True):
             output = layer.step_inputs(norm(output) if norm else output)
-        return self._head(output)
+        self._logits = self._head(output)
+        return self._logits
 
     def read(self, ids: npt.NDArray[np.integer]) -> Floats:
         """Read S tokens per row, (B, S), and return the next token's logits, (B, V), valid until the next step."""
         steps = max(1, TOKENS_AT_ONCE // len(ids))
         for first in range(0, ids.shape[1], steps):
             outputs = self.outputs(ids[:, first : first + steps])
-        return self._head(outputs[-1])
+        self._logits = self._head(outputs[-1])
+        return self._logits
 
     def outputs(self, ids: npt.NDArray[np.integer]) -> Floats:
         """Read S tokens per row, (B, S), and return the last layer's output after each of them, (S, B, H).
@@ -113,15 +115,7 @@ class Stepper:
         native = [one for one in layers if isinstance(one, NativeLayer)]
         if len(native) < len(layers) or any(isinstance(one.cell, ReluRNNCell) for one in native):
             return None
-        head = [*self._dense, (self._kernel, self._bias)]
-        return NativeNetwork(kernels, native, head)
-
-    def _head(self, output: Floats) -> Floats:
-        """Return the logits of an output of the last layer, (B, H)."""
-        for kernel, bias in self._dense:
-            output = np.maximum(output @ kernel + bias, 0)
-        np.dot(output, self._kernel, out=self._logits)
-        return np.add(self._logits, self._bias, out=self._logits)
+        return NativeNetwork(kernels, native, self._head)
 
 
 def _layer(cell: Cell[Any], batch_size: int, table: Floats | None) -> "_Layer | NativeLayer":

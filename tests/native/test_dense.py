@@ -1,6 +1,5 @@
 """The kernels of Dense layers and of the loss compute what NumPy does in float64."""
 
-import ctypes
 from typing import NamedTuple
 
 import numpy as np
@@ -9,10 +8,11 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from chargen.native.library import AVX2, AVX512, BFLOAT16, Instructions, Kernels
-from chargen.native.loss import Dense, cross_entropy
+from chargen.native.loss import cross_entropy
+from chargen.network.dense import PackedDense
 from tests.native.test_kernels import TOLERANCE, kernels_of
 
-SHAPES = st.tuples(st.integers(1, 40), st.integers(1, 70), st.integers(1, 70))
+SHAPES = st.tuples(st.integers(1, 40) | st.integers(500, 600), st.integers(1, 70), st.integers(1, 70))
 
 
 @pytest.fixture(params=[AVX512, AVX2, BFLOAT16], ids=lambda one: one.name, scope="module")
@@ -25,10 +25,6 @@ def kernels(instructions: Instructions) -> Kernels:
     return kernels_of(instructions)
 
 
-def places(*arrays: np.ndarray) -> list[ctypes.c_void_p]:
-    return [ctypes.c_void_p(one.ctypes.data) for one in arrays]
-
-
 def near(found: np.ndarray, expected: np.ndarray, tolerance: float, scale: np.ndarray | None = None) -> bool:
     """Tell whether the difference is small beside what was expected or, of sums whose terms cancel, beside a scale."""
     size = np.linalg.norm(expected if scale is None else scale)
@@ -36,15 +32,15 @@ def near(found: np.ndarray, expected: np.ndarray, tolerance: float, scale: np.nd
 
 
 @settings(max_examples=25)
-@given(shape=SHAPES, relu=st.booleans())
-def test_a_dense_layer(kernels: Kernels, instructions: Instructions, shape: tuple[int, int, int], relu: bool) -> None:
+@given(shape=SHAPES, relu=st.booleans(), threads=st.integers(1, 3))
+def test_a_dense_layer(
+    kernels: Kernels, instructions: Instructions, shape: tuple[int, int, int], relu: bool, threads: int
+) -> None:
     N, D, H = shape
     rng = np.random.default_rng(shape)
     inputs, kernel = (rng.normal(size=size).astype(np.float32) for size in ((N, D), (D, H)))
-    bias, outputs = rng.normal(size=H).astype(np.float32), np.empty((N, H), np.float32)
-    dense, tolerance = Dense(D, H, kernel.ctypes.data, bias.ctypes.data), TOLERANCE[instructions]
-    library, rows = kernels.library, ctypes.c_long(N)
-    assert not library.dense_forward(ctypes.byref(dense), rows, *places(inputs, outputs), ctypes.c_long(relu))
+    bias, tolerance = rng.normal(size=H).astype(np.float32), TOLERANCE[instructions]
+    outputs = PackedDense(kernels, kernel, bias)(inputs, relu=relu, threads=threads)
     expected = inputs.astype(np.float64) @ kernel + bias
     assert near(outputs, np.maximum(expected, 0) if relu else expected, tolerance)
 

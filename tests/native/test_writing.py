@@ -13,6 +13,7 @@ from chargen.memory.ngrams import Contexts, NgramMemory
 from chargen.native.layer import CellName
 from chargen.native.library import AVX2, AVX512, BFLOAT16, Kernels
 from chargen.network import native_layer, native_writer
+from chargen.network.dense import Head
 from chargen.network.native_layer import NativeLayer
 from chargen.network.native_writer import NativeNetwork, NativeWriter
 from tests.native.test_kernels import CELLS, KINDS, kernels_of
@@ -59,7 +60,8 @@ def written(
     monkeypatch.setattr(native_writer, "num_threads", lambda work: threads)
     monkeypatch.setattr(native_writer, "threads_together", lambda rows, weights: together)
     layers, rng = random_layers(kernels, cell, size, rows), np.random.default_rng(1)
-    head = [(rng.normal(size=shape).astype(np.float32), np.zeros(shape[1], np.float32)) for shape in ((size[0], 40), (40, V))]
+    shapes = (size[0], 40), (40, V)
+    head = Head([(rng.normal(size=shape).astype(np.float32), np.zeros(shape[1], np.float32)) for shape in shapes])
     writer = NativeWriter(
         [NativeNetwork(kernels, layers, head)],
         logits=np.zeros((rows, V), np.float32),

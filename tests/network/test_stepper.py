@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from chargen.native.library import kernels_or_none
-from chargen.network import native_layer
+from chargen.network import dense, native_layer
 from chargen.network import stepper as stepper_module
 from chargen.network.network import Network, weight_shapes
 from chargen.settings.schema import NetworkConfig
@@ -20,7 +20,8 @@ def way(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> str:
     kernels = kernels_or_none() if request.param == "kernels" else None
     if request.param == "kernels" and kernels is None:
         pytest.skip("there are no kernels for this machine")
-    monkeypatch.setattr(stepper_module, "find_kernels", lambda: kernels)
+    for module in (stepper_module, dense):
+        monkeypatch.setattr(module, "find_kernels", lambda: kernels)
     monkeypatch.setattr(native_layer, "WORTH_A_THREAD", 1)  # so that rows are shared among threads
     return request.param
 

@@ -17,7 +17,7 @@ from chargen.memory import ngrams
 from chargen.memory.building import build_grams
 from chargen.memory.ngrams import NgramMemory
 from chargen.native.library import kernels_or_none
-from chargen.network import native_writer, stepper
+from chargen.network import dense, native_writer, stepper
 from chargen.network.average import NetworkAverage
 from chargen.network.model_file import TextModel
 from chargen.network.native_writer import NativeWriter
@@ -65,7 +65,7 @@ def written(monkeypatch: pytest.MonkeyPatch) -> Iterator[list[int]]:
         return ids
 
     monkeypatch.setattr(NativeWriter, "write", counted)
-    for module in (stepper, ngrams, caching):
+    for module in (stepper, dense, ngrams, caching):
         monkeypatch.setattr(module, "find_kernels", kernels_or_none)
     return counts
 
@@ -85,7 +85,7 @@ def drawn(model: TextModel, sampler: Sampler, length: int = LENGTH, *, count: in
 
 def in_numpy(monkeypatch: pytest.MonkeyPatch, draw: Callable[[], object]) -> object:
     with monkeypatch.context() as patch:
-        for module in (stepper, ngrams, caching):
+        for module in (stepper, dense, ngrams, caching):
             patch.setattr(module, "find_kernels", lambda: None)
         return draw()
 
