@@ -179,18 +179,14 @@ def _measured(
     ways: Sequence[EvaluationProtocol], model: AnyModel, encoded: EncodedText, part: str, stage: Stage
 ) -> Iterator[Row]:
     """Measure a model in each way; one with an n-gram memory with it and without, but the training part only without."""
-    alone = model.with_memory(0)
+    learned = part == "training"
+    measured = model.with_memory(0) if learned else model
     for way in ways:
-        variants = [("", "model", alone)]
-        if part == "training":
-            variants = [(", training part", "model", alone)]
-        elif model.has_memory:
-            variants.insert(0, (", memory", "memory", model))
-        for suffix, kind, variant in variants:
-            name = way.name + suffix
-            with stage(name, encoded.num_targets) as report:
-                quality = way.evaluate(variant, encoded, report)
-            yield Row(name, kind, part, quality)
+        with stage(way.name, encoded.num_targets) as report:
+            quality = way.evaluate(measured, encoded, report)
+        if quality.alone:
+            yield Row(f"{way.name}, memory", "memory", part, quality)
+        yield Row(f"{way.name}, training part" if learned else way.name, "model", part, quality.alone or quality)
 
 
 def carried_state_warning(rows: Sequence[Row]) -> str:

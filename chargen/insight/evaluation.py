@@ -15,7 +15,7 @@ measured by the mean of their probabilities.
 """
 
 import math
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -30,9 +30,9 @@ from chargen.corpus.windows import SlidingWindows, TokenStream, tokenize
 from chargen.errors import ConfigError, NetworkError
 from chargen.network.model_file import TextModel
 from chargen.writing.ensemble import AnyModel, Ensemble
-from chargen.writing.reading import Expected, cached_expectations, expectations
+from chargen.writing.reading import cached_expectations, expectations
 from chargen.writing.scorer import Scorer
-from chargen.writing.scoring import Doubles
+from chargen.writing.scoring import Nats
 
 ROWS_AT_ONCE = 256  # blocks in a batch
 TOKENS_AT_ONCE = 1 << 18  # in all blocks of a batch
@@ -49,10 +49,15 @@ def ignore(count: int) -> None:
 
 @dataclass(frozen=True, kw_only=True)
 class Quality:
-    """The cost of a text. nats: of the whole text. characters: the predicted ones; the end of each document counts as one."""
+    """The cost of a text.
+
+    nats: of the whole text. characters: the predicted ones; the end of each document counts as one. alone: the cost under the
+    networks of the model without their n-gram memory, if that was measured apart.
+    """
 
     nats: float
     characters: int
+    alone: "Quality | None" = None
 
     @property
     def cross_entropy(self) -> float:
@@ -110,28 +115,33 @@ class EncodedText:
         """The number of predicted tokens."""
         return self.stream.num_targets
 
-    def quality(self, nats: float) -> Quality:
-        """Return the quality for the tokens' total nats. Raises NetworkError if they are not finite."""
+    def quality(self, nats: float, alone: float | None = None) -> Quality:
+        """Return the quality for the tokens' total nats, and those of the networks alone.
+
+        Raises NetworkError if they are not finite.
+        """
         if not math.isfinite(nats):
             raise NetworkError(
                 f"the cross-entropy of the text is {nats}: the weights of the model have diverged", hint="use another run"
             )
-        return Quality(nats=nats + self.spelling_nats, characters=self.characters)
+        networks = None if alone is None else self.quality(alone)
+        return Quality(nats=nats + self.spelling_nats, characters=self.characters, alone=networks)
 
 
 def evaluate_as_read(model: AnyModel, encoded: EncodedText, report: Report = ignore) -> Quality:
     """Measure a text the way the model reads: with carried state, line by line, or in windows."""
-    return _total(expectations(model, encoded.stream), encoded, report)
+    nats = alone = 0.0
+    for expected in expectations(model, encoded.stream):
+        nats += float(expected.nats.sum())
+        alone += float(expected.nats_alone.sum()) if model.has_memory else 0.0
+        report(len(expected.places))
+    return encoded.quality(nats, alone if model.has_memory else None)
 
 
 def evaluate_cached(model: AnyModel, encoded: EncodedText, report: Report = ignore) -> Quality:
     """Measure a text the way the model reads, with a cache of what was read before each token, also of earlier documents."""
-    return _total(cached_expectations(model, encoded.stream), encoded, report)
-
-
-def _total(predictions: Iterable[Expected], encoded: EncodedText, report: Report) -> Quality:
     nats = 0.0
-    for expected in predictions:
+    for expected in cached_expectations(model, encoded.stream):
         nats += float(expected.nats.sum())
         report(len(expected.places))
     return encoded.quality(nats)
@@ -147,7 +157,11 @@ def evaluate_blocks(model: AnyModel, encoded: EncodedText, block_length: int, re
 
     In a labelled text the label replaces a block's first token, as in training; blocks then overlap by one token.
     """
-    return encoded.quality(sum(float(costs.sum()) for costs, _ in _blocks(model, encoded.stream, block_length, report)))
+    nats = alone = 0.0
+    for costs, _ in _blocks(model, encoded.stream, block_length, report):
+        nats += float(costs.whole.sum())
+        alone += float(costs.alone.sum())
+    return encoded.quality(nats, alone if model.has_memory else None)
 
 
 def nats_by_position(model: TextModel, encoded: EncodedText, report: Report = ignore) -> list[tuple[int, float]]:
@@ -166,14 +180,14 @@ def nats_by_position(model: TextModel, encoded: EncodedText, report: Report = ig
     tokens, nats = np.zeros(model.context_length), np.zeros(model.context_length)
     for costs, weights in _blocks(model.with_memory(0), encoded.stream, model.context_length, report):
         tokens += weights.sum(axis=0)
-        nats += costs.sum(axis=0)
+        nats += costs.alone.sum(axis=0)
     means = np.divide(nats, tokens, out=np.full_like(nats, np.nan), where=tokens > 0)
     return list(zip(tokens.astype(int).tolist(), means.tolist(), strict=True))
 
 
 def _blocks(
     model: AnyModel, stream: TokenStream, block_length: int, report: Report
-) -> Iterator[tuple[Doubles, npt.NDArray[np.float32]]]:
+) -> Iterator[tuple[Nats, npt.NDArray[np.float32]]]:
     """Read blocks from a zero state, some at a time, and yield the nats of their targets and their weights, (B, T)."""
     scorer = Scorer(model)
     stride = max(1, block_length - 1) if stream.labelled else block_length
@@ -185,7 +199,7 @@ def _blocks(
     for step in range(blocks.num_steps):
         inputs, targets, weights = blocks.batch(0, step)
         costs, _ = scorer.nats(inputs, targets, scorer.zero_states(rows))
-        yield costs * weights, weights
+        yield Nats(*(one * weights for one in costs)), weights
         report(int(weights.sum()))
 
 

@@ -8,7 +8,7 @@ B is the rows, S the steps of each, N the predicted tokens, V the vocabulary, H 
 """
 
 from abc import ABC, abstractmethod
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from typing import NamedTuple
 
 import numpy as np
@@ -37,16 +37,23 @@ class Expected(NamedTuple):
     """Hold a model's predictions of some tokens of a stream.
 
     places: (N,), the position in the stream before each token. targets: (N,) ids. logits: (N, V), before each token.
+    alone: those of the networks without their n-gram memory, the same array if there is none.
     """
 
     places: Places
     targets: npt.NDArray[np.int32]
     logits: Logits
+    alone: Logits
 
     @property
     def nats(self) -> Doubles:
         """The cross-entropy of each token, (N,), at temperature 1."""
         return cross_entropies(self.logits, self.targets)
+
+    @property
+    def nats_alone(self) -> Doubles:
+        """The same of the networks without their n-gram memory."""
+        return self.nats if self.alone is self.logits else cross_entropies(self.alone, self.targets)
 
 
 class Piece(NamedTuple):
@@ -84,8 +91,15 @@ def expectations(
         targets = stream.as_targets(stream.ids[places + 1].astype(np.int32))
         for first in range(0, len(places), at_once):
             part = slice(first, first + at_once)
-            logits = [reader.logits(part) for reader in readers]
-            yield Expected(places[part], targets[part], average_logits(logits) if len(logits) > 1 else logits[0])
+            yield Expected(places[part], targets[part], *_average([reader.logits(part) for reader in readers]))
+
+
+def _average(pairs: Sequence[tuple[Logits, Logits]]) -> tuple[Logits, Logits]:
+    """Return the logits of the mean of the probabilities of several models, and those of their networks alone."""
+    if len(pairs) == 1:
+        return pairs[0]
+    whole = average_logits([one for one, _ in pairs])
+    return whole, whole if all(one is alone for one, alone in pairs) else average_logits([alone for _, alone in pairs])
 
 
 def cached_expectations(model: AnyModel, stream: TokenStream, weight: float = WEIGHT) -> Iterator[Expected]:
@@ -165,12 +179,19 @@ class _Reader(ABC):
     def outputs(self, piece: Piece) -> Floats:
         """Return the last recurrent layer's outputs before each token of a piece that counts, (N, H)."""
 
-    def logits(self, part: slice) -> Logits:
-        """Return the logits, (N, V), before some tokens of the piece that was read, in the order of the stream's ids."""
-        logits = self._network.head(self._outputs[part])
+    def logits(self, part: slice) -> tuple[Logits, Logits]:
+        """Return the logits, (N, V), before some tokens of the piece that was read, in the order of the stream's ids.
+
+        The second ones are those of the network without its n-gram memory.
+        """
+        alone = whole = self._network.head(self._outputs[part])
         if self._model.memory:
-            self._model.memory.mix(logits, self._contexts[part])
-        return logits if self._ids_there is None else logits[:, self._ids_there]
+            whole = alone.copy()
+            self._model.memory.mix(whole, self._contexts[part])
+        if self._ids_there is None:
+            return whole, alone
+        translated = whole[:, self._ids_there]
+        return translated, translated if alone is whole else alone[:, self._ids_there]
 
     def _translated(self, ids: npt.NDArray[np.integer]) -> npt.NDArray[np.integer]:
         return ids if self._ids_there is None else self._ids_there[ids]

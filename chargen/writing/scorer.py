@@ -1,5 +1,6 @@
 """Measure what a text costs a model, or several models together, wherever reading begins."""
 
+from collections.abc import Sequence
 from typing import final
 
 import numpy as np
@@ -8,7 +9,7 @@ from chargen.errors import ConfigError
 from chargen.memory.ngrams import Contexts
 from chargen.network.network import NetworkState
 from chargen.writing.ensemble import AVERAGE, AnyModel, Ensemble, translation
-from chargen.writing.scoring import Doubles, IdArray, token_nats
+from chargen.writing.scoring import Doubles, IdArray, Nats, token_nats
 
 States = tuple[tuple[NetworkState, Contexts | None], ...]  # one of each member; contexts of its memory
 
@@ -30,7 +31,7 @@ class Scorer:
             (model.network.zero_state(rows), model.memory.start(rows) if model.memory else None) for model, _ in self._members
         )
 
-    def nats(self, ids: IdArray, targets: IdArray, states: States) -> tuple[Doubles, States]:
+    def nats(self, ids: IdArray, targets: IdArray, states: States) -> tuple[Nats, States]:
         """Read (B, T) ids, and return the nats of each target, (B, T), and the states after the last id."""
         costs, after = [], []
         for (model, there), (state, contexts) in zip(self._members, states, strict=True):
@@ -38,6 +39,11 @@ class Scorer:
             found = None if model.memory is None or contexts is None else model.memory.read(read, contexts)
             cost, state = token_nats(model.network, read, wanted, state, memory=model.memory, contexts=found)
             contexts = None if found is None else found[:, -1]
-            costs.append(-cost)
+            costs.append(cost)
             after.append((state, contexts))
-        return np.log(len(costs)) - np.logaddexp.reduce(costs), tuple(after)
+        return Nats(*map(_mean, zip(*costs, strict=True))), tuple(after)
+
+
+def _mean(costs: Sequence[Doubles]) -> Doubles:
+    """Return the nats of the mean of the probabilities, given those of each."""
+    return costs[0] if len(costs) == 1 else np.log(len(costs)) - np.logaddexp.reduce([-one for one in costs])

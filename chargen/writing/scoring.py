@@ -4,6 +4,8 @@ A known text is read layer by layer: the input products of many steps are one ma
 the recurrent product stays in the loop. B is the rows, T the tokens of each, V the vocabulary, H the hidden size.
 """
 
+from typing import NamedTuple
+
 import numpy as np
 import numpy.typing as npt
 
@@ -20,6 +22,16 @@ IdArray = npt.NDArray[np.integer]
 Doubles = npt.NDArray[np.float64]
 
 
+class Nats(NamedTuple):
+    """The cross-entropy of each target, in float64, from logits in float32 at temperature 1.
+
+    whole: under the model. alone: under its network without the n-gram memory, the same if there is none.
+    """
+
+    whole: Doubles
+    alone: Doubles
+
+
 def token_nats(
     network: AnyNetwork,
     ids: IdArray,
@@ -28,19 +40,21 @@ def token_nats(
     *,
     memory: NgramMemory | None = None,
     contexts: Contexts | None = None,
-) -> tuple[Doubles, NetworkState]:
+) -> tuple[Nats, NetworkState]:
     """Read (B, T) ids from a state, and return the cross-entropy of every target, (B, T), and the state after the last.
 
-    Nats in float64, from logits in float32, at temperature 1. targets: (B, T), the token that follows each. memory: mixed with
-    the network. contexts: of the memory, after each id, (B, T, order).
+    targets: (B, T), the token that follows each. memory: mixed with the network. contexts: of the memory, after each id,
+    (B, T, order).
     """
-    nats = np.empty(ids.shape)
+    nats = Nats(np.empty(ids.shape), np.empty(ids.shape))
     steps = max(1, TOKENS_AT_ONCE // len(ids))
     for first in range(0, ids.shape[1], steps):
         part = slice(first, first + steps)
         outputs, state = read_outputs(network, ids[:, part], state)
         after = None if contexts is None else contexts[:, part].swapaxes(0, 1)
-        nats[:, part] = _cross_entropies(network, outputs, targets[:, part].T, memory, after).T
+        found = _cross_entropies(network, outputs, targets[:, part].T, memory, after)
+        for kept, one in zip(nats, found, strict=True):
+            kept[:, part] = one.T
     return nats, state
 
 
@@ -62,18 +76,19 @@ def window_outputs(network: AnyNetwork, windows: IdArray) -> Floats:
 
 def _cross_entropies(
     network: AnyNetwork, outputs: Floats, targets: IdArray, memory: NgramMemory | None, contexts: Contexts | None
-) -> Doubles:
+) -> Nats:
     """Return the cross-entropy of targets, (T, B), given the recurrent outputs, (T, B, H), and contexts before them."""
     rows, wanted = outputs.reshape(-1, outputs.shape[-1]), targets.reshape(-1)
-    nats = np.empty(len(rows))
+    nats, alone = np.empty(len(rows)), np.empty(len(rows))
     at_once = max(1, LOGITS_AT_ONCE // network.vocab_size)
     for first in range(0, len(rows), at_once):
         part = slice(first, first + at_once)
         logits = network.head(rows[part])
+        nats[part] = alone[part] = cross_entropies(logits, wanted[part])
         if memory and contexts is not None:
             memory.mix(logits, contexts.reshape(len(rows), -1)[part])
-        nats[part] = cross_entropies(logits, wanted[part])
-    return nats.reshape(targets.shape)
+            nats[part] = cross_entropies(logits, wanted[part])
+    return Nats(nats.reshape(targets.shape), alone.reshape(targets.shape))
 
 
 def cross_entropies(logits: npt.NDArray[np.floating], targets: IdArray) -> Doubles:

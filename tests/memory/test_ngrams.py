@@ -13,7 +13,7 @@ from chargen.corpus.documents import Document
 from chargen.corpus.vocabulary import CharacterVocabulary
 from chargen.corpus.windows import TokenStream, tokenize
 from chargen.insight.baseline import NgramModel
-from chargen.insight.evaluation import EncodedText, evaluate_as_read, evaluate_blocks
+from chargen.insight.evaluation import EncodedText, Quality, evaluate_as_read, evaluate_blocks
 from chargen.memory import ngrams
 from chargen.memory.building import FEWEST, build_grams, choose_weight
 from chargen.memory.ngrams import NgramMemory
@@ -21,6 +21,7 @@ from chargen.memory.pruning import prune
 from chargen.native.library import kernels_or_none
 from chargen.network.average import log_softmax
 from chargen.network.model_file import TextModel
+from chargen.writing.ensemble import AnyModel, join_models
 from chargen.writing.prediction import begin, guesses, next_probabilities
 from chargen.writing.predictor import make_predictor
 from chargen.writing.reading import expectations
@@ -233,6 +234,23 @@ def test_blocks_are_read_with_the_memory(model: TextModel) -> None:
     whole = evaluate_blocks(model, encoded, 100).nats
     assert whole == pytest.approx(evaluate_as_read(model, encoded).nats, rel=1e-5)
     assert whole != pytest.approx(evaluate_as_read(model.with_memory(0), encoded).nats, rel=1e-2)
+
+
+@pytest.mark.parametrize("reading", ["line", "document"])
+@pytest.mark.parametrize("block_length", [None, 2, 100])
+def test_networks_alone_are_measured_in_the_same_reading(model: TextModel, block_length: int | None, reading: str) -> None:
+    """Also of several models, of which one has no memory."""
+    model = replace(model, reading=reading)
+    encoded = EncodedText.of([Document("abcacbabbacab"), Document("cab")], VOCABULARY)
+
+    def measured(one: AnyModel) -> Quality:
+        return evaluate_blocks(one, encoded, block_length) if block_length else evaluate_as_read(one, encoded)
+
+    for one in (model, join_models([("it", model), ("without", model.with_memory(0)), ("again", model)])):
+        whole, alone = measured(one), measured(one.with_memory(0))
+        assert whole.alone is not None
+        assert (whole.alone.nats, alone.alone) == (pytest.approx(alone.nats), None)
+        assert whole.nats != pytest.approx(alone.nats, rel=1e-2)
 
 
 def test_a_state_brings_the_contexts_back(model: TextModel) -> None:

@@ -42,7 +42,8 @@ def test_nats_and_state_are_those_of_the_steps(config: NetworkConfig, batch_size
     nats, after = token_nats(network, ids, targets, begun)
     logits, expected = network.logits(ids, begun)
     logs = np.take_along_axis(log_softmax(logits), targets[..., None], axis=-1)[..., 0]
-    np.testing.assert_allclose(nats, -logs, atol=1e-5)
+    np.testing.assert_allclose(nats.whole, -logs, atol=1e-5)
+    np.testing.assert_array_equal(nats.alone, nats.whole)
     for found, layer in zip(after, expected, strict=True):
         np.testing.assert_allclose(np.stack(found), np.stack(layer), atol=1e-5)
 
