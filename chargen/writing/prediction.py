@@ -12,6 +12,7 @@ from chargen.network.cells import Floats
 from chargen.network.model_file import TextModel
 from chargen.network.network import NetworkState
 from chargen.network.stepper import TOKENS_AT_ONCE
+from chargen.network.stretches import tokens_at_once
 from chargen.writing.ensemble import AnyModel, Ensemble, translation
 from chargen.writing.predictor import MemoryPredictor, Predictor, empty_windows, make_predictor
 from chargen.writing.sampling import Doubles, Logits, softmax
@@ -35,8 +36,11 @@ def given_ids(model: TextModel, prompt: IdArray) -> npt.NDArray[np.intp]:
 
 def warm_up(model: TextModel, prompt: IdArray) -> tuple[Floats, NetworkState]:
     """Carry the state from the zero state through a prompt, (P,), and return the next token's logits, (1, V), and the state."""
-    stepper = model.network.stepper(model.network.zero_state(1))
-    return stepper.read(given_ids(model, prompt)[None]), stepper.state
+    network, ids = model.network, given_ids(model, prompt)
+    state, steps = network.zero_state(1), tokens_at_once(network.output_size)
+    for first in range(0, len(ids), steps):
+        outputs, state = read_outputs(network, ids[None, first : first + steps], state)
+    return network.head(outputs[-1]), state
 
 
 def begin(model: AnyModel, prompt: IdArray, count: int) -> tuple[Logits, Predictor]:

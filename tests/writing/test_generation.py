@@ -22,6 +22,7 @@ class Successor:
 
     sharpness: float = 9.0
     seen: list[int] = field(default_factory=list)
+    output_size = 5
 
     def zero_state(self, batch_size: int) -> tuple[HiddenState]:
         return (HiddenState(np.zeros((batch_size, 1), np.float32)),)
@@ -37,8 +38,12 @@ class Successor:
         self.seen.append(int(ids[0]))
         return np.eye(5, dtype=np.float32)[(ids + 1) % 5] * self.sharpness
 
-    def read(self, ids: np.ndarray) -> np.ndarray:
-        return [self.step(column) for column in ids.T][-1]
+    def outputs(self, ids: np.ndarray) -> np.ndarray:
+        return np.stack([self.step(column) for column in ids.T])
+
+    @staticmethod
+    def head(outputs: np.ndarray) -> np.ndarray:
+        return outputs
 
 
 def model(*, sharpness: float = 9.0, ends: bool = True, primer: tuple[int, ...] = (BOUNDARY,), context: int = 3) -> TextModel:
