@@ -49,6 +49,10 @@ class NetworkAverage:
         """The number of trained parameters of all members."""
         return sum(one.num_parameters for one in self.members)
 
+    def with_temperature(self, temperature: float) -> "NetworkAverage":
+        """Return the average of the networks with their logits divided by a temperature."""
+        return NetworkAverage([one.with_temperature(temperature) for one in self.members])
+
     def zero_state(self, batch_size: int) -> NetworkState:
         """Return the initial state, all zeros."""
         return tuple(layer for one in self.members for layer in one.zero_state(batch_size))

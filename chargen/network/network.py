@@ -103,6 +103,11 @@ class Network:
         """The number of trained parameters."""
         return sum(weight.size for weight in self.weights.values())
 
+    def with_temperature(self, temperature: float) -> "Network":
+        """Return the network with its logits divided by a temperature."""
+        scaled = {name: self.weights[name] / np.float32(temperature) for name in ("output.kernel", "output.bias")}
+        return Network(self.config, self.vocab_size, self.weights | scaled)
+
     def zero_state(self, batch_size: int) -> NetworkState:
         """Return the initial state, all zeros."""
         return tuple(cell.zero_state(batch_size) for cell in self.cells)

@@ -60,6 +60,7 @@ class TrainKeywords(NetworkKeywords, total=False):
     patience: int
     from_: str | PathLike[str] | None
     memory: bool
+    calibrate: bool
     embeddings: str | None
     until_loss: float | None
     epoch_steps: int | None

@@ -224,6 +224,11 @@ class TrainingConfig:
     memory: bool = setting(
         True, "Add an n-gram memory of the text to the model, whose predictions are mixed with the network's.", before=False
     )
+    calibrate: bool = setting(
+        False,
+        "Divide the logits of the trained network by the temperature for which held-out text costs least.",
+        by_text=True,
+    )
     embeddings: str | None = setting(
         None, "File of word vectors, in the text form of word2vec or GloVe, to start the embedding from.", unset="none"
     )

@@ -52,7 +52,7 @@ def train(
             loop = _Loop(trainer, plan, recorder, requested, pace, ranks, Callbacks(callbacks, plan, trainer))
             loop.run(checkpoint)
             loop.measure_whole()
-            recorder.add_memory()
+            recorder.finish()
         finished = True
     except TrainingInterrupted as interruption:
         interrupted_by = interruption.signal_number

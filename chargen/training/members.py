@@ -21,6 +21,7 @@ from chargen.runs.samples import append_samples, sample_layout
 from chargen.settings.schema import LARGEST_SEED, Settings
 from chargen.training.planning.pace import Deadline
 from chargen.training.planning.validation import part_of
+from chargen.training.recording.calibration import calibrate, describe
 from chargen.training.recording.display import Display
 from chargen.training.recording.ngram_memory import add_memory
 from chargen.training.recording.results import MembersOutcome, TextEpoch
@@ -105,10 +106,12 @@ class MembersTraining:
         return outcome.interrupted_by
 
     def _settings_of(self, number: int) -> Settings:
-        """Return the settings of a new network: as planned, with a seed of its own and without the n-gram memory of all."""
+        """Return the settings of a new network: as planned, with a seed of its own, without what is made for all together."""
         training = self._plan.settings.training
         seed = (training.seed_of_network + number - 1) % (LARGEST_SEED + 1)
-        return replace(self._plan.settings, training=replace(training, members=1, network_seed=seed, memory=False))
+        return replace(
+            self._plan.settings, training=replace(training, members=1, network_seed=seed, memory=False, calibrate=False)
+        )
 
     def _deadline(self, first: Deadline, number: int) -> Deadline:
         """Return the deadline of a network: its share of the time that is left before all are measured."""
@@ -138,7 +141,7 @@ class MembersTraining:
         if results:
             write_metrics(self._run.metrics, [one.row() for one in results])
         model = self._combined()
-        bits, share = self._measured(model, results) if finished else (None, 1.0)
+        model, bits, share = self._measured(model, results) if finished else (model, None, 1.0)
         known: dict[str, Any] = {} if finished else {UNFINISHED: True}
         if bits is not None:
             known |= {"bits_per_character": bits, "validation_share": share}
@@ -171,15 +174,19 @@ class MembersTraining:
                 found.append(replace(one, epoch=epochs + one.epoch, step=steps + one.step))
         return found
 
-    def _measured(self, model: TextModel, results: Sequence[TextEpoch]) -> tuple[float | None, float]:
-        """Return the bits a character of held-out text, read as `chargen evaluate` reads it, and the share that was read."""
+    def _measured(self, model: TextModel, results: Sequence[TextEpoch]) -> tuple[TextModel, float | None, float]:
+        """Return the calibrated model, its bits a character of held-out text, and the share of the text that was read."""
+        bits = self._plan.conversion.bits_per_character
+        if (held_out := self._plan.to_calibrate) and (found := calibrate(model, held_out)):
+            self._display.note(describe(found, bits(found.nats), bits(found.nats_before)))
+            return found.applied(model), bits(found.nats), 1.0
         held_out = self._plan.parts.validation
         if held_out is None:
-            return None, 1.0
+            return model, None, 1.0
         per_token = self._seconds_per_token(model, held_out)
         part = part_of(held_out, max(FEW_TOKENS, int(self._seconds_to_measure(results) / per_token)))
         nats = sum(float(one.nats.sum()) for one in expectations(model, part))
-        return self._plan.conversion.bits_per_character(nats / part.num_targets), part.num_targets / held_out.num_targets
+        return model, bits(nats / part.num_targets), part.num_targets / held_out.num_targets
 
     @staticmethod
     def _seconds_per_token(model: TextModel, held_out: TokenStream) -> float:

@@ -6,11 +6,13 @@ from statistics import median
 
 from chargen.memory.building import MOST_TOKENS
 from chargen.training.planning.plan import Plan
+from chargen.training.planning.validation import MOST_CALIBRATING
 from chargen.training.trainer import Trainer
 
 PROBE_SECONDS = 1.0
 SECONDS_TO_FINISH = 4.0  # from the last step until the command has ended
 SECONDS_PER_REMEMBERED = 3e-6  # of building the n-gram memory, for each character, about
+SECONDS_PER_CALIBRATED = 1e-5, 1e-11  # of calibrating, for each held-out token, and for each weight that it is multiplied by
 FORWARD_SHARE = 3  # a training step costs three times its forward pass
 
 
@@ -24,8 +26,11 @@ def validation_work(plan: Plan) -> float:
 
 def seconds_after_training(plan: Plan) -> float:
     """Return about how long it takes from the last step until the command has ended, without validation."""
-    remembered = min(plan.corpus.num_characters, MOST_TOKENS) if plan.settings.training.memory else 0
-    return SECONDS_TO_FINISH + SECONDS_PER_REMEMBERED * remembered
+    training, per_token = plan.settings.training, SECONDS_PER_CALIBRATED
+    remembered = min(plan.corpus.num_characters, MOST_TOKENS) if training.memory else 0
+    calibrated = min(plan.validation.num_held_out, MOST_CALIBRATING) if training.calibrate and plan.validation else 0
+    calibrating = (per_token[0] + per_token[1] * plan.num_parameters) * calibrated
+    return SECONDS_TO_FINISH + SECONDS_PER_REMEMBERED * remembered + calibrating
 
 
 def seconds_per_step(

@@ -140,7 +140,7 @@ def choose_recipe(corpus: Corpus, chosen: Chosen, *, minutes: float, machine: Ma
     network |= _regularisation(chosen, passes, weights, text)
     settled = _with_network(chosen.settings, _left_open({"network": network}, chosen)["network"])
     optimization = _optimization(chosen, settled, passes, text, largest_batch=machine.largest_batch)
-    training = _reading(corpus, chosen) | optimization
+    training = _reading(corpus, chosen) | optimization | {"calibrate": True}
     if precision := machine.precision_of(settled.network.cell, settled.network.hidden_size):
         training["precision"] = precision
     layer = _left_open({"network": network, "training": training}, chosen)

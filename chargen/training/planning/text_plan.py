@@ -29,7 +29,7 @@ from chargen.training.planning.machine import LARGEST_BATCH
 from chargen.training.planning.memory import check_memory, choose_steps_per_execution, estimate_memory
 from chargen.training.planning.pace import Deadline, even_parts
 from chargen.training.planning.transfer import Start, check_fits, describe_transfer
-from chargen.training.planning.validation import Validation, plan_validation, plan_whole_validation
+from chargen.training.planning.validation import Validation, may_calibrate, plan_validation, plan_whole_validation
 from chargen.training.planning.windows import TextParts, WindowSizes, check_length, check_targets, choose_windows
 
 LAST_LINES_CHARACTERS = 10_000  # at the end of a document, where the beginning of its last line is looked for
@@ -77,6 +77,12 @@ class TextPlan:
     def carried(self) -> bool:
         """Whether the state is carried in sampling: not if the network learnt only the last token of each window."""
         return self.settings.training.stateful or self.settings.network.targets == "all"
+
+    @property
+    def to_calibrate(self) -> TokenStream | None:
+        """The held-out text by which to calibrate the network, None if it is not to be."""
+        held_out = self.parts.validation if self.settings.training.calibrate else None
+        return held_out if held_out and may_calibrate(held_out, len(self.vocabulary)) else None
 
     def lasting(self, steps: int, *, epochs: int | None = None) -> "TextPlan":
         """Return the plan with a given number of optimizer steps in all.

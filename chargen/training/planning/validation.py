@@ -17,6 +17,7 @@ from chargen.training.planning.windows import WindowSizes
 
 VALIDATION_SHARE = 0.25  # of the tokens of an epoch, where epochs are cut short; a training step costs three times as much
 SHORTEST_ROW = 512  # tokens of a stream's rows; longer rows need fewer passes (see `Measurer`)
+MOST_CALIBRATING, MOST_LOGITS = 200_000, 1 << 25  # tokens, and numbers, that are read to calibrate a network
 CHAINED_PASSES = 1.5  # over the text that a chained validation takes, about
 
 
@@ -42,6 +43,11 @@ class Validation:
         tokens = self.batches.num_steps * self.batches.batch_size * self.batches.context_length
         return tokens * (CHAINED_PASSES if self.chained else 1)
 
+    @property
+    def num_held_out(self) -> float:
+        """All held-out tokens, 0 for a classifier."""
+        return self.stream.num_targets / self.share if self.stream else 0
+
 
 def plan_validation(stream: TokenStream, windows: WindowSizes, settings: Settings, *, by_line: bool) -> Validation:
     """Plan the validation after each epoch: of all held-out text, or of a part if epochs are shortened."""
@@ -51,6 +57,11 @@ def plan_validation(stream: TokenStream, windows: WindowSizes, settings: Setting
     most = stream.num_targets if steps is None else max(1, int(VALIDATION_SHARE * steps)) * per_step
     measured = part_of(stream, most)
     return _measured(measured, windows, settings, by_line=by_line, share=measured.num_targets / stream.num_targets)
+
+
+def may_calibrate(stream: TokenStream, vocab_size: int) -> bool:
+    """Tell whether held-out text is short enough to be read once more after training, to calibrate the network."""
+    return stream.num_targets <= min(MOST_CALIBRATING, MOST_LOGITS // vocab_size)
 
 
 def plan_whole_validation(stream: TokenStream, windows: WindowSizes, settings: Settings, *, by_line: bool) -> Validation:

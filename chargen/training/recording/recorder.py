@@ -68,8 +68,8 @@ class EpochRecorder(ABC, Generic[ResultT_co]):
     def measure_whole(self, measure: Callable[[Mapping[str, Floats]], Figures]) -> None:
         """Record the figures that `measure` returns for the best weights on all held-out text, if epochs measure a part."""
 
-    def add_memory(self) -> None:
-        """Add to the models what is made of the text after training, if the task has something."""
+    def finish(self) -> None:
+        """Change the models after training, if the task does."""
 
     def begin_epoch(self, epoch: int, *, first_step: int = 0) -> None:
         """Start the clocks and the bar of an epoch, counted from 1, that starts at a step."""

@@ -192,10 +192,15 @@ class TrainingOutcome(ABC, Generic[ResultT_co]):
 class TextOutcome(TrainingOutcome[TextEpoch]):
     """The outcome of training a network that writes text.
 
-    whole: bits a character of the best model on all held-out text, if each epoch measured a part of it.
+    whole: bits a character of the best model on all held-out text, if each epoch measured a part of it, or if the model was
+    calibrated after them.
     """
 
     whole: float | None = None
+
+    @property
+    def quality(self) -> float | None:
+        return self.whole or super().quality
 
     def best_figures(self) -> dict[str, float | None]:
         return {"bits_per_character": self.whole or self.best.bits_per_character if self.best else None}
@@ -219,6 +224,8 @@ class TextOutcome(TrainingOutcome[TextEpoch]):
         if best.validation_share < 1:
             found += f" on {best.validation_share:.0%} of the held-out text"
             found += f", {self.whole:.3f} on all of it" if self.whole else "; chargen evaluate measures all of it"
+        elif self.whole:
+            found += f", {self.whole:.3f} calibrated"
         return found
 
 
@@ -231,10 +238,6 @@ class MembersOutcome(TextOutcome):
 
     members: int
     share: float = 1.0
-
-    @property
-    def quality(self) -> float | None:
-        return self.whole or super().quality
 
     def summary(self) -> dict[str, Any]:
         return super().summary() | {"networks": self.members}

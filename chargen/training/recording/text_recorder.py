@@ -12,6 +12,7 @@ from chargen.runs.directory import RunDirectory
 from chargen.runs.samples import sample_layout
 from chargen.tracking.tracker import Tracker
 from chargen.training.planning.text_plan import TextPlan
+from chargen.training.recording.calibration import CALIBRATED, calibrate, describe
 from chargen.training.recording.display import Display
 from chargen.training.recording.gradients import GradientLog
 from chargen.training.recording.ngram_memory import add_memory_to_run
@@ -100,13 +101,30 @@ class TextRecorder(EpochRecorder[TextEpoch]):
         with self.explained_failure("the model"):
             save_model(self.run.model, dataclasses.replace(model, provenance={**model.provenance, **known}))
 
-    def add_memory(self) -> None:
-        """Add an n-gram memory to the models, if the settings say so."""
-        if not (self._leads and self.results and self.plan.settings.training.memory):
+    def finish(self) -> None:
+        """Calibrate the best model, and add an n-gram memory to the models, as the settings say."""
+        if not (self._leads and self.results):
             return
-        bits = min(one.bits_per_character for one in self.results) if self._whole is None else self._whole
+        training = self.plan.settings.training
         with self.explained_failure("the models"):
-            self.display.note(add_memory_to_run(self.plan, self.run, bits))
+            if training.calibrate:
+                self._calibrate()
+            if training.memory:
+                bits = min(one.bits_per_character for one in self.results) if self._whole is None else self._whole
+                self.display.note(add_memory_to_run(self.plan, self.run, bits))
+
+    def _calibrate(self) -> None:
+        """Calibrate the best model by the held-out text, and store its figure."""
+        held_out, model = self.plan.to_calibrate, load_model(self.run.model)
+        if CALIBRATED in model.provenance:  # the run goes on, and its best epoch was before that
+            self._whole = model.provenance["bits_per_character"]
+        elif held_out and (found := calibrate(model.with_memory(0), held_out)):
+            bits = self.plan.conversion.bits_per_character
+            self._whole = bits(found.nats)
+            known = {"bits_per_character": self._whole, "validation_share": 1.0}
+            model = found.applied(model)
+            save_model(self.run.model, dataclasses.replace(model, provenance={**model.provenance, **known}))
+            self.display.note(describe(found, self._whole, bits(found.nats_before)))
 
     def outcome(self, interrupted_by: int | None) -> TextOutcome:
         return TextOutcome(results=tuple(self.results), interrupted_by=interrupted_by, whole=self._whole)

@@ -1,0 +1,59 @@
+"""Calibrate a trained network: divide its logits by the temperature for which held-out text costs least.
+
+A network that has read a text often is too certain of its predictions (temperature scaling, Guo et al. 2017). The order of its
+predictions does not change, only how probable they are.
+"""
+
+import dataclasses
+from typing import NamedTuple
+
+import numpy as np
+
+from chargen.corpus.windows import TokenStream
+from chargen.network.model_file import TextModel
+from chargen.writing.reading import expectations
+from chargen.writing.scoring import cross_entropies
+
+TEMPERATURES = np.arange(16, 31) / 20  # 0.8 to 1.5
+TOKENS_TO_CHOOSE = 50_000
+LEAST_GAIN = 0.001  # nats a token
+ERRORS = 2  # standard errors of the gain that it must exceed
+
+CALIBRATED = "calibrated"  # in the provenance of a model: its temperature
+
+
+class Calibration(NamedTuple):
+    """A temperature, and the nats a token of the held-out text with it and without."""
+
+    temperature: float
+    nats: float
+    nats_before: float
+
+    def applied(self, model: TextModel) -> TextModel:
+        """Return a model with its logits divided by the temperature."""
+        known = {CALIBRATED: self.temperature}
+        network = model.network.with_temperature(self.temperature)
+        return dataclasses.replace(model, network=network, provenance={**model.provenance, **known})
+
+
+def describe(found: Calibration, bits: float, bits_before: float) -> str:
+    """Return a line about a calibration, given the bits a character with it and without."""
+    certain = "too" if found.temperature > 1 else "not enough"
+    return (
+        f"the network is {certain} certain, so its logits are divided by {found.temperature:g}: held-out text has {bits:.3f} "
+        f"instead of {bits_before:.3f} bits a character (--no-calibrate leaves them)"
+    )
+
+
+def calibrate(model: TextModel, held_out: TokenStream) -> Calibration | None:
+    """Return the calibration of a model without a memory, None if it gains nothing."""
+    read = list(expectations(model, held_out))
+    logits, targets = np.concatenate([one.logits for one in read]), np.concatenate([one.targets for one in read])
+    some = slice(None, None, 1 + len(targets) // TOKENS_TO_CHOOSE)
+    costs = [cross_entropies(logits[some] / temperature, targets[some]).mean() for temperature in TEMPERATURES]
+    temperature = float(TEMPERATURES[np.argmin(costs)])
+    before, after = cross_entropies(logits, targets), cross_entropies(logits / temperature, targets)
+    gains = before - after
+    if gains.mean() <= max(LEAST_GAIN, ERRORS * gains.std() / np.sqrt(len(gains))):
+        return None
+    return Calibration(temperature, float(after.mean()), float(before.mean()))
