@@ -55,6 +55,11 @@ def test_prose_is_read_with_the_state_carried_on_and_names_are_not() -> None:
     assert "stateful" not in recipe(PROSE * 1000, training={"stride": 3}).layer["training"]
 
 
+def test_networks_are_calibrated_unless_told() -> None:
+    assert recipe(PROSE).layer["training"]["calibrate"]
+    assert not planned(PROSE, training={"calibrate": False}).settings.training.calibrate
+
+
 @pytest.mark.parametrize("training", [{"stateful": True}, {"stateful": False}, {"context_length": 64}])
 def test_windows_of_prose_are_as_many_as_streams_would_be(training: dict[str, Any]) -> None:
     streams, windows = (planned(PROSE * 1000, training=one).settings.training for one in ({}, training))

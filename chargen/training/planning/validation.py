@@ -17,7 +17,7 @@ from chargen.training.planning.windows import WindowSizes
 
 VALIDATION_SHARE = 0.25  # of the tokens of an epoch, where epochs are cut short; a training step costs three times as much
 SHORTEST_ROW = 512  # tokens of a stream's rows; longer rows need fewer passes (see `Measurer`)
-MOST_CALIBRATING, MOST_LOGITS = 200_000, 1 << 25  # tokens, and numbers, that are read to calibrate a network
+MOST_CALIBRATING, MOST_LOGITS = 200_000, 1 << 24  # tokens, and numbers, that are read to calibrate a network
 CHAINED_PASSES = 1.5  # over the text that a chained validation takes, about
 
 

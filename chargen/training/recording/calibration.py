@@ -5,14 +5,18 @@ predictions does not change, only how probable they are.
 """
 
 import dataclasses
+from collections.abc import Sequence
 from typing import NamedTuple
 
 import numpy as np
+import numpy.typing as npt
 
 from chargen.corpus.windows import TokenStream
+from chargen.network.average import average_logits
 from chargen.network.model_file import TextModel
 from chargen.writing.reading import expectations
-from chargen.writing.scoring import cross_entropies
+from chargen.writing.sampling import Logits
+from chargen.writing.scoring import Doubles, cross_entropies
 
 TEMPERATURES = np.arange(16, 31) / 20  # 0.8 to 1.5
 TOKENS_TO_CHOOSE = 50_000
@@ -47,13 +51,21 @@ def describe(found: Calibration, bits: float, bits_before: float) -> str:
 
 def calibrate(model: TextModel, held_out: TokenStream) -> Calibration | None:
     """Return the calibration of a model without a memory, None if it gains nothing."""
-    read = list(expectations(model, held_out))
-    logits, targets = np.concatenate([one.logits for one in read]), np.concatenate([one.targets for one in read])
+    members = [model.member(number) for number in range(1, 1 + len(model.network.members))]
+    read = [list(expectations(one, held_out)) for one in members]
+    logits = [np.concatenate([one.logits for one in by_member]) for by_member in read]
+    targets = np.concatenate([one.targets for one in read[0]])
     some = slice(None, None, 1 + len(targets) // TOKENS_TO_CHOOSE)
-    costs = [cross_entropies(logits[some] / temperature, targets[some]).mean() for temperature in TEMPERATURES]
+    costs = [_costs([one[some] for one in logits], targets[some], temperature).mean() for temperature in TEMPERATURES]
     temperature = float(TEMPERATURES[np.argmin(costs)])
-    before, after = cross_entropies(logits, targets), cross_entropies(logits / temperature, targets)
+    before, after = _costs(logits, targets, 1.0), _costs(logits, targets, temperature)
     gains = before - after
     if gains.mean() <= max(LEAST_GAIN, ERRORS * gains.std() / np.sqrt(len(gains))):
         return None
     return Calibration(temperature, float(after.mean()), float(before.mean()))
+
+
+def _costs(logits: Sequence[Logits], targets: npt.NDArray[np.integer], temperature: float) -> Doubles:
+    """Return the nats of targets, (N,), under the mean of the networks' probabilities, given the logits of each, (N, V)."""
+    cooled = [one / temperature for one in logits]
+    return cross_entropies(average_logits(cooled) if len(cooled) > 1 else cooled[0], targets)
