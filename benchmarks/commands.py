@@ -24,10 +24,15 @@ class Trained(NamedTuple):
     seconds: float
 
     @property
+    def model(self) -> Path:
+        """The best model."""
+        return self.run / "model.safetensors"
+
+    @property
     def last_model(self) -> Path:
         """The model of the last epoch; of several networks, the model of all."""
         last = self.run / "last.safetensors"
-        return last if last.is_file() else self.run / "model.safetensors"
+        return last if last.is_file() else self.model
 
 
 class Split(NamedTuple):

@@ -1,6 +1,7 @@
 """Measure the quality of the defaults after some minutes, by the protocols of the field, and the effect of each part.
 
-Nothing is chosen by the test part: training gets only the rest and has no validation split, so the last weights are kept.
+Nothing is chosen by the test part: training gets only the rest. The defaults hold out a small part of it, by which they
+calibrate the network and weigh the n-gram memory. All others have no validation split, and keep the last weights.
 """
 
 import json
@@ -15,6 +16,8 @@ from benchmarks.commands import Split, Trained, evaluate, side_by_side, split_li
 
 Rows = list[dict[str, Any]]
 
+HELD_OUT, LAST_WEIGHTS = ("--validation-split", 0.02), ("--validation-split", 0)
+
 
 class Record(NamedTuple):
     """A training on the rest of a text: with the defaults for some minutes, or with a config for some epochs."""
@@ -28,8 +31,8 @@ class Record(NamedTuple):
     def options(self, scale: float) -> tuple[object, ...]:
         """Return the options of `chargen train`, for a training `scale` times as long."""
         if self.minutes:
-            return ("--minutes", self.minutes * scale)
-        return ("--config", self.config, "--epochs", max(1, round(self.epochs * scale)))
+            return ("--minutes", self.minutes * scale, *HELD_OUT)
+        return ("--config", self.config, "--epochs", max(1, round(self.epochs * scale)), *LAST_WEIGHTS)
 
     def what(self, scale: float) -> str:
         """Return the name of the training in a table."""
@@ -49,7 +52,6 @@ RECORDS = (
 )
 TEXTS = tuple(record.name for record in RECORDS)
 NAMES_TEST = 1000  # lines
-LAST_WEIGHTS = ("--validation-split", 0)
 
 # A text so short that it is read often: then the parts that prevent overfitting have the largest effect.
 ABLATION_TEXT, ABLATION_CHARACTERS = "nietzsche", 150_000
@@ -86,13 +88,13 @@ def measure_record(record: Record, *more: object, seeds: int, scale: float = 1.0
 
     Each protocol has a row for the trainings of all seeds, and one for all of their networks together.
     """
-    options = (*record.options(scale), *LAST_WEIGHTS, *more)
+    options = (*record.options(scale), *more)
     with nullcontext(runs_dir) if runs_dir else tempfile.TemporaryDirectory() as name:
         folder = Path(name) / record.name
         folder.mkdir(parents=True, exist_ok=True)
         split = split_of(record.text, folder)
         runs = [trained_once(split, (*options, "--random-seed", seed), folder) for seed in range(1, seeds + 1)]
-        models = [trained.last_model for trained in runs]
+        models = [trained.model if record.minutes else trained.last_model for trained in runs]
         by_run, together = [evaluate(model, text=split.test) for model in models], evaluate(*models, text=split.test)
     once = ", one seed" if seeds == 1 else ""
     what = f"{record.text}, {record.what(scale)} ({max(seconds for _, seconds in runs):,.0f} s{once})"

@@ -90,19 +90,19 @@ def test_a_network_with_many_weights_for_each_character_loses_more_in_as_many_pa
         network = recipe(PROSE * 6000, network={"hidden_size": units}, training={"epochs": epochs}).layer["network"]
         return network["dropout"], network["weight_drop"]
 
-    assert dropped(256, 17) == (0.2, 0.1)
+    assert dropped(256, 17) == (0, 0.1)
     assert dropped(512, 17) == dropped(1024, 17) == (0.3, 0.2)
     assert dropped(512, 5) == (0.2, 0.1)
     assert dropped(1024, 2) == (0, 0)
 
 
-def test_more_than_40_passes_need_more_dropout_only_with_more_than_two_weights_for_each_character() -> None:
+def test_with_fewer_than_two_weights_for_each_character_no_outputs_are_dropped() -> None:
     def dropped(length: int, epochs: int) -> tuple[float, float]:
         chosen = {"network": {"hidden_size": 256}, "training": {"epochs": epochs}}
         network = recipe(PROSE * length, **chosen).layer["network"]
         return network["dropout"], network["weight_drop"]
 
-    assert dropped(6000, 39) == dropped(6000, 60) == (0.3, 0.2)
+    assert [dropped(6000, epochs) for epochs in (2, 3, 30, 31, 60)] == [(0, 0), (0, 0.1), (0, 0.1), (0, 0.2), (0, 0.2)]
     assert (dropped(2000, 39), dropped(2000, 60)) == ((0.3, 0.2), (0.4, 0.4))
 
 

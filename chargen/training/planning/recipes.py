@@ -50,9 +50,11 @@ HARDLY_READ = 2  # passes, which do not overfit
 # Up to so many passes, these shares of the outputs and of the recurrent weights.
 DROPPED_BY_PASSES = ((HARDLY_READ, (0.0, 0.0)), (5, (0.1, 0.1)), (30, (0.2, 0.1)), (40, (0.3, 0.2)), (math.inf, (0.4, 0.4)))
 # A network with more weights for each character overfits in fewer passes: with twice as many weights, in half of them. So more
-# passes are counted for it, but in texts no more than 40: more dropout was not measured there. With fewer than two
-# weights for each character, more passes than 40 get the dropout of 40.
+# passes are counted for it, but in texts no more than 40: more dropout was not measured there.
 WEIGHTS_THAT_OVERFIT, MOST_COUNTED = 2.0, 40
+# Up to so many passes, the share of the recurrent weights of a network with fewer weights for each character of a text. No
+# outputs are dropped then: that makes it worse.
+DROPPED_OF_FEW_BY_PASSES = ((HARDLY_READ, 0.0), (30, 0.1), (math.inf, 0.2))
 MOST_COUNTED_OF_A_SHORT_LIST = 25  # passes; with more dropout they are no better
 DROPPED_OF_LINES_BY_PASSES = (
     (HARDLY_READ, (0.0, 0.0)),
@@ -287,7 +289,9 @@ def _dropped(passes: float, num_weights: int, text: _TextSize) -> tuple[float, f
     if text.is_list:
         most = MOST_COUNTED_OF_A_SHORT_LIST if text.characters < SHORT_TEXT else math.inf
         return _up_to(min(counted, most), DROPPED_OF_LINES_BY_PASSES)
-    counted = passes if passes > MOST_COUNTED and sooner > 1 else min(counted, MOST_COUNTED)
+    if sooner <= 1:
+        return 0.0, _up_to(passes, DROPPED_OF_FEW_BY_PASSES)
+    counted = passes if passes > MOST_COUNTED else min(counted, MOST_COUNTED)
     more = text.shortness**0.125
     outputs, weights = (min(round(20 * share * more) / 20, MOST_DROPPED) for share in _up_to(counted, DROPPED_BY_PASSES))
     return outputs, weights
