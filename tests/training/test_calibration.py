@@ -52,7 +52,7 @@ def first_bits(*arguments: object) -> float:
 
 @pytest.mark.parametrize(
     "form",
-    [(), ("--members", 2), ("--tokens", "word"), ("--targets", "last", "--context-length", 5), ("--no-memory",)],
+    [(), ("--members", 2), ("--tokens", "byte"), ("--targets", "last", "--context-length", 5), ("--no-memory",)],
     ids=lambda form: " ".join(map(str, form)),
 )
 def test_all_commands_report_the_figure_of_the_calibrated_model(form: tuple[object, ...], train: Train, noise: Path) -> None:
@@ -111,9 +111,15 @@ def test_a_temperature_is_found_again(model: TextModel, temperature: float, seve
     assert found.nats < found.nats_before
 
 
-def test_a_gain_that_may_be_chance_changes_nothing(model: TextModel) -> None:
-    sharper = replace(model, network=model.network.with_temperature(0.95))
-    assert calibrate(sharper, written(model, 20)) is None
+@pytest.mark.parametrize(("temperature", "length"), [(0.95, 150), (0.5, 40)])
+def test_a_gain_that_may_be_chance_changes_nothing(model: TextModel, temperature: float, length: int) -> None:
+    sharper = replace(model, network=model.network.with_temperature(temperature))
+    assert calibrate(sharper, written(model, length)) is None
+
+
+def test_weights_that_are_not_numbers_are_not_calibrated(model: TextModel) -> None:
+    model.one_network.weights["output.bias"][:] = np.nan
+    assert calibrate(model, tokenize([Document("ab" * 100)], model.vocabulary)) is None
 
 
 def test_a_long_text_is_not_read_again(train: Train, noise: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -20,8 +20,8 @@ from chargen.writing.scoring import Doubles, cross_entropies
 
 TEMPERATURES = np.arange(16, 31) / 20  # 0.8 to 1.5
 TOKENS_TO_CHOOSE = 50_000
-LEAST_GAIN = 0.001  # nats a token
-ERRORS = 2  # standard errors of the gain that it must exceed
+FEWEST_TOKENS = 50  # with fewer, the gain of a temperature is chance
+LEAST_GAIN, ERRORS = 0.001, 2  # nats a token, and standard errors of the gain, that it must exceed
 
 CALIBRATED = "calibrated"  # in the provenance of a model: its temperature
 
@@ -51,6 +51,8 @@ def describe(found: Calibration, bits: float, bits_before: float) -> str:
 
 def calibrate(model: TextModel, held_out: TokenStream) -> Calibration | None:
     """Return the calibration of a model without a memory, None if it gains nothing."""
+    if held_out.num_targets < FEWEST_TOKENS:
+        return None
     members = [model.member(number) for number in range(1, 1 + len(model.network.members))]
     read = [list(expectations(one, held_out)) for one in members]
     logits = [np.concatenate([one.logits for one in by_member]) for by_member in read]
@@ -60,9 +62,9 @@ def calibrate(model: TextModel, held_out: TokenStream) -> Calibration | None:
     temperature = float(TEMPERATURES[np.argmin(costs)])
     before, after = _costs(logits, targets, 1.0), _costs(logits, targets, temperature)
     gains = before - after
-    if gains.mean() <= max(LEAST_GAIN, ERRORS * gains.std() / np.sqrt(len(gains))):
-        return None
-    return Calibration(temperature, float(after.mean()), float(before.mean()))
+    if gains.mean() > max(LEAST_GAIN, ERRORS * gains.std() / np.sqrt(len(gains))):
+        return Calibration(temperature, float(after.mean()), float(before.mean()))
+    return None
 
 
 def _costs(logits: Sequence[Logits], targets: npt.NDArray[np.integer], temperature: float) -> Doubles:
