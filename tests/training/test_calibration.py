@@ -52,7 +52,7 @@ def first_bits(*arguments: object) -> float:
 
 @pytest.mark.parametrize(
     "form",
-    [(), ("--members", 2), ("--tokens", "byte"), ("--targets", "last", "--context-length", 5), ("--no-memory",)],
+    [(), ("--members", 2), ("--targets", "last", "--context-length", 5), ("--no-memory",)],
     ids=lambda form: " ".join(map(str, form)),
 )
 def test_all_commands_report_the_figure_of_the_calibrated_model(form: tuple[object, ...], train: Train, noise: Path) -> None:
