@@ -68,7 +68,7 @@ class Head:
             packed = self.packed(kernels)
             for layer in packed:
                 values = layer(values, relu=layer is not packed[-1], threads=num_threads(len(values) * layer.num_weights))
-            return values.reshape(*outputs.shape[:-1], -1)
+            return values.reshape(*outputs.shape[:-1], values.shape[-1])
         *others, (kernel, bias) = self._layers
         for weights, shifts in others:
             outputs = np.maximum(outputs @ weights + shifts, 0)

@@ -96,3 +96,15 @@ def test_rows_go_on_from_where_others_stand(config: NetworkConfig) -> None:
     straight.step(np.array([3, 3, 1]))
     stepper.take(np.array([2, 2, 0]))
     np.testing.assert_allclose(stepper.step(np.array([4, 5, 6])), straight.step(np.array([4, 5, 6])), atol=1e-6)
+
+
+@pytest.mark.parametrize("shape", [(0,), (3,), (2, 0), (2, 3)])
+@pytest.mark.parametrize("dense", [0, 6])
+def test_logits_of_any_number_of_outputs(shape: tuple[int, ...], dense: int) -> None:
+    network = random_network(NetworkConfig(hidden_size=H, dense_size=dense))
+    outputs = np.random.default_rng(3).normal(size=(*shape, H)).astype(np.float32)
+    expected = outputs
+    if dense:
+        expected = np.maximum(expected @ network.weights["dense.kernel"] + network.weights["dense.bias"], 0)
+    expected = expected @ network.weights["output.kernel"] + network.weights["output.bias"]
+    np.testing.assert_allclose(network.head(outputs), expected, atol=1e-5)
