@@ -89,10 +89,10 @@ def count_grams(tokens: Integers, starts: Integers, *, order: int, vocab_size: i
 
 
 def _distinct(values: Integers) -> tuple[Integers, Integers, Integers, Integers]:
-    """Return what `values`, (N,), holds: the distinct ones in order, (K,), how often each occurs, (K,), the index of one
-    occurrence of each, (K,), and the number of each value among the distinct ones, (N,).
+    """Return the distinct values of `values`, (N,), in order, and three other arrays.
 
-    `np.unique` returns the same, but sorts several times slower, to find the first occurrence of each.
+    They are how often each distinct value occurs, (K,), the index of one of its occurrences, (K,), and the number of each value
+    among the distinct ones, (N,). `np.unique` takes several times as long, to find the first occurrence of each.
     """
     order = np.argsort(values)
     ordered = values[order]
