@@ -116,12 +116,17 @@ def _training(heading: str, rows: list[dict[str, Any]]) -> str:
     for ours in (row for row in rows if row["engine"] == "chargen"):
         same = {row["engine"]: row for row in rows if (row["cell"], row["size"]) == (ours["cell"], ours["size"])}
         figures = [
-            _number(same[engine]["median"]) if engine == BFLOAT16 else f"{same[engine]['chargen_is_faster_by']:.2f} x"
-            for engine in others
+            _speed(same[engine]) if engine == BFLOAT16 else f"{same[engine]['chargen_is_faster_by']:.2f} x" for engine in others
         ]
         shape = ours["what"].partition("(")[2].partition(")")[0]
-        lines.append(f"| {ours['cell']} {ours['size']}, {shape} | {_number(ours['median'])} | {' | '.join(figures)} |")
+        lines.append(f"| {ours['cell']} {ours['size']}, {shape} | {_speed(ours)} | {' | '.join(figures)} |")
     return "\n".join(lines)
+
+
+def _speed(row: dict[str, Any]) -> str:
+    """Return the speed of a training, with its share of what the products alone reach where that was measured."""
+    share = row.get("share_of_products")
+    return _number(row["median"]) + (f" ({share:.0%})" if share else "")
 
 
 def _number(value: float) -> str:

@@ -103,7 +103,16 @@ def test_with_fewer_than_two_weights_for_each_character_no_outputs_are_dropped()
         return network["dropout"], network["weight_drop"]
 
     assert [dropped(6000, epochs) for epochs in (2, 3, 30, 31, 60)] == [(0, 0), (0, 0.1), (0, 0.1), (0, 0.2), (0, 0.2)]
-    assert (dropped(2000, 39), dropped(2000, 60)) == ((0.3, 0.2), (0.4, 0.4))
+    assert (dropped(2000, 39), dropped(2000, 60)) == ((0.3, 0.2), (0.4, 0.3))
+
+
+def test_the_shorter_a_text_the_more_is_dropped() -> None:
+    def dropped(characters: int) -> tuple[float, float]:
+        text = (PROSE * 4000)[:characters]
+        network = recipe(text, network={"hidden_size": 256}, training={"epochs": 60}).layer["network"]
+        return network["dropout"], network["weight_drop"]
+
+    assert [dropped(count) for count in (3000, 11_000, 33_000, 110_000)] == [(0.6, 0.6), (0.55, 0.5), (0.45, 0.4), (0.4, 0.3)]
 
 
 def test_a_text_may_have_more_weights_for_each_character_than_a_list() -> None:
@@ -140,7 +149,8 @@ def test_a_long_list_loses_more_of_a_large_network_a_short_list_does_not() -> No
         return network["dropout"], network["weight_drop"]
 
     assert dropped(30_000, 256) == dropped(1000, 256) == dropped(1000, 512) == (0.1, 0.2)
-    assert dropped(30_000, 256, 33) == (0.2, 0.3)
+    assert dropped(30_000, 256, 33) == (0.2, 0.2)
+    assert dropped(30_000, 512, 12) == (0.2, 0.3)
     assert dropped(1000, 256, 33) == (0.1, 0.2)
     assert dropped(30_000, 512) == (0.2, 0.4)
 

@@ -43,26 +43,25 @@ MOST_DROPPED_AND_DECAYED = 0.2
 MOST_PASSES = 60.0  # over the text; more only overfit
 VOCABULARY = {"char": 80, "byte": 200, "word": 10_000, "bpe": 1_000}  # tokens, before they are counted
 CHARACTERS_PER_TOKEN = {"char": 1, "byte": 1, "word": 5, "bpe": 3}
-MOST_MEMBERS = 3  # networks that are trained unless the user says; writing takes as long as with all of them
+MOST_MEMBERS = 5  # networks that are trained unless the user says; writing takes as long as with all of them
 ENOUGH_UNITS = 512  # from which on another network gains more than more units
-PASSES_OF_A_MEMBER = 14.0  # from which on another network gains more than more passes; a short text needs more of them
+# Up to so many networks, the passes of each from which on another gains more than more passes; a short text needs more. Beyond
+# those there are more only where each has as many passes as are of use.
+PASSES_OF_A_MEMBER = ((3, 14.0), (MOST_MEMBERS, math.inf))
 HARDLY_READ = 2  # passes, which do not overfit
 # Up to so many passes, these shares of the outputs and of the recurrent weights.
-DROPPED_BY_PASSES = ((HARDLY_READ, (0.0, 0.0)), (5, (0.1, 0.1)), (30, (0.2, 0.1)), (40, (0.3, 0.2)), (math.inf, (0.4, 0.4)))
+DROPPED_BY_PASSES = ((HARDLY_READ, (0.0, 0.0)), (5, (0.1, 0.1)), (30, (0.2, 0.1)), (40, (0.3, 0.2)), (math.inf, (0.4, 0.3)))
+MORE_OF_A_SHORT_TEXT = (0.125, 0.2)  # powers of its shortness, by which these shares are multiplied
 # A network with more weights for each character overfits in fewer passes: with twice as many weights, in half of them. So more
 # passes are counted for it, but in texts no more than 40: more dropout was not measured there.
 WEIGHTS_THAT_OVERFIT, MOST_COUNTED = 2.0, 40
 # Up to so many passes, the share of the recurrent weights of a network with fewer weights for each character of a text. No
-# outputs are dropped then: that makes it worse.
+# outputs are dropped then: that makes it worse. In a list such a network gets less dropout, too.
 DROPPED_OF_FEW_BY_PASSES = ((HARDLY_READ, 0.0), (30, 0.1), (math.inf, 0.2))
 MOST_COUNTED_OF_A_SHORT_LIST = 25  # passes; with more dropout they are no better
-DROPPED_OF_LINES_BY_PASSES = (
-    (HARDLY_READ, (0.0, 0.0)),
-    (15, (0.1, 0.1)),
-    (25, (0.1, 0.2)),
-    (40, (0.2, 0.3)),
-    (math.inf, (0.2, 0.4)),
-)
+DROPPED_OF_LINES = ((HARDLY_READ, (0.0, 0.0)), (15, (0.1, 0.1)), (25, (0.1, 0.2)))
+DROPPED_OF_LINES_BY_PASSES = (*DROPPED_OF_LINES, (40, (0.2, 0.3)), (math.inf, (0.2, 0.4)))
+DROPPED_OF_LINES_OF_FEW_BY_PASSES = (*DROPPED_OF_LINES, (math.inf, (0.2, 0.2)))
 OPTIMIZERS = ("muon", "adamw")  # with any other no rate and no schedule is chosen
 # A multiplicative LSTM of as many units is better where an LSTM has the time to read the text so often, a list more often, but
 # not in shorter texts. A GPU and PyTorch have fast kernels of their own for an LSTM alone.
@@ -114,8 +113,9 @@ def choose_members(corpus: Corpus, chosen: Chosen, *, minutes: float, machine: M
     can have the size of a single one, or `ENOUGH_UNITS`, and still read the text often, a short one more often.
     """
     size = _size_of(choose_recipe(corpus, chosen, minutes=minutes, machine=machine))
-    enough = PASSES_OF_A_MEMBER * _TextSize.of(corpus, chosen.settings).shortness ** 0.25
+    more = _TextSize.of(corpus, chosen.settings).shortness ** 0.25
     for members in range(MOST_MEMBERS, 1, -1):
+        enough = more * _up_to(members, PASSES_OF_A_MEMBER)
         recipe = choose_recipe(corpus, chosen, minutes=minutes / members, machine=machine)
         as_large = _size_of(recipe) == size or (_size_of(recipe) or 0) >= ENOUGH_UNITS
         if as_large and recipe.passes >= min(enough, recipe.most_passes):
@@ -288,12 +288,12 @@ def _dropped(passes: float, num_weights: int, text: _TextSize) -> tuple[float, f
     counted = passes * max(1.0, sooner) if passes > HARDLY_READ else passes
     if text.is_list:
         most = MOST_COUNTED_OF_A_SHORT_LIST if text.characters < SHORT_TEXT else math.inf
-        return _up_to(min(counted, most), DROPPED_OF_LINES_BY_PASSES)
+        return _up_to(min(counted, most), DROPPED_OF_LINES_BY_PASSES if sooner > 1 else DROPPED_OF_LINES_OF_FEW_BY_PASSES)
     if sooner <= 1:
         return 0.0, _up_to(passes, DROPPED_OF_FEW_BY_PASSES)
     counted = passes if passes > MOST_COUNTED else min(counted, MOST_COUNTED)
-    more = text.shortness**0.125
-    outputs, weights = (min(round(20 * share * more) / 20, MOST_DROPPED) for share in _up_to(counted, DROPPED_BY_PASSES))
+    shares = zip(_up_to(counted, DROPPED_BY_PASSES), MORE_OF_A_SHORT_TEXT, strict=True)
+    outputs, weights = (min(round(20 * share * text.shortness**power) / 20, MOST_DROPPED) for share, power in shares)
     return outputs, weights
 
 
