@@ -56,12 +56,13 @@ MORE_OF_A_SHORT_TEXT = (0.125, 0.2)  # powers of its shortness, by which these s
 # passes are counted for it, but in texts no more than 40: more dropout was not measured there.
 WEIGHTS_THAT_OVERFIT, MOST_COUNTED = 2.0, 40
 # Up to so many passes, the share of the recurrent weights of a network with fewer weights for each character of a text. No
-# outputs are dropped then: that makes it worse. In a list such a network gets less dropout, too.
+# outputs are dropped then: that makes it worse.
 DROPPED_OF_FEW_BY_PASSES = ((HARDLY_READ, 0.0), (30, 0.1), (math.inf, 0.2))
 MOST_COUNTED_OF_A_SHORT_LIST = 25  # passes; with more dropout they are no better
 DROPPED_OF_LINES = ((HARDLY_READ, (0.0, 0.0)), (15, (0.1, 0.1)), (25, (0.1, 0.2)))
 DROPPED_OF_LINES_BY_PASSES = (*DROPPED_OF_LINES, (40, (0.2, 0.3)), (math.inf, (0.2, 0.4)))
-DROPPED_OF_LINES_OF_FEW_BY_PASSES = (*DROPPED_OF_LINES, (math.inf, (0.2, 0.2)))
+# A network with fewer weights for each character of a list.
+FEW_WEIGHTS_OF_LINES, DROPPED_OF_LINES_OF_FEW_BY_PASSES = 4.0, (*DROPPED_OF_LINES, (math.inf, (0.2, 0.2)))
 OPTIMIZERS = ("muon", "adamw")  # with any other no rate and no schedule is chosen
 # A multiplicative LSTM of as many units is better where an LSTM has the time to read the text so often, a list more often, but
 # not in shorter texts. A GPU and PyTorch have fast kernels of their own for an LSTM alone.
@@ -288,7 +289,8 @@ def _dropped(passes: float, num_weights: int, text: _TextSize) -> tuple[float, f
     counted = passes * max(1.0, sooner) if passes > HARDLY_READ else passes
     if text.is_list:
         most = MOST_COUNTED_OF_A_SHORT_LIST if text.characters < SHORT_TEXT else math.inf
-        return _up_to(min(counted, most), DROPPED_OF_LINES_BY_PASSES if sooner > 1 else DROPPED_OF_LINES_OF_FEW_BY_PASSES)
+        few = num_weights <= FEW_WEIGHTS_OF_LINES * text.characters
+        return _up_to(min(counted, most), DROPPED_OF_LINES_OF_FEW_BY_PASSES if few else DROPPED_OF_LINES_BY_PASSES)
     if sooner <= 1:
         return 0.0, _up_to(passes, DROPPED_OF_FEW_BY_PASSES)
     counted = passes if passes > MOST_COUNTED else min(counted, MOST_COUNTED)
