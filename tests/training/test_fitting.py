@@ -110,7 +110,7 @@ def test_each_of_several_networks_reads_the_text_often_enough(corpus: Corpus) ->
         machine = Machine("a machine", 10.0**exponent, overhead=1.0)
         members = choose_members(corpus, chosen, minutes=2, machine=machine)
         recipe = choose_recipe(corpus, chosen, minutes=2 / members, machine=machine)
-        enough = next((passes for most, passes in PASSES_OF_A_MEMBER if members <= most))
+        enough = next(passes for most, passes in PASSES_OF_A_MEMBER if members <= most)
         assert members == 1 or recipe.passes >= min(enough, recipe.most_passes) * 0.9
         counts.append(members)
     assert (counts[0], counts[-1]) == (1, MOST_MEMBERS)

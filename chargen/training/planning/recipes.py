@@ -45,8 +45,8 @@ VOCABULARY = {"char": 80, "byte": 200, "word": 10_000, "bpe": 1_000}  # tokens, 
 CHARACTERS_PER_TOKEN = {"char": 1, "byte": 1, "word": 5, "bpe": 3}
 MOST_MEMBERS = 5  # networks that are trained unless the user says; writing takes as long as with all of them
 ENOUGH_UNITS = 512  # from which on another network gains more than more units
-# Up to so many networks, the passes of each from which on another gains more than more passes; a short text needs more. Beyond
-# those there are more only where each has as many passes as are of use.
+# Up to so many networks, how often each has to read the text; a short text has to be read more often. More than three are
+# trained only where more passes would be of no use.
 PASSES_OF_A_MEMBER = ((3, 14.0), (MOST_MEMBERS, math.inf))
 HARDLY_READ = 2  # passes, which do not overfit
 # Up to so many passes, these shares of the outputs and of the recurrent weights.
@@ -59,10 +59,11 @@ WEIGHTS_THAT_OVERFIT, MOST_COUNTED = 2.0, 40
 # outputs are dropped then: that makes it worse.
 DROPPED_OF_FEW_BY_PASSES = ((HARDLY_READ, 0.0), (30, 0.1), (math.inf, 0.2))
 MOST_COUNTED_OF_A_SHORT_LIST = 25  # passes; with more dropout they are no better
+# The same of a list, whose network may have fewer weights for each character or more of them: they differ in many passes.
 DROPPED_OF_LINES = ((HARDLY_READ, (0.0, 0.0)), (15, (0.1, 0.1)), (25, (0.1, 0.2)))
 DROPPED_OF_LINES_BY_PASSES = (*DROPPED_OF_LINES, (40, (0.2, 0.3)), (math.inf, (0.2, 0.4)))
-# A network with fewer weights for each character of a list.
-FEW_WEIGHTS_OF_LINES, DROPPED_OF_LINES_OF_FEW_BY_PASSES = 4.0, (*DROPPED_OF_LINES, (math.inf, (0.2, 0.2)))
+DROPPED_OF_LINES_OF_FEW_BY_PASSES = (*DROPPED_OF_LINES, (math.inf, (0.2, 0.2)))
+FEW_WEIGHTS_OF_LINES = 4.0  # for each character, at most
 OPTIMIZERS = ("muon", "adamw")  # with any other no rate and no schedule is chosen
 # A multiplicative LSTM of as many units is better where an LSTM has the time to read the text so often, a list more often, but
 # not in shorter texts. A GPU and PyTorch have fast kernels of their own for an LSTM alone.
@@ -111,12 +112,12 @@ def choose_members(corpus: Corpus, chosen: Chosen, *, minutes: float, machine: M
     """Return how many networks to train in so many minutes, one after the other.
 
     The average of several networks is better than each of them, but not than a much larger network. So there are as many as
-    can have the size of a single one, or `ENOUGH_UNITS`, and still read the text often, a short one more often.
+    can have the size of a single one, or `ENOUGH_UNITS`, and still read the text often enough (`PASSES_OF_A_MEMBER`).
     """
     size = _size_of(choose_recipe(corpus, chosen, minutes=minutes, machine=machine))
-    more = _TextSize.of(corpus, chosen.settings).shortness ** 0.25
+    more_often = _TextSize.of(corpus, chosen.settings).shortness ** 0.25
     for members in range(MOST_MEMBERS, 1, -1):
-        enough = more * _up_to(members, PASSES_OF_A_MEMBER)
+        enough = more_often * _up_to(members, PASSES_OF_A_MEMBER)
         recipe = choose_recipe(corpus, chosen, minutes=minutes / members, machine=machine)
         as_large = _size_of(recipe) == size or (_size_of(recipe) or 0) >= ENOUGH_UNITS
         if as_large and recipe.passes >= min(enough, recipe.most_passes):
@@ -261,7 +262,7 @@ def _network_size(chosen: Chosen, text: _TextSize, operations: float, largest: i
 
 
 def _up_to(found: float, table: Sequence[tuple[float, Entry]]) -> Entry:
-    """Return the first entry of a table that holds for so many units or passes."""
+    """Return the first entry of a table that holds for so many units, passes or networks."""
     return next(entry for most, entry in table if found <= most)
 
 
