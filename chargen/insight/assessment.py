@@ -170,7 +170,8 @@ def assess(
 
 def _adaptable(model: AnyModel) -> TextModel:
     if isinstance(model, Ensemble):
-        raise ConfigError(f"--dynamic adapts one network, {len(model.members)} are given", hint="leave out --dynamic")
+        hint = "chargen combine makes one model of them; or leave out --dynamic"
+        raise ConfigError(f"--dynamic adapts one model, {len(model.members)} are given", hint=hint)
     check_dynamic(model)
     return model
 

@@ -1,4 +1,4 @@
-"""Evaluate a network that continues to learn from the text it is measured on (Krause et al. 2018).
+"""Evaluate networks that continue to learn from the text they are measured on (Krause et al. 2018).
 
 Each segment of the text is predicted first, and learnt from afterwards. So every prediction is honest, but the measured model
 is another one: it was also trained on the beginning of the held-out text. Its figure never replaces the static one.
@@ -22,9 +22,11 @@ import numpy.typing as npt
 from chargen.corpus.windows import SlidingWindows, TokenStream
 from chargen.errors import ConfigError
 from chargen.insight.evaluation import EncodedText, Quality, Report, ignore
+from chargen.network.average import average_logits
 from chargen.network.cells import Floats
 from chargen.network.model_file import TextModel
-from chargen.scratch.loss import cross_entropy_and_gradient
+from chargen.network.network import Network
+from chargen.scratch.loss import cross_entropy, cross_entropy_and_gradient
 from chargen.scratch.network import NetworkPass, ScratchNetwork, refused
 from chargen.settings.schema import NetworkConfig
 
@@ -56,7 +58,7 @@ def check_dynamic(model: TextModel) -> None:
             f"--dynamic carries the state, this network reads windows of {model.context_length} tokens",
             hint="add --carry, or leave out --dynamic",
         )
-    for name in refused(_as_read(model)):
+    for name in (name for network in model.network.members for name in refused(_as_read(network))):
         raise ConfigError(f"--dynamic does not support network.{name}", hint="leave out --dynamic")
 
 
@@ -65,14 +67,16 @@ def evaluate_dynamic(
 ) -> Quality:
     """Read a text as a stream, or line by line, and learn from each segment after predicting it.
 
-    training: the training text. The model is not changed. Raises the errors of `check_dynamic`.
+    Several networks are averaged; each learns from its own prediction. training: the training text. The model is not changed.
+    Raises the errors of `check_dynamic`.
     """
     check_dynamic(model)
-    learner = _Learner(model, training, rate)
+    learners = [_Learner(network, training, rate) for network in model.network.members]
     lines = model.reading == "line"
     nats = 0.0
     for segment in line_segments(model, encoded.stream) if lines else stream_segments(encoded.stream):
-        nats += learner.read(segment)
+        logits = average_logits([learner.read(segment) for learner in learners])
+        nats += cross_entropy(logits, segment.targets.T, segment.weights.T)
         report(int(segment.weights.sum()))
     return encoded.quality(nats)
 
@@ -99,11 +103,10 @@ def line_segments(model: TextModel, stream: TokenStream) -> Iterator[Segment]:
 class _Learner:
     """A copy of a network that learns from what it reads."""
 
-    def __init__(self, model: TextModel, training: TokenStream, rate: float) -> None:
-        config, network = _as_read(model), model.one_network
+    def __init__(self, network: Network, training: TokenStream, rate: float) -> None:
         self._trained = network.weights
         self._weights = {name: weight.copy() for name, weight in self._trained.items()}
-        self._network = ScratchNetwork(config, network.vocab_size, self._weights)
+        self._network = ScratchNetwork(_as_read(network), network.vocab_size, self._weights)
         self._zero = self._state = self._network.zero_state(1)
         sizes = gradient_sizes(self._network, training)
         mean = sum(float(size.sum(dtype=np.float64)) for size in sizes.values()) / network.num_parameters
@@ -111,10 +114,10 @@ class _Learner:
         self._rates = {name: np.float32(rate) / (size + np.float32(SMALL * mean)) for name, size in sizes.items()}
         self._decays = {name: np.minimum(np.float32(DECAY / mean) * size, 1) for name, size in sizes.items()}
 
-    def read(self, segment: Segment) -> float:
-        """Return the cost of a segment in nats, and learn from it."""
+    def read(self, segment: Segment) -> Floats:
+        """Return the logits before each token of a segment, (S, 1, V), and learn from the segment."""
         run = NetworkPass(self._network, segment.ids, self._zero if segment.begins else self._state)
-        nats, d_logits = cross_entropy_and_gradient(run.logits, segment.targets.T, segment.weights.T)
+        _, d_logits = cross_entropy_and_gradient(run.logits, segment.targets.T, segment.weights.T)
         self._state = run.state
         for name, gradient in run.backward(d_logits).items():
             weight = self._weights[name]
@@ -123,7 +126,7 @@ class _Learner:
             gradient *= self._rates[name]
             drawn_back -= gradient
             weight += drawn_back
-        return nats
+        return run.logits
 
 
 def gradient_sizes(network: ScratchNetwork, training: TokenStream) -> dict[str, Floats]:
@@ -143,6 +146,6 @@ def gradient_sizes(network: ScratchNetwork, training: TokenStream) -> dict[str, 
     return {name: np.sqrt(square / count) for name, square in squares.items()}
 
 
-def _as_read(model: TextModel) -> NetworkConfig:
+def _as_read(network: Network) -> NetworkConfig:
     """Return the network's configuration for evaluation: no dropout, and every position predicts."""
-    return replace(model.one_network.config.undropped(), targets="all")
+    return replace(network.config.undropped(), targets="all")

@@ -49,8 +49,13 @@ def test_evaluate_measures_what_it_measures_of_the_runs_together(invoke: Invoke,
     second = json.loads(output(invoke("evaluate", "second", "--no-baselines", "--json")))["results"][0]
     assert alone == second
     assert output(invoke("evaluate", runs[2], "--positions"))
-    refused = invoke("evaluate", runs[2], "--dynamic")
-    assert (refused.exit_code, "--member" in refused.stderr) == (2, True)
+    dynamic = {
+        number: json.loads(output(invoke("evaluate", runs[2], "--dynamic", "--no-baselines", "--json", *number)))["results"]
+        for number in ((), ("--member", "1"), ("--member", "2"))
+    }
+    costs = [row["cross_entropy"] for rows in dynamic.values() for row in rows if row["name"] == "stream, dynamic"]
+    assert len(costs) == 3
+    assert costs[0] < sum(costs[1:]) / 2
 
 
 def test_text_is_the_same_as_of_the_runs_together(invoke: Invoke, runs: tuple[Path, Path, Path]) -> None:

@@ -166,7 +166,7 @@ def test_several_runs_are_measured_together(run: str, invoke: Invoke, in_folder:
         f"runs/{other}/model.safetensors: gru 1x4; 58 characters held out of 576",
     ]
     refused = invoke("evaluate", run, other, "--dynamic")
-    assert (refused.exit_code, "--dynamic adapts one network, 2 are given" in refused.stderr) == (2, True)
+    assert (refused.exit_code, "--dynamic adapts one model, 2 are given" in refused.stderr) == (2, True)
 
 
 def test_runs_that_held_out_different_texts_are_not_measured_together(run: str, invoke: Invoke, in_folder: Path) -> None:

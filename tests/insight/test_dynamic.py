@@ -10,6 +10,7 @@ from chargen.errors import ConfigError
 from chargen.insight import dynamic
 from chargen.insight.dynamic import evaluate_dynamic, gradient_sizes, stream_segments
 from chargen.insight.evaluation import EncodedText, evaluate_carried
+from chargen.network.average import NetworkAverage
 from chargen.network.model_file import TextModel
 from chargen.network.network import Network
 from chargen.scratch.network import ScratchNetwork
@@ -45,6 +46,20 @@ def test_it_learns_what_the_text_repeats_and_leaves_the_model_alone(reading: str
     assert fast < 0.8 * slow
     for name, weight in model.network.weights.items():
         np.testing.assert_array_equal(weight, before[name])
+
+
+def test_of_several_networks_each_learns_and_their_predictions_are_averaged(random_model: RandomModel) -> None:
+    passage = EncodedText.of([Document("Hcba" * 40)], random_model().vocabulary)
+    learnt = tokenize(TRAINING, random_model().vocabulary)
+    one, other = random_model(), random_model(seed=9)
+    both = replace(one, network=NetworkAverage([one.network, other.network]))
+    static = evaluate_carried(both, passage).nats
+    assert evaluate_dynamic(both, passage, learnt, rate=1e-12).nats == pytest.approx(static, rel=1e-5)
+    apart = [evaluate_dynamic(model, passage, learnt, rate=0.01).nats for model in (one, other)]
+    together = evaluate_dynamic(both, passage, learnt, rate=0.01).nats
+    assert together < min(static, sum(apart) / 2)  # the mean of probabilities is never worse than the mean of the costs
+    twice = replace(one, network=NetworkAverage([one.network, one.network]))
+    assert evaluate_dynamic(twice, passage, learnt, rate=0.01).nats == pytest.approx(apart[0], rel=1e-6)
 
 
 def test_an_update_by_the_formula(random_model: RandomModel, monkeypatch: pytest.MonkeyPatch) -> None:
