@@ -1,6 +1,7 @@
 """`python -m tests.training.pretended_gpu BACKEND FOLDER` builds training steps as they would be built on a GPU, and runs none.
 
-Prints JSON: for each form, whether the step, forward and backward, is one of cuDNN's recurrent kernels.
+Prints JSON: for each form, whether the step, forward and backward, is one of cuDNN's recurrent kernels. With the argument
+"weights" after them, for PyTorch: whether in each of several steps an LSTM hands all weights to the kernel in one piece.
 """
 
 import json
@@ -83,13 +84,41 @@ def _on_torch(settings: Settings) -> bool:
     return any(event.name == f"aten::{settings.network.cell}" for event in profile.function_events)
 
 
-def main(backend: str, folder: Path) -> None:
-    """Look at every form."""
+def _in_one_piece(settings: Settings) -> bool:
+    import torch
+
+    kernel, pieces = torch.lstm, []
+
+    def recorded(*given: Any) -> Any:
+        weights = given[2]
+        total = sum(one.numel() for one in weights) * weights[0].element_size()
+        pieces.append({one.untyped_storage().data_ptr() for one in weights} if _fills_storage(weights, total) else None)
+        return kernel(*given)
+
+    with mock.patch.object(torch, "lstm", recorded):
+        engine, batches = _engine(settings)
+        for _ in range(3):
+            engine.train(type(batches)(*(one[:1] for one in batches)))
+        for variable in engine.model.trainable_variables:
+            variable.assign(variable.value.detach() + 1)  # as a checkpoint is restored
+        engine.test(batches)
+    return len(pieces) > 3 and all(one is not None and one == pieces[0] and len(one) == 1 for one in pieces)
+
+
+def _fills_storage(weights: Any, total: int) -> bool:
+    return all(one.is_contiguous() and one.untyped_storage().nbytes() == total for one in weights)
+
+
+def main(backend: str, folder: Path, what: str = "kernels") -> None:
+    """Look at every form, or at those of an LSTM."""
     devices.load_backend(backend)
     on = {"tensorflow": _on_tensorflow, "jax": _on_jax, "torch": _on_torch}[backend]
+    if what == "weights":
+        on = _in_one_piece
     with mock.patch.object(devices, "gpu_name", return_value="a GPU"):
-        print(json.dumps({form: on(settings_of(form, backend, folder)) for form in FORMS}))
+        forms = [form for form in FORMS if what == "kernels" or FORMS[form][0]["cell"] == "lstm"]
+        print(json.dumps({form: on(settings_of(form, backend, folder)) for form in forms}))
 
 
 if __name__ == "__main__":
-    main(sys.argv[1], Path(sys.argv[2]))
+    main(sys.argv[1], Path(sys.argv[2]), *sys.argv[3:])

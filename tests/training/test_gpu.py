@@ -21,17 +21,32 @@ BACKENDS = [
 ]
 
 
-@pytest.mark.parametrize("backend", BACKENDS)
-def test_what_keeps_layers_from_cudnn_is_told(backend: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    (tmp_path / "prose.txt").write_text("the cat sat on the mat.\nthe dog sat on the log.\n" * 4, encoding="utf-8")
-    command = [sys.executable, "-W", "error", "-m", "tests.training.pretended_gpu", backend, str(tmp_path)]
+def pretended(backend: str, folder: Path, *arguments: str) -> dict[str, bool]:
+    """Return what is printed of the training steps of a GPU."""
+    (folder / "prose.txt").write_text("the cat sat on the mat.\nthe dog sat on the log.\n" * 4, encoding="utf-8")
+    command = [sys.executable, "-W", "error", "-m", "tests.training.pretended_gpu", backend, str(folder), *arguments]
     done = subprocess.run(command, cwd=REPOSITORY, capture_output=True, text=True, check=False)
     assert done.returncode == 0, done.stderr
+    found: dict[str, bool] = json.loads(done.stdout.splitlines()[-1])
+    return found
+
+
+@pytest.mark.parametrize("backend", BACKENDS)
+def test_what_keeps_layers_from_cudnn_is_told(backend: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    found = pretended(backend, tmp_path)
     monkeypatch.setattr(cudnn, "_bfloat16_on_torch", lambda: True)
     told = {form: cudnn.keeps_from_cudnn(settings_of(form, backend, tmp_path)) is None for form in FORMS}
-    assert json.loads(done.stdout.splitlines()[-1]) == told
+    assert found == told
     assert True in told.values()
     assert False in told.values()
+
+
+@pytest.mark.skipif(find_spec("torch") is None, reason=MISSING.format("torch"))
+def test_on_torch_weights_lie_where_cudnn_reads_them_unless_a_step_makes_new_ones(tmp_path: Path) -> None:
+    dropped, halves = "lstm, all that is dropped, stateful", ("lstm, float16", "lstm, bfloat16")
+    found = pretended("torch", tmp_path, "weights")
+    assert found.pop("lstm, recurrent dropout") is False  # which is Keras's loop
+    assert found == {"lstm": True, dropped: False} | dict.fromkeys(halves, False)
 
 
 @pytest.mark.parametrize(

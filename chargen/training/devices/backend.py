@@ -46,7 +46,7 @@ def load_backend(name: str | None = None) -> None:
         if name == "torch":  # or its threads wait busily after each operation, on the cores that the kernels need
             os.environ.setdefault("OMP_WAIT_POLICY", "passive")
         import keras  # noqa: F401  # here, where its start-up messages are muted
-    if name == "torch":  # a warning about layers on a GPU, where Keras stores each weight on its own
+    if name == "torch":  # a warning about weights on a GPU that are not stored together: a GRU's, or new ones
         warnings.filterwarnings("ignore", message="RNN module weights are not part of single contiguous chunk of memory")
 
 

@@ -3,6 +3,7 @@
 from collections.abc import Iterator, Sequence
 from typing import Any
 
+import keras
 import torch
 from keras import ops
 
@@ -10,6 +11,7 @@ from chargen.corpus.windows import Batch
 from chargen.training.devices.backend import accelerated
 from chargen.training.engines.adam import adam_kernel
 from chargen.training.engines.engine import SEED_STATE, Engine
+from chargen.training.layers.torch_recurrent import store_in_one_piece
 
 Tensor = Any  # of PyTorch
 Tensors = list[Tensor]
@@ -20,12 +22,20 @@ class TorchEngine(Engine):
 
     def __init__(self, *arguments: Any, **options: Any) -> None:
         super().__init__(*arguments, **options)
+        if accelerated():
+            self._store_for_cudnn()
         native = not accelerated() and self.model.compute_dtype == "float32"
         self._adam = adam_kernel(self.optimizer, threads=self.sharing.cores) if native else None
         self._carried_states: Tensors = []
         self._measured: Tensor = None
         self.reset_states()
         self.reset_figures()
+
+    def _store_for_cudnn(self) -> None:
+        """Store the weights of LSTMs and SimpleRNNs where cuDNN reads them without a copy in each step."""
+        for layer in self.model._flatten_layers():
+            if isinstance(layer, keras.layers.LSTM | keras.layers.SimpleRNN) and layer.cell.use_bias:
+                store_in_one_piece(*(one.value for one in (layer.cell.kernel, layer.cell.recurrent_kernel, layer.cell.bias)))
 
     def train(self, batches: Batch) -> None:
         variables = self.model.trainable_variables

@@ -148,8 +148,8 @@ class FusedRecurrent(layers.Layer):
 
     @property
     def _weights(self) -> tuple[Tensor, ...]:
-        """Kernel, recurrent kernel and bias, in the type that the layer computes in."""
-        return tuple(ops.copy(one) for one in (self.cell.kernel, self.cell.recurrent_kernel, self.cell.bias))
+        """Kernel, recurrent kernel and bias for PyTorch, in the type that the layer computes in; not copied if it is theirs."""
+        return tuple(ops.convert_to_tensor(one) for one in (self.cell.kernel, self.cell.recurrent_kernel, self.cell.bias))
 
 
 @keras.saving.register_keras_serializable(package="chargen")
