@@ -3,6 +3,7 @@
 #include "teams.c"
 #include "vectors.c"
 #include "kernels.c"
+#include "rate.c"
 #include "threads.c"
 #include "dense.c"
 #include "loss.c"

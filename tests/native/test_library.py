@@ -161,3 +161,18 @@ def test_the_source_stays_readable() -> None:
         lines = source.read_text(encoding="ascii").splitlines()
         assert len(lines) <= 900
         assert max(map(len, lines)) <= 128
+
+
+def test_the_speed_of_bfloat16_numbers_is_measured_where_there_are_instructions_for_them(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    assert library.bfloat16_speed() is None  # with AVX2 alone
+    if not BFLOAT16.needs <= library.processor_flags():
+        pytest.skip("the processor has no instructions for bfloat16 numbers")
+    monkeypatch.delenv("CHARGEN_NATIVE")
+    forget()
+    rates = [library.load_kernels(products).library.products_a_second() for products in library.CHOICES]
+    assert all(1e7 < rate < 1e13 for rate in rates)
+    speed = library.bfloat16_speed()
+    assert speed is not None
+    assert 0 < speed < 100

@@ -453,10 +453,13 @@ def test_products_of_bfloat16_are_not_chosen_for_several_machines(alone: bool, m
     assert plan.settings.training.precision == ("bfloat16_products" if alone else "float32")
 
 
-def test_products_of_bfloat16_are_for_a_cpu_whose_kernels_have_them(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+def test_products_of_bfloat16_are_for_a_cpu_that_multiplies_them_faster(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
     monkeypatch.setattr(processor, "DEVICES", tmp_path)
-    monkeypatch.setattr(processor, "kernels_or_none", lambda products: products == "bfloat16" or None)
-    assert multiplies_bfloat16("tensorflow")
+    for speed, faster in ((None, False), (0.6, False), (1.0, False), (2.0, True)):
+        monkeypatch.setattr(processor, "bfloat16_speed", lambda speed=speed: speed)
+        assert multiplies_bfloat16("tensorflow") == faster
     assert not multiplies_bfloat16("numpy")
     (tmp_path / "nvidia0").touch()
     assert not multiplies_bfloat16("tensorflow")
