@@ -42,7 +42,6 @@ from benchmarks import (
 from benchmarks.engines import ENGINES, SIZES
 from benchmarks.machine import describe_machine
 from benchmarks.on_gpu.table import markdown as tables_of_gpu
-from chargen.native.library import AVX2, kernels_or_none
 
 RESULTS = Path(__file__).parent / "results.json"
 IMAGES = RESULTS.parent.parent / "docs" / "images"
@@ -105,10 +104,8 @@ def measure_train(
     against: tuple[str, ...] = ("torch", "keras"),
     as_json: bool = False,
 ) -> None:
-    """Characters a second in training, chargen and others in turn. Processors with AVX2 alone have a table of their own."""
-    kernels = kernels_or_none()
-    kind = "train-avx2" if kernels and kernels.instructions == AVX2.name else "train"
-    _report(kind, lambda: train.measure(sizes=sizes, cells=cells, against=against), as_json)
+    """Characters a second in training, chargen and others in turn; a table for each kind of processor."""
+    _report(train.kind_of_processor(), lambda: train.measure(sizes=sizes, cells=cells, against=against), as_json)
 
 
 @main.command("sample")

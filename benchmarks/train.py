@@ -10,11 +10,21 @@ from typing import Any
 
 from benchmarks.engines import SIZES
 from benchmarks.products import flops_per_character, kernel_rate, sgemm_rate
+from chargen.native.library import AVX2, kernels_or_none
+from chargen.training.devices.processor import multiplies_bfloat16
 
 REPETITIONS = 5
 GATES = {"lstm": 4, "gru": 3, "simplernn": 1}
 SECONDS = 2.0  # of a turn
 BFLOAT16 = "chargen-bfloat16-products"
+
+
+def kind_of_processor() -> str:
+    """Return the name of the results: with AVX2 alone, where float32 is the fastest, or where bfloat16 products are."""
+    kernels = kernels_or_none()
+    if kernels and kernels.instructions == AVX2.name:
+        return "train-avx2"
+    return "train" if multiplies_bfloat16("tensorflow") else "train-float32"
 
 
 class Worker:
