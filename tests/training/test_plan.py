@@ -45,10 +45,10 @@ def plan(text: str = TEXT, **sections: dict[str, Any]) -> TextPlan:
         ("abcde\nab\n" * 999 + "ab", "line", "last", False, WindowSizes(6, 1, 128)),
         (TEXT * 9, "document", "all", False, WindowSizes(32, 32, 2)),
         (TEXT * 50, "document", "all", False, WindowSizes(64, 64, 8)),
-        (TEXT * 999, "document", "all", False, WindowSizes(128, 128, 8)),
+        (TEXT * 999, "document", "all", False, WindowSizes(128, 128, 16)),
         (TEXT * 9, "document", "last", False, WindowSizes(40, 3, 32)),
         (TEXT * 9, "document", "last", True, WindowSizes(40, 40, 2)),
-        (TEXT * 99, "document", "last", True, WindowSizes(40, 40, 8)),
+        (TEXT * 99, "document", "last", True, WindowSizes(40, 40, 16)),
     ],
 )
 def test_open_window_sizes_are_chosen_from_the_text(
@@ -57,14 +57,6 @@ def test_open_window_sizes_are_chosen_from_the_text(
     texts = text.split("\n") if reading == "line" else [text]
     chosen = settings(corpus={"validation_split": 0.0}, network={"targets": targets}, training={"stateful": stateful})
     assert make_plan(chosen, corpus(*texts, reading=reading)).windows == expected
-
-
-@pytest.mark.parametrize(("largest", "passes", "windows"), [(32, 19, 16), (32, 20, 8), (256, 19, 128), (256, 20, 64)])
-def test_windows_of_a_text_that_is_read_often_come_in_smaller_batches(largest: int, passes: int, windows: int) -> None:
-    made = make_plan(settings(), corpus(TEXT * 20_000), passes=passes, largest_batch=largest)
-    assert made.windows.batch_size == windows
-    lines = make_plan(settings(), corpus(*["abcde"] * 50_000, reading="line"), passes=passes, largest_batch=largest)
-    assert lines.windows.batch_size == largest
 
 
 def test_given_window_sizes_are_kept_and_recorded() -> None:

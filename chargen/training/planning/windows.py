@@ -20,7 +20,6 @@ SHORTEST_CONTEXT = 10  # tokens, if the text is long enough
 CLASSIC_CONTEXT = 40  # tokens, with targets "last"
 FEWEST_STEPS = 3000  # of the optimizer in a training; a short text gets smaller batches to reach them
 FEWEST_STEPS_OF_A_PASS = 4  # of any text
-MANY_PASSES = 20  # over documents, from which on batches are smaller
 # Context lengths, each with the number of tokens in a step from which it is chosen.
 CONTEXT_LENGTHS = ((128, 1024), (64, 512), (32, 0))
 SMALLEST_BATCH_OF_ONE_TARGET, LARGEST_BATCH_OF_ONE_TARGET = 8, 128  # where a window has one target
@@ -64,7 +63,7 @@ def choose_windows(
     Lines and short rows: one window each, or one for every token with targets "last". Documents: windows side by side, or the
     classic 40 tokens every 3 with targets "last". Windows of labelled documents overlap by the token whose place the label
     takes. Batches and windows are small enough for `FEWEST_STEPS` optimizer steps in the training. A batch has at most
-    `largest` lines, or fewer windows of documents (`_most_windows`).
+    `largest` lines, or half as many windows of documents, which learn more from smaller batches.
     """
     training, last = settings.training, settings.network.targets == "last"
     lines, one_target = corpus.is_list, last and not training.stateful
@@ -75,7 +74,7 @@ def choose_windows(
         stride = max(1, context_length - 1) if corpus.labels and not training.stateful else context_length
     stride = training.stride or stride
     windows = _count_windows(parts.training, context_length, stride, one_target=one_target)
-    most, fewest = largest if lines else _most_windows(largest, passes), 1
+    most, fewest = largest if lines else largest // 2, 1
     if one_target:
         most, fewest = LARGEST_BATCH_OF_ONE_TARGET, SMALLEST_BATCH_OF_ONE_TARGET
     batch_size = max(fewest, min(passes * windows / FEWEST_STEPS, most))
@@ -96,17 +95,9 @@ def estimate_steps(settings: Settings, positions: float, passes: float, *, line:
     """
     training = settings.training
     context_length = training.context_length or line or _usual_context(passes * positions)
-    most = largest if line else _most_windows(largest, passes)
+    most = largest if line else largest // 2
     batch_size = training.batch_size or power_of_two(max(1, min(passes * positions / context_length / FEWEST_STEPS, most)))
     return passes * positions / (context_length * batch_size)
-
-
-def _most_windows(largest: int, passes: float) -> int:
-    """Return how many windows of documents a batch has at most: half of the largest batch, in many passes a quarter.
-
-    Smaller batches teach more in each pass, and their noise prevents overfitting, but larger ones are read faster.
-    """
-    return largest // (4 if passes >= MANY_PASSES else 2)
 
 
 def _usual_context(positions: float) -> int:
