@@ -1,5 +1,6 @@
 """The benchmarks: how they share the cores, and their tables."""
 
+import ctypes
 import os
 import re
 import subprocess
@@ -10,13 +11,15 @@ from typing import Any
 
 import pytest
 
-from benchmarks import cost, distribute, memory, picture, plot
+from benchmarks import cost, distribute, memory, picture, plot, table, train
 from benchmarks.commands import side_by_side
 from benchmarks.engines import Size
 from benchmarks.short_texts import Figures, Text, Trainings
 from benchmarks.short_texts import measure as measure_short_texts
 from benchmarks.table import markdown
 from benchmarks.train import BFLOAT16
+from chargen.native.library import Kernels
+from chargen.training.devices import processor
 
 
 def test_work_side_by_side_has_a_core_each_and_keeps_its_order() -> None:
@@ -97,6 +100,25 @@ def test_a_text_of_words_has_its_size_and_depends_on_its_seed(tmp_path: Path) ->
         memory.write_words(tmp_path / name, 10_001, seed=seed)
     one, same, other = ((tmp_path / name).read_bytes() for name in ("one", "same", "other"))
     assert (len(one), one == same, one == other) == (10_001, True, False)
+
+
+@pytest.mark.parametrize(
+    ("instructions", "speed", "kind"),
+    [
+        ("AVX-512", 2.0, "train"),
+        ("AVX-512", 0.6, "train-float32"),
+        ("AVX-512", None, "train-float32"),
+        ("AVX2", None, "train-avx2"),
+    ],
+)
+def test_processors_of_each_kind_have_a_table_of_their_own(
+    instructions: str, speed: float | None, kind: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(train, "kernels_or_none", lambda: Kernels(ctypes.CDLL(None), instructions, Path("kernels.so")))
+    monkeypatch.setattr(processor, "bfloat16_speed", lambda: speed)
+    monkeypatch.setattr(processor, "may_have_gpu", lambda: False)
+    assert train.kind_of_processor() == kind
+    assert kind in table.TRAININGS
 
 
 def test_the_table_of_trainings_compares_equal_precisions() -> None:
