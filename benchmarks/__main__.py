@@ -19,6 +19,7 @@ from benchmarks import (
     cost,
     distillation,
     distribute,
+    dropout,
     estimates,
     grid,
     keras_layers,
@@ -47,6 +48,7 @@ RESULTS = Path(__file__).parent / "results.json"
 IMAGES = RESULTS.parent.parent / "docs" / "images"
 GPU_RESULTS = RESULTS.with_name("gpu.json")  # of benchmarks.gpu_check
 CELLS = ("lstm", "gru", "simplernn")
+DROPOUT_CASES = tuple(case.name for case in dropout.CASES)
 Rows = list[dict[str, Any]]
 
 
@@ -275,6 +277,31 @@ def measure_grid(scale: float = 1.0, runs_dir: Path | None = None, as_json: bool
     _report("grid", lambda: grid.measure(scale=scale, runs_dir=runs_dir), as_json, keep=scale == 1)
 
 
+@main.command("dropout")
+@click.option("--cases", type=CommaSeparated(DROPOUT_CASES), default=",".join(DROPOUT_CASES), show_default=True)
+@click.option("--seeds", default=2, show_default=True, help="Random seeds.")
+@scale_option
+@runs_dir_option
+@as_json
+def measure_dropout(
+    cases: tuple[str, ...] = DROPOUT_CASES,
+    seeds: int = 2,
+    scale: float = 1.0,
+    runs_dir: Path | None = None,
+    as_json: bool = False,
+) -> None:
+    """Nats a character with several shares of dropout, in the same passes; results of other cases are kept."""
+    known = _results().get("dropout", {"rows": []})["rows"] if scale == 1 else []
+
+    def measure() -> Rows:
+        chosen = [one for one in dropout.CASES if one.name in cases]
+        rows = [row for row in known if row["case"] not in cases]
+        rows += dropout.measure(cases=chosen, seeds=seeds, scale=scale, runs_dir=runs_dir)
+        return sorted(rows, key=lambda row: DROPOUT_CASES.index(row["case"]))
+
+    _report("dropout", measure, as_json, keep=scale == 1)
+
+
 @main.command("ablation")
 @seeds_option
 @scale_option
@@ -327,6 +354,7 @@ APART = (
     measure_ngram_memory,
     measure_short_texts,
     measure_grid,
+    measure_dropout,
     measure_ablation,
     measure_min_cells,
     measure_mogrifier,

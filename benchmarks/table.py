@@ -35,6 +35,8 @@ def markdown(results: dict[str, Any]) -> str:
         blocks.append(_short_texts(results["short-texts"]["rows"]))
     if "grid" in results:
         blocks.append(_grid(results["grid"]["rows"]))
+    if "dropout" in results:
+        blocks.append(_dropout(results["dropout"]["rows"]))
     if "distribute" in results:
         blocks.append(_distribute(results["distribute"]["rows"]))
     machines = dict.fromkeys(report["machine"] for report in results.values())
@@ -66,6 +68,13 @@ def _short_texts(rows: list[dict[str, Any]]) -> str:
     if grids:
         blocks.append("\n".join(["| a text of | bits as chosen | as in the grid |", "| --- | ---: | ---: |", *grids]))
     return "\n\n".join(blocks)
+
+
+def _dropout(rows: list[dict[str, Any]]) -> str:
+    lines = ["| outputs and recurrent weights dropped | nats a character | of all seeds | together |"]
+    lines.append("| --- | ---: | ---: | ---: |")
+    lines += [f"| {row['what']} | {row['median']:.3f} | {_spread(row)} | {row['together']:.3f} |" for row in rows]
+    return "\n".join(lines)
 
 
 def _grid(rows: list[dict[str, Any]]) -> str:

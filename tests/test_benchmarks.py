@@ -5,20 +5,22 @@ import os
 import re
 import subprocess
 import sys
+from collections.abc import Callable
 from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
 
 import pytest
 
-from benchmarks import cost, distribute, memory, picture, plot, table, train
-from benchmarks.commands import side_by_side
+from benchmarks import cost, distribute, dropout, grid, memory, picture, plot, table, train
+from benchmarks.commands import Split, Trained, evaluate, side_by_side
 from benchmarks.engines import Size
 from benchmarks.short_texts import Figures, Text, Trainings
 from benchmarks.short_texts import measure as measure_short_texts
 from benchmarks.table import markdown
 from benchmarks.train import BFLOAT16
 from chargen.native.library import Kernels
+from chargen.network.model_file import TextModel, save_model
 from chargen.training.devices import processor
 
 
@@ -100,6 +102,37 @@ def test_a_text_of_words_has_its_size_and_depends_on_its_seed(tmp_path: Path) ->
         memory.write_words(tmp_path / name, 10_001, seed=seed)
     one, same, other = ((tmp_path / name).read_bytes() for name in ("one", "same", "other"))
     assert (len(one), one == same, one == other) == (10_001, True, False)
+
+
+def test_shares_of_dropout_are_compared_alone_and_together(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path, random_model: Callable[..., TextModel]
+) -> None:
+    """The figures are those of the models at their best temperature; each case, share and seed is trained once."""
+    text = "cab\nabcH abcH\n" * 30
+    monkeypatch.setitem(grid.TEXTS, "verse", lambda: text)
+    trained = []
+
+    def train_once(split: Split, options: tuple[Any, ...], folder: Path) -> Trained:
+        trained.append(options)
+        assert split.training.read_text("utf-8") + split.test.read_text("utf-8") == text[:390]
+        save_model(folder / "model.safetensors", random_model(seed=options[options.index("--random-seed") + 1]))
+        return Trained(folder, 1.0)
+
+    monkeypatch.setattr(dropout, "trained_once", train_once)
+    case = dropout.Case("verse", 320, 390 - text.rindex("\n", 0, 320) - 1, "lstm", 5, 3, ((0.0, 0.1), (0.5, 0.1)))
+    rows = dropout.measure(cases=[case], seeds=2, runs_dir=tmp_path)
+    assert len(trained) == len(set(trained)) == 4
+    models = [tmp_path / "verse-320-3" / f"0-0.1-{seed}" / "model.safetensors" for seed in (1, 2)]
+    held_out = models[0].with_name("held-out.txt")
+    one, other, both = (dropout.best_nats(some, held_out) for some in (models[:1], models[1:], models))
+    warm, cold = (evaluate(models[0], text=held_out)["stream"], one)
+    assert cold <= warm + 1e-6
+    assert rows[0]["median"] == pytest.approx((one + other) / 2)
+    assert rows[0]["together"] == pytest.approx(both)
+    assert both < (one + other) / 2
+    shown = markdown({"dropout": {"machine": "a machine", "rows": rows}}).splitlines()
+    what = "verse, 320 characters, lstm 1x5, 3 passes: none and 10%"
+    assert shown[2] == f"| {what} | {(one + other) / 2:.3f} | {min(one, other):.3f} to {max(one, other):.3f} | {both:.3f} |"
 
 
 @pytest.mark.parametrize(

@@ -27,6 +27,19 @@ def wait_until(page: Any, condition: str) -> None:
     raise AssertionError(f"never {condition}")
 
 
+def reload_until(page: Any, condition: str) -> None:
+    """Reload a page, again if necessary, until an expression is true of what it has stored.
+
+    A browser writes what a page stores in another process, and a page that is loaded at once may read what was there before.
+    """
+    for _ in range(100):
+        page.reload()
+        if page.evaluate(condition):
+            return
+        page.wait_for_timeout(50)
+    raise AssertionError(f"never {condition}")
+
+
 def begin(page: Any, prompt: str, temperature: str = "0") -> None:
     page.locator("#pace").fill(AS_FAST_AS_IT_CAN)
     page.locator("#temperature").fill(temperature)

@@ -27,7 +27,7 @@ from chargen.writing.generation import stream_text
 from chargen.writing.prediction import guesses, most_probable, next_probabilities
 from chargen.writing.sampling import Sampler
 from tests.export.forms import FORMS, E, H, halved, make_model, name_of, several, some_ids, with_memory
-from tests.export.pages import begin, engine_of, text_of, wait_until, watch, write
+from tests.export.pages import begin, engine_of, reload_until, text_of, wait_until, watch, write
 from tests.writing.samplers import sampler_of
 
 LSTM = NetworkConfig(hidden_size=H, embedding_size=E)
@@ -715,7 +715,7 @@ def test_names_are_marked_and_kept(open_page: Open, monkeypatch: pytest.MonkeyPa
     assert page.locator("#kept").is_hidden()
     page.get_by_role("button", name="Keep a", exact=True).first.click()
     assert page.locator("#kept li").all_inner_texts() == ["a\u00d7"]
-    page.reload()
+    reload_until(page, "document.querySelectorAll('#kept li').length > 0")
     assert page.locator("#kept li").all_inner_texts() == ["a\u00d7"]
     page.get_by_role("button", name="Remove a", exact=True).click()
     assert page.locator("#kept").is_hidden()
@@ -737,8 +737,7 @@ def test_a_picture_is_saved(open_page: Open) -> None:
 def test_the_theme_is_remembered(open_page: Open) -> None:
     page = open_page(make_model(LSTM))
     page.get_by_role("button", name="Dark").click()
-    page.reload()
-    assert page.evaluate("document.documentElement.dataset.theme") == "dark"
+    reload_until(page, "document.documentElement.dataset.theme === 'dark'")
     page.get_by_role("button", name="Dark").click()
     assert page.get_by_role("button", name="Dark").get_attribute("aria-pressed") == "false"
 

@@ -9,7 +9,7 @@ import pytest
 
 from chargen.pages.surprise import surprise_page
 from chargen.pages.units import units_page
-from tests.export.pages import wait_until
+from tests.export.pages import reload_until, wait_until
 from tests.pages.test_page import HOSTILE, Line, a_surprise_page, a_units_page
 
 Open = Callable[[str], Any]
@@ -231,8 +231,7 @@ def test_the_theme_is_that_of_the_other_pages(make: Any, open_page: Open) -> Non
     light = page.evaluate("getComputedStyle(document.body).backgroundColor")
     page.get_by_role("button", name="Dark").click()
     assert page.evaluate("getComputedStyle(document.body).backgroundColor") != light
-    page.reload()
-    assert page.evaluate("document.documentElement.dataset.theme") == "dark"
+    reload_until(page, "document.documentElement.dataset.theme === 'dark'")
     assert page.evaluate("colourOf('ground')") == page.evaluate("getComputedStyle(document.body).backgroundColor")
 
 

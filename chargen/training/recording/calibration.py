@@ -58,16 +58,16 @@ def calibrate(model: TextModel, held_out: TokenStream) -> Calibration | None:
     logits = [np.concatenate([one.logits for one in by_member]) for by_member in read]
     targets = np.concatenate([one.targets for one in read[0]])
     some = slice(None, None, 1 + len(targets) // TOKENS_TO_CHOOSE)
-    costs = [_costs([one[some] for one in logits], targets[some], temperature).mean() for temperature in TEMPERATURES]
-    temperature = float(TEMPERATURES[np.argmin(costs)])
-    before, after = _costs(logits, targets, 1.0), _costs(logits, targets, temperature)
+    means = [costs([one[some] for one in logits], targets[some], temperature).mean() for temperature in TEMPERATURES]
+    temperature = float(TEMPERATURES[np.argmin(means)])
+    before, after = costs(logits, targets, 1.0), costs(logits, targets, temperature)
     gains = before - after
     if gains.mean() > max(LEAST_GAIN, ERRORS * gains.std() / np.sqrt(len(gains))):
         return Calibration(temperature, float(after.mean()), float(before.mean()))
     return None
 
 
-def _costs(logits: Sequence[Logits], targets: npt.NDArray[np.integer], temperature: float) -> Doubles:
+def costs(logits: Sequence[Logits], targets: npt.NDArray[np.integer], temperature: float) -> Doubles:
     """Return the nats of targets, (N,), under the mean of the networks' probabilities, given the logits of each, (N, V)."""
     cooled = [one / temperature for one in logits]
     return cross_entropies(average_logits(cooled) if len(cooled) > 1 else cooled[0], targets)
