@@ -88,6 +88,7 @@ quality: $(READY) ## measure the quality of the defaults, and the effect of each
 	$(BIN)/python -m benchmarks ablation --seeds $(SEEDS) --scale $(SCALE)
 	$(BIN)/python -m benchmarks short-texts --seeds $(SEEDS)
 	$(BIN)/python -m benchmarks grid --scale $(SCALE)
+	$(BIN)/python -m benchmarks dropout --seeds $(SEEDS) --scale $(SCALE)
 	$(BIN)/python -m benchmarks ngram-memory
 	$(BIN)/python -m benchmarks min-cells --scale $(SCALE)
 	$(BIN)/python -m benchmarks mogrifier --scale $(SCALE)
