@@ -7,7 +7,7 @@ from typing import NamedTuple, final
 from chargen.corpus.corpus import Corpus
 from chargen.settings.schema import Settings
 from chargen.training.devices.backend import gpu_name, load_backend
-from chargen.training.devices.processor import may_have_gpu
+from chargen.training.devices.processor import WORTH_A_PRECISION, may_have_gpu
 from chargen.training.planning.machine import OPERATIONS_PER_WEIGHT, Machine, assumed_gpu
 from chargen.training.planning.pace import Deadline
 from chargen.training.planning.recipes import Chosen, Recipe, choose_members, choose_recipe
@@ -20,7 +20,6 @@ from chargen.training.text_task import TextTask
 FIT_SECONDS, FIT_SHARE = 3.0, 0.05  # of training by which the speed is measured; the latter of a short time
 MOST_MEASUREMENTS = 3  # of networks of different sizes
 GPU_PRECISION = "mixed_bfloat16"
-WORTH_A_PRECISION = 1.2  # times as fast, to be chosen
 
 
 class Measurement(NamedTuple):

@@ -4,14 +4,14 @@ from pathlib import Path
 
 from chargen.native.library import bfloat16_speed
 
-WORTH_ROUNDING = 1.2  # times as fast
+WORTH_A_PRECISION = 1.2  # times as fast as float32, to be chosen
 DEVICES = Path("/dev")
 GPU_DEVICES = ("nvidia[0-9]*", "kfd")  # of NVIDIA's and AMD's drivers
 
 
 def multiplies_bfloat16(backend: str) -> bool:
     """Tell whether recurrent layers are faster with products of bfloat16 numbers: on a CPU that multiplies them faster."""
-    return backend != "numpy" and not may_have_gpu() and (bfloat16_speed() or 0) >= WORTH_ROUNDING
+    return backend != "numpy" and not may_have_gpu() and (bfloat16_speed() or 0) >= WORTH_A_PRECISION
 
 
 def may_have_gpu() -> bool:
