@@ -6,7 +6,7 @@ benchmarks/results.json, with the machine that they were measured on; `table` pr
 
 import json
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -234,14 +234,8 @@ def measure_quality(
     as_json: bool = False,
 ) -> None:
     """Nats a character on the test parts of public texts, within some minutes; results of other texts are kept."""
-    known = _results().get("quality", {"rows": []})["rows"] if scale == 1 else []
-    others = [row for row in known if row["text"] in set(quality.TEXTS) - set(texts)]
-
-    def measure() -> Rows:
-        rows = others + quality.measure(texts=texts, seeds=seeds, scale=scale, runs_dir=runs_dir)
-        return sorted(rows, key=lambda row: quality.TEXTS.index(row["text"]))
-
-    _report("quality", measure, as_json, keep=scale == 1)
+    measure = partial(quality.measure, texts=texts, seeds=seeds, scale=scale, runs_dir=runs_dir)
+    _report_some("quality", "text", quality.TEXTS, texts, measure, as_json, keep=scale == 1)
 
 
 @main.command("short-texts")
@@ -291,15 +285,9 @@ def measure_dropout(
     as_json: bool = False,
 ) -> None:
     """Nats a character with several shares of dropout, in the same passes; results of other cases are kept."""
-    known = _results().get("dropout", {"rows": []})["rows"] if scale == 1 else []
-
-    def measure() -> Rows:
-        chosen = [one for one in dropout.CASES if one.name in cases]
-        rows = [row for row in known if row["case"] not in cases]
-        rows += dropout.measure(cases=chosen, seeds=seeds, scale=scale, runs_dir=runs_dir)
-        return sorted(rows, key=lambda row: DROPOUT_CASES.index(row["case"]))
-
-    _report("dropout", measure, as_json, keep=scale == 1)
+    chosen = [one for one in dropout.CASES if one.name in cases]
+    measure = partial(dropout.measure, cases=chosen, seeds=seeds, scale=scale, runs_dir=runs_dir)
+    _report_some("dropout", "case", DROPOUT_CASES, cases, measure, as_json, keep=scale == 1)
 
 
 @main.command("ablation")
@@ -394,6 +382,22 @@ def draw_picture() -> None:
 
 def _results() -> dict[str, Any]:
     return dict(json.loads(RESULTS.read_text(encoding="utf-8"))) if RESULTS.is_file() else {}
+
+
+def _report_some(
+    kind: str,
+    column: str,
+    names: Sequence[str],
+    chosen: Sequence[str],
+    measure: Callable[[], Rows],
+    as_json: bool,
+    *,
+    keep: bool,
+) -> None:
+    """Report the rows of some names in a column, in the order of all names; `keep` stores them among those of the others."""
+    known = _results().get(kind, {"rows": []})["rows"] if keep else []
+    others = [row for row in known if row[column] in set(names) - set(chosen)]
+    _report(kind, lambda: sorted(others + measure(), key=lambda row: names.index(row[column])), as_json, keep=keep)
 
 
 def _report(kind: str, measure: Callable[[], Rows], as_json: bool, *, keep: bool = True) -> None:

@@ -104,17 +104,23 @@ def split_tail(name: str, folder: Path, *, share: float = 0.1, most: int | None 
     """Write at most the first `limit` characters of a text as two files; the second has the share at the end."""
     text = (texts / f"{name}.txt").read_text(encoding="utf-8")[:most]
     cut = int(len(text) * (1 - share))
-    return _written(folder, name, text[:cut], text[cut:])
+    return write_split(folder, name, text[:cut], text[cut:])
 
 
 def split_lines(name: str, folder: Path, *, test: int, seed: int = 1) -> Split:
     """Shuffle the lines of a text and write all except the last `test`, and these, as two files."""
+    shuffled = shuffled_lines(name, seed=seed)
+    return write_split(folder, name, "\n".join(shuffled[:-test]), "\n".join(shuffled[-test:]))
+
+
+def shuffled_lines(name: str, *, seed: int = 1) -> list[str]:
+    """Return the lines of a text in a random order."""
     lines = (SHARED_TEXTS / f"{name}.txt").read_text(encoding="utf-8").split()
-    shuffled = [lines[place] for place in np.random.default_rng(seed).permutation(len(lines))]
-    return _written(folder, name, "\n".join(shuffled[:-test]), "\n".join(shuffled[-test:]))
+    return [lines[place] for place in np.random.default_rng(seed).permutation(len(lines))]
 
 
-def _written(folder: Path, name: str, training: str, test: str) -> Split:
+def write_split(folder: Path, name: str, training: str, test: str) -> Split:
+    """Write the two parts of a text as NAME.txt and NAME-test.txt."""
     split = Split(folder / f"{name}.txt", folder / f"{name}-test.txt")
     split.training.write_text(training, encoding="utf-8")
     split.test.write_text(test, encoding="utf-8")

@@ -13,16 +13,13 @@ from pathlib import Path
 from statistics import mean
 from typing import Any, NamedTuple
 
-import numpy as np
-
 from benchmarks import grid
-from benchmarks.commands import SHARED_TEXTS, Split, side_by_side
+from benchmarks.commands import Split, shuffled_lines, side_by_side, write_split
 from benchmarks.quality import LAST_WEIGHTS, NAMES_TEST, Rows, trained_once
 from chargen.insight.evaluation import EncodedText
 from chargen.network.model_file import load_model
 from chargen.runs.trained_text import as_documents
-from chargen.training.recording.calibration import TEMPERATURES, costs
-from chargen.writing.reading import expectations
+from chargen.training.recording.calibration import TEMPERATURES, costs, predictions
 
 Shares = tuple[float, float]  # of the outputs and of the recurrent weights
 
@@ -50,18 +47,10 @@ class Case(NamedTuple):
 
     def split(self, folder: Path) -> Split:
         """Write the two parts of the text to files. Raises FileNotFoundError if the text is not there."""
-        text = _shuffled_names() if self.kind == "names" else grid.TEXTS[self.kind]()
+        # The names are shuffled as benchmarks/quality.py does, because their file begins with the most frequent.
+        text = "\n".join(shuffled_lines("names")[:-NAMES_TEST]) if self.kind == "names" else grid.TEXTS[self.kind]()
         cut = text.rindex("\n", 0, self.characters) + 1
-        split = Split(folder / "text.txt", folder / "held-out.txt")
-        for path, part in zip(split, (text[:cut], text[cut : cut + self.measured]), strict=True):
-            path.write_text(part, encoding="utf-8")
-        return split
-
-
-def _shuffled_names() -> str:
-    """Return the training part of the names, which benchmarks/quality.py shuffles: their file begins with the most frequent."""
-    lines = (SHARED_TEXTS / "names.txt").read_text(encoding="utf-8").split()
-    return "\n".join(lines[place] for place in np.random.default_rng(1).permutation(len(lines))[:-NAMES_TEST])
+        return write_split(folder, "text", text[:cut], text[cut : cut + self.measured])
 
 
 CASES = (
@@ -116,7 +105,5 @@ def best_nats(models: Sequence[Path], text: Path) -> float:
     loaded = [load_model(path) for path in models]
     documents = as_documents([text.read_text("utf-8")], loaded[0], name=text.name, label=None, on_unknown="skip")
     encoded = EncodedText.of(documents, loaded[0].vocabulary)
-    read = [list(expectations(one, encoded.stream)) for one in loaded]
-    logits = [np.concatenate([one.logits for one in by_model]) for by_model in read]
-    targets = np.concatenate([one.targets for one in read[0]])
+    logits, targets = predictions(loaded, encoded.stream)
     return min(float(costs(logits, targets, temperature).mean()) for temperature in TEMPERATURES)

@@ -13,7 +13,7 @@ from itertools import product
 from pathlib import Path
 from typing import Any, NamedTuple
 
-from benchmarks.commands import SHARED_TEXTS, Split, evaluate, side_by_side
+from benchmarks.commands import SHARED_TEXTS, Split, evaluate, side_by_side, write_split
 from benchmarks.quality import LAST_WEIGHTS, NAMES_TEST, Rows, trained_once
 from chargen.network.model_file import load_model
 from chargen.runs.config import read_settings
@@ -49,10 +49,7 @@ class Case(NamedTuple):
         """Write the two parts of the text to files. Raises FileNotFoundError if the text is not there."""
         text = TEXTS[self.kind]()[: self.characters]
         cut = text.rindex("\n", 0, int(len(text) * (1 - HELD_OUT))) + 1
-        split = Split(folder / "text.txt", folder / "held-out.txt")
-        for path, part in zip(split, (text[:cut], text[cut:]), strict=True):
-            path.write_text(part, encoding="utf-8")
-        return split
+        return write_split(folder, "text", text[:cut], text[cut:])
 
 
 def _training_part(name: str) -> str:

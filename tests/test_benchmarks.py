@@ -123,10 +123,9 @@ def test_shares_of_dropout_are_compared_alone_and_together(
     rows = dropout.measure(cases=[case], seeds=2, runs_dir=tmp_path)
     assert len(trained) == len(set(trained)) == 4
     models = [tmp_path / "verse-320-3" / f"0-0.1-{seed}" / "model.safetensors" for seed in (1, 2)]
-    held_out = models[0].with_name("held-out.txt")
+    held_out = models[0].with_name("text-test.txt")
     one, other, both = (dropout.best_nats(some, held_out) for some in (models[:1], models[1:], models))
-    warm, cold = (evaluate(models[0], text=held_out)["stream"], one)
-    assert cold <= warm + 1e-6
+    assert one <= evaluate(models[0], text=held_out)["stream"] + 1e-6  # at temperature 1
     assert rows[0]["median"] == pytest.approx((one + other) / 2)
     assert rows[0]["together"] == pytest.approx(both)
     assert both < (one + other) / 2

@@ -8,7 +8,7 @@ import keras
 from keras import layers, ops
 
 from chargen.errors import ConfigError
-from chargen.native.library import Products
+from chargen.native.library import Products, bfloat16_speed
 from chargen.settings.schema import NetworkConfig, TrainingConfig
 from chargen.training.devices.backend import accelerated
 from chargen.training.engines.muon import Muon
@@ -105,14 +105,18 @@ def describe_computing(precision: str) -> tuple[list[str], list[str]]:
     if accelerated():
         return [], []
     lines = []
+    speed = bfloat16_speed()
     if products == "bfloat16":
-        lines.append(
-            f"{precision} on a CPU rounds what layers multiply; the rest is float32 (--precision float32 rounds nothing)"
-        )
+        faster = ", and is faster on this processor" if speed and speed < 1 else ""
+        advice = f"--precision float32 rounds nothing{faster}"
+        lines.append(f"{precision} on a CPU rounds what layers multiply; the rest is float32 ({advice})")
     elif policy != "float32":
         lines.append(f"{precision} is for GPUs: on a CPU the float32 layers are faster")
     lacking = why_no_kernels(products)
-    return lines, [f"recurrent layers run without the C kernels: {lacking}" if lacking else "recurrent layers are C kernels"]
+    details = [f"recurrent layers run without the C kernels: {lacking}" if lacking else "recurrent layers are C kernels"]
+    if products == "float32" and speed:
+        details.append(f"this processor multiplies bfloat16 numbers {speed:.1f} times as fast as float32 numbers (--precision)")
+    return lines, details
 
 
 @contextmanager

@@ -44,6 +44,18 @@ def test_it_is_said_what_layers_run_on(lacking: str | None) -> None:
 
 
 @pytest.mark.parametrize("lacking", [None], indirect=True)
+@pytest.mark.parametrize(("speed", "slower"), [(0.6, True), (2.0, False), (None, False)])
+def test_it_is_said_where_products_of_bfloat16_are_slower(
+    lacking: str | None, speed: float | None, slower: bool, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(model, "bfloat16_speed", lambda: speed)
+    (note,), _ = describe_computing("bfloat16_products")
+    assert ("is faster on this processor" in note) == slower
+    _, details = describe_computing("float32")
+    assert any(f"{speed} times as fast" in line for line in details) == (speed is not None)
+
+
+@pytest.mark.parametrize("lacking", [None], indirect=True)
 def test_every_recurrent_layer_is_told(lacking: str | None) -> None:
     built = build_model(
         NetworkConfig(cell="gru", num_layers=2, hidden_size=3, embedding_size=2),

@@ -54,9 +54,7 @@ def calibrate(model: TextModel, held_out: TokenStream) -> Calibration | None:
     if held_out.num_targets < FEWEST_TOKENS:
         return None
     members = [model.member(number) for number in range(1, 1 + len(model.network.members))]
-    read = [list(expectations(one, held_out)) for one in members]
-    logits = [np.concatenate([one.logits for one in by_member]) for by_member in read]
-    targets = np.concatenate([one.targets for one in read[0]])
+    logits, targets = predictions(members, held_out)
     some = slice(None, None, 1 + len(targets) // TOKENS_TO_CHOOSE)
     means = [costs([one[some] for one in logits], targets[some], temperature).mean() for temperature in TEMPERATURES]
     temperature = float(TEMPERATURES[np.argmin(means)])
@@ -65,6 +63,14 @@ def calibrate(model: TextModel, held_out: TokenStream) -> Calibration | None:
     if gains.mean() > max(LEAST_GAIN, ERRORS * gains.std() / np.sqrt(len(gains))):
         return Calibration(temperature, float(after.mean()), float(before.mean()))
     return None
+
+
+def predictions(models: Sequence[TextModel], held_out: TokenStream) -> tuple[list[Logits], npt.NDArray[np.int32]]:
+    """Return the logits, (N, V), of each of several models before the tokens of a text, and these tokens, (N,)."""
+    read = [list(expectations(one, held_out)) for one in models]
+    return [np.concatenate([one.logits for one in by_model]) for by_model in read], np.concatenate(
+        [one.targets for one in read[0]]
+    )
 
 
 def costs(logits: Sequence[Logits], targets: npt.NDArray[np.integer], temperature: float) -> Doubles:
