@@ -1,7 +1,7 @@
 """Log to Weights & Biases. `WandbTracker` runs this file as a program; it imports nothing of chargen.
 
-It reads messages from stdin, one line of JSON each, and answers on stdout when it has begun, finished or failed. It may wait
-for the network for any time; `WandbTracker` kills it when it takes too long.
+It reads messages from stdin, one line of JSON each, and answers on stdout when it has begun, finished or failed, or cannot
+reach W&B. It may wait for the network for any time; `WandbTracker` kills it when it takes too long.
 """
 
 import filecmp
@@ -105,17 +105,19 @@ def _follow(messages: Iterable[str], answers: TextIO) -> None:
 
 
 def _begin(options: Mapping[str, Any], answers: TextIO) -> Any:
-    """Begin the run, offline if W&B cannot be reached."""
-    import wandb
+    """Begin the run; if W&B cannot be reached, report why and end the process.
 
-    problem = None
+    Ending it also ends wandb's service, which may otherwise wait for the network.
+    """
     try:
         run = _init(options)
     except Exception as error:
-        wandb.teardown()
-        problem = _reason(error)
-        run = _init({**options, "mode": "offline"})
-    _answer(answers, "started", {"folder": run.settings.sync_dir, "url": run.url, "offline": run.offline, "problem": problem})
+        if options["mode"] == "offline":
+            raise
+        _answer(answers, "unreachable", _reason(error))
+        os._exit(0)
+    begun = {"folder": run.settings.sync_dir, "url": run.url, "offline": run.offline, "problem": options["problem"]}
+    _answer(answers, "started", begun)
     run.define_metric("*", step_metric="epoch")
     return run
 

@@ -32,7 +32,7 @@ NAMES = "Ada\nAlan\nGrace\nLinus\n" * 20
 PATIENT = f"""
 import sys
 from chargen.tracking import wandb_tracker
-wandb_tracker.WAIT_LIMITS = wandb_tracker.WaitLimits({LIMIT}, {LIMIT})
+wandb_tracker.WAIT_LIMITS = wandb_tracker.WaitLimits({LIMIT}, {LIMIT}, {LIMIT})
 from chargen.cli import main
 main()
 """
@@ -149,7 +149,7 @@ def test_w_and_b_out_of_reach_is_one_line_and_changes_no_byte(trouble: str, tmp_
 @pytest.fixture
 def said(monkeypatch: pytest.MonkeyPatch) -> list[str]:
     """Return the list of warnings, with time limits for a slow machine."""
-    monkeypatch.setattr(wandb_tracker, "WAIT_LIMITS", WaitLimits(LIMIT, LIMIT))
+    monkeypatch.setattr(wandb_tracker, "WAIT_LIMITS", WaitLimits(LIMIT, LIMIT, LIMIT))
     return []
 
 
@@ -157,10 +157,9 @@ def begun(said: list[str], folder: Path, server: WandbServer, **options: Any) ->
     """Return trackers of a run that the server knows."""
     tracker = WandbTracker(OPTIONS | options, say=lambda _: None)
     trackers = Trackers({"W&B": tracker}, warn=said.append)
-    known = len(server.requests)
     trackers.start("name", folder, {"training": {}}, {})
     trackers.log({"epoch": 1.0, "cross_entropy": 2.5})
-    until(lambda: said or (len(server.requests) > known and server.runs))
+    until(lambda: trackers.log_samples([]) or said or tracker._folder)
     return trackers, tracker
 
 
@@ -184,14 +183,32 @@ def test_a_server_that_falls_silent_is_not_waited_for(
     said: list[str], tmp_path: Path, server: WandbServer, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     trackers, tracker = begun(said, tmp_path, server)
-    until(lambda: trackers.log_samples([]) or tracker._folder)
     server.silent = True
-    monkeypatch.setattr(wandb_tracker, "WAIT_LIMITS", WaitLimits(finished=1.0, stopped=1.0))
+    monkeypatch.setattr(wandb_tracker, "WAIT_LIMITS", WaitLimits(finished=1.0, stopped=1.0, offline=LIMIT))
     trackers.finish(failed=False, models={})
     (warning,) = said
     assert "no answer within 1 s; wandb sync " in warning
     assert tracker._process
     assert tracker._process.returncode is not None
+
+
+def test_a_server_that_never_answers_leaves_a_run_on_disk(
+    said: list[str], tmp_path: Path, server: WandbServer, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    server.silent = True
+    run = tmp_path / "run"
+    run.mkdir()
+    lines: list[str] = []
+    trackers = Trackers({"W&B": WandbTracker(OPTIONS, say=lines.append)}, warn=said.append)
+    trackers.start("name", run, {"training": {}}, {})
+    trackers.log({"epoch": 1.0, "cross_entropy": 2.5})
+    monkeypatch.setattr(wandb_tracker, "WAIT_LIMITS", WaitLimits(finished=1.0, stopped=1.0, offline=LIMIT))
+    trackers.finish(failed=False, models={})
+    assert said == []
+    (line,) = (line for line in lines if "waiting" not in line)
+    assert line.startswith("W&B is offline for this run (no answer within 1 s); wandb sync ")
+    (log,) = run.glob("wandb/offline-run-*/run-*.wandb")
+    assert b"cross_entropy" in log.read_bytes()
 
 
 def test_a_resumed_training_joins_its_run(said: list[str], tmp_path: Path, server: WandbServer) -> None:

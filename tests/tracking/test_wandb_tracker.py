@@ -15,6 +15,12 @@ OPTIONS = {"project": None, "mode": None, "group": None, "tags": ()}
 STARTED = {"folder": "wandb/run-1", "url": None, "offline": False, "problem": None}
 LONG = "x" * 10_000_000  # more than a pipe holds
 
+MESSAGES = [
+    message
+    for epoch in (1, 2)
+    for message in (["log", {"epoch": epoch, "cross_entropy": 2.5}], ["samples", [[epoch, "Ha", 0.5, LONG]]])
+] + [["finish", {"exit_code": 0, "models": {}}]]
+
 LISTEN = """
 import json, os, signal, sys, time
 def answer(*message):
@@ -57,7 +63,7 @@ def never_told_of_waiting(monkeypatch: pytest.MonkeyPatch) -> None:
 
 @pytest.fixture
 def impatient(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(wandb_tracker, "WAIT_LIMITS", WaitLimits(finished=0.5, stopped=0.2))
+    monkeypatch.setattr(wandb_tracker, "WAIT_LIMITS", WaitLimits(finished=0.5, stopped=0.2, offline=0.3))
 
 
 @pytest.mark.parametrize(
@@ -79,8 +85,29 @@ def test_a_process_that_fails_is_one_warning(body: str, reason: str, tmp_path: P
 def test_a_process_that_neither_reads_nor_ends_is_not_waited_for(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(wandb_tracker, "QUIET_SECONDS", 0.0)
     said = told_of_a_training("time.sleep(1000)", tmp_path, monkeypatch)
-    expected = ["waiting for W&B, at most 0.5 s; Ctrl-C stops waiting"]
-    assert said == [*expected, "W&B is off for the rest of this run: no answer within 0.5 s"]
+    waiting = [f"waiting for W&B, at most {seconds} s; Ctrl-C stops waiting" for seconds in (0.5, 0.3)]
+    assert said == [*waiting, "W&B is off for the rest of this run: no answer within 0.3 s"]
+
+
+def test_a_process_that_cannot_reach_w_and_b_is_replaced_by_one_that_gets_all_messages(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The second process is told why, and what was sent before and after the first one ended."""
+    monkeypatch.chdir(tmp_path)
+    body = """
+if messages[0][1]["mode"] != "offline":
+    answer('unreachable', 'no route')
+    sys.exit(0)
+answer('started', {"folder": "wandb/off", "url": None, "offline": True, "problem": messages[0][1]["problem"]})
+messages += [json.loads(sys.stdin.readline()) for _ in range(5)]
+json.dump(messages, open(os.path.join(messages[0][1]["folder"], "messages.json"), "w"))
+answer('finished', None)
+"""
+    said = told_of_a_training(body, tmp_path, monkeypatch, heard=1)
+    assert said == ["W&B is offline for this run (no route); wandb sync wandb/off sends it later"]
+    start, *rest = json.loads((tmp_path / "messages.json").read_text(encoding="utf-8"))
+    assert start[1]["config"] == {"training": {"epochs": 2}, "corpus_sha256": "00"}
+    assert rest == MESSAGES
 
 
 def test_ctrl_c_ends_the_waiting_alone(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -105,12 +132,11 @@ time.sleep(0.3)
 json.dump(messages, open(os.path.join(messages[0][1]["folder"], "messages.json"), "w"))
 answer('finished', None)
 """
-    monkeypatch.setattr(wandb_tracker, "WAIT_LIMITS", WaitLimits(finished=300.0, stopped=0.2))
+    monkeypatch.setattr(wandb_tracker, "WAIT_LIMITS", WaitLimits(finished=300.0, stopped=0.2, offline=0.2))
     assert told_of_a_training(body, tmp_path, monkeypatch, heard=6) == []
     start, *rest = json.loads((tmp_path / "messages.json").read_text(encoding="utf-8"))
     assert start[1]["config"] == {"training": {"epochs": 2}, "corpus_sha256": "00"}
-    epochs = [[["log", {"epoch": epoch, "cross_entropy": 2.5}], ["samples", [[epoch, "Ha", 0.5, LONG]]]] for epoch in (1, 2)]
-    assert rest == [*epochs[0], *epochs[1], ["finish", {"exit_code": 0, "models": {}}]]
+    assert rest == MESSAGES
 
 
 def test_too_much_that_is_not_read_is_given_up(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
