@@ -59,17 +59,20 @@ def with_small_memory(model: TextModel) -> TextModel:
 def describe_memory(model: TextModel) -> dict[str, Any]:
     """Return plain values that describe the n-gram memory of a model, in a dictionary; an empty one without a memory.
 
-    tokens, children: the dtypes of the arrays of these names, which `packed_memory` joins.
+    tokens, children: the dtypes of the arrays of these names, which `packed_memory` joins. lines, log_factors: how many lines
+    it knows, and the logarithms of their factors, if it knows any.
     """
-    if model.memory is None:
+    memory = model.memory
+    if memory is None:
         return {}
-    facts = {name: getattr(model.memory, name) for name in ("weight", "order", "first_label")}
-    dtypes = {name: array.dtype.name for name, array in model.memory.arrays.items() if name != "kept"}
-    return {"memory": facts | dtypes | {"size": len(model.memory.tokens)}}
+    facts = {name: getattr(memory, name) for name in ("weight", "order", "first_label")}
+    dtypes = {name: array.dtype.name for name, array in memory.grams.items() if name != "kept"}
+    known = {"lines": len(memory.lines.keys), "log_factors": memory.lines.logarithms.tolist()} if memory.lines else {}
+    return {"memory": facts | dtypes | {"size": len(memory.tokens)} | known}
 
 
 def packed_memory(model: TextModel) -> bytes:
-    """Return the arrays tokens, children and kept of a model's n-gram memory concatenated, little-endian."""
+    """Return the arrays tokens, children, kept and, if there are any, lines of a model's n-gram memory, little-endian."""
     arrays = model.memory.arrays.values() if model.memory else ()
     return b"".join(array.astype(array.dtype.newbyteorder("<")).tobytes() for array in arrays)
 

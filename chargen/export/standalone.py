@@ -274,10 +274,16 @@ class Window:
         return CarriedState(self.network).read(self.tokens)
 
 
+FNV_BASIS, FNV_PRIME = 2166136261, 16777619
+
+
 class Memory:
     """The n-grams of the training text: a tree, level by level, siblings in the order of their tokens; 0 is the root.
 
     p(token | context) = kept(token, context) + rest(context) p(token | context without its first token)
+
+    Where the lines of the text are known, a factor makes it less probable that a line ends as one of them. They are known by 31
+    bits of a hash; the lowest bit of each key says whether the line occurs more than once.
     """
 
     def __init__(self, described: dict[str, Any], numbers: str) -> None:
@@ -291,14 +297,27 @@ class Memory:
         self.firsts = np.concatenate([[1], 1 + np.cumsum(children), [size]])
         sums = np.bincount(np.repeat(np.arange(size), children), self.kept[1:], size)
         self.rest = np.append(np.clip(1 - sums, 0, 1), 1).astype(np.float32)
-        self.start = [0, *[size] * (described["order"] - 1)]
+        self.order, self.log_factors = described["order"], described.get("log_factors", [])
+        self.lines = np.frombuffer(content, "<u4", described.get("lines", 0), end)
+        self.hashes = self.lines >> 1
+        self.start = [0, *[size] * (self.order - 1), 0]  # the last one: the hash of the line so far, 0 before it begins
 
     def after(self, contexts: list[int], token: int) -> list[int]:
-        """Return the nodes of the last 0, 1, ... tokens after one more token; `nowhere` for those that are not in the tree."""
+        """Return the contexts after one more token: the nodes of the last 0, 1, ... tokens, and the hash of the line.
+
+        Tokens that are not in the tree have the node `nowhere`.
+        """
         begins = token == BOUNDARY or token >= self.first_label  # a document
-        kept = contexts[:1] if begins else contexts[:-1]
+        kept = contexts[:1] if begins else contexts[: self.order - 1]
         found = [0, *[self._child(node, token) for node in kept]]
-        return [*found, *[self.nowhere] * (len(contexts) - len(found))]
+        line = FNV_BASIS if begins else contexts[self.order]
+        return [*found, *[self.nowhere] * (self.order - len(found)), (line ^ token) * FNV_PRIME % 2**32 if line else 0]
+
+    def _log_factor(self, line: int) -> float:
+        """Return what is added to the logit of the end after a line."""
+        place = int(self.hashes.searchsorted(line >> 1))
+        known = place < len(self.lines) and self.hashes[place] == line >> 1
+        return float(self.log_factors[self.lines[place] & 1]) if known else 0.0
 
     def _child(self, node: int, token: int) -> int:
         first, end = self.firsts[node], self.firsts[node + 1]
@@ -308,12 +327,14 @@ class Memory:
     def mixed(self, logits: Any, contexts: list[int]) -> Any:
         """Return the logits of the mixture with a network, (V,): square roots of probabilities are averaged."""
         found: Any = np.full(len(logits), 1 / len(logits))
-        for node in contexts:
+        for node in contexts[: self.order]:
             children = slice(self.firsts[node], self.firsts[node + 1])
             found = found * self.rest[node]
             found[self.tokens[children]] += self.kept[children]
         network = np.exp((logits.astype(np.float64) - logits.max()) / 2)
-        return 2 * np.log((1 - self.weight) / np.linalg.norm(network) * network + self.weight * np.sqrt(found))
+        mixed = 2 * np.log((1 - self.weight) / np.linalg.norm(network) * network + self.weight * np.sqrt(found))
+        mixed[BOUNDARY] += self._log_factor(contexts[self.order])
+        return mixed
 
 
 class Mixture:

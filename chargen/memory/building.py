@@ -9,6 +9,7 @@ import numpy.typing as npt
 from chargen.corpus.vocabulary import BOUNDARY
 from chargen.corpus.windows import TokenStream
 from chargen.memory.counting import Integers, Level, count_grams
+from chargen.memory.lines import INSIDE, Keys, count_lines, read_lines
 from chargen.memory.ngrams import Doubles, pack_grams
 
 ORDER = 8
@@ -16,6 +17,7 @@ FEWEST = (0, 0, 1, 1, 1, 1, 2, 2, 2)  # occurrences of an n-gram, by its length,
 MOST_TOKENS = 5_000_000  # to learn from; n-grams of more take gigabytes while they are counted
 WEIGHT = 0.25  # where there is no held-out text to choose it
 WEIGHTS = np.arange(0, 100) / 100  # to choose from
+FACTORS = 2.0 ** (-np.arange(0, 40) / 4)  # of the ends of known lines, to choose from
 
 
 def build_grams(
@@ -56,6 +58,34 @@ def _documents(stream: TokenStream, most: int) -> tuple[Integers, Integers]:
     tokens = np.delete(tokens, (begins + lengths - 1)[cut])
     lengths[cut] -= 1
     return tokens, np.repeat(np.cumsum(lengths) - lengths, lengths)
+
+
+def known_lines(streams: Sequence[TokenStream]) -> Keys:
+    """Return the keys of the lines of streams, see `KnownLines`; without those that are empty or were cut."""
+    return count_lines(np.concatenate([_line_hashes(stream, MOST_TOKENS // len(streams)) for stream in streams]))
+
+
+def _line_hashes(stream: TokenStream, most: int) -> npt.NDArray[np.int32]:
+    """Return the hash of each line within so many tokens of a stream."""
+    ids = np.asarray(stream.ids[: most + 1])
+    starts = stream.starts[stream.starts < len(ids)]  # the last one ends the last line, or begins one that is cut
+    begins = np.zeros((1, len(ids)), bool)
+    begins[0, starts] = True
+    (hashes,) = read_lines(ids[None], begins, np.full(1, INSIDE, np.int32))
+    whole = np.diff(starts) > 1
+    whole[stream.unended[stream.unended < len(whole)]] = False
+    return hashes[starts[1:][whole] - 1]
+
+
+def choose_factor(ends: Doubles, repeated: int) -> tuple[float, float]:
+    """Return the factor for the ends of known lines for which a text costs least, and the nats that it then saves.
+
+    ends: the probability of the end where a line so far is a known one, (N,). repeated: how many of these lines end there. One
+    more is assumed, so that a few lines without a repetition are not taken for a proof that there is none.
+    """
+    saved = np.array([repeated * np.log(factor) - np.log1p((factor - 1) * ends).sum() for factor in FACTORS])
+    best = int(np.argmax(saved + np.log(FACTORS)))
+    return float(FACTORS[best]), float(saved[best])
 
 
 def choose_weight(network: Doubles, memory: Doubles, overlap: Doubles) -> tuple[float, float]:

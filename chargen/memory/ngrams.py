@@ -13,6 +13,8 @@ The mixture of both at weight w is the mean of the square roots of their probabi
 
 which is between the arithmetic and the geometric mean (Amari 2007, Integration of stochastic models by minimizing
 alpha-divergence, with alpha 0). benchmarks/mixtures.py compares the three.
+
+The memory of a list of lines also knows its lines, see chargen/memory/lines.py.
 """
 
 import ctypes
@@ -25,9 +27,11 @@ import numpy as np
 import numpy.typing as npt
 
 from chargen.corpus.vocabulary import BOUNDARY, narrowest_dtype
+from chargen.memory.lines import INSIDE, KnownLines, read_lines
 from chargen.native.library import find_kernels
 
-Contexts = npt.NDArray[np.int32]  # (..., order): the node of the last 0, 1, ... tokens, or `nowhere`
+# (..., width): the node of the last 0, 1, ... tokens, or `nowhere`; then the hash of the line so far, if lines are known.
+Contexts = npt.NDArray[np.int32]
 Doubles = npt.NDArray[np.float64]
 Singles = npt.NDArray[np.float32]
 TokenIds = npt.NDArray[np.integer]
@@ -40,9 +44,9 @@ class MemoryStruct(ctypes.Structure):
     """The struct `Memory` of memory.c."""
 
     _fields_: ClassVar = [
-        *((name, ctypes.c_long) for name in ("V", "order", "nowhere", "first_label")),
+        *((name, ctypes.c_long) for name in ("V", "order", "width", "nowhere", "first_label", "num_lines")),
         ("weight", ctypes.c_double),
-        *((name, ctypes.c_void_p) for name in ("firsts", "tokens", "kept", "rest")),
+        *((name, ctypes.c_void_p) for name in ("firsts", "tokens", "kept", "rest", "lines", "log_factors")),
     ]
 
 
@@ -52,12 +56,20 @@ class NgramMemory:
 
     tokens: (N,) the last token of each node. children: (N,) how many nodes follow it. kept: (N,) float16, see above. weight:
     the share of the n-grams in the mixture, from 0 to 1. first_label: ids from here on are labels. rest: (N + 1,) what the
-    children of each node, and of `nowhere`, leave over.
+    children of each node, and of `nowhere`, leave over. lines: the lines of the text, or None.
     """
 
-    def __init__(self, grams: Mapping[str, npt.NDArray[Any]], *, vocab_size: int, first_label: int, weight: float) -> None:
+    def __init__(
+        self,
+        grams: Mapping[str, npt.NDArray[Any]],
+        *,
+        vocab_size: int,
+        first_label: int,
+        weight: float,
+        lines: KnownLines | None = None,
+    ) -> None:
         """Take the arrays tokens, children and kept. Raises ValueError for arrays that are not a tree of n-grams."""
-        self.vocab_size, self.first_label, self.weight = vocab_size, first_label, weight
+        self.vocab_size, self.first_label, self.weight, self.lines = vocab_size, first_label, weight, lines
         self.tokens, self.children, self.kept = (grams[name] for name in ("tokens", "children", "kept"))
         if not 0 < weight <= 1:
             raise ValueError(f"its memory has the weight {weight}, expected a number above 0 and up to 1")
@@ -80,9 +92,19 @@ class NgramMemory:
         self._root = self._kept[1 : 1 + vocab_size].astype(np.float64) + float(self.rest[0]) / vocab_size
 
     @property
-    def arrays(self) -> dict[str, npt.NDArray[Any]]:
-        """The stored arrays by name."""
+    def width(self) -> int:
+        """The size of the last axis of contexts."""
+        return self.order + (self.lines is not None)
+
+    @property
+    def grams(self) -> dict[str, npt.NDArray[Any]]:
+        """The stored arrays of the n-grams by name."""
         return {"tokens": self.tokens, "children": self.children, "kept": self.kept}
+
+    @property
+    def arrays(self) -> dict[str, npt.NDArray[Any]]:
+        """All stored arrays by name."""
+        return self.grams | ({"lines": self.lines.keys} if self.lines else {})
 
     @property
     def num_bytes(self) -> int:
@@ -91,8 +113,15 @@ class NgramMemory:
 
     def weighted(self, weight: float) -> "NgramMemory":
         """Return the same n-grams with another weight."""
+        return self._changed(weight=weight)
+
+    def with_lines(self, lines: KnownLines | None) -> "NgramMemory":
+        """Return the same n-grams with other known lines."""
+        return self._changed(lines=lines)
+
+    def _changed(self, **changes: Any) -> "NgramMemory":
         other = copy(self)
-        other.weight = weight
+        other.__dict__.update(changes)
         other.__dict__.pop("struct", None)
         return other
 
@@ -100,21 +129,23 @@ class NgramMemory:
     def struct(self) -> MemoryStruct:
         """What the kernels read; it is valid as long as this memory."""
         arrays = (self._firsts, self._tokens, self._kept, self.rest)
-        sizes = (self.vocab_size, self.order, self.nowhere, self.first_label)
-        return MemoryStruct(*sizes, self.weight, *(array.ctypes.data for array in arrays))
+        lines = (self.lines.keys, self.lines.logarithms) if self.lines else ()
+        sizes = (self.vocab_size, self.order, self.width, self.nowhere, self.first_label, len(lines[0]) if lines else 0)
+        return MemoryStruct(*sizes, self.weight, *(array.ctypes.data for array in (*arrays, *lines)))
 
     def start(self, rows: int) -> Contexts:
-        """Return the contexts of rows that have read nothing, (rows, order)."""
-        contexts = np.full((rows, self.order), self.nowhere, np.int32)
+        """Return the contexts of rows that have read nothing, (rows, width)."""
+        contexts = np.full((rows, self.width), self.nowhere, np.int32)
         contexts[:, 0] = 0
+        contexts[:, self.order :] = INSIDE
         return contexts
 
     def read(self, ids: TokenIds, contexts: Contexts) -> Contexts:
-        """Read (B, S) ids after the contexts of B rows, and return the contexts after each id, (B, S, order).
+        """Read (B, S) ids after the contexts of B rows, and return the contexts after each id, (B, S, width).
 
         A document begins with the boundary or a label; no context contains what stands before it.
         """
-        found = np.empty((*ids.shape, self.order), np.int32)
+        found = np.empty((*ids.shape, self.width), np.int32)
         found[..., 0] = 0
         begins = (ids == BOUNDARY) | (ids >= self.first_label)
         for length in range(1, self.order):
@@ -122,6 +153,8 @@ class NgramMemory:
             found[..., length] = self.child(before, ids)
             if length > 1:
                 found[..., length][begins] = self.nowhere
+        if self.lines:
+            found[..., self.order] = read_lines(ids, begins, contexts[:, self.order])
         return found
 
     def child(self, nodes: TokenIds, ids: TokenIds) -> TokenIds:
@@ -132,7 +165,8 @@ class NgramMemory:
         return np.where(found, places + 1, self.nowhere)
 
     def probabilities(self, contexts: Contexts) -> Doubles:
-        """Return the probability of each next token, (N, V), after contexts, (N, order)."""
+        """Return the probability of each next token, (N, V), after contexts, (N, width), by the n-grams alone."""
+        contexts = contexts[:, : self.order]
         rest = self.rest[contexts].astype(np.float64)
         longer = np.ones_like(rest)  # what all longer contexts leave over
         longer[:, :-1] = np.cumprod(rest[:, :0:-1], axis=1)[:, ::-1]
@@ -146,7 +180,7 @@ class NgramMemory:
         return found
 
     def mix(self, logits: Singles, contexts: Contexts) -> None:
-        """Replace a network's logits, (N, V), by those of the mixture after contexts, (N, order), in place."""
+        """Replace a network's logits, (N, V), by those of the mixture after contexts, (N, width), in place."""
         if kernels := find_kernels():
             contexts, room = np.ascontiguousarray(contexts), np.empty(self.vocab_size)
             arrays = [ctypes.c_void_p(array.ctypes.data) for array in (contexts, logits, room)]
@@ -156,9 +190,11 @@ class NgramMemory:
         network /= np.linalg.norm(network, axis=-1, keepdims=True)
         with np.errstate(divide="ignore"):
             logits[:] = 2 * np.log((1 - self.weight) * network + self.weight * np.sqrt(self.probabilities(contexts)))
+        if self.lines:
+            logits[:, BOUNDARY] += self.lines.log_factors(contexts[:, self.order])
 
     def step(self, ids: TokenIds, contexts: Contexts) -> None:
-        """Read one id a row, (B,), and change the contexts, (B, order)."""
+        """Read one id a row, (B,), and change the contexts, (B, width)."""
         if kernels := find_kernels():
             ids = np.ascontiguousarray(ids, np.int32)
             arrays = [ctypes.c_void_p(array.ctypes.data) for array in (ids, contexts)]

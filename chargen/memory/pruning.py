@@ -11,21 +11,23 @@ Nodes = npt.NDArray[np.int64]
 
 
 def prune(memory: NgramMemory, num_bytes: int) -> NgramMemory:
-    """Return a memory whose stored arrays have at most `num_bytes`, without the n-grams that it predicts best without.
+    """Return a memory whose stored n-grams have at most `num_bytes`, without the n-grams that it predicts best without.
 
     These are chosen by the weighted difference (Seymore and Rosenfeld 1996). The single tokens are always kept.
     """
     size = len(memory.tokens)
-    most = max(num_bytes * size // memory.num_bytes, 1 + memory.vocab_size)
+    num_bytes_now = sum(array.nbytes for array in memory.grams.values())
+    most = max(num_bytes * size // num_bytes_now, 1 + memory.vocab_size)
     if size <= most:
         return memory
     parents = np.concatenate([[0], np.repeat(np.arange(size), memory.children)])
     chosen = np.zeros(size, bool)
     chosen[np.argsort(-_worth(memory, parents), kind="stable")[:most]] = True  # of equal ones parents come first
     children = np.bincount(parents[1:][chosen[1:]], minlength=size)
-    grams = {name: array[chosen] for name, array in (memory.arrays | {"children": children}).items()}
+    grams = {name: array[chosen] for name, array in (memory.grams | {"children": children}).items()}
     grams["children"] = grams["children"].astype(memory.children.dtype)
-    return NgramMemory(grams, vocab_size=memory.vocab_size, first_label=memory.first_label, weight=memory.weight)
+    sizes = {"vocab_size": memory.vocab_size, "first_label": memory.first_label}
+    return NgramMemory(grams, **sizes, weight=memory.weight, lines=memory.lines)
 
 
 def _worth(memory: NgramMemory, parents: Nodes) -> Doubles:

@@ -193,7 +193,7 @@ static void mix(const Hand *h) {
     const Writer *w = h->w;
     if (w->num_nets > 1) average_nets(h);
     if (w->memory) {
-        int32_t *contexts = w->contexts + h->first * w->memory->order;
+        int32_t *contexts = w->contexts + h->first * w->memory->width;
         memory_read(w->memory, h->rows, h->tokens, contexts);
         memory_mix(w->memory, h->rows, contexts, logits_of(h), h->sums);
     }

@@ -13,12 +13,14 @@ import numpy.typing as npt
 from chargen.corpus.vocabulary import BOUNDARY, Vocabulary
 from chargen.errors import ConfigError, ModelFileError
 from chargen.files import write_atomically
+from chargen.memory.lines import KnownLines
 from chargen.memory.ngrams import NgramMemory
 from chargen.network.average import AnyNetwork, NetworkAverage
 from chargen.network.cells import Floats
 from chargen.network.description import (
     FORMAT_OF_SEVERAL,
     FORMAT_VERSION,
+    FORMAT_WITH_LINES,
     METADATA_DEPTH,
     METADATA_MARKS,
     expect,
@@ -34,7 +36,8 @@ LONGEST_REASON = 200  # characters
 METADATA_KEY = "chargen"
 MEMORY = "memory."  # before the names of the memory's tensors
 MEMORY_DTYPES = {"tokens": ("U8", "U16", "U32"), "children": ("U8", "U16", "U32"), "kept": ("F16",)}
-LARGEST_MEMORY = 1 << 27  # n-grams
+LINES, LINES_DTYPE = f"{MEMORY}lines", "U32"
+LARGEST_MEMORY = 1 << 27  # n-grams, and lines
 MODEL_SUFFIX, KERAS_SUFFIX = ".safetensors", ".keras"
 
 LEAST_DRIFT = 0.1  # bits a character lost by carrying the state, from which on users are warned
@@ -133,7 +136,8 @@ def save_model(path: Path, model: TextModel) -> None:
         "provenance": dict(model.provenance),
     }
     if model.memory:
-        metadata["memory"] = {"weight": model.memory.weight}
+        known = {"lines": list(model.memory.lines.factors)} if model.memory.lines else {}
+        metadata["memory"] = {"weight": model.memory.weight, **known}
     write_model_file(path, model.network, model.vocabulary, metadata, model.memory)
 
 
@@ -156,16 +160,18 @@ def write_model_file(
     from safetensors.numpy import save
 
     configs = [dataclasses.asdict(one.config) for one in network.members]
-    several = {"format_version": FORMAT_OF_SEVERAL, "networks": configs}
+    has_lines = memory is not None and memory.lines is not None
+    several = {"format_version": FORMAT_WITH_LINES if has_lines else FORMAT_OF_SEVERAL, "networks": configs}
+    one = {"format_version": FORMAT_VERSION, "network": configs[0]}
     described = {
         "sha256": NO_CHECKSUM,  # first, so that it is found before a vocabulary text that looks like it
-        **({"format_version": FORMAT_VERSION, "network": configs[0]} if len(configs) == 1 else several),
+        **(one if len(configs) == 1 and not has_lines else several),
         "vocabulary": vocabulary.to_mapping(),
     }
     tensors: dict[str, npt.NDArray[Any]] = {
         prefix + name: weight
-        for prefix, one in zip(member_prefixes(len(configs)), network.members, strict=True)
-        for name, weight in one.weights.items()
+        for prefix, member in zip(member_prefixes(len(configs)), network.members, strict=True)
+        for name, weight in member.weights.items()
     }
     tensors |= {f"{MEMORY}{name}": array for name, array in memory.arrays.items()} if memory else {}
     content = save(tensors, metadata={METADATA_KEY: json.dumps({**described, **metadata}, ensure_ascii=True)})
@@ -212,12 +218,11 @@ def _read_tensor_file(path: Path, task: Task) -> tuple[dict[str, Any], dict[str,
     """Return the fields of a model file, with its configuration as the network, and the weights."""
     with open_tensors(path) as file:
         fields = _parse_metadata(file.metadata)
-        weight: float | None = fields.get("memory")
-        tensors = _read_tensors(file, _shapes(path, fields, task), with_memory=weight is not None)
+        described: dict[str, Any] | None = fields.get("memory")
+        tensors = _read_tensors(file, _shapes(path, fields, task), memory=described)
         _check_checksum(file, fields.pop("sha256"), tensors)
-        if weight is not None:
-            grams = {name: tensors.pop(f"{MEMORY}{name}") for name in MEMORY_DTYPES}
-            fields["memory"] = _memory(grams, fields["vocabulary"], weight)
+        if described:
+            fields["memory"] = _memory(tensors, fields["vocabulary"], described)
     return fields, tensors
 
 
@@ -282,10 +287,13 @@ def _parse_metadata(metadata: Mapping[str, str]) -> dict[str, Any]:
     return parse_description(metadata[METADATA_KEY])
 
 
-def _read_tensors(file: TensorFile, shapes: Mapping[str, tuple[int, ...]], *, with_memory: bool) -> dict[str, npt.NDArray[Any]]:
+def _read_tensors(
+    file: TensorFile, shapes: Mapping[str, tuple[int, ...]], *, memory: Mapping[str, Any] | None
+) -> dict[str, npt.NDArray[Any]]:
     """Read exactly the named tensors and those of a memory; check all shapes and dtypes before reading any."""
-    of_memory = {f"{MEMORY}{name}": dtypes for name, dtypes in MEMORY_DTYPES.items()} if with_memory else {}
-    names = [*shapes, *of_memory]
+    of_memory = {f"{MEMORY}{name}": dtypes for name, dtypes in MEMORY_DTYPES.items()} if memory else {}
+    of_lines = [LINES] if memory and memory["lines"] else []
+    names = [*shapes, *of_memory, *of_lines]
     if file.tensors.keys() != set(names):
         odd = sorted(file.tensors.keys() ^ set(names))
         raise ValueError(f"its tensors are not those of its network: {', '.join(odd[:3])}")
@@ -301,14 +309,21 @@ def _read_tensors(file: TensorFile, shapes: Mapping[str, tuple[int, ...]], *, wi
             )
         if not 0 < stored.shape[0] <= LARGEST_MEMORY:
             raise ValueError(f"its memory has {stored.shape[0]:,} n-grams, expected 1 to {LARGEST_MEMORY:,}")
+    for name in of_lines:
+        stored = file.tensors[name]
+        if stored.dtype != LINES_DTYPE or len(stored.shape) != 1 or not 0 < stored.shape[0] <= LARGEST_MEMORY:
+            raise ValueError(f"{name} is {stored.dtype} {stored.shape}, expected {LINES_DTYPE}, 1 to {LARGEST_MEMORY:,} lines")
     tensors = file.read()
     _check_numbers({name: tensors[name] for name in shapes})
     return {name: tensors[name] for name in names}
 
 
-def _memory(grams: dict[str, npt.NDArray[Any]], vocabulary: Vocabulary, weight: float) -> NgramMemory:
-    """Return the n-gram memory of a model file. Raises ValueError if it is damaged."""
-    return NgramMemory(grams, vocab_size=len(vocabulary), first_label=len(vocabulary) - len(vocabulary.labels), weight=weight)
+def _memory(tensors: dict[str, npt.NDArray[Any]], vocabulary: Vocabulary, described: Mapping[str, Any]) -> NgramMemory:
+    """Take the n-gram memory of a model file out of its tensors. Raises ValueError if it is damaged."""
+    grams = {name: tensors.pop(f"{MEMORY}{name}") for name in MEMORY_DTYPES}
+    lines = KnownLines(tensors.pop(LINES), described["lines"]) if described["lines"] else None
+    first_label = len(vocabulary) - len(vocabulary.labels)
+    return NgramMemory(grams, vocab_size=len(vocabulary), first_label=first_label, weight=described["weight"], lines=lines)
 
 
 def _check_numbers(weights: Mapping[str, Floats]) -> None:

@@ -64,7 +64,7 @@ class NativeWriter:
     The probabilities of several networks are averaged. mask: added to the logits, (V,): minus infinity for tokens that must not
     be drawn. temperatures: used in turn, one per token. stop: the id after which a row draws nothing else. stopped: the rows
     that have drawn it, (B,), changed in place.
-    memory: the n-gram memory to mix with the network, and the contexts of what was read, (B, order), which are changed.
+    memory: the n-gram memory to mix with the network, and the contexts of what was read, (B, width), which are changed.
     cache: the cache of the rows to mix with both, which is changed.
     """
 

@@ -59,7 +59,7 @@ class MemoryPredictor:
     """Mix the predictions of a network with those of an n-gram memory. The state is the network's and the contexts."""
 
     def __init__(self, network: "AnyStepper | WindowPredictor", memory: NgramMemory, contexts: Contexts) -> None:
-        """Take the contexts of what the network has read, (B, order); they are changed."""
+        """Take the contexts of what the network has read, (B, width); they are changed."""
         self._network, self._memory, self._contexts = network, memory, contexts
 
     @property

@@ -44,7 +44,7 @@ def token_nats(
     """Read (B, T) ids from a state, and return the cross-entropy of every target, (B, T), and the state after the last.
 
     targets: (B, T), the token that follows each. memory: mixed with the network. contexts: of the memory, after each id,
-    (B, T, order).
+    (B, T, width).
     """
     nats = Nats(np.empty(ids.shape), np.empty(ids.shape))
     steps = max(1, TOKENS_AT_ONCE // len(ids))

@@ -4,9 +4,12 @@ import dataclasses
 from typing import NamedTuple
 
 import numpy as np
+import numpy.typing as npt
 
+from chargen.corpus.vocabulary import BOUNDARY
 from chargen.corpus.windows import TokenStream
-from chargen.memory.building import WEIGHT, build_grams, choose_weight
+from chargen.memory.building import WEIGHT, build_grams, choose_factor, choose_weight, known_lines
+from chargen.memory.lines import MORE, ONCE, KnownLines
 from chargen.memory.ngrams import Contexts, Doubles, NgramMemory
 from chargen.network.model_file import TextModel, load_model, save_model
 from chargen.runs.directory import RunDirectory
@@ -23,12 +26,34 @@ class Chosen(NamedTuple):
     """A memory, None if it does not help.
 
     more, saved: nats a token by which held-out text costs more under the memory alone than under the network alone, and less
-    under both; None where nothing is held out.
+    under both; None where nothing is held out. saved_by_lines: what it costs less if the memory also knows the text's lines.
     """
 
     memory: NgramMemory | None
     more: float | None = None
     saved: float | None = None
+    saved_by_lines: float = 0.0
+
+
+class Measured(NamedTuple):
+    """The probabilities of N held-out tokens, and of the end of a line in place of each, under the network and the n-grams.
+
+    overlap: the sum over all tokens of the square root of the product of both. ends: whether the token is the end of a line.
+    """
+
+    contexts: Contexts
+    network: Doubles
+    grams: Doubles
+    network_end: Doubles
+    grams_end: Doubles
+    overlap: Doubles
+    ends: npt.NDArray[np.bool_]
+
+    def mixed_end(self, weight: float) -> Doubles:
+        """Return the probability of the end under the mixture."""
+        total = (1 - weight) ** 2 + 2 * weight * (1 - weight) * self.overlap + weight**2
+        mixed: Doubles = ((1 - weight) * np.sqrt(self.network_end) + weight * np.sqrt(self.grams_end)) ** 2 / total
+        return mixed
 
 
 def add_memory_to_run(plan: TextPlan, run: RunDirectory, bits_per_character: float) -> str:
@@ -57,17 +82,24 @@ def add_memory(plan: TextPlan, model: TextModel, bits_per_character: float | Non
 def _describe(plan: TextPlan, memory: NgramMemory, chosen: Chosen, bits_per_character: float | None) -> str:
     """Return a line about a memory: its size and what it gains."""
     size = f"n-gram memory: {memory.nowhere:,} n-grams of up to {memory.order} tokens, {memory.num_bytes / 1000:,.0f} kB"
-    _, more, saved = chosen
+    _, more, saved, saved_by_lines = chosen
     if more is None or saved is None or bits_per_character is None:
         return f"{size}; weight {memory.weight:g} (--no-memory leaves it out)"
-    alone, both = (
+    alone, both, with_lines = (
         bits_per_character + plan.conversion.bits_per_character(nats) - plan.conversion.bits_per_character(0)
-        for nats in (more, -saved)
+        for nats in (more, -saved, -saved - saved_by_lines)
     )
-    return (
+    line = (
         f"{size}; held-out text has {bits_per_character:.3f} bits a character under the network, {alone:.3f} under the memory "
-        f"and {both:.3f} under both, at weight {memory.weight:g} (--no-memory leaves it out)"
+        f"and {both:.3f} under both, at weight {memory.weight:g}"
     )
+    if memory.lines:
+        once, more_often = memory.lines.factors
+        line += (
+            f"; {with_lines:.3f} if its {len(memory.lines.keys):,} lines are repeated {once:.2g} times as often "
+            f"({more_often:.2g} times where they occur more than once)"
+        )
+    return f"{line} (--no-memory leaves it out)"
 
 
 def _choose(plan: TextPlan, model: TextModel) -> Chosen:
@@ -83,20 +115,40 @@ def _choose(plan: TextPlan, model: TextModel) -> Chosen:
     if held_out is None:
         return Chosen(memory)
     measured = part_of(held_out, min(MOST_MEASURED, MOST_PROBABILITIES // len(vocabulary)))
-    network, grams, overlap = _predicted(model, memory, measured)
-    weight, saved = choose_weight(network, grams, overlap)
-    more = float(np.log(network).mean() - np.log(grams).mean())
-    return Chosen(memory.weighted(weight) if weight else None, more, saved)
+    lines = model.reading == "line" and KnownLines(known_lines(plan.parts.training), (1.0, 1.0))
+    found = _measure(model, memory.with_lines(lines or None), measured)
+    weight, saved = choose_weight(found.network, found.grams, found.overlap)
+    more = float(np.log(found.network).mean() - np.log(found.grams).mean())
+    if not weight:
+        return Chosen(None, more, saved)
+    memory = memory.weighted(weight)
+    if not lines:
+        return Chosen(memory, more, saved)
+    factors, saved_by_lines = _choose_factors(found, lines.find(found.contexts[:, memory.order]), weight)
+    known = KnownLines(lines.keys, factors) if min(factors) < 1 else None
+    return Chosen(memory.with_lines(known), more, saved, saved_by_lines / len(found.network))
 
 
-def _predicted(model: TextModel, memory: NgramMemory, stream: TokenStream) -> tuple[Doubles, ...]:
-    """Return the probabilities of a stream's tokens under the network and the memory, and the overlap of both, (N,) each."""
+def _choose_factors(found: Measured, kinds: npt.NDArray[np.int64], weight: float) -> tuple[tuple[float, ...], float]:
+    """Return the factors of known lines, see `KnownLines`, and the nats that they save.
+
+    kinds: of the line before each token, as `KnownLines.find` returns them.
+    """
+    ends = found.mixed_end(weight)
+    chosen = [choose_factor(ends[kinds == kind], int(found.ends[kinds == kind].sum())) for kind in (ONCE, MORE)]
+    return tuple(factor for factor, _ in chosen), sum(saved for _, saved in chosen)
+
+
+def _measure(model: TextModel, memory: NgramMemory, stream: TokenStream) -> Measured:
+    """Predict the tokens of a stream with the network and with the memory."""
     alone = dataclasses.replace(model, memory=None)
     ids = np.asarray(stream.ids[: stream.span])[None]
     contexts: Contexts = memory.read(ids, memory.start(1))[0]
     some = []
     for one in expectations(alone, stream):
-        network, grams = softmax(one.logits), memory.probabilities(contexts[one.places])
+        before = contexts[one.places]
+        network, grams = softmax(one.logits), memory.probabilities(before)
         wanted = np.arange(len(one.targets)), one.targets
-        some.append((network[wanted], grams[wanted], np.sqrt(network * grams).sum(axis=1)))
-    return tuple(map(np.concatenate, zip(*some, strict=True)))
+        overlap, ends = np.sqrt(network * grams).sum(axis=1), one.targets == BOUNDARY
+        some.append((before, network[wanted], grams[wanted], network[:, BOUNDARY], grams[:, BOUNDARY], overlap, ends))
+    return Measured(*map(np.concatenate, zip(*some, strict=True)))
