@@ -1,5 +1,6 @@
 """Measure what an n-gram memory and a cache are worth beside a network: nats a character, copies, seconds of writing."""
 
+import dataclasses
 import tempfile
 from contextlib import nullcontext
 from pathlib import Path
@@ -8,6 +9,7 @@ from typing import Any, NamedTuple
 from benchmarks.commands import Split, evaluate, novelty, sample_seconds
 from benchmarks.mixtures import compare_means
 from benchmarks.quality import split_of, trained_once
+from chargen.network.model_file import load_model, save_model
 
 Rows = list[dict[str, Any]]
 
@@ -66,15 +68,32 @@ def _measured(one: Measured, model: Path, split: Split) -> Rows:
     rows += [
         _row(f"{one.text}, second half, {how}, weight {weight:.2f}", nats, "nats") for how, (weight, nats) in means.items()
     ]
-    for way, options in WAYS.items():
-        found = novelty(model, *options, *one.drawn)
-        if one.text == "names":
-            rows.append(_row(f"{one.text}, {way}: lines of the corpus", len(found["exact"]) / found["lines"], "share"))
-        else:
-            rows.append(_row(f"{one.text}, {way}: within copies", found["copied_share"], "share"))
+    rows += [_copies(one, way, model, options) for way, options in WAYS.items()]
+    if unknowing := _without_lines(model):
+        figures = evaluate(unknowing, text=split.test)
+        rows.append(_row(f"{one.text}, lines, memory that knows no lines", figures["lines, memory"], "nats"))
+        rows.append(_copies(one, "with a memory that knows no lines", unknowing, WAYS[CHOSEN]))
     for what, options in WRITTEN:
         rows += [_row(f"{one.text}, {way}: {what}", sample_seconds(model, *WAYS[way], *options), "s") for way in TIMED]
     return rows
+
+
+def _copies(one: Measured, way: str, model: Path, options: tuple[object, ...]) -> dict[str, Any]:
+    """Return the share of what a model writes that its text has, too: of lines, or of characters within long copies."""
+    found = novelty(model, *options, *one.drawn)
+    if one.text == "names":
+        return _row(f"{one.text}, {way}: lines of the corpus", len(found["exact"]) / found["lines"], "share")
+    return _row(f"{one.text}, {way}: within copies", found["copied_share"], "share")
+
+
+def _without_lines(path: Path) -> Path | None:
+    """Write the same model with a memory that does not know the lines of its text, or return None if it knows none."""
+    model = load_model(path)
+    if model.memory is None or model.memory.lines is None:
+        return None
+    other = path.with_name("without-lines.safetensors")
+    save_model(other, dataclasses.replace(model, memory=model.memory.with_lines(None)))
+    return other
 
 
 def _row(what: str, value: float, unit: str) -> dict[str, Any]:

@@ -44,6 +44,7 @@ RECORDS = (
     Record("tinyshakespeare", "tinyshakespeare", minutes=10),
     Record("tinyshakespeare-best", "tinyshakespeare", minutes=30),
     Record("names", "names", minutes=5),
+    Record("names-best", "names", minutes=30),
     Record("nietzsche", "nietzsche", minutes=3),
     Record("nietzsche-best", "nietzsche", minutes=25),
     Record("nietzsche-classic", "nietzsche", config="wandb-video", epochs=12),

@@ -88,16 +88,18 @@ def choose_factor(ends: Doubles, repeated: int) -> tuple[float, float]:
     return float(FACTORS[best]), float(saved[best])
 
 
-def choose_weight(network: Doubles, memory: Doubles, overlap: Doubles) -> tuple[float, float]:
+def choose_weight(
+    network: Doubles, memory: Doubles, overlap: Doubles, weights: npt.NDArray[np.float64] = WEIGHTS
+) -> tuple[float, float]:
     """Return the weight of the memory for which a text costs least, and the nats a token that it then saves.
 
     network, memory: the probabilities of its tokens, (N,), under each. overlap: (N,), the sum over all tokens of the square
     root of the product of both.
     """
     roots = np.sqrt(network), np.sqrt(memory)
-    costs = [_cost(*roots, overlap, weight) for weight in WEIGHTS]
+    costs = [_cost(*roots, overlap, weight) for weight in weights]
     best = int(np.argmin(costs))
-    return float(WEIGHTS[best]), costs[0] - costs[best]
+    return float(weights[best]), _cost(*roots, overlap, 0) - costs[best]
 
 
 def _cost(network: Doubles, memory: Doubles, overlap: Doubles, weight: float) -> float:

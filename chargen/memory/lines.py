@@ -37,7 +37,8 @@ class KnownLines:
     def __init__(self, keys: Keys, factors: Sequence[float]) -> None:
         """Raise ValueError for keys that are not in order and for other factors."""
         self.keys, self.factors = keys, tuple(factors)
-        if len(keys) == 0 or not (np.diff(keys >> 1) > 0).all() or keys[0] >> 1 == INSIDE:
+        self._hashes = keys >> 1
+        if len(keys) == 0 or (self._hashes[1:] <= self._hashes[:-1]).any() or self._hashes[0] == INSIDE:
             raise ValueError("the lines of its memory are not in order")
         if len(self.factors) != len((ONCE, MORE)) or not all(0 < one <= 1 for one in self.factors):
             raise ValueError(f"the lines of its memory have the factors {self.factors}, expected two above 0 and up to 1")
@@ -50,9 +51,8 @@ class KnownLines:
     def find(self, hashes: Hashes) -> npt.NDArray[np.int64]:
         """Return ONCE, MORE or, for lines that are not known, -1, (N,)."""
         wanted = np.ascontiguousarray(hashes).view(np.uint32) >> 1
-        places = np.searchsorted(self.keys >> 1, wanted)
-        found = self.keys[np.minimum(places, len(self.keys) - 1)]
-        return np.where(found >> 1 == wanted, (found & 1).astype(np.int64), -1)
+        places = np.minimum(np.searchsorted(self._hashes, wanted), len(self.keys) - 1)
+        return np.where(self._hashes[places] == wanted, (self.keys[places] & 1).astype(np.int64), -1)
 
     def log_factors(self, hashes: Hashes) -> Singles:
         """Return what is added to the logit of the end after lines so far, (N,)."""

@@ -9,7 +9,8 @@ import numpy as np
 from chargen.corpus.documents import Document
 from chargen.corpus.vocabulary import CharacterVocabulary, Vocabulary
 from chargen.corpus.windows import tokenize
-from chargen.memory.building import build_grams
+from chargen.memory.building import build_grams, known_lines
+from chargen.memory.lines import KnownLines
 from chargen.memory.ngrams import NgramMemory
 from chargen.network.average import NetworkAverage
 from chargen.network.model_file import TextModel
@@ -66,16 +67,19 @@ def several(**fields: Any) -> TextModel:
     return replace(models[0], network=NetworkAverage([one.one_network for one in models]))
 
 
-def with_memory(model: TextModel, *, weight: float = 0.4) -> TextModel:
-    """Return a model with an n-gram memory of some text of its characters."""
+def with_memory(model: TextModel, *, weight: float = 0.4, knows_lines: bool = False) -> TextModel:
+    """Return a model with an n-gram memory of some text of its characters; knows_lines: as its lines, and of single ones."""
     vocabulary = model.vocabulary
     known = "".join(text for text in vocabulary if len(text) == 1)
     labels = vocabulary.labels or (None,)
     texts = [Document((known + known[::-1]) * 3, label=labels[-1]), Document(known[:2] * 4, label=labels[0])]
-    stream = tokenize(texts, vocabulary)
+    single = [Document(text * count, label=label) for label in labels for text in known[:3] for count in (1, 2, 2)]
+    stream = tokenize(texts + single if knows_lines else texts, vocabulary)
+    lines = KnownLines(known_lines([stream]), (0.3, 0.02)) if knows_lines else None
     grams = build_grams([stream], len(vocabulary), fewest=(0,) * 9)
     first_label = len(vocabulary) - len(vocabulary.labels)
-    return replace(model, memory=NgramMemory(grams, vocab_size=len(vocabulary), first_label=first_label, weight=weight))
+    sizes = {"vocab_size": len(vocabulary), "first_label": first_label}
+    return replace(model, memory=NgramMemory(grams, **sizes, weight=weight, lines=lines))
 
 
 def halved(model: TextModel) -> Network:

@@ -108,7 +108,7 @@ def test_it_writes_with_the_memory(
     vocabulary: Vocabulary, prompt: str, fields: dict[str, object], invoke: Invoke, program: Program, in_folder: Path
 ) -> None:
     alone = make_model(LSTM, vocabulary=vocabulary, **fields)
-    model = with_memory(alone)
+    model = with_memory(alone, knows_lines=fields == LINES)
     save_model(in_folder / "model.safetensors", model)
     asked = ["--seed", prompt, "--random-seed", "7", "--length", "60", "--count", "1"]
     text = written(program, model, *asked)
@@ -117,14 +117,16 @@ def test_it_writes_with_the_memory(
 
 
 @pytest.mark.parametrize("labels", [(), ("x", "y")])
-def test_probabilities_with_the_memory(labels: tuple[str, ...]) -> None:
-    model = with_memory(make_model(LSTM, vocabulary=CharacterVocabulary("abc", labels)))
+@pytest.mark.parametrize("knows_lines", [False, True])
+def test_probabilities_with_the_memory(labels: tuple[str, ...], knows_lines: bool) -> None:
+    fields = LINES if knows_lines and not labels else {}
+    model = with_memory(make_model(LSTM, vocabulary=CharacterVocabulary("abc", labels), **fields), knows_lines=knows_lines)
     names: dict[str, Any] = {"__name__": "program"}
     exec(make_script(model, "float32"), names)
     described = names["json"].loads(names["MODEL"])
     weights = names["unpack"](described["tensors"], "float32", names["WEIGHTS"])
     label = labels[0] if labels else ""
-    ids = [1, 2, 3, 3, 2, 1, 2, 1, 2]
+    ids = [1, 1, 3, 3, 2, 1, 2, 1, 2]
     for place in range(len(ids)):
         writer = names["Writer"](described, weights, names["Vocabulary"](described["vocabulary"]), ids[:place], label)
         expected, _ = begin(model.with_label(label) if label else model, np.array(ids[:place], np.intp), 1)

@@ -54,9 +54,9 @@ def read_in_node(model: TextModel, prompt: list[int], after: list[int], label: s
 @pytest.mark.parametrize("carried", [False, True])
 @pytest.mark.parametrize("labels", [(), ("x", "y")])
 @pytest.mark.parametrize("prompt", [[], [1], [1, 2, 3, 2, 1, 2, 3, 1, 1]])
-@pytest.mark.parametrize("remembers", [False, True])
-def test_logits_are_those_of_the_network(prompt: list[int], labels: tuple[str, ...], carried: bool, remembers: bool) -> None:
-    primer = (0,) * 4 if labels else (3, 2, 1, 2)
+@pytest.mark.parametrize("remembers", ["nothing", "n-grams", "lines"])
+def test_logits_are_those_of_the_network(prompt: list[int], labels: tuple[str, ...], carried: bool, remembers: str) -> None:
+    primer = (0,) * 4 if labels or remembers == "lines" else (3, 2, 1, 2)
     model = make_model(
         NetworkConfig(hidden_size=H, embedding_size=E, num_layers=2),
         vocabulary=CharacterVocabulary("abc", labels),
@@ -64,14 +64,14 @@ def test_logits_are_those_of_the_network(prompt: list[int], labels: tuple[str, .
         primer=primer,
         carried=carried,
     )
-    model = with_memory(model) if remembers else model
+    model = with_memory(model, knows_lines=remembers == "lines") if remembers != "nothing" else model
     label = labels[1] if labels else ""
-    after = [2, 3, 1, 1, 2]
+    after = [2, 3, 1, 1, 0, 2, 0, 3, 3, 0, 1]
     found = read_in_node(model, prompt, after, label)
     reading = model.with_label(label) if label else model
     logits, predictor = begin(reading, np.array(prompt, np.intp), 1)
     first = logits[0].copy()
     expected = [first, *[predictor.step(np.array([token]))[0].copy() for token in after], first]
-    if remembers:  # these are logarithms of probabilities
+    if remembers != "nothing":  # these are logarithms of probabilities
         np.testing.assert_allclose(np.exp(found), np.exp(expected), atol=1e-5)
     np.testing.assert_allclose(found, expected, atol=1e-4)

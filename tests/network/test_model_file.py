@@ -14,9 +14,11 @@ from chargen.corpus.vocabulary import CharacterVocabulary
 from chargen.corpus.windows import tokenize
 from chargen.errors import ConfigError, ModelFileError
 from chargen.memory.building import build_grams
+from chargen.memory.lines import KnownLines
 from chargen.memory.ngrams import NgramMemory
 from chargen.network.model_file import TextModel, load_model, read_metadata, save_model
 from chargen.network.network import Network, weight_shapes
+from chargen.network.tensor_file import NO_CHECKSUM, with_checksum
 from chargen.settings.schema import NetworkConfig
 
 CHARACTERS = "\nab\"'\u2028é\U0001f600"
@@ -158,6 +160,48 @@ def test_an_ngram_memory_is_read_as_it_was_written(remembering: Path) -> None:
     save_model(again, load_model(remembering))
     assert again.read_bytes() == remembering.read_bytes()
     assert memory.num_bytes == sum(array.nbytes for array in memory.arrays.values()) < 200
+
+
+@pytest.fixture
+def knowing_lines(remembering: Path) -> Path:
+    """Write a model whose memory knows lines."""
+    model, path = load_model(remembering), remembering.with_name("lines.safetensors")
+    assert model.memory is not None
+    lines = KnownLines(np.array([4, 9, 2**32 - 2], np.uint32), (0.5, 0.25))
+    save_model(path, replace(model, memory=model.memory.with_lines(lines)))
+    return path
+
+
+def test_known_lines_are_read_as_they_were_written(knowing_lines: Path) -> None:
+    memory, again = load_model(knowing_lines).memory, knowing_lines.with_name("again")
+    assert memory is not None
+    assert memory.lines is not None
+    assert (memory.lines.keys.tolist(), memory.lines.factors) == ([4, 9, 2**32 - 2], (0.5, 0.25))
+    save_model(again, load_model(knowing_lines))
+    assert again.read_bytes() == knowing_lines.read_bytes()
+
+
+@pytest.mark.parametrize(
+    ("change", "result"),
+    [
+        (lambda metadata, tensors: metadata["memory"].pop("lines"), "lines"),
+        (lambda metadata, tensors: metadata["memory"].update(lines=[]), "memory.lines"),
+        (lambda metadata, tensors: metadata["memory"].update(lines=[0.5]), "factors"),
+        (lambda metadata, tensors: metadata["memory"].update(lines=[0.5, 2.0]), "factors"),
+        (lambda metadata, tensors: metadata["memory"].update(lines=[0.5, "0.2"]), "float"),
+        (lambda metadata, tensors: metadata.update(networks=[]), "expected 1 to"),
+        (lambda metadata, tensors: tensors.pop("memory.lines"), "memory.lines"),
+        (lambda metadata, tensors: tensors["memory.lines"].fill(4), "not in order"),
+        (lambda metadata, tensors: tensors.update({"memory.lines": tensors["memory.lines"].astype(np.int32)}), "I32"),
+        (lambda metadata, tensors: tensors.update({"memory.lines": tensors["memory.lines"][None]}), "(1, 3)"),
+    ],
+)
+def test_damaged_lines_are_refused(
+    knowing_lines: Path, change: Callable[[dict[str, Any], dict[str, np.ndarray]], object], result: str
+) -> None:
+    rewrite(knowing_lines, lambda metadata, tensors: (metadata.update(sha256=NO_CHECKSUM), change(metadata, tensors)))
+    knowing_lines.write_bytes(with_checksum(knowing_lines.read_bytes()))
+    assert result in refused(knowing_lines)
 
 
 @pytest.mark.parametrize(

@@ -5,6 +5,7 @@ import re
 from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
+from random import Random
 from typing import Any
 
 import pytest
@@ -54,6 +55,34 @@ def test_training_reports_what_evaluate_measures(
     assert bits[0][1] < bits[1][1]
     memories = [load_model(path).memory for path in (trained.run.model, trained.run.last_model)]
     assert len({one.weight for one in memories if one}) == 1
+
+
+def test_lines_of_a_list_without_repetitions_are_hardly_repeated(train: Train, tmp_path: Path) -> None:
+    """Where a line of the text is complete, the probability of its end is that of the held-out lines."""
+    drawn = Random(1)
+    every = ("".join(drawn.choices("abc", k=drawn.choice([2, 3, 3, 4, 4, 4, 5, 5, 6, 7]))) for _ in range(5000))
+    lines = list(dict.fromkeys(every))[:400]
+    text = tmp_path / "lines.txt"
+    text.write_text("\n".join(lines), encoding="utf-8")
+    trained = train(text, *SETTINGS, "--hidden-size", 16, "--embedding", 8, "--epochs", 20, "--per-line")
+    told = re.search(r"both, at weight [\d.]+; ([\d.]+) if its ([\d,]+) lines are repeated ([\d.]+) times", trained.stderr)
+    assert told
+    model = load_model(trained.run.model)
+    assert model.memory is not None
+    assert model.memory.lines is not None
+    assert len(model.memory.lines.keys) == int(told[2]) == 280  # those that are not held out
+    assert model.memory.lines.factors[0] == pytest.approx(float(told[3]), rel=0.1)
+    assert model.memory.lines.factors[0] < 0.3
+    assert float(told[1]) == pytest.approx(bits_of(trained.run.path)["lines, memory"], abs=1e-3)
+    unknowing = tmp_path / "unknowing.safetensors"
+    save_model(unknowing, replace(model, memory=model.memory.with_lines(None)))
+    assert bits_of(trained.run.path, text)["lines, memory"] > bits_of(unknowing, text)["lines, memory"]
+
+    def repeated(path: Path) -> int:
+        written = chargen("sample", "--run", path, "--count", 300, "--no-distinct", "--random-seed", 1).stdout.split()
+        return len([line for line in written if line in lines[:280]])
+
+    assert 2 * repeated(trained.run.path) < repeated(unknowing)
 
 
 def test_an_option_leaves_it_out(train: Train, prose: Path) -> None:

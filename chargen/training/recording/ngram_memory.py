@@ -8,7 +8,7 @@ import numpy.typing as npt
 
 from chargen.corpus.vocabulary import BOUNDARY
 from chargen.corpus.windows import TokenStream
-from chargen.memory.building import WEIGHT, build_grams, choose_factor, choose_weight, known_lines
+from chargen.memory.building import WEIGHT, WEIGHTS, build_grams, choose_factor, choose_weight, known_lines
 from chargen.memory.lines import MORE, ONCE, KnownLines
 from chargen.memory.ngrams import Contexts, Doubles, NgramMemory
 from chargen.network.model_file import TextModel, load_model, save_model
@@ -95,10 +95,8 @@ def _describe(plan: TextPlan, memory: NgramMemory, chosen: Chosen, bits_per_char
     )
     if memory.lines:
         once, more_often = memory.lines.factors
-        line += (
-            f"; {with_lines:.3f} if its {len(memory.lines.keys):,} lines are repeated {once:.2g} times as often "
-            f"({more_often:.2g} times where they occur more than once)"
-        )
+        line += f"; {with_lines:.3f} if its {len(memory.lines.keys):,} lines are repeated {once:.2g} times as often"
+        line += f" ({more_often:.2g} times where they occur more than once)" if (memory.lines.keys & 1 == MORE).any() else ""
     return f"{line} (--no-memory leaves it out)"
 
 
@@ -117,26 +115,26 @@ def _choose(plan: TextPlan, model: TextModel) -> Chosen:
     measured = part_of(held_out, min(MOST_MEASURED, MOST_PROBABILITIES // len(vocabulary)))
     lines = model.reading == "line" and KnownLines(known_lines(plan.parts.training), (1.0, 1.0))
     found = _measure(model, memory.with_lines(lines or None), measured)
-    weight, saved = choose_weight(found.network, found.grams, found.overlap)
+    predicted = found.network, found.grams, found.overlap
     more = float(np.log(found.network).mean() - np.log(found.grams).mean())
-    if not weight:
-        return Chosen(None, more, saved)
-    memory = memory.weighted(weight)
-    if not lines:
-        return Chosen(memory, more, saved)
-    factors, saved_by_lines = _choose_factors(found, lines.find(found.contexts[:, memory.order]), weight)
-    known = KnownLines(lines.keys, factors) if min(factors) < 1 else None
-    return Chosen(memory.with_lines(known), more, saved, saved_by_lines / len(found.network))
+    weight, saved = choose_weight(*predicted)
+    if lines:
+        least, saved_at_least = choose_weight(*predicted, weights=WEIGHTS[1:])  # a memory that knows lines has a weight
+        factors, saved_by_lines = _choose_factors(found, lines.find(found.contexts[:, memory.order]), least)
+        if saved_at_least + saved_by_lines > saved:
+            known = KnownLines(lines.keys, factors)
+            return Chosen(memory.weighted(least).with_lines(known), more, saved_at_least, saved_by_lines)
+    return Chosen(memory.weighted(weight) if weight else None, more, saved)
 
 
 def _choose_factors(found: Measured, kinds: npt.NDArray[np.int64], weight: float) -> tuple[tuple[float, ...], float]:
-    """Return the factors of known lines, see `KnownLines`, and the nats that they save.
+    """Return the factors of known lines, see `KnownLines`, and the nats a token that they save.
 
     kinds: of the line before each token, as `KnownLines.find` returns them.
     """
     ends = found.mixed_end(weight)
     chosen = [choose_factor(ends[kinds == kind], int(found.ends[kinds == kind].sum())) for kind in (ONCE, MORE)]
-    return tuple(factor for factor, _ in chosen), sum(saved for _, saved in chosen)
+    return tuple(factor for factor, _ in chosen), sum(saved for _, saved in chosen) / len(ends)
 
 
 def _measure(model: TextModel, memory: NgramMemory, stream: TokenStream) -> Measured:
