@@ -7,6 +7,7 @@ import subprocess
 import sys
 from collections.abc import Callable
 from importlib.util import find_spec
+from itertools import count
 from pathlib import Path
 from typing import Any
 
@@ -83,6 +84,32 @@ def test_the_cost_of_a_training_is_measured_and_drawn(monkeypatch: pytest.Monkey
     rows = [row | {"varied": varied, "value": value} for varied, _, _ in plot.LAWS for value in (1, 2)]
     plot.draw_cost({"rows": rows}, tmp_path / "cost.svg")
     assert (tmp_path / "cost.svg").read_text(encoding="utf-8").count("<svg") == 1
+
+
+class PretendedWorker:
+    """Measures 1, 2, ... characters a second; the engine "broken" does not start."""
+
+    def __init__(self, engine: str, *_: object) -> None:
+        self._engine, self._rates = engine, count(1)
+
+    def wait_until_ready(self) -> None:
+        if self._engine == "broken":
+            raise RuntimeError("broken lstm A did not start:\nTraceback\nno such instruction")
+
+    def measure(self) -> float:
+        return float(next(self._rates))
+
+    def close(self) -> None:
+        """End nothing."""
+
+
+def test_an_engine_that_does_not_start_is_left_out(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> None:
+    monkeypatch.setattr(train, "Worker", PretendedWorker)
+    rates = train.rates_in_turns(["chargen", "broken", "torch"], "lstm", "A", turns=3)
+    assert rates == {"chargen": [1, 2, 3], "torch": [1, 2, 3]}
+    assert capsys.readouterr().err == "broken lstm A is left out: no such instruction\n"
+    with pytest.raises(RuntimeError, match="no such instruction"):
+        train.rates_in_turns(["broken", "torch"], "lstm", "A")
 
 
 @pytest.mark.skipif(find_spec("jax") is None, reason="jax is not installed: make test-backends installs it")

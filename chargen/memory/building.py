@@ -16,7 +16,7 @@ ORDER = 8
 FEWEST = (0, 0, 1, 1, 1, 1, 2, 2, 2)  # occurrences of an n-gram, by its length, to be kept
 MOST_TOKENS = 5_000_000  # to learn from; n-grams of more take gigabytes while they are counted
 WEIGHT = 0.25  # where there is no held-out text to choose it
-WEIGHTS = np.arange(0, 100) / 100  # to choose from
+WEIGHTS = np.arange(1, 100) / 100  # to choose from
 FACTORS = 2.0 ** (-np.arange(0, 40) / 4)  # of the ends of known lines, to choose from
 
 
@@ -88,21 +88,19 @@ def choose_factor(ends: Doubles, repeated: int) -> tuple[float, float]:
     return float(FACTORS[best]), float(saved[best])
 
 
-def choose_weight(
-    network: Doubles, memory: Doubles, overlap: Doubles, weights: npt.NDArray[np.float64] = WEIGHTS
-) -> tuple[float, float]:
-    """Return the weight of the memory for which a text costs least, and the nats a token that it then saves.
+def choose_weight(network: Doubles, memory: Doubles, overlap: Doubles) -> tuple[float, float]:
+    """Return the weight of the memory for which a text costs least, and the nats a token that it saves, or costs if below 0.
 
     network, memory: the probabilities of its tokens, (N,), under each. overlap: (N,), the sum over all tokens of the square
     root of the product of both.
     """
-    roots = np.sqrt(network), np.sqrt(memory)
-    costs = [_cost(*roots, overlap, weight) for weight in weights]
+    costs = [-np.log(mixed(network, memory, overlap, weight)).mean() for weight in WEIGHTS]
     best = int(np.argmin(costs))
-    return float(weights[best]), _cost(*roots, overlap, 0) - costs[best]
+    return float(WEIGHTS[best]), float(-np.log(network).mean() - costs[best])
 
 
-def _cost(network: Doubles, memory: Doubles, overlap: Doubles, weight: float) -> float:
-    """Return the nats a token under the mixture, given the roots of both probabilities; see chargen/memory/ngrams.py."""
+def mixed(network: Doubles, memory: Doubles, overlap: Doubles, weight: float) -> Doubles:
+    """Return the probabilities of a mixture, (N,), see chargen/memory/ngrams.py; the arguments are those of `choose_weight`."""
     total = (1 - weight) ** 2 + 2 * weight * (1 - weight) * overlap + weight**2
-    return float((np.log(total) - 2 * np.log((1 - weight) * network + weight * memory)).mean())
+    probabilities: Doubles = ((1 - weight) * np.sqrt(network) + weight * np.sqrt(memory)) ** 2 / total
+    return probabilities

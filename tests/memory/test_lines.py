@@ -77,6 +77,7 @@ def test_lines_are_known_by_how_often_they_occur() -> None:
 
 def test_lines_that_were_cut_are_not_known() -> None:
     assert len(known_lines([stream_of("ab", "abc", ends=False), stream_of("b")])) == 1
+    assert len(known_lines([stream_of("ab", ends=False)])) == 0
 
 
 def test_labelled_lines_are_known_with_their_label() -> None:

@@ -8,7 +8,7 @@ import numpy.typing as npt
 
 from chargen.corpus.vocabulary import BOUNDARY
 from chargen.corpus.windows import TokenStream
-from chargen.memory.building import WEIGHT, WEIGHTS, build_grams, choose_factor, choose_weight, known_lines
+from chargen.memory.building import WEIGHT, build_grams, choose_factor, choose_weight, known_lines, mixed
 from chargen.memory.lines import MORE, ONCE, KnownLines
 from chargen.memory.ngrams import Contexts, Doubles, NgramMemory
 from chargen.network.model_file import TextModel, load_model, save_model
@@ -25,7 +25,7 @@ MOST_PROBABILITIES = 1 << 25  # of all tokens after these; fewer tokens are meas
 class Chosen(NamedTuple):
     """A memory, None if it does not help.
 
-    more, saved: nats a token by which held-out text costs more under the memory alone than under the network alone, and less
+    more, saved: nats a token by which held-out text costs more under the n-grams alone than under the network alone, and less
     under both; None where nothing is held out. saved_by_lines: what it costs less if the memory also knows the text's lines.
     """
 
@@ -48,12 +48,6 @@ class Measured(NamedTuple):
     grams_end: Doubles
     overlap: Doubles
     ends: npt.NDArray[np.bool_]
-
-    def mixed_end(self, weight: float) -> Doubles:
-        """Return the probability of the end under the mixture."""
-        total = (1 - weight) ** 2 + 2 * weight * (1 - weight) * self.overlap + weight**2
-        mixed: Doubles = ((1 - weight) * np.sqrt(self.network_end) + weight * np.sqrt(self.grams_end)) ** 2 / total
-        return mixed
 
 
 def add_memory_to_run(plan: TextPlan, run: RunDirectory, bits_per_character: float) -> str:
@@ -113,18 +107,21 @@ def _choose(plan: TextPlan, model: TextModel) -> Chosen:
     if held_out is None:
         return Chosen(memory)
     measured = part_of(held_out, min(MOST_MEASURED, MOST_PROBABILITIES // len(vocabulary)))
-    lines = model.reading == "line" and KnownLines(known_lines(plan.parts.training), (1.0, 1.0))
-    found = _measure(model, memory.with_lines(lines or None), measured)
-    predicted = found.network, found.grams, found.overlap
+    lines = _lines(plan) if model.reading == "line" else None
+    found = _measure(model, memory.with_lines(lines), measured)
     more = float(np.log(found.network).mean() - np.log(found.grams).mean())
-    weight, saved = choose_weight(*predicted)
+    weight, saved = choose_weight(found.network, found.grams, found.overlap)
+    memory, saved_by_lines = memory.weighted(weight), 0.0
     if lines:
-        least, saved_at_least = choose_weight(*predicted, weights=WEIGHTS[1:])  # a memory that knows lines has a weight
-        factors, saved_by_lines = _choose_factors(found, lines.find(found.contexts[:, memory.order]), least)
-        if saved_at_least + saved_by_lines > saved:
-            known = KnownLines(lines.keys, factors)
-            return Chosen(memory.weighted(least).with_lines(known), more, saved_at_least, saved_by_lines)
-    return Chosen(memory.weighted(weight) if weight else None, more, saved)
+        factors, saved_by_lines = _choose_factors(found, lines.find(found.contexts[:, memory.order]), weight)
+        memory = memory.with_lines(KnownLines(lines.keys, factors) if saved_by_lines > 0 else None)
+    return Chosen(memory if saved + saved_by_lines > 0 else None, more, saved, saved_by_lines)
+
+
+def _lines(plan: TextPlan) -> KnownLines | None:
+    """Return the lines of the training text, with factors that change nothing; None if there are none that end."""
+    keys = known_lines(plan.parts.training)
+    return KnownLines(keys, (1.0, 1.0)) if len(keys) else None
 
 
 def _choose_factors(found: Measured, kinds: npt.NDArray[np.int64], weight: float) -> tuple[tuple[float, ...], float]:
@@ -132,7 +129,7 @@ def _choose_factors(found: Measured, kinds: npt.NDArray[np.int64], weight: float
 
     kinds: of the line before each token, as `KnownLines.find` returns them.
     """
-    ends = found.mixed_end(weight)
+    ends = mixed(found.network_end, found.grams_end, found.overlap, weight)
     chosen = [choose_factor(ends[kinds == kind], int(found.ends[kinds == kind].sum())) for kind in (ONCE, MORE)]
     return tuple(factor for factor, _ in chosen), sum(saved for _, saved in chosen) / len(ends)
 
