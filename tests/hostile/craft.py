@@ -9,8 +9,13 @@ from typing import Any
 
 import numpy as np
 
+from chargen.corpus.documents import Document
 from chargen.corpus.vocabulary import ByteVocabulary, CharacterVocabulary, Vocabulary
+from chargen.corpus.windows import tokenize
 from chargen.corpus.words import BpeVocabulary, WordVocabulary
+from chargen.memory.building import build_grams, known_lines
+from chargen.memory.lines import KnownLines
+from chargen.memory.ngrams import NgramMemory
 from chargen.network.average import NetworkAverage
 from chargen.network.model_file import TextModel, save_model
 from chargen.network.network import Network, weight_shapes
@@ -41,7 +46,7 @@ def _text_model(vocabulary: Vocabulary, **config: Any) -> TextModel:
 
 
 def text_models() -> dict[str, TextModel]:
-    """Return a small model for each kind of tokens and cell."""
+    """Return a small model for each kind of tokens and cell, and one with a memory."""
     merges = [("a", "b"), ("ab", "c")]
     return {
         "characters": _text_model(CharacterVocabulary("\nabc\u00e9\U0001f600"), num_layers=2, layer_norm=True),
@@ -49,7 +54,17 @@ def text_models() -> dict[str, TextModel]:
         "words": _text_model(WordVocabulary(["a", " b", "\u4e16"], ["x", "y"], num_characters=4), cell="gru"),
         "bpe": _text_model(BpeVocabulary("abc", merges), cell="gru", reset_after=False, embedding_norm="batch"),
         "several": _several(CharacterVocabulary("abc")),
+        "memory": _remembering(_text_model(CharacterVocabulary("abc"))),
     }
+
+
+def _remembering(model: TextModel) -> TextModel:
+    """Return a model with an n-gram memory that knows lines."""
+    vocab_size = len(model.vocabulary)
+    stream = tokenize([Document(line) for line in ("ab", "cab", "ab", "abc")], model.vocabulary)
+    lines = KnownLines(known_lines([stream]), (0.5, 0.25))
+    grams = build_grams([stream], vocab_size)
+    return replace(model, memory=NgramMemory(grams, vocab_size=vocab_size, first_label=vocab_size, weight=0.25, lines=lines))
 
 
 def _several(vocabulary: Vocabulary) -> TextModel:

@@ -19,7 +19,7 @@ ODD_TOKENS = ["NaN", "Infinity", "-Infinity", "1e999", "-1e999", "1" * 5000, "["
 
 def mutate(content: bytes, rng: np.random.Generator) -> bytes:
     """Damage a valid file at random; many results have the right checksum."""
-    ways = (flip_bits, truncate, splice, change_metadata, change_metadata, change_header, change_json_text, change_weights)
+    ways = (flip_bits, truncate, splice, change_metadata, change_header, change_json_text, change_weights, change_tensors)
     return ways[rng.integers(len(ways))](content, rng)
 
 
@@ -70,13 +70,20 @@ def change_json_text(content: bytes, rng: np.random.Generator) -> bytes:
     return join(_insert_token(raw.decode(), rng), data)
 
 
+def change_tensors(content: bytes, rng: np.random.Generator) -> bytes:
+    """Flip bits of the tensors, such as those of a memory's tree; the checksum is right."""
+    metadata, header, data = parts(content)
+    return build(metadata, header, flip_bits(data, rng, int(rng.integers(1, 4))))
+
+
 def change_weights(content: bytes, rng: np.random.Generator) -> bytes:
     """Set some weights to odd values; the checksum is right."""
     metadata, header, data = parts(content)
-    values = np.frombuffer(data, np.float32).copy()
+    end = len(data) // 4 * 4  # the arrays of a memory may end anywhere
+    values = np.frombuffer(data[:end], np.float32).copy()
     odd = [np.nan, np.inf, -np.inf, 3e38, -3e38, 1e-45, -0.0, 1e9]
     values[rng.integers(len(values), size=5)] = odd[rng.integers(len(odd))]
-    return build(metadata, header, values.tobytes())
+    return build(metadata, header, values.tobytes() + data[end:])
 
 
 def _insert_token(text: str, rng: np.random.Generator) -> str:
