@@ -17,6 +17,7 @@ FEWEST = (0, 0, 1, 1, 1, 1, 2, 2, 2)  # occurrences of an n-gram, by its length,
 MOST_TOKENS = 5_000_000  # to learn from; n-grams of more take gigabytes while they are counted
 WEIGHT = 0.25  # where there is no held-out text to choose it
 WEIGHTS = np.arange(1, 100) / 100  # to choose from
+LONGEST_LINE = 1000  # tokens of a known line, with the boundary before it; longer ones are not repeated by chance
 FACTORS = 2.0 ** (-np.arange(0, 40) / 4)  # of the ends of known lines, to choose from
 
 
@@ -61,20 +62,22 @@ def _documents(stream: TokenStream, most: int) -> tuple[Integers, Integers]:
 
 
 def known_lines(streams: Sequence[TokenStream]) -> Keys:
-    """Return the keys of the lines of streams, see `KnownLines`; without those that are empty or were cut."""
+    """Return the keys of the lines of streams, see `KnownLines`; without those that are empty, very long or cut."""
     return count_lines(np.concatenate([_line_hashes(stream, MOST_TOKENS // len(streams)) for stream in streams]))
 
 
 def _line_hashes(stream: TokenStream, most: int) -> npt.NDArray[np.int32]:
-    """Return the hash of each line within so many tokens of a stream."""
-    ids = np.asarray(stream.ids[: most + 1])
-    starts = stream.starts[stream.starts < len(ids)]  # the last one ends the last line, or begins one that is cut
+    """Return the hash of each whole line of up to LONGEST_LINE tokens within so many tokens of a stream."""
+    starts = stream.starts[stream.starts <= most]  # the last one ends the last line, or begins one that is cut
+    lengths = np.diff(starts)
+    chosen = (lengths > 1) & (lengths <= LONGEST_LINE)
+    chosen[stream.unended[stream.unended < len(chosen)]] = False
+    ids = np.asarray(stream.ids[: starts[-1]])[np.repeat(chosen, lengths)]
+    ends = np.cumsum(lengths[chosen])
     begins = np.zeros((1, len(ids)), bool)
-    begins[0, starts] = True
+    begins[0, ends - lengths[chosen]] = True
     (hashes,) = read_lines(ids[None], begins, np.full(1, INSIDE, np.int32))
-    whole = np.diff(starts) > 1
-    whole[stream.unended[stream.unended < len(whole)]] = False
-    return hashes[starts[1:][whole] - 1]
+    return hashes[ends - 1]
 
 
 def choose_factor(ends: Doubles, repeated: int) -> tuple[float, float]:

@@ -13,7 +13,7 @@ from chargen.corpus.vocabulary import CharacterVocabulary
 from chargen.corpus.windows import TokenStream, tokenize
 from chargen.insight.evaluation import EncodedText, evaluate_as_read, evaluate_blocks
 from chargen.memory import ngrams
-from chargen.memory.building import FACTORS, build_grams, choose_factor, known_lines
+from chargen.memory.building import FACTORS, LONGEST_LINE, build_grams, choose_factor, known_lines
 from chargen.memory.lines import INSIDE, MORE, ONCE, KnownLines, read_lines
 from chargen.memory.ngrams import NgramMemory
 from chargen.memory.pruning import prune
@@ -78,6 +78,12 @@ def test_lines_are_known_by_how_often_they_occur() -> None:
 def test_lines_that_were_cut_are_not_known() -> None:
     assert len(known_lines([stream_of("ab", "abc", ends=False), stream_of("b")])) == 1
     assert len(known_lines([stream_of("ab", ends=False)])) == 0
+
+
+def test_very_long_lines_are_not_known() -> None:
+    lines = KnownLines(known_lines([stream_of("a" * (LONGEST_LINE - 1), "ab", "a" * LONGEST_LINE)]), (0.5, 0.25))
+    found = lines.find(np.concatenate([hash_of("a" * length) for length in (LONGEST_LINE - 1, LONGEST_LINE)]))
+    assert (len(lines.keys), found.tolist()) == (2, [ONCE, -1])
 
 
 def test_labelled_lines_are_known_with_their_label() -> None:

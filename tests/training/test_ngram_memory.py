@@ -65,7 +65,10 @@ def test_lines_of_a_list_without_repetitions_are_hardly_repeated(train: Train, t
     text = tmp_path / "lines.txt"
     text.write_text("\n".join(lines), encoding="utf-8")
     trained = train(text, *SETTINGS, "--hidden-size", 16, "--embedding", 8, "--epochs", 20, "--per-line")
-    told = re.search(r"both, at weight [\d.]+; ([\d.]+) if its ([\d,]+) lines are repeated ([\d.]+) times", trained.stderr)
+    told = re.search(
+        r"both, at weight [\d.]+; ([\d.]+) if the ([\d,]+) lines of the training text are repeated ([\d.]+) times",
+        trained.stderr,
+    )
     assert told
     model = load_model(trained.run.model)
     assert model.memory is not None

@@ -89,7 +89,8 @@ def _describe(plan: TextPlan, memory: NgramMemory, chosen: Chosen, bits_per_char
     )
     if memory.lines:
         once, more_often = memory.lines.factors
-        line += f"; {with_lines:.3f} if its {len(memory.lines.keys):,} lines are repeated {once:.2g} times as often"
+        count = f"{len(memory.lines.keys):,}"
+        line += f"; {with_lines:.3f} if the {count} lines of the training text are repeated {once:.2g} times as often"
         line += f" ({more_often:.2g} times where they occur more than once)" if (memory.lines.keys & 1 == MORE).any() else ""
     return f"{line} (--no-memory leaves it out)"
 
