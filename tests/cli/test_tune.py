@@ -23,6 +23,7 @@ SMALL = ["--backend", "numpy", "--hidden-size", "6", "--embedding", "5", "--cont
 SEARCH = ["--search", "training.learning_rate=1e-4..1e-1"]
 PLAIN = ["tune", "text.txt", *SMALL, "--config", "plain"]
 TUNE = [*PLAIN, *SEARCH]
+EPOCHS = 15  # of a trial that is interrupted after the first
 
 
 @pytest.fixture
@@ -185,7 +186,7 @@ def wait_for(path: Path, process: subprocess.Popen[str]) -> None:
 @pytest.mark.usefixtures("text")
 def test_an_interrupted_trial_goes_on_at_the_next_start(invoke: Invoke, sent: signal.Signals, code: int) -> None:
     """And ends with the same bytes as one that never was."""
-    options = ("--trials", 1, "--epochs", 40, "--checkpoint-steps", 3)
+    options = ("--trials", 1, "--epochs", EPOCHS, "--checkpoint-steps", 3)
     run = RunDirectory(Path("runs/text-tune/trial-000"))
     process = started(*options)
     wait_for(run.metrics, process)
@@ -199,9 +200,9 @@ def test_an_interrupted_trial_goes_on_at_the_next_start(invoke: Invoke, sent: si
     with FileLock(run.lock, timeout=60):  # a trial outlives the command that was killed by some moments
         pass
     epochs = len(run.metrics.read_text(encoding="utf-8").splitlines()) - 1
-    assert epochs < 40
+    assert epochs < EPOCHS
     (trial,) = tuned(invoke, *options)["trials"]
-    assert (trial["trial"], trial["state"], trial["epochs"]) == ("trial-000", "finished", 40)
+    assert (trial["trial"], trial["state"], trial["epochs"]) == ("trial-000", "finished", EPOCHS)
     whole = invoke("train", "--config", "runs/text-tune/best.toml", "-q")
     assert RunDirectory(Path(whole.stdout.strip())).metrics.read_text() == run.metrics.read_text()
     assert RunDirectory(Path(whole.stdout.strip())).model.read_bytes() == run.model.read_bytes()
@@ -212,7 +213,7 @@ def test_an_interrupted_trial_goes_on_at_the_next_start(invoke: Invoke, sent: si
 def test_what_kills_a_trial_does_not_kill_the_search() -> None:
     """The trial goes on from its last checkpoint."""
     run = RunDirectory(Path("runs/text-tune/trial-000"))
-    process = started("--trials", 2, "--epochs", 30)
+    process = started("--trials", 2, "--epochs", EPOCHS)
     wait_for(run.metrics, process)
     (worker,) = Path(f"/proc/{process.pid}/task/{process.pid}/children").read_text(encoding="utf-8").split()
     os.kill(int(worker), signal.SIGKILL)

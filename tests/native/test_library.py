@@ -1,5 +1,6 @@
 """Libraries are built once, whole and for this processor, or there are none and it is said why."""
 
+import os
 import subprocess
 from collections.abc import Iterator
 from pathlib import Path
@@ -7,21 +8,36 @@ from pathlib import Path
 import pytest
 
 from chargen.native import building, library
-from chargen.native.library import AVX2, AVX512, BFLOAT16, Kernels, NoKernelsError
+from chargen.native.library import AVX2, AVX512, BFLOAT16, Instructions, Kernels, NoKernelsError
 
+COMPILE = building.compile_library
 WARNINGS = ("-Wall", "-Wextra", "-Werror", "-Wno-unused-parameter", "-Wno-missing-field-initializers", "-Wno-psabi")
 
 
+@pytest.fixture(scope="module")
+def compiled() -> dict[Instructions, bytes]:
+    """What the compiler made in earlier tests: it takes seconds."""
+    return {}
+
+
 @pytest.fixture(autouse=True)
-def empty_cache(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Path]:
+def empty_cache(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, compiled: dict[Instructions, bytes]) -> Iterator[Path]:
     """Nothing is built yet, and nothing that this test loads is known to the next."""
     if building.compiler() is None or not AVX2.needs <= library.processor_flags():
         pytest.skip("there is no compiler, or no processor that the kernels are for")
     monkeypatch.setenv("CHARGEN_CACHE", str(tmp_path))
     monkeypatch.setenv("CHARGEN_NATIVE", "avx2")
+    monkeypatch.setattr(building, "compile_library", lambda wanted: compiled_once(wanted, compiled))
     forget()
     yield tmp_path / "native"
     forget()
+
+
+def compiled_once(instructions: Instructions, compiled: dict[Instructions, bytes]) -> bytes:
+    """Return a library as `building.compile_library` does, and fail as it does if there is no compiler that works."""
+    if instructions not in compiled or "CC" in os.environ:
+        compiled[instructions] = COMPILE(instructions)
+    return compiled[instructions]
 
 
 def forget() -> None:

@@ -1,7 +1,7 @@
-"""`python -m tests.training.first_steps BACKEND FOLDER` trains small networks of every kind for 20 steps, a step at a time.
+"""`python -m tests.training.first_steps BACKEND FOLDER FORM...` trains a small network of each form for 20 steps, one at a time.
 
-Into FOLDER go, for each form, the losses of the steps, the weights before and after them, and the weights of a training that
-was stopped after half of them and went on in another trainer; and what float16 does to a step that is too large for it.
+Into FOLDER go, for each of `FORMS`, the losses of the steps, the weights before and after them, and the weights of a training that
+was stopped after half of them and went on in another trainer; for the form float16 what it does to a step that is too large for it.
 """
 
 import sys
@@ -82,11 +82,14 @@ def half_precision(trainer: Any) -> dict[str, Any]:
     return found
 
 
-def main(backend: str, folder: Path) -> None:
-    """Train every form."""
+def main(backend: str, folder: Path, *forms: str) -> None:
+    """Train networks of some forms."""
     memory.WORK_PER_EXECUTION = 1.0  # a step at a time
     load_backend(backend)
-    for form in FORMS:
+    for form in forms:
+        if form == "float16":
+            np.savez(folder / f"{backend}-{form}.npz", **half_precision(make_trainer(form, backend, folder)))
+            continue
         trainer, other = make_trainer(form, backend, folder), make_trainer(form, backend, folder)
         arrays = {f"before.{name}": weight for name, weight in trainer.network().weights.items()}
         trainer.begin_epoch()
@@ -97,8 +100,7 @@ def main(backend: str, folder: Path) -> None:
         arrays |= {f"after.{name}": weight for name, weight in trainer.network().weights.items()}
         arrays |= {f"resumed.{name}": weight for name, weight in other.network().weights.items()}
         np.savez(folder / f"{backend}-{form}.npz", **arrays)
-    np.savez(folder / f"{backend}-float16.npz", **half_precision(make_trainer("float16", backend, folder)))
 
 
 if __name__ == "__main__":
-    main(sys.argv[1], Path(sys.argv[2]))
+    main(sys.argv[1], Path(sys.argv[2]), *sys.argv[3:])

@@ -30,18 +30,19 @@ OTHERS = [pytest.param(name, marks=needs(name)) for name in ("jax", "torch")]
 
 @pytest.fixture(scope="module")
 def first_steps(tmp_path_factory: pytest.TempPathFactory) -> Callable[[str, str], dict[str, np.ndarray]]:
-    """Return what `tests.training.first_steps` wrote of a backend and a form; each backend is run once."""
-    folder, done = tmp_path_factory.mktemp("steps"), set()
+    """Return what `tests.training.first_steps` wrote of a backend and a form; float16 and all others are run once each."""
+    folder = tmp_path_factory.mktemp("steps")
     (folder / "prose.txt").write_text("the cat sat on the mat.\nthe dog sat on the log.\n" * 25, encoding="utf-8")
     reviews = [f"the {noun} was {word},{word > 'e'}" for noun in ("film", "plot", "cast") for word in ("good", "bad")]
     (folder / "reviews.csv").write_text("review,label\n" + "\n".join(reviews * 20) + "\n", encoding="utf-8")
 
     def read(backend: str, form: str) -> dict[str, np.ndarray]:
-        if backend not in done:
-            command = [sys.executable, "-m", "tests.training.first_steps", backend, str(folder)]
+        path = folder / f"{backend}-{form}.npz"
+        if not path.exists():
+            forms = FORMS if form in FORMS else [form]
+            command = [sys.executable, "-m", "tests.training.first_steps", backend, str(folder), *forms]
             subprocess.run(command, cwd=REPOSITORY, env=os.environ | ONE_THREAD, check=True)
-            done.add(backend)
-        with np.load(folder / f"{backend}-{form}.npz") as arrays:
+        with np.load(path) as arrays:
             return dict(arrays)
 
     return read
