@@ -238,171 +238,13 @@ static void pack_transposed(const float *from, long high, long next, long H, wor
     }
 }
 
-/* ---------- cells ---------- */
-
-/* The pointwise part of a cell, for n numbers: some rows of a block of units. `before` and `after` are the state that is kept
- * in float32 from step to step: an LSTM's cell state, or the hidden state of the others; they may be the same array. The sums
- * become the gates, in place.
- * Backward, `d_carried` holds the gradient of `after`, without what comes by `d_hidden`, and then that of `before`. */
-#define FORWARD(name) void name(long n, float *gates, const float *before, float *after, float *hidden)
-#define BACKWARD(name) \
-    void name(long n, const float *gates, const float *before, const float *after, const float *d_hidden, float *d_carried, \
-              float *d_sums)
-/* Some cells have a middle state, which follows from the sums and `before`, and adds to sums by products of its own. */
-#define MIDDLE(name) void name(long n, float *gates, const float *before, float *middle)
-#define MIDDLE_BACKWARD(name) \
-    void name(long n, const float *gates, const float *before, const float *d_middle, float *d_carried, float *d_sums)
-
-typedef struct {
-    long slots;     /* what a unit adds up */
-    long gates;     /* of a kernel; the first so many slots are what the inputs add to */
-    long first;     /* slot of those that the hidden state adds to */
-    long recurrent; /* how many of them */
-    long middle;    /* the first so many slots are what a middle state adds to; 0 without one */
-    long gate[6];   /* which of a kernel's gates, in the order of the layer's weights, a slot belongs to */
-    int has_cell;   /* a state beside the hidden one */
-    FORWARD((*forward));
-    BACKWARD((*backward)); /* with a middle state, of the slots that its own backward leaves out */
-    MIDDLE((*to_middle));
-    MIDDLE_BACKWARD((*middle_backward)); /* of the last slots, from `early` on */
-    long early;
-} Cell;
-
-#define EACH(u, n) for (long u = 0; u < (n); u += WIDTH)
-
-static FORWARD(tanh_forward) {
-    EACH(u, n) store(after + u, hyperbolic_tangent(load(gates + u)));
-}
-static BACKWARD(tanh_backward) {
-    EACH(u, n) {
-        vec h = load(after + u);
-        store(d_sums + u, load(d_hidden + u) * (1 - h * h));
-        store(d_carried + u, all(0));
-    }
-}
-
-static FORWARD(relu_forward) {
-    EACH(u, n) store(after + u, positive(load(gates + u)));
-}
-static BACKWARD(relu_backward) {
-    EACH(u, n) {
-        store(d_sums + u, (vec)((ints)load(d_hidden + u) & (load(after + u) > 0)));
-        store(d_carried + u, all(0));
-    }
-}
-
-static FORWARD(lstm_forward) {
-    EACH(u, n) {
-        float *at = gates + u;
-        vec i = sigmoid(load(at)), f = sigmoid(load(at + n)), o = sigmoid(load(at + 3 * n));
-        vec g = hyperbolic_tangent(load(at + 2 * n));
-        vec c = f * load(before + u) + i * g;
-        store(at, i), store(at + n, f), store(at + 2 * n, g), store(at + 3 * n, o);
-        store(after + u, c);
-        store(hidden + u, o * hyperbolic_tangent(c));
-    }
-}
-static BACKWARD(lstm_backward) {
-    EACH(u, n) {
-        const float *at = gates + u;
-        float *to = d_sums + u;
-        vec i = load(at), f = load(at + n), g = load(at + 2 * n), o = load(at + 3 * n);
-        vec dh = load(d_hidden + u), tanh_c = hyperbolic_tangent(load(after + u));
-        vec dc = load(d_carried + u) + dh * o * (1 - tanh_c * tanh_c);
-        store(to, dc * g * (i - i * i));
-        store(to + n, dc * load(before + u) * (f - f * f));
-        store(to + 2 * n, dc * i * (1 - g * g));
-        store(to + 3 * n, dh * tanh_c * (o - o * o));
-        store(d_carried + u, dc * f);
-    }
-}
-
-/* A GRU's slots: candidate, update, reset and, where the reset gate comes after the product, that product. */
-static FORWARD(gru_forward) {
-    EACH(u, n) {
-        float *at = gates + u;
-        vec z = sigmoid(load(at + n)), r = sigmoid(load(at + 2 * n));
-        vec c = hyperbolic_tangent(load(at) + r * load(at + 3 * n));
-        store(at, c), store(at + n, z), store(at + 2 * n, r);
-        store(after + u, c + z * (load(before + u) - c));
-    }
-}
-static BACKWARD(gru_backward) {
-    EACH(u, n) {
-        const float *at = gates + u;
-        float *to = d_sums + u;
-        vec c = load(at), z = load(at + n), r = load(at + 2 * n), dh = load(d_hidden + u);
-        vec dc = dh * (1 - z) * (1 - c * c);
-        store(to, dc);
-        store(to + n, dh * (load(before + u) - c) * (z - z * z));
-        store(to + 2 * n, dc * load(at + 3 * n) * (r - r * r));
-        store(to + 3 * n, dc * r);
-        store(d_carried + u, dh * z);
-    }
-}
-
-static MIDDLE(gru_reset) {
-    EACH(u, n) {
-        vec r = sigmoid(load(gates + 2 * n + u));
-        store(gates + n + u, sigmoid(load(gates + n + u)));
-        store(gates + 2 * n + u, r);
-        store(middle + u, r * load(before + u));
-    }
-}
-static FORWARD(gru_after_reset) {
-    EACH(u, n) {
-        vec c = hyperbolic_tangent(load(gates + u)), z = load(gates + n + u);
-        store(gates + u, c);
-        store(after + u, c + z * (load(before + u) - c));
-    }
-}
-static BACKWARD(gru_backward_to_reset) {
-    EACH(u, n) {
-        vec c = load(gates + u), z = load(gates + n + u), dh = load(d_hidden + u);
-        store(d_sums + u, dh * (1 - z) * (1 - c * c));
-        store(d_sums + n + u, dh * (load(before + u) - c) * (z - z * z));
-        store(d_carried + u, dh * z);
-    }
-}
-static MIDDLE_BACKWARD(gru_reset_backward) {
-    EACH(u, n) {
-        vec r = load(gates + 2 * n + u), d = load(d_middle + u);
-        store(d_sums + 2 * n + u, d * load(before + u) * (r - r * r));
-        store(d_carried + u, load(d_carried + u) + d * r);
-    }
-}
-
-/* A multiplicative LSTM's slots: those of an LSTM, and the two factors of the middle state: of the inputs, of the state. */
-static MIDDLE(mlstm_product) {
-    EACH(u, n) store(middle + u, load(gates + 4 * n + u) * load(gates + 5 * n + u));
-}
-static MIDDLE_BACKWARD(mlstm_product_backward) {
-    EACH(u, n) {
-        vec d = load(d_middle + u);
-        store(d_sums + 4 * n + u, d * load(gates + 5 * n + u));
-        store(d_sums + 5 * n + u, d * load(gates + 4 * n + u));
-    }
-}
-
-static const Cell CELLS[] = {
-    {1, 1, 0, 1, 0, {0}, 0, tanh_forward, tanh_backward, NULL, NULL, 1},
-    {1, 1, 0, 1, 0, {0}, 0, relu_forward, relu_backward, NULL, NULL, 1},
-    {4, 4, 0, 4, 0, {0, 1, 2, 3}, 1, lstm_forward, lstm_backward, NULL, NULL, 4},
-    {4, 3, 1, 3, 0, {2, 0, 1, 2}, 0, gru_forward, gru_backward, NULL, NULL, 4},
-    {3, 3, 1, 2, 1, {2, 0, 1}, 0, gru_after_reset, gru_backward_to_reset, gru_reset, gru_reset_backward, 2},
-    {6, 5, 5, 1, 4, {0, 1, 2, 3, 4, 4}, 1, lstm_forward, lstm_backward, mlstm_product, mlstm_product_backward, 4},
-};
-
-/* Whether the hidden state, or a middle state, adds to a slot. */
-INLINE int joins(const Cell *cell, long slot) { return slot >= cell->first && slot < cell->first + cell->recurrent; }
-INLINE int joins_middle(const Cell *cell, long slot) { return slot < cell->middle; }
-
 /* ---------- a layer ---------- */
 
 /* What a caller gives; chargen/native/layer.py has the same fields. With `ids` the products of the inputs are looked up in a
  * table, otherwise computed from x. Arrays of all steps have `all_rows` rows a step, of which B belong to this call. */
 typedef struct {
     long cell, T, B, all_rows, D, H, V;           /* D is 0 with ids, V without */
+    long masks;                                   /* of the hidden state: none, one, or one for each slot that it adds to */
     long threads, together;                       /* that share the rows; or the units of each step if above 1 */
     const int32_t *ids;                           /* (T, all_rows), ENDED after the end of a row */
     const float *table;                           /* (V, gates H), with the bias in it */
@@ -410,6 +252,7 @@ typedef struct {
     const float *recurrent_kernel;                /* (H, gates H) */
     const float *recurrent_bias;                  /* (gates H) of a GRU whose reset gate comes after the product, else NULL */
     const float *h0, *c0;                         /* (B, H); c0 of an LSTM */
+    const float *mask;                            /* (masks, all_rows, H), what it is multiplied with before its products */
     float *packed;                                /* weights as `pack_layer` has packed them, or NULL */
     float *kept;                                  /* what backward needs, `kept_floats` numbers a row; NULL keeps nothing */
     float *h, *last_cell;                         /* (T, all_rows, H), (B, H) */
@@ -432,13 +275,16 @@ static void *take(Space *space, long count) { /* numbers of 4 bytes, aligned to 
         lay_out; \
     } while (0)
 
+/* As how many left operands the hidden state enters its products. */
+#define OPERANDS(l) ((l)->masks ? (l)->masks : 1)
+
 /* What forward keeps for backward, or else the gates and the state of one step. hidden: rows of the state before a step. */
 typedef struct { float *gates, *carried; word *hidden, *inputs, *middle; } Kept;
 static void lay_out_kept(Kept *kept, Space *space, const Layer *l, const Cell *cell, int keep) {
     long steps = keep ? l->T : 1, n = BLOCKS(l->H) * BLOCK * l->B, words = l->T * EVEN(l->B) / PER_WORD;
     kept->gates = take(space, steps * cell->slots * n);
     kept->carried = take(space, keep ? (steps + 1) * n : n);
-    kept->hidden = keep ? take(space, words * BLOCKS(l->H) * BLOCK) : NULL;
+    kept->hidden = keep ? take(space, words * OPERANDS(l) * BLOCKS(l->H) * BLOCK) : NULL;
     kept->inputs = keep ? take(space, words * BLOCKS(l->D) * BLOCK) : NULL;
     kept->middle = keep && cell->middle ? take(space, words * BLOCKS(l->H) * BLOCK) : NULL;
 }
@@ -537,14 +383,16 @@ static void from_block(const float *from, const int32_t *order, long rows, long 
     for (long b = 0; b < rows; b++, from += BLOCK) memcpy(to + order[b] * H + j * BLOCK, from, 4 * WIDE(j, H));
 }
 
-/* Left operands: the hidden states before and after a step, the inputs, the middle state. A block of a state. */
-typedef struct { word *left[2], *input, *middle; float *hidden; } Work;
+/* Left operands: the hidden states before and after a step [mask][block], the inputs, the middle state. Blocks of a state, and
+ * of one times a mask. */
+typedef struct { word *left[2], *input, *middle; float *hidden, *masked; } Work;
 static void lay_out_work(Work *work, Space *space, const Layer *l, const Cell *cell) {
     long operand = EVEN(l->B) * WORDS;
-    for (int k = 0; k < 2; k++) work->left[k] = take(space, operand * BLOCKS(l->H));
+    for (int k = 0; k < 2; k++) work->left[k] = take(space, operand * OPERANDS(l) * BLOCKS(l->H));
     work->input = take(space, operand * BLOCKS(l->D));
     work->middle = take(space, cell->middle ? operand * BLOCKS(l->H) : 0);
     work->hidden = take(space, l->B * BLOCK);
+    work->masked = take(space, l->masks ? l->B * BLOCK : 0);
 }
 
 /* All that belongs to one call. */
@@ -599,7 +447,32 @@ static void begin_sums(const Run *run, long t, long j, float *sums) {
     }
 }
 
-/* Hand a block's hidden state on: to the outputs, to the next step's products, to the gradient of the recurrent kernel. */
+/* Multiply a block of some rows with a mask; add the product to `to`, or put it there. */
+static void apply_mask(const Run *run, long m, long rows, long j, const float *block, float *to, int add) {
+    const Layer *l = run->l;
+    for (long b = 0; b < rows; b++, block += BLOCK, to += BLOCK) {
+        const float *mask = l->mask + (m * l->all_rows + run->rows.order[b]) * l->H + j * BLOCK;
+        EACH(u, BLOCK) store(to + u, load(block + u) * load_part(mask + u, WIDE(j, l->H) - u) + (add ? load(to + u) : (vec){}));
+    }
+}
+/* Hand a block of a hidden state to the products of step t and, from the thread that computes it, to the gradient of the
+ * recurrent kernel. */
+static void hand_to_products(const Run *run, long t, long j, const float *hidden, int own) {
+    const Layer *l = run->l;
+    for (long m = 0, rows = active(run, t); m < OPERANDS(l); m++) {
+        long block = m * run->units + j;
+        if (l->masks) apply_mask(run, m, rows, j, hidden, run->work.masked, 0);
+        spread(l->masks ? run->work.masked : hidden, BLOCK, NULL, BLOCK, rows, run->work.left[t % 2] + block * operand(run, t),
+               own ? rows_at(run, run->kept.hidden, block, t) : NULL, count(run));
+    }
+}
+/* The same of a state, (all_rows, H). */
+static void hand_state_to_products(const Run *run, long t, long j, const float *state, int own) {
+    to_block(state, run->rows.order, active(run, t), run->l->H, j, run->work.hidden);
+    hand_to_products(run, t, j, run->work.hidden, own);
+}
+
+/* Hand a block's hidden state on: to the outputs, and to the next step. */
 static void hand_on(const Run *run, long t, long j, const float *hidden) {
     const Layer *l = run->l;
     long wide = WIDE(j, l->H);
@@ -608,8 +481,7 @@ static void hand_on(const Run *run, long t, long j, const float *hidden) {
         int ended = b >= active(run, t);
         EACH(u, BLOCK) store_part(to + u, ended ? (vec){} : load(hidden + b * BLOCK + u), wide - u);
     }
-    spread(hidden, BLOCK, NULL, BLOCK, active(run, t + 1), run->work.left[(t + 1) % 2] + j * operand(run, t + 1),
-           rows_at(run, run->kept.hidden, j, t + 1), count(run));
+    hand_to_products(run, t + 1, j, hidden, 1);
 }
 
 static void finish_block(const Run *run, long t, long j) {
@@ -617,6 +489,9 @@ static void finish_block(const Run *run, long t, long j) {
     run->cell->forward(active(run, t) * BLOCK, gates_at(run, t, j), carried_at(run, t, j), after, run->work.hidden);
     hand_on(run, t, j, run->cell->has_cell ? run->work.hidden : after);
 }
+
+/* The first block of the left operands that a slot of the hidden state's products reads, or of the rows that are kept. */
+static long left_of(const Run *run, long slot) { return run->l->masks > 1 ? (slot - run->cell->first) * run->units : 0; }
 
 /* Compute the sums of a step and, without a middle state, the states after it. */
 static void begin_step(const Run *run, long t) {
@@ -637,7 +512,7 @@ static void begin_step(const Run *run, long t) {
                 product(run->work.input, rows, panel, run->inputs, sums + slot * n);
         panel = run->weights.recurrent + j * cell->recurrent * run->panel;
         for (long slot = cell->first; slot < cell->first + cell->recurrent; slot++, panel += run->panel)
-            product(hidden, rows, panel, run->units, sums + slot * n);
+            product(hidden + left_of(run, slot) * operand(run, t), rows, panel, run->units, sums + slot * n);
         if (!cell->middle) {
             finish_block(run, t, j);
             continue;
@@ -682,20 +557,15 @@ static void begin_forward(const Run *run) {
     if (!l->packed) pack_weights(&run->weights, l, run->cell, run->first, run->end);
     for (long j = 0; j < run->units; j++) {
         int own = j >= run->first && j < run->end;
-        spread(l->h0 + j * BLOCK, l->H, run->rows.order, WIDE(j, l->H), active(run, 0), run->work.left[0] + j * operand(run, 0),
-               own ? rows_at(run, run->kept.hidden, j, 0) : NULL, count(run));
+        hand_state_to_products(run, 0, j, l->h0, own);
         if (own) to_block(run->cell->has_cell ? l->c0 : l->h0, run->rows.order, l->B, l->H, j, carried_at(run, 0, j));
     }
 }
 /* Read the units that others have computed in a step. */
 static void take_others(const Run *run, long t) {
     const Layer *l = run->l;
-    const float *hidden = l->h + t * l->all_rows * l->H;
-    word *left = run->work.left[(t + 1) % 2];
     for (long j = 0; j < run->units; j++)
-        if (j < run->first || j >= run->end)
-            spread(hidden + j * BLOCK, l->H, run->rows.order, WIDE(j, l->H), active(run, t + 1), left + j * operand(run, t + 1),
-                   NULL, 0);
+        if (j < run->first || j >= run->end) hand_state_to_products(run, t + 1, j, l->h + t * l->all_rows * l->H, 0);
 }
 static void finish_forward(const Run *run) {
     const Layer *l = run->l;
@@ -709,10 +579,10 @@ static void finish_forward(const Run *run) {
 /* ---------- backward ---------- */
 
 /* Left operands of the sums' gradients [slot][block], of a step and the one after it; rows of them; gradients in blocks.
- * Threads that share the units have the last two of their own. */
+ * Threads that share the units have the last three of their own. */
 typedef struct {
     word *input, *recurrent, *middle, *left[2], *rows;
-    float *d_carried, *d_bias, *d_hidden, *d_sums;
+    float *d_carried, *d_bias, *d_hidden, *d_masked, *d_sums;
 } Back;
 static void lay_out_back(Back *back, Space *space, const Run *run) {
     const Cell *cell = run->cell;
@@ -727,6 +597,7 @@ static void lay_out_back(Back *back, Space *space, const Run *run) {
 }
 static void lay_out_own_back(Back *back, Space *space, const Run *run) {
     back->d_hidden = take(space, run->n);
+    back->d_masked = take(space, run->l->masks ? run->n : 0);
     back->d_sums = take(space, run->cell->slots * run->n);
 }
 
@@ -784,9 +655,14 @@ static void start_hidden(const Run *run, const Back *back, long t, long j) {
             store(back->d_hidden + b * BLOCK + u, carried ? d + load(carried + b * BLOCK + u) : d);
         }
     }
-    if (t + 1 < l->T)
-        product(back->left[(t + 1) % 2] + cell->first * run->units * operand(run, t + 1), active(run, t + 1),
-                back->recurrent + j * cell->recurrent * run->panel, cell->recurrent * run->units, back->d_hidden);
+    if (t + 1 == l->T) return;
+    long slots = cell->recurrent / OPERANDS(l), rows = active(run, t + 1); /* of each mask */
+    for (long m = 0; m < OPERANDS(l); m++) {
+        float *to = l->masks ? memset(back->d_masked, 0, 4 * rows * BLOCK) : back->d_hidden;
+        product(back->left[(t + 1) % 2] + (cell->first + m * slots) * run->units * operand(run, t + 1), rows,
+                back->recurrent + (j * cell->recurrent + m * slots) * run->panel, slots * run->units, to);
+        if (l->masks) apply_mask(run, m, rows, j, to, back->d_hidden, 1);
+    }
 }
 
 /* Compute the gradients of a step's sums and, with a middle state, of those that add to it in `finish_step_back`. */
@@ -832,9 +708,10 @@ static void kernel_gradients(const Run *run, const Back *back) {
     for (long slot = 0; slot < cell->slots; slot++) {
         const word *rows = back->rows + slot * run->units * BLOCK * count(run);
         long at = cell->gate[slot] * l->H;
+        const word *hidden = run->kept.hidden + left_of(run, slot) * BLOCK * count(run);
         if (joins(cell, slot) || joins_middle(cell, slot))
-            weight_gradient(joins(cell, slot) ? run->kept.hidden : run->kept.middle, rows, count(run), l->H, l->H, run->first,
-                            run->end, l->d_recurrent_kernel + at, width);
+            weight_gradient(joins(cell, slot) ? hidden : run->kept.middle, rows, count(run), l->H, l->H, run->first, run->end,
+                            l->d_recurrent_kernel + at, width);
         if (run->inputs && slot < cell->gates)
             weight_gradient(run->kept.inputs, rows, count(run), l->D, l->H, run->first, run->end, l->d_kernel + at, width);
     }

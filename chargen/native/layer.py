@@ -21,10 +21,11 @@ ENDED = np.iinfo(np.int32).min  # the id of the steps after the end of a row; it
 CELLS: tuple[CellName, ...] = get_args(CellName)  # in the order of CELLS in kernels.c
 
 # The fields of the struct `Layer` of kernels.c
-SIZES = ("cell", "T", "B", "all_rows", "D", "H", "V", "threads", "together")
+SIZES = ("cell", "T", "B", "all_rows", "D", "H", "V", "masks", "threads", "together")
 WEIGHTS = ("table", "x", "kernel", "bias", "recurrent_kernel", "recurrent_bias", "h0", "c0")
 RESULTS = ("packed", "kept", "h", "last_cell", "d_h", "d_last_cell")
-FIELDS = ("ids", *WEIGHTS, *RESULTS, *(f"d_{name}" for name in WEIGHTS))
+FIELDS = ("ids", *WEIGHTS, "mask", *RESULTS, *(f"d_{name}" for name in WEIGHTS))
+WITHOUT_GRADIENT = ("ids", "mask")
 
 
 class Layer(ctypes.Structure):
@@ -36,12 +37,12 @@ class Layer(ctypes.Structure):
     ]
 
 
-def kept_floats(kernels: Kernels, cell: CellName, *, T: int, D: int, H: int) -> int:
+def kept_floats(kernels: Kernels, cell: CellName, *, T: int, D: int, H: int, masks: int = 0) -> int:
     """Return how many numbers a row of the forward pass keeps for the backward pass; D is 0 for ids.
 
     With an odd number of rows there has to be room for one more.
     """
-    return int(kernels.library.kept_floats(ctypes.byref(Layer(cell=CELLS.index(cell), T=T, D=D, H=H))))
+    return int(kernels.library.kept_floats(ctypes.byref(Layer(cell=CELLS.index(cell), T=T, D=D, H=H, masks=masks))))
 
 
 class LayerPass:
@@ -50,7 +51,8 @@ class LayerPass:
     Some `threads` share its rows; or if more than one are `together`, they share the units of each step.
 
     given: by the names of the struct's fields, `ids` and `table` or `x`, `kernel` and `bias`; `recurrent_kernel`,
-    `recurrent_bias` if the cell has one, `h0`, and `c0` of an LSTM.
+    `recurrent_bias` if the cell has one, `h0`, and `c0` of an LSTM; `mask`, (1, B, H) or (gates, B, H), if the products see the
+    hidden state times it.
     """
 
     def __init__(
@@ -59,9 +61,10 @@ class LayerPass:
         self._library, self._given = kernels.library, given
         T, B = given["ids" if "ids" in given else "x"].shape[:2]
         D, H = given["x"].shape[2] if "x" in given else 0, given["h0"].shape[1]
-        V = len(given["table"]) if "table" in given else 0
-        self._layer = Layer(cell=CELLS.index(cell), T=T, B=B, all_rows=B, D=D, H=H, V=V, threads=threads, together=together)
-        self._kept = np.empty((B + B % 2, kept_floats(kernels, cell, T=T, D=D, H=H)), np.float32)
+        V, masks = (len(given[name]) if name in given else 0 for name in ("table", "mask"))
+        sizes = {"T": T, "D": D, "H": H, "masks": masks}
+        self._layer = Layer(cell=CELLS.index(cell), B=B, all_rows=B, V=V, threads=threads, together=together, **sizes)
+        self._kept = np.empty((B + B % 2, kept_floats(kernels, cell, **sizes)), np.float32)
         self._point_to({**given, "kept": self._kept})
 
     def forward(self) -> tuple[Floats, Floats | None]:
@@ -74,8 +77,8 @@ class LayerPass:
         return hidden, last_cell
 
     def backward(self, d_hidden: Floats, d_last_cell: Floats | None) -> dict[str, Floats]:
-        """Return the gradients of all that was given but the ids, from those of the outputs. Raises MemoryError."""
-        gradients = {name: np.empty_like(array) for name, array in self._given.items() if name != "ids"}
+        """Return the gradients of all that was given but ids and mask, from those of the outputs. Raises MemoryError."""
+        gradients = {name: np.empty_like(array) for name, array in self._given.items() if name not in WITHOUT_GRADIENT}
         self._point_to({f"d_{name}": array for name, array in gradients.items()})
         self._point_to({"d_h": d_hidden} | ({} if d_last_cell is None else {"d_last_cell": d_last_cell}))
         self._run(self._library.layer_backward)

@@ -2,6 +2,7 @@
 #define _GNU_SOURCE
 #include "teams.c"
 #include "vectors.c"
+#include "cells.c"
 #include "kernels.c"
 #include "rate.c"
 #include "threads.c"

@@ -18,7 +18,8 @@ static Layer rows_of(const Layer *l, long first, long count) { /* on one thread 
     long states = first * l->H, inputs = first * l->D;
     Layer layer = *l;
     layer.B = count, layer.threads = 1;
-    MOVE(ids, first), MOVE(x, inputs), MOVE(h0, states), MOVE(c0, states), MOVE(kept, first * kept_floats(l));
+    MOVE(ids, first), MOVE(x, inputs), MOVE(h0, states), MOVE(c0, states), MOVE(mask, states);
+    MOVE(kept, first * kept_floats(l));
     MOVE(h, states), MOVE(last_cell, states), MOVE(d_h, states), MOVE(d_last_cell, states);
     MOVE(d_x, inputs), MOVE(d_h0, states), MOVE(d_c0, states);
     return layer;

@@ -53,8 +53,8 @@ static void *answer(const CallFrame *call, int result) {
 #define RET(n) (call->rets.items[n]->data)
 #define DIM(n, d) (call->args.items[n]->dims[d])
 
-/* cell, threads and together (3), ids (T, B) or x (T, B, D), table or kernel, bias, recurrent kernel, recurrent bias, h0, c0
- * -> h, last cell, kept (B, even, ...). What a layer lacks has no elements. */
+/* cell, threads and together (3), ids (T, B) or x (T, B, D), table or kernel, bias, recurrent kernel, recurrent bias, h0, c0,
+ * mask -> h, last cell, kept (B, even, ...). What a layer lacks has no elements. */
 EXPORT void *xla_forward(CallFrame *call) {
     if (asks_for_version(call)) return NULL;
     int tokens = call->args.items[1]->dtype == INT32;
@@ -63,12 +63,13 @@ EXPORT void *xla_forward(CallFrame *call) {
     if (tokens) layer.ids = ARG(1), layer.table = ARG(2), layer.V = DIM(2, 0);
     else layer.x = ARG(1), layer.D = DIM(1, 2), layer.kernel = ARG(2), layer.bias = ARG(3);
     layer.recurrent_kernel = ARG(4), layer.recurrent_bias = DIM(5, 0) ? ARG(5) : NULL, layer.h0 = ARG(6), layer.c0 = ARG(7);
+    layer.masks = DIM(8, 0), layer.mask = ARG(8);
     layer.h = RET(0), layer.last_cell = RET(1), layer.kept = RET(2);
     return answer(call, layer_forward(&layer));
 }
 
 /* cell, threads and together, ids or nothing, kernel or nothing, recurrent kernel, recurrent bias, kept, d_h (T, B, H),
- * d_last_cell -> d_x, d_table or d_kernel, d_bias, d_recurrent_kernel, d_recurrent_bias, d_h0, d_c0 */
+ * d_last_cell, mask -> d_x, d_table or d_kernel, d_bias, d_recurrent_kernel, d_recurrent_bias, d_h0, d_c0 */
 EXPORT void *xla_backward(CallFrame *call) {
     if (asks_for_version(call)) return NULL;
     int tokens = DIM(1, 0) > 0;
@@ -77,7 +78,7 @@ EXPORT void *xla_backward(CallFrame *call) {
     if (tokens) layer.ids = ARG(1), layer.V = call->rets.items[1]->dims[0], layer.d_table = RET(1);
     else layer.kernel = ARG(2), layer.D = DIM(2, 0), layer.d_x = RET(0), layer.d_kernel = RET(1), layer.d_bias = RET(2);
     layer.recurrent_kernel = ARG(3), layer.recurrent_bias = DIM(4, 0) ? ARG(4) : NULL;
-    layer.kept = ARG(5), layer.d_h = ARG(6), layer.d_last_cell = ARG(7);
+    layer.kept = ARG(5), layer.d_h = ARG(6), layer.d_last_cell = ARG(7), layer.masks = DIM(8, 0), layer.mask = ARG(8);
     layer.d_recurrent_kernel = RET(3), layer.d_h0 = RET(5), layer.d_c0 = RET(6);
     layer.d_recurrent_bias = layer.recurrent_bias ? RET(4) : NULL; /* a result without elements has an address, too */
     return answer(call, layer_backward(&layer));

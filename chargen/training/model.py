@@ -92,7 +92,7 @@ def computing_in(precision: str) -> tuple[str, Products]:
 def runs_on_kernels(network: NetworkConfig, precision: str) -> bool:
     """Tell whether the kernels run a network's recurrent layers on this device. Raises ConfigError as `computing_in` does."""
     policy, products = computing_in(precision)
-    plain = network.cell != "dense" and not network.recurrent_dropout and policy == "float32"
+    plain = network.cell != "dense" and not (network.cell == "gru" and network.recurrent_dropout) and policy == "float32"
     return plain and not accelerated() and why_no_kernels(products) is None
 
 

@@ -63,6 +63,13 @@ def random_layer(cell: CellName, sizes: tuple[int, ...], seed: int = 0) -> dict[
     return made | ({"ids": rng.integers(-2, V + 2, (T, B)).astype(np.int32)} if V else {})
 
 
+def masked(cell: CellName, given: dict[str, np.ndarray], *, by_gate: bool = False) -> dict[str, np.ndarray]:
+    """Return a layer whose products see some values of its hidden state only, as recurrent dropout has it."""
+    rng, shape = np.random.default_rng(3), given["h0"].shape
+    masks = rng.integers(0, 2, (KINDS[cell].num_gates if by_gate else 1, *shape)) / 0.5
+    return given | {"mask": masks.astype(np.float32)}
+
+
 def end_early(given: dict[str, np.ndarray], seed: int = 0) -> dict[str, np.ndarray]:
     """Return a layer whose rows end at any step, some before the first and some after the last."""
     steps, rows = given["ids"].shape
@@ -79,11 +86,15 @@ def reference(cell: CellName, given: dict[str, np.ndarray]) -> tuple[np.ndarray,
         projected = given["x"] @ given["kernel"] + given["bias"]
     recurrent_bias = given.get("recurrent_bias")
     bias = np.zeros(1) if recurrent_bias is None else np.stack([recurrent_bias, recurrent_bias])  # the first is projected
-    kind = KINDS[cell](np.zeros((1, 1)), given["recurrent_kernel"], bias)
+    kernel, mask = given["recurrent_kernel"], given.get("mask", np.ones((1, 1, 1)))
+    if len(mask) > 1:  # a kernel for each, one below the other, with zeros for the other gates
+        gates = np.arange(len(mask))
+        kernel = np.concatenate([np.where(gates.repeat(len(kernel)) == gate, kernel, 0) for gate in gates])
+    kind = KINDS[cell](np.zeros((1, 1)), kernel, bias)
     state = LSTMState(given["h0"], given["c0"]) if "c0" in given else HiddenState(given["h0"])
     outputs = []
     for row, over in zip(projected, ended[..., None], strict=True):
-        output, after = kind.step(row, state)
+        output, after = kind.step(row, state._replace(hidden=np.concatenate(list(state.hidden * mask), axis=-1)))
         state = type(state)(*[np.where(over, *pair) for pair in zip(state, after, strict=True)])
         outputs.append(np.where(over, 0, output))
     return np.stack(outputs), state[-1]
@@ -185,6 +196,19 @@ def test_rows_that_end_early_have_outputs_of_zero_and_their_own_gradients(
         check(kernels, cell, end_early(random_layer(cell, sizes)), threads, TOLERANCE[instructions])
 
 
+@pytest.mark.parametrize("sizes", SIZES, ids=str)
+@pytest.mark.parametrize(
+    ("cell", "by_gate"), [("tanh", False), ("relu", False), ("lstm", False), ("lstm", True), ("mlstm", False)]
+)
+def test_masks_apply_to_what_the_products_see_of_the_hidden_state(
+    cell: CellName, by_gate: bool, sizes: tuple[int, ...], instructions: Instructions
+) -> None:
+    kernels, given = kernels_of(instructions), masked(cell, random_layer(cell, sizes), by_gate=by_gate)
+    check_together(kernels, cell, given, 2)
+    for threads in (1, 2):
+        check(kernels, cell, end_early(given) if "ids" in given else given, threads, TOLERANCE[instructions])
+
+
 def check(kernels: Kernels, cell: CellName, given: dict[str, np.ndarray], threads: int, tolerance: float) -> None:
     layer = LayerPass(kernels, cell, given, threads=threads)
     hidden, last_cell = layer.forward()
@@ -202,7 +226,7 @@ def check(kernels: Kernels, cell: CellName, given: dict[str, np.ndarray], thread
         return np.sum(outputs * d_hidden) + (0 if d_last_cell is None else np.sum(cell_state * d_last_cell))
 
     gradients = layer.backward(d_hidden, d_last_cell)
-    assert gradients.keys() == given.keys() - {"ids"}
+    assert gradients.keys() == given.keys() - {"ids", "mask"}
     if cell == "relu" and tolerance > 1e-3:
         return  # rounding moves a sum across the bend, whose slopes then differ wholly
     for name, gradient in gradients.items():

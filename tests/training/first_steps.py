@@ -1,7 +1,8 @@
-"""`python -m tests.training.first_steps BACKEND FOLDER FORM...` trains a small network of each form for 20 steps, one at a time.
+"""`python -m tests.training.first_steps BACKEND FOLDER FORM...` trains a small network of each form, a step at a time.
 
-Into FOLDER go, for each of `FORMS`, the losses of the steps, the weights before and after them, and the weights of a training that
-was stopped after half of them and went on in another trainer; for the form float16 what it does to a step that is too large for it.
+Into FOLDER go, for each of `FORMS`, the losses of 20 steps, the weights before and after them, and the weights of a training
+that was stopped after half of them and went on in another trainer; for the form float16 what it does to a step that is too
+large for it.
 """
 
 import sys
@@ -26,9 +27,9 @@ STREAM = {"stateful": True, "jitter": True, "optimizer": "adamw", "schedule": "c
 
 # Each: settings of the network, settings of the training.
 FORMS: dict[str, tuple[dict[str, Any], dict[str, Any]]] = {
-    "lstm": ({"cell": "lstm", "num_layers": 2} | DROPPED, STREAM),
+    "lstm": ({"cell": "lstm", "num_layers": 2, "recurrent_dropout": 0.2} | DROPPED, STREAM),
     "gru": ({"cell": "gru", "num_layers": 2, "layer_norm": True, "recurrent_dropout": 0.3}, {"optimizer": "rmsprop"}),
-    "mlstm": ({"cell": "mlstm", "num_layers": 2, "dropout": 0.2, "weight_drop": 0.2}, {"optimizer": "muon"}),
+    "mlstm": ({"cell": "mlstm", "num_layers": 2, "dropout": 0.2, "recurrent_dropout": 0.2}, {"optimizer": "muon"}),
     "simplernn": ({"cell": "simplernn", "activation": "relu", "embedding_size": 0, "targets": "last"}, {"clip_value": 0.01}),
     "classifier": ({"cell": "gru", "embedding_norm": "batch"}, {"task": "classify", "optimizer": "adagrad"}),
 }

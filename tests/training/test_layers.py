@@ -17,7 +17,7 @@ from chargen.native.library import kernels_or_none  # noqa: E402
 from chargen.training.engines.losses import summed_cross_entropy  # noqa: E402
 from chargen.training.layers import recurrent  # noqa: E402
 from chargen.training.layers.dense import NativeDense  # noqa: E402
-from chargen.training.layers.dropout import HashedDropout  # noqa: E402
+from chargen.training.layers.dropout import HashedDropout, hash_masks  # noqa: E402
 from chargen.training.layers.loops import look_up  # noqa: E402
 from chargen.training.layers.multiplicative import MultiplicativeLSTM  # noqa: E402
 from chargen.training.layers.native import why_no_kernels  # noqa: E402
@@ -100,6 +100,24 @@ def test_the_loops_do_what_keras_does(pair: tuple[type, type], options: dict[str
     assert_all_close(outputs_and_gradients(fused, compiled=True), outputs_and_gradients(stock))
 
 
+@pytest.mark.parametrize("kernels", [True, False], ids=["kernels", "no kernels"])
+@pytest.mark.parametrize(("pair", "options"), [*((pair, {}) for pair in PAIRS), (PAIRS[0], RELU)])
+def test_recurrent_dropout_is_that_of_keras(
+    pair: tuple[type, type], options: dict[str, Any], kernels: bool, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """With the same masks, of which an LSTM of Keras has one for each gate."""
+    if not kernels:
+        monkeypatch.setattr(recurrent, "native_run", lambda products: None)
+    dropped = {"recurrent_dropout": 0.5, "seed": 3}
+    stock, fused = twins(pair, return_sequences=True, return_state=True, **dropped, **options)
+    hash_masks(stock.cell)
+    expected = outputs_and_gradients(stock, training=True)
+    assert_all_close(outputs_and_gradients(fused, compiled=True, training=True), expected)
+    whole = outputs_and_gradients(stock)
+    assert_all_close(outputs_and_gradients(fused, compiled=True), whole)
+    assert np.abs(whole[0] - expected[0]).max() > 0.1
+
+
 @pytest.mark.skipif(kernels_or_none() is None, reason="there are no kernels for this machine")
 def test_the_kernels_are_used(monkeypatch: pytest.MonkeyPatch) -> None:
     def refuse(*arguments: Any) -> None:
@@ -110,6 +128,10 @@ def test_the_kernels_are_used(monkeypatch: pytest.MonkeyPatch) -> None:
         monkeypatch.setattr(recurrent, name, refuse)
     for pair in PAIRS:
         outputs_and_gradients(twins(pair, return_sequences=True)[1], compiled=True)
+    monkeypatch.setattr(layers.RNN, "inner_loop", refuse)
+    for pair in (PAIRS[0], PAIRS[1], PAIRS[3]):
+        dropping = twins(pair, return_sequences=True, recurrent_dropout=0.5)[1]
+        outputs_and_gradients(dropping, compiled=True, training=True)
 
 
 @pytest.mark.skipif(why_no_kernels("bfloat16") is not None, reason="the processor has no bfloat16")

@@ -33,11 +33,21 @@ class NativeRun(Protocol):
     """Runs layers on the kernels."""
 
     def __call__(
-        self, cell: CellName, inputs: Tensor, weights: Weights, states: Sequence[Tensor], *, threads: int, together: int
+        self,
+        cell: CellName,
+        inputs: Tensor,
+        weights: Weights,
+        states: Sequence[Tensor],
+        *,
+        mask: Tensor | None = None,
+        threads: int,
+        together: int,
     ) -> tuple[Tensor, ...]:
         """Run all steps of a cell on ids, (T, B), or on rows, (T, B, D), with the states, (B, H), before them.
 
-        Returns the outputs, (T, B, H), and the states after them. B may be unknown (None) with TensorFlow and float32 products.
+        mask: (1, B, H), or (gates, B, H) with one for each gate, what the recurrent kernel sees the hidden state multiplied
+        with; it has no gradient. Returns the outputs, (T, B, H), and the states after them. B may be unknown (None) with
+        TensorFlow and float32 products.
         """
 
 
@@ -170,30 +180,40 @@ class XlaLayers:
         return self._call(self._names["xla_adam"], [*before, *state], shapes, replaced=len(before))
 
     def __call__(
-        self, cell: CellName, inputs: Tensor, weights: Weights, states: Sequence[Tensor], *, threads: int, together: int
+        self,
+        cell: CellName,
+        inputs: Tensor,
+        weights: Weights,
+        states: Sequence[Tensor],
+        *,
+        mask: Tensor | None = None,
+        threads: int,
+        together: int,
     ) -> tuple[Tensor, ...]:
         """Run all steps; see `NativeRun`."""
         reads_ids, none = len(inputs.shape) == 2, ops.zeros((0,), "float32")
+        masks, mask = (0, none) if mask is None else (mask.shape[0], mask)
         settings, ids = ops.convert_to_tensor([CELLS.index(cell), threads, together], "int32"), ops.zeros((0,), "int32")
         if reads_ids:
             ids = ops.cast(inputs, "int32")
         T, B = inputs.shape[:2]
         H, D = weights.recurrent_kernel.shape[0], 0 if reads_ids else inputs.shape[2]
         last_cell_shape = (B, H) if len(states) == 2 else (0,)
-        kept = (B and B + B % 2, kept_floats(self._kernels, cell, T=T, D=D, H=H))  # unknown rows: products of float32, no pairs
+        kept = (B and B + B % 2, kept_floats(self._kernels, cell, T=T, D=D, H=H, masks=masks))  # unknown rows: no pairs
 
         @custom_gradient
         def run(x: Tensor, *given: Tensor) -> Any:
             read = ids if reads_ids else x
             hidden, last_cell, kept_numbers = self._call(
-                self._names["xla_forward"], [settings, read, *given], [(T, B, H), last_cell_shape, kept]
+                self._names["xla_forward"], [settings, read, *given, mask], [(T, B, H), last_cell_shape, kept]
             )
 
             def gradient(*args: Any, upstream: Any = None) -> tuple[Tensor, ...]:
                 d_hidden, d_last_cell = upstream_gradients(args, upstream)
                 kernel, _, recurrent_kernel, recurrent_bias, *_ = given
-                arguments = [settings, ids, kernel, recurrent_kernel, recurrent_bias, kept_numbers, d_hidden, d_last_cell]
-                return tuple(self._call(self._names["xla_backward"], arguments, [tuple(one.shape) for one in (x, *given)]))
+                layer = [settings, ids, kernel, recurrent_kernel, recurrent_bias, kept_numbers]
+                arguments, shapes = [*layer, d_hidden, d_last_cell, mask], [tuple(one.shape) for one in (x, *given)]
+                return tuple(self._call(self._names["xla_backward"], arguments, shapes))
 
             return (hidden, last_cell), gradient
 

@@ -40,7 +40,7 @@ def _try(forward: str) -> None:
 
     def run(x: Tensor) -> Tensor:
         settings, one, empty = tf.constant([CELLS.index("relu"), 1, 1]), tf.ones((1, 1)), tf.zeros((0,))
-        arguments = [settings, x, one, tf.ones((1,)), one, empty, one, empty]
+        arguments = [settings, x, one, tf.ones((1,)), one, empty, one, empty, empty]
         return custom_call(forward, arguments, [(1, None, 1), (0,), (None, 4096)])[0]
 
     with tf.init_scope():  # outside of the function that may be traced now

@@ -28,7 +28,15 @@ class TorchLayers:
         self._kernels = kernels
 
     def __call__(
-        self, cell: CellName, inputs: Tensor, weights: "Weights", states: Sequence[Tensor], *, threads: int, together: int
+        self,
+        cell: CellName,
+        inputs: Tensor,
+        weights: "Weights",
+        states: Sequence[Tensor],
+        *,
+        mask: Tensor | None = None,
+        threads: int,
+        together: int,
     ) -> tuple[Tensor, ...]:
         """Run all steps of a layer."""
         reads_ids = inputs.ndim == 2
@@ -36,8 +44,9 @@ class TorchLayers:
         given |= {"recurrent_kernel": weights.recurrent_kernel, "recurrent_bias": weights.recurrent_bias}
         given |= dict(zip(("h0", "c0"), states, strict=False)) | ({} if reads_ids else {"x": inputs})
         given = {name: tensor for name, tensor in given.items() if tensor is not None}
-        ids = {"ids": _array(inputs.to(torch.int32))} if reads_ids else {}
-        hidden, *last_cell = _Layer.apply(self._kernels, cell, (threads, together), ids, tuple(given), *given.values())
+        fixed = {"ids": _array(inputs.to(torch.int32))} if reads_ids else {}
+        fixed |= {} if mask is None else {"mask": _array(mask)}
+        hidden, *last_cell = _Layer.apply(self._kernels, cell, (threads, together), fixed, tuple(given), *given.values())
         return hidden, hidden[-1], *last_cell
 
     def cross_entropy(
@@ -61,10 +70,16 @@ class _Layer(torch.autograd.Function):
 
     @staticmethod
     def forward(
-        ctx: Any, kernels: Kernels, cell: CellName, shared: tuple[int, int], ids: Any, names: tuple[str, ...], *tensors: Tensor
+        ctx: Any,
+        kernels: Kernels,
+        cell: CellName,
+        shared: tuple[int, int],
+        fixed: Any,
+        names: tuple[str, ...],
+        *tensors: Tensor,
     ) -> Any:
         arrays = {name: _array(one) for name, one in zip(names, tensors, strict=True)}
-        ctx.names, ctx.layer = names, LayerPass(kernels, cell, ids | arrays, threads=shared[0], together=shared[1])
+        ctx.names, ctx.layer = names, LayerPass(kernels, cell, fixed | arrays, threads=shared[0], together=shared[1])
         return tuple(torch.from_numpy(one) for one in ctx.layer.forward() if one is not None)
 
     @staticmethod

@@ -2,7 +2,7 @@
 
 A layer runs on the kernels of `chargen.native` if there are any for this processor, otherwise as loops of XLA
 (`chargen.training.layers.loops`) or, on PyTorch, which compiles no loops, on PyTorch's own kernels. What it cannot do in one of
-these ways (masks, recurrent dropout, other activations) it leaves to the Keras layer it derives from.
+these ways (masks, a GRU's recurrent dropout, other activations) it leaves to the Keras layer it derives from.
 
 Shapes: T steps, B rows, D inputs, H units, V tokens; inside, time comes first.
 """
@@ -62,9 +62,11 @@ class FusedRecurrent(layers.Layer):
 
     def _inner_loop(self, sequences: Tensor, initial_state: Any, mask: Any, training: bool) -> Any:
         states = initial_state if isinstance(initial_state, list | tuple) else [initial_state]
-        if mask is None and (run := self._native_run(sequences, *states)):
+        dropping = bool(training and self.cell.recurrent_dropout)
+        fused = self.plain and (self.fusable or keras.backend.backend() == "torch") and not dropping
+        if mask is None and (run := self._native_run(sequences, *states, dropping=dropping)):
             outputs, *states = run()
-        elif mask is not None or not (self.plain and (self.fusable or keras.backend.backend() == "torch")):
+        elif mask is not None or not fused:
             return super().inner_loop(sequences, initial_state, mask, training=training)
         elif keras.backend.backend() == "torch":
             outputs, *states = self._run_on_torch(sequences, *states)
@@ -73,18 +75,25 @@ class FusedRecurrent(layers.Layer):
             outputs, *states = self._run(self._projected(sequences), *states)
         return states[0], ops.transpose(outputs, (1, 0, 2)), states  # XLA leaves out what the next layer turns back
 
-    def _native_run(self, sequences: Tensor, *states: Tensor) -> Callable[[], tuple[Tensor, ...]] | None:
-        """Return what runs all steps on the kernels, or None if they cannot: they are for a CPU, and for known shapes."""
+    def _native_run(self, sequences: Tensor, *states: Tensor, dropping: bool) -> Callable[[], tuple[Tensor, ...]] | None:
+        """Return what runs all steps on the kernels, or None if they cannot: they are for a CPU, and for known shapes.
+
+        dropping: whether values of the hidden state are dropped (Gal and Ghahramani 2016), the same at all steps.
+        """
         cell, run = self.native_cell, self._kernels
         if cell is None or run is None or not self._takes_shape(sequences.shape):
             return None
-        states, sharing = tuple(ops.copy(state) for state in states), {"threads": self.threads, "together": self.together}
+        given: dict[str, Any] = {"threads": self.threads, "together": self.together}
+        if dropping:
+            masks = self.cell.get_recurrent_dropout_mask(states[0])  # of an LSTM one for each gate
+            given["mask"] = ops.stack(masks if isinstance(masks, list) else [masks])
+        states = tuple(ops.copy(state) for state in states)
         recurrent_kernel, recurrent_bias = ops.copy(self.cell.recurrent_kernel), self.recurrent_bias
         if self.table is not None:
             ids, weights = _ids(sequences), Weights(self.table, None, recurrent_kernel, recurrent_bias)
-            return lambda: run(cell, ids, weights, states, **sharing)
+            return lambda: run(cell, ids, weights, states, **given)
         weights = Weights(ops.copy(self.cell.kernel), self.input_bias, recurrent_kernel, recurrent_bias)
-        return lambda: run(cell, ops.transpose(sequences, (1, 0, 2)), weights, states, **sharing)
+        return lambda: run(cell, ops.transpose(sequences, (1, 0, 2)), weights, states, **given)
 
     @property
     def _kernels(self) -> NativeRun | None:
@@ -114,9 +123,9 @@ class FusedRecurrent(layers.Layer):
 
     @property
     def plain(self) -> bool:
-        """Whether the settings are those of the fused form; masks are looked at on each call."""
+        """Whether the settings are those of the fused form; masks and recurrent dropout are looked at on each call."""
         cell = self.cell
-        plain = cell.use_bias and not (cell.dropout or cell.recurrent_dropout or self.go_backwards or self.unroll)
+        plain = cell.use_bias and not (cell.dropout or self.go_backwards or self.unroll)
         return plain and cell.activation in self.activations
 
     @property
@@ -126,7 +135,8 @@ class FusedRecurrent(layers.Layer):
         In bfloat16 XLA on a CPU is many times slower than Keras's own layers without it.
         """
         compiled = keras.backend.backend() != "torch" and not accelerated()
-        return compiled and self.compute_dtype == "float32" and self.plain
+        drops = bool(self.cell.recurrent_dropout) and self._kernels is None  # the loops cannot
+        return compiled and self.compute_dtype == "float32" and self.plain and not drops
 
     @property
     def input_bias(self) -> Tensor:
@@ -222,7 +232,10 @@ class FusedMultiplicativeLSTM(FusedRecurrent, MultiplicativeLSTM):
 
 @keras.saving.register_keras_serializable(package="chargen")
 class FusedGRU(FusedRecurrent, layers.GRU):
-    """keras.layers.GRU, fused; without reset_after by the kernels only."""
+    """keras.layers.GRU, fused; without reset_after by the kernels only.
+
+    Not with recurrent dropout, which Keras applies to the whole hidden state, not only to what its products see.
+    """
 
     @property
     def plain(self) -> bool:
@@ -230,7 +243,8 @@ class FusedGRU(FusedRecurrent, layers.GRU):
 
     @property
     def _gates_are_plain(self) -> bool:
-        return super().plain and self.cell.recurrent_activation is keras.activations.sigmoid
+        sigmoid = self.cell.recurrent_activation is keras.activations.sigmoid
+        return super().plain and sigmoid and not self.cell.recurrent_dropout
 
     @property
     def native_cell(self) -> CellName | None:
