@@ -104,9 +104,9 @@ def test_fit_leaves_the_number_of_rows_open(pair: tuple[type, type], cores: int,
     rows: list[int | None] = []
     run = FusedRecurrent._native_run
 
-    def noting(self: Any, sequences: Any, *states: Any) -> Any:
+    def noting(self: Any, sequences: Any, *states: Any, dropping: bool) -> Any:
         rows.append(sequences.shape[0])
-        return run(self, sequences, *states)
+        return run(self, sequences, *states, dropping=dropping)
 
     monkeypatch.setattr(FusedRecurrent, "_native_run", noting)
     inputs, targets = random(7, T, D), random(7, 1)
