@@ -1,14 +1,17 @@
 """Log to Weights & Biases. `WandbTracker` runs this file as a program; it imports nothing of chargen.
 
 It reads messages from stdin, one line of JSON each, and answers on stdout when it has begun, finished or failed, or cannot
-reach W&B. It may wait for the network for any time; `WandbTracker` kills it when it takes too long.
+reach W&B. It may wait for the network for any time; `WandbTracker` kills it when it takes too long, and then removes the
+temporary folder that is the program's argument.
 """
 
 import filecmp
 import json
 import os
+import shutil
 import signal
 import sys
+import tempfile
 from collections.abc import Iterable, Mapping, Sequence
 from contextlib import suppress
 from typing import Any, TextIO
@@ -53,12 +56,21 @@ def main() -> None:
     """Process the messages until the end of stdin; report a failure."""
     signal.signal(signal.SIGINT, signal.SIG_IGN)
     os.environ.setdefault("WANDB_ERROR_REPORTING", "false")  # otherwise wandb sends stack traces to its developers
-    answers = _own_stdout()
+    answers, temporary = _own_stdout(), sys.argv[1]
     try:
+        _import_wandb(temporary)
         _follow(sys.stdin, answers)
     except BaseException as error:  # wandb also ends programs with SystemExit
         _answer(answers, "failed", _reason(error))
         os._exit(1)  # skips wandb's exit handlers, which may take long
+
+
+def _import_wandb(temporary: str) -> None:
+    """Import wandb, which makes temporary folders and removes them at a regular end only, with these in a folder of ours."""
+    tempfile.tempdir = temporary
+    import wandb  # noqa: F401
+
+    tempfile.tempdir = None
 
 
 def _own_stdout() -> TextIO:
@@ -102,6 +114,7 @@ def _follow(messages: Iterable[str], answers: TextIO) -> None:
             return
     if run:  # the training was killed
         _finish(run, samples, exit_code=1, models={})
+        shutil.rmtree(sys.argv[1], ignore_errors=True)
 
 
 def _begin(options: Mapping[str, Any], answers: TextIO) -> Any:

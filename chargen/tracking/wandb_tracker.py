@@ -5,8 +5,10 @@ import os
 import secrets
 import select
 import shlex
+import shutil
 import subprocess
 import sys
+import tempfile
 import time
 from collections.abc import Callable, Mapping, Sequence
 from contextlib import suppress
@@ -57,6 +59,7 @@ class WandbTracker:
     def __init__(self, options: Mapping[str, Any], *, say: Callable[[str], None]) -> None:
         self._options, self._say = dict(options), say
         self._process: subprocess.Popen[bytes] | None = None
+        self._temporary = ""  # a folder of the process
         self._run: dict[str, Any] = {}  # the content of the first message
         self._to_repeat = bytearray()  # the messages after it, until the run has begun
         self._unsent, self._received = bytearray(), bytearray()
@@ -70,8 +73,9 @@ class WandbTracker:
         self._start_process()
 
     def _start_process(self) -> None:
+        self._temporary = tempfile.mkdtemp(prefix="chargen-")
         self._process = subprocess.Popen(
-            [sys.executable, "-P", str(PROGRAM)],  # -P: do not import modules from the program's folder
+            [sys.executable, "-P", str(PROGRAM), self._temporary],  # -P: do not import modules from the program's folder
             stdin=subprocess.PIPE,
             stdout=subprocess.PIPE,
             stderr=subprocess.DEVNULL,
@@ -204,6 +208,7 @@ class WandbTracker:
         self._process.wait()
         for pipe in self._pipes:
             pipe.close()
+        shutil.rmtree(self._temporary, ignore_errors=True)
 
 
 def _line(message: str, content: Any) -> bytes:

@@ -138,7 +138,11 @@ def test_w_and_b_out_of_reach_is_one_line_and_changes_no_byte(trouble: str, tmp_
     if trouble == "no key":
         environment["WANDB_API_KEY"] = ""
     without, _ = chargen_train("--epochs", "1", folder=tmp_path)
+    temporary = tmp_path / "temporary"
+    temporary.mkdir()
+    environment["TMPDIR"] = str(temporary)
     tracked, (line,) = chargen_train("--epochs", "1", "--wandb", folder=tmp_path, environment=environment)
+    assert list(temporary.iterdir()) == []
     assert line.startswith("W&B is offline for this run (")
     assert line.endswith(" sends it later")
     for name in ("model.safetensors", "last.safetensors", "metrics.csv", "samples.txt", "gradients.csv"):
