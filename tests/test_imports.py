@@ -42,7 +42,7 @@ MAY_IMPORT: dict[str, set[str]] = {
     "pages": LIGHT | {"settings", "runs", "insight"},
     "training": LIGHT
     | {"settings", "native", "corpus", "memory", "network", "runs", "writing", "tracking", "scratch", "export", "insight"},
-    "keras": LIGHT | {"settings", "native", "corpus", "network", "runs", "writing", "tracking", "training"},
+    "keras": LIGHT | {"settings", "corpus", "network", "runs", "writing", "tracking", "training"},
     "tuning": LIGHT | {"settings", "corpus", "runs", "training"},
     "api": LIGHT | {"settings", "corpus", "network", "runs", "writing", "training", "keras", "insight", "pages", "serving"},
     "cli": LIGHT

@@ -10,7 +10,6 @@ from typing import Any
 import keras
 
 from chargen.cores import num_cores
-from chargen.native.layer import CellName
 from chargen.training.layers.recurrent import FusedGRU, FusedLSTM, FusedMultiplicativeLSTM, FusedRecurrent, FusedSimpleRNN
 
 Tensor = Any  # of the backend
@@ -22,15 +21,12 @@ class _Compiled(FusedRecurrent):
     Stands before a fused layer in the bases of each. Keras compiles whole models on the other backends.
     """
 
+    drops_on_kernels = False  # the masks are drawn outside of what is compiled here
+
     def __init__(self, *arguments: Any, **options: Any) -> None:
         super().__init__(*arguments, **options)
         self._compiled: Any = None
         self.threads = num_cores()
-
-    @property
-    def native_cell(self) -> CellName | None:
-        """None with recurrent dropout, whose mask is drawn outside of what is compiled here."""
-        return None if self.cell.recurrent_dropout else super().native_cell
 
     def inner_loop(self, sequences: Tensor, initial_state: Any, mask: Any, training: bool = False) -> Any:
         """Run all steps; return the last output, (B, H), all outputs, (B, T, H), and the last states."""

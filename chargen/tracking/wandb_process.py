@@ -63,6 +63,7 @@ def main() -> None:
     except BaseException as error:  # wandb also ends programs with SystemExit
         _answer(answers, "failed", _reason(error))
         os._exit(1)  # skips wandb's exit handlers, which may take long
+    shutil.rmtree(temporary, ignore_errors=True)  # if the training was killed, nobody else does it
 
 
 def _import_wandb(temporary: str) -> None:
@@ -114,7 +115,6 @@ def _follow(messages: Iterable[str], answers: TextIO) -> None:
             return
     if run:  # the training was killed
         _finish(run, samples, exit_code=1, models={})
-        shutil.rmtree(sys.argv[1], ignore_errors=True)
 
 
 def _begin(options: Mapping[str, Any], answers: TextIO) -> Any:

@@ -29,7 +29,10 @@ STREAM = {"stateful": True, "jitter": True, "optimizer": "adamw", "schedule": "c
 FORMS: dict[str, tuple[dict[str, Any], dict[str, Any]]] = {
     "lstm": ({"cell": "lstm", "num_layers": 2, "recurrent_dropout": 0.2} | DROPPED, STREAM),
     "gru": ({"cell": "gru", "num_layers": 2, "layer_norm": True, "recurrent_dropout": 0.3}, {"optimizer": "rmsprop"}),
-    "mlstm": ({"cell": "mlstm", "num_layers": 2, "dropout": 0.2, "recurrent_dropout": 0.2}, {"optimizer": "muon"}),
+    "mlstm": (
+        {"cell": "mlstm", "num_layers": 2, "dropout": 0.2, "weight_drop": 0.2, "recurrent_dropout": 0.2},
+        {"optimizer": "muon"},
+    ),
     "simplernn": ({"cell": "simplernn", "activation": "relu", "embedding_size": 0, "targets": "last"}, {"clip_value": 0.01}),
     "classifier": ({"cell": "gru", "embedding_norm": "batch"}, {"task": "classify", "optimizer": "adagrad"}),
 }

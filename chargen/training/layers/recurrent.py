@@ -27,12 +27,14 @@ class FusedRecurrent(layers.Layer):
     """What the fused layers share; stands before a Keras layer in the bases of each.
 
     products: what the kernels round the operands of products to. threads: how many share the rows of a batch in the kernels;
-    together: how many share the units of each step instead, unless it is 1. table: within a call of `TokenRecurrent`, what the
-    layer adds up for each token, (V, G); the layer then reads ids, (B, T, 1).
+    together: how many share the units of each step instead, unless it is 1. drops_on_kernels: whether a layer with recurrent
+    dropout runs on the kernels. table: within a call of `TokenRecurrent`, what the layer adds up for each token, (V, G); the
+    layer then reads ids, (B, T, 1).
     """
 
     activations: tuple[Callable[[Tensor], Tensor], ...] = (keras.activations.tanh,)
     products: Products = "float32"
+    drops_on_kernels: bool = True
     table: Tensor | None = None
     threads: int = 1
     together: int = 1
@@ -99,6 +101,8 @@ class FusedRecurrent(layers.Layer):
     def _kernels(self) -> NativeRun | None:
         """What runs the layer on the kernels, for sequences of a shape that they take."""
         if self.native_cell is None or self.compute_dtype != "float32" or accelerated():
+            return None
+        if self.cell.recurrent_dropout and not self.drops_on_kernels:
             return None
         return native_run(self.products)
 
@@ -237,14 +241,15 @@ class FusedGRU(FusedRecurrent, layers.GRU):
     Not with recurrent dropout, which Keras applies to the whole hidden state, not only to what its products see.
     """
 
+    drops_on_kernels = False
+
     @property
     def plain(self) -> bool:
         return self.cell.reset_after and self._gates_are_plain
 
     @property
     def _gates_are_plain(self) -> bool:
-        sigmoid = self.cell.recurrent_activation is keras.activations.sigmoid
-        return super().plain and sigmoid and not self.cell.recurrent_dropout
+        return super().plain and self.cell.recurrent_activation is keras.activations.sigmoid
 
     @property
     def native_cell(self) -> CellName | None:
